@@ -1,0 +1,1 @@
+//! A real Kubernetes node from packages, and the images it runs.

@@ -1,0 +1,1 @@
+//! The LotoAI resource: spec, status, names and versions.

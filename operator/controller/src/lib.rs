@@ -1,0 +1,1 @@
+//! The LotoAI operator: everything that reads from or writes to the cluster.

@@ -1,0 +1,1 @@
+//! Pure planning: from a LotoAI resource to the objects it stands for.

@@ -1,0 +1,1 @@
+//! Model providers by role: the only pod with provider keys.

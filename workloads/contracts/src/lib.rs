@@ -1,0 +1,14 @@
+//! Protobuf services, events and HTTP types: all that two workloads share.
+
+pub mod events;
+
+/// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
+#[expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::large_futures,
+    reason = "generated code; documented in the .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("lotoai.v1");
+}

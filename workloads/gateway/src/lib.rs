@@ -1,0 +1,1 @@
+//! The front door: sign-in, public APIs, conversations, documents.

@@ -1,0 +1,1 @@
+//! What every LotoAI workload shares: telemetry, configuration, errors, readiness, drain.

@@ -1,0 +1,1 @@
+//! Embeddings and a small instruct model on CPU.

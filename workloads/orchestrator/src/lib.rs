@@ -1,0 +1,1 @@
+//! Decides per request between knowledge, an agent role and a tool.

@@ -1,0 +1,1 @@
+//! Creates roles, queues, buckets and clients in the stores, idempotently.

@@ -1,0 +1,1 @@
+//! The only owner of the vector store: search with citations.
