@@ -1,0 +1,41 @@
+# The one entry point for people and CI. Every target is a line over `cargo xtask`.
+SHELL := /bin/bash
+export LOTOAI_CACHE ?= $(HOME)/.cache/lotoai
+export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
+XTASK := cargo run --quiet --locked --package xtask --
+
+.DEFAULT_GOAL := help
+.PHONY: help up down ask status test lint fmt generate images e2e bench
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: ## Set up, build, deploy, wait until Ready, ask the sample questions
+	@$(XTASK) up
+
+down: ## Remove everything that `make up` made on this machine (DATA=keep keeps the data)
+	@$(XTASK) down $(if $(filter keep,$(DATA)),--keep-data)
+
+ask: ## Ask a question: make ask Q="How do I rotate a credential?" [MODEL=lotoai]
+	@$(XTASK) ask --model "$(or $(MODEL),lotoai)" -- "$(Q)"
+
+status: ## Show the platform, its components and their memory
+	@$(XTASK) status
+
+test: ## Everything that CI runs: lint, pure tests, a real API server, the whole platform end to end
+	@$(XTASK) test
+
+lint: ## Formatting, lints, licences, generated files, repository rules
+	@$(XTASK) lint
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+generate: ## Regenerate crds/, the chart's CRD and RBAC, docs tables
+	@$(XTASK) generate
+
+images: ## Build the images of this checkout into the cache
+	@$(XTASK) images
+
+e2e: ## Only the end-to-end level, on its own cluster
+	@$(XTASK) e2e

@@ -1,0 +1,101 @@
+//! Questions through the public URL.
+
+use lotoai_e2e::demo::SAMPLES;
+use lotoai_e2e::text::Language;
+use serde_json::json;
+
+use crate::support::{ready_with_corpus, run};
+
+#[test]
+fn a_fact_from_a_document_is_answered_and_cited() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        for (question, fact, document) in [
+            ("How many days of paid annual leave does an employee have?", "27", "leave-policy.md"),
+            ("How often must the coffee machine be descaled?", "Friday", "coffee-machine.md"),
+            ("What is the name of the VPN gateway?", "vpn-madrid-7", "vpn.html"),
+            ("¿De cuánto es la dieta internacional por día?", "91", "viajes.md"),
+        ] {
+            let answer = client.ask("lotoai", question).await.unwrap();
+            assert_eq!(answer.route(), "knowledge", "{question}: {answer:?}");
+            assert!(answer.text.contains(fact), "{question}: {fact:?} is not in {:?}", answer.text);
+            let cited = answer.cited_documents();
+            assert!(cited.iter().any(|name| name == document), "{question}: cited {cited:?}");
+        }
+    });
+}
+
+#[test]
+fn what_no_document_says_is_not_made_up() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let question = "What is the boiling point of tungsten hexafluoride on Mars?";
+        let answer = client.ask("lotoai", question).await.unwrap();
+        assert!(answer.cited_documents().is_empty(), "{answer:?}");
+        assert!(!answer.text.trim().is_empty());
+    });
+}
+
+#[test]
+fn a_tool_and_a_role_answer() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        for sample in SAMPLES.iter().filter(|sample| sample.route != "knowledge") {
+            for language in [Language::English, Language::Spanish] {
+                sample.ask(&client, language).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn plain_and_streamed_answers_agree() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let question = "How often must the coffee machine be descaled?";
+        let plain = client.ask("lotoai", question).await.unwrap();
+        let mut pieces = 0;
+        let streamed = client.ask_streaming("lotoai", question, |_| pieces += 1).await.unwrap();
+        assert_eq!(plain.text, streamed.text);
+        assert!(pieces >= 1);
+        assert_eq!(plain.cited_documents(), streamed.cited_documents());
+    });
+}
+
+#[test]
+fn every_role_is_a_model() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let models = client.get("/v1/models").await.unwrap();
+        let ids: Vec<&str> =
+            models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str()).collect();
+        for expected in ["lotoai", "assistant", "writer"] {
+            assert!(ids.contains(&expected), "{ids:?}");
+        }
+        assert!(!ids.contains(&"probe"), "the probe is not for people: {ids:?}");
+    });
+}
+
+#[test]
+fn a_conversation_is_stored_with_its_citations() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let first =
+            client.ask("lotoai", "How often must the coffee machine be descaled?").await.unwrap();
+        let id = first.lotoai["conversation_id"].as_str().unwrap().to_owned();
+        let stored = client.get(&format!("/api/conversations/{id}")).await.unwrap();
+        let messages = stored["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), 2, "{stored}");
+        assert_eq!(messages[1]["citations"], first.lotoai["citations"]);
+        let body = json!({
+            "model": "lotoai",
+            "metadata": {"conversation_id": id},
+            "messages": [{"role": "user", "content": "What is the name of the VPN gateway?"}],
+        });
+        let request =
+            client.request(reqwest::Method::POST, "/v1/chat/completions").await.unwrap().json(&body);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        let stored = client.get(&format!("/api/conversations/{id}")).await.unwrap();
+        assert_eq!(stored["messages"].as_array().unwrap().len(), 4);
+    });
+}

@@ -1,0 +1,112 @@
+//! What every test needs: the platform, a signed-in client, a small corpus, waiting with a deadline.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use lotoai_e2e::{Platform, PublicClient, corpus};
+use serde_json::Value;
+
+/// Namespace of the platform under test.
+pub const NAMESPACE: &str = "lotoai";
+/// Name of the platform under test.
+pub const NAME: &str = "demo";
+
+/// Runs a test body on a runtime of its own, with the TLS provider installed.
+pub fn run<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
+    // A second test in the same process finds the provider installed: that is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Runtime::new().unwrap().block_on(body());
+}
+
+/// The platform, Ready, and a client of its first user.
+pub async fn ready() -> (Platform, PublicClient) {
+    let platform = Platform::connect(NAMESPACE, NAME).await.unwrap();
+    wait_ready(&platform, Duration::from_secs(300)).await;
+    let client = PublicClient::first_user(&platform).await.unwrap();
+    (platform, client)
+}
+
+/// The same, with the small corpus indexed. Uploading it again changes nothing.
+pub async fn ready_with_corpus() -> (Platform, PublicClient) {
+    let (platform, client) = ready().await;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let files = corpus::files(&root).unwrap();
+    corpus::load(&client, &files, Duration::from_secs(120), |_, _| {}).await.unwrap();
+    (platform, client)
+}
+
+/// Waits until the resource is Ready at its own generation.
+pub async fn wait_ready(platform: &Platform, limit: Duration) {
+    let resources = platform.resources();
+    wait_for("the platform to be Ready", limit, async || {
+        let object = resources.get(NAME).await.map_err(|error| error.to_string())?;
+        let data = serde_json::to_value(&object).map_err(|error| error.to_string())?;
+        if condition(&data, "Ready") == "True" { Ok(()) } else { Err(message(&data)) }
+    })
+    .await;
+}
+
+/// Status of a condition at the current generation; `Unknown` when it is missing or stale.
+pub fn condition(object: &Value, kind: &str) -> String {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions
+        .iter()
+        .find(|condition| condition["type"] == kind)
+        .filter(|condition| condition["observedGeneration"] == object["metadata"]["generation"])
+        .and_then(|condition| condition["status"].as_str())
+        .unwrap_or("Unknown")
+        .to_owned()
+}
+
+fn message(object: &Value) -> String {
+    object["status"]["conditions"].to_string()
+}
+
+/// Polls `probe` until it is `Ok`; panics with the last `Err` when the limit passes.
+pub async fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        match probe().await {
+            Ok(value) => return value,
+            Err(last) if begun.elapsed() > limit => {
+                panic!("gave up after {} s waiting for {what}; last seen: {last}", limit.as_secs())
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+/// The platform's pods that have not finished.
+pub async fn pods(platform: &Platform) -> Vec<Pod> {
+    let api: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let selector = format!("app.kubernetes.io/instance={NAME}");
+    let all = api.list(&ListParams::default().labels(&selector)).await.unwrap().items;
+    all.into_iter()
+        .filter(|pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Succeeded" | "Failed"))
+        })
+        .collect()
+}
+
+/// A pod's component label.
+pub fn component(pod: &Pod) -> String {
+    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    labels.get("app.kubernetes.io/component").cloned().unwrap_or_default()
+}
+
+/// Stops and starts the package-built cluster that the tests run on.
+pub fn restart_cluster(instance: &str) {
+    let instance = lotoai_local::Instance::new(instance).unwrap();
+    let progress = lotoai_local::Progress::new();
+    lotoai_local::stop(&progress, &instance).unwrap();
+    let tools = lotoai_local::third_party(&progress, lotoai_local::Tool::CLUSTER).unwrap();
+    lotoai_local::start(&progress, &instance, &tools).unwrap();
+}

@@ -1,0 +1,132 @@
+//! Which cluster the platform runs on, chosen once and printed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lotoai_local::Instance;
+
+use crate::error::{Error, RefusedSnafu, Result};
+use crate::paths;
+use crate::platform::Access;
+use crate::shell::{capture, command, found};
+
+/// The kind cluster's name.
+const KIND_NAME: &str = "lotoai";
+
+/// Where the platform runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Whatever `kubectl` points at now.
+    Current,
+    /// A kind cluster; needs a Docker engine and an image registry.
+    Kind,
+    /// The package-built cluster of this machine.
+    Local,
+}
+
+impl Target {
+    /// The target that `LOTOAI_CLUSTER` names, or the one that can work on this machine.
+    pub(crate) fn choose() -> Result<Self> {
+        let asked = std::env::var("LOTOAI_CLUSTER").unwrap_or_default();
+        match asked.as_str() {
+            "" | "auto" => Ok(if kind_can_work() { Self::Kind } else { Self::Local }),
+            "current" => Ok(Self::Current),
+            "kind" => Ok(Self::Kind),
+            "local" => Ok(Self::Local),
+            _ => RefusedSnafu {
+                message: format!("LOTOAI_CLUSTER is {asked:?}; set it to auto, current, kind or local"),
+            }
+            .fail(),
+        }
+    }
+
+    /// What the choice means, for people.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Current => "the current kubectl context (LOTOAI_CLUSTER=current)",
+            Self::Kind => "kind: a Docker engine and an image registry answer",
+            Self::Local => "a package-built local node (no Docker engine or no image registry answers)",
+        }
+    }
+
+    /// kubectl and Helm for this target, for commands that come after `make up`.
+    pub(crate) fn access(self) -> Result<Access> {
+        let tools = paths::cache().join("third-party");
+        match self {
+            Self::Current | Self::Kind => {
+                Ok(Access { kubeconfig: None, kubectl: "kubectl".into(), helm: "helm".into() })
+            }
+            Self::Local => {
+                let instance = main_instance()?;
+                let kubeconfig = instance.kubeconfig();
+                if !kubeconfig.exists() {
+                    let message = "there is no local cluster; run `make up` first";
+                    return RefusedSnafu { message }.fail();
+                }
+                Ok(Access {
+                    kubeconfig: Some(kubeconfig),
+                    kubectl: newest(&tools, "kubernetes-", "kubectl"),
+                    helm: newest(&tools, "helm-", "helm"),
+                })
+            }
+        }
+    }
+}
+
+/// The instance that `make up` uses.
+pub(crate) fn main_instance() -> Result<Instance> {
+    Instance::new("main").map_err(|error| local("name the local cluster", error))
+}
+
+/// Wraps an error of the local cluster.
+pub(crate) fn local(
+    action: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::Local { action, source: Box::new(source) }
+}
+
+/// Creates the kind cluster if it is missing and loads image archives into it.
+pub(crate) fn kind_up(archives: &[PathBuf]) -> Result<()> {
+    let clusters = capture(&mut command("kind", ["get", "clusters"]))?;
+    if !clusters.lines().any(|name| name == KIND_NAME) {
+        let create = ["create", "cluster", "--name", KIND_NAME, "--config", "kind-config.yaml", "--wait", "120s"];
+        capture(&mut command("kind", create))?;
+    }
+    for archive in archives {
+        let archive = archive.to_string_lossy();
+        capture(&mut command("kind", ["load", "image-archive", "--name", KIND_NAME, &archive]))?;
+    }
+    Ok(())
+}
+
+/// Deletes the kind cluster.
+pub(crate) fn kind_down() -> Result<()> {
+    capture(&mut command("kind", ["delete", "cluster", "--name", KIND_NAME])).map(drop)
+}
+
+/// Runs until it is told to stop; see [`lotoai_local::forward`].
+pub(crate) fn forward(listen: SocketAddr, to: SocketAddr) -> Result<()> {
+    lotoai_local::forward(listen, to).map_err(|error| local("forward a port", error))
+}
+
+/// kind can run only where its node image can be pulled: an engine and a registry must answer.
+fn kind_can_work() -> bool {
+    found("kind")
+        && found("docker")
+        && capture(&mut command("docker", ["info", "--format", "{{.ServerVersion}}"])).is_ok()
+        && capture(&mut command("docker", ["manifest", "inspect", "docker.io/library/busybox:1.36"])).is_ok()
+}
+
+/// The newest `<directory>/<prefix><version>/<program>`, or the program by its bare name.
+fn newest(directory: &std::path::Path, prefix: &str, program: &str) -> PathBuf {
+    let Ok(entries) = std::fs::read_dir(directory) else { return program.into() };
+    let mut candidates: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .map(|path| path.join(program))
+        .filter(|path| path.is_file())
+        .collect();
+    candidates.sort();
+    candidates.pop().unwrap_or_else(|| program.into())
+}

@@ -1,0 +1,43 @@
+//! `make down`: removes what `make up` made, and says what it keeps.
+
+use lotoai_local::Progress;
+
+use crate::cluster::{self, Target, local, main_instance};
+use crate::error::Result;
+use crate::platform::{NAME, NAMESPACE, OPERATOR_NAMESPACE};
+use crate::paths;
+
+/// Removes the platform; with `keep_data` the local cluster only stops.
+pub(crate) fn run(keep_data: bool) -> Result<()> {
+    match Target::choose()? {
+        Target::Current => {
+            let access = Target::Current.access()?;
+            access.kubectl(&["delete", "lotoai", NAME, "--namespace", NAMESPACE, "--ignore-not-found"])?;
+            println!(
+                "removed LotoAI {NAME}; kept: its volumes and Secrets in namespace {NAMESPACE}, and the operator \
+                 in {OPERATOR_NAMESPACE}"
+            );
+        }
+        Target::Kind => {
+            cluster::kind_down()?;
+            println!("removed the kind cluster and its data");
+        }
+        Target::Local => remove_local(keep_data)?,
+    }
+    println!("kept: third-party builds, images and build output in {}", paths::cache().display());
+    Ok(())
+}
+
+fn remove_local(keep_data: bool) -> Result<()> {
+    let progress = Progress::default();
+    let instance = main_instance()?;
+    if keep_data {
+        lotoai_local::stop(&progress, &instance).map_err(|error| local("stop the local cluster", error))?;
+        println!("stopped the local cluster; kept: its data in {}", instance.state_dir().display());
+        return Ok(());
+    }
+    let removed = lotoai_local::remove(&progress, &instance)
+        .map_err(|error| local("remove the local cluster", error))?;
+    println!("{removed}");
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Errors of the tasks, and how they are shown.
+
+use std::path::PathBuf;
+
+use snafu::Snafu;
+
+/// Why a task failed.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
+pub(crate) enum Error {
+    #[snafu(display("failed to start {program:?}"))]
+    Spawn { program: String, source: std::io::Error },
+    #[snafu(display("{command} ended with {status}{output}"))]
+    Command { command: String, status: std::process::ExitStatus, output: String },
+    #[snafu(display("failed to {action} {path:?}"))]
+    File { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[snafu(display("{message}"))]
+    Refused { message: String },
+    #[snafu(display("failed to {action}"))]
+    Local { action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[snafu(display("failed to read the answer of {command}"))]
+    Json { command: String, source: serde_json::Error },
+    #[snafu(display("gave up after {seconds} s waiting for {what}; last seen: {last}"))]
+    Deadline { what: String, seconds: u64, last: String },
+}
+
+/// Result of a task.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The error and its causes in one line; a cause that the text before it contains is dropped.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! Formatting, lints, licences, generated files and the rules of the repository.
+
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::shell::{capture, command, found};
+use crate::{generate, tidy};
+
+/// Runs every check; the first that fails ends the task.
+pub(crate) fn run() -> Result<()> {
+    println!("\n== lint");
+    step("format", || capture(&mut command("cargo", ["fmt", "--all", "--check"])).map(drop))?;
+    step("repository rules", tidy::run)?;
+    step("generated files", generate::check)?;
+    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    step("clippy", || capture(&mut command("cargo", clippy)).map(drop))?;
+    if found("cargo-deny") {
+        // The advisory database is fetched from the internet; the rest needs no network.
+        let deny = ["deny", "--locked", "--offline", "check", "licenses", "bans", "sources"];
+        step("licences and sources", || capture(&mut command("cargo", deny)).map(drop))
+    } else {
+        println!("  SKIPPED licences and sources: cargo-deny is not installed (cargo install cargo-deny)");
+        Ok(())
+    }
+}
+
+fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    check()?;
+    println!("  {name}: ok ({:.1} s)", begun.elapsed().as_secs_f64());
+    Ok(())
+}

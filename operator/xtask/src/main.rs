@@ -1,0 +1,101 @@
+//! `xtask`: what the Makefile calls. One file per task.
+#![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
+
+mod cluster;
+mod down;
+mod e2e;
+mod error;
+mod generate;
+mod lint;
+mod paths;
+mod platform;
+mod prepare;
+mod shell;
+mod status;
+mod test;
+mod tidy;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Result, chain};
+
+/// Developer tasks of LotoAI.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set up, build, deploy, wait until Ready, ask the sample questions.
+    Up,
+    /// Remove everything that `up` made on this machine.
+    Down {
+        /// Keep the cluster's data, so that the next `up` continues with it.
+        #[arg(long)]
+        keep_data: bool,
+    },
+    /// Ask a question through the public URL.
+    Ask {
+        /// `lotoai`, or the name of an agent role.
+        #[arg(long, default_value = "lotoai")]
+        model: String,
+        /// The question.
+        question: String,
+    },
+    /// Show the platform, its components and their memory.
+    Status,
+    /// Everything that CI runs.
+    Test,
+    /// Formatting, lints, licences, generated files, repository rules.
+    Lint,
+    /// Regenerate what is generated from code.
+    Generate,
+    /// Build the images of this checkout into the cache.
+    Images,
+    /// Only the end-to-end level, on a cluster of its own.
+    E2e,
+    /// For the tool itself.
+    #[command(hide = true, subcommand)]
+    Internal(Internal),
+}
+
+#[derive(Subcommand)]
+enum Internal {
+    /// Forward a TCP port of this machine into a cluster's network namespace.
+    Forward {
+        /// Address to listen on.
+        listen: std::net::SocketAddr,
+        /// Address to connect to.
+        to: std::net::SocketAddr,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Up => up::run(),
+        Task::Down { keep_data } => down::run(keep_data),
+        Task::Ask { model, question } => up::ask(&model, &question),
+        Task::Status => status::run(),
+        Task::Test => test::run(),
+        Task::Lint => lint::run(),
+        Task::Generate => generate::run(),
+        Task::Images => up::images(),
+        Task::E2e => e2e::run(),
+        Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
+    }
+}

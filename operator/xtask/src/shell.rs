@@ -1,0 +1,94 @@
+//! Runs other programs.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use snafu::{ResultExt, ensure};
+
+use crate::error::{CommandSnafu, FileSnafu, Result, SpawnSnafu};
+use crate::paths;
+
+/// Lines of a failed command's output that an error shows.
+const TAIL_LINES: usize = 40;
+
+/// A command in the root of the checkout, without standard input.
+pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(paths::root())
+        .env("CARGO_TARGET_DIR", paths::target())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command whose output people want to see.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let status = command.status().context(SpawnSnafu { program: name(command) })?;
+    ensure!(status.success(), CommandSnafu { command: line(command), status, output: "" });
+    Ok(())
+}
+
+/// Runs a command and returns its standard output; its errors are part of the failure.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = command.output().context(SpawnSnafu { program: name(command) })?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        CommandSnafu { command: line(command), status: output.status, output: tail(&all) }
+    );
+    Ok(text)
+}
+
+/// Runs a command with its output in a log file; the end of the log is part of a failure.
+pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
+    if let Some(parent) = log.parent() {
+        std::fs::create_dir_all(parent).context(FileSnafu { action: "create", path: parent })?;
+    }
+    let file = File::create(log).context(FileSnafu { action: "create", path: log })?;
+    let again = file.try_clone().context(FileSnafu { action: "create", path: log })?;
+    let status = command
+        .stdout(Stdio::from(file))
+        .stderr(Stdio::from(again))
+        .status()
+        .context(SpawnSnafu { program: name(command) })?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let output = format!("{}\n(all of it: {})", tail(&text), log.display());
+    CommandSnafu { command: line(command), status, output }.fail()
+}
+
+/// Whether a program is on `PATH`.
+pub(crate) fn found(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    let mut shown = String::new();
+    for line in &lines[from..] {
+        shown.push_str("\n    ");
+        shown.push_str(line);
+    }
+    shown
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+fn line(command: &Command) -> String {
+    let mut text = name(command);
+    for argument in command.get_args() {
+        text.push(' ');
+        text.push_str(&argument.to_string_lossy());
+    }
+    text
+}

@@ -1,0 +1,135 @@
+//! `make up`: from a clone to a platform that answers, in one command that can be repeated.
+
+use std::time::{Duration, Instant};
+
+use lotoai_local::{Instance, Progress, Requirements};
+
+use crate::cluster::{self, Target, local, main_instance};
+use crate::error::{RefusedSnafu, Result};
+use crate::platform::{Access, Images, NAME, NAMESPACE};
+use crate::prepare::{self, Prepared};
+use crate::shell::{command, show};
+use crate::{paths, platform, status};
+
+/// The platform must be Ready within this time; the promise is 180 s with images present.
+const READY_LIMIT: Duration = Duration::from_secs(600);
+
+/// Brings the platform up and shows that it answers.
+pub(crate) fn run() -> Result<()> {
+    let progress = Progress::default();
+    let target = Target::choose()?;
+    println!("cluster: {}", target.describe());
+    let (access, images, port) = match target {
+        Target::Current => (target.access()?, Images::default(), 8443),
+        Target::Kind => {
+            let prepared = prepare::run(&progress)?;
+            let stage = progress.stage("cluster", "a kind cluster with the images");
+            cluster::kind_up(&prepared.archives())?;
+            stage.done();
+            (target.access()?, prepared.references(), 8443)
+        }
+        Target::Local => {
+            let instance = main_instance()?;
+            check_machine(&instance, &Requirements::default())?;
+            let prepared = prepare::run(&progress)?;
+            let access = start(&progress, &instance, &prepared)?;
+            (access, prepared.references(), instance.ports().public_https)
+        }
+    };
+    deploy(&progress, &access, &images, port)?;
+    let stage = progress.stage("documents", "uploading this project's documentation through the public API");
+    demo(&access, &["load-corpus", "docs"])?;
+    stage.done();
+    let stage = progress.stage("questions", "three sample questions through the public URL");
+    demo(&access, &["samples"])?;
+    stage.done();
+    summary(&progress, &access)
+}
+
+/// Asks one question on the platform that `make up` made.
+pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
+    if question.trim().is_empty() {
+        let message = "no question; use: make ask Q=\"How do I rotate a credential?\"";
+        return RefusedSnafu { message }.fail();
+    }
+    demo(&Target::choose()?.access()?, &["ask", "--model", model, "--", question])
+}
+
+/// `make images`.
+pub(crate) fn images() -> Result<()> {
+    let prepared = prepare::run(&Progress::default())?;
+    for image in &prepared.images {
+        println!("{:<20} {}", image.name, image.reference);
+    }
+    Ok(())
+}
+
+/// Refuses before any work when the machine cannot do it, with every problem and its fix.
+pub(crate) fn check_machine(instance: &Instance, requirements: &Requirements) -> Result<()> {
+    let Err(problems) = lotoai_local::preflight(instance, requirements) else { return Ok(()) };
+    let mut message = "this machine cannot run the platform yet:".to_owned();
+    for problem in problems {
+        message.push_str(&format!("\n  - {}\n    fix: {}", problem.message, problem.fix));
+    }
+    RefusedSnafu { message }.fail()
+}
+
+/// Starts the package-built cluster and gives it the images.
+pub(crate) fn start(progress: &Progress, instance: &Instance, prepared: &Prepared) -> Result<Access> {
+    lotoai_local::start(progress, instance, &prepared.tools)
+        .map_err(|error| local("start the local cluster", error))?;
+    lotoai_local::import_images(progress, instance, &prepared.archives())
+        .map_err(|error| local("import images", error))?;
+    Ok(Access {
+        kubeconfig: Some(instance.kubeconfig()),
+        kubectl: prepared.tools.path("kubectl"),
+        helm: prepared.tools.path("helm"),
+    })
+}
+
+/// Installs the operator, applies the resource and waits until it is Ready.
+pub(crate) fn deploy(progress: &Progress, access: &Access, images: &Images, port: u16) -> Result<()> {
+    let scratch = paths::cache().join("scratch").join(std::process::id().to_string());
+    let stage = progress.stage("operator", "the charts lotoai-crds and lotoai-operator (Helm)");
+    platform::install_operator(access, images, &scratch)?;
+    stage.done();
+    let stage = progress.stage("platform", "the LotoAI resource, until it is Ready");
+    platform::apply_resource(access, port, &scratch)?;
+    let ready = platform::wait_ready(access, READY_LIMIT)?;
+    stage.done_with(&format!("Ready {:.0} s after kubectl apply", ready.as_secs_f64()));
+    // What is left there are inputs of commands that have run.
+    let _ = std::fs::remove_dir_all(&scratch);
+    Ok(())
+}
+
+fn demo(access: &Access, arguments: &[&str]) -> Result<()> {
+    let program = paths::binaries().join("lotoai-demo");
+    if !program.exists() {
+        show(&mut command("cargo", ["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
+    }
+    show(&mut access.command(&program, arguments))
+}
+
+fn summary(progress: &Progress, access: &Access) -> Result<()> {
+    let begun = Instant::now();
+    println!("\n{}", access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE])?);
+    status::print_memory(access)?;
+    println!("\n  stage                  time");
+    let mut total = Duration::ZERO;
+    for stage in progress.times() {
+        total += stage.elapsed;
+        println!("    {:<18} {:>7.1} s", stage.name, stage.elapsed.as_secs_f64());
+    }
+    println!("    {:<18} {:>7.1} s", "all", (total + begun.elapsed()).as_secs_f64());
+    let object = platform::resource(access)?;
+    let url = object["status"]["url"].as_str().unwrap_or_default();
+    let kubeconfig = access.kubeconfig.as_ref().map(|path| format!("KUBECONFIG={} ", path.display()));
+    let kubectl = format!("{}{}", kubeconfig.unwrap_or_default(), access.kubectl.display());
+    println!(
+        "\nopen      {url}\nuser      {}\npassword  {kubectl} -n {NAMESPACE} get secret {NAME}-first-user -o \
+         jsonpath='{{.data.password}}' | base64 -d\nask       make ask Q=\"How are credentials made?\"\n\
+         remove    make down",
+        object["spec"]["identity"]["firstUser"]["username"].as_str().unwrap_or("admin"),
+    );
+    Ok(())
+}
