@@ -1,1 +1,28 @@
 //! The LotoAI operator: everything that reads from or writes to the cluster.
+//!
+//! One pass over a resource is a pipeline, each stage in its own file:
+//! guard → [`dereference`] → validate → [`credentials`] → build → gate → [`apply`] → [`prune`] →
+//! [`report`]. What is pure among it stands in `lotoai-plan`.
+
+pub mod apply;
+pub mod cli;
+pub mod context;
+pub mod credentials;
+pub mod dereference;
+pub mod error;
+pub mod kinds;
+pub mod leader;
+pub mod metrics;
+pub mod object;
+pub mod probe;
+pub mod prune;
+pub mod rbac;
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod serve;
+pub mod start;
+pub mod tls;
+
+pub use error::Error;
+pub use start::main;

@@ -1,0 +1,203 @@
+//! Apply: brings the platform's objects to their desired state by server-side apply.
+//!
+//! Needs a client; the only writer of workloads. It never adopts: an object that bears one of our
+//! names but does not belong to the platform stays untouched, and nothing else is written either.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use snafu::{ResultExt, Snafu, ensure};
+
+use crate::metrics;
+use crate::object::{Desired, Existing, Id, owned_by};
+
+/// Field manager of everything but status. It may never change: the objects of running platforms
+/// would keep the fields of the old one for ever.
+pub const FIELD_MANAGER: &str = "lotoai-operator";
+
+/// How many look-ups are under way at once.
+const LOOKUPS: usize = 8;
+
+/// Why objects could not be applied.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// Objects of others bear our names.
+    #[snafu(display(
+        "failed to apply {}: {} there already and {} not belong to this platform; \
+         delete or rename {}, or give the platform another name",
+        list(objects),
+        if objects.len() == 1 { "it is" } else { "they are" },
+        if objects.len() == 1 { "does" } else { "do" },
+        if objects.len() == 1 { "it" } else { "them" },
+    ))]
+    Foreign {
+        /// The objects in the way.
+        objects: Vec<Id>,
+    },
+    /// A look-up failed.
+    #[snafu(display("failed to look up {id}"))]
+    LookUp {
+        /// The object.
+        id: Id,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
+    /// A write failed.
+    #[snafu(display("failed to apply {id}"))]
+    Patch {
+        /// The object.
+        id: Id,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
+}
+
+fn list(objects: &[Id]) -> String {
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Whether an object of somebody else stands in the way.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign { .. })
+    }
+
+    /// What the API server said, if it said anything.
+    #[must_use]
+    pub fn kube(&self) -> Option<&kube::Error> {
+        match self {
+            Self::Foreign { .. } => None,
+            Self::LookUp { source, .. } | Self::Patch { source, .. } => Some(source),
+        }
+    }
+}
+
+/// What was last applied, so that an object nobody touched is not sent again.
+#[derive(Debug, Default)]
+pub struct Cache(Mutex<HashMap<String, Sent>>);
+
+#[derive(Debug)]
+struct Sent {
+    body: u64,
+    resource_version: Option<String>,
+}
+
+impl Cache {
+    fn is_current(&self, meta: &ObjectMeta, body: u64) -> bool {
+        let sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meta.uid.as_ref().and_then(|uid| sent.get(uid)).is_some_and(|sent| {
+            sent.body == body && sent.resource_version == meta.resource_version
+        })
+    }
+
+    fn record(&self, applied: &DynamicObject, body: u64) {
+        let Some(uid) = applied.uid() else { return };
+        let sent = Sent { body, resource_version: applied.resource_version() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, sent);
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// Whose objects are applied, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Namespace of the platform.
+    pub namespace: &'a str,
+    /// UID of the resource.
+    pub uid: &'a str,
+}
+
+/// Applies `desired` in its order, except what is held and Jobs that exist already.
+///
+/// # Errors
+/// When an object of somebody else bears one of our names (then nothing was written), or at the
+/// first write that is refused.
+pub async fn apply(
+    client: &Client,
+    owner: Owner<'_>,
+    existing: &Existing,
+    cache: &Cache,
+    desired: &[Desired],
+) -> Result<(), Error> {
+    refuse_foreign(client, owner, existing, desired).await?;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    for object in desired {
+        let kind = object.resource.kind.as_str();
+        if object.held.is_some() {
+            metrics::object(kind, "held");
+            continue;
+        }
+        let id = object.id();
+        let current = existing.get(&id).filter(|meta| owned_by(meta, owner.uid));
+        let body = hash(object);
+        let unchanged = current
+            .is_some_and(|meta| is_immutable(&object.resource) || cache.is_current(meta, body));
+        if unchanged {
+            metrics::object(kind, "unchanged");
+            continue;
+        }
+        let applied = api(client, owner, &object.resource)
+            .patch(&object.name, &params, &Patch::Apply(&object.body))
+            .await
+            .context(PatchSnafu { id })?;
+        cache.record(&applied, body);
+        metrics::object(kind, "applied");
+    }
+    Ok(())
+}
+
+/// A Job's template cannot change; plan puts a hash of its inputs into its name instead.
+fn is_immutable(resource: &ApiResource) -> bool {
+    resource.kind == "Job"
+}
+
+fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), owner.namespace, resource)
+}
+
+fn hash(object: &Desired) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object.body.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Looks at every object that would be written before anything is.
+async fn refuse_foreign(
+    client: &Client,
+    owner: Owner<'_>,
+    existing: &Existing,
+    desired: &[Desired],
+) -> Result<(), Error> {
+    let foreign: Vec<Id> = stream::iter(desired.iter().filter(|object| object.held.is_none()))
+        .map(|object| async move {
+            let id = object.id();
+            let ours = match existing.get(&id) {
+                Some(meta) => owned_by(meta, owner.uid),
+                // Without our labels it may still be ours: somebody may have removed them.
+                None => api(client, owner, &object.resource)
+                    .get_metadata_opt(&object.name)
+                    .await
+                    .context(LookUpSnafu { id: id.clone() })?
+                    .is_none_or(|found| owned_by(&found.metadata, owner.uid)),
+            };
+            Ok((!ours).then_some(id))
+        })
+        .buffered(LOOKUPS)
+        .try_filter_map(|id| async move { Ok(id) })
+        .try_collect()
+        .await?;
+    ensure!(foreign.is_empty(), ForeignSnafu { objects: foreign });
+    Ok(())
+}

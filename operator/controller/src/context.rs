@@ -1,0 +1,59 @@
+//! What every pass shares.
+//!
+//! Holds the client; does nothing with it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use k8s_controller::events::{EventRecorder, Reporter};
+use kube::Client;
+use lotoai_plan::OperatorEnv;
+
+use crate::apply::Cache;
+use crate::probe::Probes;
+
+/// What every pass shares.
+#[derive(Debug)]
+pub struct Context {
+    /// The one client.
+    pub client: Client,
+    /// What the operator was told at its start: images, version, defaults.
+    pub env: OperatorEnv,
+    /// The one recorder of events.
+    pub recorder: EventRecorder,
+    /// Probe tasks by platform.
+    pub probes: Probes,
+    /// What was applied last.
+    pub applied: Cache,
+    /// Failures in a row by UID of the resource.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Context {
+    /// A context of nothing seen yet. `instance` is the name of this process in events.
+    #[must_use]
+    pub fn new(client: Client, env: OperatorEnv, probes: Probes, instance: Option<String>) -> Self {
+        let reporter = Reporter { controller: "lotoai-operator".to_owned(), instance };
+        Self {
+            recorder: EventRecorder::new(client.clone(), reporter),
+            client,
+            env,
+            probes,
+            applied: Cache::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Counts a failed pass and returns how many failed in a row.
+    pub fn failed(&self, uid: &str) -> u32 {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Forgets the failures of a resource that passed, or is gone.
+    pub fn passed(&self, uid: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}

@@ -1,0 +1,177 @@
+//! What a pass can fail with, and what to do about it.
+//!
+//! No client needed. "Not ready yet" is an outcome of a pass, never an error.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+use rand::Rng;
+use snafu::Snafu;
+
+use crate::{apply, credentials, dereference, prune, report};
+
+/// Longest wait after repeated transient failures.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(256);
+
+/// Why a pass failed. The variant's name is the reason of the event.
+#[derive(Debug, Snafu, strum::IntoStaticStr)]
+#[snafu(visibility(pub(crate)))]
+pub enum Error {
+    /// The stored resource is not what this version of the operator understands.
+    #[snafu(display(
+        "failed to read the resource: {cause}; correct it with kubectl edit, or upgrade the operator"
+    ))]
+    ReadResource {
+        /// What the parser said.
+        cause: String,
+    },
+    /// The resource asks for what cannot be. Every fault names its field and the fix.
+    #[snafu(display("failed to plan the platform: {}", faults.join("; ")))]
+    InvalidSpec {
+        /// All faults.
+        faults: Vec<String>,
+    },
+    /// A read failed.
+    #[snafu(display("failed to look at the cluster"))]
+    Dereference {
+        /// Which read, and why.
+        source: dereference::Error,
+    },
+    /// A Secret could not be made.
+    #[snafu(display("failed to make credentials"))]
+    Credentials {
+        /// Which one, and why.
+        source: credentials::Error,
+    },
+    /// An object could not be written.
+    #[snafu(display("failed to bring the platform's objects up to date"))]
+    Apply {
+        /// Which one, and why.
+        source: apply::Error,
+    },
+    /// An object could not be deleted.
+    #[snafu(display("failed to delete what is no longer wanted"))]
+    Prune {
+        /// Which one, and why.
+        source: prune::Error,
+    },
+    /// The status could not be written.
+    #[snafu(display("failed to write the status"))]
+    Report {
+        /// Why.
+        source: report::Error,
+    },
+}
+
+/// Who can do something about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// A person: by the resource, or by an object that stands in the way.
+    User,
+    /// Nobody: somebody else wrote at the same time, so the next pass sees newer objects.
+    Conflict,
+    /// Nobody, most likely: the API server or the network did not answer well.
+    Transient,
+}
+
+impl Error {
+    /// Who can do something about it.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::ReadResource { .. } | Self::InvalidSpec { .. } => ErrorClass::User,
+            Self::Dereference { source } => class_of(source.kube()),
+            Self::Credentials { source } => {
+                if source.is_foreign() { ErrorClass::User } else { class_of(source.kube()) }
+            }
+            Self::Apply { source } => {
+                if source.is_foreign() { ErrorClass::User } else { class_of(source.kube()) }
+            }
+            Self::Prune { source } => class_of(source.kube()),
+            Self::Report { source } => class_of(source.kube()),
+        }
+    }
+
+    /// The reason of the event and of the log line.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.into()
+    }
+
+    /// When to try again after `failures` failures in a row, this one included. A change of the
+    /// resource or of anything it owns comes earlier by itself.
+    pub fn action(&self, failures: u32) -> Action {
+        match self.class() {
+            // Objects that stand in the way are not ours, so nothing wakes us when they go.
+            ErrorClass::User => Action::requeue(Duration::from_secs(60)),
+            ErrorClass::Conflict => Action::requeue(Duration::from_secs(1)),
+            ErrorClass::Transient => Action::requeue(backoff(failures)),
+        }
+    }
+}
+
+fn class_of(error: Option<&kube::Error>) -> ErrorClass {
+    match error {
+        Some(kube::Error::Api(status)) if status.code == 409 => ErrorClass::Conflict,
+        // 400, 403 and 422 do not go away by themselves, but a person can make them go away
+        // without touching the resource (RBAC, quota, admission), so they are tried again.
+        _ => ErrorClass::Transient,
+    }
+}
+
+/// 2^n seconds up to [`LONGEST_BACKOFF`], ± a fifth, so that platforms which failed together do
+/// not come back together.
+fn backoff(failures: u32) -> Duration {
+    let exact = Duration::from_secs(1 << failures.clamp(1, 8)).min(LONGEST_BACKOFF);
+    exact.mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+/// The error and its causes in one line. A cause that the text before it already contains is
+/// dropped, because `kube::Error` prints its sources itself.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            let _ = write!(text, ": {message}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Snafu)]
+    #[snafu(display("outer says inner"))]
+    struct Outer {
+        source: Inner,
+    }
+
+    #[derive(Debug, Snafu)]
+    #[snafu(display("inner"))]
+    struct Inner {
+        source: std::fmt::Error,
+    }
+
+    #[test]
+    fn the_chain_drops_what_was_said_already() {
+        let error = Outer { source: Inner { source: std::fmt::Error } };
+        assert_eq!(
+            chain(&error),
+            "outer says inner: an error occurred when formatting an argument"
+        );
+    }
+
+    #[test]
+    fn backoff_grows_and_ends() {
+        assert!(backoff(1) < Duration::from_secs(3));
+        assert!(backoff(6) > Duration::from_secs(50));
+        assert!(backoff(1000) <= LONGEST_BACKOFF.mul_f64(1.2));
+    }
+}

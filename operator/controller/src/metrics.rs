@@ -1,0 +1,137 @@
+//! Metrics of the operator: what each pass and each of its steps came to.
+//!
+//! No client needed. Everything is recorded through the `metrics` facade; [`install`] connects it
+//! to the Prometheus text that [`crate::serve`] hands out.
+
+use std::time::{Duration, Instant};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Passes by outcome: `applied`, `waiting`, `paused`, `deleting` or `failed`.
+pub const RECONCILIATIONS: &str = "lotoai_operator_reconciliations_total";
+/// Steps of passes by step and outcome: `ok`, `failed` or `abandoned`.
+pub const STEPS: &str = "lotoai_operator_steps_total";
+/// Seconds that one pass took.
+pub const RECONCILE_SECONDS: &str = "lotoai_operator_reconcile_duration_seconds";
+/// Objects handled by kind and outcome: `applied`, `unchanged` or `held`.
+pub const OBJECTS: &str = "lotoai_operator_objects_total";
+/// Objects deleted by kind because the resource no longer asks for them.
+pub const PRUNED: &str = "lotoai_operator_objects_pruned_total";
+/// Probe questions by outcome: `answered` or `failed`.
+pub const PROBES: &str = "lotoai_operator_probes_total";
+/// Seconds that one probe question took, from the token to the last byte of the answer.
+pub const PROBE_SECONDS: &str = "lotoai_operator_probe_duration_seconds";
+/// 1 while this process holds the leader lease.
+pub const LEADER: &str = "lotoai_operator_leader";
+
+/// A pass is some tens of milliseconds when nothing changed and a few seconds when everything is
+/// created; the last bucket is the time limit of one API request.
+const RECONCILE_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// A probe is cut off after ten seconds.
+const PROBE_BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Installs the process-wide recorder and describes every metric.
+///
+/// # Errors
+/// When another recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(RECONCILE_SECONDS.to_owned()), &RECONCILE_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(PROBE_SECONDS.to_owned()), &PROBE_BUCKETS)?
+        .install_recorder()?;
+    describe_counter!(RECONCILIATIONS, "Passes over a LotoAI resource by outcome");
+    describe_counter!(STEPS, "Steps of passes by step and outcome");
+    describe_histogram!(RECONCILE_SECONDS, Unit::Seconds, "Duration of one pass");
+    describe_counter!(OBJECTS, "Objects handled by kind and outcome");
+    describe_counter!(PRUNED, "Objects deleted because no resource asks for them any more");
+    describe_counter!(PROBES, "Probe questions by outcome");
+    describe_histogram!(PROBE_SECONDS, Unit::Seconds, "Duration of one probe question");
+    describe_gauge!(LEADER, "1 while this process holds the leader lease");
+    gauge!(LEADER).set(0.0);
+    Ok(handle)
+}
+
+/// Records that a pass ended with `outcome` after `elapsed`.
+pub fn reconciled(outcome: &'static str, elapsed: Duration) {
+    counter!(RECONCILIATIONS, "outcome" => outcome).increment(1);
+    histogram!(RECONCILE_SECONDS).record(elapsed.as_secs_f64());
+}
+
+/// Records what was done with one object of `kind`.
+pub fn object(kind: &str, outcome: &'static str) {
+    counter!(OBJECTS, "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Records that an object of `kind` was deleted by prune.
+pub fn pruned(kind: &str) {
+    counter!(PRUNED, "kind" => kind.to_owned()).increment(1);
+}
+
+/// Records one probe question.
+pub fn probed(answered: bool, elapsed: Duration) {
+    let outcome = if answered { "answered" } else { "failed" };
+    counter!(PROBES, "outcome" => outcome).increment(1);
+    histogram!(PROBE_SECONDS).record(elapsed.as_secs_f64());
+}
+
+/// Says whether this process leads.
+pub fn leading(leads: bool) {
+    gauge!(LEADER).set(if leads { 1.0 } else { 0.0 });
+}
+
+/// One step of a pass. It counts as `abandoned` when it is dropped without a result, so that `?`
+/// and a cancelled pass need no bookkeeping.
+#[must_use = "a step that is dropped counts as abandoned"]
+#[derive(Debug)]
+pub struct Step {
+    name: &'static str,
+    outcome: &'static str,
+    started: Instant,
+}
+
+impl Step {
+    /// Begins the step `name`.
+    pub fn begin(name: &'static str) -> Self {
+        Self { name, outcome: "abandoned", started: Instant::now() }
+    }
+
+    /// Ends the step and passes its result through.
+    pub fn end<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
+        self.outcome = if result.is_ok() { "ok" } else { "failed" };
+        result
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        counter!(STEPS, "step" => self.name, "outcome" => self.outcome).increment(1);
+        tracing::debug!(
+            step = self.name,
+            outcome = self.outcome,
+            elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "step ended"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_counts_once_as_what_it_came_to() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let _ = Step::begin("apply").end(Ok::<(), ()>(()));
+            let _ = Step::begin("apply").end(Err::<(), ()>(()));
+            drop(Step::begin("apply"));
+        });
+        let text = handle.render();
+        for outcome in ["ok", "failed", "abandoned"] {
+            let line = format!("{STEPS}{{step=\"apply\",outcome=\"{outcome}\"}} 1");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+}

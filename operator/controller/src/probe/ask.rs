@@ -1,0 +1,261 @@
+//! One probe question: a token from the platform's own sign-in, then a chat completion, both
+//! through the edge exactly as a client sends them.
+//!
+//! No Kubernetes client needed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use snafu::{OptionExt, ResultExt, Snafu, ensure};
+
+/// The whole question may take this long, token included.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Answers above this size are refused; a probe answer is a few hundred bytes.
+const MAX_BODY: usize = 256 * 1024;
+/// The model that answers from a passage built into the platform, without any model provider.
+pub const MODEL: &str = "probe";
+/// What the probe asks.
+const QUESTION: &str = "What does LotoAI answer with?";
+/// How much of an error body is shown.
+const EXCERPT: usize = 200;
+
+/// Where and as whom to ask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The public base URL, as in the resource.
+    pub url: String,
+    /// Where the edge listens inside the cluster.
+    pub address: SocketAddr,
+    /// PEM of the only roots to trust; `None` trusts the roots of the system.
+    pub roots: Option<String>,
+    /// Client id of the probe's service account.
+    pub client_id: String,
+    /// Client secret of the probe's service account.
+    pub client_secret: String,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("url", &self.url)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a probe question was not answered.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// The public URL of the resource cannot be used.
+    #[snafu(display("failed to read the public URL {url:?}"))]
+    Url {
+        /// The URL from the resource.
+        url: String,
+    },
+    /// The certificate authority cannot be read.
+    #[snafu(display("failed to read the certificate authority of the edge"))]
+    Roots {
+        /// What the parser said.
+        source: reqwest::Error,
+    },
+    /// The HTTP client cannot be built.
+    #[snafu(display("failed to build the HTTP client of the probe"))]
+    Build {
+        /// What the library said.
+        source: reqwest::Error,
+    },
+    /// No complete answer came back.
+    #[snafu(display("failed to {step}"))]
+    Send {
+        /// What was tried.
+        step: &'static str,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// The answer is an error.
+    #[snafu(display("failed to {step}: HTTP {status}: {excerpt}"))]
+    Refused {
+        /// What was tried.
+        step: &'static str,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The error message of the body, shortened.
+        excerpt: String,
+    },
+    /// The answer is too large.
+    #[snafu(display("failed to {step}: the answer is larger than {MAX_BODY} bytes"))]
+    TooLarge {
+        /// What was tried.
+        step: &'static str,
+    },
+    /// The answer cannot be understood.
+    #[snafu(display("failed to {step}: the answer is not the JSON that was expected"))]
+    Decode {
+        /// What was tried.
+        step: &'static str,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The platform answered with nothing.
+    #[snafu(display("failed to {ASK}: the answer is empty"))]
+    Empty,
+    /// The platform answered without saying from where.
+    #[snafu(display("failed to {ASK}: the answer cites no passage"))]
+    NoCitation,
+    /// The whole question took too long.
+    #[snafu(display("failed to {ASK} within {} s", TIMEOUT.as_secs()))]
+    TimedOut,
+}
+
+const TOKEN: &str = "get a token from the identity provider through the edge";
+const ASK: &str = "get an answer through the public URL";
+
+/// Asks the probe question. A trait so that tests can answer without a platform.
+pub trait Ask: Send + Sync + 'static {
+    /// Asks once; `Ok` means that a person would have got an answer.
+    fn ask<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// Asks over HTTPS.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Https;
+
+impl Ask for Https {
+    fn ask<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            tokio::time::timeout(TIMEOUT, ask(target)).await.unwrap_or(Err(Error::TimedOut))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    choices: Vec<Choice>,
+    #[serde(default)]
+    lotoai: Extra,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Extra {
+    #[serde(default)]
+    citations: Vec<Value>,
+}
+
+async fn ask(target: &Target) -> Result<(), Error> {
+    let base = Url::parse(&target.url).ok().context(UrlSnafu { url: &target.url })?;
+    let client = client(target, &base)?;
+    let authority = match (base.host_str(), base.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => return UrlSnafu { url: &target.url }.fail(),
+    };
+    let at = |path: &str| -> Result<Url, Error> {
+        // The connection goes to the Service; name, SNI and Host stay public.
+        let mut url = base.join(path).ok().context(UrlSnafu { url: &target.url })?;
+        url.set_port(Some(target.address.port())).ok().context(UrlSnafu { url: &target.url })?;
+        Ok(url)
+    };
+    let response = client
+        .post(at("/realms/lotoai/protocol/openid-connect/token")?)
+        .header(http::header::HOST, &authority)
+        .form(&[
+            ("grant_type", "client_credentials"),
+            ("client_id", &target.client_id),
+            ("client_secret", &target.client_secret),
+        ])
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context(SendSnafu { step: TOKEN })?;
+    let token: Token = decode(TOKEN, response).await?;
+    let response = client
+        .post(at("/v1/chat/completions")?)
+        .header(http::header::HOST, &authority)
+        .bearer_auth(&token.access_token)
+        .json(&json!({
+            "model": MODEL,
+            "messages": [{ "role": "user", "content": QUESTION }],
+            "store": false,
+        }))
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context(SendSnafu { step: ASK })?;
+    let completion: Completion = decode(ASK, response).await?;
+    let answered = completion
+        .choices
+        .first()
+        .and_then(|choice| choice.message.content.as_deref())
+        .is_some_and(|content| !content.trim().is_empty());
+    ensure!(answered, EmptySnafu);
+    ensure!(!completion.lotoai.citations.is_empty(), NoCitationSnafu);
+    Ok(())
+}
+
+fn client(target: &Target, base: &Url) -> Result<Client, Error> {
+    let host = base.host_str().context(UrlSnafu { url: &target.url })?;
+    // A fresh connection for every question: a kept one would hide an edge that is gone.
+    let mut builder = Client::builder()
+        .no_proxy()
+        .http1_only()
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(TIMEOUT)
+        .resolve(host, target.address);
+    if let Some(roots) = &target.roots {
+        let roots = Certificate::from_pem_bundle(roots.as_bytes()).context(RootsSnafu)?;
+        builder = builder.tls_certs_only(roots);
+    }
+    builder.build().context(BuildSnafu)
+}
+
+async fn decode<T: for<'de> Deserialize<'de>>(
+    step: &'static str,
+    mut response: Response,
+) -> Result<T, Error> {
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(reqwest::Error::without_url).context(SendSnafu { step })?
+    {
+        ensure!(body.len() + chunk.len() <= MAX_BODY, TooLargeSnafu { step });
+        body.extend_from_slice(&chunk);
+    }
+    ensure!(status.is_success(), RefusedSnafu { step, status, excerpt: excerpt(&body) });
+    serde_json::from_slice(&body).context(DecodeSnafu { step })
+}
+
+/// The message of an error body in any of the shapes that the edge, the identity provider and the
+/// gateway use; its first bytes when it has none of them.
+fn excerpt(body: &[u8]) -> String {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let message = ["/error/message", "/error_description", "/detail", "/error"]
+        .iter()
+        .find_map(|pointer| parsed.pointer(pointer).and_then(Value::as_str));
+    let text = match message {
+        Some(message) => message.to_owned(),
+        None => String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned(),
+    };
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(EXCERPT).collect()
+}

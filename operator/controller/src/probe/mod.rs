@@ -1,0 +1,205 @@
+//! The probe: one background task per platform that asks a real question through the edge, keeps
+//! the last outcome, and wakes the controller when it changes.
+//!
+//! No Kubernetes client needed. A pass never waits for a probe: it only says whether one is wanted
+//! ([`Probes::keep`] or [`Probes::stop`]) and reads the last outcome.
+
+mod ask;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+pub use ask::{Ask, Error, Https, MODEL, TIMEOUT, Target};
+
+use crate::error::chain;
+use crate::metrics;
+
+/// Pause between questions while they are answered.
+const STEADY: Duration = Duration::from_secs(30);
+/// Pause between questions while the platform is becoming ready.
+const EAGER: Duration = Duration::from_secs(2);
+/// Pause between questions when the platform has not answered for longer than [`PATIENCE`].
+const TIRED: Duration = Duration::from_secs(15);
+/// How long a platform may take until it is asked less often.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// A probe that no pass asks for during this time ends by itself. Passes come at least every ten
+/// minutes.
+const FORGET: Duration = Duration::from_secs(25 * 60);
+
+/// What the last question came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// No question has ended yet.
+    Unasked,
+    /// The platform answered with a citation.
+    Answered,
+    /// It did not; the text names step and cause.
+    Failed(String),
+}
+
+struct Running {
+    target: Target,
+    last: Arc<Mutex<Last>>,
+    wanted: Arc<Mutex<Instant>>,
+    _cancel: DropGuard,
+}
+
+/// All probes of this process, by platform.
+#[derive(Clone)]
+pub struct Probes {
+    ask: Arc<dyn Ask>,
+    running: Arc<Mutex<HashMap<Key, Running>>>,
+    tasks: TaskTracker,
+    changes: watch::Sender<u64>,
+}
+
+/// Namespace and name of a platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+}
+
+impl std::fmt::Debug for Probes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probes").field("running", &lock(&self.running).len()).finish_non_exhaustive()
+    }
+}
+
+impl Probes {
+    /// No probe runs yet; questions will go through `ask`.
+    pub fn new(ask: impl Ask) -> Self {
+        Self {
+            ask: Arc::new(ask),
+            running: Arc::default(),
+            tasks: TaskTracker::new(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Makes sure that `key` is probed at `target`, and returns what its last question came to.
+    /// A changed target starts afresh.
+    pub fn keep(&self, key: &Key, target: Target) -> Last {
+        let mut running = lock(&self.running);
+        if let Some(probe) = running.get(key)
+            && probe.target == target
+            && lock(&probe.wanted).elapsed() < FORGET
+        {
+            *lock(&probe.wanted) = Instant::now();
+            return lock(&probe.last).clone();
+        }
+        let cancel = CancellationToken::new();
+        let probe = Running {
+            target: target.clone(),
+            last: Arc::new(Mutex::new(Last::Unasked)),
+            wanted: Arc::new(Mutex::new(Instant::now())),
+            _cancel: cancel.clone().drop_guard(),
+        };
+        let task = Task {
+            ask: Arc::clone(&self.ask),
+            key: key.clone(),
+            target,
+            last: Arc::clone(&probe.last),
+            wanted: Arc::clone(&probe.wanted),
+            changes: self.changes.clone(),
+        };
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task.run() => {}
+            }
+        });
+        // Inserting drops the probe of an older target, which ends its task.
+        running.insert(key.clone(), probe);
+        Last::Unasked
+    }
+
+    /// Ends the probe of `key`, if any, and forgets its outcome.
+    pub fn stop(&self, key: &Key) {
+        lock(&self.running).remove(key);
+    }
+
+    /// Ends all probes and waits for their tasks.
+    pub async fn shutdown(&self) {
+        lock(&self.running).clear();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Yields whenever an outcome changed.
+    pub fn changes(&self) -> impl Stream<Item = ()> + Send + 'static + use<> {
+        stream::unfold(self.changes.subscribe(), |mut changes| async move {
+            changes.changed().await.ok().map(|()| ((), changes))
+        })
+    }
+}
+
+struct Task {
+    ask: Arc<dyn Ask>,
+    key: Key,
+    target: Target,
+    last: Arc<Mutex<Last>>,
+    wanted: Arc<Mutex<Instant>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Task {
+    async fn run(self) {
+        let mut failing_since: Option<Instant> = None;
+        while lock(&self.wanted).elapsed() < FORGET {
+            let started = Instant::now();
+            let outcome = self.ask.ask(&self.target).await;
+            metrics::probed(outcome.is_ok(), started.elapsed());
+            let last = match outcome {
+                Ok(()) => Last::Answered,
+                Err(error) => Last::Failed(chain(&error)),
+            };
+            let pause = if last == Last::Answered {
+                failing_since = None;
+                STEADY
+            } else if failing_since.get_or_insert(started).elapsed() < PATIENCE {
+                EAGER
+            } else {
+                TIRED
+            };
+            self.record(last);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn record(&self, last: Last) {
+        let changed = {
+            let mut current = lock(&self.last);
+            let changed = *current != last;
+            current.clone_from(&last);
+            changed
+        };
+        if changed {
+            let (namespace, name) = (&self.key.namespace, &self.key.name);
+            match last {
+                Last::Failed(cause) => {
+                    tracing::info!(%namespace, %name, cause, "the platform does not answer yet");
+                }
+                _ => tracing::info!(%namespace, %name, "the platform answers"),
+            }
+            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
+/// A poisoned lock only means that another task panicked while it held plain data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

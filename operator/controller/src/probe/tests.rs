@@ -1,0 +1,94 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+
+use super::*;
+
+/// Fails until the given number of questions were asked, then answers.
+struct Warming {
+    asked: Arc<AtomicUsize>,
+    failures: usize,
+}
+
+impl Ask for Warming {
+    fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), Error>> {
+        let count = self.asked.fetch_add(1, Ordering::SeqCst);
+        let outcome = if count < self.failures { Err(Error::NoCitation) } else { Ok(()) };
+        Box::pin(async move { outcome })
+    }
+}
+
+fn target(address: &str) -> Target {
+    Target {
+        url: "https://lotoai.example".to_owned(),
+        address: address.parse().unwrap(),
+        roots: None,
+        client_id: "lotoai-probe".to_owned(),
+        client_secret: "secret".to_owned(),
+    }
+}
+
+fn key() -> Key {
+    Key { namespace: "default".to_owned(), name: "demo".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakes_on_change_and_slows_down_once_it_is_answered() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 3 });
+    let mut changes = Box::pin(probes.changes());
+    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Unasked);
+
+    let started = Instant::now();
+    changes.next().await.unwrap();
+    let failed = probes.keep(&key(), target("192.0.2.1:443"));
+    assert!(matches!(&failed, Last::Failed(cause) if cause.contains("cites no passage")), "{failed:?}");
+    changes.next().await.unwrap();
+    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Answered);
+    assert_eq!(started.elapsed(), EAGER * 3, "three failures are 2 s apart");
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+
+    tokio::time::sleep(STEADY * 4 + Duration::from_secs(1)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 8, "one question every 30 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1:443"));
+    changes.next().await.unwrap();
+    probes.stop(&key());
+    tokio::time::sleep(STEADY * 10).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Unasked);
+    probes.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_no_pass_wants_ends_by_itself() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    probes.keep(&key(), target("192.0.2.1:443"));
+    tokio::time::sleep(FORGET * 2).await;
+    let before = asked.load(Ordering::SeqCst);
+    tokio::time::sleep(STEADY * 10).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_target_starts_afresh() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1:443"));
+    changes.next().await.unwrap();
+    assert_eq!(probes.keep(&key(), target("192.0.2.2:443")), Last::Unasked);
+}
+
+#[test]
+fn a_target_never_prints_its_secret() {
+    assert!(!format!("{:?}", target("192.0.2.1:443")).contains("secret"));
+}

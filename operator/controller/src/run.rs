@@ -1,0 +1,177 @@
+//! Runs the controllers: one for all namespaces, or one for each that is watched.
+//!
+//! Needs a client. What happens in a pass stands in [`crate::reconcile`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, future};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{Api, ListParams, PartialObjectMeta};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt};
+use lotoai_api::LotoAI;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::error::chain;
+use crate::probe::Key;
+use crate::reconcile::{failed, reconcile};
+use crate::serve::Readiness;
+
+/// Passes under way at once.
+const CONCURRENCY: u16 = 4;
+/// Events that arrive within this time after the first one lead to one pass.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Pause between two looks for the CustomResourceDefinition.
+const CRD_POLL: Duration = Duration::from_secs(2);
+
+type Guarded = DeserializeGuard<LotoAI>;
+
+/// The API of `K` in one namespace, or in all.
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Runs until `shutdown`, then finishes the passes that are under way.
+/// `namespaces` is empty for all.
+pub async fn run(
+    context: Arc<Context>,
+    namespaces: &[String],
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) {
+    let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.iter().map(|namespace| Some(namespace.as_str())).collect()
+    };
+    let established = future::join_all(
+        scopes.iter().map(|namespace| wait_for_crd(&context.client, *namespace)),
+    );
+    tokio::select! {
+        _ = established => {}
+        () = shutdown.cancelled() => return,
+    }
+    readiness.set(true);
+    tracing::info!(?namespaces, "watching LotoAI resources");
+    let controllers = scopes
+        .into_iter()
+        .map(|namespace| controller(&context, namespace, shutdown.clone()));
+    future::join_all(controllers).await;
+    context.probes.shutdown().await;
+}
+
+/// Waits until LotoAI resources can be listed. It asks for them instead of for the definition, so
+/// that the operator needs no right on cluster-wide objects and missing rights show here.
+async fn wait_for_crd(client: &Client, namespace: Option<&str>) {
+    let api = api::<LotoAI>(client, namespace);
+    let mut said = String::new();
+    loop {
+        let problem = match api.list_metadata(&ListParams::default().limit(1)).await {
+            Ok(_) => return,
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                "the CustomResourceDefinition lotoais.lotoai.dev is not established: install the \
+                 chart lotoai-crds"
+                    .to_owned()
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                format!("not allowed to list LotoAI resources: {}", status.message)
+            }
+            Err(error) => format!("failed to list LotoAI resources: {}", chain(&error)),
+        };
+        if problem != said {
+            tracing::warn!(namespace, problem, "waiting for the LotoAI type");
+            said = problem;
+        }
+        tokio::time::sleep(CRD_POLL).await;
+    }
+}
+
+async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
+    let client = &context.client;
+    let ours = watcher::Config::default().labels(&selector_of_all());
+    let mut controller = Controller::new(
+        api::<Guarded>(client, namespace),
+        watcher::Config::default(),
+    )
+    .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
+    // No predicate on any of these: a filter on the generation would also drop deletions.
+    for kind in kinds() {
+        let children = match namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+            None => Api::<DynamicObject>::all_with(client.clone(), &kind),
+        };
+        controller = controller.owns_with(children, kind, ours.clone());
+    }
+    let store = controller.store();
+    controller
+        .watches(api::<PartialObjectMeta<Pod>>(client, namespace), ours, |pod| platform_of(&pod))
+        .watches(
+            api::<PartialObjectMeta<Secret>>(client, namespace),
+            watcher::Config::default(),
+            move |secret| platforms_of_secret(&store, &secret),
+        )
+        .reconcile_all_on(context.probes.changes())
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(reconcile, failed, Arc::clone(context))
+        .for_each(|result| {
+            observe(context, result);
+            future::ready(())
+        })
+        .await;
+}
+
+/// Logs what the machinery around the passes reports. The passes log themselves.
+fn observe(
+    context: &Context,
+    result: Result<
+        (ObjectRef<Guarded>, controller::Action),
+        controller::Error<crate::Error, watcher::Error>,
+    >,
+) {
+    match result {
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+        Err(controller::Error::ObjectNotFound(gone)) => {
+            // The resource was deleted between the event and the pass: there is nothing to do,
+            // but its probe must not go on asking.
+            context.probes.stop(&Key {
+                namespace: gone.namespace.unwrap_or_default(),
+                name: gone.name,
+            });
+        }
+        Err(error) => tracing::warn!(error = %chain(&error), "a watch failed and is restarted"),
+    }
+}
+
+/// The platform whose labels an object carries.
+fn platform_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
+    let name = object.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+/// The platforms that a Secret belongs to or that name it.
+fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<ObjectRef<Guarded>> {
+    if secret.labels().get(MANAGED_BY).is_some_and(|by| by == OPERATOR) {
+        return platform_of(secret).into_iter().collect();
+    }
+    let (name, namespace) = (secret.name_any(), secret.namespace());
+    store
+        .state()
+        .iter()
+        .filter(|loto| loto.namespace() == namespace)
+        .filter(|loto| {
+            loto.0.as_ref().is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name.as_str()))
+        })
+        .map(|loto| ObjectRef::from_obj(loto.as_ref()))
+        .collect()
+}

@@ -1,0 +1,183 @@
+//! Certificates for an edge that nobody gave a certificate: an authority per platform and a
+//! certificate signed by it.
+//!
+//! No client needed. Random numbers are used here (keys, serial numbers) and in
+//! [`crate::credentials`], nowhere else.
+
+use jiff::{Span, Timestamp, tz::TimeZone};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use snafu::{ResultExt, Snafu};
+
+/// Life of an authority, in days.
+const AUTHORITY_DAYS: i64 = 3650;
+/// Life of an edge certificate, in days. Browsers refuse more than 398.
+const EDGE_DAYS: i64 = 365;
+
+/// Why no certificate could be made.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// The library refused the parameters or the key.
+    #[snafu(display("failed to {step} for {subject:?}"))]
+    Certificate {
+        /// What was tried.
+        step: &'static str,
+        /// Common name of the certificate.
+        subject: String,
+        /// What the library said.
+        source: rcgen::Error,
+    },
+    /// The clock is outside of what a certificate can say.
+    #[snafu(display("failed to reckon the life of a certificate from {now}"))]
+    Clock {
+        /// The time that was given.
+        now: Timestamp,
+        /// What the library said.
+        source: jiff::Error,
+    },
+}
+
+/// A certificate with its private key.
+#[derive(Clone)]
+pub struct Certified {
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// The private key, PEM (PKCS #8).
+    pub key: String,
+    /// The end of its life.
+    pub not_after: Timestamp,
+}
+
+impl std::fmt::Debug for Certified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certified").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+fn authority_name(platform: &str) -> String {
+    format!("LotoAI authority of {platform}")
+}
+
+/// Everything of an authority but its key and dates, so that its issuer can be made again from
+/// the stored key alone.
+fn authority_params(platform: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, authority_name(platform));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// Makes the authority of a platform.
+///
+/// # Errors
+/// When the library refuses, or the clock is absurd.
+pub fn authority(platform: &str, now: Timestamp) -> Result<Certified, Error> {
+    let subject = authority_name(platform);
+    let mut params = authority_params(platform);
+    let not_after = set_life(&mut params, now, AUTHORITY_DAYS)?;
+    let key = KeyPair::generate()
+        .context(CertificateSnafu { step: "generate a key", subject: &subject })?;
+    let certificate = params
+        .self_signed(&key)
+        .context(CertificateSnafu { step: "sign a certificate", subject: &subject })?;
+    Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
+}
+
+/// Makes a certificate for `names` (DNS names or IP addresses), signed by the authority of
+/// `platform` whose key is `authority_key`.
+///
+/// # Errors
+/// When the stored key or a name is unusable, or the clock is absurd.
+pub fn edge(
+    platform: &str,
+    authority_key: &str,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Certified, Error> {
+    // A common name ends at 64 characters; host names may be longer and stand in the SAN.
+    let subject = format!("{platform} edge");
+    let context = |step| CertificateSnafu { step, subject: subject.clone() };
+    let issuer_key = KeyPair::from_pem(authority_key).context(context("read the authority's key"))?;
+    let issuer = Issuer::new(authority_params(platform), issuer_key);
+    let mut params =
+        CertificateParams::new(names.to_vec()).context(context("read the names"))?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject.clone());
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let not_after = set_life(&mut params, now, EDGE_DAYS)?;
+    let key = KeyPair::generate().context(context("generate a key"))?;
+    let certificate =
+        params.signed_by(&key, &issuer).context(context("sign a certificate"))?;
+    Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
+}
+
+/// Whether less than a third of the life of an edge certificate is left.
+#[must_use]
+pub fn edge_is_due(not_after: Timestamp, now: Timestamp) -> bool {
+    left(not_after, now) < EDGE_DAYS * 24 / 3
+}
+
+/// Whether less than a third of the life of an authority is left.
+#[must_use]
+pub fn authority_is_due(not_after: Timestamp, now: Timestamp) -> bool {
+    left(not_after, now) < AUTHORITY_DAYS * 24 / 3
+}
+
+/// Whole hours from `now` to `not_after`.
+fn left(not_after: Timestamp, now: Timestamp) -> i64 {
+    (not_after.as_second() - now.as_second()) / 3600
+}
+
+/// Sets the life of a certificate in whole days, from yesterday on so that a clock which is a
+/// little behind accepts it, and returns its end.
+fn set_life(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    days: i64,
+) -> Result<Timestamp, Error> {
+    let day = now.to_zoned(TimeZone::UTC).date();
+    let from = day.checked_sub(Span::new().days(1)).context(ClockSnafu { now })?;
+    let to = day.checked_add(Span::new().days(days)).context(ClockSnafu { now })?;
+    let convert = |date: jiff::civil::Date| {
+        date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    };
+    params.not_before = convert(from);
+    params.not_after = convert(to);
+    Ok(to.to_zoned(TimeZone::UTC).context(ClockSnafu { now })?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn later(days: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + days * DAY).unwrap()
+    }
+
+    #[test]
+    fn an_edge_certificate_is_renewed_in_the_last_third_of_its_life() {
+        let authority = authority("demo", later(0)).unwrap();
+        let names = ["lotoai.example".to_owned(), "192.0.2.7".to_owned()];
+        let edge = edge("demo", &authority.key, &names, later(0)).unwrap();
+        assert!(edge.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(!edge_is_due(edge.not_after, later(240)));
+        assert!(edge_is_due(edge.not_after, later(250)));
+        assert!(edge_is_due(edge.not_after, later(400)), "one that has ended is due");
+        assert!(!authority_is_due(authority.not_after, later(2400)));
+        assert!(authority_is_due(authority.not_after, later(2450)));
+    }
+
+    #[test]
+    fn an_unusable_key_is_an_error_that_names_the_step() {
+        let error = edge("demo", "not a key", &["a.example".to_owned()], later(0)).unwrap_err();
+        assert!(error.to_string().contains("read the authority's key"), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Platforms for tests, and the part of a cluster that a bare API server lacks.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Client, CustomResourceExt};
+use lotoai_api::LotoAI;
+
+/// Installs the definition and waits until it is served.
+pub async fn install_crd(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let crd = LotoAI::crd();
+    api.patch("lotoais.lotoai.dev", &PatchParams::apply("tests").force(), &Patch::Apply(&crd))
+        .await
+        .expect("the definition is accepted");
+    let established =
+        await_condition(api, "lotoais.lotoai.dev", conditions::is_crd_established());
+    tokio::time::timeout(std::time::Duration::from_secs(30), established)
+        .await
+        .expect("the definition is established in time")
+        .expect("the definition can be watched");
+}
+
+/// Makes a namespace; every test has its own.
+pub async fn namespace(client: &Client, name: &str) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    api.create(&PostParams::default(), &namespace).await.expect("a new namespace");
+}
+
+/// The sample resources of the repository.
+pub fn samples() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .expect("samples")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "there are samples");
+    files
+}

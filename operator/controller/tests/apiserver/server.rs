@@ -1,0 +1,178 @@
+//! A real kube-apiserver with its etcd on loopback, without nodes or controllers: what the tests
+//! see is exactly what a cluster would accept, refuse and store.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use kube::config::{AuthInfo, Config};
+use kube::{Client, client::ClientBuilder};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+const ETCD: &str = "etcd-3.6.8/etcd";
+const APISERVER: &str = "kubernetes-1.36.3/kube-apiserver";
+const TOKEN: &str = "tests-only";
+/// A cold kube-apiserver takes some five seconds on two busy cores.
+const START: Duration = Duration::from_secs(90);
+
+/// The server that all tests of this process share.
+pub struct ApiServer {
+    port: u16,
+    authority: Vec<u8>,
+    _directory: TempDir,
+    _etcd: Guarded,
+    _server: Guarded,
+}
+
+/// The shared server, started at the first call; `None`, with the reason printed, when its
+/// binaries are not on this machine.
+pub fn shared() -> Option<&'static ApiServer> {
+    static SERVER: OnceLock<Option<ApiServer>> = OnceLock::new();
+    SERVER.get_or_init(ApiServer::start).as_ref()
+}
+
+fn third_party() -> PathBuf {
+    let cache = std::env::var_os("LOTOAI_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/lotoai")
+    });
+    cache.join("third-party")
+}
+
+impl ApiServer {
+    fn start() -> Option<Self> {
+        let (etcd, server) = (third_party().join(ETCD), third_party().join(APISERVER));
+        for binary in [&etcd, &server] {
+            if !binary.is_file() {
+                eprintln!("SKIPPED: {} is not there; `make up` builds it", binary.display());
+                return None;
+            }
+        }
+        let directory = TempDir::with_prefix("lotoai-apiserver-").expect("a temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        let authority = write_certificates(directory.path());
+        std::fs::write(at("tokens.csv"), format!("{TOKEN},tests,tests,system:masters\n"))
+            .expect("the token file is written");
+
+        let (client, peer, port) = (free_port(), free_port(), free_port());
+        let etcd = Guarded::spawn(
+            Command::new(etcd)
+                .arg(format!("--data-dir={}", at("etcd").display()))
+                .arg(format!("--listen-client-urls=http://127.0.0.1:{client}"))
+                .arg(format!("--advertise-client-urls=http://127.0.0.1:{client}"))
+                .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
+                .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
+                .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
+                .args(["--unsafe-no-fsync", "--log-level=error"]),
+            &at("etcd.log"),
+        );
+        let server = Guarded::spawn(
+            Command::new(server)
+                .arg(format!("--etcd-servers=http://127.0.0.1:{client}"))
+                .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+                .arg(format!("--secure-port={port}"))
+                .arg(format!("--tls-cert-file={}", at("server.crt").display()))
+                .arg(format!("--tls-private-key-file={}", at("server.key").display()))
+                .arg(format!("--token-auth-file={}", at("tokens.csv").display()))
+                .arg(format!("--service-account-key-file={}", at("server.key").display()))
+                .arg(format!("--service-account-signing-key-file={}", at("server.key").display()))
+                .arg("--service-account-issuer=https://kubernetes.default.svc")
+                .arg("--service-cluster-ip-range=198.18.0.0/20")
+                .arg("--authorization-mode=RBAC")
+                .arg("--disable-admission-plugins=ServiceAccount"),
+            &at("apiserver.log"),
+        );
+        let server = Self { port, authority, _directory: directory, _etcd: etcd, _server: server };
+        server.wait_until_ready();
+        Some(server)
+    }
+
+    /// A client for the calling test's runtime, as an administrator.
+    pub fn client(&self) -> Client {
+        let url = format!("https://127.0.0.1:{}", self.port).parse().expect("a URL");
+        let mut config = Config::new(url);
+        config.root_cert = Some(vec![self.authority.clone()]);
+        config.auth_info = AuthInfo { token: Some(TOKEN.to_owned().into()), ..AuthInfo::default() };
+        ClientBuilder::try_from(config).expect("a client").build()
+    }
+
+    fn wait_until_ready(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let deadline = Instant::now() + START;
+        runtime.expect("a runtime").block_on(async {
+            let client = self.client();
+            loop {
+                let request = http::Request::get("/readyz").body(Vec::new()).expect("a request");
+                match client.request_text(request).await {
+                    Ok(_) => return,
+                    Err(error) if Instant::now() > deadline => {
+                        panic!("kube-apiserver is not ready: {error}\n{}", self._server.log_tail())
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        });
+    }
+}
+
+/// Writes `server.crt` and `server.key` and returns the DER of the authority.
+fn write_certificates(directory: &Path) -> Vec<u8> {
+    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("a CA");
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+        .expect("parameters")
+        .signed_by(&key, &authority)
+        .expect("a certificate");
+    std::fs::write(directory.join("server.crt"), certificate.pem()).expect("written");
+    std::fs::write(directory.join("server.key"), key.serialize_pem()).expect("written");
+    authority.der().to_vec()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A process that ends with this one. A shell waits for the end of its standard input, which the
+/// system closes however the tests end, and then kills the process.
+struct Guarded {
+    shell: Child,
+    log: PathBuf,
+}
+
+impl Guarded {
+    fn spawn(command: &Command, log: &Path) -> Self {
+        let output = File::create(log).expect("a log file");
+        let shell = Command::new("sh")
+            .args(["-c", r#""$@" & pid=$!; read -r end; kill -KILL $pid; wait $pid"#, "sh"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().expect("a log file"))
+            .stderr(output)
+            .spawn()
+            .expect("sh starts");
+        Self { shell, log: log.to_owned() }
+    }
+
+    fn log_tail(&self) -> String {
+        let mut text = String::new();
+        let _ = File::open(&self.log).map(|mut file| file.read_to_string(&mut text));
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
