@@ -1,0 +1,4 @@
+//! Pure steps of ingestion: bytes to text, text to chunks.
+
+pub mod chunk;
+pub mod parse;
