@@ -1,1 +1,100 @@
-//! Tools over MCP streamable HTTP.
+//! Tools over MCP streamable HTTP, stateless: any replica can answer any call.
+//!
+//! `domain` holds what is pure (declarations, argument checks, request building), `run` what a
+//! tool does, `server` the protocol's side.
+
+pub mod config;
+pub mod domain;
+pub mod run;
+pub mod server;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use lotoai_kit::callers::Callers;
+use lotoai_kit::{ServeError, Service};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use snafu::{ResultExt, Snafu};
+
+pub use config::Config;
+
+use crate::domain::tool::{Tool, ToolError};
+use crate::server::Tools;
+
+/// Why the workload cannot start or go on.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// The file cannot be read.
+    #[snafu(display("failed to read the tools from {path:?}"))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file has another shape.
+    #[snafu(display("failed to understand the tools in {path:?}"))]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Cause, with line and field.
+        source: serde_yaml_ng::Error,
+    },
+    /// A tool cannot be used.
+    #[snafu(display("failed to use the tools in {path:?}"))]
+    Declare {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: ToolError,
+    },
+    /// The HTTP client cannot be built.
+    #[snafu(display("failed to build the HTTP client of the tools"))]
+    Client {
+        /// Cause.
+        source: reqwest::Error,
+    },
+    /// The listener failed.
+    #[snafu(display("failed to serve"))]
+    Serve {
+        /// Cause.
+        source: ServeError,
+    },
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// The declarations cannot be used, or the listener fails.
+pub async fn run(config: Config, service: Service) -> Result<(), Error> {
+    let tools = load(&config.mcp_config).await?;
+    tracing::info!(tools = tools.len(), "tools declared");
+    let tools = Tools::new(tools, run::http::client().context(ClientSnafu)?);
+    let router = router(tools, config.allowed_hosts(), &Callers::from_env(), &service);
+    service.readiness.register("tools").ready();
+    service.serve_http(config.common.http_listen(), router).await.context(ServeSnafu)
+}
+
+/// The router with the protocol at `/mcp`; a call without a known token is refused.
+pub fn router(tools: Tools, allowed_hosts: Vec<String>, callers: &Callers, service: &Service) -> Router {
+    let mut config = StreamableHttpServerConfig::default()
+        .with_allowed_hosts(allowed_hosts)
+        .enforce_origin_validation();
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    config.cancellation_token = service.shutdown.child_token();
+    let mcp = StreamableHttpService::new(
+        move || Ok(tools.clone()),
+        Arc::new(LocalSessionManager::default()),
+        config,
+    );
+    Router::new().route_service("/mcp", mcp).layer(callers.layer())
+}
+
+async fn load(path: &std::path::Path) -> Result<Vec<Tool>, Error> {
+    let text = tokio::fs::read_to_string(path).await.context(ReadSnafu { path })?;
+    let declarations = serde_yaml_ng::from_str(&text).context(ParseSnafu { path })?;
+    domain::tool::tools(declarations).context(DeclareSnafu { path })
+}

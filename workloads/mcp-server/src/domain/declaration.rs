@@ -1,0 +1,92 @@
+//! The file that declares the tools. Its shape is that of `spec.mcp.tools` in the `LotoAI`
+//! resource; a field that is not known is refused.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Declarations {
+    /// The tools, in the order in which clients see them.
+    pub tools: Vec<Declaration>,
+}
+
+/// One tool: a call over HTTP or a script.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Declaration {
+    /// Name that a model calls it by.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    #[serde(default = "no_arguments")]
+    pub input_schema: Map<String, Value>,
+    /// A call over HTTP.
+    pub http: Option<HttpTool>,
+    /// A POSIX shell script.
+    pub script: Option<ScriptTool>,
+    /// Groups that may use it; empty = everybody who is signed in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// A call over HTTP. `{name}` in the address is replaced by the argument of that name; the other
+/// arguments become the query of `GET` and `DELETE`, else a JSON body.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpTool {
+    /// Method.
+    #[serde(default)]
+    pub method: Method,
+    /// Address; scheme and host are fixed, only the path and the query may hold `{name}`.
+    pub url: String,
+    /// Headers to send.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Environment variable whose value is sent as bearer token.
+    pub token_env: Option<String>,
+    /// Longest time that a call may take, in seconds.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+}
+
+/// Method of a call over HTTP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Read.
+    #[default]
+    Get,
+    /// Create or act.
+    Post,
+    /// Replace.
+    Put,
+    /// Change.
+    Patch,
+    /// Remove.
+    Delete,
+}
+
+/// A POSIX shell script. Its arguments are environment variables: `start_date` is
+/// `ARG_START_DATE`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScriptTool {
+    /// Text of the script.
+    pub source: String,
+    /// Longest time that it may run, in seconds.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+}
+
+fn no_arguments() -> Map<String, Value> {
+    Map::from_iter([("type".to_owned(), "object".into())])
+}
+
+const fn default_timeout() -> u32 {
+    10
+}

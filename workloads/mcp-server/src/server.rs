@@ -1,0 +1,107 @@
+//! The MCP side: which tools a caller sees, and what a call does.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use rmcp::ErrorData;
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as McpTool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+
+use crate::domain::tool::{Action, Tool};
+use crate::run::{self, ToolResult};
+
+/// Header with the groups of the person on whose behalf a service calls, separated by commas.
+/// Only services with a token get this far, and they are trusted to say who asks.
+pub const GROUPS_HEADER: &str = "x-lotoai-groups";
+
+/// Serves the declared tools.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    tools: Arc<[Tool]>,
+    http: reqwest::Client,
+}
+
+impl Tools {
+    /// A server of these tools.
+    #[must_use]
+    pub fn new(tools: Vec<Tool>, http: reqwest::Client) -> Self {
+        Self { tools: tools.into(), http }
+    }
+
+    async fn run(&self, tool: &Tool, arguments: &serde_json::Map<String, serde_json::Value>) -> ToolResult {
+        match &tool.action {
+            Action::Script(script) => run::script::run(script, arguments).await,
+            Action::Http(http) => {
+                // Read at the call: the kubelet gives a rotated token to the next pod, not to us,
+                // but an empty variable must not be sent as a token.
+                let token = http.token_env.as_ref().and_then(|name| std::env::var(name).ok());
+                let token = token.as_deref().filter(|token| !token.is_empty());
+                run::http::call(&self.http, http, token, arguments).await
+            }
+        }
+    }
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        info.server_info = Implementation::new("lotoai-mcp-server", env!("CARGO_PKG_VERSION"));
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let groups = groups(&context);
+        let visible = self.tools.iter().filter(|tool| tool.allows(groups.iter().map(String::as_str)));
+        let tools = visible.map(|tool| {
+            McpTool::new(tool.name.clone(), tool.description.clone(), Arc::clone(&tool.input_schema))
+        });
+        Ok(ListToolsResult::with_all_items(tools.collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let groups = groups(&context);
+        // A tool that the caller may not use looks like one that does not exist.
+        let tool = self
+            .tools
+            .iter()
+            .find(|tool| tool.name == request.name && tool.allows(groups.iter().map(String::as_str)))
+            .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None))?;
+        let arguments = request.arguments.unwrap_or_default();
+        let faults = tool.faults(&arguments);
+        if !faults.is_empty() {
+            return Err(ErrorData::invalid_params(faults.join("; "), None));
+        }
+        let begun = std::time::Instant::now();
+        let result = self.run(tool, &arguments).await;
+        let outcome = if result.is_error { "error" } else { "ok" };
+        metrics::counter!("lotoai_mcp_server_calls_total", "tool" => tool.name.clone(), "outcome" => outcome)
+            .increment(1);
+        metrics::histogram!("lotoai_mcp_server_call_seconds", "tool" => tool.name.clone())
+            .record(begun.elapsed().as_secs_f64());
+        tracing::info!(tool = tool.name, outcome, "tool called");
+        let content = vec![ContentBlock::text(result.text)];
+        Ok(if result.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) }.into())
+    }
+}
+
+fn groups(context: &RequestContext<RoleServer>) -> Vec<String> {
+    let header = context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.headers.get(GROUPS_HEADER))
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    header.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+}
