@@ -1,1 +1,126 @@
-//! Usage events to ClickHouse.
+//! Usage events to ClickHouse, and figures from them.
+//!
+//! `batch` turns events into inserts, `usage` knows the table, `clickhouse` speaks HTTP, `routes`
+//! answers questions.
+
+pub mod batch;
+pub mod clickhouse;
+pub mod config;
+pub mod routes;
+pub mod usage;
+
+use std::time::Duration;
+
+use lotoai_contracts::events::{Event, UsageRecorded};
+use lotoai_kit::callers::Callers;
+use lotoai_kit::rabbitmq::{AddressError, ConsumeError, Delivery, Outcome};
+use lotoai_kit::{ServeError, Service, retry};
+use snafu::{ResultExt, Snafu};
+
+pub use config::Config;
+
+use crate::batch::Batcher;
+use crate::clickhouse::ClickHouse;
+
+/// The queue of this workload.
+const QUEUE: &str = "analytics";
+/// ClickHouse may take this long to appear before the process gives up and is started again.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+/// How often the gate asks whether ClickHouse is still there.
+const PING: Duration = Duration::from_secs(10);
+/// An event waits in the process for this long before the next try: a message that went back to
+/// the queue too often would end as a dead letter.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why the workload cannot start or go on.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// The ClickHouse client cannot be built, or the table cannot be made.
+    #[snafu(display("failed to prepare ClickHouse"))]
+    Prepare {
+        /// Cause.
+        source: clickhouse::Error,
+    },
+    /// The broker's address cannot be used.
+    #[snafu(display("failed to set up RabbitMQ"))]
+    Broker {
+        /// Cause.
+        source: AddressError,
+    },
+    /// The queue cannot be consumed.
+    #[snafu(display("failed to consume"))]
+    Consume {
+        /// Cause.
+        source: ConsumeError,
+    },
+    /// The listener failed.
+    #[snafu(display("failed to serve"))]
+    Serve {
+        /// Cause.
+        source: ServeError,
+    },
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// The configuration cannot be used, ClickHouse stays away at start, or the listener fails.
+pub async fn run(config: Config, service: Service) -> Result<(), Error> {
+    let clickhouse = ClickHouse::new(&config.clickhouse).context(PrepareSnafu)?;
+    let create = || clickhouse.execute(usage::CREATE_TABLE);
+    retry::until("ClickHouse", START_PATIENCE, create).await.context(PrepareSnafu)?;
+    watch(&clickhouse, &service);
+    let rabbitmq = config.rabbitmq.connect(&service).await.context(BrokerSnafu)?;
+    let size = config.batch_size;
+    let patience = Duration::from_millis(config.batch_milliseconds);
+    let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
+    service.spawn("batches", async move {
+        work.await;
+        Ok::<(), ConsumeError>(())
+    });
+    service.spawn("events", async move {
+        rabbitmq
+            .consume(QUEUE, size, move |delivery| {
+                let batcher = batcher.clone();
+                async move { handle(&batcher, delivery).await }
+            })
+            .await
+    });
+    let router = routes::router(clickhouse, &Callers::from_env());
+    service.serve_http(config.common.http_listen(), router).await.context(ServeSnafu)
+}
+
+/// Keeps the gate `clickhouse` true to the facts.
+fn watch(clickhouse: &ClickHouse, service: &Service) {
+    let gate = service.readiness.register("clickhouse");
+    gate.ready();
+    let (clickhouse, shutdown) = (clickhouse.clone(), service.shutdown.clone());
+    service.spawn("ping", async move {
+        while !shutdown.is_cancelled() {
+            match clickhouse.execute("SELECT 1").await {
+                Ok(_) => gate.ready(),
+                Err(error) => gate.not_ready(error.to_string()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PING) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        Ok::<(), ConsumeError>(())
+    });
+}
+
+async fn handle(batcher: &Batcher, delivery: Delivery) -> Outcome {
+    if delivery.routing_key != UsageRecorded::NAME {
+        return Outcome::Reject(format!("unknown event {:?}", delivery.routing_key));
+    }
+    let event: UsageRecorded = match serde_json::from_slice(&delivery.body) {
+        Ok(event) => event,
+        Err(error) => return Outcome::Reject(format!("not a {}: {error}", UsageRecorded::NAME)),
+    };
+    // Waits for ClickHouse here; the broker keeps the message until it is acknowledged.
+    while !batcher.add(event.clone()).await {
+        tokio::time::sleep(RETRY).await;
+    }
+    Outcome::Done
+}

@@ -1,0 +1,49 @@
+//! Configuration, from environment variables.
+
+use clap::{Args, Parser};
+use lotoai_kit::rabbitmq::RabbitmqArgs;
+use lotoai_kit::{CommonArgs, HasCommon};
+use secrecy::SecretString;
+use url::Url;
+
+/// Writes usage events to ClickHouse and answers questions about them.
+#[derive(Debug, Clone, Parser)]
+pub struct Config {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) rabbitmq: RabbitmqArgs,
+    #[command(flatten)]
+    pub(crate) clickhouse: ClickHouseArgs,
+
+    /// Most events in one insert, which is also the most that are held in memory
+    #[arg(long, env = "BATCH_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub(crate) batch_size: u16,
+
+    /// Milliseconds that an event waits for others before it is inserted
+    #[arg(long, env = "BATCH_MILLISECONDS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60000))]
+    pub(crate) batch_milliseconds: u64,
+}
+
+/// Where ClickHouse is and who we are there.
+#[derive(Debug, Clone, Args)]
+pub struct ClickHouseArgs {
+    /// Address of the HTTP interface, for example `http://lotoai-clickhouse:8123`
+    #[arg(long, env = "CLICKHOUSE_URL")]
+    pub clickhouse_url: Url,
+    /// Database
+    #[arg(long, env = "CLICKHOUSE_DATABASE", default_value = "lotoai")]
+    pub clickhouse_database: String,
+    /// User
+    #[arg(long, env = "CLICKHOUSE_USERNAME")]
+    pub clickhouse_username: String,
+    /// Password of the user
+    #[arg(long, env = "CLICKHOUSE_PASSWORD", hide_env_values = true)]
+    pub clickhouse_password: SecretString,
+}
+
+impl HasCommon for Config {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
