@@ -11,10 +11,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use lotoai_plan::ObjectId;
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::metrics;
-use crate::object::{Desired, Existing, Id, owned_by};
+use crate::object::{Desired, Existing, owned_by, show};
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.
@@ -37,30 +38,30 @@ pub enum Error {
     ))]
     Foreign {
         /// The objects in the way.
-        objects: Vec<Id>,
+        objects: Vec<ObjectId>,
     },
     /// A look-up failed.
-    #[snafu(display("failed to look up {id}"))]
+    #[snafu(display("failed to look up {}", show(id)))]
     LookUp {
         /// The object.
-        id: Id,
+        id: ObjectId,
         /// What the API server said.
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
     /// A write failed.
-    #[snafu(display("failed to apply {id}"))]
+    #[snafu(display("failed to apply {}", show(id)))]
     Patch {
         /// The object.
-        id: Id,
+        id: ObjectId,
         /// What the API server said.
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
 }
 
-fn list(objects: &[Id]) -> String {
-    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn list(objects: &[ObjectId]) -> String {
+    objects.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
 impl Error {
@@ -134,8 +135,8 @@ pub async fn apply(
     refuse_foreign(client, owner, existing, desired).await?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
     for object in desired {
-        let kind = object.resource.kind.as_str();
-        if object.held.is_some() {
+        let kind = object.planned.resource.kind.as_str();
+        if object.held {
             metrics::object(kind, "held");
             continue;
         }
@@ -143,13 +144,13 @@ pub async fn apply(
         let current = existing.get(&id).filter(|meta| owned_by(meta, owner.uid));
         let body = hash(object);
         let unchanged = current
-            .is_some_and(|meta| is_immutable(&object.resource) || cache.is_current(meta, body));
+            .is_some_and(|meta| is_immutable(&object.planned.resource) || cache.is_current(meta, body));
         if unchanged {
             metrics::object(kind, "unchanged");
             continue;
         }
-        let applied = api(client, owner, &object.resource)
-            .patch(&object.name, &params, &Patch::Apply(&object.body))
+        let applied = api(client, owner, &object.planned.resource)
+            .patch(&object.planned.name, &params, &Patch::Apply(&object.planned.body))
             .await
             .context(PatchSnafu { id })?;
         cache.record(&applied, body);
@@ -169,7 +170,7 @@ fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<Dynamic
 
 fn hash(object: &Desired) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.body.hash(&mut hasher);
+    object.planned.body.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -180,14 +181,14 @@ async fn refuse_foreign(
     existing: &Existing,
     desired: &[Desired],
 ) -> Result<(), Error> {
-    let foreign: Vec<Id> = stream::iter(desired.iter().filter(|object| object.held.is_none()))
+    let foreign: Vec<ObjectId> = stream::iter(desired.iter().filter(|object| !object.held))
         .map(|object| async move {
             let id = object.id();
             let ours = match existing.get(&id) {
                 Some(meta) => owned_by(meta, owner.uid),
                 // Without our labels it may still be ours: somebody may have removed them.
-                None => api(client, owner, &object.resource)
-                    .get_metadata_opt(&object.name)
+                None => api(client, owner, &object.planned.resource)
+                    .get_metadata_opt(&object.planned.name)
                     .await
                     .context(LookUpSnafu { id: id.clone() })?
                     .is_none_or(|found| owned_by(&found.metadata, owner.uid)),

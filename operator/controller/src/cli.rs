@@ -4,9 +4,9 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use kube::CustomResourceExt;
 use lotoai_api::LotoAI;
 use snafu::{ResultExt, Snafu};
@@ -57,13 +57,39 @@ pub struct RunArgs {
     /// YAML file with image references by component, instead of the built-in table.
     #[arg(long, env = "IMAGES_FILE")]
     pub images_file: Option<PathBuf>,
+    /// When nodes pull the images of platforms, unless a resource says otherwise.
+    #[arg(long, env = "PULL_POLICY", value_enum, default_value = "IfNotPresent")]
+    pub pull_policy: PullPolicy,
     /// Where platforms report to unless their resource says otherwise; empty for nowhere.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "")]
     pub otlp_endpoint: String,
 }
 
+/// When nodes pull images, as Kubernetes spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum PullPolicy {
+    /// Before every start.
+    Always,
+    /// When the node does not have it.
+    IfNotPresent,
+    /// Never: the image must be on the node.
+    Never,
+}
+
+impl From<PullPolicy> for lotoai_api::spec::PullPolicy {
+    fn from(policy: PullPolicy) -> Self {
+        match policy {
+            PullPolicy::Always => Self::Always,
+            PullPolicy::IfNotPresent => Self::IfNotPresent,
+            PullPolicy::Never => Self::Never,
+        }
+    }
+}
+
 /// Why a command without a cluster failed.
 #[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
 pub enum Error {
     /// An object could not be printed.
     #[snafu(display("failed to write YAML"))]

@@ -52,8 +52,8 @@ impl Context {
         *count
     }
 
-    /// Forgets the failures of a resource that passed, or is gone.
-    pub fn passed(&self, uid: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    /// Forgets the failures of a resource that passed. Returns whether there were any.
+    pub fn passed(&self, uid: &str) -> bool {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid).is_some()
     }
 }

@@ -83,12 +83,10 @@ impl Error {
         match self {
             Self::ReadResource { .. } | Self::InvalidSpec { .. } => ErrorClass::User,
             Self::Dereference { source } => class_of(source.kube()),
-            Self::Credentials { source } => {
-                if source.is_foreign() { ErrorClass::User } else { class_of(source.kube()) }
-            }
-            Self::Apply { source } => {
-                if source.is_foreign() { ErrorClass::User } else { class_of(source.kube()) }
-            }
+            Self::Credentials { source } if source.is_for_user() => ErrorClass::User,
+            Self::Credentials { source } => class_of(source.kube()),
+            Self::Apply { source } if source.is_foreign() => ErrorClass::User,
+            Self::Apply { source } => class_of(source.kube()),
             Self::Prune { source } => class_of(source.kube()),
             Self::Report { source } => class_of(source.kube()),
         }

@@ -2,24 +2,26 @@
 //!
 //! Needs a client. An object goes only when it carries the platform's labels (it would not be in
 //! `existing` otherwise), is owned by the platform's UID, and is not desired. Desired counts also
-//! when a gate still holds it. Volume claims and credentials are never looked at here: the kinds
-//! come from the one list of owned kinds, which has neither.
+//! when a gate still holds it. Volume claims are not among the kinds, and credentials are passed
+//! over: both hold what cannot be made again.
 
 use std::collections::HashSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, Preconditions};
+use lotoai_plan::{ObjectId, OwnedKind, labels, owned_kinds};
 use snafu::Snafu;
 
 use crate::apply::{Cache, Owner};
 use crate::metrics;
-use crate::object::{Existing, Id, owned_by};
+use crate::object::{Existing, owned_by, show};
 
 /// Why an object could not be deleted.
 #[derive(Debug, Snafu)]
-#[snafu(display("failed to delete {id}"))]
+#[snafu(display("failed to delete {}", show(id)))]
 pub struct Error {
-    id: Id,
+    id: ObjectId,
     #[snafu(source(from(kube::Error, Box::new)))]
     source: Box<kube::Error>,
 }
@@ -32,6 +34,10 @@ impl Error {
     }
 }
 
+fn is_credential(meta: &ObjectMeta) -> bool {
+    meta.labels.as_ref().is_some_and(|all| all.contains_key(labels::CREDENTIAL))
+}
+
 /// Deletes the orphans among `existing` and returns which they were.
 ///
 /// # Errors
@@ -40,17 +46,19 @@ impl Error {
 pub async fn prune(
     client: &Client,
     owner: Owner<'_>,
-    kinds: &[ApiResource],
     existing: &Existing,
-    desired: &HashSet<Id>,
+    desired: &HashSet<ObjectId>,
     cache: &Cache,
-) -> Result<Vec<Id>, Error> {
+) -> Result<Vec<ObjectId>, Error> {
+    let kinds = owned_kinds();
     let mut pruned = Vec::new();
     for (id, meta) in existing.iter() {
-        let Some(resource) = kinds.iter().find(|kind| kind.kind == id.kind) else { continue };
+        let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);
+        let Some(OwnedKind { resource }) = kind else { continue };
         let orphan = owned_by(meta, owner.uid)
             && !desired.contains(id)
-            && meta.deletion_timestamp.is_none();
+            && meta.deletion_timestamp.is_none()
+            && !is_credential(meta);
         if !orphan {
             continue;
         }
@@ -62,7 +70,7 @@ pub async fn prune(
             Api::namespaced_with(client.clone(), owner.namespace, resource);
         match api.delete(&id.name, &params).await {
             Ok(_) => {
-                tracing::info!(object = %id, "deleted an object that is no longer wanted");
+                tracing::info!(object = show(id), "deleted an object that is no longer wanted");
                 metrics::pruned(&id.kind);
                 pruned.push(id.clone());
             }

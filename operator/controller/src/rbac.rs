@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::kinds::kinds;
+use lotoai_plan::owned_kinds;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 
@@ -18,7 +18,8 @@ pub fn rules() -> Vec<PolicyRule> {
         let entry = verbs.entry((group.to_owned(), resource.to_owned())).or_default();
         entry.extend(allowed.iter().filter(|verb| !entry.contains(verb)).copied().collect::<Vec<_>>());
     };
-    for kind in kinds() {
+    for kind in owned_kinds() {
+        let kind = kind.resource;
         allow(&kind.group, &kind.plural, &READ);
         // Server-side apply creates through `patch`, which the API server checks as `create` too.
         allow(&kind.group, &kind.plural, &["create", "patch", "delete"]);
@@ -68,7 +69,8 @@ mod tests {
     #[test]
     fn every_owned_kind_can_be_written_and_pruned() {
         let rules = rules();
-        for kind in kinds() {
+        for kind in owned_kinds() {
+        let kind = kind.resource;
             let rule = rules
                 .iter()
                 .find(|rule| {

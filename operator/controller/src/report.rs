@@ -2,13 +2,10 @@
 //!
 //! Needs a client; the only writer of the status. It runs after every pass, good or bad.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use k8s_controller::events::{Event, EventRecorder, EventType};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::reflector::Lookup;
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
 use serde_json::json;
@@ -82,7 +79,7 @@ fn timeless(status: &LotoAIStatus) -> LotoAIStatus {
 /// Publishes what changed between the status that was and the one that is.
 pub async fn transitions(
     recorder: &EventRecorder,
-    loto: &Arc<LotoAI>,
+    loto: &LotoAI,
     before: Option<&LotoAIStatus>,
     after: &LotoAIStatus,
 ) {
@@ -92,14 +89,20 @@ pub async fn transitions(
 }
 
 /// Publishes that a pass failed, with the whole chain of causes.
-pub async fn failure(recorder: &EventRecorder, loto: &Arc<LotoAI>, error: &crate::Error) {
+pub async fn failure<K>(recorder: &EventRecorder, object: &K, error: &crate::Error)
+where
+    K: Resource<DynamicType = ()>,
+{
     let event = event(EventType::Warning, error.reason(), &chain(error));
-    publish(recorder, loto, &event).await;
+    publish(recorder, object, &event).await;
 }
 
-async fn publish(recorder: &EventRecorder, loto: &Arc<LotoAI>, event: &Event) {
+async fn publish<K>(recorder: &EventRecorder, object: &K, event: &Event)
+where
+    K: Resource<DynamicType = ()>,
+{
     // An event is a courtesy: a platform must not fail because one could not be published.
-    if let Err(error) = recorder.publish(loto.as_ref(), event).await {
+    if let Err(error) = recorder.publish(object, event).await {
         tracing::warn!(reason = event.reason, error = %chain(&error), "failed to publish an event");
     }
 }

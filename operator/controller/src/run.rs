@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, ListParams, PartialObjectMeta};
+use kube::api::{Api, DynamicObject, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
+use lotoai_plan::validate::referenced_secrets;
+use lotoai_plan::{OwnedKind, labels, owned_kinds};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -99,14 +101,14 @@ async fn wait_for_crd(client: &Client, namespace: Option<&str>) {
 
 async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
     let client = &context.client;
-    let ours = watcher::Config::default().labels(&selector_of_all());
+    let ours = watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE));
     let mut controller = Controller::new(
         api::<Guarded>(client, namespace),
         watcher::Config::default(),
     )
     .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
     // No predicate on any of these: a filter on the generation would also drop deletions.
-    for kind in kinds() {
+    for OwnedKind { resource: kind } in owned_kinds() {
         let children = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::<DynamicObject>::all_with(client.clone(), &kind),
@@ -155,13 +157,13 @@ fn observe(
 
 /// The platform whose labels an object carries.
 fn platform_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
-    let name = object.labels().get(INSTANCE)?;
+    let name = object.labels().get(labels::INSTANCE)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 /// The platforms that a Secret belongs to or that name it.
 fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<ObjectRef<Guarded>> {
-    if secret.labels().get(MANAGED_BY).is_some_and(|by| by == OPERATOR) {
+    if secret.labels().get(labels::MANAGED_BY).is_some_and(|by| by == labels::MANAGED_BY_VALUE) {
         return platform_of(secret).into_iter().collect();
     }
     let (name, namespace) = (secret.name_any(), secret.namespace());
@@ -170,7 +172,7 @@ fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<O
         .iter()
         .filter(|loto| loto.namespace() == namespace)
         .filter(|loto| {
-            loto.0.as_ref().is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name.as_str()))
+            loto.0.as_ref().is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name))
         })
         .map(|loto| ObjectRef::from_obj(loto.as_ref()))
         .collect()

@@ -13,8 +13,6 @@ use snafu::{ResultExt, Snafu};
 
 /// Life of an authority, in days.
 const AUTHORITY_DAYS: i64 = 3650;
-/// Life of an edge certificate, in days. Browsers refuse more than 398.
-const EDGE_DAYS: i64 = 365;
 
 /// Why no certificate could be made.
 #[derive(Debug, Snafu)]
@@ -87,46 +85,56 @@ pub fn authority(platform: &str, now: Timestamp) -> Result<Certified, Error> {
     Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
 }
 
-/// Makes a certificate for `names` (DNS names or IP addresses), signed by the authority of
-/// `platform` whose key is `authority_key`.
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Common name.
+    pub subject: &'a str,
+    /// DNS names and IP addresses.
+    pub names: &'a [String],
+    /// Life in days.
+    pub days: u16,
+}
+
+/// Makes a certificate signed by the authority of `platform` whose key is `authority_key`.
 ///
 /// # Errors
 /// When the stored key or a name is unusable, or the clock is absurd.
 pub fn edge(
     platform: &str,
     authority_key: &str,
-    names: &[String],
+    request: Request<'_>,
     now: Timestamp,
 ) -> Result<Certified, Error> {
-    // A common name ends at 64 characters; host names may be longer and stand in the SAN.
-    let subject = format!("{platform} edge");
-    let context = |step| CertificateSnafu { step, subject: subject.clone() };
+    let context = |step| CertificateSnafu { step, subject: request.subject };
     let issuer_key = KeyPair::from_pem(authority_key).context(context("read the authority's key"))?;
     let issuer = Issuer::new(authority_params(platform), issuer_key);
     let mut params =
-        CertificateParams::new(names.to_vec()).context(context("read the names"))?;
+        CertificateParams::new(request.names.to_vec()).context(context("read the names"))?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, subject.clone());
+    // A common name ends at 64 characters. Clients look at the alternative names only.
+    let common_name: String = request.subject.chars().take(64).collect();
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let not_after = set_life(&mut params, now, EDGE_DAYS)?;
+    let not_after = set_life(&mut params, now, request.days.into())?;
     let key = KeyPair::generate().context(context("generate a key"))?;
     let certificate =
         params.signed_by(&key, &issuer).context(context("sign a certificate"))?;
     Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
 }
 
-/// Whether less than a third of the life of an edge certificate is left.
+/// Whether less than a third of a life of `days` is left.
 #[must_use]
-pub fn edge_is_due(not_after: Timestamp, now: Timestamp) -> bool {
-    left(not_after, now) < EDGE_DAYS * 24 / 3
+pub fn edge_is_due(not_after: Timestamp, days: u16, now: Timestamp) -> bool {
+    left(not_after, now) < i64::from(days) * 24 / 3
 }
 
-/// Whether less than a third of the life of an authority is left.
+/// Whether an authority ends within two years, so that what it signs now could outlive it.
 #[must_use]
 pub fn authority_is_due(not_after: Timestamp, now: Timestamp) -> bool {
-    left(not_after, now) < AUTHORITY_DAYS * 24 / 3
+    left(not_after, now) < 2 * 365 * 24
 }
 
 /// Whole hours from `now` to `not_after`.
@@ -166,18 +174,20 @@ mod tests {
     fn an_edge_certificate_is_renewed_in_the_last_third_of_its_life() {
         let authority = authority("demo", later(0)).unwrap();
         let names = ["lotoai.example".to_owned(), "192.0.2.7".to_owned()];
-        let edge = edge("demo", &authority.key, &names, later(0)).unwrap();
+        let request = Request { subject: "lotoai.example", names: &names, days: 365 };
+        let edge = edge("demo", &authority.key, request, later(0)).unwrap();
         assert!(edge.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
-        assert!(!edge_is_due(edge.not_after, later(240)));
-        assert!(edge_is_due(edge.not_after, later(250)));
-        assert!(edge_is_due(edge.not_after, later(400)), "one that has ended is due");
-        assert!(!authority_is_due(authority.not_after, later(2400)));
-        assert!(authority_is_due(authority.not_after, later(2450)));
+        assert!(!edge_is_due(edge.not_after, 365, later(240)));
+        assert!(edge_is_due(edge.not_after, 365, later(250)));
+        assert!(edge_is_due(edge.not_after, 365, later(400)), "one that has ended is due");
+        assert!(!authority_is_due(authority.not_after, later(2900)));
+        assert!(authority_is_due(authority.not_after, later(2950)));
     }
 
     #[test]
     fn an_unusable_key_is_an_error_that_names_the_step() {
-        let error = edge("demo", "not a key", &["a.example".to_owned()], later(0)).unwrap_err();
+        let request = Request { subject: "a.example", names: &["a.example".to_owned()], days: 365 };
+        let error = edge("demo", "not a key", request, later(0)).unwrap_err();
         assert!(error.to_string().contains("read the authority's key"), "{error}");
     }
 }

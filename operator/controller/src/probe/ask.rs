@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use lotoai_plan::ProbeQuestion;
 use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,8 +17,6 @@ use snafu::{OptionExt, ResultExt, Snafu, ensure};
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers above this size are refused; a probe answer is a few hundred bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// The model that answers from a passage built into the platform, without any model provider.
-pub const MODEL: &str = "probe";
 /// What the probe asks.
 const QUESTION: &str = "What does LotoAI answer with?";
 /// How much of an error body is shown.
@@ -26,12 +25,10 @@ const EXCERPT: usize = 200;
 /// Where and as whom to ask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The public base URL, as in the resource.
-    pub url: String,
-    /// Where the edge listens inside the cluster.
-    pub address: SocketAddr,
-    /// PEM of the only roots to trust; `None` trusts the roots of the system.
-    pub roots: Option<String>,
+    /// The question, as planned.
+    pub question: ProbeQuestion,
+    /// PEM of the certificates to trust, and no others.
+    pub roots: String,
     /// Client id of the probe's service account.
     pub client_id: String,
     /// Client secret of the probe's service account.
@@ -41,8 +38,7 @@ pub struct Target {
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Target")
-            .field("url", &self.url)
-            .field("address", &self.address)
+            .field("question", &self.question)
             .finish_non_exhaustive()
     }
 }
@@ -67,6 +63,20 @@ pub enum Error {
     Build {
         /// What the library said.
         source: reqwest::Error,
+    },
+    /// The name of the edge's Service leads nowhere.
+    #[snafu(display("failed to look up the Service {host:?}"))]
+    LookUp {
+        /// Its name.
+        host: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The name of the edge's Service has no address.
+    #[snafu(display("failed to look up the Service {host:?}: it has no address"))]
+    NoAddress {
+        /// Its name.
+        host: String,
     },
     /// No complete answer came back.
     #[snafu(display("failed to {step}"))]
@@ -161,21 +171,23 @@ struct Extra {
 }
 
 async fn ask(target: &Target) -> Result<(), Error> {
-    let base = Url::parse(&target.url).ok().context(UrlSnafu { url: &target.url })?;
-    let client = client(target, &base)?;
-    let authority = match (base.host_str(), base.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => return UrlSnafu { url: &target.url }.fail(),
+    let question = &target.question;
+    let url = question.url.as_str();
+    let base = Url::parse(url).ok().context(UrlSnafu { url })?;
+    let host = base.host_str().context(UrlSnafu { url })?;
+    let authority = match base.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     };
+    let client = client(target, host, look_up(question).await?)?;
     let at = |path: &str| -> Result<Url, Error> {
         // The connection goes to the Service; name, SNI and Host stay public.
-        let mut url = base.join(path).ok().context(UrlSnafu { url: &target.url })?;
-        url.set_port(Some(target.address.port())).ok().context(UrlSnafu { url: &target.url })?;
-        Ok(url)
+        let mut at = base.join(path).ok().context(UrlSnafu { url })?;
+        at.set_port(Some(question.service_port)).ok().context(UrlSnafu { url })?;
+        Ok(at)
     };
     let response = client
-        .post(at("/realms/lotoai/protocol/openid-connect/token")?)
+        .post(at(question.token_path)?)
         .header(http::header::HOST, &authority)
         .form(&[
             ("grant_type", "client_credentials"),
@@ -188,11 +200,11 @@ async fn ask(target: &Target) -> Result<(), Error> {
         .context(SendSnafu { step: TOKEN })?;
     let token: Token = decode(TOKEN, response).await?;
     let response = client
-        .post(at("/v1/chat/completions")?)
+        .post(at(question.path)?)
         .header(http::header::HOST, &authority)
         .bearer_auth(&token.access_token)
         .json(&json!({
-            "model": MODEL,
+            "model": question.model,
             "messages": [{ "role": "user", "content": QUESTION }],
             "store": false,
         }))
@@ -211,22 +223,29 @@ async fn ask(target: &Target) -> Result<(), Error> {
     Ok(())
 }
 
-fn client(target: &Target, base: &Url) -> Result<Client, Error> {
-    let host = base.host_str().context(UrlSnafu { url: &target.url })?;
+async fn look_up(question: &ProbeQuestion) -> Result<SocketAddr, Error> {
+    let host = question.service_host.as_str();
+    tokio::net::lookup_host((host, question.service_port))
+        .await
+        .context(LookUpSnafu { host })?
+        .next()
+        .context(NoAddressSnafu { host })
+}
+
+fn client(target: &Target, host: &str, address: SocketAddr) -> Result<Client, Error> {
     // A fresh connection for every question: a kept one would hide an edge that is gone.
-    let mut builder = Client::builder()
+    let roots = Certificate::from_pem_bundle(target.roots.as_bytes()).context(RootsSnafu)?;
+    Client::builder()
         .no_proxy()
         .http1_only()
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(2))
         .timeout(TIMEOUT)
-        .resolve(host, target.address);
-    if let Some(roots) = &target.roots {
-        let roots = Certificate::from_pem_bundle(roots.as_bytes()).context(RootsSnafu)?;
-        builder = builder.tls_certs_only(roots);
-    }
-    builder.build().context(BuildSnafu)
+        .resolve(host, address)
+        .tls_certs_only(roots)
+        .build()
+        .context(BuildSnafu)
 }
 
 async fn decode<T: for<'de> Deserialize<'de>>(
@@ -259,3 +278,7 @@ fn excerpt(body: &[u8]) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(EXCERPT).collect()
 }
+
+#[cfg(test)]
+#[path = "ask_tests.rs"]
+mod tests;

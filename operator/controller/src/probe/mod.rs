@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, stream};
+use lotoai_plan::ProbeOutcome;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use ask::{Ask, Error, Https, MODEL, TIMEOUT, Target};
+pub use ask::{Ask, Error, Https, TIMEOUT, Target};
 
 use crate::error::chain;
 use crate::metrics;
@@ -33,20 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// minutes.
 const FORGET: Duration = Duration::from_secs(25 * 60);
 
-/// What the last question came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Last {
-    /// No question has ended yet.
-    Unasked,
-    /// The platform answered with a citation.
-    Answered,
-    /// It did not; the text names step and cause.
-    Failed(String),
-}
-
 struct Running {
     target: Target,
-    last: Arc<Mutex<Last>>,
+    last: Arc<Mutex<ProbeOutcome>>,
     wanted: Arc<Mutex<Instant>>,
     _cancel: DropGuard,
 }
@@ -88,7 +78,7 @@ impl Probes {
 
     /// Makes sure that `key` is probed at `target`, and returns what its last question came to.
     /// A changed target starts afresh.
-    pub fn keep(&self, key: &Key, target: Target) -> Last {
+    pub fn keep(&self, key: &Key, target: Target) -> ProbeOutcome {
         let mut running = lock(&self.running);
         if let Some(probe) = running.get(key)
             && probe.target == target
@@ -100,7 +90,7 @@ impl Probes {
         let cancel = CancellationToken::new();
         let probe = Running {
             target: target.clone(),
-            last: Arc::new(Mutex::new(Last::Unasked)),
+            last: Arc::new(Mutex::new(ProbeOutcome::Pending)),
             wanted: Arc::new(Mutex::new(Instant::now())),
             _cancel: cancel.clone().drop_guard(),
         };
@@ -120,7 +110,12 @@ impl Probes {
         });
         // Inserting drops the probe of an older target, which ends its task.
         running.insert(key.clone(), probe);
-        Last::Unasked
+        ProbeOutcome::Pending
+    }
+
+    /// What the last question came to, without asking for more.
+    pub fn last(&self, key: &Key) -> ProbeOutcome {
+        lock(&self.running).get(key).map_or(ProbeOutcome::Pending, |probe| lock(&probe.last).clone())
     }
 
     /// Ends the probe of `key`, if any, and forgets its outcome.
@@ -147,7 +142,7 @@ struct Task {
     ask: Arc<dyn Ask>,
     key: Key,
     target: Target,
-    last: Arc<Mutex<Last>>,
+    last: Arc<Mutex<ProbeOutcome>>,
     wanted: Arc<Mutex<Instant>>,
     changes: watch::Sender<u64>,
 }
@@ -160,10 +155,10 @@ impl Task {
             let outcome = self.ask.ask(&self.target).await;
             metrics::probed(outcome.is_ok(), started.elapsed());
             let last = match outcome {
-                Ok(()) => Last::Answered,
-                Err(error) => Last::Failed(chain(&error)),
+                Ok(()) => ProbeOutcome::Answered,
+                Err(error) => ProbeOutcome::Failed { message: chain(&error) },
             };
-            let pause = if last == Last::Answered {
+            let pause = if last == ProbeOutcome::Answered {
                 failing_since = None;
                 STEADY
             } else if failing_since.get_or_insert(started).elapsed() < PATIENCE {
@@ -176,7 +171,7 @@ impl Task {
         }
     }
 
-    fn record(&self, last: Last) {
+    fn record(&self, last: ProbeOutcome) {
         let changed = {
             let mut current = lock(&self.last);
             let changed = *current != last;
@@ -186,10 +181,10 @@ impl Task {
         if changed {
             let (namespace, name) = (&self.key.namespace, &self.key.name);
             match last {
-                Last::Failed(cause) => {
-                    tracing::info!(%namespace, %name, cause, "the platform does not answer yet");
+                ProbeOutcome::Failed { message } => {
+                    tracing::info!(%namespace, %name, message, "the probe was not answered");
                 }
-                _ => tracing::info!(%namespace, %name, "the platform answers"),
+                _ => tracing::info!(%namespace, %name, "the probe was answered"),
             }
             self.changes.send_modify(|count| *count = count.wrapping_add(1));
         }

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use lotoai_plan::ProbeQuestion;
 
 use super::*;
 
@@ -19,11 +20,20 @@ impl Ask for Warming {
     }
 }
 
-fn target(address: &str) -> Target {
+fn target(service_host: &str) -> Target {
     Target {
-        url: "https://lotoai.example".to_owned(),
-        address: address.parse().unwrap(),
-        roots: None,
+        question: ProbeQuestion {
+            url: "https://lotoai.example".to_owned(),
+            service_host: service_host.to_owned(),
+            service_port: 443,
+            token_path: "/token",
+            path: "/ask",
+            model: "probe",
+            credential_secret: "demo-operator-traefik".to_owned(),
+            tls_secret: "demo-tls".to_owned(),
+            self_signed: true,
+        },
+        roots: String::new(),
         client_id: "lotoai-probe".to_owned(),
         client_secret: "secret".to_owned(),
     }
@@ -38,14 +48,14 @@ async fn wakes_on_change_and_slows_down_once_it_is_answered() {
     let asked = Arc::new(AtomicUsize::new(0));
     let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 3 });
     let mut changes = Box::pin(probes.changes());
-    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Unasked);
+    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Pending);
 
     let started = Instant::now();
     changes.next().await.unwrap();
-    let failed = probes.keep(&key(), target("192.0.2.1:443"));
-    assert!(matches!(&failed, Last::Failed(cause) if cause.contains("cites no passage")), "{failed:?}");
+    let failed = probes.keep(&key(), target("192.0.2.1"));
+    assert!(matches!(&failed, ProbeOutcome::Failed { message: cause } if cause.contains("cites no passage")), "{failed:?}");
     changes.next().await.unwrap();
-    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Answered);
+    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Answered);
     assert_eq!(started.elapsed(), EAGER * 3, "three failures are 2 s apart");
     assert_eq!(asked.load(Ordering::SeqCst), 4);
 
@@ -58,12 +68,12 @@ async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
     let asked = Arc::new(AtomicUsize::new(0));
     let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
     let mut changes = Box::pin(probes.changes());
-    probes.keep(&key(), target("192.0.2.1:443"));
+    probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();
     probes.stop(&key());
     tokio::time::sleep(STEADY * 10).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert_eq!(probes.keep(&key(), target("192.0.2.1:443")), Last::Unasked);
+    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Pending);
     probes.shutdown().await;
 }
 
@@ -71,7 +81,7 @@ async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
 async fn a_probe_that_no_pass_wants_ends_by_itself() {
     let asked = Arc::new(AtomicUsize::new(0));
     let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
-    probes.keep(&key(), target("192.0.2.1:443"));
+    probes.keep(&key(), target("192.0.2.1"));
     tokio::time::sleep(FORGET * 2).await;
     let before = asked.load(Ordering::SeqCst);
     tokio::time::sleep(STEADY * 10).await;
@@ -83,12 +93,12 @@ async fn a_changed_target_starts_afresh() {
     let asked = Arc::new(AtomicUsize::new(0));
     let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
     let mut changes = Box::pin(probes.changes());
-    probes.keep(&key(), target("192.0.2.1:443"));
+    probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();
-    assert_eq!(probes.keep(&key(), target("192.0.2.2:443")), Last::Unasked);
+    assert_eq!(probes.keep(&key(), target("192.0.2.2")), ProbeOutcome::Pending);
 }
 
 #[test]
 fn a_target_never_prints_its_secret() {
-    assert!(!format!("{:?}", target("192.0.2.1:443")).contains("secret"));
+    assert!(!format!("{:?}", target("192.0.2.1")).contains("\"secret\""));
 }

@@ -2,5 +2,7 @@
 //! controllers where a test needs them. Skipped, with the reason, where its binaries are missing.
 
 mod platform;
+mod reconcile;
 mod schema;
 mod server;
+mod world;

@@ -1,0 +1,272 @@
+//! Credentials: makes the Secrets that a platform needs and reads those that are there.
+//!
+//! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
+//! never overwritten: stores know it already. What changes in an existing Secret is its owner
+//! (with the deletion policy), a value that is given (a user name), and a certificate that ends.
+
+mod certificate;
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use lotoai_plan::credentials::MissingCredential;
+use lotoai_plan::{
+    Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
+};
+use serde_json::json;
+use snafu::{OptionExt, ResultExt, Snafu, ensure};
+
+use crate::apply::FIELD_MANAGER;
+use crate::object::owned_by;
+use crate::tls;
+
+/// Why credentials are not complete.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
+pub enum Error {
+    /// A Secret of somebody else bears our name.
+    #[snafu(display(
+        "failed to make Secret/{name}: it is there already and does not belong to this platform; \
+         delete or rename it, or give the platform another name"
+    ))]
+    Foreign {
+        /// Its name.
+        name: String,
+    },
+    /// A Secret belongs to a resource of the same name that is gone.
+    #[snafu(display(
+        "failed to make Secret/{name}: the one of a deleted platform of the same name is still \
+         there; it goes by itself"
+    ))]
+    Leftover {
+        /// Its name.
+        name: String,
+    },
+    /// A Secret lacks a key that cannot be made again.
+    #[snafu(display("failed to read credentials"))]
+    Missing {
+        /// Which one.
+        source: MissingCredential,
+    },
+    /// The system gave no random numbers.
+    #[snafu(display("failed to get random numbers for Secret/{name}"))]
+    Random {
+        /// Name of the Secret.
+        name: String,
+    },
+    /// A certificate could not be made.
+    #[snafu(display("failed to make the certificate in Secret/{name}"))]
+    Certificate {
+        /// Name of the Secret.
+        name: String,
+        /// Why.
+        source: tls::Error,
+    },
+    /// The authority's Secret is damaged.
+    #[snafu(display(
+        "failed to read Secret/{name}: it has no key {key}; delete it, and it is made anew"
+    ))]
+    Damaged {
+        /// Name of the Secret.
+        name: String,
+        /// The key it lacks.
+        key: &'static str,
+    },
+    /// The API server refused or did not answer.
+    #[snafu(display("failed to {verb} Secret/{name}"))]
+    Request {
+        /// What was tried.
+        verb: &'static str,
+        /// Name of the Secret.
+        name: String,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// Whether a person must act on a Secret.
+    #[must_use]
+    pub fn is_for_user(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::Missing { .. } | Self::Damaged { .. })
+    }
+
+    /// What the API server said, if it said anything.
+    #[must_use]
+    pub fn kube(&self) -> Option<&kube::Error> {
+        match self {
+            Self::Request { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Where Secrets are read and written.
+struct Store<'a> {
+    api: Api<Secret>,
+    platform: &'a Platform,
+    now: Timestamp,
+}
+
+/// Makes what is missing among `required` and returns all values.
+///
+/// # Errors
+/// At the first Secret that cannot be made or belongs to somebody else.
+pub async fn credentials(
+    client: &Client,
+    platform: &Platform,
+    observed: &Observed,
+    required: &[SecretSpec],
+    now: Timestamp,
+) -> Result<Credentials, Error> {
+    let api = Api::namespaced(client.clone(), &platform.namespace);
+    let store = Store { api, platform, now };
+    let mut values = BTreeMap::new();
+    for spec in required {
+        let existing = observed.secrets.get(spec.name());
+        let secret = match &spec.kind {
+            SecretKind::Values(wanted) => store.values(spec, existing, wanted).await?,
+            SecretKind::SelfSigned { common_name, names, days } => {
+                let request = tls::Request { subject: common_name, names, days: *days };
+                store.certificate(spec, observed, request).await?
+            }
+        };
+        let data = secret.data.unwrap_or_default();
+        values.insert(
+            spec.name().to_owned(),
+            data.into_iter().map(|(key, value)| (key, value.0)).collect(),
+        );
+    }
+    Credentials::new(required, values).context(MissingSnafu)
+}
+
+impl Store<'_> {
+    async fn values(
+        &self,
+        spec: &SecretSpec,
+        existing: Option<&Secret>,
+        wanted: &BTreeMap<String, Value>,
+    ) -> Result<Secret, Error> {
+        let secret = match existing {
+            Some(secret) => secret.clone(),
+            None => {
+                let data = wanted
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), make(spec.name(), value)?)))
+                    .collect::<Result<_, Error>>()?;
+                self.create(&spec.metadata, spec.type_(), data).await?
+            }
+        };
+        let given = wanted.iter().filter_map(|(key, value)| match value {
+            Value::Fixed(text) => Some((key.clone(), ByteString(text.clone().into_bytes()))),
+            Value::Random { .. } => None,
+        });
+        self.keep(&spec.metadata, secret, given.collect(), BTreeMap::new()).await
+    }
+
+    /// Makes a Secret; one that somebody made in the meantime is taken as it is.
+    async fn create(
+        &self,
+        metadata: &ObjectMeta,
+        type_: &str,
+        data: BTreeMap<String, ByteString>,
+    ) -> Result<Secret, Error> {
+        let secret = Secret {
+            metadata: metadata.clone(),
+            type_: Some(type_.to_owned()),
+            data: Some(data),
+            ..Secret::default()
+        };
+        let name = secret.name_any();
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        match self.api.create(&params, &secret).await {
+            Ok(created) => {
+                tracing::info!(secret = name, "made a credential");
+                Ok(created)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => self
+                .api
+                .get(&name)
+                .await
+                .context(RequestSnafu { verb: "read", name: &name }),
+            Err(error) => Err(error).context(RequestSnafu { verb: "create", name }),
+        }
+    }
+
+    /// Checks that an existing Secret is ours, and brings owner, `data` and `annotations` to what
+    /// they should be. Other values stay.
+    async fn keep(
+        &self,
+        wanted: &ObjectMeta,
+        secret: Secret,
+        data: BTreeMap<String, ByteString>,
+        annotations: BTreeMap<String, String>,
+    ) -> Result<Secret, Error> {
+        let name = secret.name_any();
+        self.check_ours(&secret)?;
+        let owned = owned_by(&secret.metadata, &self.platform.uid);
+        let same_owner = owned == wanted.owner_references.is_some();
+        let held = secret.data.as_ref();
+        let same_data = data.iter().all(|(key, value)| {
+            held.and_then(|held| held.get(key)).is_some_and(|held| held == value)
+        });
+        if same_owner && same_data {
+            return Ok(secret);
+        }
+        let patch = json!({
+            "metadata": {
+                // A Secret that changed since it was read is read again first.
+                "resourceVersion": secret.resource_version(),
+                "ownerReferences": wanted.owner_references,
+                "annotations": annotations,
+            },
+            "data": data,
+        });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.api
+            .patch(&name, &params, &Patch::Merge(&patch))
+            .await
+            .context(RequestSnafu { verb: "update", name })
+    }
+
+    fn check_ours(&self, secret: &Secret) -> Result<(), Error> {
+        let name = secret.name_any();
+        let labels = secret.labels();
+        let ours = labels.contains_key(labels::CREDENTIAL)
+            && labels::platform(self.platform).iter().all(|(key, value)| labels.get(key) == Some(value));
+        ensure!(ours, ForeignSnafu { name });
+        let unowned = secret.owner_references().is_empty();
+        ensure!(unowned || owned_by(&secret.metadata, &self.platform.uid), LeftoverSnafu { name });
+        Ok(())
+    }
+}
+
+/// Makes one value.
+fn make(name: &str, value: &Value) -> Result<ByteString, Error> {
+    let text = match value {
+        Value::Fixed(text) => text.clone(),
+        Value::Random { bytes, encoding } => {
+            let mut random = vec![0; *bytes];
+            aws_lc_rs::rand::fill(&mut random).ok().context(RandomSnafu { name })?;
+            match encoding {
+                Encoding::Base64Url => URL_SAFE_NO_PAD.encode(random),
+                Encoding::Base64 => STANDARD.encode(random),
+            }
+        }
+    };
+    Ok(ByteString(text.into_bytes()))
+}

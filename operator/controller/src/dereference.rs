@@ -1,0 +1,146 @@
+//! Dereference: every read of a pass in one place.
+//!
+//! Needs a client; writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use futures::future::try_join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::{Client, Resource, ResourceExt};
+use lotoai_api::LotoAI;
+use lotoai_api::spec::LotoAISpec;
+use lotoai_plan::validate::referenced_secrets;
+use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds};
+use serde::de::DeserializeOwned;
+use snafu::{ResultExt, Snafu};
+
+use crate::object::Existing;
+
+/// Why something could not be read.
+#[derive(Debug, Snafu)]
+pub enum Error {
+    /// A list failed.
+    #[snafu(display("failed to list objects of kind {kind}"))]
+    List {
+        /// The kind.
+        kind: String,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
+    /// A named Secret could not be read. One that does not exist is no error here: validate
+    /// reports it with its field.
+    #[snafu(display("failed to read Secret/{name}"))]
+    GetSecret {
+        /// Its name.
+        name: String,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// What the API server said.
+    #[must_use]
+    pub fn kube(&self) -> Option<&kube::Error> {
+        match self {
+            Self::List { source, .. } | Self::GetSecret { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Reads what planning needs, and the metadata of everything that carries the platform's labels.
+///
+/// # Errors
+/// At the first read that fails.
+pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Existing), Error> {
+    let namespace = loto.namespace().unwrap_or_default();
+    let params = ListParams::default().labels(&labels::owned_by_selector(&loto.name_any()));
+    let reader = Reader { client, namespace: &namespace, params: &params };
+    let (secrets, deployments, stateful_sets, jobs, pods, claims, others) = futures::try_join!(
+        reader.list::<Secret>(),
+        reader.list::<Deployment>(),
+        reader.list::<StatefulSet>(),
+        reader.list::<Job>(),
+        reader.list::<Pod>(),
+        reader.list::<PersistentVolumeClaim>(),
+        reader.metadata_of_others(),
+    )?;
+    let mut existing = others;
+    extend(&mut existing, &secrets);
+    extend(&mut existing, &deployments);
+    extend(&mut existing, &stateful_sets);
+    extend(&mut existing, &jobs);
+    let mut observed = Observed { secrets, deployments, stateful_sets, jobs, pods, claims };
+    observed.secrets.extend(reader.named_secrets(&loto.spec).await?);
+    Ok((observed, existing))
+}
+
+fn extend<K: Resource<DynamicType = ()>>(existing: &mut Existing, objects: &BTreeMap<String, K>) {
+    existing.extend(&K::kind(&()), objects.values().map(|object| object.meta().clone()));
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    params: &'a ListParams,
+}
+
+impl Reader<'_> {
+    async fn list<K>(self) -> Result<BTreeMap<String, K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let objects =
+            api.list(self.params).await.context(ListSnafu { kind: K::kind(&()) })?;
+        Ok(objects.into_iter().map(|object| (object.name_any(), object)).collect())
+    }
+
+    /// Metadata of the owned kinds that are not read in full.
+    async fn metadata_of_others(self) -> Result<Existing, Error> {
+        let in_full = [
+            ApiResource::erase::<Secret>(&()),
+            ApiResource::erase::<Deployment>(&()),
+            ApiResource::erase::<StatefulSet>(&()),
+            ApiResource::erase::<Job>(&()),
+        ];
+        let others = owned_kinds()
+            .into_iter()
+            .map(|OwnedKind { resource }| resource)
+            .filter(|resource| !in_full.contains(resource));
+        let lists = try_join_all(others.map(async |resource| {
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), self.namespace, &resource);
+            let kind = resource.kind;
+            let list = api.list_metadata(self.params).await.context(ListSnafu { kind: &kind })?;
+            Ok((kind, list))
+        }))
+        .await?;
+        let mut existing = Existing::default();
+        for (kind, list) in lists {
+            existing.extend(&kind, list.into_iter().map(|object| object.metadata));
+        }
+        Ok(existing)
+    }
+
+    async fn named_secrets(self, spec: &LotoAISpec) -> Result<BTreeMap<String, Secret>, Error> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
+        let secrets = try_join_all(referenced_secrets(spec).into_iter().map(|name| {
+            let api = &api;
+            async move { api.get_opt(&name).await.context(GetSecretSnafu { name }) }
+        }))
+        .await?;
+        Ok(secrets.into_iter().flatten().map(|secret| (secret.name_any(), secret)).collect())
+    }
+}

@@ -1,0 +1,110 @@
+use rstest::rstest;
+use serde_json::json;
+use wiremock::matchers::{body_partial_json, body_string_contains, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+use crate::error::chain;
+
+const TOKEN_PATH: &str = "/realms/lotoai/protocol/openid-connect/token";
+
+fn target(server: &MockServer) -> Target {
+    // Plain HTTP keeps the test about the conversation; certificates are the library's business.
+    Target {
+        question: ProbeQuestion {
+            url: "http://ai.example:8443".to_owned(),
+            service_host: server.address().ip().to_string(),
+            service_port: server.address().port(),
+            token_path: TOKEN_PATH,
+            path: "/v1/chat/completions",
+            model: "probe",
+            credential_secret: "demo-operator-traefik".to_owned(),
+            tls_secret: "demo-tls".to_owned(),
+            self_signed: true,
+        },
+        roots: String::new(),
+        client_id: "lotoai-probe".to_owned(),
+        client_secret: "s3cret".to_owned(),
+    }
+}
+
+async fn platform(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path(TOKEN_PATH))
+        .and(header("host", "ai.example:8443"))
+        .and(body_string_contains("grant_type=client_credentials"))
+        .and(body_string_contains("client_id=lotoai-probe"))
+        .and(body_string_contains("client_secret=s3cret"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "access_token": "t0ken" })))
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .and(path("/v1/chat/completions"))
+        .and(header("host", "ai.example:8443"))
+        .and(header("authorization", "Bearer t0ken"))
+        .and(body_partial_json(json!({ "model": "probe", "store": false })))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    server
+}
+
+fn answer(content: &str, citations: usize) -> ResponseTemplate {
+    let citations: Vec<_> = (1..=citations).map(|number| json!({ "number": number })).collect();
+    ResponseTemplate::new(200).set_body_json(json!({
+        "choices": [{ "message": { "role": "assistant", "content": content } }],
+        "lotoai": { "citations": citations },
+    }))
+}
+
+#[tokio::test]
+async fn an_answer_with_a_citation_is_good() {
+    let server = platform(answer("With citations [1].", 1)).await;
+    Https.ask(&target(&server)).await.unwrap();
+}
+
+#[rstest]
+#[case::empty(answer("  ", 1), "the answer is empty")]
+#[case::no_citation(answer("Hello.", 0), "the answer cites no passage")]
+#[case::no_json(ResponseTemplate::new(200).set_body_string("<html>"), "not the JSON that was expected")]
+#[case::openai_error(
+    ResponseTemplate::new(503).set_body_json(json!({ "error": { "message": "orchestrator is away" } })),
+    "HTTP 503 Service Unavailable: orchestrator is away"
+)]
+#[case::plain_error(ResponseTemplate::new(502).set_body_string("Bad\n Gateway"), "HTTP 502 Bad Gateway: Bad Gateway")]
+#[case::too_large(ResponseTemplate::new(200).set_body_string("x".repeat(MAX_BODY + 1)), "larger than")]
+#[tokio::test]
+async fn anything_else_is_a_failure_that_says_why(
+    #[case] response: ResponseTemplate,
+    #[case] cause: &str,
+) {
+    let server = platform(response).await;
+    let error = chain(&Https.ask(&target(&server)).await.unwrap_err());
+    assert!(error.contains(cause), "{cause:?} is not in {error:?}");
+    assert!(!error.contains("t0ken") && !error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_client_names_the_step() {
+    let server = MockServer::start().await;
+    Mock::given(path(TOKEN_PATH))
+        .respond_with(ResponseTemplate::new(401).set_body_json(
+            json!({ "error": "unauthorized_client", "error_description": "Invalid client" }),
+        ))
+        .mount(&server)
+        .await;
+    let error = chain(&Https.ask(&target(&server)).await.unwrap_err());
+    assert!(error.contains("get a token") && error.contains("401") && error.contains("Invalid client"), "{error}");
+}
+
+#[tokio::test]
+async fn an_edge_that_is_away_is_a_failure() {
+    let server = MockServer::start().await;
+    let mut gone = target(&server);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    gone.question.service_port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = chain(&Https.ask(&gone).await.unwrap_err());
+    assert!(error.contains("get a token"), "{error}");
+}

@@ -1,0 +1,44 @@
+//! From a platform and what was read to the probe's target.
+//!
+//! No client needed; infallible.
+
+use lotoai_api::Component;
+use lotoai_plan::credentials::{PASSWORD, USERNAME};
+use lotoai_plan::gate::deployment_serves;
+use lotoai_plan::{Observed, Platform, probe_question};
+
+use crate::probe::Target;
+
+/// Where to ask, once the edge and the gateway behind it serve. An older outcome is worth nothing
+/// while they do not.
+#[must_use]
+pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
+    let serves = [Component::Traefik, Component::Gateway].into_iter().all(|component| {
+        observed
+            .deployments
+            .get(&platform.component_name(component))
+            .is_some_and(deployment_serves)
+    });
+    if !serves {
+        return None;
+    }
+    let question = probe_question(platform);
+    let text = |secret: &str, key: &str| {
+        let value = observed.secret_value(secret, key)?;
+        String::from_utf8(value.to_vec()).ok()
+    };
+    let (authority, chain) =
+        (text(&question.tls_secret, "ca.crt"), text(&question.tls_secret, "tls.crt"));
+    let roots = match (question.self_signed, authority) {
+        (true, authority) => authority?,
+        // Whether people trust the certificate is between them and whoever signed it. The probe
+        // makes sure that the edge shows this one, in time and for the right name.
+        (false, authority) => format!("{}\n{}", authority.unwrap_or_default(), chain?),
+    };
+    Some(Target {
+        client_id: text(&question.credential_secret, USERNAME)?,
+        client_secret: text(&question.credential_secret, PASSWORD)?,
+        roots,
+        question,
+    })
+}

@@ -1,0 +1,264 @@
+//! One pass over a resource: the order of the stages, and what a pass comes to.
+//!
+//! Nothing is read or written here but through the stages.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_plan::{
+    Gates, Invalid, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome, ResourceSet,
+};
+use rand::Rng;
+use snafu::ResultExt;
+use tracing::Instrument;
+
+use crate::apply::{self, Owner};
+use crate::context::Context;
+use crate::error::{
+    ApplySnafu, CredentialsSnafu, DereferenceSnafu, Error, ErrorClass, PruneSnafu, ReportSnafu,
+    chain,
+};
+use crate::metrics::{self, Step};
+use crate::object::Desired;
+use crate::probe::Key;
+use crate::{credentials, dereference, prune, question, report};
+
+/// What a good pass comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Applied,
+    Waiting,
+    Paused,
+    Deleting,
+}
+
+impl Done {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    /// When to look again. Watches wake a platform earlier, but a watch can miss something.
+    fn action(self) -> Action {
+        let seconds = match self {
+            Self::Waiting => 15,
+            Self::Applied | Self::Paused | Self::Deleting => rand::rng().random_range(300..600),
+        };
+        Action::requeue(Duration::from_secs(seconds))
+    }
+}
+
+/// One pass.
+///
+/// # Errors
+/// The first failure of a stage. Status and events tell it already.
+pub async fn reconcile(
+    object: Arc<DeserializeGuard<LotoAI>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let meta = object.meta();
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = meta.namespace,
+        name = meta.name,
+        generation = meta.generation,
+        outcome = tracing::field::Empty,
+    );
+    let started = Instant::now();
+    let result = Box::pin(guard(&object, &context)).instrument(span.clone()).await;
+    let outcome = result.as_ref().map_or("failed", |done| done.name());
+    metrics::reconciled(outcome, started.elapsed());
+    span.record("outcome", outcome);
+    span.in_scope(|| log(&result, started.elapsed()));
+    let done = result?;
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    if context.passed(uid) {
+        // The next failure is a new event, not a repetition of the last one.
+        context.recorder.forget(object.as_ref());
+    }
+    Ok(done.action())
+}
+
+/// What to do after a failed pass.
+pub fn failed(
+    object: Arc<DeserializeGuard<LotoAI>>,
+    error: &Error,
+    context: Arc<Context>,
+) -> Action {
+    error.action(context.failed(object.meta().uid.as_deref().unwrap_or_default()))
+}
+
+fn log(result: &Result<Done, Error>, elapsed: Duration) {
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(_) => tracing::debug!(elapsed_ms, "pass ended"),
+        Err(error) if error.class() == ErrorClass::Conflict => {
+            tracing::info!(elapsed_ms, error = %chain(error), "pass is repeated");
+        }
+        Err(error) => {
+            tracing::warn!(elapsed_ms, reason = error.reason(), error = %chain(error), "pass failed");
+        }
+    }
+}
+
+async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<Done, Error> {
+    match &object.0 {
+        Ok(loto) => pass(loto, context).await,
+        Err(invalid) => {
+            let error = Error::ReadResource { cause: invalid.error.clone() };
+            report::failure(&context.recorder, object, &error).await;
+            Err(error)
+        }
+    }
+}
+
+/// How far a pass came, for the status.
+#[derive(Default)]
+struct Seen {
+    observed: Observed,
+    platform: Option<Platform>,
+    planned: Option<(ResourceSet<Prepared>, Gates)>,
+    faults: Vec<Invalid>,
+}
+
+async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
+    let mut seen = Seen::default();
+    let deleting = loto.meta().deletion_timestamp.is_some();
+    let result = if deleting {
+        Ok(Done::Deleting)
+    } else {
+        stages(loto, context, &mut seen).await
+    };
+    let probe = probe(loto, context, &seen, deleting);
+    let status = status(loto, context, &seen, &probe, &result);
+    let wrote = Step::begin("report")
+        .end(report::write(&context.client, loto, &status).await)
+        .context(ReportSnafu);
+    if wrote.as_ref().is_ok_and(|wrote| *wrote) {
+        report::transitions(&context.recorder, loto, loto.status.as_ref(), &status).await;
+    }
+    match &result {
+        // What a person must mend is told by the transition to Stalled.
+        Err(error) if error.class() == ErrorClass::Transient => {
+            report::failure(&context.recorder, loto, error).await;
+        }
+        _ => {}
+    }
+    let done = result?;
+    wrote?;
+    Ok(match done {
+        Done::Waiting if settled(&status) => Done::Applied,
+        done => done,
+    })
+}
+
+/// Guarded resource in, everything written that may be written.
+async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Done, Error> {
+    let client = &context.client;
+    let (observed, existing) = Step::begin("dereference")
+        .end(dereference::dereference(client, loto).await)
+        .context(DereferenceSnafu)?;
+    seen.observed = observed;
+    let platform = Step::begin("validate")
+        .end(lotoai_plan::validate(loto, &seen.observed, &context.env))
+        .map_err(|faults| {
+            let texts = faults.iter().map(ToString::to_string).collect();
+            seen.faults = faults;
+            Error::InvalidSpec { faults: texts }
+        })?;
+    let platform = seen.platform.insert(platform);
+    if platform.spec.paused {
+        return Ok(Done::Paused);
+    }
+    let required = lotoai_plan::required_secrets(platform);
+    let credentials = Step::begin("credentials")
+        .end(
+            credentials::credentials(client, platform, &seen.observed, &required, Timestamp::now())
+                .await,
+        )
+        .context(CredentialsSnafu)?;
+    let prepared = lotoai_plan::build(platform, &credentials);
+    let gates = lotoai_plan::gates(platform, &prepared, &seen.observed);
+    let desired: Vec<Desired> = prepared
+        .objects()
+        .into_iter()
+        .map(|planned| Desired { held: gates.held(&planned.id()).is_some(), planned })
+        .collect();
+    seen.planned = Some((prepared, gates));
+    let owner = Owner { namespace: &platform.namespace, uid: &platform.uid };
+    Step::begin("apply")
+        .end(apply::apply(client, owner, &existing, &context.applied, &desired).await)
+        .context(ApplySnafu)?;
+    let ids = desired.iter().map(Desired::id).collect();
+    Step::begin("prune")
+        .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
+        .context(PruneSnafu)?;
+    Ok(Done::Waiting)
+}
+
+/// Keeps the probe of a platform that can be asked, ends that of one that cannot or may not.
+fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> ProbeOutcome {
+    let key = Key {
+        namespace: loto.namespace().unwrap_or_default(),
+        name: loto.name_any(),
+    };
+    if deleting || loto.spec.paused {
+        context.probes.stop(&key);
+        return ProbeOutcome::Pending;
+    }
+    let Some(platform) = &seen.platform else {
+        // Nothing is known of this pass, so what was known stays.
+        return context.probes.last(&key);
+    };
+    match question::target(platform, &seen.observed) {
+        Some(target) => context.probes.keep(&key, target),
+        None => {
+            context.probes.stop(&key);
+            ProbeOutcome::Pending
+        }
+    }
+}
+
+fn status(
+    loto: &LotoAI,
+    context: &Context,
+    seen: &Seen,
+    probe: &ProbeOutcome,
+    result: &Result<Done, Error>,
+) -> LotoAIStatus {
+    let platform = seen.platform.as_ref();
+    let message = result.as_ref().err().map(|error| chain(error)).unwrap_or_default();
+    let in_the_way = [Invalid {
+        field: "metadata.name".to_owned(),
+        message: message.clone(),
+        reason: reasons::RECONCILE_FAILED,
+    }];
+    let outcome = match (result, platform, &seen.planned) {
+        (Err(Error::InvalidSpec { .. }), _, _) => Outcome::Invalid(&seen.faults),
+        (Err(error), _, _) if error.class() == ErrorClass::User => Outcome::Invalid(&in_the_way),
+        (Ok(Done::Deleting), _, _) => Outcome::Deleting,
+        (Ok(Done::Paused), Some(platform), _) => Outcome::Paused { platform },
+        (Ok(_), Some(platform), Some((prepared, gates))) => {
+            Outcome::Reconciled { platform, prepared, gates }
+        }
+        _ => Outcome::Failed { platform, message: &message },
+    };
+    let pass =
+        Pass { lotoai: loto, env: &context.env, observed: &seen.observed, probe, outcome };
+    lotoai_plan::status(&pass, Timestamp::now())
+}
+
+/// Ready, and nothing left to do.
+fn settled(status: &LotoAIStatus) -> bool {
+    let is = |type_| status.condition(type_).is_some_and(|condition| condition.status == "True");
+    is(reasons::READY) && !is(reasons::RECONCILING)
+}

@@ -1,0 +1,238 @@
+//! One platform in one namespace, with passes that the test starts by hand, and the parts of a
+//! cluster that a bare API server lacks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Client, ResourceExt};
+use lotoai_api::spec::PullPolicy;
+use lotoai_api::{LotoAI, LotoAIStatus};
+use lotoai_operator::context::Context;
+use lotoai_operator::probe::{Ask, Error as ProbeError, Probes, Target};
+use lotoai_operator::{Error, reconcile};
+use lotoai_plan::{OperatorEnv, owned_kinds};
+use serde_json::{Value, json};
+
+use crate::{platform, server};
+
+/// What a test waits for comes within this time or not at all.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A platform that answers every probe question.
+pub struct Answering;
+
+impl Ask for Answering {
+    fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A platform that answers without citing anything.
+pub struct Silent;
+
+impl Ask for Silent {
+    fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
+        Box::pin(async { Err(ProbeError::NoCitation) })
+    }
+}
+
+pub struct World {
+    pub client: Client,
+    pub namespace: String,
+    pub context: Arc<Context>,
+}
+
+impl World {
+    /// A new namespace with the resource `demo` of this spec, which no pass has seen yet.
+    /// `None` when there is no API server on this machine.
+    pub async fn new(namespace: &str, spec: &Value, ask: impl Ask) -> Option<Self> {
+        let client = server::shared()?.client();
+        platform::install_crd(&client).await;
+        platform::namespace(&client, namespace).await;
+        let world = Self {
+            context: Arc::new(context(&client, ask)),
+            client,
+            namespace: namespace.to_owned(),
+        };
+        world.create("demo", spec).await;
+        Some(world)
+    }
+
+    /// The smallest platform, answering.
+    pub async fn demo(namespace: &str) -> Option<Self> {
+        Self::new(namespace, &json!({ "url": "https://lotoai.localhost" }), Answering).await
+    }
+
+    pub async fn create(&self, name: &str, spec: &Value) {
+        let loto = serde_json::from_value(json!({
+            "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
+            "metadata": { "name": name }, "spec": spec,
+        }))
+        .unwrap();
+        self.lotos().create(&PostParams::default(), &loto).await.unwrap();
+    }
+
+    pub fn lotos(&self) -> Api<LotoAI> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// API of a kind in the namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Changes the spec.
+    pub async fn change(&self, spec: &Value) {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.lotos().patch("demo", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    pub async fn status(&self) -> LotoAIStatus {
+        self.lotos().get("demo").await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Reason and message of a condition that is `True`, or of `Ready` whatever it is.
+    pub async fn condition(&self, type_: &str) -> (String, String, String) {
+        let status = self.status().await;
+        let condition = status.condition(type_);
+        let condition = condition.unwrap_or_else(|| panic!("no {type_} in {:?}", status.conditions));
+        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+    }
+
+    /// One pass.
+    pub async fn pass(&self) -> Result<Action, Error> {
+        let api: Api<DeserializeGuard<LotoAI>> =
+            Api::namespaced(self.client.clone(), &self.namespace);
+        let object = api.get("demo").await.unwrap();
+        reconcile::reconcile(Arc::new(object), Arc::clone(&self.context)).await
+    }
+
+    /// Passes until the platform is ready, with workloads that become ready at once.
+    pub async fn settle(&self) {
+        self.settle_until(|status| {
+            status.condition("Ready").is_some_and(|ready| ready.status == "True")
+        })
+        .await;
+    }
+
+    pub async fn settle_until(&self, done: impl Fn(&LotoAIStatus) -> bool) {
+        let started = Instant::now();
+        loop {
+            self.pass().await.unwrap();
+            let status = self.status().await;
+            if done(&status) {
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "not there yet: {:#?}", status);
+            self.make_ready(|_| true).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Plays controllers and kubelet: every workload that `which` picks by name becomes ready.
+    pub async fn make_ready(&self, which: impl Fn(&str) -> bool) {
+        for object in self.api::<StatefulSet>().list(&ListParams::default()).await.unwrap() {
+            let name = object.name_any();
+            let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let generation = object.metadata.generation;
+            let done = object.status.as_ref().is_some_and(|status| {
+                status.observed_generation == generation
+                    && status.ready_replicas == Some(replicas)
+            });
+            if which(&name) && !done {
+                let status = json!({
+                    "observedGeneration": generation, "replicas": replicas,
+                    "readyReplicas": replicas, "updatedReplicas": replicas,
+                    "currentReplicas": replicas, "availableReplicas": replicas,
+                    "currentRevision": "r1", "updateRevision": "r1",
+                });
+                self.write_status::<StatefulSet>(&name, status).await;
+            }
+        }
+        for object in self.api::<Deployment>().list(&ListParams::default()).await.unwrap() {
+            let name = object.name_any();
+            let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let generation = object.metadata.generation;
+            let done = object.status.as_ref().is_some_and(|status| {
+                status.observed_generation == generation
+                    && status.ready_replicas == Some(replicas)
+            });
+            if which(&name) && !done {
+                let status = json!({
+                    "observedGeneration": generation, "replicas": replicas,
+                    "readyReplicas": replicas, "updatedReplicas": replicas,
+                    "availableReplicas": replicas,
+                    "conditions": [{ "type": "Available", "status": "True" }],
+                });
+                self.write_status::<Deployment>(&name, status).await;
+            }
+        }
+        for object in self.api::<Job>().list(&ListParams::default()).await.unwrap() {
+            let name = object.name_any();
+            let done = object.status.as_ref().is_some_and(|status| status.succeeded.is_some());
+            if which(&name) && !done {
+                let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let condition = |type_: &str| {
+                    json!({ "type": type_, "status": "True", "lastTransitionTime": now })
+                };
+                let status = json!({
+                    "startTime": now, "completionTime": now, "succeeded": 1, "ready": 0,
+                    "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+                });
+                self.write_status::<Job>(&name, status).await;
+            }
+        }
+    }
+
+    async fn write_status<K>(&self, name: &str, status: Value)
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + serde::de::DeserializeOwned,
+    {
+        let patch = Patch::Merge(json!({ "status": status }));
+        self.api::<K>()
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap_or_else(|error| panic!("status of {name}: {error}"));
+    }
+
+    /// The resource versions of everything that is there: owned kinds and the resource itself.
+    pub async fn versions(&self) -> BTreeMap<String, String> {
+        let mut versions = BTreeMap::new();
+        let mut kinds: Vec<ApiResource> =
+            owned_kinds().into_iter().map(|kind| kind.resource).collect();
+        kinds.push(ApiResource::erase::<LotoAI>(&()));
+        for kind in kinds {
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+            for object in api.list_metadata(&ListParams::default()).await.unwrap() {
+                let version = object.metadata.resource_version.unwrap_or_default();
+                let name = object.metadata.name.unwrap_or_default();
+                versions.insert(format!("{}/{name}", kind.kind), version);
+            }
+        }
+        versions
+    }
+}
+
+/// A context as `run` makes it, with its own memory of what was applied.
+pub fn context(client: &Client, ask: impl Ask) -> Context {
+    let env = OperatorEnv {
+        namespace: "lotoai-system".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        images: BTreeMap::new(),
+        pull_policy: PullPolicy::IfNotPresent,
+        otlp_endpoint: None,
+    };
+    Context::new(client.clone(), env, Probes::new(ask), Some("tests".to_owned()))
+}
