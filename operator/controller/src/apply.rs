@@ -94,20 +94,30 @@ struct Sent {
 impl Cache {
     fn is_current(&self, meta: &ObjectMeta, body: u64) -> bool {
         let sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        meta.uid.as_ref().and_then(|uid| sent.get(uid)).is_some_and(|sent| {
-            sent.body == body && sent.resource_version == meta.resource_version
-        })
+        meta.uid
+            .as_ref()
+            .and_then(|uid| sent.get(uid))
+            .is_some_and(|sent| sent.body == body && sent.resource_version == meta.resource_version)
     }
 
     fn record(&self, applied: &DynamicObject, body: u64) {
         let Some(uid) = applied.uid() else { return };
-        let sent = Sent { body, resource_version: applied.resource_version() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, sent);
+        let sent = Sent {
+            body,
+            resource_version: applied.resource_version(),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid, sent);
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -143,14 +153,19 @@ pub async fn apply(
         let id = object.id();
         let current = existing.get(&id).filter(|meta| owned_by(meta, owner.uid));
         let body = hash(object);
-        let unchanged = current
-            .is_some_and(|meta| is_immutable(&object.planned.resource) || cache.is_current(meta, body));
+        let unchanged = current.is_some_and(|meta| {
+            is_immutable(&object.planned.resource) || cache.is_current(meta, body)
+        });
         if unchanged {
             metrics::object(kind, "unchanged");
             continue;
         }
         let applied = api(client, owner, &object.planned.resource)
-            .patch(&object.planned.name, &params, &Patch::Apply(&object.planned.body))
+            .patch(
+                &object.planned.name,
+                &params,
+                &Patch::Apply(&object.planned.body),
+            )
             .await
             .context(PatchSnafu { id })?;
         cache.record(&applied, body);

@@ -43,7 +43,12 @@ pub struct RunArgs {
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
     /// Namespaces to work in, separated by commas; empty for all.
-    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', default_value = "")]
+    #[arg(
+        long,
+        env = "WATCH_NAMESPACES",
+        value_delimiter = ',',
+        default_value = ""
+    )]
     pub watch_namespaces: Vec<String>,
     /// Whether to wait for a Lease, so that only one process writes.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]

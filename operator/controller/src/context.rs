@@ -33,7 +33,10 @@ impl Context {
     /// A context of nothing seen yet. `instance` is the name of this process in events.
     #[must_use]
     pub fn new(client: Client, env: OperatorEnv, probes: Probes, instance: Option<String>) -> Self {
-        let reporter = Reporter { controller: "lotoai-operator".to_owned(), instance };
+        let reporter = Reporter {
+            controller: "lotoai-operator".to_owned(),
+            instance,
+        };
         Self {
             recorder: EventRecorder::new(client.clone(), reporter),
             client,
@@ -54,6 +57,10 @@ impl Context {
 
     /// Forgets the failures of a resource that passed. Returns whether there were any.
     pub fn passed(&self, uid: &str) -> bool {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid).is_some()
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid)
+            .is_some()
     }
 }

@@ -96,7 +96,10 @@ impl Error {
     /// Whether a person must act on a Secret.
     #[must_use]
     pub fn is_for_user(&self) -> bool {
-        matches!(self, Self::Foreign { .. } | Self::Missing { .. } | Self::Damaged { .. })
+        matches!(
+            self,
+            Self::Foreign { .. } | Self::Missing { .. } | Self::Damaged { .. }
+        )
     }
 
     /// What the API server said, if it said anything.
@@ -134,15 +137,25 @@ pub async fn credentials(
         let existing = observed.secrets.get(spec.name());
         let secret = match &spec.kind {
             SecretKind::Values(wanted) => store.values(spec, existing, wanted).await?,
-            SecretKind::SelfSigned { common_name, names, days } => {
-                let request = tls::Request { subject: common_name, names, days: *days };
+            SecretKind::SelfSigned {
+                common_name,
+                names,
+                days,
+            } => {
+                let request = tls::Request {
+                    subject: common_name,
+                    names,
+                    days: *days,
+                };
                 store.certificate(spec, observed, request).await?
             }
         };
         let data = secret.data.unwrap_or_default();
         values.insert(
             spec.name().to_owned(),
-            data.into_iter().map(|(key, value)| (key, value.0)).collect(),
+            data.into_iter()
+                .map(|(key, value)| (key, value.0))
+                .collect(),
         );
     }
     Credentials::new(required, values).context(MissingSnafu)
@@ -169,7 +182,8 @@ impl Store<'_> {
             Value::Fixed(text) => Some((key.clone(), ByteString(text.clone().into_bytes()))),
             Value::Random { .. } => None,
         });
-        self.keep(&spec.metadata, secret, given.collect(), BTreeMap::new()).await
+        self.keep(&spec.metadata, secret, given.collect(), BTreeMap::new())
+            .await
     }
 
     /// Makes a Secret; one that somebody made in the meantime is taken as it is.
@@ -195,12 +209,16 @@ impl Store<'_> {
                 tracing::info!(secret = name, "made a credential");
                 Ok(created)
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => self
-                .api
-                .get(&name)
-                .await
-                .context(RequestSnafu { verb: "read", name: &name }),
-            Err(error) => Err(error).context(RequestSnafu { verb: "create", name }),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.api.get(&name).await.context(RequestSnafu {
+                    verb: "read",
+                    name: &name,
+                })
+            }
+            Err(error) => Err(error).context(RequestSnafu {
+                verb: "create",
+                name,
+            }),
         }
     }
 
@@ -219,7 +237,8 @@ impl Store<'_> {
         let same_owner = owned == wanted.owner_references.is_some();
         let held = secret.data.as_ref();
         let same_data = data.iter().all(|(key, value)| {
-            held.and_then(|held| held.get(key)).is_some_and(|held| held == value)
+            held.and_then(|held| held.get(key))
+                .is_some_and(|held| held == value)
         });
         if same_owner && same_data {
             return Ok(secret);
@@ -240,17 +259,25 @@ impl Store<'_> {
         self.api
             .patch(&name, &params, &Patch::Merge(&patch))
             .await
-            .context(RequestSnafu { verb: "update", name })
+            .context(RequestSnafu {
+                verb: "update",
+                name,
+            })
     }
 
     fn check_ours(&self, secret: &Secret) -> Result<(), Error> {
         let name = secret.name_any();
         let labels = secret.labels();
         let ours = labels.contains_key(labels::CREDENTIAL)
-            && labels::platform(self.platform).iter().all(|(key, value)| labels.get(key) == Some(value));
+            && labels::platform(self.platform)
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value));
         ensure!(ours, ForeignSnafu { name });
         let unowned = secret.owner_references().is_empty();
-        ensure!(unowned || owned_by(&secret.metadata, &self.platform.uid), LeftoverSnafu { name });
+        ensure!(
+            unowned || owned_by(&secret.metadata, &self.platform.uid),
+            LeftoverSnafu { name }
+        );
         Ok(())
     }
 }
@@ -261,7 +288,9 @@ fn make(name: &str, value: &Value) -> Result<ByteString, Error> {
         Value::Fixed(text) => text.clone(),
         Value::Random { bytes, encoding } => {
             let mut random = vec![0; *bytes];
-            aws_lc_rs::rand::fill(&mut random).ok().context(RandomSnafu { name })?;
+            aws_lc_rs::rand::fill(&mut random)
+                .ok()
+                .context(RandomSnafu { name })?;
             match encoding {
                 Encoding::Base64Url => URL_SAFE_NO_PAD.encode(random),
                 Encoding::Base64 => STANDARD.encode(random),

@@ -62,7 +62,11 @@ impl Error {
 pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Existing), Error> {
     let namespace = loto.namespace().unwrap_or_default();
     let params = ListParams::default().labels(&labels::owned_by_selector(&loto.name_any()));
-    let reader = Reader { client, namespace: &namespace, params: &params };
+    let reader = Reader {
+        client,
+        namespace: &namespace,
+        params: &params,
+    };
     let (secrets, deployments, stateful_sets, jobs, pods, claims, others) = futures::try_join!(
         reader.list::<Secret>(),
         reader.list::<Deployment>(),
@@ -77,13 +81,25 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
     extend(&mut existing, &deployments);
     extend(&mut existing, &stateful_sets);
     extend(&mut existing, &jobs);
-    let mut observed = Observed { secrets, deployments, stateful_sets, jobs, pods, claims };
-    observed.secrets.extend(reader.named_secrets(&loto.spec).await?);
+    let mut observed = Observed {
+        secrets,
+        deployments,
+        stateful_sets,
+        jobs,
+        pods,
+        claims,
+    };
+    observed
+        .secrets
+        .extend(reader.named_secrets(&loto.spec).await?);
     Ok((observed, existing))
 }
 
 fn extend<K: Resource<DynamicType = ()>>(existing: &mut Existing, objects: &BTreeMap<String, K>) {
-    existing.extend(&K::kind(&()), objects.values().map(|object| object.meta().clone()));
+    existing.extend(
+        &K::kind(&()),
+        objects.values().map(|object| object.meta().clone()),
+    );
 }
 
 #[derive(Clone, Copy)]
@@ -102,9 +118,14 @@ impl Reader<'_> {
             + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-        let objects =
-            api.list(self.params).await.context(ListSnafu { kind: K::kind(&()) })?;
-        Ok(objects.into_iter().map(|object| (object.name_any(), object)).collect())
+        let objects = api
+            .list(self.params)
+            .await
+            .context(ListSnafu { kind: K::kind(&()) })?;
+        Ok(objects
+            .into_iter()
+            .map(|object| (object.name_any(), object))
+            .collect())
     }
 
     /// Metadata of the owned kinds that are not read in full.
@@ -123,7 +144,10 @@ impl Reader<'_> {
             let api: Api<DynamicObject> =
                 Api::namespaced_with(self.client.clone(), self.namespace, &resource);
             let kind = resource.kind;
-            let list = api.list_metadata(self.params).await.context(ListSnafu { kind: &kind })?;
+            let list = api
+                .list_metadata(self.params)
+                .await
+                .context(ListSnafu { kind: &kind })?;
             Ok((kind, list))
         }))
         .await?;
@@ -141,6 +165,10 @@ impl Reader<'_> {
             async move { api.get_opt(&name).await.context(GetSecretSnafu { name }) }
         }))
         .await?;
-        Ok(secrets.into_iter().flatten().map(|secret| (secret.name_any(), secret)).collect())
+        Ok(secrets
+            .into_iter()
+            .flatten()
+            .map(|secret| (secret.name_any(), secret))
+            .collect())
     }
 }

@@ -25,7 +25,10 @@ pub fn load(args: &RunArgs) -> Result<OperatorEnv, Error> {
         None => BTreeMap::new(),
     };
     Ok(OperatorEnv {
-        namespace: args.pod_namespace.clone().unwrap_or_else(|| "lotoai-system".to_owned()),
+        namespace: args
+            .pod_namespace
+            .clone()
+            .unwrap_or_else(|| "lotoai-system".to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         images,
         pull_policy: args.pull_policy.into(),
@@ -38,12 +41,19 @@ fn parse_images(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Err
     let images: Option<BTreeMap<String, String>> =
         serde_yaml_ng::from_str(text).context(ParseImagesSnafu { path })?;
     let images = images.unwrap_or_default();
-    let known: Vec<&'static str> =
-        Component::ALL.into_iter().map(Component::name).chain([PROVISION]).collect();
+    let known: Vec<&'static str> = Component::ALL
+        .into_iter()
+        .map(Component::name)
+        .chain([PROVISION])
+        .collect();
     for name in images.keys() {
         ensure!(
             known.contains(&name.as_str()),
-            UnknownImageSnafu { path, name, known: known.clone() }
+            UnknownImageSnafu {
+                path,
+                name,
+                known: known.clone()
+            }
         );
     }
     Ok(images)
@@ -61,7 +71,10 @@ mod tests {
     #[case("{}", 0)]
     #[case("gateway: a.example/gateway:1\nprovision: a.example/provision:1\n", 2)]
     fn takes_a_map(#[case] text: &str, #[case] count: usize) {
-        assert_eq!(parse_images(Path::new("images.yaml"), text).unwrap().len(), count);
+        assert_eq!(
+            parse_images(Path::new("images.yaml"), text).unwrap().len(),
+            count
+        );
     }
 
     #[rstest]
@@ -69,6 +82,9 @@ mod tests {
     #[case("gatway: a.example/gateway:1", "\"gatway\" is no component")]
     fn refuses_with_the_fix(#[case] text: &str, #[case] fix: &str) {
         let error = chain(&parse_images(Path::new("images.yaml"), text).unwrap_err());
-        assert!(error.contains(fix) && error.contains("images.yaml"), "{error}");
+        assert!(
+            error.contains(fix) && error.contains("images.yaml"),
+            "{error}"
+        );
     }
 }

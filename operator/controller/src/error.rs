@@ -159,7 +159,11 @@ mod tests {
 
     #[test]
     fn the_chain_drops_what_was_said_already() {
-        let error = Outer { source: Inner { source: std::fmt::Error } };
+        let error = Outer {
+            source: Inner {
+                source: std::fmt::Error,
+            },
+        };
         assert_eq!(
             chain(&error),
             "outer says inner: an error occurred when formatting an argument"

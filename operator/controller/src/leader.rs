@@ -3,8 +3,8 @@
 //! Needs a client. The lease follows the protocol of client-go, so its timings are the usual ones:
 //! 15 s until another process takes over, a renewal every 2 s.
 
-use kube::Client;
 use k8s_controller::LeaderElection;
+use kube::Client;
 use snafu::Snafu;
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Passes by outcome: `applied`, `waiting`, `paused`, `deleting` or `failed`.
@@ -37,16 +39,26 @@ const PROBE_BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// When another recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(RECONCILE_SECONDS.to_owned()), &RECONCILE_BUCKETS)?
+        .set_buckets_for_metric(
+            Matcher::Full(RECONCILE_SECONDS.to_owned()),
+            &RECONCILE_BUCKETS,
+        )?
         .set_buckets_for_metric(Matcher::Full(PROBE_SECONDS.to_owned()), &PROBE_BUCKETS)?
         .install_recorder()?;
     describe_counter!(RECONCILIATIONS, "Passes over a LotoAI resource by outcome");
     describe_counter!(STEPS, "Steps of passes by step and outcome");
     describe_histogram!(RECONCILE_SECONDS, Unit::Seconds, "Duration of one pass");
     describe_counter!(OBJECTS, "Objects handled by kind and outcome");
-    describe_counter!(PRUNED, "Objects deleted because no resource asks for them any more");
+    describe_counter!(
+        PRUNED,
+        "Objects deleted because no resource asks for them any more"
+    );
     describe_counter!(PROBES, "Probe questions by outcome");
-    describe_histogram!(PROBE_SECONDS, Unit::Seconds, "Duration of one probe question");
+    describe_histogram!(
+        PROBE_SECONDS,
+        Unit::Seconds,
+        "Duration of one probe question"
+    );
     describe_gauge!(LEADER, "1 while this process holds the leader lease");
     gauge!(LEADER).set(0.0);
     Ok(handle)
@@ -93,7 +105,11 @@ pub struct Step {
 impl Step {
     /// Begins the step `name`.
     pub fn begin(name: &'static str) -> Self {
-        Self { name, outcome: "abandoned", started: Instant::now() }
+        Self {
+            name,
+            outcome: "abandoned",
+            started: Instant::now(),
+        }
     }
 
     /// Ends the step and passes its result through.

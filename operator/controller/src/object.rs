@@ -39,7 +39,13 @@ impl Existing {
     pub fn extend(&mut self, kind: &str, objects: impl IntoIterator<Item = ObjectMeta>) {
         self.0.extend(objects.into_iter().filter_map(|meta| {
             let name = meta.name.clone()?;
-            Some((ObjectId { kind: kind.to_owned(), name }, meta))
+            Some((
+                ObjectId {
+                    kind: kind.to_owned(),
+                    name,
+                },
+                meta,
+            ))
         }));
     }
 
@@ -59,5 +65,8 @@ impl Existing {
 /// a manifest; an owner reference with our UID cannot come about by accident.
 #[must_use]
 pub fn owned_by(meta: &ObjectMeta, uid: &str) -> bool {
-    meta.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    meta.owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == uid)
 }

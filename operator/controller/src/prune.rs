@@ -35,7 +35,9 @@ impl Error {
 }
 
 fn is_credential(meta: &ObjectMeta) -> bool {
-    meta.labels.as_ref().is_some_and(|all| all.contains_key(labels::CREDENTIAL))
+    meta.labels
+        .as_ref()
+        .is_some_and(|all| all.contains_key(labels::CREDENTIAL))
 }
 
 /// Deletes the orphans among `existing` and returns which they were.
@@ -54,7 +56,9 @@ pub async fn prune(
     let mut pruned = Vec::new();
     for (id, meta) in existing.iter() {
         let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);
-        let Some(OwnedKind { resource }) = kind else { continue };
+        let Some(OwnedKind { resource }) = kind else {
+            continue;
+        };
         let orphan = owned_by(meta, owner.uid)
             && !desired.contains(id)
             && meta.deletion_timestamp.is_none()
@@ -70,12 +74,20 @@ pub async fn prune(
             Api::namespaced_with(client.clone(), owner.namespace, resource);
         match api.delete(&id.name, &params).await {
             Ok(_) => {
-                tracing::info!(object = show(id), "deleted an object that is no longer wanted");
+                tracing::info!(
+                    object = show(id),
+                    "deleted an object that is no longer wanted"
+                );
                 metrics::pruned(&id.kind);
                 pruned.push(id.clone());
             }
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-            Err(source) => return Err(Error { id: id.clone(), source: Box::new(source) }),
+            Err(source) => {
+                return Err(Error {
+                    id: id.clone(),
+                    source: Box::new(source),
+                });
+            }
         }
         if let Some(uid) = &meta.uid {
             cache.forget(uid);

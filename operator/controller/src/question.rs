@@ -13,12 +13,14 @@ use crate::probe::Target;
 /// while they do not.
 #[must_use]
 pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
-    let serves = [Component::Traefik, Component::Gateway].into_iter().all(|component| {
-        observed
-            .deployments
-            .get(&platform.component_name(component))
-            .is_some_and(deployment_serves)
-    });
+    let serves = [Component::Traefik, Component::Gateway]
+        .into_iter()
+        .all(|component| {
+            observed
+                .deployments
+                .get(&platform.component_name(component))
+                .is_some_and(deployment_serves)
+        });
     if !serves {
         return None;
     }
@@ -27,8 +29,10 @@ pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
         let value = observed.secret_value(secret, key)?;
         String::from_utf8(value.to_vec()).ok()
     };
-    let (authority, chain) =
-        (text(&question.tls_secret, "ca.crt"), text(&question.tls_secret, "tls.crt"));
+    let (authority, chain) = (
+        text(&question.tls_secret, "ca.crt"),
+        text(&question.tls_secret, "tls.crt"),
+    );
     let roots = match (question.self_signed, authority) {
         (true, authority) => authority?,
         // Whether people trust the certificate is between them and whoever signed it. The probe

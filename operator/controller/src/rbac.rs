@@ -15,8 +15,16 @@ const READ: [&str; 3] = ["get", "list", "watch"];
 pub fn rules() -> Vec<PolicyRule> {
     let mut verbs: BTreeMap<(String, String), Vec<&'static str>> = BTreeMap::new();
     let mut allow = |group: &str, resource: &str, allowed: &[&'static str]| {
-        let entry = verbs.entry((group.to_owned(), resource.to_owned())).or_default();
-        entry.extend(allowed.iter().filter(|verb| !entry.contains(verb)).copied().collect::<Vec<_>>());
+        let entry = verbs
+            .entry((group.to_owned(), resource.to_owned()))
+            .or_default();
+        entry.extend(
+            allowed
+                .iter()
+                .filter(|verb| !entry.contains(verb))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
     };
     for kind in owned_kinds() {
         let kind = kind.resource;
@@ -59,7 +67,12 @@ mod tests {
     fn nothing_is_a_wildcard_and_no_right_reaches_beyond_the_namespace() {
         for rule in rules() {
             let all = [rule.api_groups, rule.resources, Some(rule.verbs.clone())];
-            assert!(all.iter().flatten().flatten().all(|text| !text.contains('*')));
+            assert!(
+                all.iter()
+                    .flatten()
+                    .flatten()
+                    .all(|text| !text.contains('*'))
+            );
             for dangerous in ["escalate", "bind", "impersonate", "deletecollection"] {
                 assert!(!rule.verbs.iter().any(|verb| verb == dangerous));
             }
@@ -70,16 +83,27 @@ mod tests {
     fn every_owned_kind_can_be_written_and_pruned() {
         let rules = rules();
         for kind in owned_kinds() {
-        let kind = kind.resource;
+            let kind = kind.resource;
             let rule = rules
                 .iter()
                 .find(|rule| {
-                    rule.api_groups.iter().flatten().any(|group| *group == kind.group)
-                        && rule.resources.iter().flatten().any(|plural| *plural == kind.plural)
+                    rule.api_groups
+                        .iter()
+                        .flatten()
+                        .any(|group| *group == kind.group)
+                        && rule
+                            .resources
+                            .iter()
+                            .flatten()
+                            .any(|plural| *plural == kind.plural)
                 })
                 .unwrap_or_else(|| panic!("no rule for {}", kind.kind));
             for verb in ["get", "list", "watch", "create", "patch", "delete"] {
-                assert!(rule.verbs.iter().any(|allowed| allowed == verb), "{} {verb}", kind.kind);
+                assert!(
+                    rule.verbs.iter().any(|allowed| allowed == verb),
+                    "{} {verb}",
+                    kind.kind
+                );
             }
         }
     }

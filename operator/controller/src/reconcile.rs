@@ -74,7 +74,9 @@ pub async fn reconcile(
         outcome = tracing::field::Empty,
     );
     let started = Instant::now();
-    let result = Box::pin(guard(&object, &context)).instrument(span.clone()).await;
+    let result = Box::pin(guard(&object, &context))
+        .instrument(span.clone())
+        .await;
     let outcome = result.as_ref().map_or("failed", |done| done.name());
     metrics::reconciled(outcome, started.elapsed());
     span.record("outcome", outcome);
@@ -114,7 +116,9 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
     match &object.0 {
         Ok(loto) => pass(loto, context).await,
         Err(invalid) => {
-            let error = Error::ReadResource { cause: invalid.error.clone() };
+            let error = Error::ReadResource {
+                cause: invalid.error.clone(),
+            };
             report::failure(&context.recorder, object, &error).await;
             Err(error)
         }
@@ -182,8 +186,14 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     let required = lotoai_plan::required_secrets(platform);
     let credentials = Step::begin("credentials")
         .end(
-            credentials::credentials(client, platform, &seen.observed, &required, Timestamp::now())
-                .await,
+            credentials::credentials(
+                client,
+                platform,
+                &seen.observed,
+                &required,
+                Timestamp::now(),
+            )
+            .await,
         )
         .context(CredentialsSnafu)?;
     let prepared = lotoai_plan::build(platform, &credentials);
@@ -191,10 +201,16 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     let desired: Vec<Desired> = prepared
         .objects()
         .into_iter()
-        .map(|planned| Desired { held: gates.held(&planned.id()).is_some(), planned })
+        .map(|planned| Desired {
+            held: gates.held(&planned.id()).is_some(),
+            planned,
+        })
         .collect();
     seen.planned = Some((prepared, gates));
-    let owner = Owner { namespace: &platform.namespace, uid: &platform.uid };
+    let owner = Owner {
+        namespace: &platform.namespace,
+        uid: &platform.uid,
+    };
     Step::begin("apply")
         .end(apply::apply(client, owner, &existing, &context.applied, &desired).await)
         .context(ApplySnafu)?;
@@ -236,7 +252,11 @@ fn status(
     result: &Result<Done, Error>,
 ) -> LotoAIStatus {
     let platform = seen.platform.as_ref();
-    let message = result.as_ref().err().map(|error| chain(error)).unwrap_or_default();
+    let message = result
+        .as_ref()
+        .err()
+        .map(|error| chain(error))
+        .unwrap_or_default();
     let in_the_way = [Invalid {
         field: "metadata.name".to_owned(),
         message: message.clone(),
@@ -247,18 +267,32 @@ fn status(
         (Err(error), _, _) if error.class() == ErrorClass::User => Outcome::Invalid(&in_the_way),
         (Ok(Done::Deleting), _, _) => Outcome::Deleting,
         (Ok(Done::Paused), Some(platform), _) => Outcome::Paused { platform },
-        (Ok(_), Some(platform), Some((prepared, gates))) => {
-            Outcome::Reconciled { platform, prepared, gates }
-        }
-        _ => Outcome::Failed { platform, message: &message },
+        (Ok(_), Some(platform), Some((prepared, gates))) => Outcome::Reconciled {
+            platform,
+            prepared,
+            gates,
+        },
+        _ => Outcome::Failed {
+            platform,
+            message: &message,
+        },
     };
-    let pass =
-        Pass { lotoai: loto, env: &context.env, observed: &seen.observed, probe, outcome };
+    let pass = Pass {
+        lotoai: loto,
+        env: &context.env,
+        observed: &seen.observed,
+        probe,
+        outcome,
+    };
     lotoai_plan::status(&pass, Timestamp::now())
 }
 
 /// Ready, and nothing left to do.
 fn settled(status: &LotoAIStatus) -> bool {
-    let is = |type_| status.condition(type_).is_some_and(|condition| condition.status == "True");
+    let is = |type_| {
+        status
+            .condition(type_)
+            .is_some_and(|condition| condition.status == "True")
+    };
     is(reasons::READY) && !is(reasons::RECONCILING)
 }

@@ -46,12 +46,15 @@ impl Error {
 /// # Errors
 /// When the API server refuses. A resource that is gone is no error.
 pub async fn write(client: &Client, loto: &LotoAI, status: &LotoAIStatus) -> Result<bool, Error> {
-    if loto.status.as_ref().is_some_and(|current| timeless(current) == timeless(status)) {
+    if loto
+        .status
+        .as_ref()
+        .is_some_and(|current| timeless(current) == timeless(status))
+    {
         return Ok(false);
     }
     let name = loto.name_any();
-    let api: Api<LotoAI> =
-        Api::namespaced(client.clone(), &loto.namespace().unwrap_or_default());
+    let api: Api<LotoAI> = Api::namespaced(client.clone(), &loto.namespace().unwrap_or_default());
     // The UID keeps the status of a deleted resource from a new one of the same name.
     let body = json!({
         "apiVersion": LotoAI::api_version(&()),
@@ -157,7 +160,10 @@ mod tests {
                 last_transition_time: Time(Timestamp::from_second(second).unwrap()),
             })
             .collect();
-        LotoAIStatus { conditions, ..LotoAIStatus::default() }
+        LotoAIStatus {
+            conditions,
+            ..LotoAIStatus::default()
+        }
     }
 
     #[rstest]

@@ -55,10 +55,15 @@ pub async fn run(
     let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
         vec![None]
     } else {
-        namespaces.iter().map(|namespace| Some(namespace.as_str())).collect()
+        namespaces
+            .iter()
+            .map(|namespace| Some(namespace.as_str()))
+            .collect()
     };
     let established = future::join_all(
-        scopes.iter().map(|namespace| wait_for_crd(&context.client, *namespace)),
+        scopes
+            .iter()
+            .map(|namespace| wait_for_crd(&context.client, *namespace)),
     );
     tokio::select! {
         _ = established => {}
@@ -101,12 +106,20 @@ async fn wait_for_crd(client: &Client, namespace: Option<&str>) {
 
 async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
     let client = &context.client;
-    let ours = watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_VALUE));
+    let ours = watcher::Config::default().labels(&format!(
+        "{}={}",
+        labels::MANAGED_BY,
+        labels::MANAGED_BY_VALUE
+    ));
     let mut controller = Controller::new(
         api::<Guarded>(client, namespace),
         watcher::Config::default(),
     )
-    .with_config(controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE));
+    .with_config(
+        controller::Config::default()
+            .concurrency(CONCURRENCY)
+            .debounce(DEBOUNCE),
+    );
     // No predicate on any of these: a filter on the generation would also drop deletions.
     for OwnedKind { resource: kind } in owned_kinds() {
         let children = match namespace {
@@ -117,7 +130,11 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
     }
     let store = controller.store();
     controller
-        .watches(api::<PartialObjectMeta<Pod>>(client, namespace), ours, |pod| platform_of(&pod))
+        .watches(
+            api::<PartialObjectMeta<Pod>>(client, namespace),
+            ours,
+            |pod| platform_of(&pod),
+        )
         .watches(
             api::<PartialObjectMeta<Secret>>(client, namespace),
             watcher::Config::default(),
@@ -163,7 +180,11 @@ fn platform_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
 
 /// The platforms that a Secret belongs to or that name it.
 fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<ObjectRef<Guarded>> {
-    if secret.labels().get(labels::MANAGED_BY).is_some_and(|by| by == labels::MANAGED_BY_VALUE) {
+    if secret
+        .labels()
+        .get(labels::MANAGED_BY)
+        .is_some_and(|by| by == labels::MANAGED_BY_VALUE)
+    {
         return platform_of(secret).into_iter().collect();
     }
     let (name, namespace) = (secret.name_any(), secret.namespace());
@@ -172,7 +193,9 @@ fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<O
         .iter()
         .filter(|loto| loto.namespace() == namespace)
         .filter(|loto| {
-            loto.0.as_ref().is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name))
+            loto.0
+                .as_ref()
+                .is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name))
         })
         .map(|loto| ObjectRef::from_obj(loto.as_ref()))
         .collect()

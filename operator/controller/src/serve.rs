@@ -87,7 +87,9 @@ pub async fn serve(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let listener = TcpListener::bind(listen).await.context(ListenSnafu { listen })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .context(ListenSnafu { listen })?;
     let upkeep = {
         let metrics = metrics.clone();
         async move {

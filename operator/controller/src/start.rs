@@ -23,17 +23,22 @@ use crate::{env, metrics, run};
 enum Error {
     #[snafu(display("failed to install the TLS provider: another one is installed already"))]
     Crypto,
-    #[snafu(display("failed to understand LOG={filter:?}: use for example info or lotoai_operator=debug"))]
-    Log { filter: String, source: tracing_subscriber::filter::ParseError },
+    #[snafu(display(
+        "failed to understand LOG={filter:?}: use for example info or lotoai_operator=debug"
+    ))]
+    Log {
+        filter: String,
+        source: tracing_subscriber::filter::ParseError,
+    },
     #[snafu(display("failed to start the metrics"))]
-    Metrics { source: metrics_exporter_prometheus::BuildError },
+    Metrics {
+        source: metrics_exporter_prometheus::BuildError,
+    },
     #[snafu(display("failed to start the runtime"))]
     Runtime { source: std::io::Error },
     #[snafu(display("failed to listen for signals"))]
     Signals { source: std::io::Error },
-    #[snafu(display(
-        "failed to find a cluster: run inside of one, or set KUBECONFIG"
-    ))]
+    #[snafu(display("failed to find a cluster: run inside of one, or set KUBECONFIG"))]
     Config {
         #[snafu(source(from(kube::config::InferConfigError, Box::new)))]
         source: Box<kube::config::InferConfigError>,
@@ -78,9 +83,15 @@ pub fn main() -> ExitCode {
 fn start(args: RunArgs) -> Result<(), Error> {
     // Two providers are in the dependency graph, and the first connection would panic unless one
     // of them is chosen before.
-    rustls::crypto::aws_lc_rs::default_provider().install_default().map_err(|_| Error::Crypto)?;
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| Error::Crypto)?;
     let filter = EnvFilter::try_new(&args.log).context(LogSnafu { filter: &args.log })?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_target(true).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_target(true)
+        .init();
     let metrics = metrics::install().context(MetricsSnafu)?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -96,8 +107,12 @@ async fn operate(
     let env = env::load(&args).context(CommandSnafu)?;
     let config = kube::Config::infer().await.context(ConfigSnafu)?;
     let identity = identity(&args, &config.default_namespace)?;
-    let namespaces: Vec<String> =
-        args.watch_namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let namespaces: Vec<String> = args
+        .watch_namespaces
+        .iter()
+        .filter(|name| !name.is_empty())
+        .cloned()
+        .collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         cluster = %config.cluster_url,
@@ -110,11 +125,20 @@ async fn operate(
     // A process that waits for the lease is ready to take over.
     let readiness = Readiness::default();
     readiness.set(identity.is_some());
-    let context =
-        Arc::new(Context::new(client.clone(), env, Probes::new(Https), args.pod_name.clone()));
+    let context = Arc::new(Context::new(
+        client.clone(),
+        env,
+        Probes::new(Https),
+        args.pod_name.clone(),
+    ));
 
     let ended = end_on_signal(shutdown.clone());
-    let admin = serve::serve(args.admin_listen, readiness.clone(), metrics, shutdown.clone());
+    let admin = serve::serve(
+        args.admin_listen,
+        readiness.clone(),
+        metrics,
+        shutdown.clone(),
+    );
     let work = Box::pin(run::run(context, &namespaces, &readiness, &shutdown));
     let led = async {
         let led = lead(client, identity, &shutdown, work).await;
@@ -122,11 +146,15 @@ async fn operate(
         shutdown.cancel();
         led
     };
-    let (ended, admin, led) = tokio::join!(ended, async {
-        let served = admin.await;
-        shutdown.cancel();
-        served
-    }, led);
+    let (ended, admin, led) = tokio::join!(
+        ended,
+        async {
+            let served = admin.await;
+            shutdown.cancel();
+            served
+        },
+        led
+    );
     ended?;
     admin.context(ServeSnafu)?;
     led.context(LeadSnafu)?;
@@ -138,8 +166,15 @@ fn identity(args: &RunArgs, default_namespace: &str) -> Result<Option<Identity>,
     if !args.leader_election {
         return Ok(None);
     }
-    let name = args.pod_name.clone().filter(|name| !name.is_empty()).ok_or(Error::NoIdentity)?;
-    let namespace = args.pod_namespace.clone().unwrap_or_else(|| default_namespace.to_owned());
+    let name = args
+        .pod_name
+        .clone()
+        .filter(|name| !name.is_empty())
+        .ok_or(Error::NoIdentity)?;
+    let namespace = args
+        .pod_namespace
+        .clone()
+        .unwrap_or_else(|| default_namespace.to_owned());
     Ok(Some(Identity { namespace, name }))
 }
 

@@ -50,7 +50,9 @@ pub struct Certified {
 
 impl std::fmt::Debug for Certified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certified").field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("Certified")
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +65,9 @@ fn authority_name(platform: &str) -> String {
 fn authority_params(platform: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, authority_name(platform));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, authority_name(platform));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -77,12 +81,19 @@ pub fn authority(platform: &str, now: Timestamp) -> Result<Certified, Error> {
     let subject = authority_name(platform);
     let mut params = authority_params(platform);
     let not_after = set_life(&mut params, now, AUTHORITY_DAYS)?;
-    let key = KeyPair::generate()
-        .context(CertificateSnafu { step: "generate a key", subject: &subject })?;
-    let certificate = params
-        .self_signed(&key)
-        .context(CertificateSnafu { step: "sign a certificate", subject: &subject })?;
-    Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
+    let key = KeyPair::generate().context(CertificateSnafu {
+        step: "generate a key",
+        subject: &subject,
+    })?;
+    let certificate = params.self_signed(&key).context(CertificateSnafu {
+        step: "sign a certificate",
+        subject: &subject,
+    })?;
+    Ok(Certified {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        not_after,
+    })
 }
 
 /// What a certificate is for.
@@ -106,23 +117,34 @@ pub fn edge(
     request: Request<'_>,
     now: Timestamp,
 ) -> Result<Certified, Error> {
-    let context = |step| CertificateSnafu { step, subject: request.subject };
-    let issuer_key = KeyPair::from_pem(authority_key).context(context("read the authority's key"))?;
+    let context = |step| CertificateSnafu {
+        step,
+        subject: request.subject,
+    };
+    let issuer_key =
+        KeyPair::from_pem(authority_key).context(context("read the authority's key"))?;
     let issuer = Issuer::new(authority_params(platform), issuer_key);
     let mut params =
         CertificateParams::new(request.names.to_vec()).context(context("read the names"))?;
     params.distinguished_name = DistinguishedName::new();
     // A common name ends at 64 characters. Clients look at the alternative names only.
     let common_name: String = request.subject.chars().take(64).collect();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let not_after = set_life(&mut params, now, request.days.into())?;
     let key = KeyPair::generate().context(context("generate a key"))?;
-    let certificate =
-        params.signed_by(&key, &issuer).context(context("sign a certificate"))?;
-    Ok(Certified { certificate: certificate.pem(), key: key.serialize_pem(), not_after })
+    let certificate = params
+        .signed_by(&key, &issuer)
+        .context(context("sign a certificate"))?;
+    Ok(Certified {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        not_after,
+    })
 }
 
 /// Whether less than a third of a life of `days` is left.
@@ -144,20 +166,27 @@ fn left(not_after: Timestamp, now: Timestamp) -> i64 {
 
 /// Sets the life of a certificate in whole days, from yesterday on so that a clock which is a
 /// little behind accepts it, and returns its end.
-fn set_life(
-    params: &mut CertificateParams,
-    now: Timestamp,
-    days: i64,
-) -> Result<Timestamp, Error> {
+fn set_life(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<Timestamp, Error> {
     let day = now.to_zoned(TimeZone::UTC).date();
-    let from = day.checked_sub(Span::new().days(1)).context(ClockSnafu { now })?;
-    let to = day.checked_add(Span::new().days(days)).context(ClockSnafu { now })?;
+    let from = day
+        .checked_sub(Span::new().days(1))
+        .context(ClockSnafu { now })?;
+    let to = day
+        .checked_add(Span::new().days(days))
+        .context(ClockSnafu { now })?;
     let convert = |date: jiff::civil::Date| {
-        date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+        date_time_ymd(
+            date.year().into(),
+            date.month().unsigned_abs(),
+            date.day().unsigned_abs(),
+        )
     };
     params.not_before = convert(from);
     params.not_after = convert(to);
-    Ok(to.to_zoned(TimeZone::UTC).context(ClockSnafu { now })?.timestamp())
+    Ok(to
+        .to_zoned(TimeZone::UTC)
+        .context(ClockSnafu { now })?
+        .timestamp())
 }
 
 #[cfg(test)]
@@ -174,20 +203,34 @@ mod tests {
     fn an_edge_certificate_is_renewed_in_the_last_third_of_its_life() {
         let authority = authority("demo", later(0)).unwrap();
         let names = ["lotoai.example".to_owned(), "192.0.2.7".to_owned()];
-        let request = Request { subject: "lotoai.example", names: &names, days: 365 };
+        let request = Request {
+            subject: "lotoai.example",
+            names: &names,
+            days: 365,
+        };
         let edge = edge("demo", &authority.key, request, later(0)).unwrap();
         assert!(edge.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
         assert!(!edge_is_due(edge.not_after, 365, later(240)));
         assert!(edge_is_due(edge.not_after, 365, later(250)));
-        assert!(edge_is_due(edge.not_after, 365, later(400)), "one that has ended is due");
+        assert!(
+            edge_is_due(edge.not_after, 365, later(400)),
+            "one that has ended is due"
+        );
         assert!(!authority_is_due(authority.not_after, later(2900)));
         assert!(authority_is_due(authority.not_after, later(2950)));
     }
 
     #[test]
     fn an_unusable_key_is_an_error_that_names_the_step() {
-        let request = Request { subject: "a.example", names: &["a.example".to_owned()], days: 365 };
+        let request = Request {
+            subject: "a.example",
+            names: &["a.example".to_owned()],
+            days: 365,
+        };
         let error = edge("demo", "not a key", request, later(0)).unwrap_err();
-        assert!(error.to_string().contains("read the authority's key"), "{error}");
+        assert!(
+            error.to_string().contains("read the authority's key"),
+            "{error}"
+        );
     }
 }

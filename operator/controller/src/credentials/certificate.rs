@@ -43,7 +43,12 @@ impl Store<'_> {
         });
         if let (true, Some(secret)) = (good, existing) {
             return self
-                .keep(&spec.metadata, secret.clone(), BTreeMap::new(), BTreeMap::new())
+                .keep(
+                    &spec.metadata,
+                    secret.clone(),
+                    BTreeMap::new(),
+                    BTreeMap::new(),
+                )
                 .await;
         }
         let key = text(&authority, "ca.key")?;
@@ -61,12 +66,14 @@ impl Store<'_> {
         match existing {
             Some(secret) => {
                 tracing::info!(secret = spec.name(), not_after = %made.not_after, "renewing the certificate");
-                self.keep(&spec.metadata, secret.clone(), data, annotations).await
+                self.keep(&spec.metadata, secret.clone(), data, annotations)
+                    .await
             }
             None => {
                 let metadata = annotated(&spec.metadata, annotations);
                 let secret = self.create(&metadata, spec.type_(), data).await?;
-                self.keep(&spec.metadata, secret, BTreeMap::new(), BTreeMap::new()).await
+                self.keep(&spec.metadata, secret, BTreeMap::new(), BTreeMap::new())
+                    .await
             }
         }
     }
@@ -74,24 +81,37 @@ impl Store<'_> {
     /// The authority. It lies in a Secret of its own, because no pod may mount its key.
     async fn authority(&self, spec: &SecretSpec, observed: &Observed) -> Result<Secret, Error> {
         let name = format!("{}{AUTHORITY}", spec.name());
-        let metadata = ObjectMeta { name: Some(name.clone()), ..spec.metadata.clone() };
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            ..spec.metadata.clone()
+        };
         let existing = observed.secrets.get(&name);
-        let fresh = existing
-            .filter(|secret| not_after(secret).is_some_and(|end| !tls::authority_is_due(end, self.now)));
+        let fresh = existing.filter(|secret| {
+            not_after(secret).is_some_and(|end| !tls::authority_is_due(end, self.now))
+        });
         if let Some(secret) = fresh {
-            return self.keep(&metadata, secret.clone(), BTreeMap::new(), BTreeMap::new()).await;
+            return self
+                .keep(&metadata, secret.clone(), BTreeMap::new(), BTreeMap::new())
+                .await;
         }
-        let Certified { certificate, key, not_after } =
-            tls::authority(self.platform.name.as_str(), self.now)
-                .context(CertificateSnafu { name })?;
+        let Certified {
+            certificate,
+            key,
+            not_after,
+        } = tls::authority(self.platform.name.as_str(), self.now)
+            .context(CertificateSnafu { name })?;
         let annotations = BTreeMap::from([(NOT_AFTER.to_owned(), not_after.to_string())]);
         let data = data([("ca.crt", certificate), ("ca.key", key)]);
         match existing {
-            Some(secret) => self.keep(&metadata, secret.clone(), data, annotations).await,
+            Some(secret) => {
+                self.keep(&metadata, secret.clone(), data, annotations)
+                    .await
+            }
             None => {
                 let annotated = annotated(&metadata, annotations);
                 let secret = self.create(&annotated, "Opaque", data).await?;
-                self.keep(&metadata, secret, BTreeMap::new(), BTreeMap::new()).await
+                self.keep(&metadata, secret, BTreeMap::new(), BTreeMap::new())
+                    .await
             }
         }
     }
@@ -99,12 +119,18 @@ impl Store<'_> {
 
 fn annotated(metadata: &ObjectMeta, annotations: BTreeMap<String, String>) -> ObjectMeta {
     let mut metadata = metadata.clone();
-    metadata.annotations.get_or_insert_default().extend(annotations);
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(annotations);
     metadata
 }
 
 fn data<const N: usize>(values: [(&str, String); N]) -> BTreeMap<String, ByteString> {
-    values.into_iter().map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes()))).collect()
+    values
+        .into_iter()
+        .map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes())))
+        .collect()
 }
 
 fn not_after(secret: &Secret) -> Option<Timestamp> {
@@ -113,9 +139,14 @@ fn not_after(secret: &Secret) -> Option<Timestamp> {
 
 fn value(secret: &Secret, key: &str) -> Option<String> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
-    String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+    String::from_utf8(bytes.clone())
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 fn text(secret: &Secret, key: &'static str) -> Result<String, Error> {
-    value(secret, key).context(DamagedSnafu { name: secret.name_any(), key })
+    value(secret, key).context(DamagedSnafu {
+        name: secret.name_any(),
+        key,
+    })
 }

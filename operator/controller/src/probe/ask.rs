@@ -137,7 +137,9 @@ pub struct Https;
 impl Ask for Https {
     fn ask<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            tokio::time::timeout(TIMEOUT, ask(target)).await.unwrap_or(Err(Error::TimedOut))
+            tokio::time::timeout(TIMEOUT, ask(target))
+                .await
+                .unwrap_or(Err(Error::TimedOut))
         })
     }
 }
@@ -183,7 +185,9 @@ async fn ask(target: &Target) -> Result<(), Error> {
     let at = |path: &str| -> Result<Url, Error> {
         // The connection goes to the Service; name, SNI and Host stay public.
         let mut at = base.join(path).ok().context(UrlSnafu { url })?;
-        at.set_port(Some(question.service_port)).ok().context(UrlSnafu { url })?;
+        at.set_port(Some(question.service_port))
+            .ok()
+            .context(UrlSnafu { url })?;
         Ok(at)
     };
     let response = client
@@ -254,13 +258,23 @@ async fn decode<T: for<'de> Deserialize<'de>>(
 ) -> Result<T, Error> {
     let status = response.status();
     let mut body = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(reqwest::Error::without_url).context(SendSnafu { step })?
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context(SendSnafu { step })?
     {
         ensure!(body.len() + chunk.len() <= MAX_BODY, TooLargeSnafu { step });
         body.extend_from_slice(&chunk);
     }
-    ensure!(status.is_success(), RefusedSnafu { step, status, excerpt: excerpt(&body) });
+    ensure!(
+        status.is_success(),
+        RefusedSnafu {
+            step,
+            status,
+            excerpt: excerpt(&body)
+        }
+    );
     serde_json::from_slice(&body).context(DecodeSnafu { step })
 }
 

@@ -43,7 +43,9 @@ async fn platform(answer: ResponseTemplate) -> MockServer {
         .and(path("/v1/chat/completions"))
         .and(header("host", "ai.example:8443"))
         .and(header("authorization", "Bearer t0ken"))
-        .and(body_partial_json(json!({ "model": "probe", "store": false })))
+        .and(body_partial_json(
+            json!({ "model": "probe", "store": false }),
+        ))
         .respond_with(answer)
         .mount(&server)
         .await;
@@ -51,7 +53,9 @@ async fn platform(answer: ResponseTemplate) -> MockServer {
 }
 
 fn answer(content: &str, citations: usize) -> ResponseTemplate {
-    let citations: Vec<_> = (1..=citations).map(|number| json!({ "number": number })).collect();
+    let citations: Vec<_> = (1..=citations)
+        .map(|number| json!({ "number": number }))
+        .collect();
     ResponseTemplate::new(200).set_body_json(json!({
         "choices": [{ "message": { "role": "assistant", "content": content } }],
         "lotoai": { "citations": citations },
@@ -82,7 +86,10 @@ async fn anything_else_is_a_failure_that_says_why(
     let server = platform(response).await;
     let error = chain(&Https.ask(&target(&server)).await.unwrap_err());
     assert!(error.contains(cause), "{cause:?} is not in {error:?}");
-    assert!(!error.contains("t0ken") && !error.contains("s3cret"), "{error}");
+    assert!(
+        !error.contains("t0ken") && !error.contains("s3cret"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -95,7 +102,10 @@ async fn a_refused_client_names_the_step() {
         .mount(&server)
         .await;
     let error = chain(&Https.ask(&target(&server)).await.unwrap_err());
-    assert!(error.contains("get a token") && error.contains("401") && error.contains("Invalid client"), "{error}");
+    assert!(
+        error.contains("get a token") && error.contains("401") && error.contains("Invalid client"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -61,7 +61,9 @@ pub struct Key {
 
 impl std::fmt::Debug for Probes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probes").field("running", &lock(&self.running).len()).finish_non_exhaustive()
+        f.debug_struct("Probes")
+            .field("running", &lock(&self.running).len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +117,9 @@ impl Probes {
 
     /// What the last question came to, without asking for more.
     pub fn last(&self, key: &Key) -> ProbeOutcome {
-        lock(&self.running).get(key).map_or(ProbeOutcome::Pending, |probe| lock(&probe.last).clone())
+        lock(&self.running)
+            .get(key)
+            .map_or(ProbeOutcome::Pending, |probe| lock(&probe.last).clone())
     }
 
     /// Ends the probe of `key`, if any, and forgets its outcome.
@@ -156,7 +160,9 @@ impl Task {
             metrics::probed(outcome.is_ok(), started.elapsed());
             let last = match outcome {
                 Ok(()) => ProbeOutcome::Answered,
-                Err(error) => ProbeOutcome::Failed { message: chain(&error) },
+                Err(error) => ProbeOutcome::Failed {
+                    message: chain(&error),
+                },
             };
             let pause = if last == ProbeOutcome::Answered {
                 failing_since = None;
@@ -186,7 +192,8 @@ impl Task {
                 }
                 _ => tracing::info!(%namespace, %name, "the probe was answered"),
             }
-            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+            self.changes
+                .send_modify(|count| *count = count.wrapping_add(1));
         }
     }
 }

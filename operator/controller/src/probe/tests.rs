@@ -15,7 +15,11 @@ struct Warming {
 impl Ask for Warming {
     fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), Error>> {
         let count = self.asked.fetch_add(1, Ordering::SeqCst);
-        let outcome = if count < self.failures { Err(Error::NoCitation) } else { Ok(()) };
+        let outcome = if count < self.failures {
+            Err(Error::NoCitation)
+        } else {
+            Ok(())
+        };
         Box::pin(async move { outcome })
     }
 }
@@ -40,22 +44,37 @@ fn target(service_host: &str) -> Target {
 }
 
 fn key() -> Key {
-    Key { namespace: "default".to_owned(), name: "demo".to_owned() }
+    Key {
+        namespace: "default".to_owned(),
+        name: "demo".to_owned(),
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn wakes_on_change_and_slows_down_once_it_is_answered() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 3 });
+    let probes = Probes::new(Warming {
+        asked: Arc::clone(&asked),
+        failures: 3,
+    });
     let mut changes = Box::pin(probes.changes());
-    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Pending);
+    assert_eq!(
+        probes.keep(&key(), target("192.0.2.1")),
+        ProbeOutcome::Pending
+    );
 
     let started = Instant::now();
     changes.next().await.unwrap();
     let failed = probes.keep(&key(), target("192.0.2.1"));
-    assert!(matches!(&failed, ProbeOutcome::Failed { message: cause } if cause.contains("cites no passage")), "{failed:?}");
+    assert!(
+        matches!(&failed, ProbeOutcome::Failed { message: cause } if cause.contains("cites no passage")),
+        "{failed:?}"
+    );
     changes.next().await.unwrap();
-    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Answered);
+    assert_eq!(
+        probes.keep(&key(), target("192.0.2.1")),
+        ProbeOutcome::Answered
+    );
     assert_eq!(started.elapsed(), EAGER * 3, "three failures are 2 s apart");
     assert_eq!(asked.load(Ordering::SeqCst), 4);
 
@@ -66,21 +85,30 @@ async fn wakes_on_change_and_slows_down_once_it_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    let probes = Probes::new(Warming {
+        asked: Arc::clone(&asked),
+        failures: 0,
+    });
     let mut changes = Box::pin(probes.changes());
     probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();
     probes.stop(&key());
     tokio::time::sleep(STEADY * 10).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert_eq!(probes.keep(&key(), target("192.0.2.1")), ProbeOutcome::Pending);
+    assert_eq!(
+        probes.keep(&key(), target("192.0.2.1")),
+        ProbeOutcome::Pending
+    );
     probes.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_no_pass_wants_ends_by_itself() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    let probes = Probes::new(Warming {
+        asked: Arc::clone(&asked),
+        failures: 0,
+    });
     probes.keep(&key(), target("192.0.2.1"));
     tokio::time::sleep(FORGET * 2).await;
     let before = asked.load(Ordering::SeqCst);
@@ -91,11 +119,17 @@ async fn a_probe_that_no_pass_wants_ends_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_target_starts_afresh() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming { asked: Arc::clone(&asked), failures: 0 });
+    let probes = Probes::new(Warming {
+        asked: Arc::clone(&asked),
+        failures: 0,
+    });
     let mut changes = Box::pin(probes.changes());
     probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();
-    assert_eq!(probes.keep(&key(), target("192.0.2.2")), ProbeOutcome::Pending);
+    assert_eq!(
+        probes.keep(&key(), target("192.0.2.2")),
+        ProbeOutcome::Pending
+    );
 }
 
 #[test]

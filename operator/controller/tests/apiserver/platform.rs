@@ -13,11 +13,14 @@ use lotoai_api::LotoAI;
 pub async fn install_crd(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let crd = LotoAI::crd();
-    api.patch("lotoais.lotoai.dev", &PatchParams::apply("tests").force(), &Patch::Apply(&crd))
-        .await
-        .expect("the definition is accepted");
-    let established =
-        await_condition(api, "lotoais.lotoai.dev", conditions::is_crd_established());
+    api.patch(
+        "lotoais.lotoai.dev",
+        &PatchParams::apply("tests").force(),
+        &Patch::Apply(&crd),
+    )
+    .await
+    .expect("the definition is accepted");
+    let established = await_condition(api, "lotoais.lotoai.dev", conditions::is_crd_established());
     tokio::time::timeout(std::time::Duration::from_secs(30), established)
         .await
         .expect("the definition is established in time")
@@ -27,9 +30,17 @@ pub async fn install_crd(client: &Client) {
 /// Makes a namespace; every test has its own.
 pub async fn namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
-    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-    let namespace = Namespace { metadata, ..Namespace::default() };
-    api.create(&PostParams::default(), &namespace).await.expect("a new namespace");
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let namespace = Namespace {
+        metadata,
+        ..Namespace::default()
+    };
+    api.create(&PostParams::default(), &namespace)
+        .await
+        .expect("a new namespace");
 }
 
 /// The sample resources of the repository.
@@ -38,7 +49,10 @@ pub fn samples() -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .expect("samples")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     assert!(!files.is_empty(), "there are samples");

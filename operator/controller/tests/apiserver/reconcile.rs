@@ -18,7 +18,9 @@ use crate::world::{Answering, DEADLINE, Silent, World, context};
 
 #[tokio::test]
 async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
-    let Some(world) = World::demo("second-pass").await else { return };
+    let Some(world) = World::demo("second-pass").await else {
+        return;
+    };
     world.settle().await;
     let (ready, reason, _) = world.condition("Ready").await;
     assert_eq!((ready.as_str(), reason.as_str()), ("True", "Available"));
@@ -26,10 +28,17 @@ async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
     let before = world.versions().await;
     assert!(before.len() > 40, "only {} objects", before.len());
     world.pass().await.unwrap();
-    assert_eq!(world.versions().await, before, "with what was applied in mind");
+    assert_eq!(
+        world.versions().await,
+        before,
+        "with what was applied in mind"
+    );
 
     // An operator that has just started remembers nothing and sends everything again.
-    let fresh = World { context: Arc::new(context(&world.client, Answering)), ..world };
+    let fresh = World {
+        context: Arc::new(context(&world.client, Answering)),
+        ..world
+    };
     fresh.settle().await;
     let after = fresh.versions().await;
     let changed: Vec<_> = after
@@ -45,10 +54,14 @@ async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
 #[tokio::test]
 async fn ready_needs_an_answer() {
     let spec = json!({ "url": "https://lotoai.localhost" });
-    let Some(world) = World::new("silent", &spec, Silent).await else { return };
+    let Some(world) = World::new("silent", &spec, Silent).await else {
+        return;
+    };
     world
         .settle_until(|status| {
-            status.condition("Ready").is_some_and(|ready| ready.reason == "ProbeFailed")
+            status
+                .condition("Ready")
+                .is_some_and(|ready| ready.reason == "ProbeFailed")
         })
         .await;
     let (ready, _, message) = world.condition("Ready").await;
@@ -58,7 +71,9 @@ async fn ready_needs_an_answer() {
 
 #[tokio::test]
 async fn the_status_says_which_component_is_not_ready_and_why() {
-    let Some(world) = World::demo("not-ready").await else { return };
+    let Some(world) = World::demo("not-ready").await else {
+        return;
+    };
     world.pass().await.unwrap();
     world.make_ready(|name| name != "demo-rabbitmq").await;
     let pod = json!({
@@ -72,29 +87,51 @@ async fn the_status_says_which_component_is_not_ready_and_why() {
         "spec": { "containers": [{ "name": "rabbitmq", "image": "rabbitmq:4" }] },
     });
     let pods = world.api::<k8s_openapi::api::core::v1::Pod>();
-    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    pods.create(
+        &PostParams::default(),
+        &serde_json::from_value(pod).unwrap(),
+    )
+    .await
+    .unwrap();
     let status = json!({ "status": { "phase": "Pending", "containerStatuses": [{
         "name": "rabbitmq", "image": "rabbitmq:4", "imageID": "", "ready": false,
         "restartCount": 0, "state": { "waiting": {
             "reason": "ImagePullBackOff", "message": "Back-off pulling image \"rabbitmq:4\"",
         } },
     }] } });
-    pods.patch_status("demo-rabbitmq-0", &PatchParams::default(), &Patch::Merge(status))
-        .await
-        .unwrap();
+    pods.patch_status(
+        "demo-rabbitmq-0",
+        &PatchParams::default(),
+        &Patch::Merge(status),
+    )
+    .await
+    .unwrap();
     world.pass().await.unwrap();
     let (ready, _, message) = world.condition("Ready").await;
     assert_eq!(ready, "False");
-    assert!(message.contains("rabbitmq") && message.contains("pull"), "{message}");
+    assert!(
+        message.contains("rabbitmq") && message.contains("pull"),
+        "{message}"
+    );
     let status = world.status().await;
-    let rabbitmq = status.components.iter().find(|component| component.name == "rabbitmq").unwrap();
+    let rabbitmq = status
+        .components
+        .iter()
+        .find(|component| component.name == "rabbitmq")
+        .unwrap();
     assert_eq!(rabbitmq.ready, "0/1");
-    assert!(rabbitmq.message.contains("ImagePullBackOff"), "{}", rabbitmq.message);
+    assert!(
+        rabbitmq.message.contains("ImagePullBackOff"),
+        "{}",
+        rabbitmq.message
+    );
 }
 
 #[tokio::test]
 async fn an_altered_child_is_restored_and_fields_of_others_stay() {
-    let Some(world) = World::demo("altered").await else { return };
+    let Some(world) = World::demo("altered").await else {
+        return;
+    };
     world.settle().await;
     let services = world.api::<Service>();
     let before = services.get("demo-gateway").await.unwrap();
@@ -102,19 +139,33 @@ async fn an_altered_child_is_restored_and_fields_of_others_stay() {
         "metadata": { "annotations": { "example.com/owner": "somebody" } },
         "spec": { "selector": { labels::NAME: "wrong" } },
     });
-    let by = PatchParams { field_manager: Some("somebody".to_owned()), ..PatchParams::default() };
-    services.patch("demo-gateway", &by, &Patch::Merge(altered)).await.unwrap();
+    let by = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    services
+        .patch("demo-gateway", &by, &Patch::Merge(altered))
+        .await
+        .unwrap();
     world.pass().await.unwrap();
     let after = services.get("demo-gateway").await.unwrap();
     assert_eq!(after.spec.unwrap().selector, before.spec.unwrap().selector);
-    assert_eq!(after.metadata.annotations.unwrap()["example.com/owner"], "somebody");
+    assert_eq!(
+        after.metadata.annotations.unwrap()["example.com/owner"],
+        "somebody"
+    );
 }
 
 #[tokio::test]
 async fn a_foreign_object_with_our_name_is_refused_and_untouched() {
-    let Some(world) = World::demo("foreign").await else { return };
+    let Some(world) = World::demo("foreign").await else {
+        return;
+    };
     let foreign = ConfigMap {
-        metadata: ObjectMeta { name: Some("demo-traefik".to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some("demo-traefik".to_owned()),
+            ..ObjectMeta::default()
+        },
         data: Some([("theirs".to_owned(), "yes".to_owned())].into()),
         ..ConfigMap::default()
     };
@@ -124,30 +175,60 @@ async fn a_foreign_object_with_our_name_is_refused_and_untouched() {
     assert!(lotoai_operator::error::chain(&error).contains("ConfigMap/demo-traefik"));
     let after = maps.get("demo-traefik").await.unwrap();
     assert_eq!(after.resource_version(), foreign.resource_version());
-    assert!(world.api::<Deployment>().list(&ListParams::default()).await.unwrap().items.is_empty());
+    assert!(
+        world
+            .api::<Deployment>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     let (ready, _, message) = world.condition("Ready").await;
     assert_eq!(ready, "False");
-    assert!(message.contains("demo-traefik") && message.contains("delete or rename"), "{message}");
-    let events = world.api::<Event>().list(&ListParams::default()).await.unwrap();
-    let note = events.iter().find_map(|event| event.note.as_deref()).expect("an event");
+    assert!(
+        message.contains("demo-traefik") && message.contains("delete or rename"),
+        "{message}"
+    );
+    let events = world
+        .api::<Event>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    let note = events
+        .iter()
+        .find_map(|event| event.note.as_deref())
+        .expect("an event");
     assert!(note.contains("demo-traefik"), "{note}");
 
-    maps.delete("demo-traefik", &DeleteParams::default()).await.unwrap();
+    maps.delete("demo-traefik", &DeleteParams::default())
+        .await
+        .unwrap();
     world.settle().await;
 }
 
 #[tokio::test]
 async fn a_paused_platform_is_left_alone() {
-    let Some(world) = World::demo("paused").await else { return };
+    let Some(world) = World::demo("paused").await else {
+        return;
+    };
     world.settle().await;
     world.change(&json!({ "paused": true })).await;
     world.pass().await.unwrap();
     let services = world.api::<Service>();
-    services.delete("demo-gateway", &DeleteParams::default()).await.unwrap();
+    services
+        .delete("demo-gateway", &DeleteParams::default())
+        .await
+        .unwrap();
     world.pass().await.unwrap();
     assert!(services.get_opt("demo-gateway").await.unwrap().is_none());
     let status = world.status().await;
-    assert!(status.conditions.iter().any(|condition| condition.reason == "Paused"));
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|condition| condition.reason == "Paused")
+    );
 
     world.change(&json!({ "paused": false })).await;
     world.settle().await;
@@ -156,7 +237,9 @@ async fn a_paused_platform_is_left_alone() {
 
 #[tokio::test]
 async fn prune_removes_an_orphan_but_neither_what_is_foreign_nor_credentials() {
-    let Some(world) = World::demo("prune").await else { return };
+    let Some(world) = World::demo("prune").await else {
+        return;
+    };
     world.settle().await;
     let ours = world.api::<Service>().get("demo-gateway").await.unwrap();
     let maps = world.api::<ConfigMap>();
@@ -172,38 +255,80 @@ async fn prune_removes_an_orphan_but_neither_what_is_foreign_nor_credentials() {
         };
         maps.create(&PostParams::default(), &map).await.unwrap();
     }
-    let secrets = world.versions().await.keys().filter(|name| name.starts_with("Secret/")).count();
+    let secrets = world
+        .versions()
+        .await
+        .keys()
+        .filter(|name| name.starts_with("Secret/"))
+        .count();
     world.pass().await.unwrap();
     assert!(maps.get_opt("demo-orphan").await.unwrap().is_none());
     assert!(maps.get_opt("demo-foreign").await.unwrap().is_some());
-    let left = world.versions().await.keys().filter(|name| name.starts_with("Secret/")).count();
+    let left = world
+        .versions()
+        .await
+        .keys()
+        .filter(|name| name.starts_with("Secret/"))
+        .count();
     assert_eq!(left, secrets);
 }
 
 #[tokio::test]
 async fn credentials_are_made_once_and_follow_the_deletion_policy() {
-    let Some(world) = World::demo("credentials").await else { return };
+    let Some(world) = World::demo("credentials").await else {
+        return;
+    };
     world.settle().await;
     let secrets = world.api::<Secret>();
     let before = secrets.get("demo-gateway-postgres").await.unwrap();
-    assert!(before.metadata.owner_references.is_none(), "Retain: they outlive the resource");
+    assert!(
+        before.metadata.owner_references.is_none(),
+        "Retain: they outlive the resource"
+    );
     let value = |secret: &Secret| secret.data.as_ref().unwrap()["password"].0.clone();
     assert!(value(&before).len() >= 32);
 
     // The resource goes and comes back; a new one of the same name takes the credentials up.
-    world.lotos().delete("demo", &DeleteParams::default()).await.unwrap();
-    for service in world.api::<Service>().list(&ListParams::default()).await.unwrap() {
-        assert!(service.metadata.owner_references.is_some(), "everything else goes with it");
+    world
+        .lotos()
+        .delete("demo", &DeleteParams::default())
+        .await
+        .unwrap();
+    for service in world
+        .api::<Service>()
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+    {
+        assert!(
+            service.metadata.owner_references.is_some(),
+            "everything else goes with it"
+        );
     }
     let left = secrets.get("demo-gateway-postgres").await.unwrap();
     assert_eq!(value(&left), value(&before));
 
     let spec = json!({ "url": "https://a.example", "deletionPolicy": "Delete" });
-    let Some(other) = World::new("credentials-delete", &spec, Answering).await else { return };
+    let Some(other) = World::new("credentials-delete", &spec, Answering).await else {
+        return;
+    };
     other.pass().await.unwrap();
-    let owned = other.api::<Secret>().get("demo-gateway-postgres").await.unwrap();
+    let owned = other
+        .api::<Secret>()
+        .get("demo-gateway-postgres")
+        .await
+        .unwrap();
     assert_eq!(owned.metadata.owner_references.unwrap()[0].kind, "LotoAI");
-    assert_ne!(value(&other.api::<Secret>().get("demo-gateway-postgres").await.unwrap()), value(&before));
+    assert_ne!(
+        value(
+            &other
+                .api::<Secret>()
+                .get("demo-gateway-postgres")
+                .await
+                .unwrap()
+        ),
+        value(&before)
+    );
 }
 
 #[tokio::test]
@@ -214,42 +339,69 @@ async fn a_missing_secret_is_a_condition_that_heals() {
             { "name": "openai", "kind": "OpenAI", "apiKeySecretRef": { "name": "openai" } },
         ] },
     });
-    let Some(world) = World::new("missing-secret", &spec, Answering).await else { return };
+    let Some(world) = World::new("missing-secret", &spec, Answering).await else {
+        return;
+    };
     world.pass().await.unwrap_err();
     let (_, reason, message) = world.condition("Ready").await;
     assert!(message.contains("openai"), "{reason}: {message}");
     let secret = json!({ "metadata": { "name": "openai" }, "stringData": { "apiKey": "k" } });
     let secret: Secret = serde_json::from_value(secret).unwrap();
-    world.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
+    world
+        .api::<Secret>()
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
     world.settle().await;
 }
 
 #[tokio::test]
 async fn the_running_operator_brings_a_deleted_child_back() {
-    let Some(world) = World::demo("running").await else { return };
+    let Some(world) = World::demo("running").await else {
+        return;
+    };
     let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
     let namespaces = [world.namespace.clone()];
-    let operator = run::run(Arc::clone(&world.context), &namespaces, &readiness, &shutdown);
+    let operator = run::run(
+        Arc::clone(&world.context),
+        &namespaces,
+        &readiness,
+        &shutdown,
+    );
     let test = async {
         let services = world.api::<Service>();
         let sets = world.api::<StatefulSet>();
-        wait_for("the first pass", async || sets.get_opt("demo-postgres").await.unwrap().is_some()).await;
+        wait_for("the first pass", async || {
+            sets.get_opt("demo-postgres").await.unwrap().is_some()
+        })
+        .await;
         wait_for("the platform is ready", async || {
             world.make_ready(|_| true).await;
             let status = world.status().await;
-            status.condition("Ready").is_some_and(|ready| ready.status == "True")
+            status
+                .condition("Ready")
+                .is_some_and(|ready| ready.status == "True")
         })
         .await;
         let before = services.get("demo-gateway").await.unwrap().uid();
-        services.delete("demo-gateway", &DeleteParams::default()).await.unwrap();
+        services
+            .delete("demo-gateway", &DeleteParams::default())
+            .await
+            .unwrap();
         wait_for("the child is back", async || {
-            services.get_opt("demo-gateway").await.unwrap().is_some_and(|s| s.uid() != before)
+            services
+                .get_opt("demo-gateway")
+                .await
+                .unwrap()
+                .is_some_and(|s| s.uid() != before)
         })
         .await;
         shutdown.cancel();
     };
     let both = futures::future::join(operator, test);
-    tokio::time::timeout(DEADLINE * 2, both).await.expect("the operator ends on shutdown");
+    tokio::time::timeout(DEADLINE * 2, both)
+        .await
+        .expect("the operator ends on shutdown");
     assert!(readiness.get());
 }
 

@@ -1,18 +1,20 @@
 //! What a real API server says about resources: what it takes, and what it refuses with which fix.
 
-
-
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use crate::{platform, server};
 use kube::api::ApiResource;
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_api::LotoAI;
 use serde_json::{Value, json};
-use crate::{platform, server};
 
 async fn lotos(client: &Client, namespace: &str) -> Api<DynamicObject> {
     platform::install_crd(client).await;
     platform::namespace(client, namespace).await;
-    Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<LotoAI>(&()))
+    Api::namespaced_with(
+        client.clone(),
+        namespace,
+        &ApiResource::erase::<LotoAI>(&()),
+    )
 }
 
 fn resource(name: &str, spec: &Value) -> DynamicObject {
@@ -30,17 +32,42 @@ fn broken() -> Vec<(&'static str, &'static str, Value, &'static str)> {
     let url = "https://lotoai.localhost";
     vec![
         ("no url", "a", json!({}), "spec.url: Required value"),
-        ("http", "a", json!({ "url": "http://lotoai.localhost" }), "url must be https://"),
-        ("a path", "a", json!({ "url": "https://a.example/x" }), "without a path"),
-        ("upper case", "a", json!({ "url": "https://A.example" }), "lower-case host"),
-        ("profile", "a", json!({ "url": url, "profile": "Huge" }), "supported values: \"Demo\""),
+        (
+            "http",
+            "a",
+            json!({ "url": "http://lotoai.localhost" }),
+            "url must be https://",
+        ),
+        (
+            "a path",
+            "a",
+            json!({ "url": "https://a.example/x" }),
+            "without a path",
+        ),
+        (
+            "upper case",
+            "a",
+            json!({ "url": "https://A.example" }),
+            "lower-case host",
+        ),
+        (
+            "profile",
+            "a",
+            json!({ "url": url, "profile": "Huge" }),
+            "supported values: \"Demo\"",
+        ),
         (
             "a name that is too long",
             "abcdefghijklmnopqrstuvwxyzabcdefgh",
             json!({ "url": url }),
             "at most 30 characters",
         ),
-        ("a name with a dot", "a.b", json!({ "url": url }), "lower-case letters, digits and dashes"),
+        (
+            "a name with a dot",
+            "a.b",
+            json!({ "url": url }),
+            "lower-case letters, digits and dashes",
+        ),
         (
             "a provider without key",
             "a",
@@ -111,46 +138,77 @@ fn broken() -> Vec<(&'static str, &'static str, Value, &'static str)> {
 
 #[tokio::test]
 async fn broken_resources_are_refused_with_the_fix() {
-    let Some(server) = server::shared() else { return };
+    let Some(server) = server::shared() else {
+        return;
+    };
     let api = lotos(&server.client(), "broken").await;
     for (what, name, spec, fix) in broken() {
-        let refusal = match api.create(&PostParams::default(), &resource(name, &spec)).await {
+        let refusal = match api
+            .create(&PostParams::default(), &resource(name, &spec))
+            .await
+        {
             Ok(_) => panic!("{what}: accepted"),
             Err(kube::Error::Api(refusal)) => refusal,
             Err(error) => panic!("{what}: {error}"),
         };
         assert_eq!(refusal.code, 422, "{what}: {}", refusal.message);
-        assert!(refusal.message.contains(fix), "{what}: {:?} is not in {}", fix, refusal.message);
+        assert!(
+            refusal.message.contains(fix),
+            "{what}: {:?} is not in {}",
+            fix,
+            refusal.message
+        );
     }
 }
 
 #[tokio::test]
 async fn unknown_fields_are_refused() {
-    let Some(server) = server::shared() else { return };
+    let Some(server) = server::shared() else {
+        return;
+    };
     let api = lotos(&server.client(), "unknown").await;
-    let params = PostParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PostParams::default() };
+    let params = PostParams {
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        ..PostParams::default()
+    };
     let spec = json!({ "url": "https://a.example", "urll": "https://b.example" });
-    let refusal = api.create(&params, &resource("a", &spec)).await.unwrap_err().to_string();
+    let refusal = api
+        .create(&params, &resource("a", &spec))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refusal.contains("unknown field \"spec.urll\""), "{refusal}");
 }
 
 #[tokio::test]
 async fn a_volume_is_fixed_once_it_exists() {
-    let Some(server) = server::shared() else { return };
-    let api = lotos(&server.client(), "fixed").await;
-    let spec = |size: &str| {
-        json!({ "url": "https://a.example", "data": { "postgres": { "storage": { "size": size } } } })
+    let Some(server) = server::shared() else {
+        return;
     };
-    let created = api.create(&PostParams::default(), &resource("a", &spec("5Gi"))).await.unwrap();
+    let api = lotos(&server.client(), "fixed").await;
+    let spec = |size: &str| json!({ "url": "https://a.example", "data": { "postgres": { "storage": { "size": size } } } });
+    let created = api
+        .create(&PostParams::default(), &resource("a", &spec("5Gi")))
+        .await
+        .unwrap();
     let mut grown = resource("a", &spec("6Gi"));
     grown.metadata.resource_version = created.resource_version();
-    let refusal = api.replace("a", &PostParams::default(), &grown).await.unwrap_err().to_string();
-    assert!(refusal.contains("storage.size is fixed once the volume exists"), "{refusal}");
+    let refusal = api
+        .replace("a", &PostParams::default(), &grown)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.contains("storage.size is fixed once the volume exists"),
+        "{refusal}"
+    );
 }
 
 #[tokio::test]
 async fn a_new_resource_is_not_ready_before_the_operator_has_looked() {
-    let Some(server) = server::shared() else { return };
+    let Some(server) = server::shared() else {
+        return;
+    };
     let client = server.client();
     lotos(&client, "new").await;
     let api: Api<LotoAI> = Api::namespaced(client, "new");
@@ -161,14 +219,24 @@ async fn a_new_resource_is_not_ready_before_the_operator_has_looked() {
     }))
     .unwrap();
     api.create(&PostParams::default(), &loto).await.unwrap();
-    let status = api.get("a").await.unwrap().status.expect("a default status");
+    let status = api
+        .get("a")
+        .await
+        .unwrap()
+        .status
+        .expect("a default status");
     let ready = status.condition("Ready").expect("a Ready condition");
-    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "Pending"));
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str()),
+        ("Unknown", "Pending")
+    );
 }
 
 #[tokio::test]
 async fn the_samples_are_accepted() {
-    let Some(server) = server::shared() else { return };
+    let Some(server) = server::shared() else {
+        return;
+    };
     let api = lotos(&server.client(), "samples").await;
     for sample in platform::samples() {
         let text = std::fs::read_to_string(&sample).unwrap();
@@ -176,6 +244,8 @@ async fn the_samples_are_accepted() {
         api.create(&PostParams::default(), &object)
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", sample.display()));
-        api.delete(&object.name_any(), &DeleteParams::default()).await.unwrap();
+        api.delete(&object.name_any(), &DeleteParams::default())
+            .await
+            .unwrap();
     }
 }

@@ -37,9 +37,11 @@ pub fn shared() -> Option<&'static ApiServer> {
 }
 
 fn third_party() -> PathBuf {
-    let cache = std::env::var_os("LOTOAI_CACHE").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/lotoai")
-    });
+    let cache = std::env::var_os("LOTOAI_CACHE")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/lotoai")
+        });
     cache.join("third-party")
 }
 
@@ -48,15 +50,21 @@ impl ApiServer {
         let (etcd, server) = (third_party().join(ETCD), third_party().join(APISERVER));
         for binary in [&etcd, &server] {
             if !binary.is_file() {
-                eprintln!("SKIPPED: {} is not there; `make up` builds it", binary.display());
+                eprintln!(
+                    "SKIPPED: {} is not there; `make up` builds it",
+                    binary.display()
+                );
                 return None;
             }
         }
         let directory = TempDir::with_prefix("lotoai-apiserver-").expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let authority = write_certificates(directory.path());
-        std::fs::write(at("tokens.csv"), format!("{TOKEN},tests,tests,system:masters\n"))
-            .expect("the token file is written");
+        std::fs::write(
+            at("tokens.csv"),
+            format!("{TOKEN},tests,tests,system:masters\n"),
+        )
+        .expect("the token file is written");
 
         let (client, peer, port) = (free_port(), free_port(), free_port());
         let etcd = Guarded::spawn(
@@ -65,7 +73,9 @@ impl ApiServer {
                 .arg(format!("--listen-client-urls=http://127.0.0.1:{client}"))
                 .arg(format!("--advertise-client-urls=http://127.0.0.1:{client}"))
                 .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
-                .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
+                .arg(format!(
+                    "--initial-advertise-peer-urls=http://127.0.0.1:{peer}"
+                ))
                 .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
                 .args(["--unsafe-no-fsync", "--log-level=error"]),
             &at("etcd.log"),
@@ -76,41 +86,68 @@ impl ApiServer {
                 .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
                 .arg(format!("--secure-port={port}"))
                 .arg(format!("--tls-cert-file={}", at("server.crt").display()))
-                .arg(format!("--tls-private-key-file={}", at("server.key").display()))
+                .arg(format!(
+                    "--tls-private-key-file={}",
+                    at("server.key").display()
+                ))
                 .arg(format!("--token-auth-file={}", at("tokens.csv").display()))
-                .arg(format!("--service-account-key-file={}", at("server.key").display()))
-                .arg(format!("--service-account-signing-key-file={}", at("server.key").display()))
+                .arg(format!(
+                    "--service-account-key-file={}",
+                    at("server.key").display()
+                ))
+                .arg(format!(
+                    "--service-account-signing-key-file={}",
+                    at("server.key").display()
+                ))
                 .arg("--service-account-issuer=https://kubernetes.default.svc")
                 .arg("--service-cluster-ip-range=198.18.0.0/20")
                 .arg("--authorization-mode=RBAC")
                 .arg("--disable-admission-plugins=ServiceAccount"),
             &at("apiserver.log"),
         );
-        let server = Self { port, authority, _directory: directory, _etcd: etcd, _server: server };
+        let server = Self {
+            port,
+            authority,
+            _directory: directory,
+            _etcd: etcd,
+            _server: server,
+        };
         server.wait_until_ready();
         Some(server)
     }
 
     /// A client for the calling test's runtime, as an administrator.
     pub fn client(&self) -> Client {
-        let url = format!("https://127.0.0.1:{}", self.port).parse().expect("a URL");
+        let url = format!("https://127.0.0.1:{}", self.port)
+            .parse()
+            .expect("a URL");
         let mut config = Config::new(url);
         config.root_cert = Some(vec![self.authority.clone()]);
-        config.auth_info = AuthInfo { token: Some(TOKEN.to_owned().into()), ..AuthInfo::default() };
+        config.auth_info = AuthInfo {
+            token: Some(TOKEN.to_owned().into()),
+            ..AuthInfo::default()
+        };
         ClientBuilder::try_from(config).expect("a client").build()
     }
 
     fn wait_until_ready(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let deadline = Instant::now() + START;
         runtime.expect("a runtime").block_on(async {
             let client = self.client();
             loop {
-                let request = http::Request::get("/readyz").body(Vec::new()).expect("a request");
+                let request = http::Request::get("/readyz")
+                    .body(Vec::new())
+                    .expect("a request");
                 match client.request_text(request).await {
                     Ok(_) => return,
                     Err(error) if Instant::now() > deadline => {
-                        panic!("kube-apiserver is not ready: {error}\n{}", self._server.log_tail())
+                        panic!(
+                            "kube-apiserver is not ready: {error}\n{}",
+                            self._server.log_tail()
+                        )
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
@@ -151,7 +188,11 @@ impl Guarded {
     fn spawn(command: &Command, log: &Path) -> Self {
         let output = File::create(log).expect("a log file");
         let shell = Command::new("sh")
-            .args(["-c", r#""$@" & pid=$!; read -r end; kill -KILL $pid; wait $pid"#, "sh"])
+            .args([
+                "-c",
+                r#""$@" & pid=$!; read -r end; kill -KILL $pid; wait $pid"#,
+                "sh",
+            ])
             .arg(command.get_program())
             .args(command.get_args())
             .stdin(Stdio::piped())
@@ -159,7 +200,10 @@ impl Guarded {
             .stderr(output)
             .spawn()
             .expect("sh starts");
-        Self { shell, log: log.to_owned() }
+        Self {
+            shell,
+            log: log.to_owned(),
+        }
     }
 
     fn log_tail(&self) -> String {

@@ -67,7 +67,12 @@ impl World {
 
     /// The smallest platform, answering.
     pub async fn demo(namespace: &str) -> Option<Self> {
-        Self::new(namespace, &json!({ "url": "https://lotoai.localhost" }), Answering).await
+        Self::new(
+            namespace,
+            &json!({ "url": "https://lotoai.localhost" }),
+            Answering,
+        )
+        .await
     }
 
     pub async fn create(&self, name: &str, spec: &Value) {
@@ -76,7 +81,10 @@ impl World {
             "metadata": { "name": name }, "spec": spec,
         }))
         .unwrap();
-        self.lotos().create(&PostParams::default(), &loto).await.unwrap();
+        self.lotos()
+            .create(&PostParams::default(), &loto)
+            .await
+            .unwrap();
     }
 
     pub fn lotos(&self) -> Api<LotoAI> {
@@ -94,19 +102,32 @@ impl World {
     /// Changes the spec.
     pub async fn change(&self, spec: &Value) {
         let patch = Patch::Merge(json!({ "spec": spec }));
-        self.lotos().patch("demo", &PatchParams::default(), &patch).await.unwrap();
+        self.lotos()
+            .patch("demo", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
     }
 
     pub async fn status(&self) -> LotoAIStatus {
-        self.lotos().get("demo").await.unwrap().status.unwrap_or_default()
+        self.lotos()
+            .get("demo")
+            .await
+            .unwrap()
+            .status
+            .unwrap_or_default()
     }
 
     /// Reason and message of a condition that is `True`, or of `Ready` whatever it is.
     pub async fn condition(&self, type_: &str) -> (String, String, String) {
         let status = self.status().await;
         let condition = status.condition(type_);
-        let condition = condition.unwrap_or_else(|| panic!("no {type_} in {:?}", status.conditions));
-        (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+        let condition =
+            condition.unwrap_or_else(|| panic!("no {type_} in {:?}", status.conditions));
+        (
+            condition.status.clone(),
+            condition.reason.clone(),
+            condition.message.clone(),
+        )
     }
 
     /// One pass.
@@ -120,7 +141,9 @@ impl World {
     /// Passes until the platform is ready, with workloads that become ready at once.
     pub async fn settle(&self) {
         self.settle_until(|status| {
-            status.condition("Ready").is_some_and(|ready| ready.status == "True")
+            status
+                .condition("Ready")
+                .is_some_and(|ready| ready.status == "True")
         })
         .await;
     }
@@ -141,13 +164,21 @@ impl World {
 
     /// Plays controllers and kubelet: every workload that `which` picks by name becomes ready.
     pub async fn make_ready(&self, which: impl Fn(&str) -> bool) {
-        for object in self.api::<StatefulSet>().list(&ListParams::default()).await.unwrap() {
+        for object in self
+            .api::<StatefulSet>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+        {
             let name = object.name_any();
-            let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let replicas = object
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1);
             let generation = object.metadata.generation;
             let done = object.status.as_ref().is_some_and(|status| {
-                status.observed_generation == generation
-                    && status.ready_replicas == Some(replicas)
+                status.observed_generation == generation && status.ready_replicas == Some(replicas)
             });
             if which(&name) && !done {
                 let status = json!({
@@ -159,13 +190,21 @@ impl World {
                 self.write_status::<StatefulSet>(&name, status).await;
             }
         }
-        for object in self.api::<Deployment>().list(&ListParams::default()).await.unwrap() {
+        for object in self
+            .api::<Deployment>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+        {
             let name = object.name_any();
-            let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let replicas = object
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1);
             let generation = object.metadata.generation;
             let done = object.status.as_ref().is_some_and(|status| {
-                status.observed_generation == generation
-                    && status.ready_replicas == Some(replicas)
+                status.observed_generation == generation && status.ready_replicas == Some(replicas)
             });
             if which(&name) && !done {
                 let status = json!({
@@ -177,14 +216,22 @@ impl World {
                 self.write_status::<Deployment>(&name, status).await;
             }
         }
-        for object in self.api::<Job>().list(&ListParams::default()).await.unwrap() {
+        for object in self
+            .api::<Job>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+        {
             let name = object.name_any();
-            let done = object.status.as_ref().is_some_and(|status| status.succeeded.is_some());
+            let done = object
+                .status
+                .as_ref()
+                .is_some_and(|status| status.succeeded.is_some());
             if which(&name) && !done {
-                let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                let condition = |type_: &str| {
-                    json!({ "type": type_, "status": "True", "lastTransitionTime": now })
-                };
+                let now = jiff::Timestamp::now()
+                    .strftime("%Y-%m-%dT%H:%M:%SZ")
+                    .to_string();
+                let condition = |type_: &str| json!({ "type": type_, "status": "True", "lastTransitionTime": now });
                 let status = json!({
                     "startTime": now, "completionTime": now, "succeeded": 1, "ready": 0,
                     "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
@@ -209,8 +256,10 @@ impl World {
     /// The resource versions of everything that is there: owned kinds and the resource itself.
     pub async fn versions(&self) -> BTreeMap<String, String> {
         let mut versions = BTreeMap::new();
-        let mut kinds: Vec<ApiResource> =
-            owned_kinds().into_iter().map(|kind| kind.resource).collect();
+        let mut kinds: Vec<ApiResource> = owned_kinds()
+            .into_iter()
+            .map(|kind| kind.resource)
+            .collect();
         kinds.push(ApiResource::erase::<LotoAI>(&()));
         for kind in kinds {
             let api: Api<DynamicObject> =
@@ -234,5 +283,10 @@ pub fn context(client: &Client, ask: impl Ask) -> Context {
         pull_policy: PullPolicy::IfNotPresent,
         otlp_endpoint: None,
     };
-    Context::new(client.clone(), env, Probes::new(ask), Some("tests".to_owned()))
+    Context::new(
+        client.clone(),
+        env,
+        Probes::new(ask),
+        Some("tests".to_owned()),
+    )
 }

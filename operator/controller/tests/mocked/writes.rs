@@ -19,7 +19,10 @@ use serde_json::{Value, json};
 use crate::server::{Call, refusal, serve};
 
 const UID: &str = "uid-of-demo";
-const OWNER: Owner<'_> = Owner { namespace: "default", uid: UID };
+const OWNER: Owner<'_> = Owner {
+    namespace: "default",
+    uid: UID,
+};
 
 fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
     let resource = ApiResource::erase::<K>(&());
@@ -27,7 +30,14 @@ fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
         "apiVersion": resource.api_version, "kind": resource.kind,
         "metadata": { "name": name },
     });
-    Desired { planned: PlannedObject { resource, name: name.to_owned(), body }, held }
+    Desired {
+        planned: PlannedObject {
+            resource,
+            name: name.to_owned(),
+            body,
+        },
+        held,
+    }
 }
 
 fn meta(name: &str, owner: &str) -> ObjectMeta {
@@ -64,8 +74,19 @@ async fn objects_are_applied_in_order_and_held_ones_are_not() {
         desired::<Deployment>("demo-c", true),
         desired::<Job>("demo-d", false),
     ];
-    apply(&client, OWNER, &Existing::default(), &Cache::default(), &objects).await.unwrap();
-    assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-a", "PATCH demo-b", "PATCH demo-d"]);
+    apply(
+        &client,
+        OWNER,
+        &Existing::default(),
+        &Cache::default(),
+        &objects,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        log.summary(&["PATCH"]),
+        ["PATCH demo-a", "PATCH demo-b", "PATCH demo-d"]
+    );
     for call in log.calls().iter().filter(|call| call.method == "PATCH") {
         assert_eq!(call.query, "&force=true&fieldManager=lotoai-operator");
     }
@@ -84,12 +105,24 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
         if with_labels {
             existing.extend("Deployment", [meta("demo-b", "somebody-else")]);
         }
-        let objects = [desired::<ConfigMap>("demo-a", false), desired::<Deployment>("demo-b", false)];
-        let error = apply(&client, OWNER, &existing, &Cache::default(), &objects).await.unwrap_err();
+        let objects = [
+            desired::<ConfigMap>("demo-a", false),
+            desired::<Deployment>("demo-b", false),
+        ];
+        let error = apply(&client, OWNER, &existing, &Cache::default(), &objects)
+            .await
+            .unwrap_err();
         assert!(error.is_foreign());
         let text = error.to_string();
-        assert!(text.contains("Deployment/demo-b") && text.contains("delete or rename it"), "{text}");
-        assert_eq!(log.summary(&["PATCH", "POST", "PUT", "DELETE"]), [""; 0], "nothing is written");
+        assert!(
+            text.contains("Deployment/demo-b") && text.contains("delete or rename it"),
+            "{text}"
+        );
+        assert_eq!(
+            log.summary(&["PATCH", "POST", "PUT", "DELETE"]),
+            [""; 0],
+            "nothing is written"
+        );
     }
 }
 
@@ -97,16 +130,26 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
 async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let (client, log) = serve(accepting);
     let (cache, objects) = (Cache::default(), [desired::<ConfigMap>("demo-a", false)]);
-    apply(&client, OWNER, &Existing::default(), &cache, &objects).await.unwrap();
+    apply(&client, OWNER, &Existing::default(), &cache, &objects)
+        .await
+        .unwrap();
     let mut existing = Existing::default();
     existing.extend("ConfigMap", [meta("demo-a", UID)]);
-    apply(&client, OWNER, &existing, &cache, &objects).await.unwrap();
-    assert_eq!(log.summary(&["PATCH"]).len(), 1, "same body, same resourceVersion");
+    apply(&client, OWNER, &existing, &cache, &objects)
+        .await
+        .unwrap();
+    assert_eq!(
+        log.summary(&["PATCH"]).len(),
+        1,
+        "same body, same resourceVersion"
+    );
 
     let mut touched = meta("demo-a", UID);
     touched.resource_version = Some("8".to_owned());
     existing.extend("ConfigMap", [touched]);
-    apply(&client, OWNER, &existing, &cache, &objects).await.unwrap();
+    apply(&client, OWNER, &existing, &cache, &objects)
+        .await
+        .unwrap();
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
 }
 
@@ -116,22 +159,39 @@ async fn a_job_that_exists_is_left_alone() {
     let mut existing = Existing::default();
     existing.extend("Job", [meta("demo-provision", UID)]);
     let objects = [desired::<Job>("demo-provision", false)];
-    apply(&client, OWNER, &existing, &Cache::default(), &objects).await.unwrap();
+    apply(&client, OWNER, &existing, &Cache::default(), &objects)
+        .await
+        .unwrap();
     assert_eq!(log.summary(&["PATCH"]), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_refused_write_names_the_object_and_stops() {
-    let (client, log) = serve(|call| match call.path.ends_with("/demo-a") && call.method == "PATCH" {
-        true => refusal(403, "exceeded quota"),
-        false => accepting(call),
-    });
-    let objects = [desired::<ConfigMap>("demo-a", false), desired::<Deployment>("demo-b", false)];
-    let error = apply(&client, OWNER, &Existing::default(), &Cache::default(), &objects)
-        .await
-        .unwrap_err();
+    let (client, log) =
+        serve(
+            |call| match call.path.ends_with("/demo-a") && call.method == "PATCH" {
+                true => refusal(403, "exceeded quota"),
+                false => accepting(call),
+            },
+        );
+    let objects = [
+        desired::<ConfigMap>("demo-a", false),
+        desired::<Deployment>("demo-b", false),
+    ];
+    let error = apply(
+        &client,
+        OWNER,
+        &Existing::default(),
+        &Cache::default(),
+        &objects,
+    )
+    .await
+    .unwrap_err();
     let text = lotoai_operator::error::chain(&error);
-    assert!(text.contains("ConfigMap/demo-a") && text.contains("exceeded quota"), "{text}");
+    assert!(
+        text.contains("ConfigMap/demo-a") && text.contains("exceeded quota"),
+        "{text}"
+    );
     assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-a"]);
 }
 
@@ -141,7 +201,11 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
     let mut existing = Existing::default();
     existing.extend(
         "ConfigMap",
-        [meta("wanted", UID), meta("orphan", UID), meta("foreign", "somebody-else")],
+        [
+            meta("wanted", UID),
+            meta("orphan", UID),
+            meta("foreign", "somebody-else"),
+        ],
     );
     // A kind outside of the list is never deleted, whatever its owner.
     existing.extend("PersistentVolumeClaim", [meta("data", UID)]);
@@ -149,11 +213,20 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
     let mut credential = meta("credential", UID);
     credential.labels = Some([(labels::CREDENTIAL.to_owned(), "true".to_owned())].into());
     existing.extend("ConfigMap", [credential]);
-    let wanted =
-        HashSet::from([ObjectId { kind: "ConfigMap".to_owned(), name: "wanted".to_owned() }]);
-    let pruned =
-        prune(&client, OWNER, &existing, &wanted, &Cache::default()).await.unwrap();
-    assert_eq!(pruned, [ObjectId { kind: "ConfigMap".to_owned(), name: "orphan".to_owned() }]);
+    let wanted = HashSet::from([ObjectId {
+        kind: "ConfigMap".to_owned(),
+        name: "wanted".to_owned(),
+    }]);
+    let pruned = prune(&client, OWNER, &existing, &wanted, &Cache::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        pruned,
+        [ObjectId {
+            kind: "ConfigMap".to_owned(),
+            name: "orphan".to_owned()
+        }]
+    );
     let calls = log.calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].body["preconditions"]["uid"], "uid-of-orphan");
@@ -165,8 +238,14 @@ async fn prune_takes_an_object_that_is_gone_for_deleted() {
         let (client, _) = serve(move |_| refusal(code, "gone"));
         let mut existing = Existing::default();
         existing.extend("ConfigMap", [meta("orphan", UID)]);
-            let pruned =
-            prune(&client, OWNER, &existing, &HashSet::new(), &Cache::default()).await;
+        let pruned = prune(
+            &client,
+            OWNER,
+            &existing,
+            &HashSet::new(),
+            &Cache::default(),
+        )
+        .await;
         assert!(pruned.unwrap().is_empty());
     }
 }
@@ -185,8 +264,15 @@ fn loto(status: Option<LotoAIStatus>) -> LotoAI {
 #[tokio::test]
 async fn a_status_is_written_once() {
     let (client, log) = serve(|call| (200, call.body.clone()));
-    let status = LotoAIStatus { url: Some("https://lotoai.localhost".to_owned()), ..Default::default() };
-    assert!(!report::write(&client, &loto(Some(status.clone())), &status).await.unwrap());
+    let status = LotoAIStatus {
+        url: Some("https://lotoai.localhost".to_owned()),
+        ..Default::default()
+    };
+    assert!(
+        !report::write(&client, &loto(Some(status.clone())), &status)
+            .await
+            .unwrap()
+    );
     assert!(log.calls().is_empty());
 
     let (client, log) = serve(|call| {
@@ -197,13 +283,34 @@ async fn a_status_is_written_once() {
     assert!(report::write(&client, &loto(None), &status).await.unwrap());
     let calls = log.calls();
     assert_eq!(calls.len(), 1);
-    assert!(calls[0].path.ends_with("/lotoais/demo/status"), "{}", calls[0].path);
-    assert!(calls[0].query.contains("fieldManager=lotoai-operator-status"), "{}", calls[0].query);
+    assert!(
+        calls[0].path.ends_with("/lotoais/demo/status"),
+        "{}",
+        calls[0].path
+    );
+    assert!(
+        calls[0]
+            .query
+            .contains("fieldManager=lotoai-operator-status"),
+        "{}",
+        calls[0].query
+    );
     assert_eq!(calls[0].body["metadata"]["uid"], UID);
 }
 
 #[tokio::test]
 async fn a_resource_that_is_gone_needs_no_status() {
     let (client, _) = serve(|_| refusal(404, "NotFound"));
-    assert!(!report::write(&client, &loto(None), &LotoAIStatus { url: Some(String::new()), ..Default::default() }).await.unwrap());
+    assert!(
+        !report::write(
+            &client,
+            &loto(None),
+            &LotoAIStatus {
+                url: Some(String::new()),
+                ..Default::default()
+            }
+        )
+        .await
+        .unwrap()
+    );
 }
