@@ -1,1 +1,32 @@
-//! What every LotoAI workload shares: telemetry, configuration, errors, readiness, drain.
+//! What every LotoAI workload shares: configuration, telemetry, errors, readiness, drain, and the
+//! clients of the stores and services it talks to.
+//!
+//! A workload's `main.rs` is one line, `lotoai_kit::main("gateway", lotoai_gateway::run)`; see
+//! [`main`] for what happens around `run`.
+
+mod admin;
+pub mod callers;
+mod common;
+pub mod config_error;
+pub mod http_error;
+pub mod json;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+mod readiness;
+mod request;
+pub mod retry;
+mod runtime;
+#[cfg(feature = "s3")]
+pub mod s3;
+mod service;
+pub mod telemetry;
+pub mod upstream;
+
+pub use common::{CommonArgs, HasCommon};
+pub use readiness::{Gate, Readiness};
+pub use runtime::{job, main};
+#[cfg(feature = "grpc")]
+pub use service::MAX_GRPC_MESSAGE_BYTES;
+pub use service::{ServeError, Service};

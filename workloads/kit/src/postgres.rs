@@ -1,0 +1,185 @@
+//! The relational store.
+
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use snafu::{ResultExt, Snafu};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::PgPool;
+use url::Url;
+
+use crate::readiness::Gate;
+use crate::{Service, retry};
+
+/// How long a start waits for the database.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long getting a connection may take.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one statement may take; the server ends it.
+const STATEMENT_TIMEOUT: &str = "30s";
+/// How often the gate is looked at.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// Where the database is and who we are there.
+#[derive(Debug, Clone, Args)]
+pub struct PostgresArgs {
+    /// Address with database, for example `postgres://lotoai-postgres:5432/gateway`
+    #[arg(long, env = "POSTGRES_URL")]
+    pub postgres_url: Url,
+    /// Role
+    #[arg(long, env = "POSTGRES_USERNAME")]
+    pub postgres_username: String,
+    /// Password of the role
+    #[arg(long, env = "POSTGRES_PASSWORD", hide_env_values = true)]
+    pub postgres_password: SecretString,
+    /// Most connections that this process holds, 1 to 100
+    #[arg(long, env = "POSTGRES_MAX_CONNECTIONS", default_value_t = 8,
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub postgres_max_connections: u32,
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, Snafu)]
+pub enum PostgresError {
+    /// The address is no PostgreSQL address.
+    #[snafu(display("failed to use POSTGRES_URL; write it as postgres://host:5432/database"))]
+    Address {
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// It did not answer in time.
+    #[snafu(display("failed to reach PostgreSQL at {host} within {} s", PATIENCE.as_secs()))]
+    Unreachable {
+        /// The server.
+        host: String,
+        /// The last cause.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[snafu(display("failed to migrate the database"))]
+    Migrate {
+        /// The cause.
+        source: MigrateError,
+    },
+}
+
+impl PostgresArgs {
+    /// How to connect, with credentials.
+    ///
+    /// # Errors
+    /// `POSTGRES_URL` is no PostgreSQL address.
+    pub fn connect_options(&self, application: &str) -> Result<PgConnectOptions, PostgresError> {
+        let options: PgConnectOptions = self.postgres_url.as_str().parse().context(AddressSnafu)?;
+        Ok(options
+            .username(&self.postgres_username)
+            .password(self.postgres_password.expose_secret())
+            .application_name(application)
+            .options([("statement_timeout", STATEMENT_TIMEOUT)]))
+    }
+
+    /// A pool, once the database answers. Registers the gate `postgres`, which follows whether the
+    /// database answers.
+    ///
+    /// # Errors
+    /// The address is wrong, or the database did not answer within two minutes.
+    pub async fn pool(&self, service: &Service) -> Result<PgPool, PostgresError> {
+        let gate = service.readiness.register("postgres");
+        let pool = PgPoolOptions::new()
+            .max_connections(self.postgres_max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(self.connect_options(service.name)?);
+        let reached = retry::until("PostgreSQL", PATIENCE, || ping(&pool, &gate));
+        let host = self.postgres_url.host_str().unwrap_or_default();
+        // A stop that comes while we wait ends the wait; the workload then sees the error.
+        tokio::select! {
+            result = reached => result.context(UnreachableSnafu { host })?,
+            () = service.shutdown.cancelled() => {
+                let source = sqlx::Error::PoolClosed;
+                return Err(PostgresError::Unreachable { host: host.to_owned(), source });
+            }
+        }
+        watch(service, pool.clone(), gate);
+        Ok(pool)
+    }
+}
+
+async fn ping(pool: &PgPool, gate: &Gate) -> Result<(), sqlx::Error> {
+    let result = sqlx::query("SELECT 1").execute(pool).await;
+    match &result {
+        Ok(_) => gate.ready(),
+        Err(error) => gate.not_ready(error.to_string()),
+    }
+    result.map(drop)
+}
+
+fn watch(service: &Service, pool: PgPool, gate: Gate) {
+    let shutdown = service.shutdown.clone();
+    service.spawn("postgres-ping", async move {
+        let mut ticks = tokio::time::interval(PING_EVERY);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok::<_, std::convert::Infallible>(()),
+                _ = ticks.tick() => {}
+            }
+            // A full pool is no fault of the database: a ping would only add to the queue.
+            let busy = pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections();
+            if !busy && let Err(error) = ping(&pool, &gate).await {
+                tracing::warn!(%error, "PostgreSQL does not answer");
+            }
+        }
+    });
+}
+
+/// Brings the schema up to date. Replicas that start together take turns.
+///
+/// # Errors
+/// A migration fails, or the database was migrated by something newer.
+pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), PostgresError> {
+    migrator.run(pool).await.context(MigrateSnafu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(url: &str) -> PostgresArgs {
+        PostgresArgs {
+            postgres_url: url.parse().unwrap(),
+            postgres_username: "gate\"way".to_owned(),
+            postgres_password: "p@ss/word".into(),
+            postgres_max_connections: 1,
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_as_they_are() {
+        let options = args("postgres://db:5433/gateway").connect_options("test").unwrap();
+        assert_eq!(options.get_username(), "gate\"way");
+        assert_eq!((options.get_host(), options.get_port()), ("db", 5433));
+        assert_eq!(options.get_database(), Some("gateway"));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_does_not_answer_keeps_the_gate_shut() {
+        let service = Service::for_tests("test");
+        let gate = service.readiness.register("postgres");
+        // Bound but never accepted by a server: connecting works, the handshake does not.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let options = args(&format!("postgres://127.0.0.1:{port}/x")).connect_options("test");
+        let pool = PgPoolOptions::new().connect_lazy_with(options.unwrap());
+        assert!(ping(&pool, &gate).await.is_err());
+        assert!(service.readiness.reasons().contains_key("postgres"));
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_wait_for_the_database() {
+        let service = Service::for_tests("test");
+        service.shutdown.cancel();
+        let error = args("postgres://127.0.0.1:1/x").pool(&service).await.unwrap_err();
+        assert!(matches!(error, PostgresError::Unreachable { .. }));
+    }
+}

@@ -1,0 +1,241 @@
+//! What happens around a workload's `run`: configuration, telemetry, signals, drain, exit code.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use snafu::{ResultExt, Snafu};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
+
+use crate::common::{CommonArgs, HasCommon};
+use crate::service::{Failure, Service};
+use crate::telemetry::{self, TelemetryError};
+use crate::{admin, config_error};
+
+/// Exit code of a refused configuration.
+const EXIT_CONFIG: u8 = 2;
+/// How long a stopping process goes on accepting: kubelet and kube-proxy need about this long to
+/// take a pod out of its Service, and a connection refused meanwhile would reach a caller.
+const UNROUTE: Duration = Duration::from_secs(2);
+/// How often the recorder folds its histograms, so that they do not grow without a scrape.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why a process ended with a failure.
+#[derive(Debug, Snafu)]
+enum RunError {
+    #[snafu(display("failed to start the runtime"))]
+    Runtime { source: std::io::Error },
+    #[snafu(display("failed to set up telemetry"))]
+    Telemetry { source: TelemetryError },
+    #[snafu(display("failed to listen for signals"))]
+    Signals { source: std::io::Error },
+    #[snafu(display("failed to listen on ADMIN_LISTEN {listen}"))]
+    Admin { listen: std::net::SocketAddr, source: std::io::Error },
+    #[snafu(display("{name} failed"))]
+    Workload { name: &'static str, source: Box<dyn StdError + Send + Sync> },
+    #[snafu(display("{name} panicked"))]
+    Panicked { name: &'static str, source: JoinError },
+    #[snafu(display("task {name:?} failed: {reason}"))]
+    Task { name: &'static str, reason: String },
+    #[snafu(display("requests were still open {seconds} s after the stop and were dropped"))]
+    Drain { seconds: u64 },
+}
+
+/// Runs a workload: reads its configuration from the environment, sets up telemetry and the admin
+/// server, calls `run`, stops it on SIGTERM or SIGINT within `DRAIN_SECONDS`, and gives the exit
+/// code: 0 = ended as asked, 1 = failed (the log says why), 2 = the configuration is refused.
+pub fn main<C, F, Fut, E>(name: &'static str, run: F) -> ExitCode
+where
+    C: clap::Parser + HasCommon,
+    F: FnOnce(C, Service) -> Fut,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: StdError + Send + Sync + 'static,
+{
+    start::<C, _>(|config| {
+        let common = config.common().clone();
+        block_on(name, &common, supervise(name, common.clone(), move |s| run(config, s)))
+    })
+}
+
+/// Runs a job that ends by itself: like [`main`], without admin server and drain. SIGTERM and
+/// SIGINT cancel `service.shutdown` and the job is dropped when it takes longer than
+/// `DRAIN_SECONDS` to notice.
+pub fn job<C, F, Fut, E>(name: &'static str, run: F) -> ExitCode
+where
+    C: clap::Parser + HasCommon,
+    F: FnOnce(C, Service) -> Fut,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: StdError + Send + Sync + 'static,
+{
+    start::<C, _>(|config| {
+        let common = config.common().clone();
+        block_on(name, &common, async {
+            let (service, failures) = Service::new(name);
+            let workload = tokio::spawn(run(config, service.clone()));
+            stop_in_order(name, &common, &service, failures, workload, Duration::ZERO).await
+        })
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "the log is not set up before the configuration is read")]
+fn start<C: clap::Parser, F: FnOnce(C) -> Result<(), RunError>>(run: F) -> ExitCode {
+    let config = match C::try_parse() {
+        Ok(config) => config,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            error.exit()
+        }
+        Err(error) => {
+            eprintln!("{}", config_error::describe(&C::command(), &error));
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE, // reported by `block_on`, while the log was still there
+    }
+}
+
+fn block_on<Fut>(name: &'static str, common: &CommonArgs, work: Fut) -> Result<(), RunError>
+where
+    Fut: Future<Output = Result<(), RunError>>,
+{
+    // A second installation is refused, which only means that somebody was here before.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    install_panic_hook();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context(RuntimeSnafu)
+        .inspect_err(print)?;
+    let telemetry = {
+        let _guard = runtime.enter();
+        telemetry::install(name, common).context(TelemetrySnafu).inspect_err(print)?
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), platform = common.platform, "starting {name}");
+    let result = runtime.block_on(Box::pin(work));
+    match &result {
+        Ok(()) => tracing::info!("{name} ended"),
+        Err(error) => tracing::error!(error = chain(error), "{name} ended with a failure"),
+    }
+    telemetry.flush();
+    runtime.shutdown_background();
+    result
+}
+
+#[expect(clippy::print_stderr, reason = "the log could not be set up")]
+fn print(error: &RunError) {
+    eprintln!("{}", chain(error));
+}
+
+/// Logs where a panic happened, not its message: messages can quote the data that was at hand.
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "panic");
+    }));
+}
+
+async fn supervise<F, Fut, E>(
+    name: &'static str,
+    common: CommonArgs,
+    run: F,
+) -> Result<(), RunError>
+where
+    F: FnOnce(Service) -> Fut,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: StdError + Send + Sync + 'static,
+{
+    let metrics = telemetry::install_metrics().context(TelemetrySnafu)?;
+    let (service, failures) = Service::new(name);
+    let listen = common.admin_listen;
+    let listener = TcpListener::bind(listen).await.context(AdminSnafu { listen })?;
+    let router = admin::router(service.readiness.clone(), metrics.clone());
+    let admin = tokio::spawn(async move { axum::serve(listener, router).await });
+    let upkeep = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            ticks.tick().await;
+            metrics.run_upkeep();
+        }
+    });
+    let workload = tokio::spawn(run(service.clone()));
+    let result = stop_in_order(name, &common, &service, failures, workload, UNROUTE).await;
+    admin.abort();
+    upkeep.abort();
+    result
+}
+
+/// Waits for the end of the workload, a failed task or a signal; then stops everything.
+async fn stop_in_order<E: StdError + Send + Sync + 'static>(
+    name: &'static str,
+    common: &CommonArgs,
+    service: &Service,
+    mut failures: mpsc::UnboundedReceiver<Failure>,
+    mut workload: JoinHandle<Result<(), E>>,
+    unroute: Duration,
+) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).context(SignalsSnafu)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context(SignalsSnafu)?;
+    let mut outcome = Ok(());
+    let mut ended = false;
+    let mut pause = Duration::ZERO;
+    tokio::select! {
+        result = &mut workload => {
+            outcome = flatten(name, result);
+            ended = true;
+        }
+        Some(failure) = failures.recv() => {
+            outcome = TaskSnafu { name: failure.name, reason: failure.reason }.fail();
+        }
+        _ = terminate.recv() => pause = unroute,
+        _ = interrupt.recv() => {}
+    }
+    let deadline = Instant::now() + common.drain();
+    service.readiness.begin_stop();
+    tracing::info!(drain_seconds = common.drain_seconds, "stopping");
+    tokio::time::sleep(pause.min(common.drain() / 4)).await;
+    service.shutdown.cancel();
+    service.tasks.close();
+    if !ended {
+        match tokio::time::timeout_at(deadline, &mut workload).await {
+            Ok(result) => outcome = outcome.and(flatten(name, result)),
+            Err(_) => outcome = outcome.and(DrainSnafu { seconds: common.drain_seconds }.fail()),
+        }
+    }
+    if tokio::time::timeout_at(deadline, service.tasks.wait()).await.is_err() {
+        outcome = outcome.and(DrainSnafu { seconds: common.drain_seconds }.fail());
+    }
+    workload.abort();
+    outcome
+}
+
+fn flatten<E: StdError + Send + Sync + 'static>(
+    name: &'static str,
+    result: Result<Result<(), E>, JoinError>,
+) -> Result<(), RunError> {
+    let result = result.context(PanickedSnafu { name })?;
+    result.map_err(|error| RunError::Workload { name, source: Box::new(error) })
+}
+
+/// An error and its causes on one line, without a cause that the text before it already tells.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

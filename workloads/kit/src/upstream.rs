@@ -1,0 +1,190 @@
+//! Clients of our own services: address and token from the environment, deadlines for connecting,
+//! the trace context on every call.
+
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderMap, HeaderValue, header};
+use secrecy::{ExposeSecret, SecretString};
+use snafu::{ResultExt, Snafu};
+use url::Url;
+
+use crate::telemetry;
+
+/// How long opening a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server may be silent within an answer. Callers set a shorter limit per call.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often an idle connection is asked whether its other end still lives.
+#[cfg(feature = "grpc")]
+const KEEPALIVE: Duration = Duration::from_secs(20);
+#[cfg(feature = "grpc")]
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a client could not be made.
+#[derive(Debug, Snafu)]
+pub enum UpstreamError {
+    /// The token cannot stand in a header.
+    #[snafu(display("failed to use the token for {url}; it may hold visible ASCII only"))]
+    Token {
+        /// The service.
+        url: Url,
+    },
+    /// The HTTP client was refused.
+    #[snafu(display("failed to build the HTTP client for {url}"))]
+    Client {
+        /// The service.
+        url: Url,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The address is no gRPC address.
+    #[cfg(feature = "grpc")]
+    #[snafu(display("failed to use {url} as a gRPC address"))]
+    Endpoint {
+        /// The service.
+        url: Url,
+        /// The cause.
+        source: tonic::transport::Error,
+    },
+}
+
+/// `Bearer <token>` as a header value that is never printed.
+///
+/// # Errors
+/// The token holds anything but visible ASCII.
+fn bearer(url: &Url, token: &SecretString) -> Result<HeaderValue, UpstreamError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+        .map_err(|_| UpstreamError::Token { url: url.clone() })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An HTTP client that sends `token` with every request, follows no redirect (a redirect would
+/// carry the token elsewhere) and uses no proxy.
+///
+/// # Errors
+/// The token cannot stand in a header, or the client is refused.
+pub fn http_client(url: &Url, token: &SecretString) -> Result<reqwest::Client, UpstreamError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, bearer(url, token)?);
+    reqwest::Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE_TIMEOUT)
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .context(ClientSnafu { url: url.clone() })
+}
+
+/// Adds the trace context of the current span to an HTTP request.
+#[must_use]
+pub fn traced(mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+    for (name, value) in telemetry::trace_headers() {
+        request = request.header(name, value);
+    }
+    request
+}
+
+/// A gRPC channel that carries our token; give it to a generated client's `new`.
+#[cfg(feature = "grpc")]
+pub type GrpcChannel =
+    tonic::service::interceptor::InterceptedService<tonic::transport::Channel, Bearer>;
+
+/// Adds the token and the trace context to every gRPC call.
+#[cfg(feature = "grpc")]
+#[derive(Debug, Clone)]
+pub struct Bearer {
+    value: tonic::metadata::AsciiMetadataValue,
+}
+
+#[cfg(feature = "grpc")]
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
+
+        request.metadata_mut().insert("authorization", self.value.clone());
+        for (name, value) in telemetry::trace_headers() {
+            let pair = (AsciiMetadataKey::from_bytes(name.as_bytes()), AsciiMetadataValue::try_from(value));
+            if let (Ok(name), Ok(value)) = pair {
+                request.metadata_mut().insert(name, value);
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// A channel that connects at the first call, and again after a broken connection.
+///
+/// # Errors
+/// The token cannot stand in a header, or the address is no gRPC address.
+#[cfg(feature = "grpc")]
+pub fn grpc_channel(url: &Url, token: &SecretString) -> Result<GrpcChannel, UpstreamError> {
+    let endpoint = tonic::transport::Endpoint::from_shared(url.to_string())
+        .context(EndpointSnafu { url: url.clone() })?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    let header = bearer(url, token)?;
+    let mut value = tonic::metadata::AsciiMetadataValue::try_from(header.as_bytes())
+        .map_err(|_| UpstreamError::Token { url: url.clone() })?;
+    value.set_sensitive(true);
+    Ok(GrpcChannel::new(endpoint.connect_lazy(), Bearer { value }))
+}
+
+/// One struct per service of ours: its address and the token of this workload for it.
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident, $url:literal, $token:literal, $long_url:literal, $long_token:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Args)]
+        pub struct $name {
+            /// Address of the service
+            #[arg(id = $url, long = $long_url, env = $url)]
+            pub url: Url,
+            /// Token of this workload for the service
+            #[arg(id = $token, long = $long_token, env = $token, hide_env_values = true)]
+            pub token: SecretString,
+        }
+
+        impl $name {
+            /// A gRPC channel to the service, see [`grpc_channel`].
+            ///
+            /// # Errors
+            /// The token cannot stand in a header, or the address is no gRPC address.
+            #[cfg(feature = "grpc")]
+            pub fn grpc_channel(&self) -> Result<GrpcChannel, UpstreamError> {
+                grpc_channel(&self.url, &self.token)
+            }
+
+            /// An HTTP client for the service, see [`http_client`].
+            ///
+            /// # Errors
+            /// The token cannot stand in a header, or the client is refused.
+            pub fn http_client(&self) -> Result<reqwest::Client, UpstreamError> {
+                http_client(&self.url, &self.token)
+            }
+        }
+    )*};
+}
+
+services! {
+    /// The orchestrator (gRPC).
+    OrchestratorArgs, "ORCHESTRATOR_URL", "ORCHESTRATOR_TOKEN", "orchestrator-url", "orchestrator-token";
+    /// The agents service (gRPC).
+    AgentsArgs, "AGENTS_URL", "AGENTS_TOKEN", "agents-url", "agents-token";
+    /// The owner of the vector store (gRPC).
+    RagServerArgs, "RAG_SERVER_URL", "RAG_SERVER_TOKEN", "rag-server-url", "rag-server-token";
+    /// The local models (HTTP, OpenAI API).
+    ModelServerArgs, "MODEL_SERVER_URL", "MODEL_SERVER_TOKEN", "model-server-url", "model-server-token";
+    /// The tools (HTTP, MCP; the address ends in `/mcp`).
+    McpServerArgs, "MCP_SERVER_URL", "MCP_SERVER_TOKEN", "mcp-server-url", "mcp-server-token";
+    /// Usage figures (HTTP).
+    AnalyticsArgs, "ANALYTICS_URL", "ANALYTICS_TOKEN", "analytics-url", "analytics-token";
+}
+
+#[cfg(test)]
+mod tests;
