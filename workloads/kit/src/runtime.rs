@@ -82,7 +82,6 @@ where
     })
 }
 
-#[expect(clippy::print_stderr, reason = "the log is not set up before the configuration is read")]
 fn start<C: clap::Parser, F: FnOnce(C) -> Result<(), RunError>>(run: F) -> ExitCode {
     let config = match C::try_parse() {
         Ok(config) => config,
@@ -127,7 +126,6 @@ where
     result
 }
 
-#[expect(clippy::print_stderr, reason = "the log could not be set up")]
 fn print(error: &RunError) {
     eprintln!("{}", chain(error));
 }

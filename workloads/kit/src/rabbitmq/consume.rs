@@ -151,7 +151,7 @@ async fn rpc<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, St
 }
 
 async fn handle<F, Fut>(
-    raw: lapin::message::Delivery,
+    mut raw: lapin::message::Delivery,
     handler: Arc<F>,
     queue: &'static str,
     shutdown: CancellationToken,
@@ -163,7 +163,7 @@ async fn handle<F, Fut>(
     let delivery = Delivery {
         routing_key: raw.routing_key.to_string(),
         message_id: raw.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default(),
-        body: raw.data,
+        body: std::mem::take(&mut raw.data),
         redelivered: raw.redelivered,
         delivery_count: delivery_count(&headers),
     };
@@ -179,13 +179,13 @@ async fn handle<F, Fut>(
             let handling = AssertUnwindSafe(async { handler(delivery).await });
             handling.catch_unwind().await.unwrap_or(Outcome::Retry)
         };
-        settle(&raw.acker, outcome, queue, count, &shutdown).await;
+        settle(&raw, outcome, queue, count, &shutdown).await;
     };
     settle.instrument(span).await;
 }
 
 async fn settle(
-    acker: &lapin::acker::Acker,
+    acker: &lapin::message::Delivery,
     outcome: Outcome,
     queue: &'static str,
     count: u32,
