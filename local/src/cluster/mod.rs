@@ -1,0 +1,20 @@
+//! Starting, stopping and removing the node.
+
+mod addons;
+mod config;
+mod daemons;
+mod import;
+mod kubectl;
+mod memory;
+mod remove;
+mod start;
+mod stop;
+
+pub use import::{Imported, import_images};
+pub use kubectl::Kubectl;
+pub use memory::{PodMemory, memory_by_pod};
+pub use remove::{Removed, reap_stale, remove};
+pub use start::{Cluster, start};
+pub use stop::stop;
+
+pub(crate) use daemons::{ALL as DAEMONS, FORWARDER};

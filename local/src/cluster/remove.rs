@@ -1,0 +1,130 @@
+//! Leaving the machine as it was.
+
+use std::collections::BTreeSet;
+use std::{fmt, fs};
+use std::path::{Path, PathBuf};
+
+use super::stop::{Haste, stop_all};
+use crate::error::Result;
+use crate::instance::{Instance, TEST_PREFIX};
+use crate::paths;
+use crate::progress::Progress;
+use crate::sandbox::{remove_dir, unmount_under};
+
+/// What [`remove`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// What is gone, for a person to read.
+    pub removed: Vec<String>,
+    /// What stays because other instances or the next start use it, with its place.
+    pub kept: Vec<String>,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "removed: {}", self.removed.join(", "))?;
+        if self.kept.is_empty() { Ok(()) } else { write!(f, "\nkept: {}", self.kept.join(", ")) }
+    }
+}
+
+/// Stops the cluster and removes it with all its data. Works on a broken or half-removed one, and
+/// on one that was never there.
+///
+/// # Errors
+/// When a process cannot be ended or a directory cannot be removed.
+pub fn remove(progress: &Progress, instance: &Instance) -> Result<Removed> {
+    let _lock = instance.lock()?;
+    let stage = progress.stage("remove", &format!("removes {} and its data", instance.name));
+    let removed = remove_all(progress, instance)?;
+    stage.done_with(&removed.removed.join(", "));
+    Ok(removed)
+}
+
+fn remove_all(progress: &Progress, instance: &Instance) -> Result<Removed> {
+    let group = instance.cgroups()?;
+    let mut removed = Vec::new();
+    let running = group.processes("").len();
+    if running > 0 {
+        removed.push(format!("{running} processes"));
+    }
+    if group.exists() {
+        removed.push("control groups".to_owned());
+    }
+    if instance.netns_path().exists() {
+        removed.push(format!("network namespace {}", instance.handle()));
+    }
+    stop_all(progress, instance, Haste::Now)?;
+    let state = instance.state_dir();
+    if state.exists() {
+        removed.push(state.display().to_string());
+    }
+    unmount_under(&state)?;
+    remove_dir(&state)?;
+    instance.release()?;
+    if removed.is_empty() {
+        removed.push("there was nothing to remove".to_owned());
+    }
+    Ok(Removed { removed, kept: kept() })
+}
+
+fn kept() -> Vec<String> {
+    let cache = paths::cache_dir();
+    let places: [(&str, PathBuf); 2] = [
+        ("built programs", cache.join("third-party")),
+        ("images", paths::images_dir()),
+    ];
+    let there = places.into_iter().filter(|(_, path)| path.exists());
+    there.map(|(what, path)| format!("{what} in {}", path.display())).collect()
+}
+
+/// Removes every test instance whose process has ended without doing so, and names them.
+///
+/// # Errors
+/// When one of them cannot be removed.
+pub fn reap_stale(progress: &Progress) -> Result<Vec<String>> {
+    let mut reaped = Vec::new();
+    for name in left_names() {
+        let instance = Instance::new(&name)?;
+        if instance.is_abandoned() {
+            progress.note(&format!("removes {name}, which an earlier run left behind"));
+            remove(progress, &instance)?;
+            reaped.push(name);
+        } else if !has_owner_on_record(&instance) {
+            // Looking at it took a slot for it.
+            remove(progress, &instance)?;
+            reaped.push(name);
+        }
+    }
+    Ok(reaped)
+}
+
+fn has_owner_on_record(instance: &Instance) -> bool {
+    instance.state_dir().join("instance.json").exists()
+        || test_process_is_alive(&instance.name)
+}
+
+/// Test instances are named after the process that made them.
+fn test_process_is_alive(name: &str) -> bool {
+    let pid = name.strip_prefix(TEST_PREFIX).unwrap_or_default();
+    pid.parse::<u32>().is_ok() && Path::new("/proc").join(pid).exists()
+}
+
+/// The names of all test instances that left a trace anywhere.
+fn left_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let handle = format!("lotoai-{TEST_PREFIX}");
+    for (dir, prefix) in [
+        (paths::state_root(), TEST_PREFIX),
+        (PathBuf::from("/run"), handle.as_str()),
+        (PathBuf::from("/run/netns"), handle.as_str()),
+    ] {
+        let Ok(entries) = fs::read_dir(dir) else { continue };
+        for entry in entries.filter_map(std::result::Result::ok) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(prefix) {
+                names.insert(name.trim_start_matches("lotoai-").to_owned());
+            }
+        }
+    }
+    names
+}

@@ -1,0 +1,265 @@
+//! Bringing the node up, or up again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use snafu::ResultExt;
+
+use super::config::Snapshotter;
+use super::daemons::{self, Plan};
+use super::{Kubectl, addons, import, stop};
+use crate::cgroup::Layout;
+use crate::error::{DiedSnafu, FileSnafu, NotReadySnafu, Result};
+use crate::exec::Run;
+use crate::instance::Instance;
+use crate::process::Processes;
+use crate::progress::Progress;
+use crate::third_party::ToolPaths;
+use crate::{pki, sandbox};
+
+/// A running cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The administrator's kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The API server.
+    pub api_url: String,
+    /// The address of the node, reachable from this machine only.
+    pub node_ip: std::net::Ipv4Addr,
+    /// The port on 127.0.0.1 that leads to the platform's HTTPS.
+    pub public_https: u16,
+    /// Whether everything was running already.
+    pub was_running: bool,
+}
+
+const API_LIMIT: Duration = Duration::from_secs(120);
+const NODE_LIMIT: Duration = Duration::from_secs(120);
+/// With the first pod of a new cluster in it.
+const DNS_LIMIT: Duration = Duration::from_secs(120);
+
+/// Starts the cluster. One that runs is left alone, one that runs in part is completed, and what
+/// cannot be completed is stopped and started anew.
+///
+/// # Errors
+/// When a program ends, or something is not ready in time; the error quotes the log.
+pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Result<Cluster> {
+    let _lock = instance.lock()?;
+    let stage = progress.stage("cluster", &format!("starts the node {}", instance.node()));
+    if is_running(instance) {
+        let cluster = finish(progress, instance, tools, true)?;
+        stage.done_with("it was running already");
+        return Ok(cluster);
+    }
+    if !sandbox::is_up(instance) {
+        // Programs outside the new namespaces would be out of reach for the others.
+        stop::stop_all(progress, instance, stop::Haste::Now)?;
+    }
+    instance.settle()?;
+    pki::ensure(instance)?;
+    let group = instance.cgroups()?;
+    group.create()?;
+    sandbox::set_up(instance)?;
+    sandbox::egress::grant(progress, instance)?;
+    let plan = plan(progress, instance, tools, group.layout().clone())?;
+    let kubectl = Kubectl::new(instance, tools);
+
+    progress.note(&format!(
+        "node address {}, cgroup {}, file systems of containers by {}",
+        instance.network().node,
+        plan.layout.version(),
+        plan.snapshotter.name()
+    ));
+    ensure_running(progress, &plan, daemons::ETCD)?;
+    ensure_running(progress, &plan, daemons::CONTAINERD)?;
+    ensure_running(progress, &plan, daemons::APISERVER)?;
+    wait_for_api(instance, &kubectl)?;
+    progress.note(&format!("the API server answers after {:.1} s", stage.elapsed().as_secs_f64()));
+    wait_for_containerd(instance)?;
+    for name in [
+        daemons::CONTROLLER_MANAGER,
+        daemons::SCHEDULER,
+        daemons::KUBELET,
+        daemons::KUBE_PROXY,
+    ] {
+        ensure_running(progress, &plan, name)?;
+    }
+    wait_for_node(instance, &kubectl)?;
+    progress.note(&format!("the node is ready after {:.1} s", stage.elapsed().as_secs_f64()));
+    let cluster = finish(progress, instance, tools, false)?;
+    stage.done_with(&format!(
+        "{}, Kubernetes API at {}, HTTPS at 127.0.0.1:{}",
+        instance.node(),
+        cluster.api_url,
+        cluster.public_https
+    ));
+    Ok(cluster)
+}
+
+/// What comes after a ready node: the cluster's own images, its add-ons and the door to the host.
+fn finish(
+    progress: &Progress,
+    instance: &Instance,
+    tools: &ToolPaths,
+    was_running: bool,
+) -> Result<Cluster> {
+    let layout = Layout::detect()?;
+    let plan = plan(progress, instance, tools, layout)?;
+    let kubectl = Kubectl::new(instance, tools);
+    import::import_own_images(progress, instance)?;
+    addons::apply(instance, &kubectl)?;
+    ensure_running(progress, &plan, daemons::PROVISIONER)?;
+    ensure_running(progress, &plan, daemons::FORWARDER)?;
+    wait_for_dns(instance, &kubectl)?;
+    for name in [daemons::PROVISIONER, daemons::FORWARDER] {
+        check(&instance.processes(), name)?;
+    }
+    Ok(Cluster {
+        kubeconfig: instance.kubeconfig(),
+        api_url: instance.network().api_url(),
+        node_ip: instance.network().node,
+        public_https: instance.ports().public_https,
+        was_running,
+    })
+}
+
+fn is_running(instance: &Instance) -> bool {
+    let processes = instance.processes();
+    let core = daemons::ALL.iter().filter(|name| **name != daemons::FORWARDER);
+    sandbox::is_up(instance)
+        && core.into_iter().all(|name| processes.alive(name).is_some())
+}
+
+fn plan<'a>(
+    progress: &Progress,
+    instance: &'a Instance,
+    tools: &'a ToolPaths,
+    layout: Layout,
+) -> Result<Plan<'a>> {
+    let own = env::current_exe().context(FileSnafu { action: "find", path: "this program" })?;
+    let own_program = forwarding_program(&own);
+    let snapshotter = snapshotter(progress, instance)?;
+    Ok(Plan { instance, tools, snapshotter, layout, own_program })
+}
+
+/// The program with the subcommand `internal forward`: this one, unless this is a test, which lies
+/// in a directory below the developer tool.
+fn forwarding_program(own: &Path) -> PathBuf {
+    let dir = own.parent();
+    let in_deps = dir.and_then(Path::file_name).is_some_and(|name| name == "deps");
+    match dir.and_then(Path::parent) {
+        Some(above) if in_deps => above.join("xtask"),
+        _ => own.to_owned(),
+    }
+}
+
+/// Decided once per instance: images unpacked by one are unknown to the other.
+fn snapshotter(progress: &Progress, instance: &Instance) -> Result<Snapshotter> {
+    let path = instance.state_dir().join("snapshotter");
+    match fs::read_to_string(&path).unwrap_or_default().trim() {
+        "overlayfs" => return Ok(Snapshotter::Overlay),
+        "native" => return Ok(Snapshotter::Native),
+        _ => {}
+    }
+    let chosen = if sandbox::overlay_works(&instance.state_dir())? {
+        Snapshotter::Overlay
+    } else {
+        progress.note("overlayfs cannot be used below the state directory: layers are copied");
+        Snapshotter::Native
+    };
+    crate::instance::write_file(&path, chosen.name().as_bytes())?;
+    Ok(chosen)
+}
+
+/// Starts the program unless it runs with this very configuration.
+fn ensure_running(progress: &Progress, plan: &Plan<'_>, name: &'static str) -> Result<()> {
+    let processes = plan.instance.processes();
+    let daemon = plan.daemon(name)?;
+    match processes.alive(name) {
+        Some(record) if record.fingerprint == daemon.fingerprint() => return Ok(()),
+        Some(_) => {
+            progress.note(&format!("{name} starts again with a new configuration"));
+            processes.stop(name, Duration::from_secs(10))?;
+        }
+        None => {}
+    }
+    processes.spawn(&daemon).map(drop)
+}
+
+/// Fails with the log's end when the program is not running.
+fn check(processes: &Processes, name: &str) -> Result<()> {
+    if processes.alive(name).is_some() {
+        return Ok(());
+    }
+    let (log, tail) = (processes.log_path(name), processes.log_tail(name));
+    DiedSnafu { name, log, tail }.fail()
+}
+
+fn check_all(instance: &Instance, names: &[&str]) -> Result<()> {
+    names.iter().try_for_each(|name| check(&instance.processes(), name))
+}
+
+fn wait_for_api(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
+    let alive = || check_all(instance, &[daemons::ETCD, daemons::APISERVER]);
+    let ready = |answer: &str| answer.trim() == "ok";
+    kubectl.wait("the API server", API_LIMIT, &["get", "--raw", "/readyz"], ready, alive)
+}
+
+fn wait_for_containerd(instance: &Instance) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let version = Run::new("ctr").args(["--address"]).args([instance.containerd_socket()]);
+        if version.args(["version"]).limit(5).succeeds() {
+            return Ok(());
+        }
+        check(&instance.processes(), daemons::CONTAINERD)?;
+        if begun.elapsed() > Duration::from_secs(30) {
+            let hint = instance.processes().log_tail(daemons::CONTAINERD);
+            return NotReadySnafu { what: "containerd", seconds: 30_u64, hint }.fail();
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn wait_for_node(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
+    // A node that was ready before the programs ended says so until the kubelet reports again.
+    let reported = format!(
+        "jsonpath={{.status.conditions[?(@.type=='Ready')].status}} \
+         {{.status.nodeInfo.bootID}} {{.status.addresses[0].address}}"
+    );
+    let node = instance.node();
+    let args = ["get", "node", &node, "--output", &reported];
+    let address = instance.network().node.to_string();
+    let ready = |answer: &str| answer.starts_with("True") && answer.contains(&address);
+    let alive = || check_all(instance, &[daemons::KUBELET, daemons::CONTAINERD]);
+    kubectl.wait("the node", NODE_LIMIT, &args, ready, alive)
+}
+
+fn wait_for_dns(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
+    let args = [
+        "--namespace=kube-system",
+        "get",
+        "deployment",
+        "coredns",
+        "--output=jsonpath={.status.observedGeneration} {.metadata.generation} \
+         {.status.availableReplicas} {.status.updatedReplicas}",
+    ];
+    let ready = |answer: &str| {
+        let fields: Vec<_> = answer.split(' ').collect();
+        matches!(fields[..], [seen, wanted, "1", "1"] if seen == wanted)
+    };
+    let alive = || check_all(instance, &[daemons::KUBELET]);
+    kubectl.wait("the cluster's DNS", DNS_LIMIT, &args, ready, alive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_forward_with_the_developer_tool() {
+        let program = |path: &str| forwarding_program(Path::new(path));
+        assert_eq!(program("/t/debug/deps/platform-1a2b"), Path::new("/t/debug/xtask"));
+        assert_eq!(program("/t/debug/xtask"), Path::new("/t/debug/xtask"));
+    }
+}

@@ -1,0 +1,124 @@
+//! What comes from Debian packages.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::exec::{Run, which};
+use crate::progress::Progress;
+
+/// Everything that running the node and building the images needs.
+pub const PACKAGES: [&str; 24] = [
+    "binutils",
+    "buildah",
+    "clang",
+    "cmake",
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "dpkg",
+    "ethtool",
+    "findutils",
+    "gcc",
+    "iproute2",
+    "iptables",
+    "libc6-dev",
+    "libclang-dev",
+    "maven",
+    "mmdebstrap",
+    "openssl",
+    "python3-pip",
+    "python3-venv",
+    "runc",
+    "socat",
+    "tar",
+    "util-linux",
+];
+
+/// Programs that stand for a package when they come from somewhere else, such as a container
+/// engine's own repository.
+const PROVIDED: [(&str, &str); 8] = [
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("gcc", "cc"),
+    ("cmake", "cmake"),
+    ("maven", "mvn"),
+    ("clang", "clang"),
+    ("buildah", "buildah"),
+    ("openssl", "openssl"),
+];
+
+/// What [`packages`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// Packages that were installed now.
+    pub installed: Vec<String>,
+}
+
+/// Installs the packages that are missing, and nothing when all are there.
+///
+/// # Errors
+/// When `apt-get` is missing or fails; the error quotes it.
+pub fn packages(progress: &Progress) -> Result<Installed> {
+    let missing = missing_packages()?;
+    if missing.is_empty() {
+        return Ok(Installed::default());
+    }
+    let stage = progress.stage("packages", &format!("installs {}", missing.join(" ")));
+    let tick = |what: &'static str| stage.tick(what);
+    let every = Duration::from_secs(20);
+    // Lists that are a little old are no reason to fail: the installation shows whether they do.
+    let updated = apt(&["update"]).ok_ticking(every, || tick("still reads the package lists"));
+    if let Err(error) = updated {
+        progress.note(&format!("the package lists could not be refreshed: {error}"));
+    }
+    let mut words = vec!["install", "--yes", "--no-install-recommends"];
+    words.extend(missing.iter().map(String::as_str));
+    apt(&words).ok_ticking(every, || tick("still installs packages"))?;
+    stage.done();
+    Ok(Installed { installed: missing })
+}
+
+fn apt(words: &[&str]) -> Run {
+    Run::inheriting("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // A service that a package would start, such as containerd's own, is not wanted.
+        .env("RUNLEVEL", "1")
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
+        .args(words)
+        .limit(1800)
+}
+
+/// The packages of [`PACKAGES`] that are not installed.
+pub(crate) fn missing_packages() -> Result<Vec<String>> {
+    let format = "--showformat=${db:Status-Abbrev} ${Package}\\n";
+    let printed = Run::new("dpkg-query").args(["--show", format]).ok()?;
+    let provided = PROVIDED.iter().filter(|(_, program)| which(program).is_some());
+    let provided: Vec<_> = provided.map(|(package, _)| *package).collect();
+    Ok(difference(&PACKAGES, &printed.stdout, &provided))
+}
+
+fn difference(wanted: &[&str], installed: &str, provided: &[&str]) -> Vec<String> {
+    let installed: BTreeSet<_> =
+        installed.lines().filter_map(|line| line.strip_prefix("ii  ")).map(str::trim).collect();
+    let is_missing = |name: &&&str| !installed.contains(**name) && !provided.contains(*name);
+    wanted.iter().filter(is_missing).map(|name| (*name).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_installed() {
+        let installed = "ii  runc\nrc  socat\nii  tar\n";
+        let missing = difference(&["runc", "socat", "tar", "maven"], installed, &["maven"]);
+        assert_eq!(missing, ["socat"]);
+    }
+
+    #[test]
+    fn the_list_is_sorted_and_has_no_doubles() {
+        assert!(PACKAGES.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(PROVIDED.iter().all(|(package, _)| PACKAGES.contains(package)));
+    }
+}

@@ -1,0 +1,303 @@
+//! What the machine must offer, checked before any work: everything that is wrong is told at once,
+//! each with what to do about it.
+
+mod facts;
+
+use std::path::PathBuf;
+
+use self::facts::Facts;
+use crate::instance::Instance;
+
+/// Bytes in a GiB.
+const GIB: u64 = 1 << 30;
+
+/// What an instance needs of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirements {
+    /// Memory that must be available, in bytes. Not asked of an instance that runs already.
+    pub memory: u64,
+    /// Free space in the state and in the cache directory, in bytes each. An instance that has
+    /// state and programs already needs a fifth of it.
+    pub disk: u64,
+    /// Programs that must be there in at least this version.
+    pub toolchains: Vec<Toolchain>,
+}
+
+/// A program that nothing here can install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The program.
+    pub program: &'static str,
+    /// Its arguments for printing the version.
+    pub arguments: &'static [&'static str],
+    /// The oldest version that will do.
+    pub at_least: (u32, u32),
+    /// How to get it.
+    pub fix: &'static str,
+}
+
+impl Default for Requirements {
+    /// Everything to build the platform from a clone and run it.
+    fn default() -> Self {
+        let tool = |program, arguments, at_least, fix| Toolchain {
+            program,
+            arguments,
+            at_least,
+            fix,
+        };
+        Self {
+            memory: 8 * GIB,
+            disk: 15 * GIB,
+            toolchains: vec![
+                tool("cargo", &["--version"], (1, 94), "install Rust: https://rustup.rs"),
+                tool("go", &["version"], (1, 26), "install Go: https://go.dev/dl"),
+                tool("python3", &["--version"], (3, 11), "apt-get install python3"),
+                tool("node", &["--version"], (20, 0), "install Node.js: https://nodejs.org"),
+                tool("npm", &["--version"], (9, 0), "install npm; it comes with Node.js"),
+            ],
+        }
+    }
+}
+
+impl Requirements {
+    /// Only what a cluster without the platform needs.
+    #[must_use]
+    pub fn cluster_only() -> Self {
+        Self { memory: 2 * GIB, disk: 4 * GIB, toolchains: Vec::new() }
+    }
+}
+
+/// Something that is wrong with the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What was expected and what was found.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Checks the machine; changes nothing.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn preflight(instance: &Instance, requirements: &Requirements) -> Result<(), Vec<Problem>> {
+    let problems = check(&Facts::gather(instance, requirements), requirements);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn check(facts: &Facts, requirements: &Requirements) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    check_system(facts, &mut problems);
+    check_amounts(facts, requirements, &mut problems);
+    check_kernel(facts, &mut problems);
+    if let Some(taken) = &facts.port_taken {
+        problems.add(
+            format!("port {} of 127.0.0.1 is in use{}", taken.port, taken.by),
+            "end that program, or choose another port: LOTOAI_PORT=9443 make up",
+        );
+    }
+    for (toolchain, found) in requirements.toolchains.iter().zip(&facts.versions) {
+        let (program, (major, minor)) = (toolchain.program, toolchain.at_least);
+        match found {
+            None => problems.add(
+                format!("{program} is missing; version {major}.{minor} or newer is needed"),
+                toolchain.fix,
+            ),
+            Some(version) if *version < toolchain.at_least => problems.add(
+                format!(
+                    "{program} is version {}.{}; {major}.{minor} or newer is needed",
+                    version.0, version.1
+                ),
+                toolchain.fix,
+            ),
+            Some(_) => {}
+        }
+    }
+    problems.0
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, message: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Problem { message: message.into(), fix: fix.into() });
+    }
+}
+
+fn check_system(facts: &Facts, problems: &mut Problems) {
+    if !facts.is_linux_x86 {
+        problems.add(
+            "the local cluster runs on Linux on x86-64 only",
+            "use another cluster: LOTOAI_CLUSTER=kind or LOTOAI_CLUSTER=current",
+        );
+    }
+    if !facts.is_root {
+        problems.add(
+            "root is needed: the node makes network namespaces, mounts and control groups",
+            "run the same command with sudo --preserve-env",
+        );
+    }
+    if !facts.has_apt && !facts.missing_packages.is_empty() {
+        problems.add(
+            format!(
+                "these packages are missing and there is no apt-get: {}",
+                facts.missing_packages.join(" ")
+            ),
+            "install what corresponds to them on this distribution, or use Debian 12 or newer",
+        );
+    }
+}
+
+fn check_amounts(facts: &Facts, requirements: &Requirements, problems: &mut Problems) {
+    if !facts.is_running && facts.memory < requirements.memory {
+        problems.add(
+            format!(
+                "{} of memory are available; {} are needed",
+                gib(facts.memory),
+                gib(requirements.memory)
+            ),
+            "end other programs, or use a machine with more memory",
+        );
+    }
+    let needed = if facts.is_prepared { requirements.disk / 5 } else { requirements.disk };
+    let mut devices: Vec<&Disk> = facts.disks.iter().filter(|disk| disk.free < needed).collect();
+    devices.dedup_by_key(|disk| disk.device);
+    for disk in devices {
+        problems.add(
+            format!(
+                "{} is free in {}; {} are needed",
+                gib(disk.free),
+                disk.path.display(),
+                gib(needed)
+            ),
+            "free some space, or choose other directories: LOTOAI_STATE and LOTOAI_CACHE",
+        );
+    }
+}
+
+fn check_kernel(facts: &Facts, problems: &mut Problems) {
+    if let Some(cause) = &facts.cgroups_fault {
+        problems.add(
+            format!("control groups cannot be used: {cause}"),
+            "mount them writable with the controllers cpu, memory and pids; in a container, run \
+             it privileged with --cgroupns=private",
+        );
+    }
+    if let Some(cause) = &facts.namespaces_fault {
+        problems.add(
+            format!("network and mount namespaces cannot be made: {cause}"),
+            "use a machine or a privileged container whose kernel allows them",
+        );
+    }
+    if let Some(cause) = &facts.iptables_fault {
+        problems.add(
+            format!("iptables does not work in a network namespace: {cause}"),
+            "load the kernel modules nf_tables, nf_nat and xt_comment, or use a kernel with them",
+        );
+    }
+    if let Some(route) = &facts.overlapping_route {
+        problems.add(
+            format!("this machine has a route in 198.18.0.0/15, which the cluster uses: {route}"),
+            "remove that route while the cluster runs",
+        );
+    }
+}
+
+/// A directory and the space in its file system.
+#[derive(Clone, Debug)]
+struct Disk {
+    path: PathBuf,
+    free: u64,
+    /// Of the file system, so that two directories in one are told once.
+    device: u64,
+}
+
+/// A port that another program listens on.
+#[derive(Clone, Debug)]
+struct Taken {
+    port: u16,
+    /// ` by <program>`, or nothing when it cannot be found out.
+    by: String,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown to people with one decimal")]
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / GIB as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Facts {
+        let disk = |path: &str| Disk { path: PathBuf::from(path), free: 100 * GIB, device: 1 };
+        Facts {
+            is_linux_x86: true,
+            is_root: true,
+            has_apt: true,
+            missing_packages: vec!["runc".to_owned()],
+            is_running: false,
+            is_prepared: false,
+            memory: 16 * GIB,
+            disks: vec![disk("/var/lib/lotoai"), disk("/root/.cache/lotoai")],
+            cgroups_fault: None,
+            namespaces_fault: None,
+            iptables_fault: None,
+            overlapping_route: None,
+            port_taken: None,
+            versions: vec![Some((1, 95)), Some((1, 26)), Some((3, 11)), Some((22, 1)), Some((10, 0))],
+        }
+    }
+
+    fn told(facts: &Facts) -> Vec<String> {
+        let problems = check(facts, &Requirements::default());
+        assert!(problems.iter().all(|problem| !problem.fix.is_empty()));
+        problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn a_good_machine_has_no_problems() {
+        assert_eq!(told(&good()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut facts = good();
+        facts.is_root = false;
+        facts.has_apt = false;
+        facts.memory = 3 * GIB;
+        facts.cgroups_fault = Some("none is mounted".to_owned());
+        facts.namespaces_fault = Some("refused".to_owned());
+        facts.iptables_fault = Some("no chain".to_owned());
+        facts.overlapping_route = Some("198.18.0.0/16 dev tun0".to_owned());
+        facts.port_taken = Some(Taken { port: 8443, by: " by nginx".to_owned() });
+        facts.versions = vec![Some((1, 95)), Some((1, 25)), None, Some((20, 0)), Some((9, 0))];
+        let told = told(&facts);
+        assert_eq!(told.len(), 10, "{told:#?}");
+        let has = |text: &str| told.iter().any(|message| message.contains(text));
+        assert!(has("3.0 GiB of memory are available; 8.0 GiB are needed"));
+        assert!(has("port 8443 of 127.0.0.1 is in use by nginx"));
+        assert!(has("go is version 1.25; 1.26 or newer is needed"));
+        assert!(has("python3 is missing; version 3.11 or newer is needed"));
+        assert!(has("there is no apt-get: runc"));
+    }
+
+    #[test]
+    fn one_full_file_system_is_told_once() {
+        let mut facts = good();
+        facts.disks.iter_mut().for_each(|disk| disk.free = 10 * GIB);
+        assert_eq!(told(&facts).len(), 1);
+        // What is built already need not be built again.
+        facts.is_prepared = true;
+        assert_eq!(told(&facts).len(), 0);
+    }
+
+    #[test]
+    fn a_running_cluster_has_its_memory_already() {
+        let mut facts = good();
+        facts.memory = GIB;
+        facts.is_running = true;
+        assert_eq!(told(&facts), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,349 @@
+//! Programs that are built from Go modules, because no Debian package has them in our version.
+//!
+//! The versions are in `local/go/<name>/go.mod` and nowhere else. A built program is kept in
+//! `<cache>/third-party/<name>-<version>/` and never built again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use snafu::{OptionExt, ResultExt, ensure};
+
+use crate::error::{FileSnafu, NoVersionSnafu, NotBuiltSnafu, Result};
+use crate::exec::{Run, which};
+use crate::progress::Progress;
+use crate::{lock, paths};
+
+/// The slowest build on two busy cores takes 10 minutes.
+const BUILD_LIMIT: u64 = 3600;
+const TICK: Duration = Duration::from_secs(20);
+
+/// A set of programs built from one Go module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tool {
+    /// The API server and its companions, and `kubectl`.
+    Kubernetes,
+    /// The store of the API server.
+    Etcd,
+    /// The cluster's DNS; runs in an image.
+    Coredns,
+    /// Makes volumes out of directories.
+    LocalPathProvisioner,
+    /// Object storage; runs in an image.
+    Minio,
+    /// Installs charts.
+    Helm,
+}
+
+/// How to build a tool.
+#[derive(Debug)]
+struct Recipe {
+    name: &'static str,
+    /// The module in go.mod whose version is the tool's.
+    module: &'static str,
+    /// File name and package of each program.
+    programs: &'static [(&'static str, &'static str)],
+}
+
+impl Tool {
+    /// Every tool that the platform needs.
+    pub const ALL: &'static [Self] = &[
+        Self::Kubernetes,
+        Self::Etcd,
+        Self::Coredns,
+        Self::LocalPathProvisioner,
+        Self::Minio,
+        Self::Helm,
+    ];
+    /// Those without which there is no cluster.
+    pub const CLUSTER: &'static [Self] =
+        &[Self::Kubernetes, Self::Etcd, Self::Coredns, Self::LocalPathProvisioner];
+
+    fn recipe(self) -> Recipe {
+        match self {
+            Self::Kubernetes => Recipe {
+                name: "kubernetes",
+                module: "k8s.io/kubernetes",
+                programs: &[
+                    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+                    ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+                    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+                    ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+                    ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+                    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+                ],
+            },
+            Self::Etcd => Recipe {
+                name: "etcd",
+                module: "go.etcd.io/etcd/server/v3",
+                programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
+            },
+            Self::Coredns => Recipe {
+                name: "coredns",
+                module: "github.com/coredns/coredns",
+                programs: &[("coredns", ".")],
+            },
+            Self::LocalPathProvisioner => Recipe {
+                name: "local-path-provisioner",
+                module: "github.com/rancher/local-path-provisioner",
+                programs: &[(
+                    "local-path-provisioner",
+                    "github.com/rancher/local-path-provisioner",
+                )],
+            },
+            Self::Minio => Recipe {
+                name: "minio",
+                module: "github.com/minio/minio",
+                programs: &[("minio", "github.com/minio/minio")],
+            },
+            Self::Helm => Recipe {
+                name: "helm",
+                module: "helm.sh/helm/v4",
+                programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
+            },
+        }
+    }
+
+    /// Where its programs are or will be.
+    fn dir(self) -> Result<PathBuf> {
+        let recipe = self.recipe();
+        let key = format!("{}-{}", recipe.name, key_of(&self.version()?));
+        Ok(paths::cache_dir().join("third-party").join(key))
+    }
+
+    /// The version in its go.mod, such as `v1.36.3`.
+    fn version(self) -> Result<String> {
+        let recipe = self.recipe();
+        let path = module_dir(recipe.name).join("go.mod");
+        let text = fs::read_to_string(&path).context(FileSnafu { action: "read", path: &path })?;
+        let version = required_version(&text, recipe.module);
+        version.context(NoVersionSnafu { path, module: recipe.module })
+    }
+
+    fn ldflags(self) -> Result<String> {
+        let strip = "-s -w ".to_owned();
+        if self != Self::Kubernetes {
+            return Ok(strip);
+        }
+        // Without it every node and client says that it is v0.0.0-master.
+        let version = self.version()?;
+        let mut numbers = version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or("0"), numbers.next().unwrap_or("0"));
+        let set = |name: &str, value: &str| {
+            format!("-X k8s.io/component-base/version.{name}={value} ")
+        };
+        Ok([
+            strip,
+            set("gitVersion", &version),
+            set("gitMajor", major),
+            set("gitMinor", minor),
+        ]
+        .concat())
+    }
+}
+
+/// The Go module with the build list of a tool.
+fn module_dir(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(name)
+}
+
+/// The version that a go.mod requires of `module`, in a block or in a line of its own.
+fn required_version(go_mod: &str, module: &str) -> Option<String> {
+    go_mod.lines().find_map(|line| {
+        let line = line.trim();
+        let mut words = line.strip_prefix("require ").unwrap_or(line).split_whitespace();
+        let version = (words.next()? == module).then(|| words.next()).flatten()?;
+        version.starts_with('v').then(|| version.to_owned())
+    })
+}
+
+/// What stands for a version in a directory name: `1.36.3`, and of a commit without a release its
+/// time, `20260212201848`.
+fn key_of(version: &str) -> &str {
+    let plain = version.trim_start_matches('v');
+    let parts: Vec<_> = plain.split('-').collect();
+    match parts[..] {
+        ["0.0.0", time, _] => time,
+        _ => plain,
+    }
+}
+
+/// Where every program is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolPaths {
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// The controllers.
+    pub kube_controller_manager: PathBuf,
+    /// The scheduler.
+    pub kube_scheduler: PathBuf,
+    /// The Services' address translation.
+    pub kube_proxy: PathBuf,
+    /// The node's agent.
+    pub kubelet: PathBuf,
+    /// The command line.
+    pub kubectl: PathBuf,
+    /// The store.
+    pub etcd: PathBuf,
+    /// The volume provisioner.
+    pub local_path_provisioner: PathBuf,
+    /// The DNS server, for its image.
+    pub coredns: PathBuf,
+    /// Object storage, for its image. It exists when [`Tool::Minio`] was asked for.
+    pub minio: PathBuf,
+    /// Helm. It exists when [`Tool::Helm`] was asked for.
+    pub helm: PathBuf,
+}
+
+impl ToolPaths {
+    fn expected() -> Result<Self> {
+        let kubernetes = Tool::Kubernetes.dir()?;
+        Ok(Self {
+            kube_apiserver: kubernetes.join("kube-apiserver"),
+            kube_controller_manager: kubernetes.join("kube-controller-manager"),
+            kube_scheduler: kubernetes.join("kube-scheduler"),
+            kube_proxy: kubernetes.join("kube-proxy"),
+            kubelet: kubernetes.join("kubelet"),
+            kubectl: kubernetes.join("kubectl"),
+            etcd: Tool::Etcd.dir()?.join("etcd"),
+            local_path_provisioner: Tool::LocalPathProvisioner
+                .dir()?
+                .join("local-path-provisioner"),
+            coredns: Tool::Coredns.dir()?.join("coredns"),
+            minio: Tool::Minio.dir()?.join("minio"),
+            helm: Tool::Helm.dir()?.join("helm"),
+        })
+    }
+
+    /// The programs as built earlier, without building any.
+    ///
+    /// # Errors
+    /// When a program of the cluster is missing.
+    pub fn built() -> Result<Self> {
+        let paths = Self::expected()?;
+        for path in paths.of_cluster() {
+            ensure!(path.is_file(), NotBuiltSnafu { path });
+        }
+        Ok(paths)
+    }
+
+    /// The program `name`, such as `kubectl` or `helm`; the name itself when it is none of ours,
+    /// to be looked for on the path.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        let all = self.of_cluster().into_iter().chain([&self.coredns, &self.minio, &self.helm]);
+        let mut named = all.filter(|path| path.file_name().is_some_and(|file| file == name));
+        named.next().cloned().unwrap_or_else(|| name.into())
+    }
+
+    fn of_cluster(&self) -> [&PathBuf; 8] {
+        [
+            &self.kube_apiserver,
+            &self.kube_controller_manager,
+            &self.kube_scheduler,
+            &self.kube_proxy,
+            &self.kubelet,
+            &self.kubectl,
+            &self.etcd,
+            &self.local_path_provisioner,
+        ]
+    }
+}
+
+/// Builds the programs of `tools` that are not in the cache.
+///
+/// # Errors
+/// When Go is missing or a build fails; the error quotes the compiler.
+pub fn third_party(progress: &Progress, tools: &[Tool]) -> Result<ToolPaths> {
+    for tool in tools {
+        build(progress, *tool)?;
+    }
+    ToolPaths::expected()
+}
+
+fn build(progress: &Progress, tool: Tool) -> Result<()> {
+    let recipe = tool.recipe();
+    let dir = tool.dir()?;
+    let is_missing = |(file, _): &&(&str, &str)| !dir.join(file).is_file();
+    if !recipe.programs.iter().any(|program| is_missing(&program)) {
+        return Ok(());
+    }
+    let what = format!("builds {} {} from its Go module", recipe.name, tool.version()?);
+    let stage = progress.stage(recipe.name, &what);
+    fs::create_dir_all(&dir).context(FileSnafu { action: "create", path: &dir })?;
+    let wait = Duration::from_secs(BUILD_LIMIT);
+    let lock = dir.with_extension("lock");
+    let _lock = lock::take(&lock, wait, || progress.note("waits for another run's build"))?;
+    // Another run may have built them while this one waited.
+    for (file, package) in recipe.programs.iter().filter(is_missing) {
+        let part = dir.join(format!("{file}.part"));
+        go_build(tool, &part)?
+            .args([package])
+            .ok_ticking(TICK, || stage.tick(&format!("still builds {file}")))?;
+        let path = dir.join(file);
+        fs::rename(&part, &path).context(FileSnafu { action: "create", path: &path })?;
+        stage.tick(&format!("built {file}"));
+    }
+    stage.done();
+    Ok(())
+}
+
+fn go_build(tool: Tool, out: &Path) -> Result<Run> {
+    let go = which("go").unwrap_or_else(|| "go".into());
+    let ldflags = tool.ldflags()?;
+    Ok(Run::inheriting(go)
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "-mod=readonly")
+        .env("GOWORK", "off")
+        .dir(&module_dir(tool.recipe().name))
+        .args(["build", "-trimpath", "-ldflags", ldflags.trim_end(), "-o"])
+        .args([out])
+        .limit(BUILD_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("v1.36.3", "1.36.3")]
+    #[case("v0.0.0-20260212201848-7aac2a2c5b7c", "20260212201848")]
+    #[case("v2.0.0-rc.1", "2.0.0-rc.1")]
+    fn version_keys(#[case] version: &str, #[case] key: &str) {
+        assert_eq!(key_of(version), key);
+    }
+
+    #[test]
+    fn every_tool_has_a_version_and_its_own_directory() {
+        let mut dirs: Vec<_> = Tool::ALL.iter().map(|tool| tool.dir().unwrap()).collect();
+        dirs.sort();
+        dirs.dedup();
+        assert_eq!(dirs.len(), Tool::ALL.len());
+    }
+
+    #[test]
+    fn versions_are_found_in_blocks_and_single_lines() {
+        let single = "module x\n\nrequire a.b/c v1.2.3 // indirect\n";
+        let block = "require (\n\ta.b/cd v9.9.9\n\ta.b/c v1.2.3\n)\nreplace a.b/c => a.b/d v2\n";
+        for text in [single, block] {
+            assert_eq!(required_version(text, "a.b/c").as_deref(), Some("v1.2.3"));
+        }
+        assert_eq!(required_version(single, "a.b"), None);
+    }
+
+    #[test]
+    fn kubernetes_knows_its_version() {
+        let version = Tool::Kubernetes.version().unwrap();
+        let flags = Tool::Kubernetes.ldflags().unwrap();
+        assert!(flags.contains(&format!("gitVersion={version} ")), "{flags}");
+        assert!(flags.contains("gitMajor=1 ") && flags.starts_with("-s -w "), "{flags}");
+    }
+
+    #[test]
+    fn programs_are_found_by_name() {
+        let paths = ToolPaths::expected().unwrap();
+        assert_eq!(paths.path("helm"), paths.helm);
+        assert_eq!(paths.path("other"), Path::new("other"));
+    }
+}
