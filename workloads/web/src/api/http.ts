@@ -1,0 +1,74 @@
+import type {
+  Conversation,
+  ConversationSummary,
+  Document,
+  Me,
+  Model,
+  Page,
+} from "./types";
+
+/** A refusal or failure of the gateway; `code` is stable, `message` is a sentence. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Reads either error shape of the gateway: OpenAI's, or an RFC 9457 problem. */
+export function toApiError(status: number, body: string): ApiError {
+  try {
+    const json = JSON.parse(body) as {
+      error?: { code?: string; message?: string };
+      code?: string;
+      detail?: string;
+    };
+    const code = json.error?.code ?? json.code;
+    const message = json.error?.message ?? json.detail;
+    if (code && message) return new ApiError(status, code, message);
+  } catch {
+    // A proxy's page: nothing in it is worth showing.
+  }
+  return new ApiError(status, "http_" + status, "HTTP " + status);
+}
+
+/** Calls the gateway. Rejects with {@link ApiError}; code `network` when nothing answered. */
+export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...init });
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(0, "network", "no answer");
+  }
+  if (!response.ok) throw toApiError(response.status, await response.text());
+  return response;
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  return (await (await request(path, init)).json()) as T;
+}
+
+export const api = {
+  me: () => json<Me>("/api/me"),
+  models: async () => (await json<{ data: Model[] }>("/v1/models")).data,
+  documents: (cursor?: string) =>
+    json<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
+  upload: (file: File) => {
+    const form = new FormData();
+    form.append("file", file, file.name);
+    return json<Document>("/api/documents", { method: "POST", body: form });
+  },
+  retry: (id: string) => json<Document>(`/api/documents/${id}/retry`, { method: "POST" }),
+  removeDocument: (id: string) => request(`/api/documents/${id}`, { method: "DELETE" }),
+  conversations: (cursor?: string) =>
+    json<Page<ConversationSummary>>(
+      "/api/conversations?limit=30" + (cursor ? "&cursor=" + cursor : ""),
+    ),
+  conversation: (id: string) => json<Conversation>("/api/conversations/" + id),
+  removeConversation: (id: string) => request("/api/conversations/" + id, { method: "DELETE" }),
+  signOut: () => request("/auth/logout", { method: "POST" }),
+};

@@ -1,0 +1,130 @@
+import { useMemo, type ReactNode } from "react";
+import Markdown from "react-markdown";
+import remarkGfm from "remark-gfm";
+import type { Citation } from "../api/types";
+import { isKey } from "../i18n/dictionary";
+import { useI18n } from "../i18n/context";
+import { citationOf, remarkCitations } from "../lib/citations";
+import type { Turn } from "../lib/useConversation";
+
+interface Props {
+  turn: Turn;
+  onCitation(citation: Citation): void;
+}
+
+export function Answer({ turn, onCitation }: Props) {
+  const { t } = useI18n();
+  return (
+    <article className="turn assistant" aria-label={t("answer.label")} aria-busy={turn.state === "writing"}>
+      {turn.decision && <DecisionLine turn={turn} />}
+      <div className="text" data-testid="answer" data-state={turn.state}>
+        <AnswerText turn={turn} onCitation={onCitation} />
+        {turn.state === "writing" && <span className="cursor" aria-hidden="true" />}
+      </div>
+      <Outcome turn={turn} />
+      {turn.toolCalls.map((call, index) => (
+        <details key={index} className="tool">
+          <summary>
+            {call.name}
+            {call.is_error && ` · ${t("tool.error")}`}
+          </summary>
+          <pre>{JSON.stringify(call.arguments, null, 2)}</pre>
+          <p>{t("tool.result")}</p>
+          <pre>{call.result}</pre>
+        </details>
+      ))}
+      {turn.citations.length > 0 && (
+        <nav className="sources" aria-label={t("sources.label")}>
+          <ol>
+            {turn.citations.map((citation) => (
+              <li key={citation.number}>
+                <CitationButton citation={citation} onCitation={onCitation}>
+                  [{citation.number}] {citation.document_name}
+                </CitationButton>
+              </li>
+            ))}
+          </ol>
+        </nav>
+      )}
+    </article>
+  );
+}
+
+function DecisionLine({ turn }: { turn: Turn }) {
+  const { t } = useI18n();
+  const { decision } = turn;
+  if (!decision) return null;
+  const key = "decision." + decision.route;
+  return (
+    <p className="decision" data-testid="decision" title={t("decision.label")}>
+      <strong>
+        {isKey(key) ? t(key) : decision.route}: {decision.target}
+      </strong>{" "}
+      — {decision.reason}
+    </p>
+  );
+}
+
+function Outcome({ turn }: { turn: Turn }) {
+  const { t, explain } = useI18n();
+  if (turn.state === "stopped") return <p className="hint">{t("answer.stopped")}</p>;
+  if (turn.state !== "failed") return null;
+  const text =
+    typeof turn.error === "string" ? t("answer.failed", { code: turn.error }) : explain(turn.error);
+  return (
+    <p role="alert" className="bad">
+      {text}
+    </p>
+  );
+}
+
+function AnswerText({ turn, onCitation }: Props) {
+  const plugins = useMemo(() => {
+    const numbers = new Set(turn.citations.map((citation) => citation.number));
+    return [remarkGfm, remarkCitations(numbers)];
+  }, [turn.citations]);
+  return (
+    <Markdown
+      remarkPlugins={plugins}
+      // A remote image would tell its server who reads what.
+      disallowedElements={["img"]}
+      components={{
+        a: ({ href, children }) => {
+          const number = citationOf(href);
+          const citation = turn.citations.find((it) => it.number === number);
+          return citation ? (
+            <CitationButton citation={citation} onCitation={onCitation}>
+              {children}
+            </CitationButton>
+          ) : (
+            <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+              {children}
+            </a>
+          );
+        },
+      }}
+    >
+      {turn.text}
+    </Markdown>
+  );
+}
+
+function CitationButton(props: {
+  citation: Citation;
+  onCitation(citation: Citation): void;
+  children: ReactNode;
+}) {
+  const { t } = useI18n();
+  const { citation } = props;
+  return (
+    <button
+      type="button"
+      className="citation"
+      data-testid="citation"
+      aria-label={t("citation.open", { number: citation.number, name: citation.document_name })}
+      onClick={() => props.onCitation(citation)}
+    >
+      {props.children}
+    </button>
+  );
+}

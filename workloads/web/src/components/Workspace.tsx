@@ -1,0 +1,155 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { api, ApiError } from "../api/http";
+import type { Citation, Me, Model } from "../api/types";
+import { useI18n } from "../i18n/context";
+import { useConversation } from "../lib/useConversation";
+import { Answer } from "./Answer";
+import { CitationPanel } from "./CitationPanel";
+import { Composer } from "./Composer";
+import { Conversations } from "./Conversations";
+import { Documents } from "./Documents";
+import { LanguageSwitch } from "./LanguageSwitch";
+
+type View = "chat" | "conversations" | "documents";
+const VIEWS: View[] = ["chat", "conversations", "documents"];
+
+export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) {
+  const { t, explain } = useI18n();
+  const [view, setView] = useState<View>("chat");
+  const [version, setVersion] = useState(0);
+  const [problem, setProblem] = useState<unknown>(null);
+  const [citation, setCitation] = useState<Citation | null>(null);
+
+  const onError = useCallback(
+    (error: unknown) => {
+      if (error instanceof ApiError && error.status === 401) onSignedOut();
+    },
+    [onSignedOut],
+  );
+  const onStored = useCallback(() => setVersion((version) => version + 1), []);
+  const conversation = useConversation(onStored, onError);
+  const { models, model, setModel, error: modelsError } = useModels(onError);
+
+  const open = (id: string | null) => {
+    setCitation(null);
+    setView("chat");
+    conversation.open(id);
+  };
+  const signOut = () =>
+    api.signOut().then(onSignedOut, (error: unknown) => {
+      setProblem(error);
+      onError(error);
+    });
+
+  const shown = problem ?? modelsError ?? conversation.loadError;
+  return (
+    <div className={"workspace view-" + view}>
+      <header className="bar">
+        <h1>{t("app.title")}</h1>
+        <label className="model">
+          <span className="visually-hidden">{t("model.label")}</span>
+          <select
+            data-testid="model"
+            value={model}
+            onChange={(event) => setModel(event.target.value)}
+          >
+            {models.map((item) => (
+              <option key={item.id} value={item.id} title={item.description}>
+                {item.id}
+              </option>
+            ))}
+          </select>
+        </label>
+        <LanguageSwitch />
+        <span className="me" data-testid="me">
+          {me.name}
+        </span>
+        <button className="quiet" data-testid="sign-out" onClick={() => void signOut()}>
+          {t("signOut")}
+        </button>
+      </header>
+      <nav className="tabs" aria-label={t("nav.label")}>
+        {VIEWS.map((item) => (
+          <button
+            key={item}
+            aria-current={view === item ? "true" : undefined}
+            onClick={() => setView(item)}
+          >
+            {t(`nav.${item}`)}
+          </button>
+        ))}
+      </nav>
+      <div className="side">
+        <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
+        <Documents onError={onError} />
+      </div>
+      <main className="chat">
+        {shown !== null && shown !== undefined && (
+          <p role="alert" className="banner bad">
+            {explain(shown)}
+          </p>
+        )}
+        <Turns conversation={conversation} onCitation={setCitation} />
+        <Composer
+          busy={conversation.busy}
+          onStop={conversation.stop}
+          onSend={(text) => void conversation.send(model, text)}
+        />
+      </main>
+      {citation && <CitationPanel citation={citation} onClose={() => setCitation(null)} />}
+    </div>
+  );
+}
+
+function Turns(props: {
+  conversation: ReturnType<typeof useConversation>;
+  onCitation(citation: Citation): void;
+}) {
+  const { t } = useI18n();
+  const { turns, busy } = props.conversation;
+  const end = useRef<HTMLDivElement>(null);
+  const last = turns.at(-1);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, [turns.length, last?.text]);
+  return (
+    <div className="turns">
+      {turns.length === 0 && <p className="hint">{t("answer.welcome")}</p>}
+      {turns.map((turn) =>
+        turn.role === "user" ? (
+          <article key={turn.key} className="turn user" aria-label={t("answer.you")}>
+            <p className="text">{turn.text}</p>
+          </article>
+        ) : (
+          <Answer key={turn.key} turn={turn} onCitation={props.onCitation} />
+        ),
+      )}
+      {/* One sentence at the beginning and the end: every token would drown a screen reader. */}
+      <p className="visually-hidden" role="status" aria-live="polite">
+        {busy ? t("answer.writing") : last?.role === "assistant" ? t("answer.done") : ""}
+      </p>
+      <div ref={end} />
+    </div>
+  );
+}
+
+const AUTOMATIC = "lotoai";
+
+function useModels(onError: (error: unknown) => void) {
+  const [models, setModels] = useState<Model[]>([{ id: AUTOMATIC, description: "" }]);
+  const [model, setModel] = useState(AUTOMATIC);
+  const [error, setError] = useState<unknown>(null);
+  useEffect(() => {
+    api.models().then(
+      (all) => {
+        if (all.length > 0) setModels(all);
+        setError(null);
+      },
+      (cause: unknown) => {
+        setError(cause);
+        onError(cause);
+      },
+    );
+  }, [onError]);
+  return { models, model, setModel, error };
+}

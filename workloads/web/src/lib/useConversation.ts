@@ -1,0 +1,142 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { ask } from "../api/chat";
+import { api } from "../api/http";
+import type { Citation, Decision, StoredMessage, ToolCall } from "../api/types";
+
+/** A message as shown. */
+export interface Turn {
+  key: string;
+  role: "user" | "assistant";
+  text: string;
+  decision: Decision | null;
+  citations: Citation[];
+  toolCalls: ToolCall[];
+  state: "done" | "writing" | "stopped" | "failed";
+  /** What was thrown, or the stored failure code. */
+  error?: unknown;
+}
+
+const PATH = /^\/c\/([0-9a-f-]{36})$/;
+
+function idInPath(): string | null {
+  return PATH.exec(location.pathname)?.[1] ?? null;
+}
+
+function fromStored(message: StoredMessage): Turn {
+  const outcome = message.outcome ?? "ok";
+  return {
+    key: message.id,
+    role: message.role === "assistant" ? "assistant" : "user",
+    text: message.content,
+    decision: message.decision,
+    citations: message.citations,
+    toolCalls: message.tool_calls,
+    state: outcome === "ok" ? "done" : outcome === "cancelled" ? "stopped" : "failed",
+    error: outcome,
+  };
+}
+
+let keys = 0;
+function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
+  return {
+    key: "new-" + ++keys,
+    role,
+    text,
+    decision: null,
+    citations: [],
+    toolCalls: [],
+    state,
+  };
+}
+
+/** The open conversation. Its id is in the path, so that a reload shows it again. */
+export function useConversation(onStored: () => void, onError: (error: unknown) => void) {
+  const [id, setId] = useState<string | null>(idInPath);
+  const [turns, setTurns] = useState<Turn[]>([]);
+  const [loadError, setLoadError] = useState<unknown>(null);
+  const running = useRef<AbortController | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const stop = useCallback(() => running.current?.abort(), []);
+
+  const show = useCallback(
+    (next: string | null) => {
+      stop();
+      setId(next);
+      setTurns([]);
+      setLoadError(null);
+      if (!next) return;
+      api.conversation(next).then(
+        (conversation) => setTurns(conversation.messages.map(fromStored)),
+        (error: unknown) => {
+          setLoadError(error);
+          onError(error);
+        },
+      );
+    },
+    [stop, onError],
+  );
+
+  const open = useCallback(
+    (next: string | null) => {
+      history.pushState(null, "", next ? "/c/" + next : "/");
+      show(next);
+    },
+    [show],
+  );
+
+  useEffect(() => {
+    const sync = () => show(idInPath());
+    sync();
+    window.addEventListener("popstate", sync);
+    return () => window.removeEventListener("popstate", sync);
+  }, [show]);
+
+  const send = useCallback(
+    async (model: string, text: string) => {
+      const answer = newTurn("assistant", "", "writing");
+      const change = (part: (turn: Turn) => Partial<Turn>) =>
+        setTurns((all) =>
+          all.map((turn) => (turn.key === answer.key ? { ...turn, ...part(turn) } : turn)),
+        );
+      const controller = new AbortController();
+      running.current = controller;
+      setBusy(true);
+      setTurns((all) => [...all, newTurn("user", text, "done"), answer]);
+      try {
+        await ask(
+          { model, text, conversationId: id, signal: controller.signal },
+          {
+            onText: (more) => change((turn) => ({ text: turn.text + more })),
+            onExtra: (extra) => {
+              change(() => ({
+                decision: extra.decision,
+                citations: extra.citations,
+                toolCalls: extra.tool_calls,
+              }));
+              if (extra.conversation_id && !controller.signal.aborted) {
+                history.replaceState(null, "", "/c/" + extra.conversation_id);
+                setId(extra.conversation_id);
+              }
+            },
+          },
+        );
+        change(() => ({ state: "done" }));
+      } catch (error) {
+        if (controller.signal.aborted) {
+          change(() => ({ state: "stopped" }));
+        } else {
+          change(() => ({ state: "failed", error }));
+          onError(error);
+        }
+      } finally {
+        if (running.current === controller) running.current = null;
+        setBusy(running.current !== null);
+        onStored();
+      }
+    },
+    [id, onStored, onError],
+  );
+
+  return { id, turns, busy, loadError, send, stop, open };
+}
