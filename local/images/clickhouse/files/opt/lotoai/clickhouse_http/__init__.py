@@ -1,0 +1,1 @@
+"""The HTTP interface of ClickHouse in front of the engine in process."""
