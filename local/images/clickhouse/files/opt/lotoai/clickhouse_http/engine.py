@@ -38,11 +38,13 @@ class Answer:
 class Engine:
     """The session. Everything that touches it holds its lock."""
 
-    def __init__(self, path, accounts):
+    def __init__(self, path, accounts, memory):
         self._accounts = accounts
         self._lock = threading.Lock()
         self._session = Session(path)
         self._call("SET max_execution_time = 300")
+        if memory:
+            self._call(f"SET max_memory_usage = {memory}")
 
     def close(self):
         with self._lock:
