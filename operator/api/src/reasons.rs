@@ -1,0 +1,44 @@
+//! Condition types and reasons. They are part of the API: scripts and alerts match on them, so
+//! they change only with the version. `docs/reference/lotoai.md` explains each.
+
+/// A question through the public URL is answered.
+pub const READY: &str = "Ready";
+/// The operator is at work. Present only while it is true.
+pub const RECONCILING: &str = "Reconciling";
+/// A person must act. Present only while it is true.
+pub const STALLED: &str = "Stalled";
+/// A component that served before does not serve now. Present only while it is true.
+pub const DEGRADED: &str = "Degraded";
+
+/// The operator has not looked at the resource yet.
+pub const PENDING: &str = "Pending";
+/// Objects are being created or rolled out.
+pub const PROGRESSING: &str = "Progressing";
+/// Everything serves and the probe question was answered.
+pub const AVAILABLE: &str = "Available";
+/// The resource cannot be carried out as it is written.
+pub const INVALID_SPEC: &str = "InvalidSpec";
+/// A Secret that the resource names does not exist.
+pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
+/// A Secret that the resource names lacks a key.
+pub const SECRET_KEY_MISSING: &str = "SecretKeyMissing";
+/// An image cannot be pulled.
+pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
+/// A container ends again and again.
+pub const POD_CRASH_LOOPING: &str = "PodCrashLooping";
+/// No node takes a pod.
+pub const POD_UNSCHEDULABLE: &str = "PodUnschedulable";
+/// A pod names a volume, Secret or ConfigMap that is not there, or its configuration is refused.
+pub const POD_CONFIGURATION_FAILED: &str = "PodConfigurationFailed";
+/// A provision Job gave up.
+pub const PROVISION_FAILED: &str = "ProvisionFailed";
+/// Every component is ready but the probe question was not answered.
+pub const PROBE_FAILED: &str = "ProbeFailed";
+/// Every component is ready and the probe question has not been asked yet.
+pub const PROBE_PENDING: &str = "ProbePending";
+/// The cluster refused an object, or reading or writing failed.
+pub const RECONCILE_FAILED: &str = "ReconcileFailed";
+/// `spec.paused` is true: nothing is applied or pruned.
+pub const PAUSED: &str = "Paused";
+/// The resource is being deleted.
+pub const DELETING: &str = "Deleting";

@@ -1,0 +1,209 @@
+//! Spec of a `LotoAI` resource. Every leaf reaches an object or the status; nothing is ignored.
+//!
+//! What CEL can say is said in the schema, so that `kubectl apply` refuses it with the fix.
+
+mod agents;
+mod data;
+mod edge;
+mod images;
+mod mcp;
+mod rag;
+
+use std::collections::BTreeMap;
+
+use kube_derive::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Component;
+use crate::names::UserName;
+use crate::status::LotoAIStatus;
+
+pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
+pub use data::{Data, Messaging, Storage, Store};
+pub use edge::{Edge, EdgeService, EdgeTls, ServiceType};
+pub use images::{ComponentResources, Images, PullPolicy, PullSecret, ResourceValues};
+pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
+pub use rag::{Chunk, Rag};
+
+/// A company's AI platform: one resource stands for all of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "lotoai.dev",
+    version = "v1alpha1",
+    kind = "LotoAI",
+    plural = "lotoais",
+    shortname = "loto",
+    category = "lotoai",
+    namespaced,
+    cel,
+    status = "LotoAIStatus",
+    derive = "PartialEq",
+    doc = "A company's AI platform: the operator turns this one resource into all its workloads.",
+    crates(kube = "::kube_derive", kube_core = "::kube_core"),
+    attr = "x_kube(crates(kube_core = \"::kube_core\"))",
+    validation = kube_core::Rule::new(
+        "self.metadata.name.size() <= 30 \
+         && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    )
+    .message(
+        "metadata.name must have at most 30 characters, begin with a letter and hold only \
+         lower-case letters, digits and dashes: the names of all objects begin with it",
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Components", type_ = "string", json_path = ".status.componentsReady"),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profile", priority = 1),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", priority = 1),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(crates(kube_core = "::kube_core"))]
+pub struct LotoAISpec {
+    /// Sizes and replicas. `Demo`: one replica of everything, for one small node.
+    #[serde(default)]
+    pub profile: Profile,
+    /// Public address: `https://` and a host, with a port if it is not 443, without a path.
+    #[schemars(length(min = 9, max = 253))]
+    #[x_kube(validation = kube_core::Rule::new(
+        "self.matches('^https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
+    ).message(
+        "url must be https:// and a lower-case host, with a port if it is not 443 and without a \
+         path, for example https://ai.example.com",
+    ))]
+    pub url: String,
+    /// How people reach the platform.
+    #[serde(default)]
+    pub edge: Edge,
+    /// Who may sign in.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Model providers, and the roles that use them.
+    #[serde(default)]
+    pub agents: Agents,
+    /// Tools that the platform may call.
+    #[serde(default)]
+    pub mcp: Mcp,
+    /// Knowledge from documents.
+    #[serde(default)]
+    pub rag: Rag,
+    /// Stores.
+    #[serde(default)]
+    pub data: Data,
+    /// Message broker.
+    #[serde(default)]
+    pub messaging: Messaging,
+    /// Requests and limits by component; what is not given keeps the profile's value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 14))]
+    #[x_kube(validation = known_components("resources"))]
+    pub resources: BTreeMap<String, ComponentResources>,
+    /// Where images come from.
+    #[serde(default)]
+    pub images: Images,
+    /// Where telemetry goes.
+    #[serde(default)]
+    pub observability: Observability,
+    /// What becomes of volumes and credentials when the resource is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Stops all changes; status goes on being written.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// Rule for maps whose keys are components.
+fn known_components(field: &str) -> kube_core::Rule {
+    let names: Vec<_> = Component::ALL.iter().map(|c| format!("'{c}'")).collect();
+    let list = names.join(", ");
+    let message = format!("every key of {field} must be a component: {}", list.replace('\'', ""));
+    kube_core::Rule::new(format!("self.all(name, name in [{list}])")).message(message.as_str())
+}
+
+/// Sizes and replica defaults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Profile {
+    /// One replica of everything: fits one node with 2 cores and 10 GiB.
+    #[default]
+    Demo,
+}
+
+/// What becomes of volumes and credentials when the resource is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay, and a resource of the same name takes them up again.
+    #[default]
+    Retain,
+    /// They are deleted with the resource.
+    Delete,
+}
+
+/// Who may sign in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The first user: member of group `admins`, with a generated password.
+    #[serde(default)]
+    pub first_user: FirstUser,
+}
+
+/// The first user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(crates(kube_core = "::kube_core"))]
+pub struct FirstUser {
+    /// Name to sign in with.
+    #[serde(default = "FirstUser::default_username")]
+    pub username: UserName,
+    /// Address of the user. Nothing is sent to it.
+    #[serde(default = "FirstUser::default_email")]
+    #[schemars(length(min = 3, max = 254))]
+    #[x_kube(validation = kube_core::Rule::new("self.matches('^[^@ ]+@[^@ ]+$')").message(
+        "identity.firstUser.email must be an address like ana@example.com",
+    ))]
+    pub email: String,
+}
+
+impl FirstUser {
+    #[expect(clippy::expect_used, reason = "a literal, checked by a test")]
+    fn default_username() -> UserName {
+        "admin".parse().expect("admin is a user name")
+    }
+
+    fn default_email() -> String {
+        "admin@example.com".to_owned()
+    }
+}
+
+impl Default for FirstUser {
+    fn default() -> Self {
+        Self { username: Self::default_username(), email: Self::default_email() }
+    }
+}
+
+/// Where telemetry goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(crates(kube_core = "::kube_core"))]
+pub struct Observability {
+    /// OTLP collector (gRPC) that workloads send traces, metrics and logs to; nothing is sent
+    /// when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = kube_core::Rule::new(
+        "self.matches('^https?://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
+    ).message(
+        "observability.otlpEndpoint must be http:// or https://, a host and the port of the \
+         collector's gRPC receiver, for example http://otel-collector.monitoring:4317",
+    ))]
+    pub otlp_endpoint: Option<String>,
+}

@@ -1,0 +1,265 @@
+//! The schema: what `kubectl apply` accepts and refuses, run without a cluster.
+
+use kube_core::CustomResourceExt as _;
+use lotoai_api::LotoAI;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn resource(name: &str, spec: Value) -> LotoAI {
+    serde_json::from_value(json!({
+        "apiVersion": "lotoai.dev/v1alpha1",
+        "kind": "LotoAI",
+        "metadata": { "name": name, "namespace": "ai" },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn with(extra: Value) -> Value {
+    let mut spec = json!({ "url": "https://ai.example.com" });
+    if let (Some(spec), Value::Object(extra)) = (spec.as_object_mut(), extra) {
+        spec.extend(extra);
+    }
+    spec
+}
+
+fn role(provider: &str) -> Value {
+    json!({ "name": "support", "description": "d", "prompt": "p",
+            "models": [{ "provider": provider, "model": "m" }] })
+}
+
+#[rstest]
+#[case("demo", with(json!({})))]
+#[case("a23456789012345678901234567890", with(json!({})))]
+#[case("demo", json!({ "url": "https://localhost:30443" }))]
+#[case("demo", json!({ "url": "https://10.0.0.7" }))]
+#[case("demo", with(json!({ "edge": { "service": { "type": "NodePort", "httpsNodePort": 30443 } } })))]
+#[case("demo", with(json!({ "agents": { "roles": [role("local")] } })))]
+#[case("demo", with(json!({ "agents": {
+    "providers": [{ "name": "vllm", "kind": "OpenAICompatible", "baseURL": "http://vllm:8000/v1" }],
+    "roles": [role("vllm")],
+} })))]
+#[case("demo", with(json!({ "agents": { "providers": [
+    { "name": "claude", "kind": "Anthropic", "apiKeySecretRef": { "name": "anthropic" } },
+] } })))]
+#[case("demo", with(json!({ "mcp": { "tools": [
+    { "name": "a", "description": "d", "http": { "url": "https://x/{y}" } },
+    { "name": "b", "description": "d", "script": { "source": "true" } },
+] } })))]
+#[case("demo", with(json!({ "resources": { "rag-server": { "limits": { "memory": "2Gi" } } } })))]
+#[case("demo", with(json!({ "images": { "overrides": { "provision": "r/p:1", "gateway": "r/g:1" } } })))]
+#[case("demo", with(json!({ "observability": { "otlpEndpoint": "http://otel:4317" } })))]
+fn accepts(#[case] name: &str, #[case] spec: Value) {
+    let outcome = resource(name, spec).validate_cel();
+    assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+#[rstest]
+#[case("a234567890123456789012345678901", with(json!({})), "at most 30 characters")]
+#[case("1demo", with(json!({})), "begin with a letter")]
+#[case("demo", json!({ "url": "http://ai.example.com" }), "url must be https://")]
+#[case("demo", json!({ "url": "https://ai.example.com/path" }), "without a path")]
+#[case("demo", json!({ "url": "https://AI.example.com" }), "lower-case host")]
+#[case(
+    "demo",
+    with(json!({ "edge": { "service": { "httpsNodePort": 30443 } } })),
+    "needs edge.service.type NodePort"
+)]
+#[case(
+    "demo",
+    with(json!({ "identity": { "firstUser": { "email": "nobody" } } })),
+    "must be an address"
+)]
+#[case(
+    "demo",
+    with(json!({ "agents": { "roles": [role("openai")] } })),
+    "must name a provider of agents.providers"
+)]
+#[case(
+    "demo",
+    with(json!({ "agents": { "providers": [{ "name": "vllm", "kind": "OpenAICompatible" }] } })),
+    "needs baseURL"
+)]
+#[case(
+    "demo",
+    with(json!({ "agents": { "providers": [{ "name": "openai", "kind": "OpenAI" }] } })),
+    "needs apiKeySecretRef"
+)]
+#[case(
+    "demo",
+    with(json!({ "agents": { "providers": [
+        { "name": "local", "kind": "OpenAICompatible", "baseURL": "http://x" },
+    ] } })),
+    "may not be named local"
+)]
+#[case(
+    "demo",
+    with(json!({ "agents": { "roles": [{ "name": "probe", "description": "d", "prompt": "p",
+        "models": [{ "provider": "local", "model": "m" }] }] } })),
+    "may not be named lotoai or probe"
+)]
+#[case(
+    "demo",
+    with(json!({ "mcp": { "tools": [{ "name": "a", "description": "d" }] } })),
+    "exactly one of http and script"
+)]
+#[case(
+    "demo",
+    with(json!({ "mcp": { "tools": [{ "name": "a", "description": "d",
+        "http": { "url": "http://x" }, "script": { "source": "true" } }] } })),
+    "exactly one of http and script"
+)]
+#[case(
+    "demo",
+    with(json!({ "mcp": { "tools": [
+        { "name": "a", "description": "d", "http": { "url": "file:///etc/passwd" } },
+    ] } })),
+    "must begin with http://"
+)]
+#[case(
+    "demo",
+    with(json!({ "rag": { "chunk": { "maxCharacters": 300, "overlapCharacters": 200 } } })),
+    "at most half"
+)]
+#[case("demo", with(json!({ "resources": { "mailer": {} } })), "must be a component")]
+#[case(
+    "demo",
+    with(json!({ "images": { "overrides": { "mailer": "a/b:1" } } })),
+    "must be one of"
+)]
+#[case(
+    "demo",
+    with(json!({ "images": { "overrides": { "gateway": "a/b:latest" } } })),
+    "a tag other than latest"
+)]
+#[case(
+    "demo",
+    with(json!({ "images": { "overrides": { "gateway": "localhost:5000/b" } } })),
+    "a tag other than latest"
+)]
+#[case(
+    "demo",
+    with(json!({ "observability": { "otlpEndpoint": "otel:4317" } })),
+    "otlpEndpoint must be http"
+)]
+fn refuses_and_says_the_fix(#[case] name: &str, #[case] spec: Value, #[case] message: &str) {
+    let errors = resource(name, spec).validate_cel().unwrap_err().to_string();
+    assert!(errors.contains(message), "{errors}");
+}
+
+#[rstest]
+#[case(json!({ "size": "6Gi" }), Some("size is fixed"))]
+#[case(json!({ "storageClassName": "fast" }), Some("storageClassName is fixed"))]
+#[case(json!({}), None)]
+fn volumes_are_fixed(#[case] storage: Value, #[case] message: Option<&str>) {
+    let old = resource("demo", with(json!({})));
+    let new = resource("demo", with(json!({ "data": { "postgres": { "storage": storage } } })));
+    let outcome = new.validate_cel_update(&old).map_err(|errors| errors.to_string());
+    match (outcome, message) {
+        (Ok(()), None) => {}
+        (Err(errors), Some(message)) => assert!(errors.contains(message), "{errors}"),
+        (outcome, _) => panic!("{outcome:?}"),
+    }
+}
+
+/// Walks through a schema with the path of each part.
+fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        walk(inner, &format!("{path}.{name}"), visit);
+    }
+    if schema["items"].is_object() {
+        walk(&schema["items"], &format!("{path}[]"), visit);
+    }
+    if schema["additionalProperties"].is_object() {
+        walk(&schema["additionalProperties"], &format!("{path}{{}}"), visit);
+    }
+}
+
+fn schema() -> Value {
+    let crd = serde_json::to_value(LotoAI::crd()).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+#[test]
+fn every_field_of_the_spec_is_described_and_bounded() {
+    let mut faults = Vec::new();
+    walk(&schema()["properties"]["spec"], "spec", &mut |path, part| {
+        let bounded = match part["type"].as_str() {
+            Some("string") => part["maxLength"].is_number() || part["enum"].is_array(),
+            Some("array") => part["maxItems"].is_number(),
+            Some("object") if part["additionalProperties"].is_object() => {
+                part["maxProperties"].is_number()
+            }
+            _ => true,
+        };
+        if !bounded {
+            faults.push(format!("{path} has no bound"));
+        }
+        let named = !path.ends_with(['}', ']']);
+        if named && part["description"].as_str().unwrap_or_default().is_empty() {
+            faults.push(format!("{path} has no description"));
+        }
+    });
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn lists_with_names_refuse_duplicates() {
+    let mut keyed = Vec::new();
+    walk(&schema(), "", &mut |path, part| {
+        if part["x-kubernetes-list-type"] == "map" {
+            keyed.push(path.to_owned());
+        }
+    });
+    for path in [
+        ".spec.agents.providers",
+        ".spec.agents.roles",
+        ".spec.mcp.tools",
+        ".spec.images.pullSecrets",
+        ".status.conditions",
+        ".status.components",
+        ".status.credentials",
+    ] {
+        assert!(keyed.iter().any(|found| found == path), "{path} of {keyed:?}");
+    }
+}
+
+#[test]
+fn defaults_are_in_the_schema() {
+    let spec = &schema()["properties"]["spec"]["properties"];
+    assert_eq!(spec["profile"]["default"], "Demo");
+    assert_eq!(spec["deletionPolicy"]["default"], "Retain");
+    assert_eq!(spec["paused"]["default"], false);
+    let storage = &spec["rag"]["properties"]["storage"]["properties"];
+    assert_eq!(storage["size"]["default"], "5Gi");
+    let user = &spec["identity"]["properties"]["firstUser"]["properties"];
+    assert_eq!(user["username"]["default"], "admin");
+    let status = &schema()["properties"]["status"];
+    assert_eq!(status["default"]["conditions"][0]["status"], "Unknown");
+}
+
+#[test]
+fn the_definition_has_its_names_and_columns() {
+    let crd = serde_json::to_value(LotoAI::crd()).unwrap();
+    assert_eq!(crd["metadata"]["name"], "lotoais.lotoai.dev");
+    assert_eq!(crd["spec"]["names"]["shortNames"][0], "loto");
+    assert_eq!(crd["spec"]["names"]["categories"][0], "lotoai");
+    assert_eq!(crd["spec"]["scope"], "Namespaced");
+    let version = &crd["spec"]["versions"][0];
+    assert!(version["subresources"]["status"].is_object());
+    let columns: Vec<_> = version["additionalPrinterColumns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(columns, ["Ready", "Components", "Profile", "Version", "URL", "Message", "Age"]);
+}
+
+#[test]
+fn an_unknown_provider_kind_is_no_resource() {
+    let spec = with(json!({ "agents": { "providers": [{ "name": "x", "kind": "Oracle" }] } }));
+    let outcome = serde_json::from_value::<lotoai_api::LotoAISpec>(spec);
+    assert!(outcome.is_err());
+}
