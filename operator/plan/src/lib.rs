@@ -1,1 +1,38 @@
-//! Pure planning: from a LotoAI resource to the objects it stands for.
+//! Pure planning: from a `LotoAI` resource to the objects it stands for.
+//!
+//! The controller reads the cluster into [`Observed`] and calls, in this order:
+//!
+//! 1. [`validate`]: resource + what was read + the operator's own settings → [`Platform`], or all
+//!    faults at once;
+//! 2. [`required_secrets`]: which credential Secrets there must be; the controller makes missing
+//!    ones and hands all values back as [`Credentials`];
+//! 3. [`build`]: every object, infallible;
+//! 4. [`gates`]: which workload objects must wait;
+//! 5. [`status()`]: what the resource's status says.
+//!
+//! Nothing here reads, writes, waits or knows what time it is.
+
+pub mod components;
+pub mod credentials;
+pub mod env;
+pub mod gate;
+pub mod graph;
+pub mod labels;
+pub mod names;
+pub mod observed;
+pub mod platform;
+pub mod probe;
+pub mod resources;
+pub mod status;
+pub mod validate;
+
+pub use components::build;
+pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
+pub use gate::{Gate, Gates, gates};
+pub use graph::{Edge, Node};
+pub use observed::{Observed, OperatorEnv};
+pub use platform::Platform;
+pub use probe::{ProbeOutcome, ProbeQuestion, probe_question};
+pub use resources::{Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds};
+pub use status::{Outcome, Pass, status};
+pub use validate::{Invalid, validate};

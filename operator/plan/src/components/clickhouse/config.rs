@@ -1,0 +1,68 @@
+//! Configuration of ClickHouse: the server's in a ConfigMap, the administrator's in a Secret.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use lotoai_api::{Component, Store};
+
+use crate::components::shared::config::{config_map, rendered_secret};
+use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
+use crate::graph::Node;
+use crate::platform::Platform;
+
+/// File of the server's configuration.
+pub(super) const SERVER_FILE: &str = "lotoai.xml";
+
+/// Sized for a memory limit of 1.5 GiB. The server's diaries of itself cost a small node more than
+/// all that we ask of it.
+const SERVER_XML: &str = "\
+<clickhouse>
+  <listen_host>0.0.0.0</listen_host>
+  <logger>
+    <level>warning</level>
+    <console>1</console>
+  </logger>
+  <max_server_memory_usage>1200000000</max_server_memory_usage>
+  <mark_cache_size>67108864</mark_cache_size>
+  <max_concurrent_queries>32</max_concurrent_queries>
+  <asynchronous_metric_log remove=\"1\"/>
+  <metric_log remove=\"1\"/>
+  <query_metric_log remove=\"1\"/>
+  <query_thread_log remove=\"1\"/>
+  <query_views_log remove=\"1\"/>
+  <processors_profile_log remove=\"1\"/>
+  <part_log remove=\"1\"/>
+  <trace_log remove=\"1\"/>
+  <text_log remove=\"1\"/>
+  <latency_log remove=\"1\"/>
+</clickhouse>
+";
+
+pub(super) fn server(platform: &Platform) -> ConfigMap {
+    let files = [(SERVER_FILE, SERVER_XML.to_owned())];
+    config_map(platform, Node::Component(Component::Clickhouse), &files)
+}
+
+/// The only user is the administrator; the provision Job makes the others.
+pub(super) fn users(platform: &Platform, credentials: &Credentials) -> Secret {
+    let admin = platform.admin_secret(Store::Clickhouse);
+    let username = credentials.text(&admin, USERNAME);
+    let hash = digest(credentials.text(&admin, PASSWORD).as_bytes());
+    let text = format!(
+        "\
+<clickhouse>
+  <users>
+    <default remove=\"1\"/>
+    <{username}>
+      <password_sha256_hex>{hash}</password_sha256_hex>
+      <networks>
+        <ip>::/0</ip>
+      </networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <access_management>1</access_management>
+    </{username}>
+  </users>
+</clickhouse>
+"
+    );
+    rendered_secret(platform, Node::Component(Component::Clickhouse), &[("users.xml", text)])
+}

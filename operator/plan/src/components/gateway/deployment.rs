@@ -1,0 +1,21 @@
+//! Deployment of the gateway.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use lotoai_api::Component;
+
+use crate::components::shared::ours::{Extra, pod};
+use crate::components::shared::workload;
+use crate::credentials::KEY;
+use crate::env::{secret_var, var};
+use crate::platform::Platform;
+
+pub(super) fn build(platform: &Platform) -> Deployment {
+    let extra = Extra {
+        env: vec![
+            var("PUBLIC_URL", &platform.url.url),
+            secret_var("SESSION_KEY", &platform.session_secret(), KEY),
+        ],
+        ..Extra::default()
+    };
+    workload::deployment(platform, Component::Gateway, pod(platform, Component::Gateway, extra))
+}

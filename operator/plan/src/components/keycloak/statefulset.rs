@@ -1,0 +1,66 @@
+//! StatefulSet of keycloak. Its state is in postgres; it needs no volume.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Container, EnvVar};
+use lotoai_api::{Component, Store};
+
+use crate::components::shared::config::{empty_dir, mount};
+use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::workload;
+use crate::credentials::{PASSWORD, USERNAME};
+use crate::env::{secret_var, var};
+use crate::graph::Node;
+use crate::platform::Platform;
+
+const UID: i64 = 1000;
+/// Port of health and metrics; no Service exposes it.
+const MANAGEMENT_PORT: u16 = 9000;
+/// The first start makes its schema and may rebuild the server for its options.
+const START_SECONDS: i32 = 420;
+
+pub(super) fn build(platform: &Platform) -> StatefulSet {
+    let node = Node::Component(Component::Keycloak);
+    let mut container = Container {
+        command: Some(["/opt/keycloak/bin/kc.sh", "start"].map(str::to_owned).to_vec()),
+        env: Some(environment(platform)),
+        volume_mounts: Some(vec![mount("tmp", "/tmp"), mount("data", "/opt/keycloak/data")]),
+        ..container(platform, node)
+    };
+    // The published image rebuilds itself under /opt/keycloak/lib when it starts with options that
+    // it was not built for (the database, health, metrics).
+    if let Some(security) = &mut container.security_context {
+        security.read_only_root_filesystem = Some(false);
+    }
+    let live = http_probe("/health/live", MANAGEMENT_PORT);
+    let ready = http_probe("/health/ready", MANAGEMENT_PORT);
+    set_probes(&mut container, &live, &ready, START_SECONDS);
+    let volumes = vec![empty_dir("tmp", "256Mi"), empty_dir("data", "256Mi")];
+    let template = template(platform, node, UID, container, volumes);
+    workload::stateful_set(platform, Component::Keycloak, template, None)
+}
+
+fn environment(platform: &Platform) -> Vec<EnvVar> {
+    let node = Node::Component(Component::Keycloak);
+    let postgres = platform.component_name(Component::Postgres);
+    let database = platform.edge_secret(node, Component::Postgres);
+    let admin = platform.admin_secret(Store::Keycloak);
+    vec![
+        var("KC_DB", "postgres"),
+        var("KC_DB_URL", format!("jdbc:postgresql://{postgres}:5432/keycloak")),
+        secret_var("KC_DB_USERNAME", &database, USERNAME),
+        secret_var("KC_DB_PASSWORD", &database, PASSWORD),
+        var("KC_DB_POOL_MAX_SIZE", "10"),
+        // Issuer and links carry the public address whoever asks; our own workloads may ask
+        // through the Service.
+        var("KC_HOSTNAME", &platform.url.url),
+        var("KC_HOSTNAME_BACKCHANNEL_DYNAMIC", "true"),
+        var("KC_PROXY_HEADERS", "xforwarded"),
+        var("KC_HTTP_ENABLED", "true"),
+        var("KC_HEALTH_ENABLED", "true"),
+        var("KC_METRICS_ENABLED", "true"),
+        var("KC_CACHE", "local"),
+        secret_var("KC_BOOTSTRAP_ADMIN_USERNAME", &admin, USERNAME),
+        secret_var("KC_BOOTSTRAP_ADMIN_PASSWORD", &admin, PASSWORD),
+        var("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx384m"),
+    ]
+}

@@ -1,0 +1,12 @@
+//! minio: documents.
+
+mod statefulset;
+
+use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
+
+/// Objects of its own.
+#[must_use]
+pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
+    ResourceSet { stateful_sets: vec![statefulset::build(platform)], ..ResourceSet::default() }
+}

@@ -1,0 +1,41 @@
+//! StatefulSet of minio.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Container;
+use lotoai_api::{Component, Store};
+
+use crate::components::shared::config::{empty_dir, mount};
+use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::workload::{self, DATA};
+use crate::credentials::{PASSWORD, USERNAME};
+use crate::env::{REGION, secret_var, var};
+use crate::graph::Node;
+use crate::platform::Platform;
+
+const UID: i64 = 1000;
+const START_SECONDS: i32 = 120;
+
+pub(super) fn build(platform: &Platform) -> StatefulSet {
+    let node = Node::Component(Component::Minio);
+    let admin = platform.admin_secret(Store::S3);
+    let mut container = Container {
+        command: Some(["minio", "server", "/data"].map(str::to_owned).to_vec()),
+        env: Some(vec![
+            // Where it looks for its own configuration; the root file system is read-only.
+            var("HOME", "/tmp"),
+            // The console would listen on a port of its own choice.
+            var("MINIO_BROWSER", "off"),
+            var("MINIO_REGION", REGION),
+            secret_var("MINIO_ROOT_USER", &admin, USERNAME),
+            secret_var("MINIO_ROOT_PASSWORD", &admin, PASSWORD),
+        ]),
+        volume_mounts: Some(vec![mount(DATA, "/data"), mount("tmp", "/tmp")]),
+        ..container(platform, node)
+    };
+    let live = http_probe("/minio/health/live", 9000);
+    let ready = http_probe("/minio/health/ready", 9000);
+    set_probes(&mut container, &live, &ready, START_SECONDS);
+    let template = template(platform, node, UID, container, vec![empty_dir("tmp", "256Mi")]);
+    let storage = &platform.spec.data.object_storage.storage;
+    workload::stateful_set(platform, Component::Minio, template, Some(storage))
+}

@@ -1,0 +1,113 @@
+//! Builders: one directory per component, one file per kind of object. All are infallible: what
+//! could fail was checked by [`crate::validate()`].
+
+pub mod agents;
+pub mod analytics;
+pub mod builtin;
+pub mod clickhouse;
+pub mod gateway;
+pub mod keycloak;
+pub mod mcp_server;
+pub mod minio;
+pub mod model_server;
+pub mod orchestrator;
+pub mod postgres;
+pub mod provision;
+pub mod rabbitmq;
+pub mod rag_ingest;
+pub mod rag_server;
+pub mod shared;
+pub mod traefik;
+
+use lotoai_api::{Component, Store};
+
+use crate::credentials::Credentials;
+use crate::graph::{Node, ports};
+use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
+use shared::{hash, network_policy, service, service_account};
+
+/// Which kind of object runs a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// Without a volume.
+    Deployment,
+    /// With a volume or a stable name.
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// Kind of the object.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+}
+
+/// Which kind of object runs this component.
+#[must_use]
+pub const fn workload_kind(component: Component) -> WorkloadKind {
+    match component {
+        Component::Postgres
+        | Component::Rabbitmq
+        | Component::Minio
+        | Component::Clickhouse
+        | Component::Keycloak
+        | Component::RagServer => WorkloadKind::StatefulSet,
+        Component::Traefik
+        | Component::Gateway
+        | Component::Orchestrator
+        | Component::Agents
+        | Component::ModelServer
+        | Component::McpServer
+        | Component::RagIngest
+        | Component::Analytics => WorkloadKind::Deployment,
+    }
+}
+
+/// All objects of a platform.
+#[must_use]
+pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prepared> {
+    let mut set = ResourceSet::default();
+    for component in Component::ALL {
+        set.extend(own(platform, credentials, component));
+        set.service_accounts.push(service_account::build(platform, Node::Component(component)));
+        if !ports(component).is_empty() {
+            set.services.push(service::build(platform, component));
+        }
+    }
+    for store in Store::ALL {
+        set.extend(provision::build(platform, store));
+        set.service_accounts.push(service_account::build(platform, Node::Provision(store)));
+    }
+    set.network_policies.push(network_policy::default_deny(platform));
+    set.network_policies.extend(Node::pods().map(|node| network_policy::build(platform, node)));
+    hash::seal(platform, credentials, &mut set);
+    set
+}
+
+fn own(
+    platform: &Platform,
+    credentials: &Credentials,
+    component: Component,
+) -> ResourceSet<Prepared> {
+    match component {
+        Component::Postgres => postgres::build(platform),
+        Component::Rabbitmq => rabbitmq::build(platform, credentials),
+        Component::Minio => minio::build(platform),
+        Component::Clickhouse => clickhouse::build(platform, credentials),
+        Component::Keycloak => keycloak::build(platform),
+        Component::Traefik => traefik::build(platform),
+        Component::Gateway => gateway::build(platform),
+        Component::Orchestrator => orchestrator::build(platform),
+        Component::Agents => agents::build(platform),
+        Component::ModelServer => model_server::build(platform),
+        Component::McpServer => mcp_server::build(platform),
+        Component::RagIngest => rag_ingest::build(platform),
+        Component::RagServer => rag_server::build(platform),
+        Component::Analytics => analytics::build(platform),
+    }
+}

@@ -1,0 +1,55 @@
+//! Configuration of PostgreSQL, and the script that starts it.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use lotoai_api::Component;
+
+use crate::components::shared::config::config_map;
+use crate::graph::Node;
+use crate::platform::Platform;
+
+/// Sized for a memory limit of 512 MiB: a quarter for buffers, the rest for 60 connections.
+const POSTGRESQL_CONF: &str = "\
+listen_addresses = '*'
+port = 5432
+unix_socket_directories = '/var/run/postgresql'
+hba_file = '/etc/lotoai/pg_hba.conf'
+max_connections = 60
+shared_buffers = 96MB
+work_mem = 4MB
+maintenance_work_mem = 48MB
+max_wal_size = 512MB
+password_encryption = scram-sha-256
+logging_collector = off
+log_destination = stderr
+log_line_prefix = '%m [%p] %u@%d '
+log_timezone = UTC
+timezone = UTC
+";
+
+const PG_HBA_CONF: &str = "\
+# Everybody proves a password, whatever the way in.
+local all all scram-sha-256
+host  all all all scram-sha-256
+";
+
+/// The database cluster is made in a directory of its own that gets its name when it is complete,
+/// so a start that was cut off leaves nothing half made.
+const START_SH: &str = r#"set -eu
+data=/var/lib/postgresql/data
+if ! test -s "$data/PG_VERSION"; then
+  rm -rf "$data.new"
+  initdb --pgdata="$data.new" --username=postgres --pwfile=/etc/lotoai-admin/password \
+    --auth=scram-sha-256 --encoding=UTF8 --locale=C
+  mv "$data.new" "$data"
+fi
+exec postgres -D "$data" -c config_file=/etc/lotoai/postgresql.conf
+"#;
+
+pub(super) fn build(platform: &Platform) -> ConfigMap {
+    let files = [
+        ("pg_hba.conf", PG_HBA_CONF.to_owned()),
+        ("postgresql.conf", POSTGRESQL_CONF.to_owned()),
+        ("start.sh", START_SH.to_owned()),
+    ];
+    config_map(platform, Node::Component(Component::Postgres), &files)
+}

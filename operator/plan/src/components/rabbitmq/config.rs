@@ -1,0 +1,49 @@
+//! Configuration of RabbitMQ: a Secret, because it names the administrator's password.
+
+use k8s_openapi::api::core::v1::Secret;
+use lotoai_api::{Component, Store};
+
+use crate::components::shared::config::rendered_secret;
+use crate::credentials::{Credentials, PASSWORD, USERNAME};
+use crate::graph::Node;
+use crate::platform::Platform;
+
+/// An absolute watermark: the server would take a share of the node's memory, not of its limit.
+/// The default user exists only in a new database.
+fn rabbitmq_conf(username: &str, password: &str) -> String {
+    format!(
+        "\
+listeners.tcp.default = 5672
+management.tcp.port = 15672
+default_user = {username}
+default_pass = {password}
+vm_memory_high_watermark.absolute = 320MiB
+disk_free_limit.absolute = 200MB
+log.console = true
+log.console.level = warning
+log.file = false
+"
+    )
+}
+
+/// The cookie's file must be the user's alone, which no mounted file can be: so it is copied.
+const START_SH: &str = "\
+set -eu
+umask 077
+rm -f \"$HOME/.erlang.cookie\"
+cp /etc/lotoai-cookie/key \"$HOME/.erlang.cookie\"
+chmod 400 \"$HOME/.erlang.cookie\"
+exec rabbitmq-server
+";
+
+pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
+    let admin = platform.admin_secret(Store::Rabbitmq);
+    let conf =
+        rabbitmq_conf(credentials.text(&admin, USERNAME), credentials.text(&admin, PASSWORD));
+    let files = [
+        ("enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n".to_owned()),
+        ("rabbitmq.conf", conf),
+        ("start.sh", START_SH.to_owned()),
+    ];
+    rendered_secret(platform, Node::Component(Component::Rabbitmq), &files)
+}

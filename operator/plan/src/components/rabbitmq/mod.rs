@@ -1,0 +1,18 @@
+//! rabbitmq: events.
+
+mod config;
+mod statefulset;
+
+use crate::credentials::Credentials;
+use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
+
+/// Objects of its own.
+#[must_use]
+pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prepared> {
+    ResourceSet {
+        secrets: vec![config::build(platform, credentials)],
+        stateful_sets: vec![statefulset::build(platform)],
+        ..ResourceSet::default()
+    }
+}

@@ -1,0 +1,52 @@
+//! StatefulSet of rabbitmq.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Container;
+use lotoai_api::Component;
+
+use crate::components::shared::config::{
+    empty_dir, mount, mount_read_only, rendered_name, secret_volume,
+};
+use crate::components::shared::pod::{container, set_probes, tcp_probe, template};
+use crate::components::shared::workload::{self, DATA};
+use crate::credentials::KEY;
+use crate::env::var;
+use crate::graph::Node;
+use crate::platform::Platform;
+
+const UID: i64 = 999;
+const START_SECONDS: i32 = 180;
+
+pub(super) fn build(platform: &Platform) -> StatefulSet {
+    let node = Node::Component(Component::Rabbitmq);
+    let mut container = Container {
+        command: Some(vec!["sh".to_owned(), "/etc/lotoai/start.sh".to_owned()]),
+        env: Some(vec![
+            var("HOME", "/var/lib/rabbitmq"),
+            var("RABBITMQ_CONFIG_FILE", "/etc/lotoai/rabbitmq.conf"),
+            var("RABBITMQ_ENABLED_PLUGINS_FILE", "/etc/lotoai/enabled_plugins"),
+            var("RABBITMQ_LOGS", "-"),
+        ]),
+        volume_mounts: Some(vec![
+            mount(DATA, "/var/lib/rabbitmq"),
+            mount_read_only("config", "/etc/lotoai"),
+            mount_read_only("cookie", "/etc/lotoai-cookie"),
+            mount("log", "/var/log/rabbitmq"),
+            mount("tmp", "/tmp"),
+        ]),
+        ..container(platform, node)
+    };
+    // The port opens when the server is up; `rabbitmq-diagnostics` would start a second Erlang
+    // machine every few seconds.
+    let probe = tcp_probe(5672);
+    set_probes(&mut container, &probe, &probe, START_SECONDS);
+    let volumes = vec![
+        secret_volume("config", &rendered_name(platform, node), &[]),
+        secret_volume("cookie", &platform.cookie_secret(), &[KEY]),
+        empty_dir("log", "64Mi"),
+        empty_dir("tmp", "64Mi"),
+    ];
+    let template = template(platform, node, UID, container, volumes);
+    let storage = &platform.spec.messaging.rabbitmq.storage;
+    workload::stateful_set(platform, Component::Rabbitmq, template, Some(storage))
+}

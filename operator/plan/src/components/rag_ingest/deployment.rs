@@ -1,0 +1,22 @@
+//! Deployment of rag-ingest.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use lotoai_api::Component;
+
+use crate::components::shared::ours::{Extra, pod};
+use crate::components::shared::workload;
+use crate::env::var;
+use crate::platform::Platform;
+
+pub(super) fn build(platform: &Platform) -> Deployment {
+    let chunk = &platform.spec.rag.chunk;
+    let extra = Extra {
+        env: vec![
+            var("CHUNK_MAX_CHARACTERS", chunk.max_characters.to_string()),
+            var("CHUNK_OVERLAP_CHARACTERS", chunk.overlap_characters.to_string()),
+        ],
+        ..Extra::default()
+    };
+    let template = pod(platform, Component::RagIngest, extra);
+    workload::deployment(platform, Component::RagIngest, template)
+}

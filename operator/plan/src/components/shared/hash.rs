@@ -1,0 +1,122 @@
+//! Restarts: every pod template carries a digest of all configuration and credentials that its
+//! pods use, and a Job carries a digest of its inputs in its name.
+//!
+//! The digest is taken from the finished pod, so a builder cannot forget what its pod mounts.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, PodTemplateSpec, Secret};
+
+use crate::credentials::{Credentials, digest};
+use crate::labels;
+use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
+
+/// Hex digits of the annotation.
+const ANNOTATION_DIGITS: usize = 32;
+/// Hex digits at the end of a Job's name.
+const NAME_DIGITS: usize = 8;
+
+/// Digests of what pods can refer to.
+struct Sources<'a> {
+    platform: &'a Platform,
+    credentials: &'a Credentials,
+    config_maps: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+}
+
+/// Writes the digests into all templates and Job names.
+pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSet<Prepared>) {
+    let sources = Sources {
+        platform,
+        credentials,
+        config_maps: set.config_maps.iter().map(of_config_map).collect(),
+        secrets: set.secrets.iter().map(of_secret).collect(),
+    };
+    for stateful_set in &mut set.stateful_sets {
+        if let Some(spec) = &mut stateful_set.spec {
+            sources.annotate(&mut spec.template);
+        }
+    }
+    for deployment in &mut set.deployments {
+        if let Some(spec) = &mut deployment.spec {
+            sources.annotate(&mut spec.template);
+        }
+    }
+    for job in &mut set.jobs {
+        sources.name(job);
+    }
+}
+
+fn of_config_map(map: &ConfigMap) -> (String, String) {
+    let text = serde_json::to_vec(&map.data).unwrap_or_default();
+    (map.metadata.name.clone().unwrap_or_default(), digest(&text))
+}
+
+fn of_secret(secret: &Secret) -> (String, String) {
+    let text = serde_json::to_vec(&secret.data).unwrap_or_default();
+    (secret.metadata.name.clone().unwrap_or_default(), digest(&text))
+}
+
+impl Sources<'_> {
+    fn annotate(&self, template: &mut PodTemplateSpec) {
+        let Some(spec) = &template.spec else { return };
+        let mut hash = self.hash(spec);
+        hash.truncate(ANNOTATION_DIGITS);
+        template
+            .metadata
+            .get_or_insert_default()
+            .annotations
+            .get_or_insert_default()
+            .insert(labels::CONFIG_HASH.to_owned(), hash);
+    }
+
+    /// A Job cannot change, so everything about its pod is in its name.
+    fn name(&self, job: &mut Job) {
+        let Some(spec) = &mut job.spec else { return };
+        self.annotate(&mut spec.template);
+        let text = serde_json::to_vec(&spec.template).unwrap_or_default();
+        let mut hash = digest(&text);
+        hash.truncate(NAME_DIGITS);
+        let name = job.metadata.name.get_or_insert_default();
+        *name = format!("{name}-{hash}");
+    }
+
+    fn hash(&self, spec: &PodSpec) -> String {
+        let mut uses: BTreeMap<String, String> = BTreeMap::new();
+        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        for variable in containers.flat_map(|container| container.env.iter().flatten()) {
+            let source = variable.value_from.as_ref();
+            if let Some(key) = source.and_then(|source| source.secret_key_ref.as_ref()) {
+                uses.insert(format!("{}/{}", key.name, key.key), self.value(&key.name, &key.key));
+            }
+        }
+        for volume in spec.volumes.iter().flatten() {
+            if let Some(map) = &volume.config_map {
+                let hash = self.config_maps.get(&map.name).cloned().unwrap_or_default();
+                uses.insert(format!("config/{}", map.name), hash);
+            }
+            if let Some(secret) = &volume.secret {
+                let name = secret.secret_name.clone().unwrap_or_default();
+                if let Some(hash) = self.secrets.get(&name) {
+                    uses.insert(format!("rendered/{name}"), hash.clone());
+                }
+                for item in secret.items.iter().flatten() {
+                    let hash = self.value(&name, &item.key);
+                    uses.insert(format!("{name}/{}", item.key), hash);
+                }
+            }
+        }
+        digest(&serde_json::to_vec(&uses).unwrap_or_default())
+    }
+
+    /// Digest of one value, made by us or named by the resource.
+    fn value(&self, secret: &str, key: &str) -> String {
+        let provided = &self.platform.provided;
+        self.credentials
+            .digest(secret, key)
+            .or_else(|| provided.get(&(secret.to_owned(), key.to_owned())).cloned())
+            .unwrap_or_default()
+    }
+}

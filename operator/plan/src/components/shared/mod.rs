@@ -1,0 +1,11 @@
+//! What builders share.
+
+pub mod config;
+pub mod hash;
+pub mod network_policy;
+pub mod ours;
+pub mod pod;
+pub mod resources;
+pub mod service;
+pub mod service_account;
+pub mod workload;

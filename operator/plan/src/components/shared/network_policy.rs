@@ -1,0 +1,156 @@
+//! NetworkPolicies: nothing in, nothing out, but for the edges of the graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lotoai_api::Component;
+use lotoai_api::spec::ProviderKind;
+use url::Url;
+
+use crate::graph::{Node, edges_from, edges_to};
+use crate::labels;
+use crate::platform::Platform;
+
+const DNS_PORT: u16 = 53;
+/// Where NodeLocal DNSCache listens on every node that has it.
+const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
+
+/// Policy of the whole platform: denies both ways, but lets every pod ask for names.
+#[must_use]
+pub fn default_deny(platform: &Platform) -> NetworkPolicy {
+    let dns_pods = NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(BTreeMap::from([(
+                "kubernetes.io/metadata.name".to_owned(),
+                "kube-system".to_owned(),
+            )])),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    };
+    let node_local = NetworkPolicyPeer {
+        ip_block: Some(IPBlock { cidr: NODE_LOCAL_DNS.to_owned(), except: None }),
+        ..NetworkPolicyPeer::default()
+    };
+    let dns = NetworkPolicyEgressRule {
+        to: Some(vec![dns_pods, node_local]),
+        ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
+    };
+    NetworkPolicy {
+        metadata: platform.platform_metadata(platform.object_name("default-deny")),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(labels::platform(platform)),
+                ..LabelSelector::default()
+            }),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: None,
+            egress: Some(vec![dns]),
+        }),
+    }
+}
+
+/// Policy of one node: its edges, and what its configuration lets it reach outside.
+#[must_use]
+pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
+    let ingress = match node {
+        Node::Component(component) => edges_to(component)
+            // The operator comes from outside of the namespace, where everybody is let in.
+            .filter(|edge| edge.from != Node::Operator)
+            .map(|edge| NetworkPolicyIngressRule {
+                from: peers(platform, edge.from),
+                ports: Some(vec![port("TCP", edge.port)]),
+            })
+            .collect(),
+        Node::Provision(_) | Node::Anyone | Node::Operator => Vec::new(),
+    };
+    let mut egress: Vec<_> = edges_from(node)
+        .map(|edge| NetworkPolicyEgressRule {
+            to: peers(platform, Node::Component(edge.to)),
+            ports: Some(vec![port("TCP", edge.port)]),
+        })
+        .collect();
+    let outside = outside_ports(platform, node);
+    if !outside.is_empty() {
+        egress.push(NetworkPolicyEgressRule {
+            to: None,
+            ports: Some(outside.into_iter().map(|number| port("TCP", number)).collect()),
+        });
+    }
+    NetworkPolicy {
+        metadata: platform.metadata(platform.node_name(node), node),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(labels::selector(platform, node)),
+                ..LabelSelector::default()
+            }),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: (!ingress.is_empty()).then_some(ingress),
+            egress: (!egress.is_empty()).then_some(egress),
+        }),
+    }
+}
+
+/// Who is meant; nobody in particular is everybody.
+fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
+    match node {
+        Node::Anyone | Node::Operator => None,
+        Node::Provision(_) | Node::Component(_) => Some(vec![NetworkPolicyPeer {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(labels::selector(platform, node)),
+                ..LabelSelector::default()
+            }),
+            ..NetworkPolicyPeer::default()
+        }]),
+    }
+}
+
+/// Ports that a node may reach anywhere: those of declared providers, tools and the collector. A
+/// policy cannot name hosts; the workloads refuse private addresses themselves.
+fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
+    let mut ports = BTreeSet::new();
+    match node {
+        Node::Component(Component::Agents) => {
+            ports.extend(platform.spec.agents.providers.iter().filter_map(|provider| {
+                match (&provider.base_url, provider.kind) {
+                    (Some(url), _) => port_of(url),
+                    (None, ProviderKind::OpenAICompatible) => None,
+                    (None, ProviderKind::OpenAI | ProviderKind::Anthropic | ProviderKind::XAI) => {
+                        Some(443)
+                    }
+                }
+            }));
+        }
+        Node::Component(Component::McpServer) => {
+            let internal = format!("{}-", platform.name);
+            let tools = platform.spec.mcp.tools.iter().filter_map(|tool| tool.http.as_ref());
+            ports.extend(
+                tools
+                    .filter(|http| !http.url.starts_with(&format!("http://{internal}")))
+                    .filter_map(|http| port_of(&http.url)),
+            );
+        }
+        Node::Component(_) | Node::Provision(_) | Node::Anyone | Node::Operator => {}
+    }
+    if node.is_ours() {
+        ports.extend(platform.otlp_endpoint.as_deref().and_then(port_of));
+    }
+    ports
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    Url::parse(url).ok()?.port_or_known_default()
+}
+
+fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(i32::from(number))),
+        end_port: None,
+    }
+}

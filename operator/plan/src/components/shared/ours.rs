@@ -1,0 +1,59 @@
+//! Pods of our own workloads: all alike but for their edges and a few variables.
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, PodTemplateSpec, Volume, VolumeMount,
+};
+use lotoai_api::Component;
+
+use super::config::{empty_dir, mount};
+use super::pod::{container, http_probe, set_probes, template};
+use crate::env;
+use crate::graph::Node;
+use crate::platform::Platform;
+
+/// User of all our images.
+pub const UID: i64 = 65532;
+/// Port of `/healthz`, `/readyz` and `/metrics`.
+pub const ADMIN_PORT: u16 = 9090;
+/// A workload waits this long for what it needs before its process is restarted.
+const START_SECONDS: i32 = 120;
+
+/// What one of our workloads needs beside its edges.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Further variables.
+    pub env: Vec<EnvVar>,
+    /// Further volumes.
+    pub volumes: Vec<Volume>,
+    /// Where they and the data volume are mounted.
+    pub mounts: Vec<VolumeMount>,
+}
+
+/// Pod of one of our workloads.
+#[must_use]
+pub fn pod(platform: &Platform, component: Component, extra: Extra) -> PodTemplateSpec {
+    let node = Node::Component(component);
+    let mut variables = env::common(platform);
+    variables.extend(env::from_edges(platform, node));
+    variables.extend(env::callers(platform, component));
+    variables.extend(extra.env);
+    let mut mounts = extra.mounts;
+    mounts.push(mount("tmp", "/tmp"));
+    let mut volumes = extra.volumes;
+    volumes.push(empty_dir("tmp", "512Mi"));
+    let mut container = Container {
+        env: Some(variables),
+        volume_mounts: Some(mounts),
+        ..container(platform, node)
+    };
+    container.ports.get_or_insert_default().push(ContainerPort {
+        name: Some("admin".to_owned()),
+        container_port: i32::from(ADMIN_PORT),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    });
+    let live = http_probe("/healthz", ADMIN_PORT);
+    let ready = http_probe("/readyz", ADMIN_PORT);
+    set_probes(&mut container, &live, &ready, START_SECONDS);
+    template(platform, node, UID, container, volumes)
+}

@@ -1,0 +1,159 @@
+//! Pods: Pod Security `restricted` and more, the same for every component.
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, ExecAction, HTTPGetAction, LocalObjectReference,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
+    TCPSocketAction, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::resources;
+use crate::graph::{Node, ports};
+use crate::labels;
+use crate::platform::Platform;
+
+/// Seconds between SIGTERM and SIGKILL.
+pub const GRACE_SECONDS: i64 = 30;
+
+/// The container of a node: image, resources and security are decided here.
+#[must_use]
+pub fn container(platform: &Platform, node: Node) -> Container {
+    let ports = match node {
+        Node::Component(component) => ports(component)
+            .iter()
+            .map(|port| ContainerPort {
+                name: Some(port.name.to_owned()),
+                container_port: i32::from(port.number),
+                protocol: Some("TCP".to_owned()),
+                ..ContainerPort::default()
+            })
+            .collect(),
+        Node::Provision(_) | Node::Anyone | Node::Operator => Vec::new(),
+    };
+    Container {
+        name: node.name(),
+        image: Some(platform.image(node).to_owned()),
+        image_pull_policy: Some(platform.pull_policy.as_str().to_owned()),
+        ports: (!ports.is_empty()).then_some(ports),
+        resources: Some(resources::requirements(platform, node)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// The pod of a node around its container.
+#[must_use]
+pub fn template(
+    platform: &Platform,
+    node: Node,
+    uid: i64,
+    container: Container,
+    volumes: Vec<Volume>,
+) -> PodTemplateSpec {
+    let pull_secrets: Vec<_> = platform
+        .spec
+        .images
+        .pull_secrets
+        .iter()
+        .map(|secret| LocalObjectReference { name: secret.name.clone() })
+        .collect();
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels::recommended(platform, node)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            automount_service_account_token: Some(false),
+            containers: vec![container],
+            enable_service_links: Some(false),
+            image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(uid),
+                run_as_group: Some(uid),
+                fs_group: Some(uid),
+                // Or every start walks through all files of the volume.
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    ..SeccompProfile::default()
+                }),
+                ..PodSecurityContext::default()
+            }),
+            service_account_name: Some(platform.node_name(node)),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            volumes: (!volumes.is_empty()).then_some(volumes),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+/// Asks over HTTP.
+#[must_use]
+pub fn http_probe(path: &str, port: u16) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(i32::from(port)),
+            ..HTTPGetAction::default()
+        }),
+        ..Probe::default()
+    }
+}
+
+/// Opens a connection.
+#[must_use]
+pub fn tcp_probe(port: u16) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::Int(i32::from(port)),
+            ..TCPSocketAction::default()
+        }),
+        ..Probe::default()
+    }
+}
+
+/// Runs a command in the container.
+#[must_use]
+pub fn exec_probe(command: &[&str]) -> Probe {
+    Probe {
+        exec: Some(ExecAction {
+            command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+        }),
+        ..Probe::default()
+    }
+}
+
+/// Gives a container its three probes: `live` must fail for a minute before a restart, `ready` is
+/// asked often, and the start may take `start_seconds`.
+pub fn set_probes(container: &mut Container, live: &Probe, ready: &Probe, start_seconds: i32) {
+    const START_PERIOD: i32 = 2;
+    container.startup_probe = Some(Probe {
+        period_seconds: Some(START_PERIOD),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(start_seconds / START_PERIOD),
+        ..live.clone()
+    });
+    container.liveness_probe = Some(Probe {
+        period_seconds: Some(15),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(4),
+        ..live.clone()
+    });
+    container.readiness_probe = Some(Probe {
+        period_seconds: Some(5),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(2),
+        ..ready.clone()
+    });
+}

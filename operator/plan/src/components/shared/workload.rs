@@ -1,0 +1,121 @@
+//! Deployments and StatefulSets around a pod.
+
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment, StatefulSet,
+    StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodTemplateSpec, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lotoai_api::Component;
+use lotoai_api::spec::{DeletionPolicy, Storage};
+
+use crate::graph::Node;
+use crate::labels;
+use crate::platform::Platform;
+
+/// Name of every data volume.
+pub const DATA: &str = "data";
+
+/// A Deployment that never has fewer pods than wanted while it rolls.
+#[must_use]
+pub fn deployment(
+    platform: &Platform,
+    component: Component,
+    template: PodTemplateSpec,
+) -> Deployment {
+    let node = Node::Component(component);
+    Deployment {
+        metadata: platform.metadata(platform.component_name(component), node),
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            revision_history_limit: Some(2),
+            selector: selector(platform, node),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template,
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    }
+}
+
+/// A StatefulSet of one pod, with a volume if `storage` is given. Its old pod ends before the new
+/// one starts, so that two never write to one volume.
+#[must_use]
+pub fn stateful_set(
+    platform: &Platform,
+    component: Component,
+    template: PodTemplateSpec,
+    storage: Option<&Storage>,
+) -> StatefulSet {
+    let node = Node::Component(component);
+    let name = platform.component_name(component);
+    let when_deleted = match platform.spec.deletion_policy {
+        DeletionPolicy::Retain => "Retain",
+        DeletionPolicy::Delete => "Delete",
+    };
+    StatefulSet {
+        metadata: platform.metadata(name.clone(), node),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            revision_history_limit: Some(2),
+            selector: selector(platform, node),
+            service_name: Some(name),
+            // With `OrderedReady` a pod that never became ready would block the update that mends
+            // it. The field can never change.
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                ..StatefulSetUpdateStrategy::default()
+            }),
+            persistent_volume_claim_retention_policy: storage.map(|_| {
+                StatefulSetPersistentVolumeClaimRetentionPolicy {
+                    when_deleted: Some(when_deleted.to_owned()),
+                    when_scaled: Some("Retain".to_owned()),
+                }
+            }),
+            volume_claim_templates: storage.map(|storage| vec![claim(platform, node, storage)]),
+            template,
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn selector(platform: &Platform, node: Node) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(labels::selector(platform, node)),
+        ..LabelSelector::default()
+    }
+}
+
+fn claim(platform: &Platform, node: Node, storage: &Storage) -> PersistentVolumeClaim {
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(DATA.to_owned()),
+            labels: Some(labels::unversioned(platform, node)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: storage.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(
+                    [("storage".to_owned(), Quantity(storage.size.clone()))].into_iter().collect(),
+                ),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}

@@ -1,0 +1,276 @@
+//! Credentials: which Secrets there must be and how each value is made, described without making
+//! any; and the values that the controller read or made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lotoai_api::Store;
+use lotoai_api::spec::DeletionPolicy;
+use sha2::{Digest, Sha256};
+use snafu::Snafu;
+
+use crate::graph::{CredentialKind, EDGES, Edge};
+use crate::labels;
+use crate::platform::Platform;
+
+/// Key of a user name.
+pub const USERNAME: &str = "username";
+/// Key of a password.
+pub const PASSWORD: &str = "password";
+/// Key of a bearer token.
+pub const TOKEN: &str = "token";
+/// Key of a single value.
+pub const KEY: &str = "key";
+
+/// Random bytes in every generated value.
+const RANDOM_BYTES: usize = 32;
+/// Life of a certificate that the operator makes, in days.
+const CERTIFICATE_DAYS: u16 = 365;
+
+/// How a generated value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Base64 with `-` and `_`, without padding: safe in URLs, XML and configuration files.
+    Base64Url,
+    /// Standard base64 with padding.
+    Base64,
+}
+
+/// How one value of a Secret is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Random bytes from the system's generator.
+    Random {
+        /// How many bytes.
+        bytes: usize,
+        /// How they are written.
+        encoding: Encoding,
+    },
+    /// Given; written as it is, and written again when it changed.
+    Fixed(String),
+}
+
+/// What a Secret holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretKind {
+    /// Values by key. An existing value is never overwritten, but for fixed ones.
+    Values(BTreeMap<String, Value>),
+    /// `tls.crt`, `tls.key` and `ca.crt` of a certificate that the operator signs itself; renewed
+    /// when less than a third of its life is left or when the names changed.
+    SelfSigned {
+        /// Subject.
+        common_name: String,
+        /// Names and addresses that it is for.
+        names: Vec<String>,
+        /// Life in days.
+        days: u16,
+    },
+}
+
+/// A Secret that must be there before anything is built.
+///
+/// With deletion policy `Retain` it has no owner reference: it must outlive the resource together
+/// with the data that it opens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretSpec {
+    /// Name, namespace, labels and owner.
+    pub metadata: ObjectMeta,
+    /// What it is for, for people.
+    pub purpose: String,
+    /// What it holds.
+    pub kind: SecretKind,
+}
+
+impl SecretSpec {
+    /// Name of the Secret.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Value of the Secret's `type`.
+    #[must_use]
+    pub const fn type_(&self) -> &'static str {
+        match self.kind {
+            SecretKind::Values(_) => "Opaque",
+            SecretKind::SelfSigned { .. } => "kubernetes.io/tls",
+        }
+    }
+
+    /// Keys that it must hold.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&str> {
+        match &self.kind {
+            SecretKind::Values(values) => values.keys().map(String::as_str).collect(),
+            SecretKind::SelfSigned { .. } => vec!["tls.crt", "tls.key", "ca.crt"],
+        }
+    }
+}
+
+/// All Secrets that a platform needs, sorted by name.
+#[must_use]
+pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
+    let mut specs: Vec<SecretSpec> =
+        EDGES.iter().filter_map(|edge| edge_secret(platform, edge)).collect();
+    specs.extend(Store::ALL.into_iter().map(|store| {
+        spec(
+            platform,
+            platform.admin_secret(store),
+            format!("administrator of {}", store.component()),
+            account(admin_username(store)),
+        )
+    }));
+    specs.push(spec(
+        platform,
+        platform.first_user_secret(),
+        "sign-in of the first user".to_owned(),
+        account(platform.spec.identity.first_user.username.as_str()),
+    ));
+    specs.push(spec(
+        platform,
+        platform.session_secret(),
+        "key of the gateway's session cookies".to_owned(),
+        random(KEY, Encoding::Base64),
+    ));
+    specs.push(spec(
+        platform,
+        platform.cookie_secret(),
+        "Erlang cookie of rabbitmq".to_owned(),
+        random(KEY, Encoding::Base64Url),
+    ));
+    if platform.spec.edge.tls.secret_name.is_none() {
+        specs.push(spec(
+            platform,
+            platform.tls_secret(),
+            "self-signed certificate of the public address".to_owned(),
+            certificate(platform),
+        ));
+    }
+    specs.sort_by(|a, b| a.name().cmp(b.name()));
+    specs
+}
+
+fn certificate(platform: &Platform) -> SecretKind {
+    let service = platform.object_name("traefik");
+    SecretKind::SelfSigned {
+        common_name: platform.url.host.clone(),
+        names: vec![
+            platform.url.host.clone(),
+            format!("{service}.{}.svc", platform.namespace),
+        ],
+        days: CERTIFICATE_DAYS,
+    }
+}
+
+/// The administrator's name in each store.
+#[must_use]
+pub const fn admin_username(store: Store) -> &'static str {
+    match store {
+        Store::Postgres => "postgres",
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse => "admin",
+    }
+}
+
+fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
+    let kind = match edge.credential {
+        CredentialKind::None | CredentialKind::Admin(_) => return None,
+        CredentialKind::Token => random(TOKEN, Encoding::Base64Url),
+        CredentialKind::Account(_, username) => account(username),
+    };
+    let purpose = format!("{} calls {}", edge.from.name(), edge.to);
+    Some(spec(platform, platform.edge_secret(edge.from, edge.to), purpose, kind))
+}
+
+fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {
+    let mut metadata = platform.platform_metadata(name);
+    if platform.spec.deletion_policy == DeletionPolicy::Retain {
+        metadata.owner_references = None;
+    }
+    metadata
+        .labels
+        .get_or_insert_default()
+        .insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
+    SecretSpec { metadata, purpose, kind }
+}
+
+fn account(username: &str) -> SecretKind {
+    SecretKind::Values(BTreeMap::from([
+        (USERNAME.to_owned(), Value::Fixed(username.to_owned())),
+        (PASSWORD.to_owned(), Value::Random { bytes: RANDOM_BYTES, encoding: Encoding::Base64Url }),
+    ]))
+}
+
+fn random(key: &str, encoding: Encoding) -> SecretKind {
+    SecretKind::Values(BTreeMap::from([(
+        key.to_owned(),
+        Value::Random { bytes: RANDOM_BYTES, encoding },
+    )]))
+}
+
+/// A Secret or one of its keys is not there.
+#[derive(Debug, Snafu, PartialEq, Eq)]
+#[snafu(display("Secret {secret} has no key {key}: delete the Secret, and it is made anew"))]
+pub struct MissingCredential {
+    /// The Secret.
+    pub secret: String,
+    /// The key.
+    pub key: String,
+}
+
+/// The values of all required Secrets, complete.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+}
+
+impl Credentials {
+    /// Takes the values by Secret and key, and checks that none is missing.
+    ///
+    /// # Errors
+    /// A required Secret lacks a key.
+    pub fn new(
+        required: &[SecretSpec],
+        values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    ) -> Result<Self, MissingCredential> {
+        for spec in required {
+            for key in spec.keys() {
+                let held = values.get(spec.name()).is_some_and(|keys| keys.contains_key(key));
+                if !held {
+                    return MissingCredentialSnafu { secret: spec.name(), key }.fail();
+                }
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// One value as text.
+    #[must_use]
+    pub fn text(&self, secret: &str, key: &str) -> &str {
+        self.values
+            .get(secret)
+            .and_then(|keys| keys.get(key))
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .unwrap_or_default()
+    }
+
+    /// Digest of one value; of nothing when it is not ours.
+    #[must_use]
+    pub fn digest(&self, secret: &str, key: &str) -> Option<String> {
+        self.values.get(secret)?.get(key).map(|value| digest(value))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    /// Names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// Lower-case hex SHA-256.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+

@@ -1,0 +1,186 @@
+//! Environment from edges: the table "Environment from an edge" of `docs/ARCHITECTURE.md`.
+
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
+use lotoai_api::{Component, Store};
+
+use crate::credentials::{PASSWORD, TOKEN, USERNAME};
+use crate::graph::{CredentialKind, Edge, Node, Protocol, edges_from, edges_to};
+use crate::platform::Platform;
+
+/// Realm of the platform in Keycloak.
+pub const REALM: &str = "lotoai";
+/// Audience that every access token carries.
+pub const AUDIENCE: &str = "lotoai";
+/// Bucket of documents.
+pub const BUCKET: &str = "documents";
+/// Region that the object store answers to.
+pub const REGION: &str = "us-east-1";
+/// Virtual host of the platform in RabbitMQ.
+pub const VHOST: &str = "lotoai";
+/// Database of usage in ClickHouse.
+pub const USAGE_DATABASE: &str = "lotoai";
+/// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
+const DRAIN_SECONDS: &str = "25";
+
+/// A variable with a value.
+#[must_use]
+pub fn var(name: &str, value: impl Into<String>) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.into()), value_from: None }
+}
+
+/// A variable from a Secret.
+#[must_use]
+pub fn secret_var(name: &str, secret: &str, key: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.to_owned(),
+                key: key.to_owned(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// `x-y` as part of a variable's name: `X_Y`.
+#[must_use]
+pub fn upper(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// Address of a component inside the cluster.
+#[must_use]
+pub fn address(platform: &Platform, scheme: &str, component: Component, port: u16) -> String {
+    format!("{scheme}://{}:{port}", platform.component_name(component))
+}
+
+/// What every one of our workloads gets.
+#[must_use]
+pub fn common(platform: &Platform) -> Vec<EnvVar> {
+    let mut variables =
+        vec![var("PLATFORM", platform.name.as_str()), var("DRAIN_SECONDS", DRAIN_SECONDS)];
+    if let Some(endpoint) = &platform.otlp_endpoint {
+        variables.push(var("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
+    }
+    variables
+}
+
+/// Tokens of those who may call the component.
+#[must_use]
+pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
+    edges_to(component)
+        .filter(|edge| edge.credential == CredentialKind::Token)
+        .map(|edge| {
+            let secret = platform.edge_secret(edge.from, component);
+            let name = format!("CALLER_TOKEN_{}", upper(&edge.from.name()));
+            secret_var(&name, &secret, TOKEN)
+        })
+        .collect()
+}
+
+/// What a node needs to reach those it calls.
+#[must_use]
+pub fn from_edges(platform: &Platform, node: Node) -> Vec<EnvVar> {
+    edges_from(node).flat_map(|edge| from_edge(platform, edge)).collect()
+}
+
+/// What the caller of one edge needs. The proxy needs nothing: its routes are configuration.
+#[must_use]
+pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
+    match edge.credential {
+        CredentialKind::None => Vec::new(),
+        CredentialKind::Token => token(platform, edge),
+        CredentialKind::Admin(store) => {
+            admin(platform, edge, store)
+        }
+        CredentialKind::Account(store, account) => {
+            let secret = platform.edge_secret(edge.from, edge.to);
+            store_variables(platform, edge, store, account, &secret)
+        }
+    }
+}
+
+fn token(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
+    let prefix = upper(edge.to.name());
+    let path = if edge.to == Component::McpServer { "/mcp" } else { "" };
+    let url = address(platform, "http", edge.to, edge.port);
+    vec![
+        var(&format!("{prefix}_URL"), format!("{url}{path}")),
+        secret_var(&format!("{prefix}_TOKEN"), &platform.edge_secret(edge.from, edge.to), TOKEN),
+    ]
+}
+
+fn account_variables(prefix: &str, secret: &str) -> [EnvVar; 2] {
+    [
+        secret_var(&format!("{prefix}_USERNAME"), secret, USERNAME),
+        secret_var(&format!("{prefix}_PASSWORD"), secret, PASSWORD),
+    ]
+}
+
+fn store_variables(
+    platform: &Platform,
+    edge: &Edge,
+    store: Store,
+    account: &str,
+    secret: &str,
+) -> Vec<EnvVar> {
+    let at = |scheme| address(platform, scheme, edge.to, edge.port);
+    match store {
+        Store::Postgres => {
+            let mut variables = vec![var("POSTGRES_URL", format!("{}/{account}", at("postgres")))];
+            variables.extend(account_variables("POSTGRES", secret));
+            variables
+        }
+        Store::Rabbitmq => {
+            let mut variables = vec![var("RABBITMQ_URL", format!("{}/{VHOST}", at("amqp")))];
+            variables.extend(account_variables("RABBITMQ", secret));
+            variables
+        }
+        Store::S3 => {
+            let mut variables = vec![
+                var("S3_URL", at("http")),
+                var("S3_BUCKET", BUCKET),
+                var("S3_REGION", REGION),
+            ];
+            variables.extend(account_variables("S3", secret));
+            variables
+        }
+        Store::Clickhouse => {
+            let mut variables = vec![
+                var("CLICKHOUSE_URL", at("http")),
+                var("CLICKHOUSE_DATABASE", USAGE_DATABASE),
+            ];
+            variables.extend(account_variables("CLICKHOUSE", secret));
+            variables
+        }
+        Store::Keycloak => vec![
+            var("OIDC_ISSUER", format!("{}/realms/{REALM}", platform.url.url)),
+            var("OIDC_INTERNAL_URL", format!("{}/realms/{REALM}", at("http"))),
+            var("OIDC_AUDIENCE", AUDIENCE),
+            secret_var("OIDC_CLIENT_ID", secret, USERNAME),
+            secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
+        ],
+    }
+}
+
+/// The administrator's way into a store.
+fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
+    let scheme = match edge.protocol {
+        Protocol::Postgres => "postgres",
+        Protocol::Amqp => "amqp",
+        Protocol::Https => "https",
+        Protocol::Http | Protocol::Grpc | Protocol::S3 | Protocol::Oidc => "http",
+    };
+    let database = if store == Store::Postgres { "/postgres" } else { "" };
+    let prefix = upper(store.name());
+    let url = address(platform, scheme, edge.to, edge.port);
+    let mut variables = vec![var(&format!("{prefix}_URL"), format!("{url}{database}"))];
+    if store == Store::S3 {
+        variables.push(var("S3_REGION", REGION));
+    }
+    variables.extend(account_variables(&prefix, &platform.admin_secret(store)));
+    variables
+}

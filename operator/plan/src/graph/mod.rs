@@ -1,0 +1,251 @@
+//! The wiring graph: which component talks to which, where, and with what credential.
+//!
+//! Environment, Secrets, network policies, start order, readiness of gates, the probe and the
+//! diagram in the documentation come from it and from nowhere else.
+
+mod mermaid;
+mod table;
+
+use std::collections::BTreeSet;
+
+use lotoai_api::{Component, Store};
+
+pub use mermaid::mermaid;
+pub use table::EDGES;
+
+/// Somebody who talks to a component, or is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Node {
+    /// People's browsers and clients.
+    Anyone,
+    /// The operator, in its own namespace.
+    Operator,
+    /// The Job that prepares a store.
+    Provision(Store),
+    /// A component.
+    Component(Component),
+}
+
+impl Node {
+    /// All nodes with pods of their own in the platform's namespace.
+    pub fn pods() -> impl Iterator<Item = Self> {
+        Component::ALL
+            .into_iter()
+            .map(Self::Component)
+            .chain(Store::ALL.into_iter().map(Self::Provision))
+    }
+
+    /// Name in objects and labels, for example `rag-server` or `provision-postgres`.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Anyone => "anyone".to_owned(),
+            Self::Operator => "operator".to_owned(),
+            Self::Provision(store) => format!("provision-{}", store.name()),
+            Self::Component(component) => component.name().to_owned(),
+        }
+    }
+
+    /// Value of label `app.kubernetes.io/component`: the part that it plays.
+    #[must_use]
+    pub const fn role(self) -> &'static str {
+        match self {
+            Self::Anyone | Self::Operator => "outside",
+            Self::Provision(_) => "provision",
+            Self::Component(component) => match component {
+                Component::Postgres | Component::Clickhouse | Component::Minio => "data",
+                Component::Rabbitmq => "messaging",
+                Component::Keycloak => "identity",
+                Component::Traefik => "edge",
+                Component::Gateway
+                | Component::Orchestrator
+                | Component::Agents
+                | Component::ModelServer
+                | Component::McpServer
+                | Component::RagIngest
+                | Component::RagServer
+                | Component::Analytics => "service",
+            },
+        }
+    }
+
+    /// Whether this node asks OpenTelemetry to be exported, as all of our own images do.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        match self {
+            Self::Anyone | Self::Operator => false,
+            Self::Provision(_) => true,
+            Self::Component(component) => is_ours(component),
+        }
+    }
+}
+
+/// Whether the component is built from this repository.
+#[must_use]
+pub const fn is_ours(component: Component) -> bool {
+    match component {
+        Component::Postgres
+        | Component::Rabbitmq
+        | Component::Minio
+        | Component::Clickhouse
+        | Component::Keycloak
+        | Component::Traefik => false,
+        Component::Gateway
+        | Component::Orchestrator
+        | Component::Agents
+        | Component::ModelServer
+        | Component::McpServer
+        | Component::RagIngest
+        | Component::RagServer
+        | Component::Analytics => true,
+    }
+}
+
+/// What is spoken on an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP with TLS.
+    Https,
+    /// Plain HTTP inside the cluster.
+    Http,
+    /// gRPC.
+    Grpc,
+    /// PostgreSQL's own.
+    Postgres,
+    /// AMQP 0-9-1.
+    Amqp,
+    /// Amazon S3 over HTTP.
+    S3,
+    /// OpenID Connect over HTTP.
+    Oidc,
+}
+
+/// What the caller proves itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CredentialKind {
+    /// Nothing: the callee checks each request itself.
+    None,
+    /// Secret `<platform>-<from>-<to>` with key `token`; the callee knows the same token.
+    Token,
+    /// Secret `<platform>-<from>-<to>` with keys `username` and `password`; a provision Job makes
+    /// the user in the store.
+    Account(Store, &'static str),
+    /// Secret `<platform>-<store>-admin` with keys `username` and `password`.
+    Admin(Store),
+}
+
+impl CredentialKind {
+    /// The provision Job that makes the credential known to the callee.
+    #[must_use]
+    pub const fn provisioned_by(self) -> Option<Store> {
+        match self {
+            Self::Account(store, _) => Some(store),
+            Self::None | Self::Token | Self::Admin(_) => None,
+        }
+    }
+}
+
+/// One line of the wiring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Who calls.
+    pub from: Node,
+    /// Who is called.
+    pub to: Component,
+    /// Port of the callee's pods.
+    pub port: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// What the caller proves itself with.
+    pub credential: CredentialKind,
+}
+
+/// A port of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// Name in Service and pod.
+    pub name: &'static str,
+    /// Port of the pods.
+    pub number: u16,
+    /// Port of the Service.
+    pub service: u16,
+}
+
+const fn port(name: &'static str, number: u16) -> Port {
+    Port { name, number, service: number }
+}
+
+/// What a component serves to others. Admin ports of our own workloads are not among them.
+#[must_use]
+pub const fn ports(component: Component) -> &'static [Port] {
+    match component {
+        Component::Postgres => const { &[port("postgres", 5432)] },
+        Component::Rabbitmq => const { &[port("amqp", 5672), port("management", 15672)] },
+        Component::Minio => const { &[port("s3", 9000)] },
+        Component::Clickhouse => const { &[port("http", 8123)] },
+        Component::Keycloak => const { &[port("http", 8080)] },
+        Component::Traefik => {
+            const {
+                &[
+                    Port { name: "https", number: 8443, service: 443 },
+                    Port { name: "http", number: 8000, service: 80 },
+                ]
+            }
+        }
+        Component::Orchestrator | Component::Agents | Component::RagServer => {
+            const { &[port("grpc", 50051)] }
+        }
+        Component::Gateway
+        | Component::ModelServer
+        | Component::McpServer
+        | Component::Analytics => const { &[port("http", 8080)] },
+        Component::RagIngest => &[],
+    }
+}
+
+/// Edges that begin at a node.
+pub fn edges_from(node: Node) -> impl Iterator<Item = &'static Edge> {
+    EDGES.iter().filter(move |edge| edge.from == node)
+}
+
+/// Edges that end at a component.
+pub fn edges_to(component: Component) -> impl Iterator<Item = &'static Edge> {
+    EDGES.iter().filter(move |edge| edge.to == component)
+}
+
+/// What must be ready before a node starts: whom it calls, and the Jobs that make its credentials.
+#[must_use]
+pub fn needs(node: Node) -> BTreeSet<Node> {
+    edges_from(node)
+        .flat_map(|edge| {
+            let job = edge.credential.provisioned_by().map(Node::Provision);
+            [Some(Node::Component(edge.to)), job]
+        })
+        .flatten()
+        .collect()
+}
+
+/// All nodes with pods, each after everything that it needs.
+///
+/// The table has no cycle (a test proves it); were there one, its nodes would come last.
+#[must_use]
+pub fn start_order() -> Vec<Node> {
+    let mut rest: Vec<Node> = Node::pods().collect();
+    let mut order = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let (now, later): (Vec<_>, Vec<_>) = rest
+            .iter()
+            .copied()
+            .partition(|node| needs(*node).iter().all(|need| order.contains(need)));
+        if now.is_empty() {
+            order.extend(later);
+            break;
+        }
+        order.extend(now);
+        rest = later;
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests;

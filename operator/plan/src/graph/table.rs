@@ -1,0 +1,111 @@
+//! The table of edges. `docs/ARCHITECTURE.md` explains each line.
+
+use lotoai_api::{Component, Store};
+
+use super::{CredentialKind, Edge, Node, Protocol};
+
+const fn service(from: Component, to: Component) -> Edge {
+    let (port, protocol) = match to {
+        Component::Orchestrator | Component::Agents | Component::RagServer => {
+            (50051, Protocol::Grpc)
+        }
+        _ => (8080, Protocol::Http),
+    };
+    Edge { from: Node::Component(from), to, port, protocol, credential: CredentialKind::Token }
+}
+
+const fn route(to: Component) -> Edge {
+    Edge {
+        from: Node::Component(Component::Traefik),
+        to,
+        port: 8080,
+        protocol: Protocol::Http,
+        credential: CredentialKind::None,
+    }
+}
+
+/// An account in a store: `username` is its name there.
+const fn account(from: Component, store: Store, username: &'static str) -> Edge {
+    let (port, protocol) = match store {
+        Store::Postgres => (5432, Protocol::Postgres),
+        Store::Rabbitmq => (5672, Protocol::Amqp),
+        Store::S3 => (9000, Protocol::S3),
+        Store::Keycloak => (8080, Protocol::Oidc),
+        Store::Clickhouse => (8123, Protocol::Http),
+    };
+    Edge {
+        from: Node::Component(from),
+        to: store.component(),
+        port,
+        protocol,
+        credential: CredentialKind::Account(store, username),
+    }
+}
+
+const fn provision(store: Store) -> Edge {
+    let (port, protocol) = match store {
+        Store::Postgres => (5432, Protocol::Postgres),
+        // Users and permissions are made through the management API.
+        Store::Rabbitmq => (15672, Protocol::Http),
+        Store::S3 => (9000, Protocol::S3),
+        Store::Keycloak => (8080, Protocol::Http),
+        Store::Clickhouse => (8123, Protocol::Http),
+    };
+    Edge {
+        from: Node::Provision(store),
+        to: store.component(),
+        port,
+        protocol,
+        credential: CredentialKind::Admin(store),
+    }
+}
+
+const fn edge(port: u16, protocol: Protocol) -> Edge {
+    Edge {
+        from: Node::Anyone,
+        to: Component::Traefik,
+        port,
+        protocol,
+        credential: CredentialKind::None,
+    }
+}
+
+/// Every edge of a platform.
+pub const EDGES: &[Edge] = &[
+    edge(8443, Protocol::Https),
+    edge(8000, Protocol::Http),
+    Edge {
+        from: Node::Operator,
+        to: Component::Traefik,
+        port: 8443,
+        protocol: Protocol::Https,
+        credential: CredentialKind::Account(Store::Keycloak, "lotoai-probe"),
+    },
+    route(Component::Gateway),
+    route(Component::Keycloak),
+    account(Component::Gateway, Store::Postgres, "gateway"),
+    account(Component::Gateway, Store::Rabbitmq, "gateway"),
+    account(Component::Gateway, Store::S3, "gateway"),
+    account(Component::Gateway, Store::Keycloak, "lotoai-web"),
+    service(Component::Gateway, Component::Orchestrator),
+    account(Component::Orchestrator, Store::Postgres, "orchestrator"),
+    service(Component::Orchestrator, Component::Agents),
+    service(Component::Orchestrator, Component::RagServer),
+    service(Component::Orchestrator, Component::ModelServer),
+    service(Component::Orchestrator, Component::McpServer),
+    service(Component::Agents, Component::ModelServer),
+    service(Component::McpServer, Component::Analytics),
+    account(Component::RagIngest, Store::Rabbitmq, "rag-ingest"),
+    account(Component::RagIngest, Store::S3, "rag-ingest"),
+    service(Component::RagIngest, Component::ModelServer),
+    service(Component::RagIngest, Component::RagServer),
+    service(Component::RagServer, Component::ModelServer),
+    account(Component::Analytics, Store::Rabbitmq, "analytics"),
+    account(Component::Analytics, Store::Clickhouse, "analytics"),
+    account(Component::Keycloak, Store::Postgres, "keycloak"),
+    provision(Store::Postgres),
+    provision(Store::Rabbitmq),
+    provision(Store::S3),
+    provision(Store::Keycloak),
+    provision(Store::Clickhouse),
+];

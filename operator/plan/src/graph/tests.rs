@@ -1,0 +1,55 @@
+use super::*;
+
+#[test]
+fn start_order_puts_everything_after_what_it_needs() {
+    let order = start_order();
+    for (index, node) in order.iter().enumerate() {
+        for need in needs(*node) {
+            let position = order.iter().position(|other| *other == need).unwrap();
+            assert!(position < index, "{node:?} starts before {need:?}: the graph has a cycle");
+        }
+    }
+    assert_eq!(order.len(), Node::pods().count());
+}
+
+#[test]
+fn every_edge_ends_at_a_port_that_is_served() {
+    for edge in EDGES {
+        let served = ports(edge.to).iter().any(|port| port.number == edge.port);
+        assert!(served, "{edge:?}");
+    }
+}
+
+#[test]
+fn no_edge_is_listed_twice() {
+    for (index, edge) in EDGES.iter().enumerate() {
+        let twin = EDGES[index + 1..].iter().find(|other| {
+            other.from == edge.from && other.to == edge.to && other.port == edge.port
+        });
+        assert_eq!(twin, None);
+    }
+}
+
+#[test]
+fn gateway_waits_for_stores_and_their_accounts() {
+    let needs = needs(Node::Component(Component::Gateway));
+    for store in [Store::Postgres, Store::Rabbitmq, Store::S3, Store::Keycloak] {
+        assert!(needs.contains(&Node::Provision(store)));
+        assert!(needs.contains(&Node::Component(store.component())));
+    }
+    assert!(needs.contains(&Node::Component(Component::Orchestrator)));
+}
+
+#[test]
+fn only_our_own_services_take_tokens() {
+    for edge in EDGES {
+        if edge.credential == CredentialKind::Token {
+            assert!(is_ours(edge.to), "{edge:?}");
+        }
+    }
+}
+
+#[test]
+fn the_diagram_shows_every_edge() {
+    assert_eq!(mermaid().lines().count(), EDGES.len() + 1);
+}

@@ -1,0 +1,62 @@
+//! Names of objects.
+
+use lotoai_api::{Component, Store};
+
+use crate::graph::Node;
+use crate::platform::Platform;
+
+impl Platform {
+    /// `<platform>-<part>`.
+    #[must_use]
+    pub fn object_name(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+
+    /// `<platform>-<component>`: the workload object, its Service and its ServiceAccount.
+    #[must_use]
+    pub fn component_name(&self, component: Component) -> String {
+        self.object_name(component.name())
+    }
+
+    /// Name of what belongs to a node of the graph, for example `demo-provision-postgres`.
+    #[must_use]
+    pub fn node_name(&self, node: Node) -> String {
+        self.object_name(&node.name())
+    }
+
+    /// Secret of the edge between two nodes.
+    #[must_use]
+    pub fn edge_secret(&self, from: Node, to: Component) -> String {
+        self.object_name(&format!("{}-{to}", from.name()))
+    }
+
+    /// Secret with the administrator of a store.
+    #[must_use]
+    pub fn admin_secret(&self, store: Store) -> String {
+        self.object_name(&format!("{}-admin", store.component()))
+    }
+
+    /// Secret with the first user's name and password.
+    #[must_use]
+    pub fn first_user_secret(&self) -> String {
+        self.object_name("first-user")
+    }
+
+    /// Secret with the certificate that people see: the one the resource names, or our own.
+    #[must_use]
+    pub fn tls_secret(&self) -> String {
+        self.spec.edge.tls.secret_name.clone().unwrap_or_else(|| self.object_name("tls"))
+    }
+
+    /// Secret with the key that seals the gateway's session cookies.
+    #[must_use]
+    pub fn session_secret(&self) -> String {
+        self.object_name("gateway-session")
+    }
+
+    /// Secret with the Erlang cookie of RabbitMQ.
+    #[must_use]
+    pub fn cookie_secret(&self) -> String {
+        self.object_name("rabbitmq-cookie")
+    }
+}

@@ -1,0 +1,66 @@
+//! What planning is told: the state of the cluster, and the operator's own settings.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use lotoai_api::spec::PullPolicy;
+
+/// What was read, each map by object name. Workloads, Jobs, pods and claims are those with the
+/// platform's labels; Secrets are also those that the resource names.
+#[derive(Clone, Default)]
+pub struct Observed {
+    /// Secrets: credentials, and those that the resource names.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Deployments of the platform.
+    pub deployments: BTreeMap<String, Deployment>,
+    /// StatefulSets of the platform.
+    pub stateful_sets: BTreeMap<String, StatefulSet>,
+    /// Jobs of the platform.
+    pub jobs: BTreeMap<String, Job>,
+    /// Pods of the platform.
+    pub pods: BTreeMap<String, Pod>,
+    /// Volume claims of the platform.
+    pub claims: BTreeMap<String, PersistentVolumeClaim>,
+}
+
+impl Observed {
+    /// One value of a Secret.
+    #[must_use]
+    pub fn secret_value(&self, name: &str, key: &str) -> Option<&[u8]> {
+        let data = self.secrets.get(name)?.data.as_ref()?;
+        data.get(key).map(|value| value.0.as_slice())
+    }
+}
+
+impl fmt::Debug for Observed {
+    /// Counts only: Secrets must not reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observed")
+            .field("secrets", &self.secrets.len())
+            .field("deployments", &self.deployments.len())
+            .field("stateful_sets", &self.stateful_sets.len())
+            .field("jobs", &self.jobs.len())
+            .field("pods", &self.pods.len())
+            .field("claims", &self.claims.len())
+            .finish()
+    }
+}
+
+/// What the operator was told at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorEnv {
+    /// Namespace that the operator runs in.
+    pub namespace: String,
+    /// Version of the operator; the tag of our own images.
+    pub version: String,
+    /// Image references by component name (`provision` for provision Jobs), instead of the
+    /// built-in table.
+    pub images: BTreeMap<String, String>,
+    /// When nodes pull, unless the resource says otherwise.
+    pub pull_policy: PullPolicy,
+    /// OTLP endpoint of platforms that name none.
+    pub otlp_endpoint: Option<String>,
+}

@@ -1,0 +1,208 @@
+//! State of each component and of each provision Job.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use lotoai_api::status::ComponentStatus;
+use lotoai_api::{Component, Store, reasons, versions};
+
+use super::pods::{self, Failure};
+use crate::components::{WorkloadKind, workload_kind};
+use crate::gate::{Gate, Gates, job_complete};
+use crate::graph::{Node, ports};
+use crate::observed::Observed;
+use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
+
+/// State of what one node of the graph runs.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// The node.
+    pub node: Node,
+    /// Ready pods.
+    pub ready: i32,
+    /// Wanted pods.
+    pub wanted: i32,
+    /// All pods are ready and run the newest template; a Job is complete.
+    pub settled: bool,
+    /// At least one pod serves; a Job is complete.
+    pub serves: bool,
+    /// What it waits for; empty when settled.
+    pub message: String,
+    /// What went wrong, if anything did.
+    pub failure: Option<Failure>,
+    version: String,
+    endpoint: String,
+}
+
+impl Child {
+    /// The component, unless it is a Job.
+    #[must_use]
+    pub const fn component(&self) -> Option<Component> {
+        match self.node {
+            Node::Component(component) => Some(component),
+            Node::Anyone | Node::Operator | Node::Provision(_) => None,
+        }
+    }
+
+    /// As the resource's status shows it; Jobs are not listed.
+    #[must_use]
+    pub fn status(&self) -> Option<ComponentStatus> {
+        self.component().map(|component| ComponentStatus {
+            name: component.name().to_owned(),
+            ready: format!("{}/{}", self.ready, self.wanted),
+            message: self.message.clone(),
+            version: self.version.clone(),
+            endpoint: self.endpoint.clone(),
+        })
+    }
+}
+
+/// Counts of a workload object.
+struct Replicas {
+    wanted: i32,
+    ready: i32,
+    updated: i32,
+    current_generation: bool,
+}
+
+impl Replicas {
+    fn of_deployment(deployment: &Deployment) -> Self {
+        let status = deployment.status.as_ref();
+        Self {
+            wanted: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
+            updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
+            current_generation: status.and_then(|s| s.observed_generation)
+                >= deployment.metadata.generation,
+        }
+    }
+
+    fn of_stateful_set(set: &StatefulSet) -> Self {
+        let status = set.status.as_ref();
+        Self {
+            wanted: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
+            updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
+            current_generation: status.and_then(|s| s.observed_generation)
+                >= set.metadata.generation,
+        }
+    }
+
+    const fn settled(&self) -> bool {
+        self.current_generation && self.ready >= self.wanted && self.updated >= self.wanted
+    }
+}
+
+/// State of all components and Jobs.
+pub(super) fn children(
+    platform: &Platform,
+    observed: &Observed,
+    planned: Option<(&Gates, &ResourceSet<Prepared>)>,
+    now: Timestamp,
+) -> Vec<Child> {
+    let components =
+        Component::ALL.into_iter().map(|c| component(platform, observed, planned, c, now));
+    let jobs = planned.into_iter().flat_map(|(_, prepared)| {
+        Store::ALL.into_iter().map(move |store| job(platform, observed, prepared, store, now))
+    });
+    components.chain(jobs).collect()
+}
+
+fn component(
+    platform: &Platform,
+    observed: &Observed,
+    planned: Option<(&Gates, &ResourceSet<Prepared>)>,
+    component: Component,
+    now: Timestamp,
+) -> Child {
+    let node = Node::Component(component);
+    let name = platform.component_name(component);
+    let replicas = match workload_kind(component) {
+        WorkloadKind::Deployment => observed.deployments.get(&name).map(Replicas::of_deployment),
+        WorkloadKind::StatefulSet => {
+            observed.stateful_sets.get(&name).map(Replicas::of_stateful_set)
+        }
+    };
+    let settled = replicas.as_ref().is_some_and(Replicas::settled);
+    let failure =
+        if settled { None } else { pods::failure(platform, observed, node, now) };
+    let message = match (&failure, &replicas, planned.map(|(gates, _)| gates.gate(node))) {
+        _ if settled => String::new(),
+        (Some(failure), _, _) => failure.message.clone(),
+        (None, None, Some(Gate::Closed { message })) => message.clone(),
+        (None, None, _) => "is not created yet".to_owned(),
+        (None, Some(replicas), _) if replicas.ready >= replicas.wanted => "rolls out".to_owned(),
+        (None, Some(replicas), _) => format!("{}/{} pods ready", replicas.ready, replicas.wanted),
+    };
+    Child {
+        node,
+        ready: replicas.as_ref().map_or(0, |replicas| replicas.ready),
+        wanted: replicas.as_ref().map_or(1, |replicas| replicas.wanted),
+        settled,
+        serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
+        message,
+        failure,
+        version: versions::tag(platform.image(node)).to_owned(),
+        endpoint: endpoint(platform, component),
+    }
+}
+
+fn endpoint(platform: &Platform, component: Component) -> String {
+    ports(component).first().map_or_else(String::new, |port| {
+        let name = platform.component_name(component);
+        format!("{name}.{}.svc:{}", platform.namespace, port.service)
+    })
+}
+
+fn job(
+    platform: &Platform,
+    observed: &Observed,
+    prepared: &ResourceSet<Prepared>,
+    store: Store,
+    now: Timestamp,
+) -> Child {
+    let node = Node::Provision(store);
+    let job = prepared.job_name(&node.name()).and_then(|name| observed.jobs.get(name));
+    let complete = job.is_some_and(job_complete);
+    let failure = match job {
+        Some(job) if !complete => given_up(platform, job)
+            .or_else(|| pods::failure(platform, observed, node, now)),
+        _ => None,
+    };
+    let message = match &failure {
+        _ if complete => String::new(),
+        Some(failure) => failure.message.clone(),
+        None if job.is_some() => "runs".to_owned(),
+        None => "is not started yet".to_owned(),
+    };
+    Child {
+        node,
+        ready: i32::from(complete),
+        wanted: 1,
+        settled: complete,
+        serves: complete,
+        message,
+        failure,
+        version: String::new(),
+        endpoint: String::new(),
+    }
+}
+
+/// A Job that ran out of attempts. It stays so until somebody deletes it or its inputs change.
+fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let failed =
+        conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let cause = failed.message.as_deref().unwrap_or("it failed");
+    Some(Failure {
+        reason: reasons::PROVISION_FAILED,
+        message: format!(
+            "Job {name}: {cause}; see why with  kubectl -n {ns} logs job/{name}  and try again \
+             with  kubectl -n {ns} delete job {name}",
+            ns = platform.namespace
+        ),
+        needs_a_person: true,
+    })
+}

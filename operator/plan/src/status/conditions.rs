@@ -1,0 +1,183 @@
+//! The roll-up: four conditions by the rules of kstatus.
+//!
+//! `Ready` says whether the platform serves now, so it stays true through a roll-out that serves
+//! on. `Reconciling`, `Stalled` and `Degraded` are present only while they are true.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+
+use super::{Child, Outcome, Pass};
+use crate::probe::ProbeOutcome;
+use crate::validate::Invalid;
+
+/// Messages are cut to this many characters; the schema of conditions allows 32,768.
+const MAX_MESSAGE: usize = 1024;
+
+/// Reason and message of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Say {
+    reason: &'static str,
+    message: String,
+}
+
+fn say(reason: &'static str, message: impl Into<String>) -> Say {
+    Say { reason, message: message.into() }
+}
+
+/// What the conditions say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    ready: (&'static str, Say),
+    reconciling: Option<Say>,
+    stalled: Option<Say>,
+    degraded: Option<Say>,
+}
+
+const TRUE: &str = "True";
+const FALSE: &str = "False";
+const UNKNOWN: &str = "Unknown";
+
+pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
+    let only = |status, ready: Say| Verdict {
+        ready: (status, ready),
+        reconciling: None,
+        stalled: None,
+        degraded: None,
+    };
+    match pass.outcome {
+        Outcome::Deleting => {
+            let deleting = say(reasons::DELETING, "The platform is being deleted");
+            Verdict { reconciling: Some(deleting.clone()), ..only(FALSE, deleting) }
+        }
+        Outcome::Invalid(faults) => {
+            let fault = invalid(faults);
+            Verdict { stalled: Some(fault.clone()), ..only(FALSE, fault) }
+        }
+        Outcome::Paused { .. } => only(
+            UNKNOWN,
+            say(
+                reasons::PAUSED,
+                "The operator changes nothing and asks nothing while spec.paused is true; set it \
+                 to false to go on",
+            ),
+        ),
+        Outcome::Failed { message, .. } => {
+            let failed = say(reasons::RECONCILE_FAILED, message);
+            let ready = match (pass.probe, was(before, reasons::READY)) {
+                // What serves goes on serving while the operator has trouble.
+                (ProbeOutcome::Answered, true) => (TRUE, available(pass)),
+                _ => (FALSE, failed.clone()),
+            };
+            Verdict { ready, reconciling: Some(failed), stalled: None, degraded: None }
+        }
+        Outcome::Reconciled { .. } => reconciled(pass, before, children),
+    }
+}
+
+fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
+    let was_up = was(before, reasons::READY) || was(before, reasons::DEGRADED);
+    let unsettled: Vec<&Child> = children.iter().filter(|child| !child.settled).collect();
+    let trouble = trouble(children.len(), &unsettled);
+    let answered = *pass.probe == ProbeOutcome::Answered;
+    let ready = match (&trouble, pass.probe) {
+        // The first time everything must be there; later only what people need.
+        (None, ProbeOutcome::Answered) => (TRUE, available(pass)),
+        (Some(_), ProbeOutcome::Answered) if was_up => (TRUE, available(pass)),
+        (Some(trouble), _) => (FALSE, trouble.clone()),
+        (None, ProbeOutcome::Pending) => (
+            FALSE,
+            say(
+                reasons::PROBE_PENDING,
+                "Every component is ready; the first question through the public URL is on its way",
+            ),
+        ),
+        (None, ProbeOutcome::Failed { message }) => {
+            (FALSE, say(reasons::PROBE_FAILED, format!("The probe question failed: {message}")))
+        }
+    };
+    let stalled = unsettled
+        .iter()
+        .filter_map(|child| Some((child, child.failure.as_ref()?)))
+        .find(|(_, failure)| failure.needs_a_person)
+        .map(|(child, failure)| say(failure.reason, named(child, &failure.message)));
+    let down: Vec<String> = unsettled
+        .iter()
+        .filter(|child| child.component().is_some() && !child.serves)
+        .map(|child| named(child, &child.message))
+        .collect();
+    let degraded = (was_up && !down.is_empty())
+        .then(|| say(trouble.as_ref().map_or(reasons::PROGRESSING, |t| t.reason), down.join("; ")));
+    let reconciling = match (&stalled, &trouble, answered) {
+        (Some(_), _, _) | (None, None, true) => None,
+        (None, Some(trouble), _) => Some(trouble.clone()),
+        (None, None, false) => Some(ready.1.clone()),
+    };
+    Verdict { ready, reconciling, stalled, degraded }
+}
+
+fn available(pass: &Pass<'_>) -> Say {
+    say(
+        reasons::AVAILABLE,
+        format!("Questions are answered at {}", pass.lotoai.spec.url.trim_end_matches('/')),
+    )
+}
+
+/// What keeps the platform from being settled: failures first, then what is merely under way.
+fn trouble(all: usize, unsettled: &[&Child]) -> Option<Say> {
+    let first = unsettled.iter().find(|child| child.failure.is_some()).or(unsettled.first())?;
+    let reason = first.failure.as_ref().map_or(reasons::PROGRESSING, |failure| failure.reason);
+    let mut message = named(first, &first.message);
+    if unsettled.len() > 1 {
+        message = format!("{message} ({} of {all} parts are not ready)", unsettled.len());
+    }
+    Some(say(reason, message))
+}
+
+fn named(child: &Child, message: &str) -> String {
+    format!("{}: {message}", child.node.name())
+}
+
+fn invalid(faults: &[Invalid]) -> Say {
+    let reason = faults.first().map_or(reasons::INVALID_SPEC, |fault| fault.reason);
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    say(reason, texts.join("; "))
+}
+
+fn was(before: &LotoAIStatus, type_: &str) -> bool {
+    before.condition(type_).is_some_and(|condition| condition.status == TRUE)
+}
+
+/// The conditions to write, in a fixed order.
+pub(super) fn conditions(
+    verdict: &Verdict,
+    before: &LotoAIStatus,
+    lotoai: &LotoAI,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let Verdict { ready, reconciling, stalled, degraded } = verdict;
+    let present = [
+        (reasons::READY, ready.0, Some(&ready.1)),
+        (reasons::RECONCILING, TRUE, reconciling.as_ref()),
+        (reasons::STALLED, TRUE, stalled.as_ref()),
+        (reasons::DEGRADED, TRUE, degraded.as_ref()),
+    ];
+    present
+        .into_iter()
+        .filter_map(|(type_, status, say)| {
+            let say = say?;
+            let since = before
+                .condition(type_)
+                .filter(|condition| condition.status == status)
+                .map_or(Time(now), |condition| condition.last_transition_time.clone());
+            Some(Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: say.reason.to_owned(),
+                message: say.message.chars().take(MAX_MESSAGE).collect(),
+                observed_generation: lotoai.metadata.generation,
+                last_transition_time: since,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Status of a resource, from what was observed and what came of the pass.
+
+mod children;
+mod conditions;
+mod pods;
+
+use jiff::Timestamp;
+use lotoai_api::status::CredentialStatus;
+use lotoai_api::{LotoAI, LotoAIStatus};
+
+use crate::credentials::required_secrets;
+use crate::gate::Gates;
+use crate::observed::{Observed, OperatorEnv};
+use crate::platform::Platform;
+use crate::probe::ProbeOutcome;
+use crate::resources::{Prepared, ResourceSet};
+use crate::validate::Invalid;
+
+pub use children::Child;
+
+/// What came of a pass.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'a> {
+    /// The resource cannot be carried out.
+    Invalid(&'a [Invalid]),
+    /// A stage failed; it is tried again.
+    Failed {
+        /// The platform, when validation passed.
+        platform: Option<&'a Platform>,
+        /// What failed and why, for people.
+        message: &'a str,
+    },
+    /// `spec.paused` is true: nothing was written.
+    Paused {
+        /// The platform.
+        platform: &'a Platform,
+    },
+    /// Everything was written that no gate holds back.
+    Reconciled {
+        /// The platform.
+        platform: &'a Platform,
+        /// Its objects.
+        prepared: &'a ResourceSet<Prepared>,
+        /// Its gates.
+        gates: &'a Gates,
+    },
+    /// The resource is being deleted.
+    Deleting,
+}
+
+impl Outcome<'_> {
+    /// The platform, where the pass came that far.
+    #[must_use]
+    pub const fn platform(&self) -> Option<&Platform> {
+        match self {
+            Self::Invalid(_) | Self::Deleting => None,
+            Self::Failed { platform, .. } => *platform,
+            Self::Paused { platform } | Self::Reconciled { platform, .. } => Some(platform),
+        }
+    }
+}
+
+/// One pass over a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// The resource with its status of before.
+    pub lotoai: &'a LotoAI,
+    /// The operator's own settings.
+    pub env: &'a OperatorEnv,
+    /// What was read.
+    pub observed: &'a Observed,
+    /// What came of the last probe question.
+    pub probe: &'a ProbeOutcome,
+    /// What came of the pass.
+    pub outcome: Outcome<'a>,
+}
+
+/// The status to write. A condition keeps its transition time while its status stays the same, so
+/// a pass in which nothing happened gives the status of before.
+#[must_use]
+pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
+    let before = pass.lotoai.status.clone().unwrap_or_default();
+    let mut status = LotoAIStatus {
+        observed_generation: pass.lotoai.metadata.generation,
+        version: Some(pass.env.version.clone()),
+        ..before.clone()
+    };
+    let mut children = Vec::new();
+    if let Some(platform) = pass.outcome.platform() {
+        let gates = match pass.outcome {
+            Outcome::Reconciled { gates, prepared, .. } => Some((gates, prepared)),
+            _ => None,
+        };
+        children = children::children(platform, pass.observed, gates, now);
+        describe(&mut status, platform, &children);
+    }
+    let verdict = conditions::verdict(pass, &before, &children);
+    status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
+    status
+}
+
+/// Everything but the conditions.
+fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) {
+    status.url = Some(platform.url.url.clone());
+    let components: Vec<_> = children.iter().filter_map(Child::status).collect();
+    let ready = children.iter().filter(|child| child.component().is_some() && child.settled);
+    status.components_ready = Some(format!("{}/{}", ready.count(), components.len()));
+    status.components = components;
+    status.first_user_secret = Some(platform.first_user_secret());
+    status.credentials = required_secrets(platform)
+        .into_iter()
+        .map(|spec| CredentialStatus { secret: spec.name().to_owned(), purpose: spec.purpose })
+        .collect();
+}

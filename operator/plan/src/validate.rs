@@ -1,0 +1,258 @@
+//! From resource to platform: everything that the schema cannot say is checked here, and all
+//! faults are told at once.
+
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+use lotoai_api::spec::{LotoAISpec, Provider};
+use lotoai_api::versions::{self, PROVISION, Source};
+use lotoai_api::{Component, LotoAI, PlatformName, reasons};
+use url::Url;
+
+use crate::components::builtin;
+use crate::credentials::digest;
+use crate::observed::{Observed, OperatorEnv};
+use crate::platform::{Platform, PublicUrl};
+
+/// A fault of a resource: where, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Path of the field, for example `spec.agents.providers[openai].apiKeySecretRef`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// One of [`reasons`].
+    pub reason: &'static str,
+}
+
+impl Invalid {
+    fn spec(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), reason: reasons::INVALID_SPEC }
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// Checks a resource against what was read.
+///
+/// # Errors
+/// All faults, in the order of the fields.
+pub fn validate(
+    lotoai: &LotoAI,
+    observed: &Observed,
+    env: &OperatorEnv,
+) -> Result<Platform, Vec<Invalid>> {
+    let mut faults = Vec::new();
+    let mut spec = lotoai.spec.clone();
+    let name = platform_name(lotoai, &mut faults);
+    let url = public_url(&spec.url, &mut faults);
+    check_agents(&spec, &mut faults);
+    check_mcp(&spec, &mut faults);
+    check_storage(&spec, &mut faults);
+    let images = images(&spec, env, &mut faults);
+    let provided = provided(&spec, observed, &mut faults);
+    let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
+        return Err(faults);
+    };
+    builtin::fill_in(&mut spec, &name);
+    let provision_image = image(&spec, env, PROVISION, Source::Workload(PROVISION));
+    let otlp = spec.observability.otlp_endpoint.clone().or_else(|| env.otlp_endpoint.clone());
+    Ok(Platform {
+        name,
+        namespace: lotoai.metadata.namespace.clone().unwrap_or_default(),
+        uid: lotoai.metadata.uid.clone().unwrap_or_default(),
+        url,
+        images,
+        provision_image,
+        pull_policy: spec.images.pull_policy.unwrap_or(env.pull_policy),
+        operator_version: env.version.clone(),
+        operator_namespace: env.namespace.clone(),
+        otlp_endpoint: otlp,
+        provided,
+        spec,
+    })
+}
+
+fn platform_name(lotoai: &LotoAI, faults: &mut Vec<Invalid>) -> Option<PlatformName> {
+    let name = lotoai.metadata.name.as_deref().unwrap_or_default();
+    PlatformName::from_str(name)
+        .map_err(|error| faults.push(Invalid::spec("metadata.name", error.to_string())))
+        .ok()
+}
+
+fn public_url(text: &str, faults: &mut Vec<Invalid>) -> Option<PublicUrl> {
+    let url = Url::parse(text).ok().filter(|url| {
+        url.scheme() == "https"
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    let parts = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let Some((host, port)) = parts else {
+        let message = format!(
+            "{text:?} is not https:// and a host; write for example https://ai.example.com"
+        );
+        faults.push(Invalid::spec("spec.url", message));
+        return None;
+    };
+    Some(PublicUrl {
+        url: text.trim_end_matches('/').to_owned(),
+        host: host.to_owned(),
+        port,
+    })
+}
+
+fn check_agents(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    for provider in &spec.agents.providers {
+        let field = format!("spec.agents.providers[{}]", provider.name);
+        if let Some(base_url) = &provider.base_url
+            && Url::parse(base_url).is_err()
+        {
+            let message = format!("{base_url:?} is no URL; write for example http://vllm:8000/v1");
+            faults.push(Invalid::spec(format!("{field}.baseURL"), message));
+        }
+    }
+    duplicates(spec.agents.providers.iter().map(|p| p.name.as_str()), "spec.agents.providers", faults);
+    duplicates(spec.agents.roles.iter().map(|r| r.name.as_str()), "spec.agents.roles", faults);
+}
+
+/// The API server refuses duplicates by the schema's list maps; a resource that never passed one
+/// (a test, a dry run) is refused here.
+fn duplicates<'a>(
+    names: impl Iterator<Item = &'a str>,
+    field: &str,
+    faults: &mut Vec<Invalid>,
+) {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            let message = "this name appears twice; rename one of them";
+            faults.push(Invalid::spec(format!("{field}[{name}]"), message));
+        }
+    }
+}
+
+fn check_mcp(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    duplicates(spec.mcp.tools.iter().map(|t| t.name.as_str()), "spec.mcp.tools", faults);
+    for tool in &spec.mcp.tools {
+        let field = format!("spec.mcp.tools[{}]", tool.name);
+        if tool.input_schema.get("type").and_then(|t| t.as_str()) != Some("object") {
+            faults.push(Invalid::spec(
+                format!("{field}.inputSchema"),
+                "arguments are an object; add  type: object",
+            ));
+        }
+        let Some(http) = &tool.http else { continue };
+        let host = http.url.split('/').nth(2).unwrap_or_default();
+        if Url::parse(&http.url).is_err() || host.contains('{') {
+            let message = format!(
+                "{:?} is no URL with a fixed host; {{name}} may stand in its path and query only",
+                http.url
+            );
+            faults.push(Invalid::spec(format!("{field}.http.url"), message));
+        }
+    }
+}
+
+fn check_storage(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    let chunk = &spec.rag.chunk;
+    if chunk.overlap_characters.saturating_mul(2) > chunk.max_characters {
+        let message = format!(
+            "{} is more than half of maxCharacters {}; lower it",
+            chunk.overlap_characters, chunk.max_characters
+        );
+        faults.push(Invalid::spec("spec.rag.chunk.overlapCharacters", message));
+    }
+}
+
+fn images(
+    spec: &LotoAISpec,
+    env: &OperatorEnv,
+    faults: &mut Vec<Invalid>,
+) -> BTreeMap<Component, String> {
+    for name in spec.images.overrides.keys() {
+        if name != PROVISION && name.parse::<Component>().is_err() {
+            let message = "no component has this name; remove it";
+            faults.push(Invalid::spec(format!("spec.images.overrides[{name}]"), message));
+        }
+    }
+    for name in spec.resources.keys() {
+        if name.parse::<Component>().is_err() {
+            let message = "no component has this name; remove it";
+            faults.push(Invalid::spec(format!("spec.resources[{name}]"), message));
+        }
+    }
+    Component::ALL
+        .into_iter()
+        .map(|component| (component, image(spec, env, component.name(), component.image())))
+        .collect()
+}
+
+/// The resource's own reference, else the operator's, else the table's, the last two moved to the
+/// resource's registry.
+fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> String {
+    if let Some(reference) = spec.images.overrides.get(name) {
+        return reference.clone();
+    }
+    let reference =
+        env.images.get(name).cloned().unwrap_or_else(|| source.reference(&env.version));
+    match &spec.images.registry {
+        Some(registry) => versions::relocate(&reference, registry),
+        None => reference,
+    }
+}
+
+/// Checks that every Secret that the resource names is there, and digests what pods use of it.
+fn provided(
+    spec: &LotoAISpec,
+    observed: &Observed,
+    faults: &mut Vec<Invalid>,
+) -> BTreeMap<(String, String), String> {
+    let mut wanted: Vec<(String, String, String)> = Vec::new();
+    if let Some(secret) = &spec.edge.tls.secret_name {
+        for key in ["tls.crt", "tls.key"] {
+            wanted.push(("spec.edge.tls.secretName".to_owned(), secret.clone(), key.to_owned()));
+        }
+    }
+    for provider in &spec.agents.providers {
+        let Provider { name, api_key_secret_ref: Some(reference), .. } = provider else { continue };
+        wanted.push((
+            format!("spec.agents.providers[{name}].apiKeySecretRef"),
+            reference.name.clone(),
+            reference.key.clone(),
+        ));
+    }
+    let mut digests = BTreeMap::new();
+    for (field, secret, key) in wanted {
+        if !observed.secrets.contains_key(&secret) {
+            let message = format!("Secret {secret} does not exist; create it in this namespace");
+            let fault = Invalid { field, message, reason: reasons::SECRET_NOT_FOUND };
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        } else if let Some(value) =
+            observed.secret_value(&secret, &key).filter(|value| !value.is_empty())
+        {
+            digests.insert((secret, key), digest(value));
+        } else {
+            let message = format!("Secret {secret} has no value for key {key}; add it");
+            faults.push(Invalid { field, message, reason: reasons::SECRET_KEY_MISSING });
+        }
+    }
+    digests
+}
+
+/// Names of the Secrets that a resource refers to: the controller reads and watches them.
+#[must_use]
+pub fn referenced_secrets(spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
+    let keys = spec.agents.providers.iter().filter_map(|p| p.api_key_secret_ref.as_ref());
+    keys.map(|reference| reference.name.clone()).chain(spec.edge.tls.secret_name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use lotoai_api::spec::PullPolicy;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn env() -> OperatorEnv {
+    OperatorEnv {
+        namespace: "lotoai-system".to_owned(),
+        version: "0.1.0".to_owned(),
+        images: BTreeMap::from([("agents".to_owned(), "localhost/lotoai/agents:local".to_owned())]),
+        pull_policy: PullPolicy::IfNotPresent,
+        otlp_endpoint: Some("http://default-collector:4317".to_owned()),
+    }
+}
+
+fn resource(spec: Value) -> LotoAI {
+    serde_json::from_value(json!({
+        "apiVersion": "lotoai.dev/v1alpha1",
+        "kind": "LotoAI",
+        "metadata": { "name": "demo", "namespace": "ai", "uid": "u" },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn secrets(name: &str, keys: &[(&str, &str)]) -> Observed {
+    let data = keys
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+        .collect();
+    Observed {
+        secrets: BTreeMap::from([(
+            name.to_owned(),
+            Secret { data: Some(data), ..Secret::default() },
+        )]),
+        ..Observed::default()
+    }
+}
+
+fn tls() -> Value {
+    json!({ "url": "https://ai.example.com", "edge": { "tls": { "secretName": "cert" } } })
+}
+
+fn openai() -> Value {
+    json!({ "url": "https://ai.example.com", "agents": { "providers": [{
+        "name": "openai", "kind": "OpenAI", "apiKeySecretRef": { "name": "key" },
+    }] } })
+}
+
+#[test]
+fn an_empty_spec_gets_roles_and_tools() {
+    let lotoai = resource(json!({ "url": "https://ai.example.com/" }));
+    let platform = validate(&lotoai, &Observed::default(), &env()).unwrap();
+    let roles: Vec<_> = platform.spec.agents.roles.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(roles, ["assistant", "writer"]);
+    let tools: Vec<_> = platform.spec.mcp.tools.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(tools, ["platform_usage", "working_days"]);
+    assert_eq!(platform.url.url, "https://ai.example.com");
+    assert_eq!(platform.url.port, 443);
+    assert_eq!(platform.otlp_endpoint.as_deref(), Some("http://default-collector:4317"));
+}
+
+#[rstest]
+#[case(json!({ "url": "http://ai.example.com" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://ai.example.com/path" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://u:p@ai.example.com" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://" }), "spec.url", "InvalidSpec")]
+#[case(tls(), "spec.edge.tls.secretName", "SecretNotFound")]
+#[case(openai(), "spec.agents.providers[openai].apiKeySecretRef", "SecretNotFound")]
+#[case(
+    json!({ "url": "https://a.b", "rag": { "chunk": {
+        "maxCharacters": 300, "overlapCharacters": 200 } } }),
+    "spec.rag.chunk.overlapCharacters",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "images": { "overrides": { "mailer": "a/b:1" } } }),
+    "spec.images.overrides[mailer]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "resources": { "mailer": {} } }),
+    "spec.resources[mailer]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "inputSchema": { "type": "array" },
+          "script": { "source": "true" } },
+    ] } }),
+    "spec.mcp.tools[t].inputSchema",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "http": { "url": "http://{host}/x" } },
+    ] } }),
+    "spec.mcp.tools[t].http.url",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "script": { "source": "true" } },
+        { "name": "t", "description": "d", "script": { "source": "true" } },
+    ] } }),
+    "spec.mcp.tools[t]",
+    "InvalidSpec"
+)]
+fn refuses(#[case] spec: Value, #[case] field: &str, #[case] reason: &str) {
+    let faults = validate(&resource(spec), &Observed::default(), &env()).unwrap_err();
+    let found: Vec<_> = faults.iter().map(|f| (f.field.as_str(), f.reason)).collect();
+    assert_eq!(found, [(field, reason)]);
+}
+
+#[test]
+fn tells_all_faults_at_once() {
+    let mut lotoai = resource(json!({
+        "url": "ftp://x",
+        "edge": { "tls": { "secretName": "cert" } },
+        "resources": { "mailer": {} },
+    }));
+    lotoai.metadata.name = Some("Demo".to_owned());
+    let faults = validate(&lotoai, &Observed::default(), &env()).unwrap_err();
+    let fields: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        ["metadata.name", "spec.url", "spec.resources[mailer]", "spec.edge.tls.secretName"]
+    );
+}
+
+#[test]
+fn a_secret_without_its_key_is_told_apart_from_no_secret() {
+    let observed = secrets("key", &[("other", "x"), ("apiKey", "")]);
+    let faults = validate(&resource(openai()), &observed, &env()).unwrap_err();
+    assert_eq!(faults[0].reason, reasons::SECRET_KEY_MISSING);
+    let observed = secrets("key", &[("apiKey", "sk")]);
+    let platform = validate(&resource(openai()), &observed, &env()).unwrap();
+    let digest = &platform.provided[&("key".to_owned(), "apiKey".to_owned())];
+    assert_eq!(*digest, crate::credentials::digest(b"sk"));
+}
+
+#[test]
+fn images_come_from_the_resource_then_the_operator_then_the_table() {
+    let lotoai = resource(json!({ "url": "https://a.b", "images": {
+        "registry": "r.corp", "overrides": { "gateway": "other/gateway:7" },
+    } }));
+    let platform = validate(&lotoai, &Observed::default(), &env()).unwrap();
+    assert_eq!(platform.images[&Component::Gateway], "other/gateway:7");
+    assert_eq!(platform.images[&Component::Agents], "r.corp/lotoai/agents:local");
+    assert_eq!(platform.images[&Component::RagServer], "r.corp/lotoai/rag-server:0.1.0");
+    assert_eq!(platform.provision_image, "r.corp/lotoai/provision:0.1.0");
+}
+
+#[test]
+fn referenced_secrets_are_those_that_the_resource_names() {
+    let mut spec = openai();
+    spec["edge"] = tls()["edge"].clone();
+    let names = referenced_secrets(&resource(spec).spec);
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["cert", "key"]);
+}

@@ -1,0 +1,90 @@
+//! Fixtures: resources from files, credentials that are the same every time.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use lotoai_api::LotoAI;
+use lotoai_api::spec::PullPolicy;
+use lotoai_plan::{
+    Credentials, Observed, OperatorEnv, Platform, Prepared, ResourceSet, SecretKind, Value, build,
+    required_secrets, validate,
+};
+use lotoai_api::versions::Source;
+
+pub const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
+
+pub fn resource(fixture: &str) -> LotoAI {
+    let path = format!("{}/tests/fixtures/{fixture}.yaml", env!("CARGO_MANIFEST_DIR"));
+    serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+pub fn operator(fixture: &str) -> OperatorEnv {
+    let mut images = BTreeMap::new();
+    if fixture == "demo" {
+        let ours = lotoai_api::Component::ALL.map(lotoai_api::Component::name);
+        for name in ours.into_iter().chain(["provision"]) {
+            images.insert(name.to_owned(), format!("localhost/lotoai/{name}:local"));
+        }
+    }
+    // A release number that no change of version touches.
+    let version = "9.9.9".to_owned();
+    assert!(Source::Workload("x").reference(&version).ends_with(":9.9.9"));
+    OperatorEnv {
+        namespace: "lotoai-system".to_owned(),
+        version,
+        images,
+        pull_policy: PullPolicy::IfNotPresent,
+        otlp_endpoint: None,
+    }
+}
+
+pub fn provided() -> Observed {
+    let secret = |values: &[(&str, &str)]| Secret {
+        data: Some(
+            values
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+                .collect(),
+        ),
+        ..Secret::default()
+    };
+    Observed {
+        secrets: BTreeMap::from([
+            ("openai".to_owned(), secret(&[("apiKey", "sk-provided")])),
+            ("ai-example-com".to_owned(), secret(&[("tls.crt", "cert"), ("tls.key", "key")])),
+        ]),
+        ..Observed::default()
+    }
+}
+
+pub fn platform(fixture: &str) -> Platform {
+    validate(&resource(fixture), &provided(), &operator(fixture)).unwrap()
+}
+
+/// Values that say where they come from.
+pub fn credentials(platform: &Platform) -> Credentials {
+    let required = required_secrets(platform);
+    let values = required
+        .iter()
+        .map(|spec| {
+            let value = |key: &str| match &spec.kind {
+                SecretKind::Values(values) => match &values[key] {
+                    Value::Fixed(text) => text.clone(),
+                    Value::Random { .. } => format!("random-{}-{key}", spec.name()),
+                },
+                SecretKind::SelfSigned { .. } => format!("pem-{key}"),
+            };
+            let keys = spec.keys().into_iter();
+            let values = keys.map(|key| (key.to_owned(), value(key).into_bytes())).collect();
+            (spec.name().to_owned(), values)
+        })
+        .collect();
+    Credentials::new(&required, values).unwrap()
+}
+
+pub fn objects(fixture: &str) -> (Platform, ResourceSet<Prepared>) {
+    let platform = platform(fixture);
+    let set = build(&platform, &credentials(&platform));
+    (platform, set)
+}

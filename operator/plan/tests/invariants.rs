@@ -1,0 +1,486 @@
+//! What must hold for every object of every fixture.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{FIXTURES, credentials, objects};
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use lotoai_api::{Component, versions};
+use lotoai_plan::components::shared::resources::amount;
+use lotoai_plan::graph::{CredentialKind, EDGES, is_ours, start_order};
+use lotoai_plan::{Node, Platform, Prepared, ResourceSet, labels, owned_kinds, required_secrets};
+use rstest::rstest;
+
+/// Kind, name and template of everything that runs pods.
+fn templates(set: &ResourceSet<Prepared>) -> Vec<(String, &PodTemplateSpec)> {
+    let sets = set.stateful_sets.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    let deployments =
+        set.deployments.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    let jobs = set.jobs.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    sets.chain(deployments)
+        .chain(jobs)
+        .map(|(metadata, template)| (metadata.name.clone().unwrap(), template))
+        .collect()
+}
+
+fn template<'a>(
+    platform: &Platform,
+    set: &'a ResourceSet<Prepared>,
+    node: Node,
+) -> &'a PodTemplateSpec {
+    let wanted = platform.node_name(node);
+    let found = templates(set).into_iter().find(|(_, template)| {
+        let labels = template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+        format!("{}-{}", labels[labels::INSTANCE], labels[labels::NAME]) == wanted
+    });
+    found.unwrap_or_else(|| panic!("no pods for {wanted}")).1
+}
+
+fn container(template: &PodTemplateSpec) -> &Container {
+    let containers = &template.spec.as_ref().unwrap().containers;
+    assert_eq!(containers.len(), 1);
+    &containers[0]
+}
+
+fn variables(template: &PodTemplateSpec) -> BTreeMap<&str, Option<(&str, &str)>> {
+    let env = container(template).env.iter().flatten();
+    env.map(|variable| {
+        let key = variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+        (variable.name.as_str(), key.map(|key| (key.name.as_str(), key.key.as_str())))
+    })
+    .collect()
+}
+
+fn policy<'a>(set: &'a ResourceSet<Prepared>, name: &str) -> &'a NetworkPolicy {
+    set.network_policies.iter().find(|p| p.metadata.name.as_deref() == Some(name)).unwrap()
+}
+
+#[rstest]
+fn every_object_has_owner_namespace_labels_and_a_short_name(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (platform, set) = objects(fixture);
+    let mut seen = BTreeSet::new();
+    for object in set.objects() {
+        let id = object.id();
+        let metadata = &object.body["metadata"];
+        assert_eq!(metadata["ownerReferences"][0]["uid"], platform.uid.as_str(), "{id:?}");
+        assert_eq!(metadata["ownerReferences"][0]["controller"], true, "{id:?}");
+        assert_eq!(metadata["namespace"], "ai", "{id:?}");
+        for (key, value) in labels::platform(&platform) {
+            assert_eq!(metadata["labels"][&key], value.as_str(), "{id:?}");
+        }
+        assert!(id.name.len() <= 63 && id.name.starts_with("demo-"), "{id:?}");
+        assert!(seen.insert(id.clone()), "{id:?} twice");
+        assert_eq!(object.body["kind"], id.kind.as_str());
+        assert!(object.body["apiVersion"].is_string());
+    }
+}
+
+#[rstest]
+fn credentials_outlive_the_resource_unless_it_says_otherwise(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (platform, _) = objects(fixture);
+    for spec in required_secrets(&platform) {
+        let owned = spec.metadata.owner_references.is_some();
+        assert_eq!(owned, fixture == "demo", "{}", spec.name());
+        assert_eq!(spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL], "true");
+    }
+}
+
+#[rstest]
+fn selectors_are_within_template_labels(#[values("minimal", "demo", "custom")] fixture: &str) {
+    let (_, set) = objects(fixture);
+    let sets = set.stateful_sets.iter().map(|o| o.spec.as_ref().unwrap());
+    let deployments = set.deployments.iter().map(|o| o.spec.as_ref().unwrap());
+    let pairs = sets
+        .map(|spec| (&spec.selector, &spec.template))
+        .chain(deployments.map(|spec| (&spec.selector, &spec.template)));
+    for (selector, template) in pairs {
+        let labels = template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+        for (key, value) in selector.match_labels.as_ref().unwrap() {
+            assert_eq!(labels.get(key), Some(value));
+            assert_ne!(key, labels::VERSION);
+        }
+    }
+}
+
+#[rstest]
+fn every_pod_keeps_to_pod_security_restricted(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (_, set) = objects(fixture);
+    for (name, template) in templates(&set) {
+        let pod = template.spec.as_ref().unwrap();
+        let security = pod.security_context.as_ref().unwrap();
+        assert_eq!(security.run_as_non_root, Some(true), "{name}");
+        assert!(security.run_as_user.unwrap() > 0, "{name}");
+        assert_eq!(security.fs_group, security.run_as_user, "{name}");
+        assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault", "{name}");
+        assert_eq!(pod.automount_service_account_token, Some(false), "{name}");
+        assert_eq!(pod.enable_service_links, Some(false), "{name}");
+        assert_eq!(pod.termination_grace_period_seconds, Some(30), "{name}");
+        let container = container(template);
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false), "{name}");
+        assert_eq!(
+            security.capabilities.as_ref().unwrap().drop,
+            Some(vec!["ALL".to_owned()]),
+            "{name}"
+        );
+        let writable = security.read_only_root_filesystem != Some(true);
+        assert_eq!(writable, name == "demo-keycloak", "{name}");
+    }
+}
+
+#[rstest]
+fn every_container_has_an_exact_image_resources_and_probes(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (_, set) = objects(fixture);
+    for (name, template) in templates(&set) {
+        let container = container(template);
+        let image = container.image.as_deref().unwrap();
+        assert!(!["", "latest"].contains(&versions::tag(image)), "{name}: {image}");
+        let resources = container.resources.as_ref().unwrap();
+        let requests = resources.requests.as_ref().unwrap();
+        let limits = resources.limits.as_ref().unwrap();
+        for key in ["cpu", "memory"] {
+            assert!(amount(&requests[key].0) > 0, "{name}");
+            assert!(amount(&requests[key].0) <= amount(&limits[key].0), "{name}");
+        }
+        if !name.starts_with("demo-provision") {
+            assert!(container.startup_probe.is_some(), "{name}");
+            assert!(container.liveness_probe.is_some(), "{name}");
+            assert!(container.readiness_probe.is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_smallest_platform_fits_a_small_node() {
+    let (_, set) = objects("minimal");
+    let sum = |key: &str| -> u128 {
+        templates(&set)
+            .iter()
+            .map(|(_, template)| {
+                let resources = container(template).resources.as_ref().unwrap();
+                amount(&resources.requests.as_ref().unwrap()[key].0)
+            })
+            .sum()
+    };
+    assert!(sum("cpu") <= 1000, "{}m", sum("cpu"));
+    assert!(sum("memory") <= amount("4Gi"), "{}", sum("memory") / 1000);
+}
+
+#[rstest]
+fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom")] fixture: &str) {
+    let (platform, set) = objects(fixture);
+    let required = required_secrets(&platform);
+    let mut keys: BTreeSet<(String, String)> = required
+        .iter()
+        .flat_map(|spec| spec.keys().into_iter().map(|k| (spec.name().to_owned(), k.to_owned())))
+        .collect();
+    keys.extend(platform.provided.keys().cloned());
+    let names = |ids: Vec<Option<String>>| ids.into_iter().flatten().collect::<BTreeSet<_>>();
+    let maps = names(set.config_maps.iter().map(|o| o.metadata.name.clone()).collect());
+    let rendered = names(set.secrets.iter().map(|o| o.metadata.name.clone()).collect());
+    let accounts = names(set.service_accounts.iter().map(|o| o.metadata.name.clone()).collect());
+    for (name, template) in templates(&set) {
+        let pod = template.spec.as_ref().unwrap();
+        assert!(accounts.contains(pod.service_account_name.as_ref().unwrap()), "{name}");
+        for (secret, key) in variables(template).into_values().flatten() {
+            assert!(keys.contains(&(secret.to_owned(), key.to_owned())), "{name}: {secret}/{key}");
+        }
+        let mut volumes: BTreeSet<&str> = BTreeSet::new();
+        for volume in pod.volumes.iter().flatten() {
+            volumes.insert(&volume.name);
+            if let Some(map) = &volume.config_map {
+                assert!(maps.contains(&map.name), "{name}: {}", map.name);
+            }
+            if let Some(secret) = &volume.secret {
+                let secret_name = secret.secret_name.as_ref().unwrap();
+                let listed = secret.items.iter().flatten();
+                let known = listed
+                    .map(|item| keys.contains(&(secret_name.clone(), item.key.clone())))
+                    .reduce(|a, b| a && b);
+                assert!(known.unwrap_or(rendered.contains(secret_name)), "{name}: {secret_name}");
+            }
+        }
+        let claims = set.stateful_sets.iter().filter(|o| o.metadata.name.as_ref() == Some(&name));
+        for claim in claims.flat_map(|o| o.spec.as_ref().unwrap().volume_claim_templates.iter()) {
+            volumes.extend(claim.iter().map(|claim| claim.metadata.name.as_deref().unwrap()));
+        }
+        let mut used = BTreeSet::new();
+        for mount in container(template).volume_mounts.iter().flatten() {
+            assert!(volumes.contains(mount.name.as_str()), "{name}: {}", mount.name);
+            used.insert(mount.name.as_str());
+        }
+        assert_eq!(used, volumes, "{name}: a volume is not mounted");
+        let all: Vec<_> = container(template).env.iter().flatten().map(|v| &v.name).collect();
+        let unique: BTreeSet<_> = all.iter().collect();
+        assert_eq!(unique.len(), all.len(), "{name}: a variable is set twice");
+    }
+}
+
+#[rstest]
+fn every_edge_is_in_the_environment_of_both_sides(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (platform, set) = objects(fixture);
+    for edge in EDGES {
+        if edge.from == Node::Operator || edge.from == Node::Anyone {
+            continue;
+        }
+        let from = variables(template(&platform, &set, edge.from));
+        let secret = platform.edge_secret(edge.from, edge.to);
+        match edge.credential {
+            CredentialKind::None => {}
+            CredentialKind::Token => {
+                let upper = edge.to.name().to_uppercase().replace('-', "_");
+                let caller = edge.from.name().to_uppercase().replace('-', "_");
+                let token = Some((secret.as_str(), "token"));
+                assert!(from.contains_key(format!("{upper}_URL").as_str()), "{edge:?}");
+                assert_eq!(from[format!("{upper}_TOKEN").as_str()], token, "{edge:?}");
+                let to = variables(template(&platform, &set, Node::Component(edge.to)));
+                assert_eq!(to[format!("CALLER_TOKEN_{caller}").as_str()], token, "{edge:?}");
+            }
+            CredentialKind::Account(store, _) => {
+                let values: BTreeSet<_> = from.values().flatten().collect();
+                assert!(values.contains(&(secret.as_str(), "password")), "{edge:?}");
+                assert!(values.contains(&(secret.as_str(), "username")), "{edge:?}");
+                let job = variables(template(&platform, &set, Node::Provision(store)));
+                let held: BTreeSet<_> = job.values().flatten().collect();
+                assert!(held.contains(&(secret.as_str(), "password")), "{edge:?}");
+            }
+            CredentialKind::Admin(store) => {
+                let admin = platform.admin_secret(store);
+                let values: BTreeSet<_> = from.values().flatten().collect();
+                assert!(values.contains(&(admin.as_str(), "password")), "{edge:?}");
+            }
+        }
+    }
+}
+
+#[rstest]
+fn no_pod_holds_a_credential_of_somebody_else(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (platform, set) = objects(fixture);
+    for node in Node::pods() {
+        let mut allowed: BTreeSet<String> = EDGES
+            .iter()
+            .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
+            .map(|edge| platform.edge_secret(edge.from, edge.to))
+            .collect();
+        match node {
+            Node::Provision(store) => {
+                allowed.insert(platform.admin_secret(store));
+                allowed.insert(platform.first_user_secret());
+                allowed.extend(
+                    EDGES
+                        .iter()
+                        .filter(|edge| edge.credential.provisioned_by() == Some(store))
+                        .map(|edge| platform.edge_secret(edge.from, edge.to)),
+                );
+            }
+            Node::Component(Component::Gateway) => {
+                allowed.insert(platform.session_secret());
+            }
+            Node::Component(Component::Agents) => {
+                allowed.insert("openai".to_owned());
+            }
+            Node::Component(Component::Minio) => {
+                allowed.insert(platform.admin_secret(lotoai_api::Store::S3));
+            }
+            Node::Component(Component::Keycloak) => {
+                allowed.insert(platform.admin_secret(lotoai_api::Store::Keycloak));
+            }
+            Node::Component(_) | Node::Anyone | Node::Operator => {}
+        }
+        for (secret, _) in variables(template(&platform, &set, node)).into_values().flatten() {
+            assert!(allowed.contains(secret), "{} holds {secret}", node.name());
+        }
+    }
+}
+
+#[rstest]
+fn policies_deny_by_default_and_allow_exactly_the_edges(
+    #[values("minimal", "demo", "custom")] fixture: &str,
+) {
+    let (platform, set) = objects(fixture);
+    let deny = policy(&set, "demo-default-deny").spec.as_ref().unwrap();
+    assert_eq!(deny.ingress, None);
+    let both = Some(vec!["Ingress".to_owned(), "Egress".to_owned()]);
+    assert_eq!(deny.policy_types, both);
+    for node in Node::pods() {
+        let spec = policy(&set, &platform.node_name(node)).spec.as_ref().unwrap();
+        let ingress = EDGES
+            .iter()
+            .filter(|edge| Node::Component(edge.to) == node && edge.from != Node::Operator)
+            .count();
+        assert_eq!(spec.ingress.as_ref().map_or(0, Vec::len), ingress, "{node:?}");
+        let within = spec.egress.iter().flatten().filter(|rule| rule.to.is_some()).count();
+        let edges = EDGES.iter().filter(|edge| edge.from == node).count();
+        assert_eq!(within, edges, "{node:?}");
+        let outside = spec.egress.iter().flatten().filter(|rule| rule.to.is_none()).count();
+        let expected = match (fixture, node) {
+            // Only `custom` names providers, tools and a collector elsewhere.
+            ("custom", node) => usize::from(node.is_ours()),
+            _ => 0,
+        };
+        assert_eq!(outside, expected, "{node:?}");
+        let selected = spec.pod_selector.as_ref().unwrap().match_labels.as_ref().unwrap();
+        let labels = template(&platform, &set, node).metadata.as_ref().unwrap();
+        for (key, value) in selected {
+            assert_eq!(labels.labels.as_ref().unwrap().get(key), Some(value));
+        }
+    }
+}
+
+#[test]
+fn edges_are_allowed_at_both_ends() {
+    let (platform, set) = objects("minimal");
+    let has = |rules: &serde_json::Value, peer: &str, side: &str, port: u16| {
+        rules.as_array().unwrap().iter().any(|rule| {
+            rule["ports"][0]["port"] == port
+                && rule[side][0]["podSelector"]["matchLabels"][labels::NAME] == peer
+        })
+    };
+    for edge in EDGES {
+        if matches!(edge.from, Node::Operator | Node::Anyone) {
+            continue;
+        }
+        let policy_of = |node| {
+            serde_json::to_value(policy(&set, &platform.node_name(node)).spec.as_ref()).unwrap()
+        };
+        let from = policy_of(edge.from);
+        let to = policy_of(Node::Component(edge.to));
+        assert!(has(&from["egress"], edge.to.name(), "to", edge.port), "{edge:?}");
+        assert!(has(&to["ingress"], &edge.from.name(), "from", edge.port), "{edge:?}");
+    }
+}
+
+#[test]
+fn a_changed_credential_restarts_exactly_those_who_use_it() {
+    let (platform, before) = objects("minimal");
+    let required = required_secrets(&platform);
+    let changed = "demo-orchestrator-agents";
+    let values = required
+        .iter()
+        .map(|spec| {
+            let keys = spec.keys().into_iter().map(|key| {
+                let credentials = credentials(&platform);
+                let mut text = credentials.text(spec.name(), key).to_owned();
+                if spec.name() == changed {
+                    text.push('x');
+                }
+                (key.to_owned(), text.into_bytes())
+            });
+            (spec.name().to_owned(), keys.collect())
+        })
+        .collect();
+    let credentials = lotoai_plan::Credentials::new(&required, values).unwrap();
+    let after = lotoai_plan::build(&platform, &credentials);
+    let restarted: Vec<String> = templates(&before)
+        .into_iter()
+        .zip(templates(&after))
+        .filter(|((_, a), (_, b))| a != b)
+        .map(|((name, _), _)| name)
+        .collect();
+    assert_eq!(restarted, ["demo-orchestrator", "demo-agents"]);
+}
+
+#[test]
+fn a_changed_certificate_of_the_resource_restarts_the_proxy() {
+    let (mut platform, before) = objects("custom");
+    for ((secret, _), digest) in &mut platform.provided {
+        if secret == "ai-example-com" {
+            digest.push('0');
+        }
+    }
+    let after = lotoai_plan::build(&platform, &credentials(&platform));
+    let restarted: Vec<String> = templates(&before)
+        .into_iter()
+        .zip(templates(&after))
+        .filter(|((_, a), (_, b))| a != b)
+        .map(|((name, _), _)| name)
+        .collect();
+    assert_eq!(restarted, ["demo-traefik"]);
+}
+
+#[test]
+fn a_changed_account_makes_a_new_job() {
+    let (mut platform, before) = objects("minimal");
+    platform.spec.identity.first_user.email = "eva@example.com".to_owned();
+    let after = lotoai_plan::build(&platform, &credentials(&platform));
+    for store in lotoai_api::Store::ALL {
+        let name = Node::Provision(store).name();
+        let same = before.job_name(&name).unwrap() == after.job_name(&name).unwrap();
+        assert_eq!(same, store != lotoai_api::Store::Keycloak);
+    }
+}
+
+#[test]
+fn volumes_follow_the_deletion_policy_and_have_unversioned_labels() {
+    for (fixture, expected) in [("minimal", "Retain"), ("demo", "Delete")] {
+        let (_, set) = objects(fixture);
+        for stateful_set in &set.stateful_sets {
+            let spec = stateful_set.spec.as_ref().unwrap();
+            let Some(claims) = &spec.volume_claim_templates else { continue };
+            let policy = spec.persistent_volume_claim_retention_policy.as_ref().unwrap();
+            assert_eq!(policy.when_deleted.as_deref(), Some(expected));
+            let labels = claims[0].metadata.labels.as_ref().unwrap();
+            assert!(!labels.contains_key(labels::VERSION));
+        }
+    }
+}
+
+#[test]
+fn the_longest_name_gives_objects_that_fit() {
+    let mut resource = common::resource("minimal");
+    resource.metadata.name = Some("a23456789012345678901234567890".to_owned());
+    let operator = common::operator("minimal");
+    let platform = lotoai_plan::validate(&resource, &common::provided(), &operator).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    for object in set.objects() {
+        // Label values end at 63, and a StatefulSet's revision adds 11 characters to its name.
+        let limit = if object.resource.kind == "StatefulSet" { 52 } else { 63 };
+        assert!(object.name.len() <= limit, "{}", object.name);
+    }
+}
+
+#[test]
+fn sets_are_applied_in_the_order_of_kinds() {
+    let (_, set) = objects("minimal");
+    let order: Vec<String> = owned_kinds().into_iter().map(|kind| kind.resource.kind).collect();
+    let mut kinds: Vec<String> = set.objects().into_iter().map(|o| o.resource.kind).collect();
+    kinds.dedup();
+    assert_eq!(kinds, order);
+    assert_eq!(order.last().unwrap(), "Job");
+}
+
+#[test]
+fn every_component_is_run_by_exactly_one_object() {
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        assert_eq!(templates(&set).len(), start_order().len());
+        for component in Component::ALL {
+            let _ = template(&platform, &set, Node::Component(component));
+        }
+    }
+}
+
+#[test]
+fn admin_ports_are_not_exposed() {
+    let (_, set) = objects("minimal");
+    for component in Component::ALL.into_iter().filter(|c| is_ours(*c)) {
+        let name = format!("demo-{component}");
+        let service = set.services.iter().find(|s| s.metadata.name.as_ref() == Some(&name));
+        let ports = service.and_then(|s| s.spec.as_ref()).and_then(|spec| spec.ports.as_ref());
+        assert!(ports.into_iter().flatten().all(|port| port.port != 9090));
+    }
+}

@@ -1,0 +1,89 @@
+//! Golden files: one per object. `minimal` shows every object; the other fixtures show those that
+//! differ from it. `INSTA_UPDATE=always cargo test -p lotoai-plan` writes them anew.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{FIXTURES, objects};
+use lotoai_plan::required_secrets;
+use serde_json::{Value, json};
+
+/// Digests change with every word of a configuration; that they change is tested elsewhere.
+fn redact(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                if key == "lotoai.dev/config-hash" {
+                    *inner = "[hash]".into();
+                } else {
+                    redact(inner);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(redact),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Every object of a fixture by the name of its golden file.
+fn rendered(fixture: &str) -> BTreeMap<String, Value> {
+    let (platform, set) = objects(fixture);
+    let mut all = BTreeMap::new();
+    for object in set.objects() {
+        let mut body = object.body;
+        redact(&mut body);
+        let mut name = object.name.clone();
+        if object.resource.kind == "Job" {
+            name.truncate(name.len() - 9);
+            body["metadata"]["name"] = format!("{name}-[hash]").into();
+        }
+        all.insert(format!("{}-{name}", object.resource.kind), body);
+    }
+    let secrets: Vec<Value> = required_secrets(&platform)
+        .iter()
+        .map(|spec| {
+            json!({
+                "metadata": spec.metadata,
+                "purpose": spec.purpose,
+                "type": spec.type_(),
+                "kind": format!("{:?}", spec.kind),
+            })
+        })
+        .collect();
+    all.insert("credentials".to_owned(), json!(secrets));
+    all
+}
+
+#[test]
+fn objects_are_as_recorded() {
+    let minimal = rendered("minimal");
+    for fixture in FIXTURES {
+        for (name, body) in rendered(fixture) {
+            if fixture != "minimal" && minimal.get(&name) == Some(&body) {
+                continue;
+            }
+            insta::with_settings!({
+                snapshot_path => format!("snapshots/{fixture}"),
+                prepend_module_to_snapshot => false,
+                omit_expression => true,
+            }, {
+                insta::assert_yaml_snapshot!(name, body);
+            });
+        }
+    }
+}
+
+#[test]
+fn every_fixture_has_the_same_objects() {
+    let names = |fixture| rendered(fixture).into_keys().collect::<Vec<_>>();
+    assert_eq!(names("minimal"), names("demo"));
+    assert_eq!(names("minimal"), names("custom"));
+}
+
+#[test]
+fn building_twice_gives_the_same() {
+    for fixture in FIXTURES {
+        assert_eq!(rendered(fixture), rendered(fixture));
+    }
+}
