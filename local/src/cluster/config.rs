@@ -44,7 +44,7 @@ temp = "{state}/containerd-temp"
 disabled_plugins = [
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.runtime.v1.linux", "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.tracing.processor.v1.otlp",
 ]
 [grpc]
   address = "{run}/containerd.sock"
@@ -159,6 +159,7 @@ pub(crate) fn kube_proxy(instance: &Instance) -> String {
         "clusterCIDR": instance.network().pods.to_string(),
         "hostnameOverride": instance.node(),
         "clientConnection": { "kubeconfig": instance.pki_dir().join("proxy.conf") },
+        "nodePortAddresses": ["primary"],
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         // Limits of the whole machine, which cannot be set from a network namespace.
@@ -196,6 +197,8 @@ pub(crate) fn helper_pod() -> String {
                 "image": BASE_IMAGE,
                 "imagePullPolicy": "Never",
                 "resources": { "limits": { "memory": "64Mi" } },
+                // The directories belong to whoever wrote in them.
+                "securityContext": { "runAsUser": 0, "runAsNonRoot": false },
             }],
         },
     });

@@ -47,14 +47,19 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
     let _lock = instance.lock()?;
     let stage = progress.stage("cluster", &format!("starts the node {}", instance.node()));
     if is_running(instance) {
-        let cluster = finish(progress, instance, tools, true)?;
+        let cluster = finish(progress, instance, tools, None)?;
         stage.done_with("it was running already");
         return Ok(cluster);
     }
+    let begun = now()?;
+    let mut containers_since = String::new();
     if !sandbox::is_up(instance) {
         // Programs outside the new namespaces would be out of reach for the others.
         stop::stop_all(progress, instance, stop::Haste::Now)?;
+        containers_since.clone_from(&begun);
     }
+    let kubelet_runs = instance.processes().alive(daemons::KUBELET).is_some();
+    let node_since = if kubelet_runs { "" } else { begun.as_str() };
     instance.settle()?;
     pki::ensure(instance)?;
     let group = instance.cgroups()?;
@@ -76,17 +81,14 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
     wait_for_api(instance, &kubectl)?;
     progress.note(&format!("the API server answers after {:.1} s", stage.elapsed().as_secs_f64()));
     wait_for_containerd(instance)?;
-    for name in [
-        daemons::CONTROLLER_MANAGER,
-        daemons::SCHEDULER,
-        daemons::KUBELET,
-        daemons::KUBE_PROXY,
-    ] {
+    for name in [daemons::CONTROLLER_MANAGER, daemons::SCHEDULER, daemons::KUBELET] {
         ensure_running(progress, &plan, name)?;
     }
-    wait_for_node(instance, &kubectl)?;
+    wait_for_node(instance, &kubectl, node_since)?;
+    // It looks for the node once when it starts, and then not again for half a minute.
+    ensure_running(progress, &plan, daemons::KUBE_PROXY)?;
     progress.note(&format!("the node is ready after {:.1} s", stage.elapsed().as_secs_f64()));
-    let cluster = finish(progress, instance, tools, false)?;
+    let cluster = finish(progress, instance, tools, Some(&containers_since))?;
     stage.done_with(&format!(
         "{}, Kubernetes API at {}, HTTPS at 127.0.0.1:{}",
         instance.node(),
@@ -97,12 +99,14 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
 }
 
 /// What comes after a ready node: the cluster's own images, its add-ons and the door to the host.
+/// `started` is when this call began to start containers, and nothing when all ran already.
 fn finish(
     progress: &Progress,
     instance: &Instance,
     tools: &ToolPaths,
-    was_running: bool,
+    started: Option<&str>,
 ) -> Result<Cluster> {
+    let since = started.unwrap_or_default();
     let layout = Layout::detect()?;
     let plan = plan(progress, instance, tools, layout)?;
     let kubectl = Kubectl::new(instance, tools);
@@ -110,7 +114,7 @@ fn finish(
     addons::apply(instance, &kubectl)?;
     ensure_running(progress, &plan, daemons::PROVISIONER)?;
     ensure_running(progress, &plan, daemons::FORWARDER)?;
-    wait_for_dns(instance, &kubectl)?;
+    wait_for_dns(instance, &kubectl, since)?;
     for name in [daemons::PROVISIONER, daemons::FORWARDER] {
         check(&instance.processes(), name)?;
     }
@@ -119,7 +123,7 @@ fn finish(
         api_url: instance.network().api_url(),
         node_ip: instance.network().node,
         public_https: instance.ports().public_https,
-        was_running,
+        was_running: started.is_none(),
     })
 }
 
@@ -221,40 +225,57 @@ fn wait_for_containerd(instance: &Instance) -> Result<()> {
     }
 }
 
-fn wait_for_node(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
-    // A node that was ready before the programs ended says so until the kubelet reports again.
-    let reported = format!(
-        "jsonpath={{.status.conditions[?(@.type=='Ready')].status}} \
-         {{.status.nodeInfo.bootID}} {{.status.addresses[0].address}}"
-    );
+/// Waits for a report that the kubelet made after `since`: what it said before the programs ended
+/// stays on record for a while.
+fn wait_for_node(instance: &Instance, kubectl: &Kubectl, since: &str) -> Result<()> {
     let node = instance.node();
-    let args = ["get", "node", &node, "--output", &reported];
-    let address = instance.network().node.to_string();
-    let ready = |answer: &str| answer.starts_with("True") && answer.contains(&address);
+    let report = "--output=jsonpath={range .status.conditions[?(@.type=='Ready')]}{.status} \
+                  {.lastHeartbeatTime}{end}";
+    let args = ["get", "node", &node, report];
+    let ready = |answer: &str| is_ready_since(answer, since);
     let alive = || check_all(instance, &[daemons::KUBELET, daemons::CONTAINERD]);
     kubectl.wait("the node", NODE_LIMIT, &args, ready, alive)
 }
 
-fn wait_for_dns(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
+fn wait_for_dns(instance: &Instance, kubectl: &Kubectl, since: &str) -> Result<()> {
     let args = [
         "--namespace=kube-system",
         "get",
-        "deployment",
-        "coredns",
-        "--output=jsonpath={.status.observedGeneration} {.metadata.generation} \
-         {.status.availableReplicas} {.status.updatedReplicas}",
+        "pods",
+        "--selector=k8s-app=kube-dns",
+        "--output=jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status} \
+         {.status.containerStatuses[0].state.running.startedAt}{'\\n'}{end}",
     ];
-    let ready = |answer: &str| {
-        let fields: Vec<_> = answer.split(' ').collect();
-        matches!(fields[..], [seen, wanted, "1", "1"] if seen == wanted)
-    };
+    let ready = |answer: &str| answer.lines().any(|line| is_ready_since(line, since));
     let alive = || check_all(instance, &[daemons::KUBELET]);
     kubectl.wait("the cluster's DNS", DNS_LIMIT, &args, ready, alive)
+}
+
+/// Whether `answer` is `True` with a time that is not before `since`; times in this notation sort
+/// as text.
+fn is_ready_since(answer: &str, since: &str) -> bool {
+    answer.trim().split_once(' ').is_some_and(|(ready, at)| ready == "True" && at.trim() >= since)
+}
+
+/// The time in the notation of the API, to the second.
+fn now() -> Result<String> {
+    let printed = Run::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"]).ok()?;
+    Ok(printed.stdout.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_report_is_not_believed() {
+        let since = "2026-11-22T11:18:15Z";
+        assert!(is_ready_since("True 2026-11-22T11:18:15Z", since));
+        assert!(is_ready_since("True 2026-11-22T11:18:16Z", ""));
+        assert!(!is_ready_since("True 2026-11-22T11:18:14Z", since));
+        assert!(!is_ready_since("False 2026-11-22T11:18:16Z", since));
+        assert!(!is_ready_since("", since) && !is_ready_since("True", since));
+    }
 
     #[test]
     fn tests_forward_with_the_developer_tool() {
