@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
@@ -196,24 +196,34 @@ async fn refuse_foreign(
     existing: &Existing,
     desired: &[Desired],
 ) -> Result<(), Error> {
-    let foreign: Vec<ObjectId> = stream::iter(desired.iter().filter(|object| !object.held))
-        .map(|object| async move {
-            let id = object.id();
-            let ours = match existing.get(&id) {
-                Some(meta) => owned_by(meta, owner.uid),
-                // Without our labels it may still be ours: somebody may have removed them.
-                None => api(client, owner, &object.planned.resource)
-                    .get_metadata_opt(&object.planned.name)
-                    .await
-                    .context(LookUpSnafu { id: id.clone() })?
-                    .is_none_or(|found| owned_by(&found.metadata, owner.uid)),
-            };
-            Ok((!ours).then_some(id))
-        })
-        .buffered(LOOKUPS)
-        .try_filter_map(|id| async move { Ok(id) })
-        .try_collect()
-        .await?;
-    ensure!(foreign.is_empty(), ForeignSnafu { objects: foreign });
+    let checks: Vec<_> = desired
+        .iter()
+        .filter(|object| !object.held)
+        .map(|object| foreign(client, owner, existing, object).boxed())
+        .collect();
+    let found: Vec<Option<ObjectId>> =
+        stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
+    let objects: Vec<ObjectId> = found.into_iter().flatten().collect();
+    ensure!(objects.is_empty(), ForeignSnafu { objects });
     Ok(())
+}
+
+/// The object's identity if it is there and belongs to somebody else.
+async fn foreign(
+    client: &Client,
+    owner: Owner<'_>,
+    existing: &Existing,
+    object: &Desired,
+) -> Result<Option<ObjectId>, Error> {
+    let id = object.id();
+    let ours = match existing.get(&id) {
+        Some(meta) => owned_by(meta, owner.uid),
+        // Without our labels it may still be ours: somebody may have removed them.
+        None => api(client, owner, &object.planned.resource)
+            .get_metadata_opt(&object.planned.name)
+            .await
+            .context(LookUpSnafu { id: id.clone() })?
+            .is_none_or(|found| owned_by(&found.metadata, owner.uid)),
+    };
+    Ok((!ours).then_some(id))
 }

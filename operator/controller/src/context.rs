@@ -13,7 +13,6 @@ use crate::apply::Cache;
 use crate::probe::Probes;
 
 /// What every pass shares.
-#[derive(Debug)]
 pub struct Context {
     /// The one client.
     pub client: Client,
@@ -31,7 +30,6 @@ pub struct Context {
 
 impl Context {
     /// A context of nothing seen yet. `instance` is the name of this process in events.
-    #[must_use]
     pub fn new(client: Client, env: OperatorEnv, probes: Probes, instance: Option<String>) -> Self {
         let reporter = Reporter {
             controller: "lotoai-operator".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::{platform, server};
 use kube::api::ApiResource;
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_api::LotoAI;
 use serde_json::{Value, json};
@@ -167,17 +167,10 @@ async fn unknown_fields_are_refused() {
         return;
     };
     let api = lotos(&server.client(), "unknown").await;
-    let params = PostParams {
-        field_validation: Some(kube::api::ValidationDirective::Strict),
-        ..PostParams::default()
-    };
-    let spec = json!({ "url": "https://a.example", "urll": "https://b.example" });
-    let refusal = api
-        .create(&params, &resource("a", &spec))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(refusal.contains("unknown field \"spec.urll\""), "{refusal}");
+    let object = resource("a", &json!({ "url": "https://a.example", "urll": "https://b.example" }));
+    let params = PatchParams::apply("tests").validation_strict();
+    let error = api.patch("a", &params, &Patch::Apply(&object)).await.unwrap_err();
+    assert!(error.to_string().contains(".spec.urll: field not declared in schema"), "{error}");
 }
 
 #[tokio::test]
