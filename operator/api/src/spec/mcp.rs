@@ -78,7 +78,9 @@ pub struct HttpTool {
     pub url: String,
     /// Headers to send. Secrets do not belong here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 20))]
+    #[schemars(extend("maxProperties" = 20), extend("additionalProperties" = serde_json::json!({
+        "type": "string", "maxLength": 1000,
+    })))]
     pub headers: BTreeMap<String, String>,
     /// Longest time that a call may take, in seconds.
     #[serde(default = "default_timeout")]

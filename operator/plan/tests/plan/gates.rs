@@ -1,10 +1,8 @@
 //! Gates and status against made-up states of the cluster.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{objects, operator, provided, resource};
+use crate::common::{objects, operator, provided, resource};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::{Job, JobStatus};

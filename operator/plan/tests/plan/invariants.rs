@@ -1,10 +1,8 @@
 //! What must hold for every object of every fixture.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{FIXTURES, credentials, objects};
+use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use lotoai_api::{Component, versions};
@@ -441,10 +439,10 @@ fn volumes_follow_the_deletion_policy_and_have_unversioned_labels() {
 
 #[test]
 fn the_longest_name_gives_objects_that_fit() {
-    let mut resource = common::resource("minimal");
-    resource.metadata.name = Some("a23456789012345678901234567890".to_owned());
-    let operator = common::operator("minimal");
-    let platform = lotoai_plan::validate(&resource, &common::provided(), &operator).unwrap();
+    let mut lotoai = resource("minimal");
+    lotoai.metadata.name = Some("a23456789012345678901234567890".to_owned());
+    let operator = operator("minimal");
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator).unwrap();
     let set = lotoai_plan::build(&platform, &credentials(&platform));
     for object in set.objects() {
         // Label values end at 63, and a StatefulSet's revision adds 11 characters to its name.

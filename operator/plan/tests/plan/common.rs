@@ -15,7 +15,7 @@ use lotoai_api::versions::Source;
 pub const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
 
 pub fn resource(fixture: &str) -> LotoAI {
-    let path = format!("{}/tests/fixtures/{fixture}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/plan/fixtures/{fixture}.yaml", env!("CARGO_MANIFEST_DIR"));
     serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
