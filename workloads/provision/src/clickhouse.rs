@@ -1,0 +1,173 @@
+//! Databases and users in ClickHouse.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use lotoai_kit::retry;
+use secrecy::{ExposeSecret, SecretString};
+use snafu::{ResultExt, ensure};
+
+use crate::config::ClickhouseAdmin;
+use crate::error::{BadValueSnafu, Error, HttpSnafu};
+use crate::http::{HttpError, client, send};
+use crate::plan::{ClickhousePlan, ClickhouseUser, Secrets};
+
+const STORE: &str = "ClickHouse";
+
+/// What a user may do in its own database: everything with tables, views and rows, but nothing
+/// with the database itself, with users or with the server.
+const PRIVILEGES: &str = "SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, \
+                          DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE";
+
+/// Brings databases and users to what the plan says.
+pub(crate) async fn provision(
+    admin: &ClickhouseAdmin,
+    plan: &ClickhousePlan,
+    secrets: &Secrets,
+    patience: Duration,
+) -> Result<(), Error> {
+    let mut statements = Vec::new();
+    for user in &plan.users {
+        let password = secrets.get(&user.password_env, &user.username)?;
+        statements.extend(statements_for(user, &password)?);
+    }
+    let client = client().context(HttpSnafu { store: STORE })?;
+    retry::until(STORE, patience, || query(&client, admin, "reach ClickHouse", "SELECT 1"))
+        .await
+        .context(HttpSnafu { store: STORE })?;
+    for (what, statement) in statements {
+        query(&client, admin, &what, &statement).await.context(HttpSnafu { store: STORE })?;
+        tracing::info!("{what}: done");
+    }
+    Ok(())
+}
+
+/// The statements for one user, each with what it does. The names are checked, so that they need
+/// no quoting; the password goes as its digest, which is all that the server keeps, because
+/// statements end up in the server's log of queries.
+fn statements_for(
+    user: &ClickhouseUser,
+    password: &SecretString,
+) -> Result<[(String, String); 4], Error> {
+    let (database, name) = (&user.database, &user.username);
+    check("users[].database", database)?;
+    check("users[].username", name)?;
+    let hash = digest(&SHA256, password.expose_secret().as_bytes());
+    let hash = hash.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let identified = format!("IDENTIFIED WITH sha256_hash BY '{hash}'");
+    Ok([
+        (
+            format!("create database {database:?} if it is missing"),
+            format!("CREATE DATABASE IF NOT EXISTS {database}"),
+        ),
+        (
+            format!("create user {name:?} if it is missing"),
+            format!("CREATE USER IF NOT EXISTS {name} {identified}"),
+        ),
+        (format!("set the password of user {name:?}"), format!("ALTER USER {name} {identified}")),
+        (
+            format!("give database {database:?} to user {name:?}"),
+            format!("GRANT {PRIVILEGES} ON {database}.* TO {name}"),
+        ),
+    ])
+}
+
+async fn query(
+    client: &reqwest::Client,
+    admin: &ClickhouseAdmin,
+    what: &str,
+    statement: &str,
+) -> Result<(), HttpError> {
+    let request = client
+        .post(admin.clickhouse_url.clone())
+        .header("x-clickhouse-user", &admin.clickhouse_username)
+        .header("x-clickhouse-key", admin.clickhouse_password.expose_secret())
+        .body(statement.to_owned());
+    send(what, request).await?.success().map(drop)
+}
+
+fn check(field: &'static str, name: &str) -> Result<(), Error> {
+    let mut bytes = name.bytes();
+    let good = bytes.next().is_some_and(|b| b.is_ascii_lowercase())
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.len() <= 63;
+    let fix = "use up to 63 lower-case letters, digits and underscores, a letter first";
+    ensure!(good, BadValueSnafu { field, value: name, fix });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use wiremock::matchers::{body_string, header, method};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+
+    /// SHA-256 of `abc`, from FIPS 180-2.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn admin(url: &str) -> ClickhouseAdmin {
+        ClickhouseAdmin {
+            clickhouse_url: url.parse().unwrap(),
+            clickhouse_username: "admin".to_owned(),
+            clickhouse_password: "secret".into(),
+        }
+    }
+
+    fn plan() -> ClickhousePlan {
+        let user = ClickhouseUser {
+            database: "lotoai".to_owned(),
+            username: "analytics".to_owned(),
+            password_env: "P".to_owned(),
+        };
+        ClickhousePlan { users: vec![user] }
+    }
+
+    async fn run(server: &MockServer) -> Result<(), Error> {
+        let secrets = Secrets::from_pairs(&[("P", "abc")]);
+        provision(&admin(&server.uri()), &plan(), &secrets, Duration::ZERO).await
+    }
+
+    #[tokio::test]
+    async fn database_user_password_and_grant_are_made_as_administrator() {
+        let server = MockServer::start().await;
+        for statement in [
+            "SELECT 1".to_owned(),
+            "CREATE DATABASE IF NOT EXISTS lotoai".to_owned(),
+            format!("CREATE USER IF NOT EXISTS analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
+            format!("ALTER USER analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
+            format!("GRANT {PRIVILEGES} ON lotoai.* TO analytics"),
+        ] {
+            Mock::given(method("POST"))
+                .and(header("x-clickhouse-user", "admin"))
+                .and(header("x-clickhouse-key", "secret"))
+                .and(body_string(statement))
+                .respond_with(ResponseTemplate::new(200))
+                .expect(1)
+                .mount(&server)
+                .await;
+        }
+        run(&server).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_an_error_that_says_so() {
+        let server = MockServer::start().await;
+        let refusal = ResponseTemplate::new(403).set_body_string("AUTHENTICATION_FAILED");
+        Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
+        let error = run(&server).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("AUTHENTICATION_FAILED"), "{cause}");
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("1st")]
+    #[case("a b")]
+    #[case("x; DROP DATABASE y")]
+    #[case("x`y")]
+    fn a_name_that_would_need_quoting_is_refused(#[case] name: &str) {
+        assert!(check("f", name).unwrap_err().to_string().contains("is refused; use up to 63"));
+    }
+}

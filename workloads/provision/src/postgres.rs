@@ -1,0 +1,165 @@
+//! Roles and databases in PostgreSQL.
+
+use std::time::Duration;
+
+use lotoai_kit::retry;
+use secrecy::{ExposeSecret, SecretString};
+use snafu::ResultExt;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::config::PostgresAdmin;
+use crate::error::{Error, PostgresAddressSnafu, PostgresSnafu};
+use crate::plan::{Database, PostgresPlan, Secrets};
+
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one statement may take; the server ends it. Creating a database copies files.
+const STATEMENT_TIMEOUT: &str = "60s";
+
+/// Brings roles and databases to what the plan says.
+pub(crate) async fn provision(
+    admin: &PostgresAdmin,
+    plan: &PostgresPlan,
+    secrets: &Secrets,
+    patience: Duration,
+) -> Result<(), Error> {
+    let mut wanted = Vec::new();
+    for entry in &plan.databases {
+        wanted.push((entry, secrets.get(&entry.password_env, &entry.username)?));
+    }
+    let options: PgConnectOptions =
+        admin.postgres_url.as_str().parse().context(PostgresAddressSnafu)?;
+    let options = options
+        .username(&admin.postgres_username)
+        .password(admin.postgres_password.expose_secret())
+        .application_name("provision")
+        .options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            // Statements below carry passwords: they stay out of the server's log.
+            ("log_statement", "none"),
+            ("log_min_duration_statement", "-1"),
+            ("log_min_error_statement", "panic"),
+        ]);
+    let mut connection = retry::until("PostgreSQL", patience, || connect(&options))
+        .await
+        .context(PostgresSnafu { what: "connect" })?;
+    // Nobody but administrators has business in the maintenance database.
+    execute(&mut connection, "close the database of the administrator", "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database())", &[]).await?;
+    for (entry, password) in wanted {
+        role(&mut connection, entry, &password).await?;
+        database(&mut connection, entry).await?;
+    }
+    connection.close().await.context(PostgresSnafu { what: "disconnect" })
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+async fn role(
+    connection: &mut PgConnection,
+    entry: &Database,
+    password: &SecretString,
+) -> Result<(), Error> {
+    let username = entry.username.as_str();
+    let there = exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = $1", username).await?;
+    let verb = if there { "ALTER" } else { "CREATE" };
+    let format = match there {
+        true => "SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)",
+        false => "SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)",
+    };
+    let what = format!("{} role {username:?}", verb.to_lowercase());
+    execute(connection, &what, format, &[username, password.expose_secret()]).await?;
+    tracing::info!(role = username, created = !there, "role is there, with its password");
+    Ok(())
+}
+
+async fn database(connection: &mut PgConnection, entry: &Database) -> Result<(), Error> {
+    let (database, owner) = (entry.database.as_str(), entry.username.as_str());
+    let there =
+        exists(connection, "SELECT 1 FROM pg_database WHERE datname = $1", database).await?;
+    if there {
+        let format = "SELECT format('ALTER DATABASE %I OWNER TO %I', $1::text, $2::text)";
+        execute(connection, &format!("set the owner of database {database:?}"), format, &[database, owner]).await?;
+    } else {
+        let format = "SELECT format('CREATE DATABASE %I OWNER %I', $1::text, $2::text)";
+        execute(connection, &format!("create database {database:?}"), format, &[database, owner]).await?;
+    }
+    let format = "SELECT format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', $1::text)";
+    execute(connection, &format!("close database {database:?} to others"), format, &[database]).await?;
+    tracing::info!(database, owner, created = !there, "database is there, for its owner alone");
+    Ok(())
+}
+
+async fn exists(
+    connection: &mut PgConnection,
+    query: &'static str,
+    name: &str,
+) -> Result<bool, Error> {
+    let found: Option<i32> = sqlx::query_scalar(query)
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .with_context(|_| PostgresSnafu { what: format!("look for {name:?}") })?;
+    Ok(found.is_some())
+}
+
+/// Runs the statement that `format` yields. DDL takes no parameters, so the server itself quotes
+/// names (`%I`) and texts (`%L`), by its own rules and settings.
+async fn execute(
+    connection: &mut PgConnection,
+    what: &str,
+    format: &'static str,
+    values: &[&str],
+) -> Result<(), Error> {
+    let mut query = sqlx::query_scalar(format);
+    for value in values {
+        query = query.bind(*value);
+    }
+    let statement: String =
+        query.fetch_one(&mut *connection).await.context(PostgresSnafu { what })?;
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .context(PostgresSnafu { what })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_an_error_within_the_patience() {
+        let admin = PostgresAdmin {
+            postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
+            postgres_username: "admin".to_owned(),
+            postgres_password: "secret".into(),
+        };
+        let plan = PostgresPlan { databases: Vec::new() };
+        let secrets = Secrets::from_pairs(&[]);
+        let error = provision(&admin, &plan, &secrets, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to connect in PostgreSQL");
+    }
+
+    #[tokio::test]
+    async fn a_missing_password_is_found_before_anything_is_changed() {
+        let admin = PostgresAdmin {
+            postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
+            postgres_username: "admin".to_owned(),
+            postgres_password: "secret".into(),
+        };
+        let database = Database {
+            database: "d".to_owned(),
+            username: "u".to_owned(),
+            password_env: "NOT_SET".to_owned(),
+        };
+        let plan = PostgresPlan { databases: vec![database] };
+        let secrets = Secrets::from_pairs(&[]);
+        let error = provision(&admin, &plan, &secrets, Duration::ZERO).await.unwrap_err();
+        assert!(matches!(error, Error::NoSecret { .. }), "{error:?}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Policies with the least that a user needs.
+
+use serde_json::{Value, json};
+
+use crate::plan::Access;
+
+/// The policy of a user of `bucket`.
+pub(super) fn document(bucket: &str, access: Access) -> Value {
+    let (bucket_actions, object_actions): (&[&str], &[&str]) = match access {
+        Access::Read => (&["s3:GetBucketLocation", "s3:ListBucket"], &["s3:GetObject"]),
+        Access::ReadWrite => (
+            &["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            &[
+                "s3:GetObject",
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "s3:AbortMultipartUpload",
+                "s3:ListMultipartUploadParts",
+            ],
+        ),
+    };
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": bucket_actions,
+                "Resource": [format!("arn:aws:s3:::{bucket}")],
+            },
+            {
+                "Effect": "Allow",
+                "Action": object_actions,
+                "Resource": [format!("arn:aws:s3:::{bucket}/*")],
+            },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_may_list_and_read() {
+        assert_eq!(
+            document("documents", Access::Read).to_string(),
+            r#"{"Statement":[{"Action":["s3:GetBucketLocation","s3:ListBucket"],"Effect":"Allow","Resource":["arn:aws:s3:::documents"]},{"Action":["s3:GetObject"],"Effect":"Allow","Resource":["arn:aws:s3:::documents/*"]}],"Version":"2012-10-17"}"#
+        );
+    }
+
+    #[test]
+    fn a_writer_may_also_write_and_delete_objects_but_not_the_bucket() {
+        assert_eq!(
+            document("documents", Access::ReadWrite).to_string(),
+            r#"{"Statement":[{"Action":["s3:GetBucketLocation","s3:ListBucket","s3:ListBucketMultipartUploads"],"Effect":"Allow","Resource":["arn:aws:s3:::documents"]},{"Action":["s3:GetObject","s3:PutObject","s3:DeleteObject","s3:AbortMultipartUpload","s3:ListMultipartUploadParts"],"Effect":"Allow","Resource":["arn:aws:s3:::documents/*"]}],"Version":"2012-10-17"}"#
+        );
+    }
+}
