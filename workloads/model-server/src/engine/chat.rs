@@ -1,0 +1,379 @@
+//! The chat model.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+use lotoai_kit::{Gate, Service};
+use snafu::{ResultExt, ensure};
+use tokio::sync::mpsc;
+
+use super::error::{
+    ContextExceededSnafu, CreateContextSnafu, DecodeSnafu, EngineError, FillBatchSnafu,
+    QueueFullSnafu, ThreadLostSnafu,
+};
+use super::prompt::{Message, Segment, segments};
+use super::rambling::Rambling;
+use super::text::{Characters, Stops};
+use super::{CHAT_MODEL as MODEL, loader, metrics};
+
+/// Prompt tokens of one call. Between calls a client that has gone is noticed.
+const CALL_TOKENS: usize = 512;
+/// The longest that one answer may hold the model.
+const LONGEST_ANSWER: Duration = Duration::from_secs(120);
+/// Tokens that the repetition penalty looks back at, and its strength. 1.1 keeps this model from
+/// looping without keeping it from quoting.
+const PENALTY: (i32, f32) = (64, 1.1);
+/// Candidates that are drawn from when the temperature is above 0.
+const TOP_K: i32 = 40;
+
+/// How the chat model is run.
+#[derive(Debug, Clone)]
+pub struct ChatOptions {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Threads to compute with.
+    pub threads: u16,
+    /// Jobs that may wait.
+    pub queue: usize,
+    /// Tokens that prompt and answer may have together.
+    pub context_tokens: u32,
+}
+
+/// A conversation to be continued.
+#[derive(Debug, Clone)]
+pub struct ChatJob {
+    /// The conversation; the last message is usually the user's.
+    pub messages: Vec<Message>,
+    /// The most tokens that the answer may have.
+    pub max_tokens: usize,
+    /// 0 = always the likeliest token; at most 2.
+    pub temperature: f32,
+    /// Share of the probability that is drawn from, 0 to 1; only used above temperature 0.
+    pub top_p: f32,
+    /// Makes drawing repeatable.
+    pub seed: u32,
+    /// Texts that end the answer and are not part of it.
+    pub stop: Vec<String>,
+}
+
+/// What becomes of a job: one `Started` and then deltas and one `Finished`, or one `Failed` at any
+/// point.
+#[derive(Debug)]
+pub enum ChatEvent {
+    /// The conversation fits and was taken up.
+    Started,
+    /// The next piece of the answer.
+    Delta(String),
+    /// The answer is complete.
+    Finished {
+        /// Why it ended.
+        reason: FinishReason,
+        /// Tokens of the conversation.
+        prompt_tokens: usize,
+        /// Tokens of the answer.
+        completion_tokens: usize,
+    },
+    /// There is no (more) answer.
+    Failed(EngineError),
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model was done, said a stop sequence or repeated itself.
+    Stop,
+    /// The limit of tokens or of time was reached.
+    Length,
+}
+
+/// Handle to the chat model. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    jobs: mpsc::Sender<Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    job: ChatJob,
+    // Not bounded: a slow client must not hold up the model. `max_tokens` bounds what can pile up.
+    events: mpsc::UnboundedSender<ChatEvent>,
+    queued: Instant,
+}
+
+impl Chat {
+    /// Loads the model on a thread of its own; `/readyz` waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread. A model that cannot be loaded ends the process.
+    pub fn start(options: ChatOptions, service: &Service) -> Result<Self, EngineError> {
+        let gate = service.readiness.register("chat-model");
+        let (jobs, queue) = mpsc::channel(options.queue);
+        loader::spawn(MODEL, service, move || work(&options, &gate, queue))?;
+        Ok(Self { jobs })
+    }
+
+    /// Queues a job. Dropping the receiver ends the work on it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::QueueFull`] when too many wait.
+    pub fn submit(&self, job: ChatJob) -> Result<mpsc::UnboundedReceiver<ChatEvent>, EngineError> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        match self.jobs.try_send(Queued {
+            job,
+            events,
+            queued: Instant::now(),
+        }) {
+            Ok(()) => Ok(receiver),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                metrics::refused(MODEL);
+                QueueFullSnafu { model: MODEL }.fail()
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => ThreadLostSnafu { model: MODEL }.fail(),
+        }
+    }
+}
+
+fn work(
+    options: &ChatOptions,
+    gate: &Gate,
+    mut queue: mpsc::Receiver<Queued>,
+) -> Result<(), EngineError> {
+    let model = loader::load(&options.path)?;
+    let mut runner = Runner::new(&model, options)?;
+    gate.ready();
+    while let Some(next) = queue.blocking_recv() {
+        metrics::queue_depth(MODEL, queue.len());
+        metrics::seconds(MODEL, "queue", next.queued.elapsed());
+        match runner.answer(&next) {
+            Ok(Outcome::Answered) => {}
+            Ok(Outcome::ClientGone) => metrics::abandoned(MODEL),
+            Err(error) => {
+                runner.forget();
+                // An error means that the client has gone: nobody is left to tell.
+                let _ = next.events.send(ChatEvent::Failed(error));
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Outcome {
+    Answered,
+    ClientGone,
+}
+
+struct Runner<'model> {
+    model: &'model LlamaModel,
+    context: LlamaContext<'model>,
+    context_tokens: usize,
+    batch: LlamaBatch<'static>,
+    /// The tokens whose state the context holds. The next conversation often begins with the same
+    /// ones (the same instructions, or one turn more), and they need not be read again.
+    held: Vec<LlamaToken>,
+}
+
+impl<'model> Runner<'model> {
+    fn new(model: &'model LlamaModel, options: &ChatOptions) -> Result<Self, EngineError> {
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(options.context_tokens))
+            .with_n_batch(CALL_TOKENS as u32)
+            .with_n_ubatch(CALL_TOKENS as u32)
+            .with_n_threads(i32::from(options.threads))
+            .with_n_threads_batch(i32::from(options.threads));
+        let context =
+            model
+                .new_context(loader::backend()?, params)
+                .context(CreateContextSnafu {
+                    path: &options.path,
+                })?;
+        let context_tokens = context.n_ctx() as usize;
+        let batch = LlamaBatch::new(CALL_TOKENS, 1);
+        Ok(Self {
+            model,
+            context,
+            context_tokens,
+            batch,
+            held: Vec::new(),
+        })
+    }
+
+    fn answer(&mut self, queued: &Queued) -> Result<Outcome, EngineError> {
+        let Queued { job, events, .. } = queued;
+        let started = Instant::now();
+        let prompt = self.tokenize(&job.messages);
+        let context = self.context_tokens;
+        ensure!(
+            prompt.len() < context,
+            ContextExceededSnafu {
+                prompt: prompt.len(),
+                context: context - 1
+            }
+        );
+        if events.send(ChatEvent::Started).is_err() {
+            return Ok(Outcome::ClientGone);
+        }
+        let kept = self.keep(&prompt);
+        for call in prompt[kept..].chunks(CALL_TOKENS) {
+            if events.is_closed() {
+                return Ok(Outcome::ClientGone);
+            }
+            self.read(call)?;
+        }
+        metrics::tokens(MODEL, "input", prompt.len());
+        metrics::seconds(MODEL, "first_token", started.elapsed());
+
+        let limit = job.max_tokens.min(context - prompt.len());
+        let generating = Instant::now();
+        let Some((reason, completion_tokens)) = self.generate(job, events, limit)? else {
+            return Ok(Outcome::ClientGone);
+        };
+        metrics::tokens(MODEL, "output", completion_tokens);
+        metrics::seconds(MODEL, "generate", generating.elapsed());
+        let prompt_tokens = prompt.len();
+        let end = ChatEvent::Finished {
+            reason,
+            prompt_tokens,
+            completion_tokens,
+        };
+        Ok(if events.send(end).is_ok() {
+            Outcome::Answered
+        } else {
+            Outcome::ClientGone
+        })
+    }
+
+    fn tokenize(&self, messages: &[Message]) -> Vec<LlamaToken> {
+        let vocabulary = self.model.vocab();
+        let mut tokens = Vec::new();
+        for segment in segments(messages) {
+            match segment {
+                Segment::Form(form) => {
+                    tokens.extend(vocabulary.tokenize(form.as_bytes(), false, true));
+                }
+                Segment::Words(words) => {
+                    tokens.extend(vocabulary.tokenize(words.as_bytes(), false, false));
+                }
+            }
+        }
+        tokens
+    }
+
+    /// Keeps the state of the tokens that `prompt` begins with and drops the rest; gives their
+    /// number. At least the last token of the prompt is read again, since its output is needed.
+    fn keep(&mut self, prompt: &[LlamaToken]) -> usize {
+        let same = self
+            .held
+            .iter()
+            .zip(prompt)
+            .take_while(|(held, new)| held == new)
+            .count();
+        let kept = same.min(prompt.len().saturating_sub(1));
+        let position = u32::try_from(kept).unwrap_or(0);
+        if let Ok(true) = self
+            .context
+            .clear_kv_cache_seq(Some(0), Some(position), None)
+        {
+            self.held.truncate(kept);
+            return kept;
+        }
+        self.forget();
+        0
+    }
+
+    /// Drops all state.
+    fn forget(&mut self) {
+        self.context.clear_kv_cache();
+        self.held.clear();
+    }
+
+    /// Reads at most [`CALL_TOKENS`] tokens; the output of the last one can be sampled afterwards.
+    fn read(&mut self, tokens: &[LlamaToken]) -> Result<(), EngineError> {
+        self.batch.clear();
+        let last = tokens.len().saturating_sub(1);
+        for (place, token) in tokens.iter().enumerate() {
+            // The context has at most 8192 tokens.
+            let position = i32::try_from(self.held.len() + place).unwrap_or(i32::MAX);
+            self.batch
+                .add(*token, position, &[0], place == last)
+                .context(FillBatchSnafu)?;
+        }
+        self.context.decode(&mut self.batch).context(DecodeSnafu)?;
+        self.held.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Writes the answer. `None` when the client has gone.
+    fn generate(
+        &mut self,
+        job: &ChatJob,
+        events: &mpsc::UnboundedSender<ChatEvent>,
+        limit: usize,
+    ) -> Result<Option<(FinishReason, usize)>, EngineError> {
+        let deadline = Instant::now() + LONGEST_ANSWER;
+        let mut sampler = sampler(job, self.model.n_vocab());
+        let mut characters = Characters::default();
+        let mut stops = Stops::new(job.stop.clone());
+        let mut rambling = Rambling::default();
+        let mut written = 0;
+        let reason = loop {
+            if written == limit || Instant::now() >= deadline {
+                break FinishReason::Length;
+            }
+            let token = sampler.sample(&self.context, -1);
+            if self.model.vocab().is_eog(token) {
+                break FinishReason::Stop;
+            }
+            written += 1;
+            let text = characters.push(&self.model.vocab().token_to_piece(token, false, None));
+            let rambles = rambling.push(token.0, &text);
+            let (text, stopped) = stops.push(&text);
+            if !text.is_empty() && events.send(ChatEvent::Delta(text)).is_err() {
+                return Ok(None);
+            }
+            if stopped {
+                return Ok(Some((FinishReason::Stop, written)));
+            }
+            if rambles {
+                metrics::rambled();
+                break FinishReason::Stop;
+            }
+            if events.is_closed() {
+                return Ok(None);
+            }
+            if written < limit {
+                self.read(&[token])?;
+            }
+        };
+        let (mut rest, stopped) = stops.push(&characters.finish());
+        if !stopped {
+            rest.push_str(&stops.finish());
+        }
+        if !rest.is_empty() && events.send(ChatEvent::Delta(rest)).is_err() {
+            return Ok(None);
+        }
+        Ok(Some((reason, written)))
+    }
+}
+
+fn sampler(job: &ChatJob, vocabulary: i32) -> LlamaSampler {
+    let penalties = LlamaSampler::penalties(vocabulary, PENALTY.0, PENALTY.1, 0.0, 0.0);
+    if job.temperature <= 0.0 {
+        return LlamaSampler::chain_simple([penalties, LlamaSampler::greedy()]);
+    }
+    LlamaSampler::chain_simple([
+        penalties,
+        LlamaSampler::top_k(TOP_K),
+        LlamaSampler::top_p(job.top_p, 1),
+        LlamaSampler::temp(job.temperature),
+        LlamaSampler::dist(job.seed),
+    ])
+}

@@ -1,0 +1,23 @@
+//! The models. Each has one thread that owns the model and its llama.cpp context, and a bounded
+//! queue of jobs in front of it; nothing of llama.cpp leaves that thread.
+
+mod chat;
+mod embed;
+mod error;
+mod loader;
+mod metrics;
+pub mod prompt;
+mod rambling;
+mod schedule;
+mod text;
+
+pub use chat::{Chat, ChatEvent, ChatJob, ChatOptions, FinishReason};
+pub use embed::{Embedded, Embedder, EmbedderOptions};
+pub use error::EngineError;
+
+/// Name of the embedding model in the API.
+pub const EMBEDDING_MODEL: &str = "all-minilm-l6-v2";
+/// Name of the chat model in the API.
+pub const CHAT_MODEL: &str = "smollm2-135m-instruct";
+/// Numbers in a vector of the embedding model.
+pub const DIMENSIONS: usize = 384;
