@@ -1,5 +1,5 @@
 //! A cluster without the platform, for trying things out:
-//! `cargo run --example cluster -- up|stop|rm|check|memory NAME`.
+//! `cargo run --example cluster -- up|stop|rm|check|memory NAME | reap`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -28,7 +28,10 @@ fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
             lotoai_local::packages(&progress)?;
             let tools = lotoai_local::third_party(&progress, Tool::CLUSTER)?;
             let cluster = lotoai_local::start(&progress, &instance, &tools)?;
-            progress.note(&format!("export KUBECONFIG={}", cluster.kubeconfig.display()));
+            progress.note(&format!(
+                "export KUBECONFIG={}",
+                cluster.kubeconfig.display()
+            ));
         }
         ["stop", name] => lotoai_local::stop(&progress, &Instance::new(name)?)?,
         ["rm", name] => {
@@ -44,8 +47,12 @@ fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
         ["internal", "forward", listen, to] => {
             lotoai_local::forward(listen.parse::<SocketAddr>()?, to.parse::<SocketAddr>()?)?;
         }
+        ["reap"] => {
+            let reaped = lotoai_local::reap_stale(&progress)?;
+            progress.note(&format!("removed {reaped:?}"));
+        }
         ["internal", "watch", name] => lotoai_local::watch(&progress, name)?,
-        _ => return Err("usage: cluster up|stop|rm|check|memory NAME".into()),
+        _ => return Err("usage: cluster up|stop|rm|check|memory NAME | reap".into()),
     }
     Ok(())
 }

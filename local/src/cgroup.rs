@@ -38,18 +38,25 @@ impl Layout {
     /// Of this machine.
     pub(crate) fn detect() -> Result<Self> {
         let path = "/proc/self/mounts";
-        let mounts = fs::read_to_string(path).context(FileSnafu { action: "read", path })?;
+        let mounts = fs::read_to_string(path).context(FileSnafu {
+            action: "read",
+            path,
+        })?;
         let layout = Self::parse(&mounts);
         let missing = match &layout {
             Some(Self::V2 { root }) => {
                 let file = root.join("cgroup.controllers");
-                let has = fs::read_to_string(&file)
-                    .context(FileSnafu { action: "read", path: &file })?;
+                let has = fs::read_to_string(&file).context(FileSnafu {
+                    action: "read",
+                    path: &file,
+                })?;
                 missing(has.split_whitespace())
             }
-            Some(Self::V1 { hierarchies }) => {
-                missing(hierarchies.iter().flat_map(|h| h.options.iter().map(String::as_str)))
-            }
+            Some(Self::V1 { hierarchies }) => missing(
+                hierarchies
+                    .iter()
+                    .flat_map(|h| h.options.iter().map(String::as_str)),
+            ),
             None => missing(std::iter::empty()),
         };
         match layout {
@@ -63,7 +70,9 @@ impl Layout {
         let mut unified = None;
         for line in mounts.lines() {
             let fields: Vec<_> = line.split(' ').collect();
-            let [_, root, kind, options, ..] = fields[..] else { continue };
+            let [_, root, kind, options, ..] = fields[..] else {
+                continue;
+            };
             let root = PathBuf::from(root);
             match kind {
                 "cgroup" => {
@@ -74,7 +83,10 @@ impl Layout {
                 _ => {}
             }
         }
-        if hierarchies.iter().any(|h| h.options.iter().any(|option| option == "memory")) {
+        if hierarchies
+            .iter()
+            .any(|h| h.options.iter().any(|option| option == "memory"))
+        {
             return Some(Self::V1 { hierarchies });
         }
         unified.map(|root| Self::V2 { root })
@@ -98,7 +110,11 @@ impl Layout {
 
 fn missing<'a>(has: impl Iterator<Item = &'a str>) -> Vec<String> {
     let has: BTreeSet<_> = has.collect();
-    NEEDED.iter().filter(|name| !has.contains(**name)).map(|name| (*name).to_owned()).collect()
+    NEEDED
+        .iter()
+        .filter(|name| !has.contains(**name))
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// The group of one instance in every hierarchy.
@@ -110,7 +126,10 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn of(name: &str) -> Result<Self> {
-        Ok(Self { layout: Layout::detect()?, name: name.to_owned() })
+        Ok(Self {
+            layout: Layout::detect()?,
+            name: name.to_owned(),
+        })
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -118,7 +137,11 @@ impl Group {
     }
 
     fn dirs(&self) -> Vec<PathBuf> {
-        self.layout.roots().into_iter().map(|root| root.join(&self.name)).collect()
+        self.layout
+            .roots()
+            .into_iter()
+            .map(|root| root.join(&self.name))
+            .collect()
     }
 
     /// Makes the group, with a part for our own processes; the kubelet makes the one for pods.
@@ -156,7 +179,11 @@ impl Group {
         match &self.layout {
             Layout::V1 { hierarchies } => hierarchies
                 .iter()
-                .filter(|h| h.options.iter().any(|option| option == "memory" || option == "pids"))
+                .filter(|h| {
+                    h.options
+                        .iter()
+                        .any(|option| option == "memory" || option == "pids")
+                })
                 .map(|h| entrance(&h.root))
                 .collect(),
             Layout::V2 { root } => vec![entrance(root)],
@@ -198,7 +225,10 @@ impl Group {
             while let Err(error) = remove_tree(&dir) {
                 let late = begun.elapsed() > Duration::from_secs(10);
                 if late {
-                    return Err(error).context(FileSnafu { action: "remove", path: &dir });
+                    return Err(error).context(FileSnafu {
+                        action: "remove",
+                        path: &dir,
+                    });
                 }
                 thread::sleep(Duration::from_millis(50));
             }
@@ -215,16 +245,27 @@ impl Group {
 fn collect(dir: &Path, found: &mut BTreeSet<i32>) {
     // A group that vanishes while it is read has no processes.
     let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    found.extend(
+        procs
+            .lines()
+            .filter_map(|line| line.parse::<i32>().ok())
+            .filter(|pid| *pid > 0),
+    );
     for child in children(dir) {
         collect(&child, found);
     }
 }
 
 fn children(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries.filter_map(Result::ok).filter(is_dir).map(|entry| entry.path()).collect()
+    entries
+        .filter_map(Result::ok)
+        .filter(is_dir)
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn remove_tree(dir: &Path) -> std::io::Result<()> {
@@ -238,11 +279,17 @@ fn remove_tree(dir: &Path) -> std::io::Result<()> {
 }
 
 fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).context(FileSnafu { action: "create", path })
+    fs::create_dir_all(path).context(FileSnafu {
+        action: "create",
+        path,
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).context(FileSnafu { action: "write", path })
+    fs::write(path, text).context(FileSnafu {
+        action: "write",
+        path,
+    })
 }
 
 /// A new cpuset is empty, and an empty one accepts no process.
@@ -251,8 +298,10 @@ fn inherit_cpuset(root: &Path, dir: &Path) -> Result<()> {
         let own = fs::read_to_string(dir.join(file)).unwrap_or_default();
         if own.trim().is_empty() {
             let from = root.join(file);
-            let all =
-                fs::read_to_string(&from).context(FileSnafu { action: "read", path: &from })?;
+            let all = fs::read_to_string(&from).context(FileSnafu {
+                action: "read",
+                path: &from,
+            })?;
             write(&dir.join(file), all.trim())?;
         }
     }
@@ -264,9 +313,15 @@ fn inherit_cpuset(root: &Path, dir: &Path) -> Result<()> {
 /// they move to a group beside ours first.
 fn hand_down(dir: &Path) -> Result<()> {
     let path = dir.join("cgroup.controllers");
-    let has = fs::read_to_string(&path).context(FileSnafu { action: "read", path: &path })?;
+    let has = fs::read_to_string(&path).context(FileSnafu {
+        action: "read",
+        path: &path,
+    })?;
     let path = dir.join("cgroup.subtree_control");
-    let on = fs::read_to_string(&path).context(FileSnafu { action: "read", path: &path })?;
+    let on = fs::read_to_string(&path).context(FileSnafu {
+        action: "read",
+        path: &path,
+    })?;
     let on: BTreeSet<_> = on.split_whitespace().collect();
     for controller in has.split_whitespace().filter(|name| !on.contains(name)) {
         let order = format!("+{controller}");
@@ -285,7 +340,10 @@ fn move_processes(dir: &Path) -> Result<()> {
     let aside = dir.join("init");
     create_dir(&aside)?;
     let path = dir.join("cgroup.procs");
-    let pids = fs::read_to_string(&path).context(FileSnafu { action: "read", path: &path })?;
+    let pids = fs::read_to_string(&path).context(FileSnafu {
+        action: "read",
+        path: &path,
+    })?;
     for pid in pids.lines() {
         // Kernel threads cannot move and need not.
         let _stays = fs::write(aside.join("cgroup.procs"), pid);
@@ -325,8 +383,15 @@ mod tests {
     fn processes_are_found_in_every_part() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
-        let group = Group { layout: Layout::V2 { root: root.clone() }, name: "x".to_owned() };
-        for (part, procs) in [("x", "1\n"), ("x/system", "2\n3\n"), ("x/kubepods/a", "4\n")] {
+        let group = Group {
+            layout: Layout::V2 { root: root.clone() },
+            name: "x".to_owned(),
+        };
+        for (part, procs) in [
+            ("x", "1\n"),
+            ("x/system", "2\n3\n"),
+            ("x/kubepods/a", "4\n"),
+        ] {
             fs::create_dir_all(root.join(part)).unwrap();
             fs::write(root.join(part).join("cgroup.procs"), procs).unwrap();
         }

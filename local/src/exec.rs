@@ -13,8 +13,7 @@ use crate::error::{CommandSnafu, CommandTimeoutSnafu, Result, SpawnSnafu};
 
 /// Where programs are looked for. Debian keeps `runc`, `iptables` and `ip` in the sbin directories,
 /// which are not on every user's path.
-pub(crate) const SYSTEM_PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// More than any of our programs prints in one call; what comes after it is read and dropped.
 const OUTPUT_LIMIT: u64 = 32 * 1024 * 1024;
@@ -47,13 +46,25 @@ impl Run {
     /// proxies and locales of the caller must not change what the cluster does.
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", SYSTEM_PATH).env("LC_ALL", "C.UTF-8").env("HOME", "/root");
-        Self { command, limit: Duration::from_secs(60), input: None }
+        command
+            .env_clear()
+            .env("PATH", SYSTEM_PATH)
+            .env("LC_ALL", "C.UTF-8")
+            .env("HOME", "/root");
+        Self {
+            command,
+            limit: Duration::from_secs(60),
+            input: None,
+        }
     }
 
     /// `program` with the environment of the caller, as compilers and package managers need it.
     pub(crate) fn inheriting(program: impl AsRef<OsStr>) -> Self {
-        Self { command: Command::new(program), limit: Duration::from_secs(60), input: None }
+        Self {
+            command: Command::new(program),
+            limit: Duration::from_secs(60),
+            input: None,
+        }
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -91,15 +102,31 @@ impl Run {
         let command = self.line();
         let seconds = self.limit.as_secs();
         let ended = self.finish(every, tick)?;
-        let said = if ended.stderr.trim().is_empty() { &ended.stdout } else { &ended.stderr };
+        let said = if ended.stderr.trim().is_empty() {
+            &ended.stdout
+        } else {
+            &ended.stderr
+        };
         let output = tail(said, QUOTE).trim().to_owned();
         let Some(status) = ended.status else {
-            return CommandTimeoutSnafu { command, seconds, output }.fail();
+            return CommandTimeoutSnafu {
+                command,
+                seconds,
+                output,
+            }
+            .fail();
         };
         if !status.success() {
-            return CommandSnafu { command, status: status.to_string(), output }.fail();
+            return CommandSnafu {
+                command,
+                status: status.to_string(),
+                output,
+            }
+            .fail();
         }
-        Ok(Printed { stdout: ended.stdout })
+        Ok(Printed {
+            stdout: ended.stdout,
+        })
     }
 
     /// Whether it ran and ended with 0.
@@ -109,13 +136,23 @@ impl Run {
 
     fn line(&self) -> String {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
-        words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+        words
+            .map(OsStr::to_string_lossy)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn finish(mut self, every: Duration, mut tick: impl FnMut()) -> Result<Ended> {
         let command = self.line();
-        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
-        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = if self.input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        self.command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = self.command.spawn().context(SpawnSnafu { command })?;
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
@@ -126,11 +163,19 @@ impl Run {
         let status = wait(&mut child, self.limit, every, &mut tick);
         if status.is_none() {
             // The readers of a program that was ended may hang on its children: leave them.
-            return Ok(Ended { status, stdout: String::new(), stderr: String::new() });
+            return Ok(Ended {
+                status,
+                stdout: String::new(),
+                stderr: String::new(),
+            });
         }
         let stdout = stdout.join().unwrap_or_default();
         let stderr = stderr.join().unwrap_or_default();
-        Ok(Ended { status, stdout, stderr })
+        Ok(Ended {
+            status,
+            stdout,
+            stderr,
+        })
     }
 }
 
@@ -164,7 +209,9 @@ fn wait(
 
 fn collect<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
-        let Some(mut pipe) = pipe else { return String::new() };
+        let Some(mut pipe) = pipe else {
+            return String::new();
+        };
         let mut bytes = Vec::new();
         // What was read before a broken pipe is still worth quoting.
         let _read = pipe.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
@@ -186,7 +233,8 @@ pub(crate) fn tail(text: &str, bytes: usize) -> &str {
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let own = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&own).chain(std::env::split_paths(SYSTEM_PATH));
-    dirs.map(|dir| dir.join(program)).find(|path| path.is_file())
+    dirs.map(|dir| dir.join(program))
+        .find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -196,9 +244,15 @@ mod tests {
 
     #[test]
     fn a_failure_quotes_what_was_printed() {
-        let error = Run::new("sh").args(["-c", "echo why >&2; exit 3"]).ok().unwrap_err();
+        let error = Run::new("sh")
+            .args(["-c", "echo why >&2; exit 3"])
+            .ok()
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("exit status: 3") && text.contains("why"), "{text}");
+        assert!(
+            text.contains("exit status: 3") && text.contains("why"),
+            "{text}"
+        );
     }
 
     #[test]

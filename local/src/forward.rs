@@ -116,7 +116,10 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream) {
                 let _gone = to.shutdown(Shutdown::Write);
                 return;
             }
-            Ok(length) if to.write_all(buffer.get(..length).unwrap_or_default()).is_ok() => {}
+            Ok(length)
+                if to
+                    .write_all(buffer.get(..length).unwrap_or_default())
+                    .is_ok() => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => {
                 let _gone = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
@@ -148,7 +151,9 @@ mod tests {
             stream.write_all(asked.to_uppercase().as_bytes()).unwrap();
         });
         let mut client = TcpStream::connect(address).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         client.write_all(b"question").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let mut got = String::new();
@@ -159,9 +164,14 @@ mod tests {
 
     #[test]
     fn nobody_behind_it_closes_the_connection() {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let mut client = TcpStream::connect(start(free)).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let mut got = Vec::new();
         // A reset and an orderly end are both an end.
         let _reset = client.read_to_end(&mut got);

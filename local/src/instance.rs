@@ -64,8 +64,9 @@ impl Claim {
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self)
-            .context(DecodeSnafu { what: "the record of an instance" })?;
+        let text = serde_json::to_vec_pretty(self).context(DecodeSnafu {
+            what: "the record of an instance",
+        })?;
         write_file(path, &text)
     }
 
@@ -97,7 +98,11 @@ impl Instance {
             },
             None => new_claim(name, &state_dir)?,
         };
-        let asked = if name == MAIN { asked_port(env::var("LOTOAI_PORT").ok())? } else { None };
+        let asked = if name == MAIN {
+            asked_port(env::var("LOTOAI_PORT").ok())?
+        } else {
+            None
+        };
         Ok(Self {
             name: name.to_owned(),
             network: Network::of_slot(claim.slot),
@@ -181,7 +186,10 @@ impl Instance {
     }
 
     pub(crate) fn processes(&self) -> Processes {
-        Processes { records: self.run_dir().join("processes"), logs: self.state_dir.join("log") }
+        Processes {
+            records: self.run_dir().join("processes"),
+            logs: self.state_dir.join("log"),
+        }
     }
 
     pub(crate) fn cgroups(&self) -> Result<cgroup::Group> {
@@ -202,7 +210,11 @@ impl Instance {
             let slot = self.network.slot;
             ensure!(
                 !other.holds(),
-                SlotTakenSnafu { slot, name: &self.name, owner: other.name }
+                SlotTakenSnafu {
+                    slot,
+                    name: &self.name,
+                    owner: other.name
+                }
             );
         }
         let claim = Claim {
@@ -236,7 +248,9 @@ fn is_valid(name: &str) -> bool {
 }
 
 fn asked_port(value: Option<String>) -> Result<Option<u16>> {
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
     let port = value.parse::<u16>().ok().filter(|port| *port > 0);
     let variable = "LOTOAI_PORT";
     let port = port.context(InvalidVariableSnafu {
@@ -250,7 +264,11 @@ fn asked_port(value: Option<String>) -> Result<Option<u16>> {
 /// Finds a free slot. Without the right to write in `/run` nothing is kept: the preflight check
 /// will say that root is needed.
 fn new_claim(name: &str, state_dir: &Path) -> Result<Claim> {
-    let _lock = if rustix::process::geteuid().is_root() { Some(slots_lock()?) } else { None };
+    let _lock = if rustix::process::geteuid().is_root() {
+        Some(slots_lock()?)
+    } else {
+        None
+    };
     let held: Vec<_> = (0..SLOTS)
         .filter_map(|slot| Claim::read(&slot_path(slot)))
         .filter(Claim::holds)
@@ -277,7 +295,10 @@ fn pick_slot(held: &[Claim]) -> Result<u8> {
     let is_free = |slot: &u8| held.iter().all(|claim| claim.slot != *slot);
     (1..SLOTS).find(is_free).with_context(|| NoSlotSnafu {
         slots: SLOTS,
-        owners: held.iter().map(|claim| claim.name.clone()).collect::<Vec<_>>(),
+        owners: held
+            .iter()
+            .map(|claim| claim.name.clone())
+            .collect::<Vec<_>>(),
     })
 }
 
@@ -288,34 +309,54 @@ fn free_port(slot: u8, held: &[Claim]) -> u16 {
         held.iter().all(|claim| claim.public_https != *port)
             && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
     };
-    (first..first.saturating_add(1000)).find(usable).unwrap_or(first)
+    (first..first.saturating_add(1000))
+        .find(usable)
+        .unwrap_or(first)
 }
 
 fn slot_path(slot: u8) -> PathBuf {
-    paths::shared_dir().join("slots").join(format!("{slot}.json"))
+    paths::shared_dir()
+        .join("slots")
+        .join(format!("{slot}.json"))
 }
 
 fn slots_lock() -> Result<Lock> {
-    lock::take(&paths::shared_dir().join("slots.lock"), Duration::from_secs(30), || {})
+    lock::take(
+        &paths::shared_dir().join("slots.lock"),
+        Duration::from_secs(30),
+        || {},
+    )
 }
 
 /// Writes `bytes` to `path` so that a reader sees all of it or nothing; makes the directory.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).context(FileSnafu { action: "create", path: dir })?;
+        fs::create_dir_all(dir).context(FileSnafu {
+            action: "create",
+            path: dir,
+        })?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    fs::write(&new, bytes).context(FileSnafu { action: "write", path: &new })?;
-    fs::rename(&new, path).context(FileSnafu { action: "replace", path })
+    fs::write(&new, bytes).context(FileSnafu {
+        action: "write",
+        path: &new,
+    })?;
+    fs::rename(&new, path).context(FileSnafu {
+        action: "replace",
+        path,
+    })
 }
 
 /// Removes a file; one that does not exist is fine.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context(FileSnafu { action: "remove", path })
+            Err(error).context(FileSnafu {
+                action: "remove",
+                path,
+            })
         }
         _ => Ok(()),
     }
@@ -353,9 +394,14 @@ mod tests {
     fn slot_zero_is_kept_for_main() {
         assert_eq!(pick_slot(&[]).unwrap(), 1);
         assert_eq!(pick_slot(&[claim("test-1", 1)]).unwrap(), 2);
-        let all: Vec<_> = (1..SLOTS).map(|slot| claim(&format!("test-{slot}"), slot)).collect();
+        let all: Vec<_> = (1..SLOTS)
+            .map(|slot| claim(&format!("test-{slot}"), slot))
+            .collect();
         let error = pick_slot(&all).unwrap_err().to_string();
-        assert!(error.contains("test-7") && error.contains("8 address blocks"), "{error}");
+        assert!(
+            error.contains("test-7") && error.contains("8 address blocks"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -384,7 +430,10 @@ mod tests {
     #[test]
     fn a_taken_port_is_passed_over() {
         let first = free_port(3, &[]);
-        let held = [Claim { public_https: first, ..claim("other", 3) }];
+        let held = [Claim {
+            public_https: first,
+            ..claim("other", 3)
+        }];
         assert!(free_port(3, &held) > first);
     }
 }

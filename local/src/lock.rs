@@ -19,27 +19,42 @@ pub(crate) struct Lock {
 /// Takes the lock at `path`, waiting at most `limit`; `waiting` is called once if it must wait.
 pub(crate) fn take(path: &Path, limit: Duration, waiting: impl FnOnce()) -> Result<Lock> {
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).context(FileSnafu { action: "create", path: dir })?;
+        fs::create_dir_all(dir).context(FileSnafu {
+            action: "create",
+            path: dir,
+        })?;
     }
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
-        .context(FileSnafu { action: "open", path })?;
+        .context(FileSnafu {
+            action: "open",
+            path,
+        })?;
     let begun = Instant::now();
     let mut waiting = Some(waiting);
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Lock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()).context(FileSnafu { action: "lock", path }),
+            Err(errno) => {
+                return Err(errno.into()).context(FileSnafu {
+                    action: "lock",
+                    path,
+                });
+            }
         }
         if let Some(tell) = waiting.take() {
             tell();
         }
         if begun.elapsed() > limit {
-            return LockedSnafu { path, seconds: limit.as_secs() }.fail();
+            return LockedSnafu {
+                path,
+                seconds: limit.as_secs(),
+            }
+            .fail();
         }
         thread::sleep(Duration::from_millis(100));
     }

@@ -61,10 +61,22 @@ impl Network {
         let link = 2 * PER_RANGE;
         Self {
             slot,
-            pods: Cidr { first: at(0), prefix: 20 },
-            node_pods: Cidr { first: at(0), prefix: 24 },
-            services: Cidr { first: at(PER_RANGE), prefix: 20 },
-            link: Cidr { first: at(link), prefix: 30 },
+            pods: Cidr {
+                first: at(0),
+                prefix: 20,
+            },
+            node_pods: Cidr {
+                first: at(0),
+                prefix: 24,
+            },
+            services: Cidr {
+                first: at(PER_RANGE),
+                prefix: 20,
+            },
+            link: Cidr {
+                first: at(link),
+                prefix: 30,
+            },
             host: at(link + 1),
             node: at(link + 2),
             api_service: at(PER_RANGE + 1),
@@ -92,12 +104,25 @@ mod tests {
     #[test]
     fn no_two_ranges_overlap_and_all_are_in_the_benchmarking_block() {
         let networks: Vec<_> = (0..SLOTS).map(Network::of_slot).collect();
-        let mut ranges: Vec<_> =
-            networks.iter().flat_map(|n| [n.pods, n.services, n.link]).map(range).collect();
+        let mut ranges: Vec<_> = networks
+            .iter()
+            .flat_map(|n| [n.pods, n.services, n.link])
+            .map(range)
+            .collect();
         ranges.sort_unstable();
-        assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), "{ranges:?}");
-        let (first, last) = range(Cidr { first: Ipv4Addr::new(198, 18, 0, 0), prefix: 15 });
-        assert!(ranges.iter().all(|range| range.0 >= first && range.1 <= last));
+        assert!(
+            ranges.windows(2).all(|pair| pair[0].1 < pair[1].0),
+            "{ranges:?}"
+        );
+        let (first, last) = range(Cidr {
+            first: Ipv4Addr::new(198, 18, 0, 0),
+            prefix: 15,
+        });
+        assert!(
+            ranges
+                .iter()
+                .all(|range| range.0 >= first && range.1 <= last)
+        );
     }
 
     #[test]
@@ -110,7 +135,10 @@ mod tests {
             assert!(inside(network.host, network.link) && inside(network.node, network.link));
             assert!(inside(network.api_service, network.services));
             assert!(inside(network.dns_service, network.services));
-            assert!(network.host_device.len() < 16, "the kernel's limit for device names");
+            assert!(
+                network.host_device.len() < 16,
+                "the kernel's limit for device names"
+            );
         }
     }
 

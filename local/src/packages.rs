@@ -70,7 +70,9 @@ pub fn packages(progress: &Progress) -> Result<Installed> {
     // Lists that are a little old are no reason to fail: the installation shows whether they do.
     let updated = apt(&["update"]).ok_ticking(every, || tick("still reads the package lists"));
     if let Err(error) = updated {
-        progress.note(&format!("the package lists could not be refreshed: {error}"));
+        progress.note(&format!(
+            "the package lists could not be refreshed: {error}"
+        ));
     }
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().map(String::as_str));
@@ -93,16 +95,25 @@ fn apt(words: &[&str]) -> Run {
 pub(crate) fn missing_packages() -> Result<Vec<String>> {
     let format = "--showformat=${db:Status-Abbrev} ${Package}\\n";
     let printed = Run::new("dpkg-query").args(["--show", format]).ok()?;
-    let provided = PROVIDED.iter().filter(|(_, program)| which(program).is_some());
+    let provided = PROVIDED
+        .iter()
+        .filter(|(_, program)| which(program).is_some());
     let provided: Vec<_> = provided.map(|(package, _)| *package).collect();
     Ok(difference(&PACKAGES, &printed.stdout, &provided))
 }
 
 fn difference(wanted: &[&str], installed: &str, provided: &[&str]) -> Vec<String> {
-    let installed: BTreeSet<_> =
-        installed.lines().filter_map(|line| line.strip_prefix("ii  ")).map(str::trim).collect();
+    let installed: BTreeSet<_> = installed
+        .lines()
+        .filter_map(|line| line.strip_prefix("ii  "))
+        .map(str::trim)
+        .collect();
     let is_missing = |name: &&&str| !installed.contains(**name) && !provided.contains(*name);
-    wanted.iter().filter(is_missing).map(|name| (*name).to_owned()).collect()
+    wanted
+        .iter()
+        .filter(is_missing)
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -119,6 +130,10 @@ mod tests {
     #[test]
     fn the_list_is_sorted_and_has_no_doubles() {
         assert!(PACKAGES.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(PROVIDED.iter().all(|(package, _)| PACKAGES.contains(package)));
+        assert!(
+            PROVIDED
+                .iter()
+                .all(|(package, _)| PACKAGES.contains(package))
+        );
     }
 }

@@ -10,7 +10,9 @@ pub fn cache_dir() -> PathBuf {
     if let Some(dir) = set("LOTOAI_CACHE") {
         return dir;
     }
-    set("HOME").unwrap_or_else(|| PathBuf::from("/root")).join(".cache/lotoai")
+    set("HOME")
+        .unwrap_or_else(|| PathBuf::from("/root"))
+        .join(".cache/lotoai")
 }
 
 /// The parent of every instance's state: `$LOTOAI_STATE`, else `/var/lib/lotoai`.
@@ -31,5 +33,7 @@ pub(crate) fn shared_dir() -> PathBuf {
 }
 
 fn set(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }

@@ -36,8 +36,14 @@ struct Leaf {
 }
 
 /// Users that reach the API server through a kubeconfig of their own, by file name.
-const CLIENTS: [&str; 6] =
-    ["admin", "controller-manager", "scheduler", "kubelet", "proxy", "local-path-provisioner"];
+const CLIENTS: [&str; 6] = [
+    "admin",
+    "controller-manager",
+    "scheduler",
+    "kubelet",
+    "proxy",
+    "local-path-provisioner",
+];
 
 /// Makes all keys and certificates unless they exist.
 pub(crate) fn ensure(instance: &Instance) -> Result<()> {
@@ -48,14 +54,21 @@ pub(crate) fn ensure(instance: &Instance) -> Result<()> {
     // Made aside and moved: a directory that exists is complete.
     let new = dir.with_extension("new");
     remove_dir(&new)?;
-    fs::create_dir_all(&new).context(FileSnafu { action: "create", path: &new })?;
+    fs::create_dir_all(&new).context(FileSnafu {
+        action: "create",
+        path: &new,
+    })?;
     make_all(instance, &new)?;
-    fs::rename(&new, &dir).context(FileSnafu { action: "create", path: &dir })?;
+    fs::rename(&new, &dir).context(FileSnafu {
+        action: "create",
+        path: &dir,
+    })?;
     let admin = dir.join("admin.conf");
     let kubeconfig = instance.kubeconfig();
-    fs::copy(&admin, &kubeconfig)
-        .map(drop)
-        .context(FileSnafu { action: "write", path: &kubeconfig })
+    fs::copy(&admin, &kubeconfig).map(drop).context(FileSnafu {
+        action: "write",
+        path: &kubeconfig,
+    })
 }
 
 fn make_all(instance: &Instance, dir: &Path) -> Result<()> {
@@ -70,7 +83,9 @@ fn make_all(instance: &Instance, dir: &Path) -> Result<()> {
         KeyUsagePurpose::DigitalSignature,
     ];
     set_validity(&mut params);
-    let certificate = params.self_signed(&key).context(CertificateSnafu { name })?;
+    let certificate = params
+        .self_signed(&key)
+        .context(CertificateSnafu { name })?;
     let ca = certificate.pem();
     write_secret(&dir.join("ca.crt"), &ca)?;
     write_secret(&dir.join("ca.key"), &key.serialize_pem())?;
@@ -130,7 +145,11 @@ fn leaves(instance: &Instance) -> Vec<Leaf> {
         Leaf {
             names: vec![node.clone()],
             addresses: vec![network.node.into(), here],
-            ..client("kubelet", &format!("system:node:{node}"), Some("system:nodes"))
+            ..client(
+                "kubelet",
+                &format!("system:node:{node}"),
+                Some("system:nodes"),
+            )
         },
         client("proxy", "system:kube-proxy", None),
         client("local-path-provisioner", "local-path-provisioner", None),
@@ -141,15 +160,23 @@ fn make(leaf: &Leaf, issuer: &Issuer<'_, KeyPair>) -> Result<(String, String)> {
     let context = || CertificateSnafu { name: leaf.file };
     let key = KeyPair::generate().with_context(|_| context())?;
     let mut params = CertificateParams::new(leaf.names.clone()).with_context(|_| context())?;
-    params.subject_alt_names.extend(leaf.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-    params.distinguished_name.push(DnType::CommonName, leaf.common_name.as_str());
+    params
+        .subject_alt_names
+        .extend(leaf.addresses.iter().map(|ip| SanType::IpAddress(*ip)));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, leaf.common_name.as_str());
     if let Some(organization) = leaf.organization {
-        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, organization);
     }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     if !leaf.addresses.is_empty() {
-        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
     params.use_authority_key_identifier_extension = true;
     set_validity(&mut params);
@@ -159,9 +186,15 @@ fn make(leaf: &Leaf, issuer: &Issuer<'_, KeyPair>) -> Result<(String, String)> {
 
 /// From the first day of last month, so that a clock that is a little behind does not matter.
 fn set_validity(params: &mut CertificateParams) {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let (year, month) = year_and_month(seconds);
-    let (from_year, from_month) = if month == 1 { (year - 1, 12) } else { (year, month - 1) };
+    let (from_year, from_month) = if month == 1 {
+        (year - 1, 12)
+    } else {
+        (year, month - 1)
+    };
     params.not_before = rcgen::date_time_ymd(from_year, from_month, 1);
     params.not_after = rcgen::date_time_ymd(from_year + VALID_YEARS, from_month, 1);
 }
@@ -214,8 +247,14 @@ fn write_secret(path: &Path, text: &str) -> Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .context(FileSnafu { action: "create", path })?;
-    file.write_all(text.as_bytes()).context(FileSnafu { action: "write", path })
+        .context(FileSnafu {
+            action: "create",
+            path,
+        })?;
+    file.write_all(text.as_bytes()).context(FileSnafu {
+        action: "write",
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -249,7 +288,14 @@ mod tests {
         make_all(&Instance::new(MAIN).unwrap(), dir.path()).unwrap();
         for purpose in ["sslserver", "sslclient"] {
             let printed = crate::exec::Run::new(&openssl)
-                .args(["verify", "-purpose", purpose, "-CAfile", "ca.crt", "apiserver.crt"])
+                .args([
+                    "verify",
+                    "-purpose",
+                    purpose,
+                    "-CAfile",
+                    "ca.crt",
+                    "apiserver.crt",
+                ])
                 .dir(dir.path())
                 .ok()
                 .unwrap();

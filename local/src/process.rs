@@ -33,7 +33,11 @@ impl Identity {
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = parse_stat(&stat)?;
-        (state != 'Z' && state != 'X').then(|| Self { pid, started, boot: boot_id() })
+        (state != 'Z' && state != 'X').then(|| Self {
+            pid,
+            started,
+            boot: boot_id(),
+        })
     }
 
     /// Of this process.
@@ -55,7 +59,10 @@ impl Identity {
 }
 
 fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// State and start time. The second field is the program's name in brackets and may itself hold
@@ -129,13 +136,17 @@ impl Processes {
 
     /// The process, if it runs.
     pub(crate) fn alive(&self, name: &str) -> Option<Record> {
-        self.record(name).filter(|record| record.identity.is_alive())
+        self.record(name)
+            .filter(|record| record.identity.is_alive())
     }
 
     /// Starts the process in its own session, with its output in its log.
     pub(crate) fn spawn(&self, daemon: &Daemon) -> Result<Record> {
         for path in [&self.records, &self.logs] {
-            fs::create_dir_all(path).context(FileSnafu { action: "create", path })?;
+            fs::create_dir_all(path).context(FileSnafu {
+                action: "create",
+                path,
+            })?;
         }
         let log_path = self.log_path(daemon.name);
         rotate(&log_path)?;
@@ -143,8 +154,14 @@ impl Processes {
             .create(true)
             .append(true)
             .open(&log_path)
-            .context(FileSnafu { action: "open", path: &log_path })?;
-        let errors = log.try_clone().context(FileSnafu { action: "open", path: &log_path })?;
+            .context(FileSnafu {
+                action: "open",
+                path: &log_path,
+            })?;
+        let errors = log.try_clone().context(FileSnafu {
+            action: "open",
+            path: &log_path,
+        })?;
         let words = daemon.prefix.iter().chain(&daemon.command);
         let mut command = Command::new("/bin/sh");
         command
@@ -158,16 +175,28 @@ impl Processes {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
-        let child = command.spawn().context(SpawnSnafu { command: daemon.name })?;
+        let child = command.spawn().context(SpawnSnafu {
+            command: daemon.name,
+        })?;
         let pid = i32::try_from(child.id()).unwrap_or_default();
         reap(child);
-        let identity =
-            Identity::of(pid).unwrap_or(Identity { pid, started: 0, boot: String::new() });
-        let record = Record { identity, fingerprint: daemon.fingerprint() };
-        let text = serde_json::to_vec(&record)
-            .context(DecodeSnafu { what: "the record of a process" })?;
+        let identity = Identity::of(pid).unwrap_or(Identity {
+            pid,
+            started: 0,
+            boot: String::new(),
+        });
+        let record = Record {
+            identity,
+            fingerprint: daemon.fingerprint(),
+        };
+        let text = serde_json::to_vec(&record).context(DecodeSnafu {
+            what: "the record of a process",
+        })?;
         let path = self.record_path(daemon.name);
-        fs::write(&path, text).context(FileSnafu { action: "write", path: &path })?;
+        fs::write(&path, text).context(FileSnafu {
+            action: "write",
+            path: &path,
+        })?;
         Ok(record)
     }
 
@@ -179,7 +208,10 @@ impl Processes {
         let path = self.record_path(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).context(FileSnafu { action: "remove", path: &path })
+                Err(error).context(FileSnafu {
+                    action: "remove",
+                    path: &path,
+                })
             }
             _ => Ok(()),
         }
@@ -209,7 +241,10 @@ fn enter_script(cgroups: &[PathBuf]) -> String {
 fn rotate(log: &Path) -> Result<()> {
     if fs::metadata(log).is_ok_and(|meta| meta.len() > LOG_LIMIT) {
         let old = log.with_extension("log.1");
-        fs::rename(log, &old).context(FileSnafu { action: "move", path: log })?;
+        fs::rename(log, &old).context(FileSnafu {
+            action: "move",
+            path: log,
+        })?;
     }
     Ok(())
 }
@@ -236,7 +271,10 @@ pub(crate) fn end(name: &str, identity: &Identity, patience: Duration) -> Result
     if gone_within(identity, Duration::from_secs(10)) {
         return Ok(());
     }
-    UnstoppableSnafu { what: format!("{name} (process {})", identity.pid) }.fail()
+    UnstoppableSnafu {
+        what: format!("{name} (process {})", identity.pid),
+    }
+    .fail()
 }
 
 fn gone_within(identity: &Identity, limit: Duration) -> bool {
@@ -267,8 +305,14 @@ mod tests {
     fn a_reused_process_id_is_not_ours() {
         let own = Identity::own().unwrap();
         assert!(own.is_alive());
-        let later = Identity { started: own.started + 1, ..own.clone() };
-        let other_boot = Identity { boot: "another".to_owned(), ..own };
+        let later = Identity {
+            started: own.started + 1,
+            ..own.clone()
+        };
+        let other_boot = Identity {
+            boot: "another".to_owned(),
+            ..own
+        };
         assert!(!later.is_alive() && !other_boot.is_alive());
         // Were the identity ignored, this would end the test itself.
         end("recycled", &later, Duration::ZERO).unwrap();
@@ -277,13 +321,19 @@ mod tests {
     #[test]
     fn a_process_is_started_recorded_and_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let processes =
-            Processes { records: dir.path().join("run"), logs: dir.path().join("log") };
+        let processes = Processes {
+            records: dir.path().join("run"),
+            logs: dir.path().join("log"),
+        };
         let daemon = Daemon {
             name: "sleeper",
-            command: ["sh", "-c", "echo up $EXTRA; trap '' TERM; while :; do sleep 1; done"]
-                .map(str::to_owned)
-                .to_vec(),
+            command: [
+                "sh",
+                "-c",
+                "echo up $EXTRA; trap '' TERM; while :; do sleep 1; done",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             prefix: Vec::new(),
             cgroups: Vec::new(),
             env: vec![("EXTRA".to_owned(), "yes".to_owned())],
@@ -293,10 +343,16 @@ mod tests {
         assert_eq!(processes.alive("sleeper"), Some(started));
         let begun = Instant::now();
         while processes.log_tail("sleeper") != "up yes" {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{}", processes.log_tail("sleeper"));
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{}",
+                processes.log_tail("sleeper")
+            );
             thread::sleep(Duration::from_millis(10));
         }
-        processes.stop("sleeper", Duration::from_millis(100)).unwrap();
+        processes
+            .stop("sleeper", Duration::from_millis(100))
+            .unwrap();
         assert_eq!(processes.record("sleeper"), None);
         processes.stop("sleeper", Duration::ZERO).unwrap();
     }

@@ -49,14 +49,24 @@ impl Progress {
     /// Writes to `out`.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { out, times: Vec::new() })) }
+        Self {
+            inner: Arc::new(Mutex::new(Inner {
+                out,
+                times: Vec::new(),
+            })),
+        }
     }
 
     /// Begins a stage: `name` is one word for the table, `what` a sentence for the reader.
     #[must_use = "a stage that is dropped without `done` counts as failed"]
     pub fn stage(&self, name: &str, what: &str) -> Stage {
         self.line(&format!("▸ {name}: {what}"));
-        Stage { progress: self.clone(), name: name.to_owned(), begun: Instant::now(), open: true }
+        Stage {
+            progress: self.clone(),
+            name: name.to_owned(),
+            begun: Instant::now(),
+            open: true,
+        }
     }
 
     /// One line inside a stage.
@@ -99,7 +109,8 @@ impl Stage {
 
     /// Tells that the stage is still at work.
     pub fn tick(&self, what: &str) {
-        self.progress.note(&format!("{what} ({})", seconds(self.elapsed())));
+        self.progress
+            .note(&format!("{what} ({})", seconds(self.elapsed())));
     }
 
     /// The stage came to its end.
@@ -116,9 +127,21 @@ impl Stage {
         self.open = false;
         let elapsed = self.begun.elapsed();
         let mark = if ok { "✓" } else { "✗" };
-        let remark = if result.is_empty() { String::new() } else { format!(" — {result}") };
-        self.progress.line(&format!("{mark} {} {}{remark}", self.name, seconds(elapsed)));
-        let time = StageTime { name: self.name.clone(), elapsed, ok };
+        let remark = if result.is_empty() {
+            String::new()
+        } else {
+            format!(" — {result}")
+        };
+        self.progress.line(&format!(
+            "{mark} {} {}{remark}",
+            self.name,
+            seconds(elapsed)
+        ));
+        let time = StageTime {
+            name: self.name.clone(),
+            elapsed,
+            ok,
+        };
         self.progress.lock().times.push(time);
     }
 }
@@ -159,10 +182,16 @@ mod tests {
         progress.stage("good", "does it").done_with("3 files");
         drop(progress.stage("bad", "does not"));
         let times = progress.times();
-        let told: Vec<_> = times.iter().map(|time| (time.name.as_str(), time.ok)).collect();
+        let told: Vec<_> = times
+            .iter()
+            .map(|time| (time.name.as_str(), time.ok))
+            .collect();
         assert_eq!(told, [("good", true), ("bad", false)]);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("▸ good: does it\n✓ good 0.0 s — 3 files\n"), "{text}");
+        assert!(
+            text.contains("▸ good: does it\n✓ good 0.0 s — 3 files\n"),
+            "{text}"
+        );
         assert!(text.contains("✗ bad 0.0 s — failed"), "{text}");
     }
 }

@@ -56,8 +56,12 @@ impl Tool {
         Self::Helm,
     ];
     /// Those without which there is no cluster.
-    pub const CLUSTER: &'static [Self] =
-        &[Self::Kubernetes, Self::Etcd, Self::Coredns, Self::LocalPathProvisioner];
+    pub const CLUSTER: &'static [Self] = &[
+        Self::Kubernetes,
+        Self::Etcd,
+        Self::Coredns,
+        Self::LocalPathProvisioner,
+    ];
 
     fn recipe(self) -> Recipe {
         match self {
@@ -67,7 +71,10 @@ impl Tool {
                 programs: &[
                     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
                     ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
-                    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+                    (
+                        "kube-controller-manager",
+                        "k8s.io/kubernetes/cmd/kube-controller-manager",
+                    ),
                     ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
                     ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
                     ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
@@ -115,9 +122,15 @@ impl Tool {
     fn version(self) -> Result<String> {
         let recipe = self.recipe();
         let path = module_dir(recipe.name).join("go.mod");
-        let text = fs::read_to_string(&path).context(FileSnafu { action: "read", path: &path })?;
+        let text = fs::read_to_string(&path).context(FileSnafu {
+            action: "read",
+            path: &path,
+        })?;
         let version = required_version(&text, recipe.module);
-        version.context(NoVersionSnafu { path, module: recipe.module })
+        version.context(NoVersionSnafu {
+            path,
+            module: recipe.module,
+        })
     }
 
     fn ldflags(self) -> Result<String> {
@@ -129,9 +142,8 @@ impl Tool {
         let version = self.version()?;
         let mut numbers = version.trim_start_matches('v').split('.');
         let (major, minor) = (numbers.next().unwrap_or("0"), numbers.next().unwrap_or("0"));
-        let set = |name: &str, value: &str| {
-            format!("-X k8s.io/component-base/version.{name}={value} ")
-        };
+        let set =
+            |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value} ");
         Ok([
             strip,
             set("gitVersion", &version),
@@ -151,7 +163,10 @@ fn module_dir(name: &str) -> PathBuf {
 fn required_version(go_mod: &str, module: &str) -> Option<String> {
     go_mod.lines().find_map(|line| {
         let line = line.trim();
-        let mut words = line.strip_prefix("require ").unwrap_or(line).split_whitespace();
+        let mut words = line
+            .strip_prefix("require ")
+            .unwrap_or(line)
+            .split_whitespace();
         let version = (words.next()? == module).then(|| words.next()).flatten()?;
         version.starts_with('v').then(|| version.to_owned())
     })
@@ -231,7 +246,10 @@ impl ToolPaths {
     /// to be looked for on the path.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        let all = self.of_cluster().into_iter().chain([&self.coredns, &self.minio, &self.helm]);
+        let all = self
+            .of_cluster()
+            .into_iter()
+            .chain([&self.coredns, &self.minio, &self.helm]);
         let mut named = all.filter(|path| path.file_name().is_some_and(|file| file == name));
         named.next().cloned().unwrap_or_else(|| name.into())
     }
@@ -268,12 +286,21 @@ fn build(progress: &Progress, tool: Tool) -> Result<()> {
     if !recipe.programs.iter().any(|program| is_missing(&program)) {
         return Ok(());
     }
-    let what = format!("builds {} {} from its Go module", recipe.name, tool.version()?);
+    let what = format!(
+        "builds {} {} from its Go module",
+        recipe.name,
+        tool.version()?
+    );
     let stage = progress.stage(recipe.name, &what);
-    fs::create_dir_all(&dir).context(FileSnafu { action: "create", path: &dir })?;
+    fs::create_dir_all(&dir).context(FileSnafu {
+        action: "create",
+        path: &dir,
+    })?;
     let wait = Duration::from_secs(BUILD_LIMIT);
     let lock = dir.with_extension("lock");
-    let _lock = lock::take(&lock, wait, || progress.note("waits for another run's build"))?;
+    let _lock = lock::take(&lock, wait, || {
+        progress.note("waits for another run's build")
+    })?;
     // Another run may have built them while this one waited.
     for (file, package) in recipe.programs.iter().filter(is_missing) {
         let part = dir.join(format!("{file}.part"));
@@ -281,7 +308,10 @@ fn build(progress: &Progress, tool: Tool) -> Result<()> {
             .args([package])
             .ok_ticking(TICK, || stage.tick(&format!("still builds {file}")))?;
         let path = dir.join(file);
-        fs::rename(&part, &path).context(FileSnafu { action: "create", path: &path })?;
+        fs::rename(&part, &path).context(FileSnafu {
+            action: "create",
+            path: &path,
+        })?;
         stage.tick(&format!("built {file}"));
     }
     stage.done();
@@ -337,7 +367,10 @@ mod tests {
         let version = Tool::Kubernetes.version().unwrap();
         let flags = Tool::Kubernetes.ldflags().unwrap();
         assert!(flags.contains(&format!("gitVersion={version} ")), "{flags}");
-        assert!(flags.contains("gitMajor=1 ") && flags.starts_with("-s -w "), "{flags}");
+        assert!(
+            flags.contains("gitMajor=1 ") && flags.starts_with("-s -w "),
+            "{flags}"
+        );
     }
 
     #[test]

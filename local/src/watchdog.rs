@@ -36,7 +36,10 @@ pub fn watchdog(instance: &Instance, program: &Path) -> io::Result<()> {
 pub fn watch(progress: &Progress, name: &str) -> Result<()> {
     let instance = Instance::new(name)?;
     let own = Identity::own();
-    let Some(owner) = instance.owner().filter(|owner| Some(*owner) != own.as_ref()) else {
+    let Some(owner) = instance
+        .owner()
+        .filter(|owner| Some(*owner) != own.as_ref())
+    else {
         return Ok(());
     };
     while owner.is_alive() {

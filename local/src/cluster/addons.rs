@@ -25,7 +25,11 @@ pub(super) fn apply(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
 fn values(instance: &Instance) -> Vec<(&'static str, String)> {
     let upstream = egress::is_wanted(instance) && !resolv_conf().is_empty();
     // Other names go to the servers in the pod's resolv.conf, which are those of the host.
-    let forward = if upstream { "forward . /etc/resolv.conf" } else { "" };
+    let forward = if upstream {
+        "forward . /etc/resolv.conf"
+    } else {
+        ""
+    };
     vec![
         ("dns_service", instance.network().dns_service.to_string()),
         ("coredns_image", COREDNS_IMAGE.to_owned()),
@@ -33,17 +37,21 @@ fn values(instance: &Instance) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn render(
-    name: &'static str,
-    template: &str,
-    values: &[(&'static str, String)],
-) -> Result<String> {
-    let rendered = values.iter().fold(template.to_owned(), |text, (key, value)| {
-        text.replace(&format!("{{{{ {key} }}}}"), value)
-    });
+fn render(name: &'static str, template: &str, values: &[(&'static str, String)]) -> Result<String> {
+    let rendered = values
+        .iter()
+        .fold(template.to_owned(), |text, (key, value)| {
+            text.replace(&format!("{{{{ {key} }}}}"), value)
+        });
     if let Some((_, rest)) = rendered.split_once("{{") {
         let placeholder = rest.split_once("}}").map_or(rest, |(name, _)| name).trim();
-        ensure!(false, TemplateSnafu { template: name, placeholder });
+        ensure!(
+            false,
+            TemplateSnafu {
+                template: name,
+                placeholder
+            }
+        );
     }
     Ok(rendered)
 }
@@ -69,7 +77,10 @@ mod tests {
         for object in &objects {
             assert!(object["kind"].is_string() && object["metadata"]["name"].is_string());
         }
-        let service = objects.iter().find(|object| object["kind"] == "Service").unwrap();
+        let service = objects
+            .iter()
+            .find(|object| object["kind"] == "Service")
+            .unwrap();
         assert_eq!(service["spec"]["clusterIP"], "198.18.16.10");
     }
 

@@ -209,12 +209,19 @@ pub(crate) fn helper_pod() -> String {
 /// as systemd-resolved has one, are not.
 pub(crate) fn resolv_conf() -> String {
     let candidates = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
-    let texts = candidates.iter().filter_map(|path| std::fs::read_to_string(Path::new(path)).ok());
-    texts.map(|text| reachable_servers(&text)).find(|text| !text.is_empty()).unwrap_or_default()
+    let texts = candidates
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(Path::new(path)).ok());
+    texts
+        .map(|text| reachable_servers(&text))
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
 }
 
 fn reachable_servers(resolv_conf: &str) -> String {
-    let servers = resolv_conf.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    let servers = resolv_conf
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver"));
     servers
         .filter_map(|server| server.trim().parse::<std::net::Ipv4Addr>().ok())
         .filter(|address| !address.is_loopback())
@@ -237,7 +244,12 @@ mod tests {
         let main = Instance::new(MAIN).unwrap();
         let hierarchies: Vec<Hierarchy> = Vec::new();
         let v1 = parse(&kubelet(&main, &Layout::V1 { hierarchies }));
-        let v2 = parse(&kubelet(&main, &Layout::V2 { root: "/sys/fs/cgroup".into() }));
+        let v2 = parse(&kubelet(
+            &main,
+            &Layout::V2 {
+                root: "/sys/fs/cgroup".into(),
+            },
+        ));
         assert_eq!(v1["failCgroupV1"], false);
         assert_eq!(v2.get("failCgroupV1"), None);
         assert_eq!(v1["cgroupRoot"], "/lotoai-main");
@@ -252,7 +264,10 @@ mod tests {
         assert!(text.contains("snapshotter = \"native\""));
         assert!(text.contains("restrict_oom_score_adj = true"));
         for key in ["root", "state", "temp", "  address", "  path"] {
-            let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("{key} = ")))
+                .unwrap();
             assert!(line.contains("lotoai"), "{line}");
         }
     }

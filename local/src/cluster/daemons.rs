@@ -59,8 +59,11 @@ impl Plan<'_> {
             _ => (self.forwarder(), Vec::new()),
         };
         // The forwarder is the door between the host and the instance, so it stays outside.
-        let prefix =
-            if name == FORWARDER { Vec::new() } else { sandbox::enter(self.instance)? };
+        let prefix = if name == FORWARDER {
+            Vec::new()
+        } else {
+            sandbox::enter(self.instance)?
+        };
         Ok(Daemon {
             name,
             command,
@@ -117,7 +120,10 @@ impl Plan<'_> {
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
             "--allow-privileged=true".to_owned(),
-            format!("--kubelet-client-certificate={}", self.pki("kubelet-client.crt")),
+            format!(
+                "--kubelet-client-certificate={}",
+                self.pki("kubelet-client.crt")
+            ),
             format!("--kubelet-client-key={}", self.pki("kubelet-client.key")),
             format!("--kubelet-certificate-authority={}", self.pki("ca.crt")),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
@@ -167,7 +173,10 @@ impl Plan<'_> {
         let path = self.state("containerd.toml");
         write_file(&path, main.as_bytes())?;
         write_file(&self.state("cni/10-lotoai.conflist"), network.as_bytes())?;
-        let command = vec![CONTAINERD.to_owned(), format!("--config={}", path.display())];
+        let command = vec![
+            CONTAINERD.to_owned(),
+            format!("--config={}", path.display()),
+        ];
         Ok((command, vec![main, network]))
     }
 
@@ -193,8 +202,10 @@ impl Plan<'_> {
         let main = config::kube_proxy(self.instance);
         let path = self.state("kube-proxy.json");
         write_file(&path, main.as_bytes())?;
-        let command =
-            vec![text(&self.tools.kube_proxy), format!("--config={}", path.display())];
+        let command = vec![
+            text(&self.tools.kube_proxy),
+            format!("--config={}", path.display()),
+        ];
         Ok((command, vec![main]))
     }
 

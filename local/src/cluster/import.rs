@@ -53,8 +53,9 @@ pub fn import_images(
 fn import(progress: &Progress, instance: &Instance, archives: &[PathBuf]) -> Result<Imported> {
     let record = instance.state_dir().join("images.json");
     let mut known: Known = match fs::read(&record) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .context(DecodeSnafu { what: record.display().to_string() })?,
+        Ok(bytes) => serde_json::from_slice(&bytes).context(DecodeSnafu {
+            what: record.display().to_string(),
+        })?,
         Err(_) => Known::new(),
     };
     let mut present = list(instance)?;
@@ -62,7 +63,9 @@ fn import(progress: &Progress, instance: &Instance, archives: &[PathBuf]) -> Res
     for archive in archives {
         let key = content_key(archive)?;
         let is_there = |images: &BTreeMap<String, String>| {
-            images.iter().all(|(name, digest)| present.get(name) == Some(digest))
+            images
+                .iter()
+                .all(|(name, digest)| present.get(name) == Some(digest))
         };
         if known.get(&key).is_some_and(is_there) {
             result.skipped.push(archive.clone());
@@ -76,8 +79,9 @@ fn import(progress: &Progress, instance: &Instance, archives: &[PathBuf]) -> Res
             Some((name, digest))
         });
         known.insert(key, images.collect());
-        let text = serde_json::to_vec_pretty(&known)
-            .context(DecodeSnafu { what: "the record of images" })?;
+        let text = serde_json::to_vec_pretty(&known).context(DecodeSnafu {
+            what: "the record of images",
+        })?;
         write_file(&record, &text)?;
         result.imported.push(archive.clone());
     }
@@ -114,10 +118,14 @@ fn short_name(image: &str) -> &str {
 fn newest_archive(dir: &Path, name: &str) -> Option<PathBuf> {
     let modified = |path: &Path| {
         let metadata = fs::metadata(path);
-        metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+        metadata
+            .and_then(|metadata| metadata.modified())
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     };
     let entries = fs::read_dir(dir).ok()?;
-    let paths = entries.filter_map(std::result::Result::ok).map(|entry| entry.path());
+    let paths = entries
+        .filter_map(std::result::Result::ok)
+        .map(|entry| entry.path());
     let ours = paths.filter(|path| {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         is_archive_of(&file, name)
@@ -126,7 +134,10 @@ fn newest_archive(dir: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn is_archive_of(file: &str, name: &str) -> bool {
-    let Some(rest) = file.strip_suffix(".tar").and_then(|stem| stem.strip_prefix(name)) else {
+    let Some(rest) = file
+        .strip_suffix(".tar")
+        .and_then(|stem| stem.strip_prefix(name))
+    else {
         return false;
     };
     let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -137,9 +148,14 @@ fn is_archive_of(file: &str, name: &str) -> bool {
 /// archive, else of `manifest.json`.
 fn content_key(archive: &Path) -> Result<String> {
     for member in ["index.json", "manifest.json"] {
-        let extract = Run::new("tar").args(["--extract", "--to-stdout", "--occurrence=1", "--file"]);
+        let extract =
+            Run::new("tar").args(["--extract", "--to-stdout", "--occurrence=1", "--file"]);
         let printed = extract.args([archive]).args([member]).limit(120).ok();
-        if let Some(text) = printed.ok().map(|printed| printed.stdout).filter(|t| !t.is_empty()) {
+        if let Some(text) = printed
+            .ok()
+            .map(|printed| printed.stdout)
+            .filter(|t| !t.is_empty())
+        {
             return Ok(hex::encode(Sha256::digest(text.as_bytes())));
         }
     }
@@ -148,7 +164,9 @@ fn content_key(archive: &Path) -> Result<String> {
 
 fn ctr(instance: &Instance) -> Run {
     let socket = instance.containerd_socket();
-    Run::new("ctr").args(["--namespace=k8s.io", "--address"]).args([socket])
+    Run::new("ctr")
+        .args(["--namespace=k8s.io", "--address"])
+        .args([socket])
 }
 
 /// Imports one archive and gives the names of its images.
@@ -158,13 +176,22 @@ fn import_one(instance: &Instance, archive: &Path) -> Result<Vec<String>> {
     let command = ctr(instance).args(["images", "import", "--snapshotter", snapshotter.trim()]);
     let printed = command.args([archive]).limit(IMPORT_LIMIT).ok()?;
     let names = imported_names(&printed.stdout);
-    if names.is_empty() { NotAnArchiveSnafu { path: archive }.fail() } else { Ok(names) }
+    if names.is_empty() {
+        NotAnArchiveSnafu { path: archive }.fail()
+    } else {
+        Ok(names)
+    }
 }
 
 /// From lines such as `unpacking localhost/lotoai/base:local (sha256:…)...done`.
 fn imported_names(printed: &str) -> Vec<String> {
-    let lines = printed.lines().filter_map(|line| line.strip_prefix("unpacking "));
-    lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let lines = printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("unpacking "));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Every image of the node with its digest.
@@ -175,9 +202,9 @@ fn list(instance: &Instance) -> Result<BTreeMap<String, String>> {
         let mut fields = line.split_whitespace();
         let name = fields.next();
         let digest = fields.find(|field| field.starts_with("sha256:"));
-        let (name, digest) = name
-            .zip(digest)
-            .with_context(|| NotAnArchiveSnafu { path: PathBuf::from(line) })?;
+        let (name, digest) = name.zip(digest).with_context(|| NotAnArchiveSnafu {
+            path: PathBuf::from(line),
+        })?;
         images.insert(name.to_owned(), digest.to_owned());
     }
     Ok(images)
@@ -204,12 +231,19 @@ mod tests {
     #[test]
     fn the_newest_archive_is_taken() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, age) in [("base-aa.tar", 100), ("base-bb.tar", 50), ("base-cc.part", 0)] {
+        for (name, age) in [
+            ("base-aa.tar", 100),
+            ("base-bb.tar", 50),
+            ("base-cc.part", 0),
+        ] {
             let file = fs::File::create(dir.path().join(name)).unwrap();
             let time = SystemTime::now() - std::time::Duration::from_secs(age);
             file.set_modified(time).unwrap();
         }
-        assert_eq!(newest_archive(dir.path(), "base"), Some(dir.path().join("base-bb.tar")));
+        assert_eq!(
+            newest_archive(dir.path(), "base"),
+            Some(dir.path().join("base-bb.tar"))
+        );
         assert_eq!(newest_archive(dir.path(), "pause"), None);
     }
 
@@ -227,6 +261,11 @@ mod tests {
         assert_eq!(first, archive("b.tar", "{\"manifests\":[1]}"));
         assert_ne!(first, archive("c.tar", "{\"manifests\":[2]}"));
         let none = dir.path().join("index.json");
-        assert!(content_key(&none).unwrap_err().to_string().contains("neither an OCI nor"));
+        assert!(
+            content_key(&none)
+                .unwrap_err()
+                .to_string()
+                .contains("neither an OCI nor")
+        );
     }
 }

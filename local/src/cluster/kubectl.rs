@@ -20,7 +20,10 @@ impl Kubectl {
     /// For `instance`.
     #[must_use]
     pub fn new(instance: &Instance, tools: &ToolPaths) -> Self {
-        Self { program: tools.kubectl.clone(), kubeconfig: instance.kubeconfig() }
+        Self {
+            program: tools.kubectl.clone(),
+            kubeconfig: instance.kubeconfig(),
+        }
     }
 
     /// Runs it with `args` and gives back what it printed.
@@ -36,8 +39,16 @@ impl Kubectl {
     /// # Errors
     /// When the API server refuses an object or cannot be reached.
     pub fn apply(&self, yaml: &str) -> Result<()> {
-        let args = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
-        self.command(&args).input(yaml.as_bytes().to_vec()).ok().map(drop)
+        let args = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--filename=-",
+        ];
+        self.command(&args)
+            .input(yaml.as_bytes().to_vec())
+            .ok()
+            .map(drop)
     }
 
     /// Asks every quarter of a second until `done` says yes to the answer, or `limit` is over.
@@ -58,7 +69,12 @@ impl Kubectl {
             };
             check()?;
             if begun.elapsed() > limit {
-                return NotReadySnafu { what, seconds: limit.as_secs(), hint }.fail();
+                return NotReadySnafu {
+                    what,
+                    seconds: limit.as_secs(),
+                    hint,
+                }
+                .fail();
             }
             thread::sleep(Duration::from_millis(250));
         }
@@ -66,6 +82,8 @@ impl Kubectl {
 
     fn command(&self, args: &[&str]) -> Run {
         let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
-        Run::new(&self.program).args([kubeconfig.as_str(), "--request-timeout=30s"]).args(args)
+        Run::new(&self.program)
+            .args([kubeconfig.as_str(), "--request-timeout=30s"])
+            .args(args)
     }
 }

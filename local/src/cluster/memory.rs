@@ -66,10 +66,15 @@ pub fn memory_by_pod(instance: &Instance, namespace: &str) -> Result<Vec<PodMemo
 }
 
 fn parse(summary: &str, namespace: &str) -> Result<Vec<PodMemory>> {
-    let summary: Summary = serde_json::from_str(summary)
-        .context(DecodeSnafu { what: "the kubelet's statistics" })?;
+    let summary: Summary = serde_json::from_str(summary).context(DecodeSnafu {
+        what: "the kubelet's statistics",
+    })?;
     let mut pods = BTreeMap::new();
-    for stats in summary.pods.into_iter().filter(|pod| pod.pod_ref.namespace == namespace) {
+    for stats in summary
+        .pods
+        .into_iter()
+        .filter(|pod| pod.pod_ref.namespace == namespace)
+    {
         let sum = |of: fn(&Memory) -> u64| stats.containers.iter().map(|c| of(&c.memory)).sum();
         // The pod's own count holds the sandbox as well; with cgroup v1 it lacks the rss.
         let working_set = match stats.memory.working_set_bytes {
@@ -81,7 +86,14 @@ fn parse(summary: &str, namespace: &str) -> Result<Vec<PodMemory>> {
             bytes => bytes,
         };
         let pod = stats.pod_ref.name;
-        pods.insert(pod.clone(), PodMemory { pod, working_set, rss });
+        pods.insert(
+            pod.clone(),
+            PodMemory {
+                pod,
+                working_set,
+                rss,
+            },
+        );
     }
     Ok(pods.into_values().collect())
 }
@@ -99,8 +111,15 @@ mod tests {
              "containers":[{"name":"c","memory":{"workingSetBytes":5,"rssBytes":4}},
                            {"name":"d","memory":{"workingSetBytes":2}}]},
             {"podRef":{"name":"c","namespace":"y","uid":"3"}}]}"#;
-        let pod = |pod: &str, working_set, rss| PodMemory { pod: pod.to_owned(), working_set, rss };
-        assert_eq!(parse(summary, "x").unwrap(), [pod("a", 7, 4), pod("b", 30, 20)]);
+        let pod = |pod: &str, working_set, rss| PodMemory {
+            pod: pod.to_owned(),
+            working_set,
+            rss,
+        };
+        assert_eq!(
+            parse(summary, "x").unwrap(),
+            [pod("a", 7, 4), pod("b", 30, 20)]
+        );
         assert!(parse("[]", "x").is_err());
     }
 }

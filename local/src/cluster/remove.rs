@@ -1,8 +1,8 @@
 //! Leaving the machine as it was.
 
 use std::collections::BTreeSet;
-use std::{fmt, fs};
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use super::stop::{Haste, stop_all};
 use crate::error::Result;
@@ -23,7 +23,11 @@ pub struct Removed {
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "removed: {}", self.removed.join(", "))?;
-        if self.kept.is_empty() { Ok(()) } else { write!(f, "\nkept: {}", self.kept.join(", ")) }
+        if self.kept.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\nkept: {}", self.kept.join(", "))
+        }
     }
 }
 
@@ -64,7 +68,10 @@ fn remove_all(progress: &Progress, instance: &Instance) -> Result<Removed> {
     if removed.is_empty() {
         removed.push("there was nothing to remove".to_owned());
     }
-    Ok(Removed { removed, kept: kept() })
+    Ok(Removed {
+        removed,
+        kept: kept(),
+    })
 }
 
 fn kept() -> Vec<String> {
@@ -74,7 +81,9 @@ fn kept() -> Vec<String> {
         ("images", paths::images_dir()),
     ];
     let there = places.into_iter().filter(|(_, path)| path.exists());
-    there.map(|(what, path)| format!("{what} in {}", path.display())).collect()
+    there
+        .map(|(what, path)| format!("{what} in {}", path.display()))
+        .collect()
 }
 
 /// Removes every test instance whose process has ended without doing so, and names them.
@@ -99,8 +108,7 @@ pub fn reap_stale(progress: &Progress) -> Result<Vec<String>> {
 }
 
 fn has_owner_on_record(instance: &Instance) -> bool {
-    instance.state_dir().join("instance.json").exists()
-        || test_process_is_alive(&instance.name)
+    instance.state_dir().join("instance.json").exists() || test_process_is_alive(&instance.name)
 }
 
 /// Test instances are named after the process that made them.
@@ -118,7 +126,9 @@ fn left_names() -> BTreeSet<String> {
         (PathBuf::from("/run"), handle.as_str()),
         (PathBuf::from("/run/netns"), handle.as_str()),
     ] {
-        let Ok(entries) = fs::read_dir(dir) else { continue };
+        let Ok(entries) = fs::read_dir(dir) else {
+            continue;
+        };
         for entry in entries.filter_map(std::result::Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with(prefix) {

@@ -79,15 +79,25 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
     ensure_running(progress, &plan, daemons::CONTAINERD)?;
     ensure_running(progress, &plan, daemons::APISERVER)?;
     wait_for_api(instance, &kubectl)?;
-    progress.note(&format!("the API server answers after {:.1} s", stage.elapsed().as_secs_f64()));
+    progress.note(&format!(
+        "the API server answers after {:.1} s",
+        stage.elapsed().as_secs_f64()
+    ));
     wait_for_containerd(instance)?;
-    for name in [daemons::CONTROLLER_MANAGER, daemons::SCHEDULER, daemons::KUBELET] {
+    for name in [
+        daemons::CONTROLLER_MANAGER,
+        daemons::SCHEDULER,
+        daemons::KUBELET,
+    ] {
         ensure_running(progress, &plan, name)?;
     }
     wait_for_node(instance, &kubectl, node_since)?;
     // It looks for the node once when it starts, and then not again for half a minute.
     ensure_running(progress, &plan, daemons::KUBE_PROXY)?;
-    progress.note(&format!("the node is ready after {:.1} s", stage.elapsed().as_secs_f64()));
+    progress.note(&format!(
+        "the node is ready after {:.1} s",
+        stage.elapsed().as_secs_f64()
+    ));
     let cluster = finish(progress, instance, tools, Some(&containers_since))?;
     stage.done_with(&format!(
         "{}, Kubernetes API at {}, HTTPS at 127.0.0.1:{}",
@@ -129,9 +139,10 @@ fn finish(
 
 fn is_running(instance: &Instance) -> bool {
     let processes = instance.processes();
-    let core = daemons::ALL.iter().filter(|name| **name != daemons::FORWARDER);
-    sandbox::is_up(instance)
-        && core.into_iter().all(|name| processes.alive(name).is_some())
+    let core = daemons::ALL
+        .iter()
+        .filter(|name| **name != daemons::FORWARDER);
+    sandbox::is_up(instance) && core.into_iter().all(|name| processes.alive(name).is_some())
 }
 
 fn plan<'a>(
@@ -140,17 +151,28 @@ fn plan<'a>(
     tools: &'a ToolPaths,
     layout: Layout,
 ) -> Result<Plan<'a>> {
-    let own = env::current_exe().context(FileSnafu { action: "find", path: "this program" })?;
+    let own = env::current_exe().context(FileSnafu {
+        action: "find",
+        path: "this program",
+    })?;
     let own_program = forwarding_program(&own);
     let snapshotter = snapshotter(progress, instance)?;
-    Ok(Plan { instance, tools, snapshotter, layout, own_program })
+    Ok(Plan {
+        instance,
+        tools,
+        snapshotter,
+        layout,
+        own_program,
+    })
 }
 
 /// The program with the subcommand `internal forward`: this one, unless this is a test, which lies
 /// in a directory below the developer tool.
 fn forwarding_program(own: &Path) -> PathBuf {
     let dir = own.parent();
-    let in_deps = dir.and_then(Path::file_name).is_some_and(|name| name == "deps");
+    let in_deps = dir
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == "deps");
     match dir.and_then(Path::parent) {
         Some(above) if in_deps => above.join("xtask"),
         _ => own.to_owned(),
@@ -200,26 +222,41 @@ fn check(processes: &Processes, name: &str) -> Result<()> {
 }
 
 fn check_all(instance: &Instance, names: &[&str]) -> Result<()> {
-    names.iter().try_for_each(|name| check(&instance.processes(), name))
+    names
+        .iter()
+        .try_for_each(|name| check(&instance.processes(), name))
 }
 
 fn wait_for_api(instance: &Instance, kubectl: &Kubectl) -> Result<()> {
     let alive = || check_all(instance, &[daemons::ETCD, daemons::APISERVER]);
     let ready = |answer: &str| answer.trim() == "ok";
-    kubectl.wait("the API server", API_LIMIT, &["get", "--raw", "/readyz"], ready, alive)
+    kubectl.wait(
+        "the API server",
+        API_LIMIT,
+        &["get", "--raw", "/readyz"],
+        ready,
+        alive,
+    )
 }
 
 fn wait_for_containerd(instance: &Instance) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let version = Run::new("ctr").args(["--address"]).args([instance.containerd_socket()]);
+        let version = Run::new("ctr")
+            .args(["--address"])
+            .args([instance.containerd_socket()]);
         if version.args(["version"]).limit(5).succeeds() {
             return Ok(());
         }
         check(&instance.processes(), daemons::CONTAINERD)?;
         if begun.elapsed() > Duration::from_secs(30) {
             let hint = instance.processes().log_tail(daemons::CONTAINERD);
-            return NotReadySnafu { what: "containerd", seconds: 30_u64, hint }.fail();
+            return NotReadySnafu {
+                what: "containerd",
+                seconds: 30_u64,
+                hint,
+            }
+            .fail();
         }
         thread::sleep(Duration::from_millis(100));
     }
@@ -254,12 +291,17 @@ fn wait_for_dns(instance: &Instance, kubectl: &Kubectl, since: &str) -> Result<(
 /// Whether `answer` is `True` with a time that is not before `since`; times in this notation sort
 /// as text.
 fn is_ready_since(answer: &str, since: &str) -> bool {
-    answer.trim().split_once(' ').is_some_and(|(ready, at)| ready == "True" && at.trim() >= since)
+    answer
+        .trim()
+        .split_once(' ')
+        .is_some_and(|(ready, at)| ready == "True" && at.trim() >= since)
 }
 
 /// The time in the notation of the API, to the second.
 fn now() -> Result<String> {
-    let printed = Run::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"]).ok()?;
+    let printed = Run::new("date")
+        .args(["--utc", "+%Y-%m-%dT%H:%M:%SZ"])
+        .ok()?;
     Ok(printed.stdout.trim().to_owned())
 }
 
@@ -280,7 +322,10 @@ mod tests {
     #[test]
     fn tests_forward_with_the_developer_tool() {
         let program = |path: &str| forwarding_program(Path::new(path));
-        assert_eq!(program("/t/debug/deps/platform-1a2b"), Path::new("/t/debug/xtask"));
+        assert_eq!(
+            program("/t/debug/deps/platform-1a2b"),
+            Path::new("/t/debug/xtask")
+        );
         assert_eq!(program("/t/debug/xtask"), Path::new("/t/debug/xtask"));
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn stop_all(progress: &Progress, instance: &Instance, haste: Haste) -
         processes.stop(daemons::KUBELET, PATIENCE)?;
         let left = end_pods(instance, POD_PATIENCE)?;
         if left > 0 {
-            progress.note(&format!("{left} processes in pods did not end by themselves"));
+            progress.note(&format!(
+                "{left} processes in pods did not end by themselves"
+            ));
         }
         for name in daemons::ALL.iter().rev() {
             processes.stop(name, PATIENCE)?;
@@ -63,7 +65,11 @@ pub(crate) fn stop_all(progress: &Progress, instance: &Instance, haste: Haste) -
 /// out, because a pod without its sandbox loses the network. Gives the number of processes left.
 fn end_pods(instance: &Instance, limit: Duration) -> Result<usize> {
     let group = instance.cgroups()?;
-    for pid in group.processes("kubepods").into_iter().filter(|pid| is_first(*pid)) {
+    for pid in group
+        .processes("kubepods")
+        .into_iter()
+        .filter(|pid| is_first(*pid))
+    {
         if let (false, Some(pid)) = (is_sandbox(pid), Pid::from_raw(pid)) {
             // Gone in between is what is wanted.
             let _gone = rustix::process::kill_process(pid, Signal::TERM);
@@ -84,7 +90,10 @@ fn end_pods(instance: &Instance, limit: Duration) -> Result<usize> {
 /// Whether the process is number 1 in a namespace of its own.
 fn is_first(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    let ids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap_or_default();
     let ids: Vec<_> = ids.split_whitespace().collect();
     ids.len() > 1 && ids.last() == Some(&"1")
 }

@@ -52,7 +52,10 @@ impl Facts {
             is_running,
             is_prepared: instance.kubeconfig().exists() && ToolPaths::built().is_ok(),
             memory: available_memory(),
-            disks: [paths::state_root(), paths::cache_dir()].iter().filter_map(|d| disk(d)).collect(),
+            disks: [paths::state_root(), paths::cache_dir()]
+                .iter()
+                .filter_map(|d| disk(d))
+                .collect(),
             cgroups_fault: cgroups_fault(is_root),
             namespaces_fault: is_root.then(namespaces_fault).flatten(),
             iptables_fault: is_root.then(iptables_fault).flatten(),
@@ -68,7 +71,9 @@ fn available_memory() -> u64 {
 }
 
 fn parse_meminfo(meminfo: &str) -> u64 {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
@@ -78,7 +83,11 @@ fn disk(path: &Path) -> Option<Disk> {
     let existing = path.ancestors().find(|dir| dir.exists())?;
     let space = rustix::fs::statvfs(existing).ok()?;
     let device = fs::metadata(existing).ok()?.dev();
-    Some(Disk { path: path.to_owned(), free: space.f_bavail * space.f_frsize, device })
+    Some(Disk {
+        path: path.to_owned(),
+        free: space.f_bavail * space.f_frsize,
+        device,
+    })
 }
 
 fn cgroups_fault(is_root: bool) -> Option<String> {
@@ -123,12 +132,19 @@ fn routes() -> String {
 
 /// The first route into our block that is not a link of ours.
 fn overlapping_route(routes: &str) -> Option<String> {
-    let ours = |line: &&str| line.split_whitespace().any(|word| word.starts_with("lotoai"));
+    let ours = |line: &&str| {
+        line.split_whitespace()
+            .any(|word| word.starts_with("lotoai"))
+    };
     let inside = |line: &&str| {
         let destination = line.split_whitespace().find(|word| word.contains('.'));
         destination.is_some_and(|to| to.starts_with("198.18.") || to.starts_with("198.19."))
     };
-    routes.lines().filter(inside).find(|line| !ours(line)).map(|line| line.trim().to_owned())
+    routes
+        .lines()
+        .filter(inside)
+        .find(|line| !ours(line))
+        .map(|line| line.trim().to_owned())
 }
 
 fn port_taken(instance: &Instance) -> Option<Taken> {
@@ -139,13 +155,23 @@ fn port_taken(instance: &Instance) -> Option<Taken> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).err()?;
     let run = Run::new("ss").args(["-Hltnp", &format!("sport = :{port}")]);
     let printed = run.ok().map(|printed| printed.stdout).unwrap_or_default();
-    let by = printed.split("users:((").nth(1).and_then(|rest| rest.split("))").next());
-    Some(Taken { port, by: by.map(|by| format!(" by {by}")).unwrap_or_default() })
+    let by = printed
+        .split("users:((")
+        .nth(1)
+        .and_then(|rest| rest.split("))").next());
+    Some(Taken {
+        port,
+        by: by.map(|by| format!(" by {by}")).unwrap_or_default(),
+    })
 }
 
 fn version(toolchain: &Toolchain) -> Option<(u32, u32)> {
     let program = which(toolchain.program)?;
-    let printed = Run::inheriting(program).args(toolchain.arguments).limit(20).ok().ok()?;
+    let printed = Run::inheriting(program)
+        .args(toolchain.arguments)
+        .limit(20)
+        .ok()
+        .ok()?;
     parse_version(&printed.stdout)
 }
 
@@ -178,7 +204,10 @@ mod tests {
 
     #[test]
     fn available_memory_is_in_bytes() {
-        assert_eq!(parse_meminfo("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), 2 << 20);
+        assert_eq!(
+            parse_meminfo("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"),
+            2 << 20
+        );
         assert_eq!(parse_meminfo(""), 0);
     }
 
@@ -187,7 +216,10 @@ mod tests {
         let routes = "default via 192.0.2.1 dev eth0\n198.18.32.0/30 dev lotoai0 proto kernel\n";
         assert_eq!(overlapping_route(routes), None);
         let routes = "198.18.0.0/16 dev tun0\n";
-        assert_eq!(overlapping_route(routes).as_deref(), Some("198.18.0.0/16 dev tun0"));
+        assert_eq!(
+            overlapping_route(routes).as_deref(),
+            Some("198.18.0.0/16 dev tun0")
+        );
     }
 
     #[test]

@@ -49,11 +49,31 @@ impl Default for Requirements {
             memory: 8 * GIB,
             disk: 15 * GIB,
             toolchains: vec![
-                tool("cargo", &["--version"], (1, 94), "install Rust: https://rustup.rs"),
+                tool(
+                    "cargo",
+                    &["--version"],
+                    (1, 94),
+                    "install Rust: https://rustup.rs",
+                ),
                 tool("go", &["version"], (1, 26), "install Go: https://go.dev/dl"),
-                tool("python3", &["--version"], (3, 11), "apt-get install python3"),
-                tool("node", &["--version"], (20, 0), "install Node.js: https://nodejs.org"),
-                tool("npm", &["--version"], (9, 0), "install npm; it comes with Node.js"),
+                tool(
+                    "python3",
+                    &["--version"],
+                    (3, 11),
+                    "apt-get install python3",
+                ),
+                tool(
+                    "node",
+                    &["--version"],
+                    (20, 0),
+                    "install Node.js: https://nodejs.org",
+                ),
+                tool(
+                    "npm",
+                    &["--version"],
+                    (9, 0),
+                    "install npm; it comes with Node.js",
+                ),
             ],
         }
     }
@@ -63,7 +83,11 @@ impl Requirements {
     /// Only what a cluster without the platform needs.
     #[must_use]
     pub fn cluster_only() -> Self {
-        Self { memory: 2 * GIB, disk: 4 * GIB, toolchains: Vec::new() }
+        Self {
+            memory: 2 * GIB,
+            disk: 4 * GIB,
+            toolchains: Vec::new(),
+        }
     }
 }
 
@@ -82,7 +106,11 @@ pub struct Problem {
 /// Everything that is wrong.
 pub fn preflight(instance: &Instance, requirements: &Requirements) -> Result<(), Vec<Problem>> {
     let problems = check(&Facts::gather(instance, requirements), requirements);
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
 }
 
 fn check(facts: &Facts, requirements: &Requirements) -> Vec<Problem> {
@@ -121,7 +149,10 @@ struct Problems(Vec<Problem>);
 
 impl Problems {
     fn add(&mut self, message: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Problem { message: message.into(), fix: fix.into() });
+        self.0.push(Problem {
+            message: message.into(),
+            fix: fix.into(),
+        });
     }
 }
 
@@ -160,8 +191,16 @@ fn check_amounts(facts: &Facts, requirements: &Requirements, problems: &mut Prob
             "end other programs, or use a machine with more memory",
         );
     }
-    let needed = if facts.is_prepared { requirements.disk / 5 } else { requirements.disk };
-    let mut devices: Vec<&Disk> = facts.disks.iter().filter(|disk| disk.free < needed).collect();
+    let needed = if facts.is_prepared {
+        requirements.disk / 5
+    } else {
+        requirements.disk
+    };
+    let mut devices: Vec<&Disk> = facts
+        .disks
+        .iter()
+        .filter(|disk| disk.free < needed)
+        .collect();
     devices.dedup_by_key(|disk| disk.device);
     for disk in devices {
         problems.add(
@@ -221,7 +260,10 @@ struct Taken {
     by: String,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown to people with one decimal")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "shown to people with one decimal"
+)]
 fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / GIB as f64)
 }
@@ -231,7 +273,11 @@ mod tests {
     use super::*;
 
     fn good() -> Facts {
-        let disk = |path: &str| Disk { path: PathBuf::from(path), free: 100 * GIB, device: 1 };
+        let disk = |path: &str| Disk {
+            path: PathBuf::from(path),
+            free: 100 * GIB,
+            device: 1,
+        };
         Facts {
             is_linux_x86: true,
             is_root: true,
@@ -246,14 +292,23 @@ mod tests {
             iptables_fault: None,
             overlapping_route: None,
             port_taken: None,
-            versions: vec![Some((1, 95)), Some((1, 26)), Some((3, 11)), Some((22, 1)), Some((10, 0))],
+            versions: vec![
+                Some((1, 95)),
+                Some((1, 26)),
+                Some((3, 11)),
+                Some((22, 1)),
+                Some((10, 0)),
+            ],
         }
     }
 
     fn told(facts: &Facts) -> Vec<String> {
         let problems = check(facts, &Requirements::default());
         assert!(problems.iter().all(|problem| !problem.fix.is_empty()));
-        problems.into_iter().map(|problem| problem.message).collect()
+        problems
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect()
     }
 
     #[test]
@@ -271,8 +326,17 @@ mod tests {
         facts.namespaces_fault = Some("refused".to_owned());
         facts.iptables_fault = Some("no chain".to_owned());
         facts.overlapping_route = Some("198.18.0.0/16 dev tun0".to_owned());
-        facts.port_taken = Some(Taken { port: 8443, by: " by nginx".to_owned() });
-        facts.versions = vec![Some((1, 95)), Some((1, 25)), None, Some((20, 0)), Some((9, 0))];
+        facts.port_taken = Some(Taken {
+            port: 8443,
+            by: " by nginx".to_owned(),
+        });
+        facts.versions = vec![
+            Some((1, 95)),
+            Some((1, 25)),
+            None,
+            Some((20, 0)),
+            Some((9, 0)),
+        ];
         let told = told(&facts);
         assert_eq!(told.len(), 10, "{told:#?}");
         let has = |text: &str| told.iter().any(|message| message.contains(text));

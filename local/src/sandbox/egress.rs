@@ -49,7 +49,9 @@ pub(crate) fn grant(progress: &Progress, instance: &Instance) -> Result<()> {
     }
     if let Err(error) = forward(&instance.network().host_device, &uplink) {
         withdraw_rules(instance);
-        progress.note(&format!("pods have no way out: forwarding cannot be switched on: {error}"));
+        progress.note(&format!(
+            "pods have no way out: forwarding cannot be switched on: {error}"
+        ));
     }
     Ok(())
 }
@@ -58,7 +60,9 @@ pub(crate) fn grant(progress: &Progress, instance: &Instance) -> Result<()> {
 pub(crate) fn withdraw(instance: &Instance) -> Result<()> {
     withdraw_rules(instance);
     let others = run_stdout("iptables-save").contains("lotoai-egress-");
-    let Ok(uplink) = fs::read_to_string(changed_file()) else { return Ok(()) };
+    let Ok(uplink) = fs::read_to_string(changed_file()) else {
+        return Ok(());
+    };
     if others {
         return Ok(());
     }
@@ -77,7 +81,10 @@ fn rules(instance: &Instance) -> Vec<Vec<String>> {
     let device = &network.host_device;
     let comment = comment(instance);
     [
-        format!("-t nat -A POSTROUTING -s {link} ! -d {link} -j MASQUERADE", link = network.link),
+        format!(
+            "-t nat -A POSTROUTING -s {link} ! -d {link} -j MASQUERADE",
+            link = network.link
+        ),
         format!("-I FORWARD -i {device} -j ACCEPT"),
         format!("-I FORWARD -o {device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
     ]
@@ -92,7 +99,8 @@ fn rules(instance: &Instance) -> Vec<Vec<String>> {
 
 /// Deletes each rule as often as it is there.
 fn withdraw_rules(instance: &Instance) {
-    if which("iptables").is_none() {
+    // Even a deletion would make empty tables on a machine without any.
+    if !run_stdout("iptables-save").contains(&comment(instance)) {
         return;
     }
     for mut rule in rules(instance) {
@@ -101,7 +109,11 @@ fn withdraw_rules(instance: &Instance) {
                 "-D".clone_into(word);
             }
         }
-        while Run::new("iptables").args(["-w", "10"]).args(&rule).succeeds() {}
+        while Run::new("iptables")
+            .args(["-w", "10"])
+            .args(&rule)
+            .succeeds()
+        {}
     }
 }
 
@@ -111,7 +123,9 @@ fn changed_file() -> PathBuf {
 }
 
 fn forwarding_file(device: &str) -> PathBuf {
-    Path::new("/proc/sys/net/ipv4/conf").join(device).join("forwarding")
+    Path::new("/proc/sys/net/ipv4/conf")
+        .join(device)
+        .join("forwarding")
 }
 
 /// Forwarding for the two devices only. The switch for all devices would also reset others of
@@ -127,13 +141,18 @@ fn forward(link: &str, uplink: &str) -> Result<(), crate::Error> {
         if device == uplink {
             write_file(&changed_file(), uplink.as_bytes())?;
         }
-        fs::write(&path, "1").context(crate::error::FileSnafu { action: "write", path: &path })?;
+        fs::write(&path, "1").context(crate::error::FileSnafu {
+            action: "write",
+            path: &path,
+        })?;
     }
     Ok(())
 }
 
 fn uplink() -> Option<String> {
-    device_of_route(&run_stdout_of(Run::new("ip").args(["-4", "route", "show", "default"])))
+    device_of_route(&run_stdout_of(
+        Run::new("ip").args(["-4", "route", "show", "default"]),
+    ))
 }
 
 fn device_of_route(route: &str) -> Option<String> {
@@ -142,7 +161,11 @@ fn device_of_route(route: &str) -> Option<String> {
 }
 
 fn run_stdout(program: &str) -> String {
-    if which(program).is_none() { String::new() } else { run_stdout_of(Run::new(program)) }
+    if which(program).is_none() {
+        String::new()
+    } else {
+        run_stdout_of(Run::new(program))
+    }
 }
 
 fn run_stdout_of(run: Run) -> String {
@@ -174,7 +197,11 @@ mod tests {
     fn every_rule_can_be_found_again() {
         let instance = Instance::new(MAIN).unwrap();
         let rules = rules(&instance);
-        assert!(rules.iter().all(|rule| rule.iter().any(|word| word == "lotoai-egress-main")));
+        assert!(
+            rules
+                .iter()
+                .all(|rule| rule.iter().any(|word| word == "lotoai-egress-main"))
+        );
         assert_eq!(rules[0].last().map(String::as_str), Some("MASQUERADE"));
     }
 }

@@ -39,16 +39,22 @@ pub(crate) fn set_up(instance: &Instance) -> Result<()> {
 
 /// Command words that enter the network namespace.
 pub(crate) fn enter_network(instance: &Instance) -> Vec<String> {
-    vec!["nsenter".to_owned(), format!("--net={}", instance.netns_path().display())]
+    vec![
+        "nsenter".to_owned(),
+        format!("--net={}", instance.netns_path().display()),
+    ]
 }
 
 /// Command words that enter both namespaces.
 pub(crate) fn enter(instance: &Instance) -> Result<Vec<String>> {
-    let holder = instance.processes().alive(HOLDER).ok_or_else(|| Error::Died {
-        name: HOLDER.to_owned(),
-        log: instance.processes().log_path(HOLDER),
-        tail: instance.processes().log_tail(HOLDER),
-    })?;
+    let holder = instance
+        .processes()
+        .alive(HOLDER)
+        .ok_or_else(|| Error::Died {
+            name: HOLDER.to_owned(),
+            log: instance.processes().log_path(HOLDER),
+            tail: instance.processes().log_tail(HOLDER),
+        })?;
     let mut words = enter_network(instance);
     words.push(format!("--mount=/proc/{}/ns/mnt", holder.identity.pid));
     Ok(words)
@@ -61,7 +67,10 @@ pub(crate) fn tear_down(instance: &Instance) -> Result<()> {
     let netns = instance.netns_path();
     if netns.exists() {
         // A plain file is left when the namespace was unmounted behind our back.
-        if !Run::new("ip").args(["netns", "delete", &instance.handle()]).succeeds() {
+        if !Run::new("ip")
+            .args(["netns", "delete", &instance.handle()])
+            .succeeds()
+        {
             remove_file(&netns)?;
         }
     }
@@ -82,7 +91,10 @@ pub(crate) fn remove_dir(path: &Path) -> Result<()> {
     }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context(FileSnafu { action: "remove", path })
+            Err(error).context(FileSnafu {
+                action: "remove",
+                path,
+            })
         }
         _ => Ok(()),
     }
@@ -98,10 +110,14 @@ fn make_netns(instance: &Instance) -> Result<()> {
         return Ok(());
     }
     if instance.netns_path().exists() {
-        Run::new("ip").args(["netns", "delete", &instance.handle()]).succeeds();
+        Run::new("ip")
+            .args(["netns", "delete", &instance.handle()])
+            .succeeds();
         remove_file(&instance.netns_path())?;
     }
-    Run::new("ip").args(["netns", "add", &instance.handle()]).ok()?;
+    Run::new("ip")
+        .args(["netns", "add", &instance.handle()])
+        .ok()?;
     Ok(())
 }
 
@@ -113,7 +129,9 @@ fn device_exists(device: &str) -> bool {
 fn link_is_ours(instance: &Instance) -> bool {
     let network = instance.network();
     let printed = Run::new("ip").args(["-o", "-4", "addr", "show", "dev", &network.host_device]);
-    printed.ok().is_ok_and(|printed| printed.stdout.contains(&format!("{}/", network.host)))
+    printed
+        .ok()
+        .is_ok_and(|printed| printed.stdout.contains(&format!("{}/", network.host)))
 }
 
 fn make_link(instance: &Instance) -> Result<()> {
@@ -121,8 +139,14 @@ fn make_link(instance: &Instance) -> Result<()> {
     let device = network.host_device.as_str();
     let ip = |line: &str| Run::new("ip").args(line.split(' ')).ok().map(drop);
     if !device_exists(device) || !link_is_ours(instance) {
-        ip(&format!("link add {device} type veth peer name eth0 netns {}", instance.handle()))?;
-        ip(&format!("addr add {}/{} dev {device}", network.host, network.link.prefix))?;
+        ip(&format!(
+            "link add {device} type veth peer name eth0 netns {}",
+            instance.handle()
+        ))?;
+        ip(&format!(
+            "addr add {}/{} dev {device}",
+            network.host, network.link.prefix
+        ))?;
     }
     ip(&format!("link set {device} up"))?;
     let script = inside_script(instance);
@@ -184,11 +208,20 @@ fn hold(instance: &Instance) -> Result<()> {
         let tail = processes.log_tail(HOLDER);
         if !record.identity.is_alive() {
             let log = processes.log_path(HOLDER);
-            return Err(Error::Died { name: HOLDER.to_owned(), log, tail });
+            return Err(Error::Died {
+                name: HOLDER.to_owned(),
+                log,
+                tail,
+            });
         }
         if begun.elapsed() > Duration::from_secs(10) {
             let what = "the mount namespace";
-            return NotReadySnafu { what, seconds: 10_u64, hint: tail }.fail();
+            return NotReadySnafu {
+                what,
+                seconds: 10_u64,
+                hint: tail,
+            }
+            .fail();
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -200,13 +233,20 @@ pub(crate) fn overlay_works(dir: &Path) -> Result<bool> {
     let trial: PathBuf = dir.join("overlay-trial");
     for part in ["lower", "upper", "work", "merged"] {
         let path = trial.join(part);
-        fs::create_dir_all(&path).context(FileSnafu { action: "create", path })?;
+        fs::create_dir_all(&path).context(FileSnafu {
+            action: "create",
+            path,
+        })?;
     }
     let script = "cd \"$0\" && mount -t overlay overlay \
                   -o lowerdir=lower,upperdir=upper,workdir=work merged";
     let trial_text = trial.display().to_string();
-    let works =
-        Run::new("unshare").args(["--mount", "sh", "-c", script, &trial_text]).succeeds();
-    fs::remove_dir_all(&trial).context(FileSnafu { action: "remove", path: &trial })?;
+    let works = Run::new("unshare")
+        .args(["--mount", "sh", "-c", script, &trial_text])
+        .succeeds();
+    fs::remove_dir_all(&trial).context(FileSnafu {
+        action: "remove",
+        path: &trial,
+    })?;
     Ok(works)
 }

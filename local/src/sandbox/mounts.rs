@@ -50,7 +50,10 @@ pub(super) fn make_mount_points() -> Result<()> {
             made.push_str(target);
             made.push('\n');
             write_file(&made_list(), made.as_bytes())?;
-            fs::create_dir_all(target).context(FileSnafu { action: "create", path: target })?;
+            fs::create_dir_all(target).context(FileSnafu {
+                action: "create",
+                path: target,
+            })?;
         }
     }
     Ok(())
@@ -59,11 +62,17 @@ pub(super) fn make_mount_points() -> Result<()> {
 /// Removes them again once no instance needs them. Nothing but empty directories is removed: an
 /// installed package may have come to use one of them meanwhile.
 pub(super) fn remove_mount_points() -> Result<()> {
-    let run = fs::read_dir("/run").context(FileSnafu { action: "read", path: "/run" })?;
-    let in_use = run
+    let Ok(made) = fs::read_to_string(made_list()) else {
+        return Ok(());
+    };
+    let path = "/run/netns";
+    let namespaces = fs::read_dir(path).context(FileSnafu {
+        action: "read",
+        path,
+    })?;
+    let in_use = namespaces
         .filter_map(std::result::Result::ok)
         .any(|entry| entry.file_name().to_string_lossy().starts_with("lotoai-"));
-    let Ok(made) = fs::read_to_string(made_list()) else { return Ok(()) };
     if in_use {
         return Ok(());
     }
@@ -82,9 +91,16 @@ pub(super) fn script(instance: &Instance, ready: &Path) -> Result<String> {
         script.push_str(&format!("mount --bind '{}' '{to}'\n", from.display()));
     };
     for (target, name, keep) in OWN {
-        let parent = if keep == Keep::Always { instance.state_dir() } else { run.clone() };
+        let parent = if keep == Keep::Always {
+            instance.state_dir()
+        } else {
+            run.clone()
+        };
         let path = parent.join(name);
-        fs::create_dir_all(&path).context(FileSnafu { action: "create", path: &path })?;
+        fs::create_dir_all(&path).context(FileSnafu {
+            action: "create",
+            path: &path,
+        })?;
         bind(&path, target);
     }
     for (setting, value) in SHOWN {
@@ -95,20 +111,32 @@ pub(super) fn script(instance: &Instance, ready: &Path) -> Result<String> {
             bind(&path, &target);
         }
     }
-    script.push_str(&format!("touch '{}'\nexec sleep infinity\n", ready.display()));
+    script.push_str(&format!(
+        "touch '{}'\nexec sleep infinity\n",
+        ready.display()
+    ));
     Ok(script)
 }
 
 /// What is mounted at or below `dir` in our own mount namespace, the deepest first.
 pub(crate) fn mounts_under(dir: &Path) -> Result<Vec<PathBuf>> {
     let path = "/proc/self/mounts";
-    let mounts = fs::read_to_string(path).context(FileSnafu { action: "read", path })?;
+    let mounts = fs::read_to_string(path).context(FileSnafu {
+        action: "read",
+        path,
+    })?;
     Ok(parse_mounts(&mounts, dir))
 }
 
 fn parse_mounts(mounts: &str, dir: &Path) -> Vec<PathBuf> {
-    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(unescape);
-    let mut found: Vec<_> = targets.map(PathBuf::from).filter(|t| t.starts_with(dir)).collect();
+    let targets = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(unescape);
+    let mut found: Vec<_> = targets
+        .map(PathBuf::from)
+        .filter(|t| t.starts_with(dir))
+        .collect();
     found.reverse();
     found
 }
@@ -118,7 +146,9 @@ fn unescape(text: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
         .zip([" ", "\t", "\n", "\\"])
-        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+        .fold(text.to_owned(), |text, (code, plain)| {
+            text.replace(code, plain)
+        })
 }
 
 /// Unmounts everything at or below `dir`.
@@ -141,6 +171,9 @@ mod tests {
         let mounts = "a /run/lotoai-x tmpfs rw 0 0\nb /run/lotoai-xy tmpfs rw 0 0\n\
                       c /run/lotoai-x/a\\040b tmpfs rw 0 0\n";
         let found = parse_mounts(mounts, Path::new("/run/lotoai-x"));
-        assert_eq!(found, [Path::new("/run/lotoai-x/a b"), Path::new("/run/lotoai-x")]);
+        assert_eq!(
+            found,
+            [Path::new("/run/lotoai-x/a b"), Path::new("/run/lotoai-x")]
+        );
     }
 }
