@@ -1,1 +1,79 @@
 //! Decides per request between knowledge, an agent role and a tool.
+//!
+//! `domain` decides and is pure; `rag`, `agents`, `mcp` and `embeddings` are the far sides;
+//! `flows` joins them; `store` keeps what was decided; `service` speaks gRPC.
+
+pub mod agents;
+pub mod config;
+pub mod domain;
+pub mod embeddings;
+pub mod error;
+pub mod failure;
+pub mod flows;
+pub mod mcp;
+pub mod rag;
+pub mod service;
+pub mod store;
+#[cfg(test)]
+mod tests;
+
+use lotoai_contracts::v1::orchestrator_server::OrchestratorServer;
+use lotoai_kit::{Service, callers::Callers, postgres};
+use snafu::ResultExt;
+use tonic::service::Routes;
+
+pub use config::Config;
+pub use error::Error;
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// A client cannot be made, the store cannot be opened or migrated, or the listener fails.
+pub async fn run(config: Config, service: Service) -> Result<(), Error> {
+    let pool = config
+        .postgres
+        .pool(&service)
+        .await
+        .context(error::OpenStoreSnafu)?;
+    postgres::migrate(&pool, &store::MIGRATOR)
+        .await
+        .context(error::MigrateSnafu)?;
+    let hub = hub(&config, store::Store::Postgres(pool))?;
+    let answers = service::OrchestratorService::new(hub, service.tasks.clone());
+    let callers = Callers::from_env();
+    let server = OrchestratorServer::with_interceptor(answers, callers.interceptor());
+    let listen = config.common.grpc_listen();
+    service
+        .serve_grpc(listen, Routes::new(server))
+        .await
+        .context(error::ServeSnafu)
+}
+
+/// The clients of the far sides. None of them connects before it is used.
+fn hub(config: &Config, store: store::Store) -> Result<flows::Hub, Error> {
+    let client = |service| error::ClientSnafu { service };
+    let agents = config.agents.grpc_channel().context(client("agents"))?;
+    let rag = config
+        .rag_server
+        .grpc_channel()
+        .context(client("rag-server"))?;
+    let models = config
+        .model_server
+        .http_client()
+        .context(client("model-server"))?;
+    let tools = config
+        .mcp_server
+        .http_client()
+        .context(client("mcp-server"))?;
+    let embedding_model = config.answer.embedding_model.clone();
+    let embeddings = embeddings::Embeddings::new(models, &config.model_server.url, embedding_model)
+        .context(error::AddressSnafu)?;
+    Ok(flows::Hub {
+        agents: agents::Agents::new(agents),
+        rag: rag::Rag::new(rag),
+        mcp: mcp::Mcp::new(tools, config.mcp_server.url.clone()),
+        embeddings,
+        store,
+        args: config.answer.clone(),
+    })
+}

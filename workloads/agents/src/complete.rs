@@ -1,0 +1,318 @@
+//! Walks a role's models until one of them begins to answer.
+//!
+//! Fail-over happens before the first piece of text only: after it, the caller has already read
+//! something, and a second model would contradict the first.
+
+use std::{collections::HashMap, time::Instant};
+
+use futures::StreamExt;
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    breaker::Breaker,
+    config::Timeouts,
+    provider::{
+        Event, Events, Failure, FailureKind, Provider, Providers, Request, Speaker, Turn, Usage,
+    },
+    table::{ModelRef, Role, Table},
+};
+
+/// What the caller asks for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The role.
+    pub role: String,
+    /// The conversation, without the role's prompt.
+    pub turns: Vec<Turn>,
+    /// Upper bound of the answer in tokens.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature.
+    pub temperature: Option<f32>,
+}
+
+/// How an answer ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// `stop`, `length`, `content_filter`, or the provider's own word.
+    pub finish_reason: String,
+    /// Tokens as the provider counted them.
+    pub usage: Usage,
+    /// The model that answered.
+    pub model: String,
+    /// Its provider.
+    pub provider: String,
+}
+
+/// Why an attempt ended.
+enum Attempt {
+    /// Nothing was sent to the caller yet: the next model may try.
+    BeforeFirst(Failure),
+    /// The caller has read a part.
+    AfterFirst(Failure),
+}
+
+/// Answers for roles.
+pub struct Completer {
+    table: Table,
+    providers: Providers,
+    breakers: HashMap<String, Breaker>,
+    timeouts: Timeouts,
+}
+
+impl Completer {
+    /// A completer over a checked table.
+    #[must_use]
+    pub fn new(table: Table, providers: Providers, timeouts: Timeouts) -> Self {
+        let breakers = table
+            .providers
+            .iter()
+            .map(|p| (p.name.clone(), Breaker::default()));
+        let breakers = breakers.collect();
+        Self {
+            table,
+            providers,
+            breakers,
+            timeouts,
+        }
+    }
+
+    /// The roles, each with whether it can be trusted to plan: its first model whose provider can
+    /// be called is not a local one.
+    pub fn roles(&self) -> impl Iterator<Item = (&Role, bool)> {
+        self.table.roles.iter().map(|role| {
+            let usable = role
+                .models
+                .iter()
+                .find(|m| self.providers.get(&m.provider).is_ok());
+            (
+                role,
+                usable.is_some_and(|m| self.providers.capable(&m.provider)),
+            )
+        })
+    }
+
+    /// Streams the answer's text into `out`. Ends early, and with it the call at the provider,
+    /// when this future is dropped.
+    ///
+    /// # Errors
+    /// No model of the role answered, or one broke off.
+    pub async fn complete(
+        &self,
+        ask: &Ask,
+        out: &mpsc::Sender<String>,
+    ) -> Result<Finished, Failure> {
+        let role = self
+            .table
+            .role(&ask.role)
+            .ok_or_else(|| Failure::unknown_role(&ask.role))?;
+        match timeout(self.timeouts.total, self.walk(role, ask, out)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::timeout(
+                &role.name,
+                "took longer than the whole time allowed",
+            )),
+        }
+    }
+
+    async fn walk(
+        &self,
+        role: &Role,
+        ask: &Ask,
+        out: &mpsc::Sender<String>,
+    ) -> Result<Finished, Failure> {
+        let mut failures = Vec::new();
+        for model in &role.models {
+            match self.attempt(role, model, ask, out).await {
+                Ok(finished) => return Ok(finished),
+                Err(Attempt::AfterFirst(failure)) => return Err(failure),
+                Err(Attempt::BeforeFirst(failure)) => {
+                    tracing::warn!(
+                        role = role.name,
+                        provider = model.provider,
+                        model = model.model,
+                        code = failure.kind.code(),
+                        reason = failure.message,
+                        "a model did not begin to answer"
+                    );
+                    failures.push(failure);
+                }
+            }
+        }
+        Err(combine(failures))
+    }
+
+    async fn attempt(
+        &self,
+        role: &Role,
+        model: &ModelRef,
+        ask: &Ask,
+        out: &mpsc::Sender<String>,
+    ) -> Result<Finished, Attempt> {
+        let provider = self
+            .providers
+            .get(&model.provider)
+            .map_err(Attempt::BeforeFirst)?;
+        let breaker = self.breakers.get(&model.provider);
+        if breaker.is_some_and(|breaker| !breaker.allows()) {
+            count(model, "breaker_open");
+            return Err(Attempt::BeforeFirst(Failure::breaker_open(&model.provider)));
+        }
+        let result = self
+            .stream(provider, model, &request(role, model, ask), out)
+            .await;
+        let failure = match &result {
+            Ok(_) => None,
+            Err(Attempt::BeforeFirst(failure) | Attempt::AfterFirst(failure)) => Some(failure),
+        };
+        count(model, failure.map_or("ok", |failure| failure.kind.code()));
+        if let Some(breaker) = breaker {
+            match failure {
+                Some(failure) if failure.unhealthy => breaker.failed(),
+                _ => breaker.succeeded(),
+            }
+        }
+        result
+    }
+
+    async fn stream(
+        &self,
+        provider: &Provider,
+        model: &ModelRef,
+        request: &Request,
+        out: &mpsc::Sender<String>,
+    ) -> Result<Finished, Attempt> {
+        let started = Instant::now();
+        let begin = async {
+            let mut events = provider.start(request).await?;
+            let mut state = Collected::default();
+            let text = state.next_text(provider.name(), &mut events).await?;
+            Ok::<_, Failure>((events, state, text))
+        };
+        let late = || Failure::timeout(provider.name(), "sent no first token in time");
+        let (mut events, mut state, mut text) = timeout(self.timeouts.first_token, begin)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(Attempt::BeforeFirst)?;
+        metrics::histogram!(
+            "lotoai_agents_first_token_seconds",
+            "provider" => model.provider.clone(), "model" => model.model.clone()
+        )
+        .record(started.elapsed().as_secs_f64());
+        while let Some(piece) = text {
+            if out.send(piece).await.is_err() {
+                // The caller is gone; the service drops this future as well.
+                break;
+            }
+            let next = state.next_text(provider.name(), &mut events);
+            text = timeout(self.timeouts.between_tokens, next)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Failure::timeout(
+                        provider.name(),
+                        "stopped in the middle of its answer",
+                    ))
+                })
+                .map_err(Attempt::AfterFirst)?;
+        }
+        count_tokens(model, state.usage);
+        Ok(Finished {
+            finish_reason: state.finish_reason.unwrap_or_else(|| "stop".to_owned()),
+            usage: state.usage,
+            model: model.model.clone(),
+            provider: model.provider.clone(),
+        })
+    }
+}
+
+/// What a stream said besides text.
+#[derive(Debug, Default)]
+struct Collected {
+    usage: Usage,
+    finish_reason: Option<String>,
+}
+
+impl Collected {
+    /// The next piece of text; `None` at the proper end. A stream that closes without having said
+    /// why the model stopped was cut.
+    async fn next_text(
+        &mut self,
+        provider: &str,
+        events: &mut Events,
+    ) -> Result<Option<String>, Failure> {
+        while let Some(event) = events.next().await {
+            match event? {
+                Event::Text(text) => return Ok(Some(text)),
+                Event::Usage(usage) => {
+                    self.usage.input = usage.input.or(self.usage.input);
+                    self.usage.output = usage.output.or(self.usage.output);
+                }
+                Event::Finish(reason) => self.finish_reason = Some(reason),
+                Event::End => return Ok(None),
+            }
+        }
+        match self.finish_reason {
+            Some(_) => Ok(None),
+            None => Err(Failure::cut(provider)),
+        }
+    }
+}
+
+/// The role's prompt, then the conversation.
+fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
+    let prompt = (!role.prompt.trim().is_empty()).then(|| Turn {
+        speaker: Speaker::System,
+        text: role.prompt.clone(),
+    });
+    Request {
+        model: model.model.clone(),
+        turns: prompt
+            .into_iter()
+            .chain(ask.turns.iter().cloned())
+            .collect(),
+        max_tokens: ask.max_tokens,
+        temperature: ask.temperature,
+    }
+}
+
+/// One failure for a role whose every model failed: the code of the last one that was really
+/// asked, all the reasons, and "try again" if that can help with any of them.
+fn combine(failures: Vec<Failure>) -> Failure {
+    let retryable = failures.iter().any(|failure| failure.retryable);
+    let kind = failures
+        .iter()
+        .rev()
+        .find(|failure| failure.retryable)
+        .or(failures.last())
+        .map_or(FailureKind::Unavailable, |failure| failure.kind);
+    let reasons: Vec<String> = failures
+        .into_iter()
+        .map(|failure| failure.message)
+        .collect();
+    Failure {
+        kind,
+        message: reasons.join("; "),
+        retryable,
+        unhealthy: false,
+    }
+}
+
+fn count(model: &ModelRef, outcome: &'static str) {
+    metrics::counter!(
+        "lotoai_agents_calls_total",
+        "provider" => model.provider.clone(), "model" => model.model.clone(), "outcome" => outcome
+    )
+    .increment(1);
+}
+
+fn count_tokens(model: &ModelRef, usage: Usage) {
+    for (direction, tokens) in [("input", usage.input), ("output", usage.output)] {
+        if let Some(tokens) = tokens {
+            metrics::counter!(
+                "lotoai_agents_tokens_total",
+                "provider" => model.provider.clone(), "model" => model.model.clone(),
+                "direction" => direction
+            )
+            .increment(tokens);
+        }
+    }
+}

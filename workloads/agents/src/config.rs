@@ -1,0 +1,71 @@
+//! Configuration from the environment.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Parser;
+use lotoai_kit::{CommonArgs, HasCommon};
+
+/// Everything that the environment may set.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "agents", about = "Model providers by role")]
+pub struct Config {
+    /// What every workload has.
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// The role table.
+    #[arg(long, env = "AGENTS_CONFIG", default_value = "/etc/lotoai/agents.yaml")]
+    pub agents_config: PathBuf,
+
+    /// Milliseconds until a connection to a provider must stand.
+    #[arg(long, env = "CONNECT_TIMEOUT_MS", default_value_t = 2_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub connect_timeout_ms: u64,
+
+    /// Milliseconds from the request to the first piece of the answer.
+    #[arg(long, env = "FIRST_TOKEN_TIMEOUT_MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub first_token_timeout_ms: u64,
+
+    /// Milliseconds between two pieces of the answer.
+    #[arg(long, env = "BETWEEN_TOKENS_TIMEOUT_MS", default_value_t = 15_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub between_tokens_timeout_ms: u64,
+
+    /// Milliseconds for the whole call, fail-over included.
+    #[arg(long, env = "TOTAL_TIMEOUT_MS", default_value_t = 120_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub total_timeout_ms: u64,
+}
+
+impl HasCommon for Config {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
+
+impl Config {
+    /// The four timeouts as durations.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: Duration::from_millis(self.connect_timeout_ms),
+            first_token: Duration::from_millis(self.first_token_timeout_ms),
+            between_tokens: Duration::from_millis(self.between_tokens_timeout_ms),
+            total: Duration::from_millis(self.total_timeout_ms),
+        }
+    }
+}
+
+/// How long a provider may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// From the request to the first piece of the answer.
+    pub first_token: Duration,
+    /// Between two pieces of the answer.
+    pub between_tokens: Duration,
+    /// For the whole call, fail-over included.
+    pub total: Duration,
+}

@@ -1,0 +1,236 @@
+//! What can go wrong at a provider, in the words of the contract.
+
+use serde::Deserialize;
+
+/// The longest piece of a provider's own error text that is passed on, in characters.
+const MAX_DETAIL_CHARS: usize = 300;
+/// The most bytes of an error body that are read.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+/// An error body must arrive within this time; without it the status alone has to do.
+const ERROR_BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The stable codes of `CompleteFailed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The provider cannot be reached, is broken, or has no key.
+    Unavailable,
+    /// The provider answered that it will not do this.
+    Refused,
+    /// The provider was too slow.
+    Timeout,
+    /// The provider asks for fewer calls.
+    RateLimited,
+    /// No such role.
+    UnknownRole,
+}
+
+impl Kind {
+    /// The code on the wire.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unavailable => "provider_unavailable",
+            Self::Refused => "provider_refused",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::UnknownRole => "unknown_role",
+        }
+    }
+}
+
+/// A failure with a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub kind: Kind,
+    /// A sentence with the fix.
+    pub message: String,
+    /// Is the same call likely to succeed later?
+    pub retryable: bool,
+    /// Does it count against the provider's circuit breaker?
+    pub unhealthy: bool,
+}
+
+impl Failure {
+    /// The provider cannot be called as the platform is configured; `fix` begins with a verb.
+    #[must_use]
+    pub fn not_configured(fix: String) -> Self {
+        Self {
+            kind: Kind::Unavailable,
+            message: fix,
+            retryable: false,
+            unhealthy: false,
+        }
+    }
+
+    /// There is no such role.
+    #[must_use]
+    pub fn unknown_role(role: &str) -> Self {
+        Self {
+            kind: Kind::UnknownRole,
+            message: format!("there is no role `{role}`: name one that ListRoles gives"),
+            retryable: false,
+            unhealthy: false,
+        }
+    }
+
+    /// The breaker is open.
+    #[must_use]
+    pub fn breaker_open(provider: &str) -> Self {
+        Self {
+            kind: Kind::Unavailable,
+            message: format!(
+                "provider `{provider}` failed several times in a row and is left alone for a \
+                 moment: try again in half a minute"
+            ),
+            retryable: true,
+            unhealthy: false,
+        }
+    }
+
+    /// The provider did not keep to a time; `what` says which.
+    #[must_use]
+    pub fn timeout(provider: &str, what: &str) -> Self {
+        Self {
+            kind: Kind::Timeout,
+            message: format!("provider `{provider}` {what}: try again, or use a quicker model"),
+            retryable: true,
+            unhealthy: true,
+        }
+    }
+
+    /// The stream closed before the model said that it was done.
+    #[must_use]
+    pub fn cut(provider: &str) -> Self {
+        Self::broken(provider, "closed the stream before the answer was complete")
+    }
+
+    /// The stream broke or is not what it should be.
+    pub(super) fn broken(provider: &str, what: &str) -> Self {
+        Self {
+            kind: Kind::Unavailable,
+            message: format!("provider `{provider}` {what}: try again"),
+            retryable: true,
+            unhealthy: true,
+        }
+    }
+
+    pub(super) fn from_transport(provider: &str, error: &reqwest::Error) -> Self {
+        if error.is_timeout() && !error.is_connect() {
+            return Self::timeout(provider, "did not answer in time");
+        }
+        let what = if error.is_connect() {
+            "cannot be reached (check its baseURL and the network)"
+        } else {
+            "broke the connection"
+        };
+        Self::broken(provider, what)
+    }
+
+    /// An error that the provider wrote into a stream that had begun with 200.
+    pub(super) fn in_stream(provider: &str, kind: Option<&str>, detail: Option<&str>) -> Self {
+        let kind = kind.unwrap_or_default();
+        let (kind, retryable) = match kind {
+            k if k.contains("rate_limit") => (Kind::RateLimited, true),
+            k if k.contains("invalid_request") || k.contains("authentication") => {
+                (Kind::Refused, false)
+            }
+            _ => (Kind::Unavailable, true),
+        };
+        Self {
+            kind,
+            message: format!("provider `{provider}` reported an error{}", suffix(detail)),
+            retryable,
+            unhealthy: kind == Kind::Unavailable,
+        }
+    }
+}
+
+/// `": detail"`, cut to a bounded length, or nothing.
+fn suffix(detail: Option<&str>) -> String {
+    match detail.map(str::trim).filter(|d| !d.is_empty()) {
+        Some(detail) => {
+            format!(
+                ": {}",
+                detail.chars().take(MAX_DETAIL_CHARS).collect::<String>()
+            )
+        }
+        None => String::new(),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    error: Option<ErrorField>,
+    message: Option<String>,
+}
+
+/// Vendors write `error` as an object, some compatible servers as a plain string.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ErrorField {
+    Object { message: Option<String> },
+    Text(String),
+}
+
+/// Turns a response that is not 2xx into a failure.
+pub(super) async fn from_response(provider: &str, response: reqwest::Response) -> Failure {
+    let status = response.status().as_u16();
+    let read = lotoai_kit::http_error::read_body_capped(response, MAX_ERROR_BODY);
+    // The body only makes the message better; when it cannot be read, the status says enough.
+    let body = match tokio::time::timeout(ERROR_BODY_TIMEOUT, read).await {
+        Ok(Ok(bytes)) => serde_json::from_slice::<ErrorBody>(&bytes).unwrap_or_default(),
+        Ok(Err(_)) | Err(_) => ErrorBody::default(),
+    };
+    let detail = match &body.error {
+        Some(ErrorField::Object { message }) => message.as_deref(),
+        Some(ErrorField::Text(text)) => Some(text.as_str()),
+        None => body.message.as_deref(),
+    };
+    from_status(provider, status, detail)
+}
+
+fn from_status(provider: &str, status: u16, detail: Option<&str>) -> Failure {
+    let (kind, retryable, unhealthy, message) = match status {
+        // The detail is left out: vendors repeat parts of the key in it.
+        401 | 403 => (
+            Kind::Refused,
+            false,
+            false,
+            format!("provider `{provider}` refused the key ({status}): check the key's variable"),
+        ),
+        429 => (
+            Kind::RateLimited,
+            true,
+            false,
+            format!("provider `{provider}` asks for fewer calls (429): try again later"),
+        ),
+        408 | 504 => (
+            Kind::Timeout,
+            true,
+            true,
+            format!("provider `{provider}` was too slow ({status}): try again"),
+        ),
+        500.. => (
+            Kind::Unavailable,
+            true,
+            true,
+            format!("provider `{provider}` is failing ({status}): try again later"),
+        ),
+        _ => (
+            Kind::Refused,
+            false,
+            false,
+            format!(
+                "provider `{provider}` refused the request ({status}){}",
+                suffix(detail)
+            ),
+        ),
+    };
+    Failure {
+        kind,
+        message,
+        retryable,
+        unhealthy,
+    }
+}

@@ -1,0 +1,128 @@
+//! OpenAI's chat completions: OpenAI, xAI, compatible servers and the platform's own.
+//!
+//! The wire types take everything as optional: real servers leave fields out, send empty strings
+//! for `finish_reason` and empty objects for `usage`.
+
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Event, Failure, Request, Usage};
+use crate::table::Kind;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Chunk {
+    choices: Option<Vec<Choice>>,
+    usage: Option<WireUsage>,
+    error: Option<WireError>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Choice {
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Delta {
+    content: Option<String>,
+    refusal: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireError {
+    message: Option<String>,
+    r#type: Option<String>,
+}
+
+/// The request's body.
+pub(super) fn body(kind: Kind, request: &Request) -> Value {
+    let messages: Vec<Value> = request
+        .turns
+        .iter()
+        .map(|turn| json!({"role": turn.speaker, "content": turn.text}))
+        .collect();
+    let mut body = json!({
+        "model": request.model,
+        "messages": messages,
+        "stream": true,
+        "stream_options": {"include_usage": true},
+    });
+    if let Some(max_tokens) = request.max_tokens {
+        // OpenAI's newer models refuse the old name; others only know the old one.
+        let field = if kind == Kind::OpenAI {
+            "max_completion_tokens"
+        } else {
+            "max_tokens"
+        };
+        body[field] = max_tokens.into();
+    }
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
+    body
+}
+
+/// Turns the stream's data into events.
+pub(super) fn events(
+    provider: String,
+    data: impl Stream<Item = Result<String, Failure>> + Send + 'static,
+) -> impl Stream<Item = Result<Event, Failure>> + Send + 'static {
+    data.flat_map(move |item| {
+        stream::iter(match item {
+            Ok(data) => decode(&provider, &data),
+            Err(failure) => vec![Err(failure)],
+        })
+    })
+}
+
+fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
+    let data = data.trim();
+    if data.is_empty() {
+        return Vec::new();
+    }
+    if data == "[DONE]" {
+        return vec![Ok(Event::End)];
+    }
+    let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
+        return vec![Err(Failure::broken(
+            provider,
+            "sent an event that is not valid",
+        ))];
+    };
+    if let Some(error) = chunk.error {
+        let failure =
+            Failure::in_stream(provider, error.r#type.as_deref(), error.message.as_deref());
+        return vec![Err(failure)];
+    }
+    let mut events = Vec::new();
+    if let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() {
+        let delta = choice.delta.unwrap_or_default();
+        for text in [delta.content, delta.refusal].into_iter().flatten() {
+            if !text.is_empty() {
+                events.push(Ok(Event::Text(text)));
+            }
+        }
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            events.push(Ok(Event::Finish(reason)));
+        }
+    }
+    if let Some(usage) = chunk.usage {
+        events.push(Ok(Event::Usage(Usage {
+            input: usage.prompt_tokens,
+            output: usage.completion_tokens,
+        })));
+    }
+    events
+}

@@ -1,0 +1,14 @@
+//! What the orchestrator decides, as pure code: no clock, no network, no store.
+
+pub mod arguments;
+pub mod dates;
+pub mod extract;
+pub mod gloss;
+pub mod history;
+pub mod language;
+pub mod markers;
+pub mod phrases;
+pub mod router;
+pub mod rules;
+pub mod sentences;
+pub mod text;

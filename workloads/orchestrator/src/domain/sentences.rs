@@ -1,0 +1,202 @@
+//! Sentences of a passage, with the Markdown around them taken off.
+
+/// Shorter pieces say nothing that could be an answer, in characters.
+const SHORTEST: usize = 12;
+/// Longer ones are cut at a word, in characters: a table or a log line is no sentence.
+const LONGEST: usize = 600;
+
+/// Abbreviations after which a full stop ends nothing, folded and with the stop.
+const ABBREVIATIONS: &[&str] = &[
+    "e.g.", "i.e.", "etc.", "vs.", "no.", "fig.", "dr.", "mr.", "mrs.", "sr.", "sra.", "p.", "ej.",
+    "pag.", "approx.",
+];
+
+/// A piece of a passage that can stand in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// The text, one line.
+    pub text: String,
+    /// It announces a list: what follows belongs to it.
+    pub opens_list: bool,
+    /// It is an entry of a list.
+    pub list_item: bool,
+}
+
+/// Splits a passage. Headings and code fences are left out; a list entry is a sentence.
+#[must_use]
+pub fn split(passage: &str) -> Vec<Sentence> {
+    let mut sentences = Vec::new();
+    let mut paragraph = String::new();
+    let mut in_code = false;
+    for line in passage.lines() {
+        let line = line.trim();
+        if line.starts_with("```") {
+            in_code = !in_code;
+            flush(&mut paragraph, &mut sentences);
+        } else if in_code || line.starts_with('#') || is_rule(line) {
+            flush(&mut paragraph, &mut sentences);
+        } else if line.is_empty() {
+            flush(&mut paragraph, &mut sentences);
+        } else if let Some(item) = list_item(line) {
+            flush(&mut paragraph, &mut sentences);
+            add(&item, true, &mut sentences);
+        } else if line.starts_with('|') {
+            flush(&mut paragraph, &mut sentences);
+            let cells: Vec<&str> = line
+                .split('|')
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect();
+            add(&cells.join(": "), false, &mut sentences);
+        } else {
+            if !paragraph.is_empty() {
+                paragraph.push(' ');
+            }
+            paragraph.push_str(line);
+        }
+    }
+    flush(&mut paragraph, &mut sentences);
+    sentences
+}
+
+/// A line of a table or page that only draws.
+fn is_rule(line: &str) -> bool {
+    !line.is_empty()
+        && line
+            .chars()
+            .all(|c| matches!(c, '-' | '=' | '|' | ':' | '*' | '_' | ' '))
+}
+
+fn list_item(line: &str) -> Option<String> {
+    let bullet = ["- ", "* ", "+ ", "• "]
+        .iter()
+        .find_map(|b| line.strip_prefix(b));
+    let numbered = || {
+        let digits = line.chars().take_while(char::is_ascii_digit).count();
+        let rest = line.get(digits..)?;
+        (digits > 0).then(|| rest.strip_prefix(". ").or(rest.strip_prefix(") ")))?
+    };
+    bullet.or_else(numbered).map(str::to_owned)
+}
+
+fn flush(paragraph: &mut String, sentences: &mut Vec<Sentence>) {
+    let mut start = 0;
+    let text = std::mem::take(paragraph);
+    let ends: Vec<(usize, char)> = text
+        .char_indices()
+        .filter(|(_, c)| matches!(c, '.' | '!' | '?'))
+        .collect();
+    for (at, mark) in ends {
+        let end = at + mark.len_utf8();
+        let (before, after) = (text.get(start..end), text.get(end..));
+        if let (Some(before), Some(after)) = (before, after)
+            && ends_sentence(before, after)
+        {
+            add(before, false, sentences);
+            start = end;
+        }
+    }
+    if let Some(rest) = text.get(start..) {
+        add(rest, false, sentences);
+    }
+}
+
+/// Does a stop between these two end a sentence? Not inside `1.5` or `a.b`, nor after `e.g.`.
+fn ends_sentence(before: &str, after: &str) -> bool {
+    let mut next = after.chars();
+    match next.next() {
+        None => return true,
+        Some(c) if !c.is_whitespace() => return false,
+        Some(_) => {}
+    }
+    let last_word = super::text::fold(before.split_whitespace().next_back().unwrap_or_default());
+    let opens = next
+        .find(|c| !c.is_whitespace())
+        .is_none_or(|c| !c.is_lowercase());
+    opens && !ABBREVIATIONS.contains(&last_word.as_str())
+}
+
+fn add(text: &str, list_item: bool, sentences: &mut Vec<Sentence>) {
+    let plain = plain(text);
+    if plain.chars().count() < SHORTEST {
+        return;
+    }
+    let opens_list = plain.ends_with(':');
+    sentences.push(Sentence {
+        text: cut(plain),
+        opens_list,
+        list_item,
+    });
+}
+
+/// Takes emphasis and link targets off and makes one line of it. Underscores stay: they are part
+/// of names such as `start_date`.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("](") {
+        let (before, after) = rest.split_at(at);
+        let Some(close) = after.find(')') else { break };
+        match before.rfind('[') {
+            Some(open) => {
+                out.push_str(&before[..open]);
+                out.push_str(&before[open + 1..]);
+            }
+            None => out.push_str(before),
+        }
+        rest = &after[close + 1..];
+    }
+    out.push_str(rest);
+    let out = out.replace("**", "").replace("__", "");
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((at, _)) => {
+            let head = &text[..at];
+            format!("{} …", head.rfind(' ').map_or(head, |space| &head[..space]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn texts(passage: &str) -> Vec<String> {
+        split(passage).into_iter().map(|s| s.text).collect()
+    }
+
+    #[rstest]
+    #[case("One thing is here. Another thing is there.", &["One thing is here.", "Another thing is there."])]
+    #[case("Version 1.5 of the tool, e.g. this one, is used.", &["Version 1.5 of the tool, e.g. this one, is used."])]
+    #[case("# Heading of it\n\nA line that\nis wrapped.", &["A line that is wrapped."])]
+    #[case("```\nsome code here\n```\nThe text after it.", &["The text after it."])]
+    #[case("| name of it | what it means |\n|---|---|\n| alpha one | the first letter |", &["name of it: what it means", "alpha one: the first letter"])]
+    #[case("See [the **long** page](https://x/y) for more.", &["See the long page for more."])]
+    #[case("¿Qué es esto aquí? Es una prueba corta.", &["¿Qué es esto aquí?", "Es una prueba corta."])]
+    #[case("Short. No", &[])]
+    fn splits(#[case] passage: &str, #[case] expected: &[&str]) {
+        assert_eq!(texts(passage), expected);
+    }
+
+    #[test]
+    fn lists_are_marked() {
+        let sentences = split("Do the following:\n- first you stop it\n2. then you start it");
+        assert!(sentences[0].opens_list);
+        assert!(sentences[1].list_item && sentences[2].list_item);
+        assert_eq!(sentences[2].text, "then you start it");
+    }
+
+    #[test]
+    fn a_sentence_without_end_is_cut_at_a_word() {
+        let long = "wörd ".repeat(400);
+        let sentences = split(&long);
+        assert!(sentences[0].text.chars().count() <= LONGEST + 2);
+        assert!(sentences[0].text.ends_with("wörd …"));
+    }
+}

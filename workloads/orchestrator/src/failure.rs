@@ -1,0 +1,72 @@
+//! Failures that the caller sees.
+
+use lotoai_contracts::v1::Failed;
+use tonic::{Code, Status};
+
+/// A failed request: a stable code, a sentence with the fix, and whether the same request may
+/// succeed later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// A sentence with the fix.
+    pub message: String,
+    /// May the same request succeed later?
+    pub retryable: bool,
+}
+
+impl Failure {
+    /// A failure that stays one.
+    #[must_use]
+    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            retryable: false,
+        }
+    }
+
+    /// A failure that may pass.
+    #[must_use]
+    pub fn passing(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            retryable: true,
+        }
+    }
+
+    /// Another service did not do its part; `why` continues "failed to reach `x`: ".
+    #[must_use]
+    pub fn dependency(service: &'static str, why: &str) -> Self {
+        let code = format!("{}_unavailable", service.replace('-', "_"));
+        Self::passing(
+            &code,
+            format!("failed to use {service}: {why}; try again in a moment"),
+        )
+    }
+
+    /// A gRPC call to another service failed.
+    #[must_use]
+    pub fn from_status(service: &'static str, status: &Status) -> Self {
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::permanent(
+                &format!("{}_unavailable", service.replace('-', "_")),
+                format!("{service} refused the orchestrator's token: check the Secret of the edge"),
+            ),
+            Code::InvalidArgument => Self::permanent("invalid_request", status.message()),
+            Code::DeadlineExceeded | Code::Cancelled => Self::dependency(service, "too slow"),
+            code => Self::dependency(service, code.description()),
+        }
+    }
+
+    /// The event on the wire.
+    #[must_use]
+    pub fn wire(self) -> Failed {
+        Failed {
+            code: self.code,
+            message: self.message,
+            retryable: self.retryable,
+        }
+    }
+}

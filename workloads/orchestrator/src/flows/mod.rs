@@ -1,0 +1,142 @@
+//! How a request is answered: gathers signals, lets the pure code decide, stores the decision,
+//! and follows the route.
+
+pub mod agent;
+pub mod gather;
+pub mod knowledge;
+pub mod probe;
+pub mod session;
+pub mod tool;
+
+use lotoai_contracts::v1::Usage;
+use session::Session;
+
+use crate::{
+    agents::{Agents, may_use},
+    config::AnswerArgs,
+    domain::router::{self, Decision, Route},
+    embeddings::Embeddings,
+    failure::Failure,
+    mcp::Mcp,
+    rag::Rag,
+    store::Store,
+};
+
+/// The model that decides by itself.
+pub const AUTOMATIC: &str = "lotoai";
+/// The model that asks every hop and answers from a built-in passage.
+pub const PROBE: &str = "probe";
+/// What stands for a model where the orchestrator itself answered.
+pub const EXTRACTIVE: &str = "extractive";
+
+/// The services that an answer is made of.
+#[derive(Clone)]
+pub struct Hub {
+    /// Roles and models.
+    pub agents: Agents,
+    /// Passages.
+    pub rag: Rag,
+    /// Tools.
+    pub mcp: Mcp,
+    /// Vectors.
+    pub embeddings: Embeddings,
+    /// Runs.
+    pub store: Store,
+    /// Limits.
+    pub args: AnswerArgs,
+}
+
+/// How an answer ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// `stop`, `length`, `content_filter` or the provider's own word.
+    pub finish_reason: String,
+    /// Tokens, where a model answered.
+    pub usage: Option<Usage>,
+    /// The model that answered.
+    pub model: String,
+    /// Its provider.
+    pub provider: String,
+}
+
+impl Done {
+    /// The orchestrator answered without a completion model.
+    #[must_use]
+    pub fn extractive() -> Self {
+        Self {
+            finish_reason: "stop".to_owned(),
+            usage: None,
+            model: EXTRACTIVE.to_owned(),
+            provider: AUTOMATIC.to_owned(),
+        }
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// What the caller should see as `failed`.
+pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
+    match session.run.model.clone().as_str() {
+        PROBE => probe::answer(hub, session).await,
+        AUTOMATIC => automatic(hub, session).await,
+        role => named(hub, session, role).await,
+    }
+}
+
+/// The caller named a role; nothing else is asked, so that a role works while search is down.
+async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Failure> {
+    let roles = hub.agents.roles().await?;
+    let role = roles
+        .iter()
+        .find(|role| role.name == name && may_use(role, &session.caller));
+    let Some(role) = role else {
+        return Err(Failure::permanent(
+            "unknown_model",
+            format!(
+                "model `{name}` does not exist: name `{AUTOMATIC}` or one that the list of models holds"
+            ),
+        ));
+    };
+    let decision = Decision {
+        route: Route::Agent(role.name.clone()),
+        reason: "The caller named the role as the model.".to_owned(),
+        confidence: 1.0,
+    };
+    session.decide(hub, &decision).await?;
+    agent::answer(hub, session, role, None).await
+}
+
+async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
+    let started = session.now();
+    let gathered = gather::gather(hub, session).await;
+    let signals = gather::signals(&gathered, session);
+    let mut decision = match (router::certain(&signals), gathered.failures.first()) {
+        (Some(decision), _) => decision,
+        // What is missing might have decided; guessing would answer from the wrong place.
+        (None, Some(failure)) => return Err(failure.clone()),
+        (None, None) => router::decide(&signals),
+    };
+    for failure in &gathered.failures {
+        decision
+            .reason
+            .push_str(&format!(" Decided without an answer of: {}.", failure.code));
+    }
+    session.step("decide", &session.run.model.clone(), "ok", started);
+    session.decide(hub, &decision).await?;
+    match &decision.route {
+        Route::Knowledge => knowledge::answer(hub, session, &gathered).await,
+        Route::Tool(name) => tool::answer(hub, session, &gathered, name).await,
+        Route::Agent(name) => {
+            let role = gathered
+                .roles
+                .iter()
+                .find(|role| role.name == *name)
+                .ok_or_else(|| {
+                    Failure::permanent("unknown_model", format!("role `{name}` is not in the list"))
+                })?;
+            let asked = gather::asked_role(&gathered, session).map(|(_, rest)| rest);
+            agent::answer(hub, session, role, asked.as_deref()).await
+        }
+    }
+}

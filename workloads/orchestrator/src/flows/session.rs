@@ -1,0 +1,200 @@
+//! One request while it is being answered: who asks what, what was said so far.
+
+use std::time::Instant;
+
+use lotoai_contracts::v1::{
+    AnswerEvent, AnswerRequest, Caller, Citation, Citations, Decision as WireDecision, Delta,
+    Message, ToolCall, answer_event::Event, decision::Route as WireRoute,
+};
+use tokio::sync::mpsc;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::Hub;
+use crate::{
+    domain::{
+        language::{self, Language},
+        router::{Decision, Route},
+    },
+    failure::Failure,
+    store::{Decided, Run, Step},
+};
+
+/// The most turns that a conversation may have.
+const MAX_TURNS: usize = 512;
+/// The longest question that is routed, in characters; the embedding model reads 256 tokens.
+const MAX_QUESTION_CHARS: usize = 8_000;
+
+/// Events go here.
+pub type Out = mpsc::Sender<Result<AnswerEvent, Status>>;
+
+/// One request.
+pub struct Session {
+    /// Identity of the run.
+    pub run: Run,
+    /// On whose behalf.
+    pub caller: Caller,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// The last thing that the user said.
+    pub question: String,
+    /// The language of the question.
+    pub language: Language,
+    /// Upper bound of the answer in tokens.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature.
+    pub temperature: Option<f32>,
+    /// What was done so far.
+    pub steps: Vec<Step>,
+    /// How the decision looked, for metrics.
+    pub route: &'static str,
+    out: Out,
+}
+
+impl Session {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// A field is missing or out of bounds; the failure names it.
+    pub fn new(request: AnswerRequest, out: Out) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::permanent("invalid_request", message);
+        let id = Uuid::parse_str(&request.run_id)
+            .map_err(|_| invalid("run_id must be a UUID".to_owned()))?;
+        let caller = request
+            .caller
+            .filter(|caller| !caller.subject.is_empty())
+            .ok_or_else(|| {
+                invalid("caller.subject is empty: the gateway must say who asks".into())
+            })?;
+        if request.messages.len() > MAX_TURNS {
+            let count = request.messages.len();
+            return Err(invalid(format!(
+                "messages has {count} entries: send at most {MAX_TURNS}"
+            )));
+        }
+        let last = request
+            .messages
+            .iter()
+            .rev()
+            .find(|message| message.role == "user");
+        let question = last
+            .map(|message| message.content.trim())
+            .filter(|q| !q.is_empty());
+        let question = question
+            .ok_or_else(|| invalid("messages holds no text of the user: send some".into()))?;
+        let question: String = question.chars().take(MAX_QUESTION_CHARS).collect();
+        Ok(Self {
+            run: Run {
+                id,
+                conversation: request.conversation_id,
+                subject: caller.subject.clone(),
+                model: request.model,
+            },
+            caller,
+            language: language::detect(&question),
+            question,
+            messages: request.messages,
+            max_tokens: request.max_tokens,
+            temperature: request.temperature,
+            steps: Vec::new(),
+            route: "none",
+            out,
+        })
+    }
+
+    /// The clock for [`Self::step`].
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Notes what was done.
+    pub fn step(&mut self, kind: &'static str, target: &str, outcome: &str, started: Instant) {
+        self.steps.push(Step {
+            kind,
+            target: target.to_owned(),
+            outcome: outcome.to_owned(),
+            duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+        });
+    }
+
+    /// Stores the decision, then tells the caller.
+    ///
+    /// # Errors
+    /// The store is away, or the caller is gone.
+    pub async fn decide(&mut self, hub: &Hub, decision: &Decision) -> Result<(), Failure> {
+        let decided = decided(decision);
+        hub.store.decide(&self.run, &decided).await?;
+        self.show(decision).await
+    }
+
+    /// Tells the caller the decision.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn show(&mut self, decision: &Decision) -> Result<(), Failure> {
+        let decided = decided(decision);
+        self.route = decided.route;
+        let route = match decision.route {
+            Route::Knowledge => WireRoute::Knowledge,
+            Route::Agent(_) => WireRoute::Agent,
+            Route::Tool(_) => WireRoute::Tool,
+        };
+        self.emit(Event::Decision(WireDecision {
+            route: route.into(),
+            target: decided.target,
+            reason: decided.reason,
+            confidence: decided.confidence,
+        }))
+        .await
+    }
+
+    /// Sends a piece of the answer.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn say(&self, text: impl Into<String>) -> Result<(), Failure> {
+        let text = text.into();
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.emit(Event::Delta(Delta { text })).await
+    }
+
+    /// Sends the passages that the answer rests on.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn cite(&self, citations: Vec<Citation>) -> Result<(), Failure> {
+        self.emit(Event::Citations(Citations { citations })).await
+    }
+
+    /// Sends what a tool did.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn tool_call(&self, call: ToolCall) -> Result<(), Failure> {
+        self.emit(Event::ToolCall(call)).await
+    }
+
+    async fn emit(&self, event: Event) -> Result<(), Failure> {
+        let event = AnswerEvent { event: Some(event) };
+        let gone = |_| Failure::permanent("cancelled", "the caller went away");
+        self.out.send(Ok(event)).await.map_err(gone)
+    }
+}
+
+fn decided(decision: &Decision) -> Decided {
+    let (route, target) = match &decision.route {
+        // One search covers every knowledge base that the caller may read.
+        Route::Knowledge => ("knowledge", "documents"),
+        Route::Agent(role) => ("agent", role.as_str()),
+        Route::Tool(tool) => ("tool", tool.as_str()),
+    };
+    Decided {
+        route,
+        target: target.to_owned(),
+        reason: decision.reason.clone(),
+        confidence: decision.confidence,
+    }
+}
