@@ -85,7 +85,7 @@ pub struct HttpTool {
     /// Longest time that a call may take, in seconds.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = 120))]
-    pub timeout_seconds: u32,
+    pub timeout_seconds: i32,
 }
 
 /// Method of a call over HTTP.
@@ -116,9 +116,9 @@ pub struct ScriptTool {
     /// Longest time that it may run, in seconds.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = 120))]
-    pub timeout_seconds: u32,
+    pub timeout_seconds: i32,
 }
 
-const fn default_timeout() -> u32 {
+const fn default_timeout() -> i32 {
     10
 }

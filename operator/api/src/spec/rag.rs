@@ -31,20 +31,20 @@ pub struct Chunk {
     /// Longest piece, in characters.
     #[serde(default = "Chunk::default_max")]
     #[schemars(range(min = 200, max = 4000))]
-    pub max_characters: u32,
+    pub max_characters: i32,
     /// Characters that a piece repeats of the one before.
     #[serde(default = "Chunk::default_overlap")]
     #[schemars(range(min = 0, max = 1000))]
-    pub overlap_characters: u32,
+    pub overlap_characters: i32,
 }
 
 impl Chunk {
     /// 600 characters are about 150 tokens of English; the embedding model reads 256.
-    const fn default_max() -> u32 {
+    const fn default_max() -> i32 {
         600
     }
 
-    const fn default_overlap() -> u32 {
+    const fn default_overlap() -> i32 {
         80
     }
 }
