@@ -79,22 +79,24 @@ export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) 
           </button>
         ))}
       </nav>
-      <div className="side">
-        <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
-        <Documents onError={onError} />
-      </div>
-      <main className="chat">
-        {shown !== null && shown !== undefined && (
-          <p role="alert" className="banner bad">
-            {explain(shown)}
-          </p>
-        )}
-        <Turns conversation={conversation} onCitation={setCitation} />
-        <Composer
-          busy={conversation.busy}
-          onStop={conversation.stop}
-          onSend={(text) => void conversation.send(model, text)}
-        />
+      <main className="content">
+        <div className="side">
+          <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
+          <Documents onError={onError} />
+        </div>
+        <div className="chat">
+          {shown !== null && shown !== undefined && (
+            <p role="alert" className="banner bad">
+              {explain(shown)}
+            </p>
+          )}
+          <Turns conversation={conversation} onCitation={setCitation} />
+          <Composer
+            busy={conversation.busy}
+            onStop={conversation.stop}
+            onSend={(text) => void conversation.send(model, text)}
+          />
+        </div>
       </main>
       {citation && <CitationPanel citation={citation} onClose={() => setCitation(null)} />}
     </div>
