@@ -26,14 +26,20 @@ pub(crate) fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router 
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     let reasons = admin.readiness.reasons();
-    let status =
-        if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
     (status, Json(body)).into_response()
 }
 
 async fn render(State(admin): State<Admin>) -> Response {
-    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let content_type = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (content_type, admin.metrics.render()).into_response()
 }
 
@@ -50,7 +56,9 @@ mod tests {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
         let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 65_536)
+            .await
+            .unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -64,7 +72,10 @@ mod tests {
 
         let (status, body) = get(&router, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(body, r#"{"ready":false,"reasons":{"postgres":"connection refused"}}"#);
+        assert_eq!(
+            body,
+            r#"{"ready":false,"reasons":{"postgres":"connection refused"}}"#
+        );
         assert_eq!(get(&router, "/healthz").await.0, StatusCode::OK);
 
         gate.ready();
@@ -75,7 +86,9 @@ mod tests {
     async fn metrics_are_rendered_from_the_recorder() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let router = router(Readiness::default(), recorder.handle());
-        metrics::with_local_recorder(&recorder, || metrics::counter!("lotoai_test_total").increment(3));
+        metrics::with_local_recorder(&recorder, || {
+            metrics::counter!("lotoai_test_total").increment(3)
+        });
         let (status, body) = get(&router, "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("lotoai_test_total 3"), "{body}");

@@ -65,16 +65,23 @@ impl Callers {
         let mut known = Vec::new();
         for (from, token) in tokens {
             if token.expose_secret().len() < MIN_TOKEN_BYTES {
-                tracing::warn!("{PREFIX}{from} is shorter than {MIN_TOKEN_BYTES} bytes and is ignored");
+                tracing::warn!(
+                    "{PREFIX}{from} is shorter than {MIN_TOKEN_BYTES} bytes and is ignored"
+                );
                 continue;
             }
             let name = from.to_ascii_lowercase().replace('_', "-").into();
-            known.push(Known { name, digest: digest(token.expose_secret()) });
+            known.push(Known {
+                name,
+                digest: digest(token.expose_secret()),
+            });
         }
         if known.is_empty() {
             tracing::warn!("no {PREFIX}<FROM> is set: every call will be refused");
         }
-        Self { known: known.into() }
+        Self {
+            known: known.into(),
+        }
     }
 
     /// Who calls, by the value of the `Authorization` header. Takes the same time whichever token
@@ -83,7 +90,8 @@ impl Callers {
     /// # Errors
     /// There is no bearer token, or it is nobody's.
     pub fn check(&self, authorization: Option<&str>) -> Result<Caller<'_>, Unauthorized> {
-        self.find(authorization).map(|known| Caller { name: &known.name })
+        self.find(authorization)
+            .map(|known| Caller { name: &known.name })
     }
 
     fn find(&self, authorization: Option<&str>) -> Result<&Known, Unauthorized> {
@@ -103,14 +111,18 @@ impl Callers {
     /// with a [`CallerName`] in the extensions.
     #[must_use]
     pub fn layer(&self) -> CallerLayer {
-        CallerLayer { callers: self.clone() }
+        CallerLayer {
+            callers: self.clone(),
+        }
     }
 
     /// The same as an interceptor: `UNAUTHENTICATED` without a valid token.
     #[cfg(feature = "grpc")]
     #[must_use]
     pub fn interceptor(&self) -> CallerInterceptor {
-        CallerInterceptor { callers: self.clone() }
+        CallerInterceptor {
+            callers: self.clone(),
+        }
     }
 }
 
@@ -133,7 +145,10 @@ impl<S> Layer<S> for CallerLayer {
     type Service = CallerService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallerService { inner, callers: self.callers.clone() }
+        CallerService {
+            inner,
+            callers: self.callers.clone(),
+        }
     }
 }
 
@@ -158,7 +173,10 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let header = request.headers().get(header::AUTHORIZATION);
-        match self.callers.find(header.and_then(|value| value.to_str().ok())) {
+        match self
+            .callers
+            .find(header.and_then(|value| value.to_str().ok()))
+        {
             Ok(known) => {
                 let name = CallerName(Arc::clone(&known.name));
                 request.extensions_mut().insert(name);
@@ -182,8 +200,14 @@ pub struct CallerInterceptor {
 
 #[cfg(feature = "grpc")]
 impl tonic::service::Interceptor for CallerInterceptor {
-    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        let header = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
         match self.callers.find(header) {
             Ok(known) => {
                 let name = CallerName(Arc::clone(&known.name));

@@ -49,7 +49,8 @@ impl CommonArgs {
     }
 
     fn listen_or(&self, port: u16) -> SocketAddr {
-        self.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+        self.listen
+            .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
     }
 
     /// How long a stop may take in all.
@@ -88,7 +89,9 @@ mod tests {
 
     #[test]
     fn listen_wins_over_both_defaults() {
-        let common = Config::try_parse_from(["test", "--listen", "127.0.0.1:1"]).unwrap().common;
+        let common = Config::try_parse_from(["test", "--listen", "127.0.0.1:1"])
+            .unwrap()
+            .common;
         assert_eq!(common.http_listen().port(), 1);
         assert_eq!(common.grpc_listen().port(), 1);
     }

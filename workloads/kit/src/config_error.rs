@@ -11,17 +11,25 @@ pub fn describe(command: &clap::Command, error: &clap::Error) -> String {
         Some(ContextValue::Strings(names)) => names.clone(),
         _ => return error.to_string(),
     };
-    let lines: Vec<_> = names.iter().map(|name| line(command, error, name)).collect();
+    let lines: Vec<_> = names
+        .iter()
+        .map(|name| line(command, error, name))
+        .collect();
     lines.join("\n")
 }
 
 fn line(command: &clap::Command, error: &clap::Error, shown: &str) -> String {
     // clap shows an argument as `--postgres-url <POSTGRES_URL>`.
-    let long = shown.trim_start_matches("--").split([' ', '=']).next().unwrap_or(shown);
-    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(long));
-    let variable = argument
-        .and_then(clap::Arg::get_env)
-        .map_or_else(|| shown.to_owned(), |name| name.to_string_lossy().into_owned());
+    let long = shown
+        .trim_start_matches("--")
+        .split([' ', '='])
+        .next()
+        .unwrap_or(shown);
+    let argument = find(command, long);
+    let variable = argument.and_then(clap::Arg::get_env).map_or_else(
+        || shown.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
     let meaning = argument
         .and_then(clap::Arg::get_help)
         .map_or_else(String::new, |help| format!(": {help}"));
@@ -35,8 +43,23 @@ fn line(command: &clap::Command, error: &clap::Error, shown: &str) -> String {
     };
     let cause = std::error::Error::source(error)
         .filter(|_| !secret)
-        .map_or_else(|| "is refused".to_owned(), |cause| format!("is refused: {cause}"));
+        .map_or_else(
+            || "is refused".to_owned(),
+            |cause| format!("is refused: {cause}"),
+        );
     format!("{variable}{value} {cause}; set it to a valid value{meaning}")
+}
+
+/// The argument of the command or of one of its subcommands.
+fn find<'a>(command: &'a clap::Command, long: &str) -> Option<&'a clap::Arg> {
+    command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long))
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|command| find(command, long))
+        })
 }
 
 #[cfg(test)]
@@ -78,7 +101,13 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_shown_with_cause_and_fix() {
-        let text = message(&["test", "--store-url", "http://s:1", "--admin-listen", "nowhere"]);
+        let text = message(&[
+            "test",
+            "--store-url",
+            "http://s:1",
+            "--admin-listen",
+            "nowhere",
+        ]);
         assert_eq!(
             text,
             "ADMIN_LISTEN \"nowhere\" is refused: invalid socket address syntax; set it to a valid \

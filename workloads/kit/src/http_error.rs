@@ -27,7 +27,11 @@ impl Shape {
     /// The shape of errors under `path`.
     #[must_use]
     pub fn of_path(path: &str) -> Self {
-        if path == "/v1" || path.starts_with("/v1/") { Self::OpenAi } else { Self::Problem }
+        if path == "/v1" || path.starts_with("/v1/") {
+            Self::OpenAi
+        } else {
+            Self::Problem
+        }
     }
 }
 
@@ -49,7 +53,14 @@ impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         let shape = Shape::default();
-        Self { status, code, message, param: None, retry_after: None, shape }
+        Self {
+            status,
+            code,
+            message,
+            param: None,
+            retry_after: None,
+            shape,
+        }
     }
 
     /// The field of the request that is at fault, for example `messages[0].role`.
@@ -159,7 +170,13 @@ fn openai_type(status: StatusCode) -> &'static str {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.message)
+        write!(
+            f,
+            "{} {}: {}",
+            self.status.as_u16(),
+            self.code,
+            self.message
+        )
     }
 }
 

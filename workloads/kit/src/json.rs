@@ -51,38 +51,58 @@ async fn read(request: Request, max: usize) -> Result<Bytes, ApiError> {
             "the body must be JSON; send the header Content-Type: application/json",
         ));
     }
-    axum::body::to_bytes(request.into_body(), max).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large {
-            let message = format!("the body is larger than {max} bytes; send less");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
-        } else {
-            ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body broke off; send it again")
-        }
-    })
+    axum::body::to_bytes(request.into_body(), max)
+        .await
+        .map_err(|error| {
+            let too_large = std::error::Error::source(&error)
+                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+            if too_large {
+                let message = format!("the body is larger than {max} bytes; send less");
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+            } else {
+                ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "body_incomplete",
+                    "the body broke off; send it again",
+                )
+            }
+        })
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let bad = |code, message| ApiError::new(StatusCode::BAD_REQUEST, code, message);
     if std::str::from_utf8(body).is_err() {
-        return Err(bad("invalid_json", "the body is not valid UTF-8; encode it as UTF-8".to_owned()));
+        return Err(bad(
+            "invalid_json",
+            "the body is not valid UTF-8; encode it as UTF-8".to_owned(),
+        ));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
         if !cause.is_data() {
-            return bad("invalid_json", format!("the body is not valid JSON: {cause}"));
+            return bad(
+                "invalid_json",
+                format!("the body is not valid JSON: {cause}"),
+            );
         }
         let field = field(&path, &cause.to_string());
         match field {
-            Some(field) => bad("invalid_field", format!("field `{field}`: {cause}")).with_param(field),
-            None => bad("invalid_field", format!("the body has the wrong form: {cause}")),
+            Some(field) => {
+                bad("invalid_field", format!("field `{field}`: {cause}")).with_param(field)
+            }
+            None => bad(
+                "invalid_field",
+                format!("the body has the wrong form: {cause}"),
+            ),
         }
     })?;
     reader.end().map_err(|error| {
-        bad("invalid_json", format!("the body goes on after its JSON value: {error}"))
+        bad(
+            "invalid_json",
+            format!("the body goes on after its JSON value: {error}"),
+        )
     })?;
     Ok(value)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, Snafu};
+use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::PgPool;
 use url::Url;
 
 use crate::readiness::Gate;
@@ -155,7 +155,9 @@ mod tests {
 
     #[test]
     fn credentials_are_taken_as_they_are() {
-        let options = args("postgres://db:5433/gateway").connect_options("test").unwrap();
+        let options = args("postgres://db:5433/gateway")
+            .connect_options("test")
+            .unwrap();
         assert_eq!(options.get_username(), "gate\"way");
         assert_eq!((options.get_host(), options.get_port()), ("db", 5433));
         assert_eq!(options.get_database(), Some("gateway"));
@@ -179,7 +181,10 @@ mod tests {
     async fn a_stop_ends_the_wait_for_the_database() {
         let service = Service::for_tests("test");
         service.shutdown.cancel();
-        let error = args("postgres://127.0.0.1:1/x").pool(&service).await.unwrap_err();
+        let error = args("postgres://127.0.0.1:1/x")
+            .pool(&service)
+            .await
+            .unwrap_err();
         assert!(matches!(error, PostgresError::Unreachable { .. }));
     }
 }

@@ -53,16 +53,25 @@ impl RabbitmqArgs {
     ///
     /// # Errors
     /// The address is no AMQP address.
-    #[expect(clippy::unused_async, reason = "like the other clients; connecting may be awaited one day")]
+    #[expect(
+        clippy::unused_async,
+        reason = "like the other clients; connecting may be awaited one day"
+    )]
     pub async fn connect(&self, service: &Service) -> Result<Rabbitmq, AddressError> {
         Ok(Rabbitmq::start(self.uri()?, service))
     }
 
     fn uri(&self) -> Result<AMQPUri, AddressError> {
-        let mut uri: AMQPUri =
-            self.rabbitmq_url.as_str().parse().map_err(|reason| AddressError { reason })?;
-        self.rabbitmq_username.clone_into(&mut uri.authority.userinfo.username);
-        self.rabbitmq_password.expose_secret().clone_into(&mut uri.authority.userinfo.password);
+        let mut uri: AMQPUri = self
+            .rabbitmq_url
+            .as_str()
+            .parse()
+            .map_err(|reason| AddressError { reason })?;
+        self.rabbitmq_username
+            .clone_into(&mut uri.authority.userinfo.username);
+        self.rabbitmq_password
+            .expose_secret()
+            .clone_into(&mut uri.authority.userinfo.password);
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
         uri.query.connection_timeout = Some(connection::CONNECT_MILLISECONDS);
         Ok(uri)
@@ -85,7 +94,10 @@ mod tests {
     fn credentials_are_taken_as_they_are() {
         let uri = args("amqp://broker:5673/lotoai").uri().unwrap();
         assert_eq!(uri.authority.userinfo.password, "p@ss/word%");
-        assert_eq!((uri.authority.host.as_str(), uri.authority.port), ("broker", 5673));
+        assert_eq!(
+            (uri.authority.host.as_str(), uri.authority.port),
+            ("broker", 5673)
+        );
         assert_eq!(uri.vhost, "lotoai");
         assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
     }
@@ -99,7 +111,10 @@ mod tests {
     #[tokio::test]
     async fn without_a_broker_the_gate_stays_shut_and_a_stop_ends_the_connecting() {
         let service = Service::for_tests("test");
-        let rabbitmq = args("amqp://127.0.0.1:1/lotoai").connect(&service).await.unwrap();
+        let rabbitmq = args("amqp://127.0.0.1:1/lotoai")
+            .connect(&service)
+            .await
+            .unwrap();
         assert!(service.readiness.reasons().contains_key("rabbitmq"));
         service.shutdown.cancel();
         service.tasks.close();

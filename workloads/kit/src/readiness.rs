@@ -19,7 +19,10 @@ impl Readiness {
     #[must_use]
     pub fn register(&self, name: &'static str) -> Gate {
         self.set(name, Some("starting".to_owned()));
-        Gate { name, readiness: self.clone() }
+        Gate {
+            name,
+            readiness: self.clone(),
+        }
     }
 
     /// Every reason not to be ready, by gate. Empty = ready.
@@ -102,7 +105,10 @@ mod tests {
         let readiness = Readiness::default();
         let (first, second) = (readiness.register("first"), readiness.register("second"));
         first.ready();
-        assert_eq!(readiness.reasons().into_keys().collect::<Vec<_>>(), ["second"]);
+        assert_eq!(
+            readiness.reasons().into_keys().collect::<Vec<_>>(),
+            ["second"]
+        );
         second.ready();
         assert!(readiness.is_ready());
         first.not_ready("connection refused");

@@ -47,7 +47,10 @@ pub(crate) fn instrument(router: Router) -> Router {
 fn drop_bad_id(mut request: Request) -> Request {
     let bad = |value: &HeaderValue| {
         value.len() > MAX_REQUEST_ID_BYTES
-            || !value.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+            || !value
+                .as_bytes()
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
     };
     if request.headers().get(REQUEST_ID).is_some_and(bad) {
         request.headers_mut().remove(REQUEST_ID);
@@ -67,7 +70,9 @@ async fn around(request: Request, next: Next) -> Response {
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = span(&request, &route, &id);
-    CURRENT_ID.scope(id, answer(request, next, route).instrument(span)).await
+    CURRENT_ID
+        .scope(id, answer(request, next, route).instrument(span))
+        .await
 }
 
 fn span(request: &Request, route: &str, id: &str) -> Span {

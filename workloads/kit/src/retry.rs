@@ -56,7 +56,11 @@ mod tests {
         let calls = Cell::new(0);
         let result = until("a test", Duration::from_secs(60), || {
             calls.set(calls.get() + 1);
-            std::future::ready(if calls.get() < 4 { Err(io::Error::other("no")) } else { Ok(7) })
+            std::future::ready(if calls.get() < 4 {
+                Err(io::Error::other("no"))
+            } else {
+                Ok(7)
+            })
         });
         assert_eq!(result.await.unwrap(), 7);
         assert_eq!(calls.get(), 4);
@@ -71,7 +75,10 @@ mod tests {
             std::future::ready(Err(io::Error::other(format!("refused {}", calls.get()))))
         })
         .await;
-        assert_eq!(result.unwrap_err().to_string(), format!("refused {}", calls.get()));
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            format!("refused {}", calls.get())
+        );
         assert!(started.elapsed() <= Duration::from_secs(30));
         assert!(calls.get() > 5);
     }

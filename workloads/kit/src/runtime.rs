@@ -35,11 +35,20 @@ enum RunError {
     #[snafu(display("failed to listen for signals"))]
     Signals { source: std::io::Error },
     #[snafu(display("failed to listen on ADMIN_LISTEN {listen}"))]
-    Admin { listen: std::net::SocketAddr, source: std::io::Error },
+    Admin {
+        listen: std::net::SocketAddr,
+        source: std::io::Error,
+    },
     #[snafu(display("{name} failed"))]
-    Workload { name: &'static str, source: Box<dyn StdError + Send + Sync> },
+    Workload {
+        name: &'static str,
+        source: Box<dyn StdError + Send + Sync>,
+    },
     #[snafu(display("{name} panicked"))]
-    Panicked { name: &'static str, source: JoinError },
+    Panicked {
+        name: &'static str,
+        source: JoinError,
+    },
     #[snafu(display("task {name:?} failed: {reason}"))]
     Task { name: &'static str, reason: String },
     #[snafu(display("requests were still open {seconds} s after the stop and were dropped"))]
@@ -58,7 +67,11 @@ where
 {
     start::<C, _>(|config| {
         let common = config.common().clone();
-        block_on(name, &common, supervise(name, common.clone(), move |s| run(config, s)))
+        block_on(
+            name,
+            &common,
+            supervise(name, common.clone(), move |s| run(config, s)),
+        )
     })
 }
 
@@ -85,7 +98,12 @@ where
 fn start<C: clap::Parser, F: FnOnce(C) -> Result<(), RunError>>(run: F) -> ExitCode {
     let config = match C::try_parse() {
         Ok(config) => config,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
             error.exit()
         }
         Err(error) => {
@@ -113,9 +131,15 @@ where
         .inspect_err(print)?;
     let telemetry = {
         let _guard = runtime.enter();
-        telemetry::install(name, common).context(TelemetrySnafu).inspect_err(print)?
+        telemetry::install(name, common)
+            .context(TelemetrySnafu)
+            .inspect_err(print)?
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), platform = common.platform, "starting {name}");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        platform = common.platform,
+        "starting {name}"
+    );
     let result = runtime.block_on(Box::pin(work));
     match &result {
         Ok(()) => tracing::info!("{name} ended"),
@@ -151,7 +175,9 @@ where
     let metrics = telemetry::install_metrics().context(TelemetrySnafu)?;
     let (service, failures) = Service::new(name);
     let listen = common.admin_listen;
-    let listener = TcpListener::bind(listen).await.context(AdminSnafu { listen })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .context(AdminSnafu { listen })?;
     let router = admin::router(service.readiness.clone(), metrics.clone());
     let admin = tokio::spawn(async move { axum::serve(listener, router).await });
     let upkeep = tokio::spawn(async move {
@@ -202,11 +228,26 @@ async fn stop_in_order<E: StdError + Send + Sync + 'static>(
     if !ended {
         match tokio::time::timeout_at(deadline, &mut workload).await {
             Ok(result) => outcome = outcome.and(flatten(name, result)),
-            Err(_) => outcome = outcome.and(DrainSnafu { seconds: common.drain_seconds }.fail()),
+            Err(_) => {
+                outcome = outcome.and(
+                    DrainSnafu {
+                        seconds: common.drain_seconds,
+                    }
+                    .fail(),
+                )
+            }
         }
     }
-    if tokio::time::timeout_at(deadline, service.tasks.wait()).await.is_err() {
-        outcome = outcome.and(DrainSnafu { seconds: common.drain_seconds }.fail());
+    if tokio::time::timeout_at(deadline, service.tasks.wait())
+        .await
+        .is_err()
+    {
+        outcome = outcome.and(
+            DrainSnafu {
+                seconds: common.drain_seconds,
+            }
+            .fail(),
+        );
     }
     workload.abort();
     outcome
@@ -217,7 +258,10 @@ fn flatten<E: StdError + Send + Sync + 'static>(
     result: Result<Result<(), E>, JoinError>,
 ) -> Result<(), RunError> {
     let result = result.context(PanickedSnafu { name })?;
-    result.map_err(|error| RunError::Workload { name, source: Box::new(error) })
+    result.map_err(|error| RunError::Workload {
+        name,
+        source: Box::new(error),
+    })
 }
 
 /// An error and its causes on one line, without a cause that the text before it already tells.

@@ -72,7 +72,10 @@ impl S3Args {
             .with_client_options(options)
             .with_retry(retry)
             .build()
-            .context(S3Snafu { url: self.s3_url.clone(), bucket: &self.s3_bucket })?;
+            .context(S3Snafu {
+                url: self.s3_url.clone(),
+                bucket: &self.s3_bucket,
+            })?;
         Ok(Arc::new(store))
     }
 }
@@ -101,7 +104,10 @@ mod tests {
         let server = MockServer::start().await;
         Mock::given(method("GET"))
             .and(path("/documents/a/b.txt"))
-            .and(header_regex("authorization", "^AWS4-HMAC-SHA256 Credential=gateway/"))
+            .and(header_regex(
+                "authorization",
+                "^AWS4-HMAC-SHA256 Credential=gateway/",
+            ))
             .respond_with(
                 ResponseTemplate::new(200)
                     .insert_header("last-modified", "Sun, 22 Nov 2026 10:00:00 GMT")
@@ -119,9 +125,15 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_an_error() {
         let server = MockServer::start().await;
-        Mock::given(method("GET")).respond_with(ResponseTemplate::new(403)).mount(&server).await;
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(403))
+            .mount(&server)
+            .await;
         let store = args(&server.uri()).open().unwrap();
         let error = store.get(&Path::from("a")).await.unwrap_err();
-        assert!(matches!(error, object_store::Error::PermissionDenied { .. }), "{error:?}");
+        assert!(
+            matches!(error, object_store::Error::PermissionDenied { .. }),
+            "{error:?}"
+        );
     }
 }

@@ -112,7 +112,8 @@ impl Service {
             // Nobody listens any more when the process is already ending.
             drop(failures.send(Failure { name, reason }));
         };
-        self.tasks.spawn(work.instrument(tracing::info_span!("task", task = name)));
+        self.tasks
+            .spawn(work.instrument(tracing::info_span!("task", task = name)));
     }
 
     /// Serves `router` on `listen` until a stop, then lets open requests finish. Adds request ids
@@ -123,7 +124,9 @@ impl Service {
     /// # Errors
     /// The address cannot be bound, or accepting fails.
     pub async fn serve_http(&self, listen: SocketAddr, router: Router) -> Result<(), ServeError> {
-        let listener = TcpListener::bind(listen).await.context(BindSnafu { listen })?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .context(BindSnafu { listen })?;
         self.serve_http_on(listener, router).await
     }
 
@@ -159,7 +162,9 @@ impl Service {
         listen: SocketAddr,
         routes: tonic::service::Routes,
     ) -> Result<(), ServeError> {
-        let listener = TcpListener::bind(listen).await.context(BindSnafu { listen })?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .context(BindSnafu { listen })?;
         self.serve_grpc_on(listener, routes).await
     }
 
@@ -179,7 +184,9 @@ impl Service {
         let shutdown = self.shutdown.clone();
         let stop = async move {
             shutdown.cancelled().await;
-            health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            health
+                .set_service_status("", tonic_health::ServingStatus::NotServing)
+                .await;
         };
         let router = request::instrument(routes.add_service(health_service).into_axum_router());
         self.readiness.register("grpc").ready();

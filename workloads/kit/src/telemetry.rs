@@ -30,8 +30,9 @@ const ALWAYS_OFF: &str = "lapin::returned_messages=off";
 /// Targets whose spans and events the exporter itself causes: exporting them would never end.
 const EXPORTER_OFF: [&str; 4] = ["h2=off", "hyper=off", "tonic=off", "tower=off"];
 /// From a cache hit to a long model answer.
-const SECONDS_BUCKETS: [f64; 14] =
-    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+const SECONDS_BUCKETS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
 /// How long a stop waits for spans and logs to leave.
 const FLUSH: Duration = Duration::from_secs(2);
 /// How long one export may take.
@@ -87,7 +88,10 @@ pub fn parse_filter(text: &str) -> Result<String, ParseError> {
 }
 
 fn filter(text: &str, extra: &[&str]) -> Result<EnvFilter, TelemetryError> {
-    let parts: Vec<_> = [text, ALWAYS_OFF].into_iter().chain(extra.iter().copied()).collect();
+    let parts: Vec<_> = [text, ALWAYS_OFF]
+        .into_iter()
+        .chain(extra.iter().copied())
+        .collect();
     EnvFilter::try_new(parts.join(",")).context(FilterSnafu { filter: text })
 }
 
@@ -101,7 +105,10 @@ pub(crate) fn install(name: &str, common: &CommonArgs) -> Result<Telemetry, Tele
         .with_filter(filter(&common.log, &[])?)
         .boxed();
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![json];
-    let mut telemetry = Telemetry { traces: None, logs: None };
+    let mut telemetry = Telemetry {
+        traces: None,
+        logs: None,
+    };
     if let Some(endpoint) = &common.otel_exporter_otlp_endpoint {
         let resource = resource(name, &common.platform);
         let traces = tracer(endpoint, resource.clone())?;
@@ -118,9 +125,15 @@ pub(crate) fn install(name: &str, common: &CommonArgs) -> Result<Telemetry, Tele
                 .boxed(),
         );
         global::set_tracer_provider(traces.clone());
-        telemetry = Telemetry { traces: Some(traces), logs: Some(logs) };
+        telemetry = Telemetry {
+            traces: Some(traces),
+            logs: Some(logs),
+        };
     }
-    tracing_subscriber::registry().with(layers).try_init().context(SubscriberSnafu)?;
+    tracing_subscriber::registry()
+        .with(layers)
+        .try_init()
+        .context(SubscriberSnafu)?;
     Ok(telemetry)
 }
 
@@ -146,8 +159,13 @@ fn tracer(endpoint: &Url, resource: Resource) -> Result<SdkTracerProvider, Telem
         .with_endpoint(endpoint.as_str())
         .with_timeout(EXPORT)
         .build()
-        .context(ExporterSnafu { endpoint: endpoint.as_str() })?;
-    Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
+        .context(ExporterSnafu {
+            endpoint: endpoint.as_str(),
+        })?;
+    Ok(SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
+        .build())
 }
 
 fn logger(endpoint: &Url, resource: Resource) -> Result<SdkLoggerProvider, TelemetryError> {
@@ -156,14 +174,22 @@ fn logger(endpoint: &Url, resource: Resource) -> Result<SdkLoggerProvider, Telem
         .with_endpoint(endpoint.as_str())
         .with_timeout(EXPORT)
         .build()
-        .context(ExporterSnafu { endpoint: endpoint.as_str() })?;
-    Ok(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
+        .context(ExporterSnafu {
+            endpoint: endpoint.as_str(),
+        })?;
+    Ok(SdkLoggerProvider::builder()
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
+        .build())
 }
 
 impl Telemetry {
     /// Sends what is still buffered, for at most two seconds each. Blocks.
     pub(crate) fn flush(self) {
-        if let Some(Err(error)) = self.traces.map(|traces| traces.shutdown_with_timeout(FLUSH)) {
+        if let Some(Err(error)) = self
+            .traces
+            .map(|traces| traces.shutdown_with_timeout(FLUSH))
+        {
             tracing::warn!(%error, "failed to flush traces");
         }
         if let Some(Err(error)) = self.logs.map(|logs| logs.shutdown_with_timeout(FLUSH)) {
@@ -229,7 +255,12 @@ mod tests {
 
     #[test]
     fn message_bodies_are_never_logged_whatever_the_filter() {
-        assert!(filter("trace", &[]).unwrap().to_string().contains(ALWAYS_OFF));
+        assert!(
+            filter("trace", &[])
+                .unwrap()
+                .to_string()
+                .contains(ALWAYS_OFF)
+        );
     }
 
     #[test]
@@ -248,7 +279,10 @@ mod tests {
             let onward = span.in_scope(trace_headers);
             assert_eq!(onward[0].0, "traceparent");
             assert!(onward[0].1.contains(trace), "{onward:?}");
-            assert_ne!(onward[0].1, value, "the onward parent is our span, not the caller's");
+            assert_ne!(
+                onward[0].1, value,
+                "the onward parent is our span, not the caller's"
+            );
         });
     }
 

@@ -102,12 +102,20 @@ pub struct Bearer {
 
 #[cfg(feature = "grpc")]
 impl tonic::service::Interceptor for Bearer {
-    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 
-        request.metadata_mut().insert("authorization", self.value.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.value.clone());
         for (name, value) in telemetry::trace_headers() {
-            let pair = (AsciiMetadataKey::from_bytes(name.as_bytes()), AsciiMetadataValue::try_from(value));
+            let pair = (
+                AsciiMetadataKey::from_bytes(name.as_bytes()),
+                AsciiMetadataValue::try_from(value),
+            );
             if let (Ok(name), Ok(value)) = pair {
                 request.metadata_mut().insert(name, value);
             }

@@ -32,11 +32,15 @@ pub(crate) async fn provision(
         statements.extend(statements_for(user, &password)?);
     }
     let client = client().context(HttpSnafu { store: STORE })?;
-    retry::until(STORE, patience, || query(&client, admin, "reach ClickHouse", "SELECT 1"))
-        .await
-        .context(HttpSnafu { store: STORE })?;
+    retry::until(STORE, patience, || {
+        query(&client, admin, "reach ClickHouse", "SELECT 1")
+    })
+    .await
+    .context(HttpSnafu { store: STORE })?;
     for (what, statement) in statements {
-        query(&client, admin, &what, &statement).await.context(HttpSnafu { store: STORE })?;
+        query(&client, admin, &what, &statement)
+            .await
+            .context(HttpSnafu { store: STORE })?;
         tracing::info!("{what}: done");
     }
     Ok(())
@@ -53,7 +57,10 @@ fn statements_for(
     check("users[].database", database)?;
     check("users[].username", name)?;
     let hash = digest(&SHA256, password.expose_secret().as_bytes());
-    let hash = hash.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let hash = hash
+        .as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let identified = format!("IDENTIFIED WITH sha256_hash BY '{hash}'");
     Ok([
         (
@@ -64,7 +71,10 @@ fn statements_for(
             format!("create user {name:?} if it is missing"),
             format!("CREATE USER IF NOT EXISTS {name} {identified}"),
         ),
-        (format!("set the password of user {name:?}"), format!("ALTER USER {name} {identified}")),
+        (
+            format!("set the password of user {name:?}"),
+            format!("ALTER USER {name} {identified}"),
+        ),
         (
             format!("give database {database:?} to user {name:?}"),
             format!("GRANT {PRIVILEGES} ON {database}.* TO {name}"),
@@ -81,7 +91,10 @@ async fn query(
     let request = client
         .post(admin.clickhouse_url.clone())
         .header("x-clickhouse-user", &admin.clickhouse_username)
-        .header("x-clickhouse-key", admin.clickhouse_password.expose_secret())
+        .header(
+            "x-clickhouse-key",
+            admin.clickhouse_password.expose_secret(),
+        )
         .body(statement.to_owned());
     send(what, request).await?.success().map(drop)
 }
@@ -92,7 +105,14 @@ fn check(field: &'static str, name: &str) -> Result<(), Error> {
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && name.len() <= 63;
     let fix = "use up to 63 lower-case letters, digits and underscores, a letter first";
-    ensure!(good, BadValueSnafu { field, value: name, fix });
+    ensure!(
+        good,
+        BadValueSnafu {
+            field,
+            value: name,
+            fix
+        }
+    );
     Ok(())
 }
 
@@ -155,7 +175,10 @@ mod tests {
     async fn a_wrong_password_is_an_error_that_says_so() {
         let server = MockServer::start().await;
         let refusal = ResponseTemplate::new(403).set_body_string("AUTHENTICATION_FAILED");
-        Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
+        Mock::given(method("POST"))
+            .respond_with(refusal)
+            .mount(&server)
+            .await;
         let error = run(&server).await.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("AUTHENTICATION_FAILED"), "{cause}");
@@ -168,6 +191,11 @@ mod tests {
     #[case("x; DROP DATABASE y")]
     #[case("x`y")]
     fn a_name_that_would_need_quoting_is_refused(#[case] name: &str) {
-        assert!(check("f", name).unwrap_err().to_string().contains("is refused; use up to 63"));
+        assert!(
+            check("f", name)
+                .unwrap_err()
+                .to_string()
+                .contains("is refused; use up to 63")
+        );
     }
 }

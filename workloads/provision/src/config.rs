@@ -17,7 +17,11 @@ pub struct Config {
     pub common: CommonArgs,
 
     /// File that says what each store needs
-    #[arg(long, env = "PROVISION_FILE", default_value = "/etc/lotoai/provision.yaml")]
+    #[arg(
+        long,
+        env = "PROVISION_FILE",
+        default_value = "/etc/lotoai/provision.yaml"
+    )]
     pub file: PathBuf,
 
     /// Seconds to wait for the store, 1 to 3600

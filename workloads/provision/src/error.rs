@@ -28,7 +28,9 @@ pub enum Error {
         source: serde_yaml_ng::Error,
     },
     /// A variable that the file names is not set.
-    #[snafu(display("{variable}, which PROVISION_FILE names as the password of {of:?}, is not set"))]
+    #[snafu(display(
+        "{variable}, which PROVISION_FILE names as the password of {of:?}, is not set"
+    ))]
     NoSecret {
         /// The variable.
         variable: String,

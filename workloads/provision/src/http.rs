@@ -84,8 +84,14 @@ pub(crate) fn client() -> Result<reqwest::Client, HttpError> {
 pub(crate) async fn send(what: &str, request: RequestBuilder) -> Result<Answer, HttpError> {
     let response: Response = request.send().await.context(SendSnafu { what })?;
     let status = response.status();
-    let body = read_body_capped(response, MAX_ANSWER).await.context(BodySnafu { what })?;
-    Ok(Answer { what: what.to_owned(), status, body })
+    let body = read_body_capped(response, MAX_ANSWER)
+        .await
+        .context(BodySnafu { what })?;
+    Ok(Answer {
+        what: what.to_owned(),
+        status,
+        body,
+    })
 }
 
 /// An answer that was read.
@@ -99,14 +105,22 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer, when it says success.
     pub(crate) fn success(self) -> Result<Self, HttpError> {
-        if self.status.is_success() { Ok(self) } else { Err(self.refused()) }
+        if self.status.is_success() {
+            Ok(self)
+        } else {
+            Err(self.refused())
+        }
     }
 
     /// The error that this answer is.
     pub(crate) fn refused(self) -> HttpError {
         let text = String::from_utf8_lossy(&self.body);
         let answer = text.chars().take(SHOWN).collect();
-        HttpError::Status { what: self.what, status: self.status, answer }
+        HttpError::Status {
+            what: self.what,
+            status: self.status,
+            answer,
+        }
     }
 
     /// The body as JSON, when the answer says success.
@@ -119,7 +133,9 @@ impl Answer {
     pub(crate) fn created_or_there(self) -> Result<bool, HttpError> {
         match self.status {
             StatusCode::CONFLICT => Ok(false),
-            _ => self.success().map(|answer| answer.status == StatusCode::CREATED),
+            _ => self
+                .success()
+                .map(|answer| answer.status == StatusCode::CREATED),
         }
     }
 }
@@ -133,16 +149,24 @@ mod tests {
 
     async fn ask(response: ResponseTemplate) -> Result<Answer, HttpError> {
         let server = MockServer::start().await;
-        Mock::given(any()).respond_with(response).mount(&server).await;
+        Mock::given(any())
+            .respond_with(response)
+            .mount(&server)
+            .await;
         send("ask", client().unwrap().get(server.uri())).await
     }
 
     #[tokio::test]
     async fn a_refusal_shows_status_and_the_beginning_of_the_answer() {
         let long = "é".repeat(1000);
-        let answer = ask(ResponseTemplate::new(400).set_body_string(long)).await.unwrap();
+        let answer = ask(ResponseTemplate::new(400).set_body_string(long))
+            .await
+            .unwrap();
         let error = answer.success().unwrap_err().to_string();
-        assert!(error.starts_with("failed to ask: the answer was 400 Bad Request: éé"), "{error}");
+        assert!(
+            error.starts_with("failed to ask: the answer was 400 Bad Request: éé"),
+            "{error}"
+        );
         assert_eq!(error.matches('é').count(), SHOWN);
     }
 

@@ -42,18 +42,39 @@ impl<'a> Wanted<'a> {
             && url.query().is_none()
             && url.fragment().is_none();
         let fix = "write it as https://host, without query";
-        ensure!(plain, BadValueSnafu { field: "public_url", value: url.as_str(), fix });
+        ensure!(
+            plain,
+            BadValueSnafu {
+                field: "public_url",
+                value: url.as_str(),
+                fix
+            }
+        );
         let secret = |client_id: &'static str| {
-            let client = plan.clients.iter().find(|client| client.client_id == client_id);
+            let client = plan
+                .clients
+                .iter()
+                .find(|client| client.client_id == client_id);
             let fix = format!("add {client_id:?} to it");
-            let client = client.context(BadValueSnafu { field: "clients", value: "", fix })?;
+            let client = client.context(BadValueSnafu {
+                field: "clients",
+                value: "",
+                fix,
+            })?;
             secrets.get(&client.secret_env, client_id)
         };
         for client in &plan.clients {
             let known = [WEB, PROBE].contains(&client.client_id.as_str());
             let fix = format!("use {WEB:?} and {PROBE:?}");
             let value = client.client_id.as_str();
-            ensure!(known, BadValueSnafu { field: "clients[].client_id", value, fix });
+            ensure!(
+                known,
+                BadValueSnafu {
+                    field: "clients[].client_id",
+                    value,
+                    fix
+                }
+            );
         }
         let user = &plan.first_user;
         Ok(Self {
@@ -75,7 +96,9 @@ pub(crate) async fn provision(
 ) -> Result<(), Error> {
     let wanted = Wanted::new(plan, secrets)?;
     let api = Api::new(admin, &plan.realm).context(HttpSnafu { store: STORE })?;
-    retry::until(STORE, patience, || api.sign_in()).await.context(HttpSnafu { store: STORE })?;
+    retry::until(STORE, patience, || api.sign_in())
+        .await
+        .context(HttpSnafu { store: STORE })?;
     let work = async {
         realm::put(&api).await?;
         people::put_roles_and_groups(&api).await?;

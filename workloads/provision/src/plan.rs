@@ -120,14 +120,20 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     pub(crate) fn from_env() -> Self {
-        Self { look_up: Box::new(|name| std::env::var(name).ok()) }
+        Self {
+            look_up: Box::new(|name| std::env::var(name).ok()),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn from_pairs(pairs: &[(&str, &str)]) -> Self {
-        let map: std::collections::BTreeMap<String, String> =
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self { look_up: Box::new(move |name| map.get(name).cloned()) }
+        let map: std::collections::BTreeMap<String, String> = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Self {
+            look_up: Box::new(move |name| map.get(name).cloned()),
+        }
     }
 
     /// The password of `of`. An empty variable counts as one that is not set.
@@ -151,26 +157,45 @@ mod tests {
 
     /// The example of the documentation that begins with the comment `# <store>`.
     fn example(store: &str) -> &'static str {
-        let (_, rest) = DOCUMENTATION.split_once(&format!("```yaml\n# {store}\n")).unwrap();
+        let (_, rest) = DOCUMENTATION
+            .split_once(&format!("```yaml\n# {store}\n"))
+            .unwrap();
         rest.split_once("```").unwrap().0
     }
 
     #[test]
     fn the_examples_of_the_documentation_are_accepted() {
-        assert_eq!(parse::<PostgresPlan>(example("postgres")).unwrap().databases.len(), 2);
+        assert_eq!(
+            parse::<PostgresPlan>(example("postgres"))
+                .unwrap()
+                .databases
+                .len(),
+            2
+        );
         let rabbitmq: RabbitmqPlan = parse(example("rabbitmq")).unwrap();
         assert_eq!(rabbitmq.users[1].queue.as_deref(), Some("analytics"));
         assert!(rabbitmq.users[0].publish && !rabbitmq.users[1].publish);
         let s3: S3Plan = parse(example("s3")).unwrap();
-        assert_eq!([s3.users[0].access, s3.users[1].access], [Access::ReadWrite, Access::Read]);
+        assert_eq!(
+            [s3.users[0].access, s3.users[1].access],
+            [Access::ReadWrite, Access::Read]
+        );
         let keycloak: KeycloakPlan = parse(example("keycloak")).unwrap();
         assert_eq!(keycloak.clients[0].client_id, "lotoai-web");
-        assert_eq!(parse::<ClickhousePlan>(example("clickhouse")).unwrap().users.len(), 1);
+        assert_eq!(
+            parse::<ClickhousePlan>(example("clickhouse"))
+                .unwrap()
+                .users
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn an_unknown_field_is_named() {
-        let error = parse::<ClickhousePlan>("{ users: [], user: x }").unwrap_err().to_string();
+        let error = parse::<ClickhousePlan>("{ users: [], user: x }")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("unknown field `user`"), "{error}");
     }
 
@@ -179,7 +204,10 @@ mod tests {
         let secrets = Secrets::from_pairs(&[("EMPTY", "")]);
         for variable in ["EMPTY", "ABSENT"] {
             let error = secrets.get(variable, "gateway").unwrap_err().to_string();
-            assert!(error.starts_with(variable) && error.contains("gateway"), "{error}");
+            assert!(
+                error.starts_with(variable) && error.contains("gateway"),
+                "{error}"
+            );
         }
     }
 }

@@ -28,8 +28,11 @@ pub(crate) async fn provision(
     for entry in &plan.databases {
         wanted.push((entry, secrets.get(&entry.password_env, &entry.username)?));
     }
-    let options: PgConnectOptions =
-        admin.postgres_url.as_str().parse().context(PostgresAddressSnafu)?;
+    let options: PgConnectOptions = admin
+        .postgres_url
+        .as_str()
+        .parse()
+        .context(PostgresAddressSnafu)?;
     let options = options
         .username(&admin.postgres_username)
         .password(admin.postgres_password.expose_secret())
@@ -45,12 +48,21 @@ pub(crate) async fn provision(
         .await
         .context(PostgresSnafu { what: "connect" })?;
     // Nobody but administrators has business in the maintenance database.
-    execute(&mut connection, "close the database of the administrator", "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database())", &[]).await?;
+    execute(
+        &mut connection,
+        "close the database of the administrator",
+        "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database())",
+        &[],
+    )
+    .await?;
     for (entry, password) in wanted {
         role(&mut connection, entry, &password).await?;
         database(&mut connection, entry).await?;
     }
-    connection.close().await.context(PostgresSnafu { what: "disconnect" })
+    connection
+        .close()
+        .await
+        .context(PostgresSnafu { what: "disconnect" })
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
@@ -65,32 +77,78 @@ async fn role(
     password: &SecretString,
 ) -> Result<(), Error> {
     let username = entry.username.as_str();
-    let there = exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = $1", username).await?;
+    let there = exists(
+        connection,
+        "SELECT 1 FROM pg_roles WHERE rolname = $1",
+        username,
+    )
+    .await?;
     let verb = if there { "ALTER" } else { "CREATE" };
     let format = match there {
-        true => "SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)",
-        false => "SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)",
+        true => {
+            "SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)"
+        }
+        false => {
+            "SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)"
+        }
     };
     let what = format!("{} role {username:?}", verb.to_lowercase());
-    execute(connection, &what, format, &[username, password.expose_secret()]).await?;
-    tracing::info!(role = username, created = !there, "role is there, with its password");
+    execute(
+        connection,
+        &what,
+        format,
+        &[username, password.expose_secret()],
+    )
+    .await?;
+    tracing::info!(
+        role = username,
+        created = !there,
+        "role is there, with its password"
+    );
     Ok(())
 }
 
 async fn database(connection: &mut PgConnection, entry: &Database) -> Result<(), Error> {
     let (database, owner) = (entry.database.as_str(), entry.username.as_str());
-    let there =
-        exists(connection, "SELECT 1 FROM pg_database WHERE datname = $1", database).await?;
+    let there = exists(
+        connection,
+        "SELECT 1 FROM pg_database WHERE datname = $1",
+        database,
+    )
+    .await?;
     if there {
         let format = "SELECT format('ALTER DATABASE %I OWNER TO %I', $1::text, $2::text)";
-        execute(connection, &format!("set the owner of database {database:?}"), format, &[database, owner]).await?;
+        execute(
+            connection,
+            &format!("set the owner of database {database:?}"),
+            format,
+            &[database, owner],
+        )
+        .await?;
     } else {
         let format = "SELECT format('CREATE DATABASE %I OWNER %I', $1::text, $2::text)";
-        execute(connection, &format!("create database {database:?}"), format, &[database, owner]).await?;
+        execute(
+            connection,
+            &format!("create database {database:?}"),
+            format,
+            &[database, owner],
+        )
+        .await?;
     }
     let format = "SELECT format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', $1::text)";
-    execute(connection, &format!("close database {database:?} to others"), format, &[database]).await?;
-    tracing::info!(database, owner, created = !there, "database is there, for its owner alone");
+    execute(
+        connection,
+        &format!("close database {database:?} to others"),
+        format,
+        &[database],
+    )
+    .await?;
+    tracing::info!(
+        database,
+        owner,
+        created = !there,
+        "database is there, for its owner alone"
+    );
     Ok(())
 }
 
@@ -103,7 +161,9 @@ async fn exists(
         .bind(name)
         .fetch_optional(connection)
         .await
-        .with_context(|_| PostgresSnafu { what: format!("look for {name:?}") })?;
+        .with_context(|_| PostgresSnafu {
+            what: format!("look for {name:?}"),
+        })?;
     Ok(found.is_some())
 }
 
@@ -119,8 +179,10 @@ async fn execute(
     for value in values {
         query = query.bind(*value);
     }
-    let statement: String =
-        query.fetch_one(&mut *connection).await.context(PostgresSnafu { what })?;
+    let statement: String = query
+        .fetch_one(&mut *connection)
+        .await
+        .context(PostgresSnafu { what })?;
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(connection)
         .await
@@ -139,9 +201,13 @@ mod tests {
             postgres_username: "admin".to_owned(),
             postgres_password: "secret".into(),
         };
-        let plan = PostgresPlan { databases: Vec::new() };
+        let plan = PostgresPlan {
+            databases: Vec::new(),
+        };
         let secrets = Secrets::from_pairs(&[]);
-        let error = provision(&admin, &plan, &secrets, Duration::ZERO).await.unwrap_err();
+        let error = provision(&admin, &plan, &secrets, Duration::ZERO)
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "failed to connect in PostgreSQL");
     }
 
@@ -157,9 +223,13 @@ mod tests {
             username: "u".to_owned(),
             password_env: "NOT_SET".to_owned(),
         };
-        let plan = PostgresPlan { databases: vec![database] };
+        let plan = PostgresPlan {
+            databases: vec![database],
+        };
         let secrets = Secrets::from_pairs(&[]);
-        let error = provision(&admin, &plan, &secrets, Duration::ZERO).await.unwrap_err();
+        let error = provision(&admin, &plan, &secrets, Duration::ZERO)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::NoSecret { .. }), "{error:?}");
     }
 }

@@ -35,14 +35,26 @@ pub(crate) async fn provision(
 ) -> Result<(), Error> {
     let mut users = Vec::new();
     for user in &plan.users {
-        users.push((user, permissions(user)?, secrets.get(&user.password_env, &user.username)?));
+        users.push((
+            user,
+            permissions(user)?,
+            secrets.get(&user.password_env, &user.username)?,
+        ));
     }
     let client = client().context(HttpSnafu { store: STORE })?;
-    let api = Api { client, admin, vhost: &plan.vhost };
-    retry::until(STORE, patience, || api.ping()).await.context(HttpSnafu { store: STORE })?;
+    let api = Api {
+        client,
+        admin,
+        vhost: &plan.vhost,
+    };
+    retry::until(STORE, patience, || api.ping())
+        .await
+        .context(HttpSnafu { store: STORE })?;
     api.topology().await.context(HttpSnafu { store: STORE })?;
     for (user, permissions, password) in users {
-        api.user(user, &permissions, &password).await.context(HttpSnafu { store: STORE })?;
+        api.user(user, &permissions, &password)
+            .await
+            .context(HttpSnafu { store: STORE })?;
     }
     Ok(())
 }
@@ -55,11 +67,22 @@ fn permissions(user: &RabbitmqUser) -> Result<Value, Error> {
             let known: Vec<_> = QUEUES.iter().map(|queue| queue.name).collect();
             let fix = format!("use one of {}", known.join(", "));
             let field = "users[].queue";
-            ensure!(known.contains(&name.as_str()), BadValueSnafu { field, value: name, fix });
+            ensure!(
+                known.contains(&name.as_str()),
+                BadValueSnafu {
+                    field,
+                    value: name,
+                    fix
+                }
+            );
             exactly(name)
         }
     };
-    let write = if user.publish { exactly(EXCHANGE) } else { NOTHING.to_owned() };
+    let write = if user.publish {
+        exactly(EXCHANGE)
+    } else {
+        NOTHING.to_owned()
+    };
     Ok(json!({ "configure": NOTHING, "write": write, "read": read }))
 }
 
@@ -91,17 +114,28 @@ impl Api<'_> {
     }
 
     async fn put(&self, what: &str, path: &[&str], body: Value) -> Result<(), HttpError> {
-        let created = self.call(what, Method::PUT, path, Some(body)).await?.created_or_there()?;
+        let created = self
+            .call(what, Method::PUT, path, Some(body))
+            .await?
+            .created_or_there()?;
         tracing::info!(created, "{what}: done");
         Ok(())
     }
 
     async fn ping(&self) -> Result<(), HttpError> {
-        self.call("reach RabbitMQ", Method::GET, &["overview"], None).await?.success().map(drop)
+        self.call("reach RabbitMQ", Method::GET, &["overview"], None)
+            .await?
+            .success()
+            .map(drop)
     }
 
     async fn topology(&self) -> Result<(), HttpError> {
-        self.put("create the virtual host", &["vhosts", self.vhost], json!({})).await?;
+        self.put(
+            "create the virtual host",
+            &["vhosts", self.vhost],
+            json!({}),
+        )
+        .await?;
         self.exchange(EXCHANGE, "topic").await?;
         self.exchange(DEAD_LETTER_EXCHANGE, "direct").await?;
         for queue in QUEUES {
@@ -113,13 +147,15 @@ impl Api<'_> {
     async fn exchange(&self, name: &str, kind: &str) -> Result<(), HttpError> {
         let what = format!("create exchange {name:?}");
         let body = json!({ "type": kind, "durable": true });
-        self.put(&what, &["exchanges", self.vhost, name], body).await
+        self.put(&what, &["exchanges", self.vhost, name], body)
+            .await
     }
 
     /// The dead-letter queue comes first, so that no message can die into nothing.
     async fn queue(&self, queue: &Queue) -> Result<(), HttpError> {
         let dead = format!("{}.dead", queue.name);
-        self.declare(&dead, json!({ "x-queue-type": "quorum" })).await?;
+        self.declare(&dead, json!({ "x-queue-type": "quorum" }))
+            .await?;
         self.bind(DEAD_LETTER_EXCHANGE, &dead, queue.name).await?;
         let arguments = json!({
             "x-queue-type": "quorum",
@@ -148,7 +184,9 @@ impl Api<'_> {
         let what = format!("bind {key:?} to queue {queue:?}");
         let path = ["bindings", self.vhost, "e", exchange, "q", queue];
         let body = json!({ "routing_key": key });
-        self.call(&what, Method::POST, &path, Some(body)).await?.success()?;
+        self.call(&what, Method::POST, &path, Some(body))
+            .await?
+            .success()?;
         tracing::info!("{what}: done");
         Ok(())
     }
@@ -161,9 +199,15 @@ impl Api<'_> {
     ) -> Result<(), HttpError> {
         let name = user.username.as_str();
         let body = json!({ "password": password.expose_secret(), "tags": "" });
-        self.put(&format!("create user {name:?}"), &["users", name], body).await?;
+        self.put(&format!("create user {name:?}"), &["users", name], body)
+            .await?;
         let what = format!("set the permissions of user {name:?}");
-        self.put(&what, &["permissions", self.vhost, name], permissions.clone()).await
+        self.put(
+            &what,
+            &["permissions", self.vhost, name],
+            permissions.clone(),
+        )
+        .await
     }
 }
 

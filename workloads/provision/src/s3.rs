@@ -10,7 +10,7 @@ use std::time::Duration;
 use lotoai_kit::retry;
 use snafu::{ResultExt, ensure};
 
-pub use api::S3Error;
+pub(crate) use api::S3Error;
 
 use crate::config::S3Admin;
 use crate::error::{BadValueSnafu, Error, S3Snafu};
@@ -30,7 +30,9 @@ pub(crate) async fn provision(
         users.push((user, secrets.get(&user.password_env, &user.username)?));
     }
     let api = Api::new(admin).context(S3Snafu)?;
-    retry::until("MinIO", patience, || api.ping()).await.context(S3Snafu)?;
+    retry::until("MinIO", patience, || api.ping())
+        .await
+        .context(S3Snafu)?;
     let buckets: BTreeSet<_> = plan.users.iter().map(|user| user.bucket.as_str()).collect();
     for bucket in buckets {
         let created = api.create_bucket(bucket).await.context(S3Snafu)?;
@@ -40,21 +42,36 @@ pub(crate) async fn provision(
         let name = user.username.as_str();
         let policy_name = format!("lotoai-{name}");
         let document = policy::document(&user.bucket, user.access);
-        api.put_policy(&policy_name, &document).await.context(S3Snafu)?;
+        api.put_policy(&policy_name, &document)
+            .await
+            .context(S3Snafu)?;
         api.put_user(name, &password).await.context(S3Snafu)?;
         api.set_policy(name, &policy_name).await.context(S3Snafu)?;
-        tracing::info!(user = name, policy = policy_name, "user is there, with its password and policy");
+        tracing::info!(
+            user = name,
+            policy = policy_name,
+            "user is there, with its password and policy"
+        );
     }
     Ok(())
 }
 
 fn check_bucket(bucket: &str) -> Result<(), Error> {
     let good = (3..=63).contains(&bucket.len())
-        && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && bucket
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !bucket.starts_with('-')
         && !bucket.ends_with('-');
     let fix = "use 3 to 63 lower-case letters, digits and hyphens, no hyphen at either end";
-    ensure!(good, BadValueSnafu { field: "users[].bucket", value: bucket, fix });
+    ensure!(
+        good,
+        BadValueSnafu {
+            field: "users[].bucket",
+            value: bucket,
+            fix
+        }
+    );
     Ok(())
 }
 

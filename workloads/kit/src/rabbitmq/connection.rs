@@ -52,9 +52,14 @@ impl Live {
         &self,
     ) -> lapin::Result<tokio::sync::MutexGuard<'_, Option<Channel>>> {
         let mut slot = self.publisher.lock().await;
-        if !slot.as_ref().is_some_and(|channel| channel.status().connected()) {
+        if !slot
+            .as_ref()
+            .is_some_and(|channel| channel.status().connected())
+        {
             let channel = self.connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            channel
+                .confirm_select(ConfirmSelectOptions::default())
+                .await?;
             *slot = Some(channel);
         }
         Ok(slot)
@@ -107,7 +112,10 @@ async fn renew(
         match opened {
             Ok(connection) => {
                 waits = backoff.build();
-                let live = Arc::new(Live { connection, publisher: Mutex::new(None) });
+                let live = Arc::new(Live {
+                    connection,
+                    publisher: Mutex::new(None),
+                });
                 sender.send_replace(Some(Arc::clone(&live)));
                 gate.ready();
                 if stand(&live, &shutdown).await {

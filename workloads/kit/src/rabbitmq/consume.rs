@@ -94,7 +94,10 @@ impl Rabbitmq {
                 () = self.shutdown.cancelled() => None,
             };
             let Some(live) = live else { break };
-            match self.subscribe(&live, queue, prefetch, &handler, &work).await {
+            match self
+                .subscribe(&live, queue, prefetch, &handler, &work)
+                .await
+            {
                 Ok(()) => tracing::info!(queue, "the subscription ended"),
                 Err(reason) => tracing::warn!(queue, reason, "failed to consume; trying again"),
             }
@@ -146,7 +149,10 @@ impl Rabbitmq {
 async fn rpc<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(RPC, request).await {
         Ok(result) => result.map_err(|error| runtime::chain(&error)),
-        Err(_) => Err(format!("no answer from RabbitMQ within {} s", RPC.as_secs())),
+        Err(_) => Err(format!(
+            "no answer from RabbitMQ within {} s",
+            RPC.as_secs()
+        )),
     }
 }
 
@@ -162,19 +168,29 @@ async fn handle<F, Fut>(
     let headers = raw.properties.headers().clone().unwrap_or_default();
     let delivery = Delivery {
         routing_key: raw.routing_key.to_string(),
-        message_id: raw.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default(),
+        message_id: raw
+            .properties
+            .message_id()
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         body: std::mem::take(&mut raw.data),
         redelivered: raw.redelivered,
         delivery_count: delivery_count(&headers),
     };
     let count = delivery.delivery_count;
     let span = tracing::info_span!(
-        "message", queue, routing_key = delivery.routing_key, message_id = delivery.message_id
+        "message",
+        queue,
+        routing_key = delivery.routing_key,
+        message_id = delivery.message_id
     );
     telemetry::continue_trace(&span, &text_headers(&headers));
     let settle = async {
         let outcome = if delivery.body.len() > MAX_MESSAGE_BYTES {
-            Outcome::Reject(format!("the message is larger than {MAX_MESSAGE_BYTES} bytes"))
+            Outcome::Reject(format!(
+                "the message is larger than {MAX_MESSAGE_BYTES} bytes"
+            ))
         } else {
             let handling = AssertUnwindSafe(async { handler(delivery).await });
             handling.catch_unwind().await.unwrap_or(Outcome::Retry)
@@ -201,16 +217,28 @@ async fn settle(
         Outcome::Done => rpc(acker.ack(BasicAckOptions::default())).await,
         Outcome::Retry => {
             let wait = retry_delay(count);
-            tracing::warn!(count, wait_seconds = wait.as_secs(), "the message goes back");
+            tracing::warn!(
+                count,
+                wait_seconds = wait.as_secs(),
+                "the message goes back"
+            );
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => {}
             }
-            rpc(acker.nack(BasicNackOptions { requeue: true, ..Default::default() })).await
+            rpc(acker.nack(BasicNackOptions {
+                requeue: true,
+                ..Default::default()
+            }))
+            .await
         }
         Outcome::Reject(reason) => {
             tracing::error!(reason, "the message goes to the dead-letter queue");
-            rpc(acker.nack(BasicNackOptions { requeue: false, ..Default::default() })).await
+            rpc(acker.nack(BasicNackOptions {
+                requeue: false,
+                ..Default::default()
+            }))
+            .await
         }
     };
     match settled {
@@ -222,12 +250,17 @@ async fn settle(
 }
 
 fn retry_delay(count: u32) -> Duration {
-    RETRY_FIRST.saturating_mul(1_u32.checked_shl(count).unwrap_or(u32::MAX)).min(RETRY_LONGEST)
+    RETRY_FIRST
+        .saturating_mul(1_u32.checked_shl(count).unwrap_or(u32::MAX))
+        .min(RETRY_LONGEST)
 }
 
 /// Quorum queues count in `x-delivery-count`, and leave it out at first.
 fn delivery_count(headers: &FieldTable) -> u32 {
-    let value = headers.inner().iter().find(|(name, _)| name.as_str() == "x-delivery-count");
+    let value = headers
+        .inner()
+        .iter()
+        .find(|(name, _)| name.as_str() == "x-delivery-count");
     let count = match value.map(|(_, value)| value) {
         Some(AMQPValue::LongLongInt(count)) => *count,
         Some(AMQPValue::LongInt(count)) => i64::from(*count),
@@ -242,7 +275,9 @@ fn delivery_count(headers: &FieldTable) -> u32 {
 
 fn text_headers(table: &FieldTable) -> HeaderMap {
     let text = |(name, value): (&lapin::types::ShortString, &AMQPValue)| {
-        let AMQPValue::LongString(value) = value else { return None };
+        let AMQPValue::LongString(value) = value else {
+            return None;
+        };
         let name = HeaderName::try_from(name.as_str()).ok()?;
         Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     };
@@ -282,7 +317,10 @@ mod tests {
     #[test]
     fn trace_headers_are_read_back_from_a_message() {
         let mut table = FieldTable::default();
-        table.insert("traceparent".into(), AMQPValue::LongString("00-a-b-01".into()));
+        table.insert(
+            "traceparent".into(),
+            AMQPValue::LongString("00-a-b-01".into()),
+        );
         table.insert("x-delivery-count".into(), AMQPValue::LongLongInt(1));
         let headers = text_headers(&table);
         assert_eq!(headers["traceparent"], "00-a-b-01");

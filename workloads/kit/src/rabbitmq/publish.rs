@@ -30,7 +30,9 @@ pub enum PublishError {
         value: String,
     },
     /// The body is larger than [`MAX_MESSAGE_BYTES`].
-    #[snafu(display("failed to publish: the message has {size} bytes, more than {MAX_MESSAGE_BYTES}"))]
+    #[snafu(display(
+        "failed to publish: the message has {size} bytes, more than {MAX_MESSAGE_BYTES}"
+    ))]
     TooLarge {
         /// Size in bytes.
         size: usize,
@@ -40,7 +42,9 @@ pub enum PublishError {
     #[snafu(display("failed to publish: no confirm from RabbitMQ within {} s", TIMEOUT.as_secs()))]
     Unconfirmed,
     /// No queue is bound to the routing key.
-    #[snafu(display("failed to publish: no queue takes {routing_key:?}; run `provision rabbitmq`"))]
+    #[snafu(display(
+        "failed to publish: no queue takes {routing_key:?}; run `provision rabbitmq`"
+    ))]
     Unroutable {
         /// The key.
         routing_key: String,
@@ -75,10 +79,14 @@ impl Rabbitmq {
             .with_content_type(short("the media type", "application/json")?)
             .with_message_id(short("the message id", message_id)?)
             .with_headers(trace_table());
-        ensure!(body.len() <= MAX_MESSAGE_BYTES, TooLargeSnafu { size: body.len() });
+        ensure!(
+            body.len() <= MAX_MESSAGE_BYTES,
+            TooLargeSnafu { size: body.len() }
+        );
         let sending = self.send(key, properties, &body);
-        let confirmation =
-            tokio::time::timeout(TIMEOUT, sending).await.map_err(|_| PublishError::Unconfirmed)??;
+        let confirmation = tokio::time::timeout(TIMEOUT, sending)
+            .await
+            .map_err(|_| PublishError::Unconfirmed)??;
         judge(confirmation, routing_key)
     }
 
@@ -94,9 +102,14 @@ impl Rabbitmq {
         // channel whose confirms are out of step, and the next one must open another.
         let channel = slot.take().context(NotConnectedSnafu)?;
         let exchange = short("the exchange", EXCHANGE)?;
-        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let confirm =
-            channel.basic_publish(exchange, key, options, body, properties).await.context(BrokenSnafu)?;
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..Default::default()
+        };
+        let confirm = channel
+            .basic_publish(exchange, key, options, body, properties)
+            .await
+            .context(BrokenSnafu)?;
         let confirmation = confirm.await.context(BrokenSnafu)?;
         *slot = Some(channel);
         Ok(confirmation)
@@ -112,7 +125,10 @@ fn judge(confirmation: Confirmation, routing_key: &str) -> Result<(), PublishErr
 }
 
 fn short(what: &'static str, value: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(value).map_err(|_| PublishError::TooLong { what, value: value.to_owned() })
+    ShortString::try_new(value).map_err(|_| PublishError::TooLong {
+        what,
+        value: value.to_owned(),
+    })
 }
 
 fn trace_table() -> FieldTable {
@@ -132,8 +148,14 @@ mod tests {
     #[test]
     fn only_a_confirm_without_return_is_success() {
         assert!(judge(Confirmation::Ack(None), "a.b").is_ok());
-        assert!(matches!(judge(Confirmation::Nack(None), "a.b"), Err(PublishError::Refused)));
-        assert!(matches!(judge(Confirmation::NotRequested, "a.b"), Err(PublishError::Refused)));
+        assert!(matches!(
+            judge(Confirmation::Nack(None), "a.b"),
+            Err(PublishError::Refused)
+        ));
+        assert!(matches!(
+            judge(Confirmation::NotRequested, "a.b"),
+            Err(PublishError::Refused)
+        ));
     }
 
     #[test]

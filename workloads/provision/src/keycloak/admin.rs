@@ -45,7 +45,12 @@ pub(super) struct Thing {
 
 impl<'a> Api<'a> {
     pub(super) fn new(admin: &'a KeycloakAdmin, realm: &'a str) -> Result<Self, HttpError> {
-        Ok(Self { client: client()?, admin, realm, token: Mutex::new(None) })
+        Ok(Self {
+            client: client()?,
+            admin,
+            realm,
+            token: Mutex::new(None),
+        })
     }
 
     pub(super) fn realm(&self) -> &str {
@@ -84,8 +89,15 @@ impl<'a> Api<'a> {
             return Ok(token);
         }
         self.sign_in().await?;
-        let token = self.token.lock().await.as_ref().map(|(token, _)| token.clone());
-        token.ok_or_else(|| HttpError::Absent { what: "sign in to Keycloak".to_owned() })
+        let token = self
+            .token
+            .lock()
+            .await
+            .as_ref()
+            .map(|(token, _)| token.clone());
+        token.ok_or_else(|| HttpError::Absent {
+            what: "sign in to Keycloak".to_owned(),
+        })
     }
 
     async fn call(
@@ -116,7 +128,9 @@ impl<'a> Api<'a> {
         what: &str,
         path: &[&str],
     ) -> Result<Option<T>, HttpError> {
-        let answer = self.call(what, Method::GET, &self.in_realm(path), &[], None).await?;
+        let answer = self
+            .call(what, Method::GET, &self.in_realm(path), &[], None)
+            .await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -130,7 +144,9 @@ impl<'a> Api<'a> {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Vec<T>, HttpError> {
-        self.call(what, Method::GET, &self.in_realm(path), query, None).await?.json()
+        self.call(what, Method::GET, &self.in_realm(path), query, None)
+            .await?
+            .json()
     }
 
     /// Creates something below `path` in the realm; false when it was there.
@@ -140,7 +156,9 @@ impl<'a> Api<'a> {
         path: &[&str],
         body: &Value,
     ) -> Result<bool, HttpError> {
-        let answer = self.call(what, Method::POST, &self.in_realm(path), &[], Some(body)).await?;
+        let answer = self
+            .call(what, Method::POST, &self.in_realm(path), &[], Some(body))
+            .await?;
         // Some calls of this API answer 204 to a creation.
         if answer.status == StatusCode::CONFLICT {
             return Ok(false);
@@ -156,11 +174,17 @@ impl<'a> Api<'a> {
         body: &Value,
     ) -> Result<(), HttpError> {
         let path = self.in_realm(path);
-        self.call(what, Method::PUT, &path, &[], Some(body)).await?.success().map(drop)
+        self.call(what, Method::PUT, &path, &[], Some(body))
+            .await?
+            .success()
+            .map(drop)
     }
 
     /// Creates the realm itself.
     pub(super) async fn create_realm(&self, body: &Value) -> Result<(), HttpError> {
-        self.call("create the realm", Method::POST, &[], &[], Some(body)).await?.success().map(drop)
+        self.call("create the realm", Method::POST, &[], &[], Some(body))
+            .await?
+            .success()
+            .map(drop)
     }
 }

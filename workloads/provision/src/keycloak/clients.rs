@@ -148,7 +148,12 @@ async fn put_mappers(
         if let Some(known) = there.iter().find(|known| known.name == name) {
             mapper["id"] = known.id.as_str().into();
             let what = format!("update mapper {name:?} of client {client:?}");
-            api.replace(&what, &[path.as_slice(), &[known.id.as_str()]].concat(), &mapper).await?;
+            api.replace(
+                &what,
+                &[path.as_slice(), &[known.id.as_str()]].concat(),
+                &mapper,
+            )
+            .await?;
         } else {
             let what = format!("create mapper {name:?} of client {client:?}");
             api.create(&what, &path, &mapper).await?;

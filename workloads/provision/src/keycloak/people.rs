@@ -3,8 +3,8 @@
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::admin::{Api, Thing};
 use super::Wanted;
+use super::admin::{Api, Thing};
 use crate::http::HttpError;
 
 const ADMIN_ROLE: &str = "admin";
@@ -19,25 +19,37 @@ pub(super) async fn put_roles_and_groups(api: &Api<'_>) -> Result<(), HttpError>
     let user = put_role(api, USER_ROLE, "Uses LotoAI").await?;
     let everybody = format!("default-roles-{}", api.realm());
     let path = ["roles", everybody.as_str(), "composites"];
-    api.create("give role \"user\" to everybody", &path, &json!([user])).await?;
+    api.create("give role \"user\" to everybody", &path, &json!([user]))
+        .await?;
     let admins = put_group(api, ADMINS).await?;
     put_group(api, USERS).await?;
     let path = ["groups", admins.as_str(), "role-mappings", "realm"];
-    api.create("give role \"admin\" to group \"admins\"", &path, &json!([admin])).await?;
+    api.create(
+        "give role \"admin\" to group \"admins\"",
+        &path,
+        &json!([admin]),
+    )
+    .await?;
     Ok(())
 }
 
 async fn put_role(api: &Api<'_>, name: &str, description: &str) -> Result<Value, HttpError> {
     let body = json!({ "name": name, "description": description });
-    let created = api.create(&format!("create role {name:?}"), &["roles"], &body).await?;
+    let created = api
+        .create(&format!("create role {name:?}"), &["roles"], &body)
+        .await?;
     tracing::info!(role = name, created, "role is there");
     let what = format!("look for role {name:?}");
-    api.find(&what, &["roles", name]).await?.ok_or(HttpError::Absent { what })
+    api.find(&what, &["roles", name])
+        .await?
+        .ok_or(HttpError::Absent { what })
 }
 
 async fn put_group(api: &Api<'_>, name: &str) -> Result<String, HttpError> {
     let body = json!({ "name": name });
-    let created = api.create(&format!("create group {name:?}"), &["groups"], &body).await?;
+    let created = api
+        .create(&format!("create group {name:?}"), &["groups"], &body)
+        .await?;
     tracing::info!(group = name, created, "group is there");
     find_group(api, name).await
 }
@@ -48,7 +60,9 @@ async fn find_group(api: &Api<'_>, name: &str) -> Result<String, HttpError> {
     let found: Vec<Thing> = api.list(&what, &["groups"], &query).await?;
     // The search finds the parents of a subgroup too; only a top-level group of that name counts.
     let group = found.into_iter().find(|group| group.name == name);
-    group.map(|group| group.id).ok_or(HttpError::Absent { what })
+    group
+        .map(|group| group.id)
+        .ok_or(HttpError::Absent { what })
 }
 
 /// Creates the first user, able to sign in at once; an existing one keeps its password, name and
@@ -60,21 +74,27 @@ pub(super) async fn put_first_user(api: &Api<'_>, wanted: &Wanted<'_>) -> Result
         Some(id) => id,
         None => {
             let what = format!("create user {name:?}");
-            created = api.create(&what, &["users"], &representation(wanted)).await?;
-            find_user(api, name).await?.ok_or(HttpError::Absent { what })?
+            created = api
+                .create(&what, &["users"], &representation(wanted))
+                .await?;
+            find_user(api, name)
+                .await?
+                .ok_or(HttpError::Absent { what })?
         }
     };
     let group = find_group(api, ADMINS).await?;
     let what = format!("put user {name:?} into group {ADMINS:?}");
-    api.replace(&what, &["users", &id, "groups", &group], &json!({})).await?;
+    api.replace(&what, &["users", &id, "groups", &group], &json!({}))
+        .await?;
     tracing::info!(user = name, created, "first user is there");
     Ok(())
 }
 
 async fn find_user(api: &Api<'_>, name: &str) -> Result<Option<String>, HttpError> {
     let query = [("username", name), ("exact", "true")];
-    let found: Vec<Thing> =
-        api.list(&format!("look for user {name:?}"), &["users"], &query).await?;
+    let found: Vec<Thing> = api
+        .list(&format!("look for user {name:?}"), &["users"], &query)
+        .await?;
     Ok(found.into_iter().next().map(|user| user.id))
 }
 
@@ -82,7 +102,10 @@ async fn find_user(api: &Api<'_>, name: &str) -> Result<Option<String>, HttpErro
 /// for them at the first sign-in and cannot use the password grant before.
 fn representation(wanted: &Wanted<'_>) -> Value {
     let user = &wanted.plan.first_user;
-    let email = user.email.clone().unwrap_or_else(|| format!("{}@lotoai.invalid", user.username));
+    let email = user
+        .email
+        .clone()
+        .unwrap_or_else(|| format!("{}@lotoai.invalid", user.username));
     json!({
         "username": user.username,
         "email": email,

@@ -17,7 +17,11 @@ pub(super) async fn put(api: &Api<'_>) -> Result<(), HttpError> {
     } else {
         api.create_realm(&wanted).await?;
     }
-    tracing::info!(realm = api.realm(), created = there.is_none(), "realm is there");
+    tracing::info!(
+        realm = api.realm(),
+        created = there.is_none(),
+        "realm is there"
+    );
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
-use wiremock::matchers::{body_partial_json, body_string_contains, header, method, path, query_param};
+use wiremock::matchers::{
+    body_partial_json, body_string_contains, header, method, path, query_param,
+};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -34,7 +36,11 @@ fn plan() -> KeycloakPlan {
 }
 
 fn secrets() -> Secrets {
-    Secrets::from_pairs(&[("W", "web-secret"), ("P", "probe-secret"), ("F", "first-secret")])
+    Secrets::from_pairs(&[
+        ("W", "web-secret"),
+        ("P", "probe-secret"),
+        ("F", "first-secret"),
+    ])
 }
 
 async fn run(server: &MockServer) -> Result<(), Error> {
@@ -96,7 +102,14 @@ async fn common(server: &MockServer, status: u16) {
         get(server, &format!("/roles/{role}"), 200, known).await;
     }
     let user = json!([{ "id": "role-user" }]);
-    change(server, "POST", "/roles/default-roles-lotoai/composites", 204, user).await;
+    change(
+        server,
+        "POST",
+        "/roles/default-roles-lotoai/composites",
+        204,
+        user,
+    )
+    .await;
     for group in ["admins", "users"] {
         change(server, "POST", "/groups", status, json!({ "name": group })).await;
         let answer = json!([
@@ -106,8 +119,22 @@ async fn common(server: &MockServer, status: u16) {
         found(server, "/groups", "search", group, &[answer]).await;
     }
     let role = json!([{ "id": "role-admin" }]);
-    change(server, "POST", "/groups/group-admins/role-mappings/realm", 204, role).await;
-    change(server, "PUT", "/users/u/groups/group-admins", 204, json!({})).await;
+    change(
+        server,
+        "POST",
+        "/groups/group-admins/role-mappings/realm",
+        204,
+        role,
+    )
+    .await;
+    change(
+        server,
+        "PUT",
+        "/users/u/groups/group-admins",
+        204,
+        json!({}),
+    )
+    .await;
 }
 
 fn web_client() -> Value {
@@ -127,7 +154,9 @@ async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
     get(&server, "", 404, json!({})).await;
     Mock::given(method("POST"))
         .and(path("/admin/realms"))
-        .and(body_partial_json(json!({ "realm": "lotoai", "accessTokenLifespan": 300 })))
+        .and(body_partial_json(
+            json!({ "realm": "lotoai", "accessTokenLifespan": 300 }),
+        ))
         .respond_with(ResponseTemplate::new(201))
         .expect(1)
         .mount(&server)
@@ -141,7 +170,14 @@ async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
         "standardFlowEnabled": false, "directAccessGrantsEnabled": false,
     });
     for (name, client) in [(WEB, web_client()), (CLI, cli), (PROBE, probe)] {
-        found(&server, "/clients", "clientId", name, &[json!([]), json!([{ "id": name }])]).await;
+        found(
+            &server,
+            "/clients",
+            "clientId",
+            name,
+            &[json!([]), json!([{ "id": name }])],
+        )
+        .await;
         change(&server, "POST", "/clients", 201, client).await;
         let at = format!("/clients/{name}/protocol-mappers/models");
         get(&server, &at, 200, json!([])).await;
@@ -150,7 +186,14 @@ async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
         let groups = json!({ "config": { "claim.name": "groups", "full.path": "true" } });
         change(&server, "POST", &at, 201, groups).await;
     }
-    found(&server, "/users", "username", "ada", &[json!([]), json!([{ "id": "u" }])]).await;
+    found(
+        &server,
+        "/users",
+        "username",
+        "ada",
+        &[json!([]), json!([{ "id": "u" }])],
+    )
+    .await;
     let first = json!({
         "username": "ada", "email": "ada@lotoai.invalid", "emailVerified": true, "enabled": true,
         "firstName": "First", "lastName": "User", "requiredActions": [],
@@ -166,9 +209,23 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
     let server = MockServer::start().await;
     common(&server, 409).await;
     get(&server, "", 200, json!({ "realm": "lotoai" })).await;
-    change(&server, "PUT", "", 204, json!({ "registrationAllowed": false })).await;
+    change(
+        &server,
+        "PUT",
+        "",
+        204,
+        json!({ "registrationAllowed": false }),
+    )
+    .await;
     for name in [WEB, CLI, PROBE] {
-        found(&server, "/clients", "clientId", name, &[json!([{ "id": name }])]).await;
+        found(
+            &server,
+            "/clients",
+            "clientId",
+            name,
+            &[json!([{ "id": name }])],
+        )
+        .await;
         let at = format!("/clients/{name}");
         change(&server, "PUT", &at, 204, json!({ "clientId": name })).await;
         let at = format!("{at}/protocol-mappers/models");
@@ -178,15 +235,34 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
         ]);
         get(&server, &at, 200, there).await;
         for id in ["m1", "m2"] {
-            change(&server, "PUT", &format!("{at}/{id}"), 204, json!({ "id": id })).await;
+            change(
+                &server,
+                "PUT",
+                &format!("{at}/{id}"),
+                204,
+                json!({ "id": id }),
+            )
+            .await;
         }
     }
-    found(&server, "/users", "username", "ada", &[json!([{ "id": "u" }])]).await;
+    found(
+        &server,
+        "/users",
+        "username",
+        "ada",
+        &[json!([{ "id": "u" }])],
+    )
+    .await;
 
     run(&server).await.unwrap();
     for request in server.received_requests().await.unwrap() {
         let body = String::from_utf8_lossy(&request.body).into_owned();
-        assert!(!body.contains("first-secret"), "{} {}", request.method, request.url);
+        assert!(
+            !body.contains("first-secret"),
+            "{} {}",
+            request.method,
+            request.url
+        );
     }
 }
 
@@ -194,10 +270,16 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
 async fn a_wrong_password_of_the_administrator_is_an_error_that_says_so() {
     let server = MockServer::start().await;
     let refusal = ResponseTemplate::new(401).set_body_string(r#"{"error":"invalid_grant"}"#);
-    Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
+    Mock::given(method("POST"))
+        .respond_with(refusal)
+        .mount(&server)
+        .await;
     let error = run(&server).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("failed to sign in to Keycloak: the answer was 401"), "{cause}");
+    assert!(
+        cause.contains("failed to sign in to Keycloak: the answer was 401"),
+        "{cause}"
+    );
 }
 
 #[tokio::test]
@@ -209,9 +291,15 @@ async fn a_plan_that_cannot_be_carried_out_is_refused_before_the_server_is_touch
     query.public_url = "https://ai.example.com/?x=1".parse().unwrap();
     let mut missing = plan();
     missing.clients.pop();
-    for (plan, field) in [(unknown, "clients"), (query, "public_url"), (missing, "clients")] {
+    for (plan, field) in [
+        (unknown, "clients"),
+        (query, "public_url"),
+        (missing, "clients"),
+    ] {
         let admin = admin(&server.uri());
-        let error = provision(&admin, &plan, &secrets(), Duration::ZERO).await.unwrap_err();
+        let error = provision(&admin, &plan, &secrets(), Duration::ZERO)
+            .await
+            .unwrap_err();
         assert!(error.to_string().starts_with(field), "{error}");
     }
     assert!(server.received_requests().await.unwrap().is_empty());

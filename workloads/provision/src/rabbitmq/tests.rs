@@ -21,7 +21,10 @@ fn user(publish: bool, queue: Option<&str>) -> RabbitmqUser {
 }
 
 fn plan(users: Vec<RabbitmqUser>) -> RabbitmqPlan {
-    RabbitmqPlan { vhost: "lotoai".to_owned(), users }
+    RabbitmqPlan {
+        vhost: "lotoai".to_owned(),
+        users,
+    }
 }
 
 async fn expect(server: &MockServer, verb: &str, at: &str, body: Value) {
@@ -54,8 +57,13 @@ fn a_user_may_do_what_the_plan_says_and_nothing_else() {
 
 #[test]
 fn a_queue_that_there_is_not_is_refused_with_those_that_there_are() {
-    let error = permissions(&user(false, Some("gatewya"))).unwrap_err().to_string();
-    assert!(error.contains("\"gatewya\" is refused; use one of rag-ingest, gateway"), "{error}");
+    let error = permissions(&user(false, Some("gatewya")))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("\"gatewya\" is refused; use one of rag-ingest, gateway"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -79,7 +87,13 @@ async fn exchanges_queues_bindings_and_users_are_created() {
             "x-dead-letter-routing-key": queue.name,
         }});
         expect(&server, "PUT", &at, arguments).await;
-        expect(&server, "PUT", &format!("{at}.dead"), json!({ "durable": true })).await;
+        expect(
+            &server,
+            "PUT",
+            &format!("{at}.dead"),
+            json!({ "durable": true }),
+        )
+        .await;
         let at = format!("/api/bindings/lotoai/e/lotoai.dead/q/{}.dead", queue.name);
         expect(&server, "POST", &at, json!({ "routing_key": queue.name })).await;
         for key in queue.bindings {
@@ -94,7 +108,9 @@ async fn exchanges_queues_bindings_and_users_are_created() {
 
     let plan = plan(vec![user(true, Some("gateway"))]);
     let secrets = Secrets::from_pairs(&[("P", "hunter2")]);
-    provision(&admin(&server.uri()), &plan, &secrets, Duration::ZERO).await.unwrap();
+    provision(&admin(&server.uri()), &plan, &secrets, Duration::ZERO)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -108,18 +124,35 @@ async fn names_cannot_break_out_of_their_place_in_the_path() {
         .mount(&server)
         .await;
     let admin = admin(&server.uri());
-    let api = Api { client: client().unwrap(), admin: &admin, vhost: "a/b?c" };
-    api.put("test", &["vhosts", api.vhost], json!({})).await.unwrap();
+    let api = Api {
+        client: client().unwrap(),
+        admin: &admin,
+        vhost: "a/b?c",
+    };
+    api.put("test", &["vhosts", api.vhost], json!({}))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_queue_with_other_settings_is_an_error_that_shows_the_answer() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(400).set_body_string("inequivalent arg 'x-delivery-limit'");
-    Mock::given(method("PUT")).respond_with(answer).mount(&server).await;
+    Mock::given(method("PUT"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
     let admin = admin(&server.uri());
-    let api = Api { client: client().unwrap(), admin: &admin, vhost: "lotoai" };
-    let error = api.declare("gateway", json!({})).await.unwrap_err().to_string();
+    let api = Api {
+        client: client().unwrap(),
+        admin: &admin,
+        vhost: "lotoai",
+    };
+    let error = api
+        .declare("gateway", json!({}))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("create queue \"gateway\""), "{error}");
     assert!(error.contains("inequivalent arg"), "{error}");
 }

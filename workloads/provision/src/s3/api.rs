@@ -91,7 +91,11 @@ impl Api {
         AwsAuthorizer::new(&self.credential, "s3", &self.region)
             .try_authorize(&mut request, None)
             .context(SignSnafu { what })?;
-        let signed = self.client.request(method, url).headers(request.headers().clone()).body(body);
+        let signed = self
+            .client
+            .request(method, url)
+            .headers(request.headers().clone())
+            .body(body);
         Ok(send(what, signed).await?)
     }
 
@@ -103,13 +107,17 @@ impl Api {
         body: Vec<u8>,
     ) -> Result<(), S3Error> {
         let path = format!("/minio/admin/v3/{call}");
-        self.call(what, Method::PUT, &path, query, body).await?.success()?;
+        self.call(what, Method::PUT, &path, query, body)
+            .await?
+            .success()?;
         Ok(())
     }
 
     /// Lists buckets: works only when the server is up and the credentials are right.
     pub(super) async fn ping(&self) -> Result<(), S3Error> {
-        self.call("reach MinIO", Method::GET, "/", &[], Vec::new()).await?.success()?;
+        self.call("reach MinIO", Method::GET, "/", &[], Vec::new())
+            .await?
+            .success()?;
         Ok(())
     }
 
@@ -117,7 +125,9 @@ impl Api {
     pub(super) async fn create_bucket(&self, bucket: &str) -> Result<bool, S3Error> {
         let what = format!("create bucket {bucket:?}");
         let path = format!("/{bucket}");
-        let answer = self.call(&what, Method::PUT, &path, &[], Vec::new()).await?;
+        let answer = self
+            .call(&what, Method::PUT, &path, &[], Vec::new())
+            .await?;
         if answer.status == StatusCode::CONFLICT {
             let text = String::from_utf8_lossy(&answer.body);
             if text.contains("BucketAlreadyOwnedByYou") || text.contains("BucketAlreadyExists") {
@@ -130,21 +140,37 @@ impl Api {
 
     pub(super) async fn put_policy(&self, name: &str, document: &Value) -> Result<(), S3Error> {
         let what = format!("create policy {name:?}");
-        self.admin(&what, "add-canned-policy", &[("name", name)], document.to_string().into()).await
+        self.admin(
+            &what,
+            "add-canned-policy",
+            &[("name", name)],
+            document.to_string().into(),
+        )
+        .await
     }
 
-    pub(super) async fn put_user(&self, name: &str, password: &SecretString) -> Result<(), S3Error> {
+    pub(super) async fn put_user(
+        &self,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<(), S3Error> {
         let what = format!("create user {name:?}");
         let plain = json!({ "secretKey": password.expose_secret(), "status": "enabled" });
         let body = encrypt::encrypt(&self.credential.secret_key, plain.to_string().as_bytes())
             .context(EncryptSnafu { what: &what })?;
-        self.admin(&what, "add-user", &[("accessKey", name)], body).await
+        self.admin(&what, "add-user", &[("accessKey", name)], body)
+            .await
     }
 
     /// Makes the policy the only one of the user.
     pub(super) async fn set_policy(&self, user: &str, policy: &str) -> Result<(), S3Error> {
         let what = format!("give policy {policy:?} to user {user:?}");
-        let query = [("policyName", policy), ("userOrGroup", user), ("isGroup", "false")];
-        self.admin(&what, "set-user-or-group-policy", &query, Vec::new()).await
+        let query = [
+            ("policyName", policy),
+            ("userOrGroup", user),
+            ("isGroup", "false"),
+        ];
+        self.admin(&what, "set-user-or-group-policy", &query, Vec::new())
+            .await
     }
 }

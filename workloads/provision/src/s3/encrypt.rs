@@ -34,18 +34,31 @@ fn encrypt_with(
     nonce: [u8; NONCE],
 ) -> Result<Vec<u8>, Unspecified> {
     let mut key = [0; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, &salt, password.as_bytes(), &mut key);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        ROUNDS,
+        &salt,
+        password.as_bytes(),
+        &mut key,
+    );
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key)?);
     let mut tag = Vec::new();
     key.seal_in_place_append_tag(counted(nonce, 0), Aad::empty(), &mut tag)?;
 
     let mut sealed = [salt.as_slice(), &[PBKDF2_AES_256_GCM], &nonce].concat();
     // Nothing is one empty fragment.
-    let fragments: Vec<&[u8]> =
-        if plain.is_empty() { vec![plain] } else { plain.chunks(FRAGMENT).collect() };
+    let fragments: Vec<&[u8]> = if plain.is_empty() {
+        vec![plain]
+    } else {
+        plain.chunks(FRAGMENT).collect()
+    };
     let last = fragments.len();
     for (counter, fragment) in (1_u32..).zip(fragments) {
-        let flag = if usize::try_from(counter) == Ok(last) { LAST } else { 0 };
+        let flag = if usize::try_from(counter) == Ok(last) {
+            LAST
+        } else {
+            0
+        };
         let data = [&[flag], tag.as_slice()].concat();
         let mut text = fragment.to_vec();
         key.seal_in_place_append_tag(counted(nonce, counter), Aad::from(data), &mut text)?;
@@ -76,15 +89,24 @@ mod tests {
     // golang.org/x/crypto/pbkdf2 with this salt and nonce.
     #[rstest]
     #[case(b"", "f2028f056cbbe95d110302a55581f40b")]
-    #[case(br#"{"secretKey":"hunter2","status":"enabled"}"#, "a80aa0739ba17270f4778f8bbbade93ff9ce7afa433665661460e0061cfabdb240e41156250e361fd3f19a7b1649c92b863234d64492606b50e9")]
+    #[case(
+        br#"{"secretKey":"hunter2","status":"enabled"}"#,
+        "a80aa0739ba17270f4778f8bbbade93ff9ce7afa433665661460e0061cfabdb240e41156250e361fd3f19a7b1649c92b863234d64492606b50e9"
+    )]
     fn short_bodies_are_as_the_server_expects(#[case] plain: &[u8], #[case] fragments: &str) {
         let header = format!("{}02{}", "07".repeat(SALT), "09".repeat(NONCE));
         assert_eq!(hex::encode(sealed(plain)), header + fragments);
     }
 
     #[rstest]
-    #[case(16_384, "5e7715ddf7d500039f5b8e4913e10eeb3d4755623d558ae2c869d5fcda08d28e")]
-    #[case(40_000, "d61602efe9662aa049287bd6f1fb597014542c5fbddd4c950b684e38626f04c1")]
+    #[case(
+        16_384,
+        "5e7715ddf7d500039f5b8e4913e10eeb3d4755623d558ae2c869d5fcda08d28e"
+    )]
+    #[case(
+        40_000,
+        "d61602efe9662aa049287bd6f1fb597014542c5fbddd4c950b684e38626f04c1"
+    )]
     fn long_bodies_are_cut_into_fragments(#[case] length: usize, #[case] sha256: &str) {
         let sealed = sealed(&vec![b'a'; length]);
         assert_eq!(hex::encode(digest(&SHA256, &sealed)), sha256);

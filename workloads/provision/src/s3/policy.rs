@@ -7,9 +7,16 @@ use crate::plan::Access;
 /// The policy of a user of `bucket`.
 pub(super) fn document(bucket: &str, access: Access) -> Value {
     let (bucket_actions, object_actions): (&[&str], &[&str]) = match access {
-        Access::Read => (&["s3:GetBucketLocation", "s3:ListBucket"], &["s3:GetObject"]),
+        Access::Read => (
+            &["s3:GetBucketLocation", "s3:ListBucket"],
+            &["s3:GetObject"],
+        ),
         Access::ReadWrite => (
-            &["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            &[
+                "s3:GetBucketLocation",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+            ],
             &[
                 "s3:GetObject",
                 "s3:PutObject",

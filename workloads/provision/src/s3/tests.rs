@@ -33,7 +33,10 @@ async fn run(server: &MockServer) -> Result<(), Error> {
 async fn answer(server: &MockServer, verb: &str, at: &str, status: u16, body: &str) {
     Mock::given(method(verb))
         .and(path(at))
-        .and(header_regex("authorization", "^AWS4-HMAC-SHA256 Credential=root/.*/us-east-1/s3/"))
+        .and(header_regex(
+            "authorization",
+            "^AWS4-HMAC-SHA256 Credential=root/.*/us-east-1/s3/",
+        ))
         .and(header_exists("x-amz-content-sha256"))
         .respond_with(ResponseTemplate::new(status).set_body_string(body))
         .expect(1)
@@ -75,17 +78,34 @@ async fn bucket_policy_user_and_mapping_are_made_and_the_password_is_not_readabl
 #[tokio::test]
 async fn a_wrong_root_password_is_an_error_that_says_so() {
     let server = MockServer::start().await;
-    answer(&server, "GET", "/", 403, "<Code>SignatureDoesNotMatch</Code>").await;
+    answer(
+        &server,
+        "GET",
+        "/",
+        403,
+        "<Code>SignatureDoesNotMatch</Code>",
+    )
+    .await;
     let error = run(&server).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("failed to reach MinIO") && cause.contains("SignatureDoesNotMatch"), "{cause}");
+    assert!(
+        cause.contains("failed to reach MinIO") && cause.contains("SignatureDoesNotMatch"),
+        "{cause}"
+    );
 }
 
 #[tokio::test]
 async fn a_conflict_of_another_kind_is_an_error() {
     let server = MockServer::start().await;
     answer(&server, "GET", "/", 200, "").await;
-    answer(&server, "PUT", "/documents", 409, "<Code>OperationAborted</Code>").await;
+    answer(
+        &server,
+        "PUT",
+        "/documents",
+        409,
+        "<Code>OperationAborted</Code>",
+    )
+    .await;
     assert!(run(&server).await.is_err());
 }
 
@@ -96,5 +116,10 @@ async fn a_conflict_of_another_kind_is_an_error() {
 #[case("-documents")]
 #[case("documents-")]
 fn a_bucket_name_that_s3_refuses_is_refused_first(#[case] bucket: &str) {
-    assert!(check_bucket(bucket).unwrap_err().to_string().contains("use 3 to 63"));
+    assert!(
+        check_bucket(bucket)
+            .unwrap_err()
+            .to_string()
+            .contains("use 3 to 63")
+    );
 }
