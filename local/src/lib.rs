@@ -22,6 +22,7 @@ mod preflight;
 mod process;
 mod progress;
 mod sandbox;
+mod slots;
 mod third_party;
 mod watchdog;
 

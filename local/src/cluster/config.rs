@@ -232,7 +232,6 @@ fn reachable_servers(resolv_conf: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroup::Hierarchy;
     use crate::instance::MAIN;
 
     fn parse(text: &str) -> Value {
@@ -242,7 +241,7 @@ mod tests {
     #[test]
     fn the_kubelet_follows_the_cgroup_version() {
         let main = Instance::new(MAIN).unwrap();
-        let hierarchies: Vec<Hierarchy> = Vec::new();
+        let hierarchies = Vec::new();
         let v1 = parse(&kubelet(&main, &Layout::V1 { hierarchies }));
         let v2 = parse(&kubelet(
             &main,
