@@ -175,6 +175,8 @@ impl<'a> Builder<'a> {
             _lock: lock,
         };
         context::create_dir(&builder.archives())?;
+        // What a run that was cut off left behind.
+        context::remove_dir(&settings.cache.join("contexts"))?;
         builder.buildah.prepare()?;
         Ok(builder)
     }
@@ -268,9 +270,7 @@ impl<'a> Builder<'a> {
                 action: "create",
                 path: &archive,
             })?;
-            if !BASES.iter().any(|base| base.name == name) {
-                self.buildah.remove(&stored)?;
-            }
+            self.forget(name, &stored)?;
             context::remove_dir(&context)?;
             stage.done_with(&size(&archive)?);
         } else {
@@ -286,6 +286,17 @@ impl<'a> Builder<'a> {
             },
             key,
         })
+    }
+
+    /// Keeps only the current base images in the builder's storage: nothing builds upon others.
+    fn forget(&self, name: &str, stored: &str) -> Result<()> {
+        let is_base = BASES.iter().any(|base| base.name == name);
+        for image in self.buildah.stored(&format!("{REPOSITORY}/{name}"))? {
+            if !is_base || image != stored {
+                self.buildah.remove(&image)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that the builder's storage holds `base`, which may be known from its archive

@@ -143,6 +143,23 @@ impl Buildah {
         Ok(())
     }
 
+    /// The images of `repository` in the storage, with their tags.
+    pub(crate) fn stored(&self, repository: &str) -> Result<Vec<String>> {
+        let printed = self
+            .run()
+            .args(["images", "--noheading", "--format={{.Name}}:{{.Tag}}"])
+            .ok()
+            .context(StepSnafu {
+                step: "list the images in the storage",
+            })?;
+        let prefix = format!("{repository}:");
+        let found = printed
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with(&prefix));
+        Ok(found.map(str::to_owned).collect())
+    }
+
     fn policy(&self) -> PathBuf {
         format!(
             "--signature-policy={}",
