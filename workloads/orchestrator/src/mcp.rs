@@ -8,7 +8,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, ProtocolVersion,
+        CallToolRequestParams, ClientCapabilities, ClientConfig, ErrorCode, Implementation, ProtocolVersion,
         Tool,
     },
     service::{RunningService, ServiceError},
@@ -138,11 +138,13 @@ impl Mcp {
         };
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let result = match timeout(CALL_TIMEOUT, running.peer().call_tool(params)).await {
+            // Arguments that the tool does not take are for the person to put right.
+            Ok(Err(ServiceError::McpError(error))) if error.code == ErrorCode::INVALID_PARAMS => {
+                let text = error.message.chars().take(MAX_RESULT_CHARS).collect();
+                return Ok(ToolResult { text, is_error: true });
+            }
             Ok(result) => result.map_err(|error| failure(&error)),
-            Err(_) => Err(Failure::dependency(
-                SERVICE,
-                "the tool took longer than 90 s",
-            )),
+            Err(_) => Err(Failure::dependency(SERVICE, "the tool took longer than 90 s")),
         };
         if result.as_ref().is_err_and(|failure| failure.retryable) {
             self.peers.lock().await.remove(&groups);

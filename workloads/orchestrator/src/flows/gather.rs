@@ -15,7 +15,7 @@ use crate::{
         language::Language,
         phrases,
         router::{RoleSignal, Signals, ToolSignal},
-        rules,
+        rules, sentences,
         text::cosine,
     },
     failure::Failure,
@@ -23,6 +23,10 @@ use crate::{
 
 /// Passages that are asked for.
 pub const PASSAGES: u32 = 6;
+/// Sentences of a tool's description that are compared.
+const MAX_TOOL_SENTENCES: usize = 4;
+/// Examples of a tool that are compared.
+const MAX_TOOL_EXAMPLES: usize = 8;
 
 /// A reading of the question: as asked, or in English.
 #[derive(Debug, Clone)]
@@ -193,31 +197,19 @@ async fn scores(
     Ok((tool_scores, similarities.collect()))
 }
 
-/// What a tool is compared by: its description, its name with the description, and each example
+/// What a tool is compared by: its name with the description, each sentence of the description
+/// (a long description blurs: one that says four things is near to none of them), and each example
 /// that its `_meta` gives under `lotoai.dev/examples`.
 fn tool_texts(tool: &Tool) -> Vec<String> {
-    let name = tool
-        .title
-        .clone()
-        .unwrap_or_else(|| tool.name.replace(['_', '-'], " "));
+    let name = tool.title.clone().unwrap_or_else(|| tool.name.replace(['_', '-'], " "));
     let description = tool.description.as_deref().unwrap_or_default();
     let mut texts = vec![format!("{name}. {description}")];
-    if !description.is_empty() {
-        texts.push(description.to_owned());
-    }
-    let examples = tool
-        .meta
-        .as_ref()
-        .and_then(|meta| meta.get("lotoai.dev/examples"));
+    let parts = sentences::split(description);
+    texts.extend(parts.into_iter().take(MAX_TOOL_SENTENCES).map(|part| part.text));
+    let examples = tool.meta.as_ref().and_then(|meta| meta.get("lotoai.dev/examples"));
     let examples = examples.and_then(|examples| examples.as_array());
-    texts.extend(
-        examples
-            .into_iter()
-            .flatten()
-            .filter_map(|e| e.as_str())
-            .take(8)
-            .map(str::to_owned),
-    );
+    let examples = examples.into_iter().flatten().filter_map(|example| example.as_str());
+    texts.extend(examples.take(MAX_TOOL_EXAMPLES).map(str::to_owned));
     texts
 }
 

@@ -110,6 +110,8 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
 async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let started = session.now();
     let gathered = gather::gather(hub, session).await;
+    let heard = gathered.failures.first().map_or("ok", |failure| failure.code.as_str());
+    session.step("decide", AUTOMATIC, heard, started);
     let signals = gather::signals(&gathered, session);
     let mut decision = match (router::certain(&signals), gathered.failures.first()) {
         (Some(decision), _) => decision,
@@ -122,7 +124,6 @@ async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
             .reason
             .push_str(&format!(" Decided without an answer of: {}.", failure.code));
     }
-    session.step("decide", &session.run.model.clone(), "ok", started);
     session.decide(hub, &decision).await?;
     match &decision.route {
         Route::Knowledge => knowledge::answer(hub, session, &gathered).await,

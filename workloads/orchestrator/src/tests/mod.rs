@@ -1,1 +1,5 @@
-//! placeholder
+//! The gRPC face with the far sides played by servers on loopback.
+
+mod answers;
+mod failures;
+mod fakes;

@@ -1,0 +1,302 @@
+//! Servers that play the far sides, and a client of ours.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use lotoai_contracts::v1::{
+    AnswerEvent, AnswerRequest, Caller, Citation, CompleteEvent, CompleteFailed, CompleteFinished,
+    CompleteRequest, DeleteDocumentRequest, DeleteDocumentResponse, ListRolesRequest,
+    ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse, Role,
+    SearchRequest, SearchResponse, StatsRequest, StatsResponse,
+    agents_server::{Agents, AgentsServer},
+    answer_event::Event,
+    complete_event,
+    orchestrator_server::Orchestrator as _,
+    rag_server::{Rag, RagServer},
+};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tonic::{Request, Response, Status};
+use url::Url;
+use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
+
+use crate::{
+    config::AnswerArgs, domain::text, embeddings::Embeddings, flows::Hub, mcp::Mcp,
+    service::OrchestratorService, store::Store,
+};
+
+/// What the far sides hold and how they behave.
+#[derive(Clone, Default)]
+pub(super) struct World {
+    pub(super) passages: Vec<(&'static str, f32)>,
+    pub(super) roles: Vec<Role>,
+    /// Text that a role answers with; `None` = it fails.
+    pub(super) answer: Option<Vec<&'static str>>,
+    pub(super) rag_down: bool,
+    pub(super) models_down: bool,
+    pub(super) mcp_down: bool,
+    pub(super) agents_down: bool,
+}
+
+/// Everything running, and what was seen.
+pub(super) struct Stage {
+    pub(super) service: OrchestratorService,
+    pub(super) stored: Arc<Mutex<Vec<String>>>,
+    pub(super) completions: Arc<Mutex<Vec<CompleteRequest>>>,
+    _models: MockServer,
+}
+
+#[derive(Clone)]
+struct FakeRag(World);
+
+#[tonic::async_trait]
+impl Rag for FakeRag {
+    async fn search(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        let request = request.into_inner();
+        assert!(!request.caller.unwrap().subject.is_empty());
+        let hits = (0_u32..).zip(&self.0.passages).map(|(at, (passage, score))| Citation {
+            document_id: format!("d{at}"),
+            document_name: format!("d{at}.md"),
+            passage: (*passage).to_owned(),
+            score: *score,
+            ..Citation::default()
+        });
+        Ok(Response::new(SearchResponse { hits: hits.collect() }))
+    }
+    async fn replace_document(
+        &self,
+        _: Request<ReplaceDocumentRequest>,
+    ) -> Result<Response<ReplaceDocumentResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+    async fn delete_document(
+        &self,
+        _: Request<DeleteDocumentRequest>,
+    ) -> Result<Response<DeleteDocumentResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+}
+
+#[derive(Clone)]
+struct FakeAgents(World, Arc<Mutex<Vec<CompleteRequest>>>);
+
+#[tonic::async_trait]
+impl Agents for FakeAgents {
+    type CompleteStream = tokio_stream::Iter<std::vec::IntoIter<Result<CompleteEvent, Status>>>;
+
+    async fn complete(
+        &self,
+        request: Request<CompleteRequest>,
+    ) -> Result<Response<Self::CompleteStream>, Status> {
+        self.1.lock().unwrap().push(request.into_inner());
+        let events: Vec<complete_event::Event> = match &self.0.answer {
+            Some(pieces) => pieces
+                .iter()
+                .map(|piece| complete_event::Event::Delta((*piece).to_owned()))
+                .chain([complete_event::Event::Finished(CompleteFinished {
+                    finish_reason: "stop".to_owned(),
+                    usage: None,
+                    model: "m".to_owned(),
+                    provider: "p".to_owned(),
+                })])
+                .collect(),
+            None => vec![complete_event::Event::Failed(CompleteFailed {
+                code: "provider_unavailable".to_owned(),
+                message: "set KEY".to_owned(),
+                retryable: false,
+            })],
+        };
+        let events: Vec<_> =
+            events.into_iter().map(|event| Ok(CompleteEvent { event: Some(event) })).collect();
+        Ok(Response::new(tokio_stream::iter(events)))
+    }
+    async fn list_roles(
+        &self,
+        _: Request<ListRolesRequest>,
+    ) -> Result<Response<ListRolesResponse>, Status> {
+        Ok(Response::new(ListRolesResponse { roles: self.0.roles.clone() }))
+    }
+}
+
+#[derive(Clone)]
+struct FakeTools;
+
+impl ServerHandler for FakeTools {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "start_date": {"type": "string", "description": "First day, YYYY-MM-DD"},
+                "end_date": {"type": "string", "description": "Last day, YYYY-MM-DD"},
+            },
+            "required": ["start_date", "end_date"],
+        });
+        let tool = Tool::new(
+            "working_days",
+            "Counts how many working days are between two dates.",
+            Arc::new(schema.as_object().unwrap().clone()),
+        );
+        Ok(ListToolsResult::with_all_items(vec![tool]))
+    }
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        if arguments["end_date"] == "2026-11-20" {
+            return Ok(CallToolResult::success(vec![ContentBlock::text("15")]).into());
+        }
+        Ok(CallToolResult::error(vec![ContentBlock::text("end_date is too far away")]).into())
+    }
+}
+
+/// Vectors by words: texts that share words are near.
+struct WordVectors;
+
+impl Respond for WordVectors {
+    fn respond(&self, request: &wiremock::Request) -> ResponseTemplate {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let texts = body["input"].as_array().unwrap().iter();
+        let data: Vec<Value> = texts
+            .enumerate()
+            .map(|(index, text)| {
+                let mut vector = vec![0.0_f32; 512];
+                for word in text::topic(text.as_str().unwrap()) {
+                    let hash = word.bytes().fold(7_usize, |h, b| h.wrapping_mul(31) + usize::from(b));
+                    vector[hash % 512] += 1.0;
+                }
+                json!({"index": index, "embedding": vector})
+            })
+            .collect();
+        ResponseTemplate::new(200).set_body_json(json!({"data": data}))
+    }
+}
+
+async fn listener() -> (TcpListener, Url) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    (listener, url)
+}
+
+/// Starts the far sides and the service.
+pub(super) async fn stage(world: World) -> Stage {
+    let completions: Arc<Mutex<Vec<CompleteRequest>>> = Arc::default();
+    let nowhere: Url = "http://127.0.0.1:9".parse().unwrap();
+    let (grpc, grpc_url) = listener().await;
+    let router = tonic::transport::Server::builder()
+        .add_service(RagServer::new(FakeRag(world.clone())))
+        .add_service(AgentsServer::new(FakeAgents(world.clone(), Arc::clone(&completions))));
+    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(grpc)));
+    let (http, http_url) = listener().await;
+    let mut config = StreamableHttpServerConfig::default();
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    let tools =
+        StreamableHttpService::new(|| Ok(FakeTools), Arc::<LocalSessionManager>::default(), config);
+    let app = axum::Router::new().route_service("/mcp", tools);
+    tokio::spawn(async move { axum::serve(http, app).await });
+    let models = MockServer::start().await;
+    Mock::given(path("/v1/embeddings")).respond_with(WordVectors).mount(&models).await;
+
+    let token = SecretString::from("t".repeat(32));
+    let pick = |down: bool, url: Url| if down { nowhere.clone() } else { url };
+    let channel =
+        |url: &Url| lotoai_kit::upstream::grpc_channel(url, &token).unwrap();
+    let client = |url: &Url| lotoai_kit::upstream::http_client(url, &token).unwrap();
+    let models_url = pick(world.models_down, models.uri().parse().unwrap());
+    let mcp_url = pick(world.mcp_down, http_url.join("/mcp").unwrap());
+    let stored: Arc<Mutex<Vec<String>>> = Arc::default();
+    let hub = Hub {
+        agents: crate::agents::Agents::new(channel(&pick(world.agents_down, grpc_url.clone()))),
+        rag: crate::rag::Rag::new(channel(&pick(world.rag_down, grpc_url))),
+        mcp: Mcp::new(client(&mcp_url), mcp_url),
+        embeddings: Embeddings::new(client(&models_url), &models_url, "e".to_owned()).unwrap(),
+        store: Store::Recording(Arc::clone(&stored)),
+        args: AnswerArgs {
+            embedding_model: "e".to_owned(),
+            request_timeout_seconds: 30,
+            local_context_tokens: 2_048,
+            capable_context_tokens: 32_768,
+        },
+    };
+    let service = OrchestratorService::new(hub, tokio_util::task::TaskTracker::new());
+    Stage { service, stored, completions, _models: models }
+}
+
+pub(super) fn role(name: &str, groups: &[&str], capable: bool) -> Role {
+    Role {
+        name: name.to_owned(),
+        description: format!("{name} of texts"),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        capable,
+    }
+}
+
+pub(super) fn user(text: &str) -> Message {
+    Message { role: "user".to_owned(), content: text.to_owned() }
+}
+
+pub(super) fn request(model: &str, messages: Vec<Message>) -> AnswerRequest {
+    AnswerRequest {
+        run_id: "0191f0c4-0000-7000-8000-000000000001".to_owned(),
+        caller: Some(Caller {
+            subject: "s".to_owned(),
+            name: "ana".to_owned(),
+            groups: vec!["staff".to_owned()],
+        }),
+        model: model.to_owned(),
+        messages,
+        ..AnswerRequest::default()
+    }
+}
+
+impl Stage {
+    /// Asks and gives every event.
+    pub(super) async fn ask(&self, request: AnswerRequest) -> Vec<Event> {
+        let stream = self.service.answer(Request::new(request)).await.unwrap().into_inner();
+        let all = stream.map(|event: Result<AnswerEvent, Status>| event.unwrap().event.unwrap());
+        tokio::time::timeout(Duration::from_secs(20), all.collect()).await.unwrap()
+    }
+
+    pub(super) fn stored(&self) -> Vec<String> {
+        self.stored.lock().unwrap().clone()
+    }
+}
+
+/// The answer's text.
+pub(super) fn text_of(events: &[Event]) -> String {
+    let deltas = events.iter().filter_map(|event| match event {
+        Event::Delta(delta) => Some(delta.text.as_str()),
+        _ => None,
+    });
+    deltas.collect()
+}
