@@ -10,6 +10,7 @@ use lotoai_api::{Component, LotoAI, PlatformName, reasons};
 use url::Url;
 
 use crate::components::builtin;
+use crate::components::shared::resources::amount;
 use crate::credentials::digest;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::{Platform, PublicUrl};
@@ -52,7 +53,8 @@ pub fn validate(
     let url = public_url(&spec.url, &mut faults);
     check_agents(&spec, &mut faults);
     check_mcp(&spec, &mut faults);
-    check_storage(&spec, &mut faults);
+    check_chunk(&spec, &mut faults);
+    check_resources(&spec, &mut faults);
     let images = images(&spec, env, &mut faults);
     let provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
@@ -159,7 +161,27 @@ fn check_mcp(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
     }
 }
 
-fn check_storage(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+fn check_resources(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    for (name, given) in &spec.resources {
+        let field = format!("spec.resources[{name}]");
+        if name.parse::<Component>().is_err() {
+            faults.push(Invalid::spec(&field, "no component has this name; remove it"));
+        }
+        let pairs = [
+            ("cpu", &given.requests.cpu, &given.limits.cpu),
+            ("memory", &given.requests.memory, &given.limits.memory),
+        ];
+        for (what, request, limit) in pairs {
+            let (Some(request), Some(limit)) = (request, limit) else { continue };
+            if amount(request) > amount(limit) {
+                let message = format!("{request} is more than the limit {limit}; lower it");
+                faults.push(Invalid::spec(format!("{field}.requests.{what}"), message));
+            }
+        }
+    }
+}
+
+fn check_chunk(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
     let chunk = &spec.rag.chunk;
     if chunk.overlap_characters.saturating_mul(2) > chunk.max_characters {
         let message = format!(
@@ -179,12 +201,6 @@ fn images(
         if name != PROVISION && name.parse::<Component>().is_err() {
             let message = "no component has this name; remove it";
             faults.push(Invalid::spec(format!("spec.images.overrides[{name}]"), message));
-        }
-    }
-    for name in spec.resources.keys() {
-        if name.parse::<Component>().is_err() {
-            let message = "no component has this name; remove it";
-            faults.push(Invalid::spec(format!("spec.resources[{name}]"), message));
         }
     }
     Component::ALL

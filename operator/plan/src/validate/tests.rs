@@ -89,6 +89,12 @@ fn an_empty_spec_gets_roles_and_tools() {
     "InvalidSpec"
 )]
 #[case(
+    json!({ "url": "https://a.b", "resources": { "gateway": {
+        "requests": { "memory": "2Gi" }, "limits": { "memory": "1500Mi" } } } }),
+    "spec.resources[gateway].requests.memory",
+    "InvalidSpec"
+)]
+#[case(
     json!({ "url": "https://a.b", "mcp": { "tools": [
         { "name": "t", "description": "d", "inputSchema": { "type": "array" },
           "script": { "source": "true" } },

@@ -175,6 +175,37 @@ fn the_smallest_platform_fits_a_small_node() {
 }
 
 #[rstest]
+// A limit below the profile's request takes the request with it, and the other way round.
+#[case("limits", "64Mi", "64Mi", "64Mi")]
+#[case("requests", "3Gi", "3Gi", "3Gi")]
+#[case("limits", "2Gi", "128Mi", "2Gi")]
+fn one_given_value_moves_the_other_only_where_it_must(
+    #[case] side: &str,
+    #[case] memory: &str,
+    #[case] request: &str,
+    #[case] limit: &str,
+) {
+    let mut lotoai = resource("minimal");
+    let given = serde_json::json!({ side: { "memory": memory } });
+    let given = serde_json::from_value(given).unwrap();
+    lotoai.spec.resources.insert("rag-server".to_owned(), given);
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let template = template(&platform, &set, Node::Component(Component::RagServer));
+    let resources = container(template).resources.as_ref().unwrap();
+    assert_eq!(resources.requests.as_ref().unwrap()["memory"].0, request);
+    assert_eq!(resources.limits.as_ref().unwrap()["memory"].0, limit);
+}
+
+#[test]
+fn the_wiring_in_the_documentation_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/wiring.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let diagram = lotoai_plan::graph::mermaid();
+    assert!(page.contains(&diagram), "put this into docs/reference/wiring.md:\n{diagram}");
+}
+
+#[rstest]
 fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom")] fixture: &str) {
     let (platform, set) = objects(fixture);
     let required = required_secrets(&platform);

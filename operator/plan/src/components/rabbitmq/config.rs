@@ -27,8 +27,11 @@ log.file = false
 }
 
 /// The cookie's file must be the user's alone, which no mounted file can be: so it is copied.
+/// Erlang sets memory aside for every file that it may open, and some runtimes allow a thousand
+/// million of them.
 const START_SH: &str = "\
 set -eu
+ulimit -n 65536 2>/dev/null || true
 umask 077
 rm -f \"$HOME/.erlang.cookie\"
 cp /etc/lotoai-cookie/key \"$HOME/.erlang.cookie\"

@@ -41,16 +41,30 @@ const fn demo(node: Node) -> (&'static str, &'static str, &'static str) {
 }
 
 /// Requests and limits of a node's container: the resource's, else the profile's.
+///
+/// The API server refuses requests above limits. Where the resource gives one of the two, the
+/// profile's value of the other gives way; where it gives both, validation has compared them.
 #[must_use]
 pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
     let (cpu, memory, limit) = demo(node);
     let given = platform.spec.resources.get(&node.name()).cloned().unwrap_or_default();
-    let requests = values(&given.requests, cpu, memory);
+    let mut requests = values(&given.requests, cpu, memory);
     let mut limits = values(&given.limits, CPU_LIMIT, limit);
-    // A request above the profile's limit, given alone, raises the limit with it: the API server
-    // refuses requests above limits.
-    raise(&mut limits, &requests, "memory", given.limits.memory.is_none());
-    raise(&mut limits, &requests, "cpu", given.limits.cpu.is_none());
+    let free = [
+        ("cpu", given.requests.cpu.is_none(), given.limits.cpu.is_none()),
+        ("memory", given.requests.memory.is_none(), given.limits.memory.is_none()),
+    ];
+    for (name, request_is_free, limit_is_free) in free {
+        let (Some(request), Some(limit)) = (requests.get(name), limits.get(name)) else { continue };
+        if amount(&request.0) <= amount(&limit.0) {
+            continue;
+        }
+        if limit_is_free {
+            limits.insert(name.to_owned(), request.clone());
+        } else if request_is_free {
+            requests.insert(name.to_owned(), limit.clone());
+        }
+    }
     ResourceRequirements {
         requests: Some(requests),
         limits: Some(limits),
@@ -66,18 +80,6 @@ fn values(given: &ResourceValues, cpu: &str, memory: &str) -> BTreeMap<String, Q
         ("cpu".to_owned(), or(&given.cpu, cpu)),
         ("memory".to_owned(), or(&given.memory, memory)),
     ])
-}
-
-fn raise(
-    limits: &mut BTreeMap<String, Quantity>,
-    requests: &BTreeMap<String, Quantity>,
-    name: &str,
-    free: bool,
-) {
-    let (Some(limit), Some(request)) = (limits.get(name), requests.get(name)) else { return };
-    if free && amount(&limit.0) < amount(&request.0) {
-        limits.insert(name.to_owned(), request.clone());
-    }
 }
 
 /// A quantity in thousandths. What the schema refuses counts as nothing.

@@ -30,7 +30,12 @@ fn fixed() -> Value {
             "web": { "address": ":8000" },
             "websecure": {
                 "address": ":8443",
-                "transport": { "respondingTimeouts": { "readTimeout": READ_TIMEOUT } },
+                "transport": {
+                    "respondingTimeouts": { "readTimeout": READ_TIMEOUT },
+                    // Together shorter than the pod's grace: first the cluster stops sending,
+                    // then running answers come to their end.
+                    "lifeCycle": { "requestAcceptGraceTimeout": "5s", "graceTimeOut": "20s" },
+                },
             },
             "traefik": { "address": ":9100" },
         },
