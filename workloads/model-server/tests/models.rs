@@ -117,9 +117,15 @@ impl Server {
 }
 
 fn question(extra: Value) -> Value {
+    let passages = "[1] The VPN password expires every 90 days.\n\
+                    [2] Support answers the phone on extension 4444.\n\n\
+                    Question: What is the phone extension of support?";
     let mut body = json!({
         "model": "smollm2-135m-instruct",
-        "messages": [{ "role": "user", "content": "What is the capital of France?" }],
+        "messages": [
+            { "role": "system", "content": "Answer the question using only the passages." },
+            { "role": "user", "content": passages },
+        ],
         "max_tokens": 32,
     });
     body.as_object_mut()
@@ -231,7 +237,7 @@ async fn the_model_answers_and_counts() {
     let (status, body) = server.chat(json!({})).await;
     assert_eq!(status, StatusCode::OK);
     let answer = body["choices"][0]["message"]["content"].as_str().unwrap();
-    assert!(answer.contains("Paris"), "{answer}");
+    assert!(answer.contains("4444"), "{answer}");
     assert!(!answer.contains("<|im_end|>"));
     assert_eq!(body["choices"][0]["finish_reason"], "stop");
     let usage = &body["usage"];
@@ -240,12 +246,13 @@ async fn the_model_answers_and_counts() {
 }
 
 #[tokio::test]
-async fn the_same_question_gets_the_same_answer_with_and_without_held_state() {
+async fn the_same_question_gets_the_same_answer_after_another_one() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (_, first) = server.chat(json!({})).await;
     let other = json!({ "messages": [{ "role": "user", "content": "Name a colour." }] });
+    server.chat(other.clone()).await;
+    let (_, first) = server.chat(json!({})).await;
     server.chat(other).await;
     let (_, again) = server.chat(json!({})).await;
     assert_eq!(first["choices"], again["choices"]);
@@ -262,7 +269,7 @@ async fn limits_end_an_answer() {
     let (_, body) = server.chat(json!({ "max_tokens": 2 })).await;
     assert_eq!(body["choices"][0]["finish_reason"], "length");
     assert_eq!(body["usage"]["completion_tokens"], 2);
-    let (_, body) = server.chat(json!({ "stop": "Paris" })).await;
+    let (_, body) = server.chat(json!({ "stop": "4444" })).await;
     assert_eq!(body["choices"][0]["finish_reason"], "stop");
     assert!(
         !body["choices"][0]["message"]["content"]
