@@ -101,7 +101,9 @@ impl FromStr for Component {
         Self::ALL
             .into_iter()
             .find(|component| component.name() == name)
-            .ok_or_else(|| UnknownComponent { name: name.to_owned() })
+            .ok_or_else(|| UnknownComponent {
+                name: name.to_owned(),
+            })
     }
 }
 
@@ -122,8 +124,13 @@ pub enum Store {
 
 impl Store {
     /// All stores.
-    pub const ALL: [Self; 5] =
-        [Self::Postgres, Self::Rabbitmq, Self::S3, Self::Keycloak, Self::Clickhouse];
+    pub const ALL: [Self; 5] = [
+        Self::Postgres,
+        Self::Rabbitmq,
+        Self::S3,
+        Self::Keycloak,
+        Self::Clickhouse,
+    ];
 
     /// Subcommand of the provision image, and the last part of the Job's name.
     #[must_use]

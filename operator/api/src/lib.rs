@@ -5,7 +5,15 @@
 pub mod component;
 pub mod names;
 pub mod reasons;
+#[expect(
+    unreachable_pub,
+    reason = "the KubeSchema derive copies each struct into a function, where `pub` reaches nothing"
+)]
 pub mod spec;
+#[expect(
+    unreachable_pub,
+    reason = "the KubeSchema derive copies each struct into a function, where `pub` reaches nothing"
+)]
 pub mod status;
 pub mod versions;
 

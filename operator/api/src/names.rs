@@ -35,20 +35,34 @@ pub enum NameError {
     },
 }
 
-fn check(name: &str, max: usize, pattern: &'static str, separators: &[u8]) -> Result<(), NameError> {
+fn check(
+    name: &str,
+    max: usize,
+    pattern: &'static str,
+    separators: &[u8],
+) -> Result<(), NameError> {
     let bytes = name.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(NameError::Empty);
     };
     if bytes.len() > max {
-        return Err(NameError::TooLong { name: name.to_owned(), length: bytes.len(), max });
+        return Err(NameError::TooLong {
+            name: name.to_owned(),
+            length: bytes.len(),
+            max,
+        });
     }
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let inner = bytes.iter().all(|byte| alphanumeric(byte) || separators.contains(byte));
+    let inner = bytes
+        .iter()
+        .all(|byte| alphanumeric(byte) || separators.contains(byte));
     if first.is_ascii_lowercase() && alphanumeric(last) && inner {
         Ok(())
     } else {
-        Err(NameError::Characters { name: name.to_owned(), pattern })
+        Err(NameError::Characters {
+            name: name.to_owned(),
+            pattern,
+        })
     }
 }
 

@@ -85,6 +85,8 @@ impl LotoAIStatus {
     /// The condition of this type, if it is present.
     #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.type_ == type_)
+        self.conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
     }
 }

@@ -79,8 +79,16 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("docker.io/library/postgres:18.6", "r.corp:5000/m/", "r.corp:5000/m/library/postgres:18.6")]
-    #[case("localhost/lotoai/agents:local", "r.corp", "r.corp/lotoai/agents:local")]
+    #[case(
+        "docker.io/library/postgres:18.6",
+        "r.corp:5000/m/",
+        "r.corp:5000/m/library/postgres:18.6"
+    )]
+    #[case(
+        "localhost/lotoai/agents:local",
+        "r.corp",
+        "r.corp/lotoai/agents:local"
+    )]
     #[case("library/postgres:18.6", "r.corp", "r.corp/library/postgres:18.6")]
     fn relocates(#[case] reference: &str, #[case] registry: &str, #[case] expected: &str) {
         assert_eq!(relocate(reference, registry), expected);

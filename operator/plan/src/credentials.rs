@@ -111,8 +111,10 @@ impl SecretSpec {
 /// All Secrets that a platform needs, sorted by name.
 #[must_use]
 pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
-    let mut specs: Vec<SecretSpec> =
-        EDGES.iter().filter_map(|edge| edge_secret(platform, edge)).collect();
+    let mut specs: Vec<SecretSpec> = EDGES
+        .iter()
+        .filter_map(|edge| edge_secret(platform, edge))
+        .collect();
     specs.extend(Store::ALL.into_iter().map(|store| {
         spec(
             platform,
@@ -179,7 +181,12 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
         CredentialKind::Account(_, username) => account(username),
     };
     let purpose = format!("{} calls {}", edge.from.name(), edge.to);
-    Some(spec(platform, platform.edge_secret(edge.from, edge.to), purpose, kind))
+    Some(spec(
+        platform,
+        platform.edge_secret(edge.from, edge.to),
+        purpose,
+        kind,
+    ))
 }
 
 fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {
@@ -191,20 +198,33 @@ fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) ->
         .labels
         .get_or_insert_default()
         .insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
-    SecretSpec { metadata, purpose, kind }
+    SecretSpec {
+        metadata,
+        purpose,
+        kind,
+    }
 }
 
 fn account(username: &str) -> SecretKind {
     SecretKind::Values(BTreeMap::from([
         (USERNAME.to_owned(), Value::Fixed(username.to_owned())),
-        (PASSWORD.to_owned(), Value::Random { bytes: RANDOM_BYTES, encoding: Encoding::Base64Url }),
+        (
+            PASSWORD.to_owned(),
+            Value::Random {
+                bytes: RANDOM_BYTES,
+                encoding: Encoding::Base64Url,
+            },
+        ),
     ]))
 }
 
 fn random(key: &str, encoding: Encoding) -> SecretKind {
     SecretKind::Values(BTreeMap::from([(
         key.to_owned(),
-        Value::Random { bytes: RANDOM_BYTES, encoding },
+        Value::Random {
+            bytes: RANDOM_BYTES,
+            encoding,
+        },
     )]))
 }
 
@@ -235,9 +255,15 @@ impl Credentials {
     ) -> Result<Self, MissingCredential> {
         for spec in required {
             for key in spec.keys() {
-                let held = values.get(spec.name()).is_some_and(|keys| keys.contains_key(key));
+                let held = values
+                    .get(spec.name())
+                    .is_some_and(|keys| keys.contains_key(key));
                 if !held {
-                    return MissingCredentialSnafu { secret: spec.name(), key }.fail();
+                    return MissingCredentialSnafu {
+                        secret: spec.name(),
+                        key,
+                    }
+                    .fail();
                 }
             }
         }
@@ -273,4 +299,3 @@ impl fmt::Debug for Credentials {
 pub fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
-

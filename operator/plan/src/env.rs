@@ -25,7 +25,11 @@ const DRAIN_SECONDS: &str = "25";
 /// A variable with a value.
 #[must_use]
 pub fn var(name: &str, value: impl Into<String>) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.into()), value_from: None }
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.into()),
+        value_from: None,
+    }
 }
 
 /// A variable from a Secret.
@@ -60,8 +64,10 @@ pub fn address(platform: &Platform, scheme: &str, component: Component, port: u1
 /// What every one of our workloads gets.
 #[must_use]
 pub fn common(platform: &Platform) -> Vec<EnvVar> {
-    let mut variables =
-        vec![var("PLATFORM", platform.name.as_str()), var("DRAIN_SECONDS", DRAIN_SECONDS)];
+    let mut variables = vec![
+        var("PLATFORM", platform.name.as_str()),
+        var("DRAIN_SECONDS", DRAIN_SECONDS),
+    ];
     if let Some(endpoint) = &platform.otlp_endpoint {
         variables.push(var("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
     }
@@ -84,7 +90,9 @@ pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
 /// What a node needs to reach those it calls.
 #[must_use]
 pub fn from_edges(platform: &Platform, node: Node) -> Vec<EnvVar> {
-    edges_from(node).flat_map(|edge| from_edge(platform, edge)).collect()
+    edges_from(node)
+        .flat_map(|edge| from_edge(platform, edge))
+        .collect()
 }
 
 /// What the caller of one edge needs. The proxy needs nothing: its routes are configuration.
@@ -93,9 +101,7 @@ pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
     match edge.credential {
         CredentialKind::None => Vec::new(),
         CredentialKind::Token => token(platform, edge),
-        CredentialKind::Admin(store) => {
-            admin(platform, edge, store)
-        }
+        CredentialKind::Admin(store) => admin(platform, edge, store),
         CredentialKind::Account(store, account) => {
             let secret = platform.edge_secret(edge.from, edge.to);
             store_variables(platform, edge, store, account, &secret)
@@ -105,11 +111,19 @@ pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
 
 fn token(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
     let prefix = upper(edge.to.name());
-    let path = if edge.to == Component::McpServer { "/mcp" } else { "" };
+    let path = if edge.to == Component::McpServer {
+        "/mcp"
+    } else {
+        ""
+    };
     let url = address(platform, "http", edge.to, edge.port);
     vec![
         var(&format!("{prefix}_URL"), format!("{url}{path}")),
-        secret_var(&format!("{prefix}_TOKEN"), &platform.edge_secret(edge.from, edge.to), TOKEN),
+        secret_var(
+            &format!("{prefix}_TOKEN"),
+            &platform.edge_secret(edge.from, edge.to),
+            TOKEN,
+        ),
     ]
 }
 
@@ -157,8 +171,14 @@ fn store_variables(
             variables
         }
         Store::Keycloak => vec![
-            var("OIDC_ISSUER", format!("{}/realms/{REALM}", platform.url.url)),
-            var("OIDC_INTERNAL_URL", format!("{}/realms/{REALM}", at("http"))),
+            var(
+                "OIDC_ISSUER",
+                format!("{}/realms/{REALM}", platform.url.url),
+            ),
+            var(
+                "OIDC_INTERNAL_URL",
+                format!("{}/realms/{REALM}", at("http")),
+            ),
             var("OIDC_AUDIENCE", AUDIENCE),
             secret_var("OIDC_CLIENT_ID", secret, USERNAME),
             secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
@@ -174,7 +194,11 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
         Protocol::Https => "https",
         Protocol::Http | Protocol::Grpc | Protocol::S3 | Protocol::Oidc => "http",
     };
-    let database = if store == Store::Postgres { "/postgres" } else { "" };
+    let database = if store == Store::Postgres {
+        "/postgres"
+    } else {
+        ""
+    };
     let prefix = upper(store.name());
     let url = address(platform, scheme, edge.to, edge.port);
     let mut variables = vec![var(&format!("{prefix}_URL"), format!("{url}{database}"))];

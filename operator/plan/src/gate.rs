@@ -51,15 +51,13 @@ impl Gates {
 
 /// Decides for every workload object whether it may be applied.
 #[must_use]
-pub fn gates(
-    platform: &Platform,
-    prepared: &ResourceSet<Prepared>,
-    observed: &Observed,
-) -> Gates {
+pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &Observed) -> Gates {
     let state = States::new(platform, prepared, observed);
     let mut gates = Gates::default();
     for node in start_order() {
-        let Some(object) = state.object(node) else { continue };
+        let Some(object) = state.object(node) else {
+            continue;
+        };
         let missing: Vec<String> = needs(node)
             .into_iter()
             .filter(|need| !state.ready(*need))
@@ -68,7 +66,9 @@ pub fn gates(
         let gate = if missing.is_empty() || state.exists(&object) {
             Gate::Open
         } else {
-            Gate::Closed { message: format!("waits for {}", missing.join(", ")) }
+            Gate::Closed {
+                message: format!("waits for {}", missing.join(", ")),
+            }
         };
         gates.by_node.insert(node, gate);
         gates.by_object.insert(object, node);
@@ -88,18 +88,26 @@ impl<'a> States<'a> {
         prepared: &'a ResourceSet<Prepared>,
         observed: &'a Observed,
     ) -> Self {
-        Self { platform, prepared, observed }
+        Self {
+            platform,
+            prepared,
+            observed,
+        }
     }
 
     fn object(&self, node: Node) -> Option<ObjectId> {
         let (kind, name) = match node {
             Node::Anyone | Node::Operator => return None,
             Node::Provision(_) => ("Job", self.prepared.job_name(&node.name())?.to_owned()),
-            Node::Component(component) => {
-                (workload_kind(component).kind(), self.platform.component_name(component))
-            }
+            Node::Component(component) => (
+                workload_kind(component).kind(),
+                self.platform.component_name(component),
+            ),
         };
-        Some(ObjectId { kind: kind.to_owned(), name })
+        Some(ObjectId {
+            kind: kind.to_owned(),
+            name,
+        })
     }
 
     fn exists(&self, object: &ObjectId) -> bool {
@@ -121,12 +129,16 @@ impl<'a> States<'a> {
             Node::Component(component) => {
                 let name = self.platform.component_name(component);
                 match workload_kind(component) {
-                    WorkloadKind::StatefulSet => {
-                        self.observed.stateful_sets.get(&name).is_some_and(stateful_set_serves)
-                    }
-                    WorkloadKind::Deployment => {
-                        self.observed.deployments.get(&name).is_some_and(deployment_serves)
-                    }
+                    WorkloadKind::StatefulSet => self
+                        .observed
+                        .stateful_sets
+                        .get(&name)
+                        .is_some_and(stateful_set_serves),
+                    WorkloadKind::Deployment => self
+                        .observed
+                        .deployments
+                        .get(&name)
+                        .is_some_and(deployment_serves),
                 }
             }
         }
@@ -136,17 +148,30 @@ impl<'a> States<'a> {
 /// Whether a Job has done its work.
 #[must_use]
 pub fn job_complete(job: &Job) -> bool {
-    job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0) > 0
+    job.status
+        .as_ref()
+        .and_then(|status| status.succeeded)
+        .unwrap_or(0)
+        > 0
 }
 
 /// Whether at least one pod serves.
 #[must_use]
 pub fn stateful_set_serves(set: &StatefulSet) -> bool {
-    set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0
+    set.status
+        .as_ref()
+        .and_then(|status| status.ready_replicas)
+        .unwrap_or(0)
+        > 0
 }
 
 /// Whether at least one pod serves.
 #[must_use]
 pub fn deployment_serves(deployment: &Deployment) -> bool {
-    deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0
+    deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.ready_replicas)
+        .unwrap_or(0)
+        > 0
 }

@@ -38,7 +38,11 @@ pub fn platform(platform: &Platform) -> BTreeMap<String, String> {
 /// Labels that every object of the platform of this name carries.
 #[must_use]
 pub fn owned_by(platform: &str) -> BTreeMap<String, String> {
-    map([(INSTANCE, platform), (PART_OF, PART_OF_VALUE), (MANAGED_BY, MANAGED_BY_VALUE)])
+    map([
+        (INSTANCE, platform),
+        (PART_OF, PART_OF_VALUE),
+        (MANAGED_BY, MANAGED_BY_VALUE),
+    ])
 }
 
 /// The same as a selector for list and watch calls.
@@ -76,5 +80,8 @@ pub fn selector(platform: &Platform, node: Node) -> BTreeMap<String, String> {
 }
 
 fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -33,6 +33,8 @@ pub use graph::{Edge, Node};
 pub use observed::{Observed, OperatorEnv};
 pub use platform::Platform;
 pub use probe::{ProbeOutcome, ProbeQuestion, probe_question};
-pub use resources::{Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds};
+pub use resources::{
+    Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
+};
 pub use status::{Outcome, Pass, status};
 pub use validate::{Invalid, validate};

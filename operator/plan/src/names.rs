@@ -45,7 +45,12 @@ impl Platform {
     /// Secret with the certificate that people see: the one the resource names, or our own.
     #[must_use]
     pub fn tls_secret(&self) -> String {
-        self.spec.edge.tls.secret_name.clone().unwrap_or_else(|| self.object_name("tls"))
+        self.spec
+            .edge
+            .tls
+            .secret_name
+            .clone()
+            .unwrap_or_else(|| self.object_name("tls"))
     }
 
     /// Secret with the key that seals the gateway's session cookies.

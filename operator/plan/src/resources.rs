@@ -47,7 +47,10 @@ impl PlannedObject {
     /// Kind and name.
     #[must_use]
     pub fn id(&self) -> ObjectId {
-        ObjectId { kind: self.resource.kind.clone(), name: self.name.clone() }
+        ObjectId {
+            kind: self.resource.kind.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 
@@ -129,7 +132,11 @@ where
     let resource = ApiResource::erase::<K>(&());
     // Serialising k8s-openapi types cannot fail: their maps have text as keys.
     let body = serde_json::to_value(object).unwrap_or_default();
-    PlannedObject { resource, name: object.meta().name.clone().unwrap_or_default(), body }
+    PlannedObject {
+        resource,
+        name: object.meta().name.clone().unwrap_or_default(),
+        body,
+    }
 }
 
 impl<S> ResourceSet<S> {
@@ -139,7 +146,10 @@ impl<S> ResourceSet<S> {
         self.jobs
             .iter()
             .find(|job| {
-                job.meta().labels.as_ref().and_then(|labels| labels.get(crate::labels::NAME))
+                job.meta()
+                    .labels
+                    .as_ref()
+                    .and_then(|labels| labels.get(crate::labels::NAME))
                     .is_some_and(|name| name == component)
             })
             .and_then(|job| job.meta().name.as_deref())

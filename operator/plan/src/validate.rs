@@ -28,7 +28,11 @@ pub struct Invalid {
 
 impl Invalid {
     fn spec(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into(), reason: reasons::INVALID_SPEC }
+        Self {
+            field: field.into(),
+            message: message.into(),
+            reason: reasons::INVALID_SPEC,
+        }
     }
 }
 
@@ -62,7 +66,11 @@ pub fn validate(
     };
     builtin::fill_in(&mut spec, &name);
     let provision_image = image(&spec, env, PROVISION, Source::Workload(PROVISION));
-    let otlp = spec.observability.otlp_endpoint.clone().or_else(|| env.otlp_endpoint.clone());
+    let otlp = spec
+        .observability
+        .otlp_endpoint
+        .clone()
+        .or_else(|| env.otlp_endpoint.clone());
     Ok(Platform {
         name,
         namespace: lotoai.metadata.namespace.clone().unwrap_or_default(),
@@ -94,7 +102,9 @@ fn public_url(text: &str, faults: &mut Vec<Invalid>) -> Option<PublicUrl> {
             && url.username().is_empty()
             && url.password().is_none()
     });
-    let parts = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let parts = url
+        .as_ref()
+        .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
     let Some((host, port)) = parts else {
         let message = format!(
             "{text:?} is not https:// and a host; write for example https://ai.example.com"
@@ -119,17 +129,21 @@ fn check_agents(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
             faults.push(Invalid::spec(format!("{field}.baseURL"), message));
         }
     }
-    duplicates(spec.agents.providers.iter().map(|p| p.name.as_str()), "spec.agents.providers", faults);
-    duplicates(spec.agents.roles.iter().map(|r| r.name.as_str()), "spec.agents.roles", faults);
+    duplicates(
+        spec.agents.providers.iter().map(|p| p.name.as_str()),
+        "spec.agents.providers",
+        faults,
+    );
+    duplicates(
+        spec.agents.roles.iter().map(|r| r.name.as_str()),
+        "spec.agents.roles",
+        faults,
+    );
 }
 
 /// The API server refuses duplicates by the schema's list maps; a resource that never passed one
 /// (a test, a dry run) is refused here.
-fn duplicates<'a>(
-    names: impl Iterator<Item = &'a str>,
-    field: &str,
-    faults: &mut Vec<Invalid>,
-) {
+fn duplicates<'a>(names: impl Iterator<Item = &'a str>, field: &str, faults: &mut Vec<Invalid>) {
     let mut seen = std::collections::BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
@@ -140,7 +154,11 @@ fn duplicates<'a>(
 }
 
 fn check_mcp(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
-    duplicates(spec.mcp.tools.iter().map(|t| t.name.as_str()), "spec.mcp.tools", faults);
+    duplicates(
+        spec.mcp.tools.iter().map(|t| t.name.as_str()),
+        "spec.mcp.tools",
+        faults,
+    );
     for tool in &spec.mcp.tools {
         let field = format!("spec.mcp.tools[{}]", tool.name);
         if tool.input_schema.get("type").and_then(|t| t.as_str()) != Some("object") {
@@ -165,14 +183,19 @@ fn check_resources(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
     for (name, given) in &spec.resources {
         let field = format!("spec.resources[{name}]");
         if name.parse::<Component>().is_err() {
-            faults.push(Invalid::spec(&field, "no component has this name; remove it"));
+            faults.push(Invalid::spec(
+                &field,
+                "no component has this name; remove it",
+            ));
         }
         let pairs = [
             ("cpu", &given.requests.cpu, &given.limits.cpu),
             ("memory", &given.requests.memory, &given.limits.memory),
         ];
         for (what, request, limit) in pairs {
-            let (Some(request), Some(limit)) = (request, limit) else { continue };
+            let (Some(request), Some(limit)) = (request, limit) else {
+                continue;
+            };
             if amount(request) > amount(limit) {
                 let message = format!("{request} is more than the limit {limit}; lower it");
                 faults.push(Invalid::spec(format!("{field}.requests.{what}"), message));
@@ -200,12 +223,20 @@ fn images(
     for name in spec.images.overrides.keys() {
         if name != PROVISION && name.parse::<Component>().is_err() {
             let message = "no component has this name; remove it";
-            faults.push(Invalid::spec(format!("spec.images.overrides[{name}]"), message));
+            faults.push(Invalid::spec(
+                format!("spec.images.overrides[{name}]"),
+                message,
+            ));
         }
     }
     Component::ALL
         .into_iter()
-        .map(|component| (component, image(spec, env, component.name(), component.image())))
+        .map(|component| {
+            (
+                component,
+                image(spec, env, component.name(), component.image()),
+            )
+        })
         .collect()
 }
 
@@ -215,8 +246,11 @@ fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> St
     if let Some(reference) = spec.images.overrides.get(name) {
         return reference.clone();
     }
-    let reference =
-        env.images.get(name).cloned().unwrap_or_else(|| source.reference(&env.version));
+    let reference = env
+        .images
+        .get(name)
+        .cloned()
+        .unwrap_or_else(|| source.reference(&env.version));
     match &spec.images.registry {
         Some(registry) => versions::relocate(&reference, registry),
         None => reference,
@@ -232,11 +266,22 @@ fn provided(
     let mut wanted: Vec<(String, String, String)> = Vec::new();
     if let Some(secret) = &spec.edge.tls.secret_name {
         for key in ["tls.crt", "tls.key"] {
-            wanted.push(("spec.edge.tls.secretName".to_owned(), secret.clone(), key.to_owned()));
+            wanted.push((
+                "spec.edge.tls.secretName".to_owned(),
+                secret.clone(),
+                key.to_owned(),
+            ));
         }
     }
     for provider in &spec.agents.providers {
-        let Provider { name, api_key_secret_ref: Some(reference), .. } = provider else { continue };
+        let Provider {
+            name,
+            api_key_secret_ref: Some(reference),
+            ..
+        } = provider
+        else {
+            continue;
+        };
         wanted.push((
             format!("spec.agents.providers[{name}].apiKeySecretRef"),
             reference.name.clone(),
@@ -247,17 +292,26 @@ fn provided(
     for (field, secret, key) in wanted {
         if !observed.secrets.contains_key(&secret) {
             let message = format!("Secret {secret} does not exist; create it in this namespace");
-            let fault = Invalid { field, message, reason: reasons::SECRET_NOT_FOUND };
+            let fault = Invalid {
+                field,
+                message,
+                reason: reasons::SECRET_NOT_FOUND,
+            };
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
-        } else if let Some(value) =
-            observed.secret_value(&secret, &key).filter(|value| !value.is_empty())
+        } else if let Some(value) = observed
+            .secret_value(&secret, &key)
+            .filter(|value| !value.is_empty())
         {
             digests.insert((secret, key), digest(value));
         } else {
             let message = format!("Secret {secret} has no value for key {key}; add it");
-            faults.push(Invalid { field, message, reason: reasons::SECRET_KEY_MISSING });
+            faults.push(Invalid {
+                field,
+                message,
+                reason: reasons::SECRET_KEY_MISSING,
+            });
         }
     }
     digests
@@ -266,8 +320,14 @@ fn provided(
 /// Names of the Secrets that a resource refers to: the controller reads and watches them.
 #[must_use]
 pub fn referenced_secrets(spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
-    let keys = spec.agents.providers.iter().filter_map(|p| p.api_key_secret_ref.as_ref());
-    keys.map(|reference| reference.name.clone()).chain(spec.edge.tls.secret_name.clone()).collect()
+    let keys = spec
+        .agents
+        .providers
+        .iter()
+        .filter_map(|p| p.api_key_secret_ref.as_ref());
+    keys.map(|reference| reference.name.clone())
+        .chain(spec.edge.tls.secret_name.clone())
+        .collect()
 }
 
 #[cfg(test)]

@@ -54,11 +54,17 @@ pub struct Store {
 pub struct Storage {
     /// Size, for example `5Gi`.
     #[serde(default = "Storage::default_size")]
-    #[schemars(length(min = 2, max = 20), regex(pattern = r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$"))]
+    #[schemars(
+        length(min = 2, max = 20),
+        regex(pattern = r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$")
+    )]
     pub size: String,
     /// Storage class; the cluster's default when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub storage_class_name: Option<String>,
 }
 
@@ -70,6 +76,9 @@ impl Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { size: Self::default_size(), storage_class_name: None }
+        Self {
+            size: Self::default_size(),
+            storage_class_name: None,
+        }
     }
 }

@@ -67,6 +67,9 @@ pub struct EdgeTls {
     /// Secret of type `kubernetes.io/tls` in the same namespace (`tls.crt`, `tls.key`). The
     /// operator makes a self-signed certificate when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub secret_name: Option<String>,
 }

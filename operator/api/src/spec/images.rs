@@ -14,7 +14,10 @@ pub struct Images {
     /// Registry, with a path if there is one, that replaces the host of every image reference
     /// but those in `overrides`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-z0-9]([-._/:a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[a-z0-9]([-._/:a-z0-9]*[a-z0-9])?$")
+    )]
     pub registry: Option<String>,
     /// Complete references by component (`provision` for the provision Jobs).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -43,7 +46,11 @@ fn overridable() -> kube_core::Rule {
     names.push(crate::versions::PROVISION);
     let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     kube_core::Rule::new(format!("self.all(name, name in [{}])", quoted.join(", "))).message(
-        format!("every key of images.overrides must be one of {}", names.join(", ")).as_str(),
+        format!(
+            "every key of images.overrides must be one of {}",
+            names.join(", ")
+        )
+        .as_str(),
     )
 }
 
@@ -74,7 +81,10 @@ impl PullPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullSecret {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub name: String,
 }
 
@@ -100,6 +110,9 @@ pub struct ResourceValues {
     pub cpu: Option<String>,
     /// Memory, for example `512Mi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 20), regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|K|M|G)$"))]
+    #[schemars(
+        length(min = 2, max = 20),
+        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|K|M|G)$")
+    )]
     pub memory: Option<String>,
 }

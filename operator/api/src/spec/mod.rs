@@ -125,7 +125,10 @@ pub struct LotoAISpec {
 fn known_components(field: &str) -> kube_core::Rule {
     let names: Vec<_> = Component::ALL.iter().map(|c| format!("'{c}'")).collect();
     let list = names.join(", ");
-    let message = format!("every key of {field} must be a component: {}", list.replace('\'', ""));
+    let message = format!(
+        "every key of {field} must be a component: {}",
+        list.replace('\'', "")
+    );
     kube_core::Rule::new(format!("self.all(name, name in [{list}])")).message(message.as_str())
 }
 
@@ -186,7 +189,10 @@ impl FirstUser {
 
 impl Default for FirstUser {
     fn default() -> Self {
-        Self { username: Self::default_username(), email: Self::default_email() }
+        Self {
+            username: Self::default_username(),
+            email: Self::default_email(),
+        }
     }
 }
 

@@ -51,6 +51,9 @@ impl Chunk {
 
 impl Default for Chunk {
     fn default() -> Self {
-        Self { max_characters: Self::default_max(), overlap_characters: Self::default_overlap() }
+        Self {
+            max_characters: Self::default_max(),
+            overlap_characters: Self::default_overlap(),
+        }
     }
 }

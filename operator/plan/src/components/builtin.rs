@@ -4,9 +4,7 @@
 use lotoai_api::LOCAL_PROVIDER;
 use lotoai_api::PlatformName;
 use lotoai_api::names::{RoleName, ToolName};
-use lotoai_api::spec::{
-    HttpMethod, HttpTool, LotoAISpec, ModelRef, Role, ScriptTool, Tool,
-};
+use lotoai_api::spec::{HttpMethod, HttpTool, LotoAISpec, ModelRef, Role, ScriptTool, Tool};
 use serde_json::{Map, Value, json};
 
 /// The built-in chat model of model-server.
@@ -67,7 +65,10 @@ fn role(name: &str, description: &str, prompt: &str) -> Role {
         name: name.parse().expect("a role name"),
         description: description.to_owned(),
         prompt: prompt.to_owned(),
-        models: vec![ModelRef { provider, model: CHAT_MODEL.to_owned() }],
+        models: vec![ModelRef {
+            provider,
+            model: CHAT_MODEL.to_owned(),
+        }],
         groups: Vec::new(),
     }
 }
@@ -122,7 +123,10 @@ fn working_days() -> Tool {
             "additionalProperties": false,
         })),
         http: None,
-        script: Some(ScriptTool { source: WORKING_DAYS.to_owned(), timeout_seconds: 5 }),
+        script: Some(ScriptTool {
+            source: WORKING_DAYS.to_owned(),
+            timeout_seconds: 5,
+        }),
         groups: Vec::new(),
     }
 }
@@ -166,7 +170,10 @@ mod tests {
             .env("TZ", "Europe/Madrid")
             .output()
             .unwrap();
-        let count = output.status.success().then(|| String::from_utf8(output.stdout).unwrap());
+        let count = output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap());
         assert_eq!(count.as_deref().map(str::trim), expected);
     }
 }

@@ -74,17 +74,21 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
     let mut set = ResourceSet::default();
     for component in Component::ALL {
         set.extend(own(platform, credentials, component));
-        set.service_accounts.push(service_account::build(platform, Node::Component(component)));
+        set.service_accounts
+            .push(service_account::build(platform, Node::Component(component)));
         if !ports(component).is_empty() {
             set.services.push(service::build(platform, component));
         }
     }
     for store in Store::ALL {
         set.extend(provision::build(platform, store));
-        set.service_accounts.push(service_account::build(platform, Node::Provision(store)));
+        set.service_accounts
+            .push(service_account::build(platform, Node::Provision(store)));
     }
-    set.network_policies.push(network_policy::default_deny(platform));
-    set.network_policies.extend(Node::pods().map(|node| network_policy::build(platform, node)));
+    set.network_policies
+        .push(network_policy::default_deny(platform));
+    set.network_policies
+        .extend(Node::pods().map(|node| network_policy::build(platform, node)));
     hash::seal(platform, credentials, &mut set);
     set
 }

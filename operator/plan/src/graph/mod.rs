@@ -172,7 +172,11 @@ pub struct Port {
 }
 
 const fn port(name: &'static str, number: u16) -> Port {
-    Port { name, number, service: number }
+    Port {
+        name,
+        number,
+        service: number,
+    }
 }
 
 /// What a component serves to others. Admin ports of our own workloads are not among them.
@@ -187,8 +191,16 @@ pub const fn ports(component: Component) -> &'static [Port] {
         Component::Traefik => {
             const {
                 &[
-                    Port { name: "https", number: 8443, service: 443 },
-                    Port { name: "http", number: 8000, service: 80 },
+                    Port {
+                        name: "https",
+                        number: 8443,
+                        service: 443,
+                    },
+                    Port {
+                        name: "http",
+                        number: 8000,
+                        service: 80,
+                    },
                 ]
             }
         }

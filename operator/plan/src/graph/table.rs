@@ -11,7 +11,13 @@ const fn service(from: Component, to: Component) -> Edge {
         }
         _ => (8080, Protocol::Http),
     };
-    Edge { from: Node::Component(from), to, port, protocol, credential: CredentialKind::Token }
+    Edge {
+        from: Node::Component(from),
+        to,
+        port,
+        protocol,
+        credential: CredentialKind::Token,
+    }
 }
 
 const fn route(to: Component) -> Edge {

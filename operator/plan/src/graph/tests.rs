@@ -6,7 +6,10 @@ fn start_order_puts_everything_after_what_it_needs() {
     for (index, node) in order.iter().enumerate() {
         for need in needs(*node) {
             let position = order.iter().position(|other| *other == need).unwrap();
-            assert!(position < index, "{node:?} starts before {need:?}: the graph has a cycle");
+            assert!(
+                position < index,
+                "{node:?} starts before {need:?}: the graph has a cycle"
+            );
         }
     }
     assert_eq!(order.len(), Node::pods().count());

@@ -70,7 +70,11 @@ impl Replicas {
     fn of_deployment(deployment: &Deployment) -> Self {
         let status = deployment.status.as_ref();
         Self {
-            wanted: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            wanted: deployment
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1),
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -81,7 +85,11 @@ impl Replicas {
     fn of_stateful_set(set: &StatefulSet) -> Self {
         let status = set.status.as_ref();
         Self {
-            wanted: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            wanted: set
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1),
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -101,10 +109,13 @@ pub(super) fn children(
     planned: Option<(&Gates, &ResourceSet<Prepared>)>,
     now: Timestamp,
 ) -> Vec<Child> {
-    let components =
-        Component::ALL.into_iter().map(|c| component(platform, observed, planned, c, now));
+    let components = Component::ALL
+        .into_iter()
+        .map(|c| component(platform, observed, planned, c, now));
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {
-        Store::ALL.into_iter().map(move |store| job(platform, observed, prepared, store, now))
+        Store::ALL
+            .into_iter()
+            .map(move |store| job(platform, observed, prepared, store, now))
     });
     components.chain(jobs).collect()
 }
@@ -120,14 +131,22 @@ fn component(
     let name = platform.component_name(component);
     let replicas = match workload_kind(component) {
         WorkloadKind::Deployment => observed.deployments.get(&name).map(Replicas::of_deployment),
-        WorkloadKind::StatefulSet => {
-            observed.stateful_sets.get(&name).map(Replicas::of_stateful_set)
-        }
+        WorkloadKind::StatefulSet => observed
+            .stateful_sets
+            .get(&name)
+            .map(Replicas::of_stateful_set),
     };
     let settled = replicas.as_ref().is_some_and(Replicas::settled);
-    let failure =
-        if settled { None } else { pods::failure(platform, observed, node, now) };
-    let message = match (&failure, &replicas, planned.map(|(gates, _)| gates.gate(node))) {
+    let failure = if settled {
+        None
+    } else {
+        pods::failure(platform, observed, node, now)
+    };
+    let message = match (
+        &failure,
+        &replicas,
+        planned.map(|(gates, _)| gates.gate(node)),
+    ) {
         _ if settled => String::new(),
         (Some(failure), _, _) => failure.message.clone(),
         (None, None, Some(Gate::Closed { message })) => message.clone(),
@@ -163,11 +182,14 @@ fn job(
     now: Timestamp,
 ) -> Child {
     let node = Node::Provision(store);
-    let job = prepared.job_name(&node.name()).and_then(|name| observed.jobs.get(name));
+    let job = prepared
+        .job_name(&node.name())
+        .and_then(|name| observed.jobs.get(name));
     let complete = job.is_some_and(job_complete);
     let failure = match job {
-        Some(job) if !complete => given_up(platform, job)
-            .or_else(|| pods::failure(platform, observed, node, now)),
+        Some(job) if !complete => {
+            given_up(platform, job).or_else(|| pods::failure(platform, observed, node, now))
+        }
         _ => None,
     };
     let message = match &failure {
@@ -192,8 +214,9 @@ fn job(
 /// A Job that ran out of attempts. It stays so until somebody deletes it or its inputs change.
 fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let failed =
-        conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+    let failed = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let cause = failed.message.as_deref().unwrap_or("it failed");
     Some(Failure {

@@ -22,7 +22,10 @@ pub(super) struct Say {
 }
 
 fn say(reason: &'static str, message: impl Into<String>) -> Say {
-    Say { reason, message: message.into() }
+    Say {
+        reason,
+        message: message.into(),
+    }
 }
 
 /// What the conditions say.
@@ -48,11 +51,17 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
     match pass.outcome {
         Outcome::Deleting => {
             let deleting = say(reasons::DELETING, "The platform is being deleted");
-            Verdict { reconciling: Some(deleting.clone()), ..only(FALSE, deleting) }
+            Verdict {
+                reconciling: Some(deleting.clone()),
+                ..only(FALSE, deleting)
+            }
         }
         Outcome::Invalid(faults) => {
             let fault = invalid(faults);
-            Verdict { stalled: Some(fault.clone()), ..only(FALSE, fault) }
+            Verdict {
+                stalled: Some(fault.clone()),
+                ..only(FALSE, fault)
+            }
         }
         Outcome::Paused { .. } => only(
             UNKNOWN,
@@ -69,7 +78,12 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
                 (ProbeOutcome::Answered, true) => (TRUE, available(pass)),
                 _ => (FALSE, failed.clone()),
             };
-            Verdict { ready, reconciling: Some(failed), stalled: None, degraded: None }
+            Verdict {
+                ready,
+                reconciling: Some(failed),
+                stalled: None,
+                degraded: None,
+            }
         }
         Outcome::Reconciled { .. } => reconciled(pass, before, children),
     }
@@ -92,9 +106,13 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
                 "Every component is ready; the first question through the public URL is on its way",
             ),
         ),
-        (None, ProbeOutcome::Failed { message }) => {
-            (FALSE, say(reasons::PROBE_FAILED, format!("The probe question failed: {message}")))
-        }
+        (None, ProbeOutcome::Failed { message }) => (
+            FALSE,
+            say(
+                reasons::PROBE_FAILED,
+                format!("The probe question failed: {message}"),
+            ),
+        ),
     };
     let stalled = unsettled
         .iter()
@@ -106,30 +124,51 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
         .filter(|child| child.component().is_some() && !child.serves)
         .map(|child| named(child, &child.message))
         .collect();
-    let degraded = (was_up && !down.is_empty())
-        .then(|| say(trouble.as_ref().map_or(reasons::PROGRESSING, |t| t.reason), down.join("; ")));
+    let degraded = (was_up && !down.is_empty()).then(|| {
+        say(
+            trouble.as_ref().map_or(reasons::PROGRESSING, |t| t.reason),
+            down.join("; "),
+        )
+    });
     let reconciling = match (&stalled, &trouble, answered) {
         (Some(_), _, _) | (None, None, true) => None,
         (None, Some(trouble), _) => Some(trouble.clone()),
         (None, None, false) => Some(ready.1.clone()),
     };
-    Verdict { ready, reconciling, stalled, degraded }
+    Verdict {
+        ready,
+        reconciling,
+        stalled,
+        degraded,
+    }
 }
 
 fn available(pass: &Pass<'_>) -> Say {
     say(
         reasons::AVAILABLE,
-        format!("Questions are answered at {}", pass.lotoai.spec.url.trim_end_matches('/')),
+        format!(
+            "Questions are answered at {}",
+            pass.lotoai.spec.url.trim_end_matches('/')
+        ),
     )
 }
 
 /// What keeps the platform from being settled: failures first, then what is merely under way.
 fn trouble(all: usize, unsettled: &[&Child]) -> Option<Say> {
-    let first = unsettled.iter().find(|child| child.failure.is_some()).or(unsettled.first())?;
-    let reason = first.failure.as_ref().map_or(reasons::PROGRESSING, |failure| failure.reason);
+    let first = unsettled
+        .iter()
+        .find(|child| child.failure.is_some())
+        .or(unsettled.first())?;
+    let reason = first
+        .failure
+        .as_ref()
+        .map_or(reasons::PROGRESSING, |failure| failure.reason);
     let mut message = named(first, &first.message);
     if unsettled.len() > 1 {
-        message = format!("{message} ({} of {all} parts are not ready)", unsettled.len());
+        message = format!(
+            "{message} ({} of {all} parts are not ready)",
+            unsettled.len()
+        );
     }
     Some(say(reason, message))
 }
@@ -139,13 +178,17 @@ fn named(child: &Child, message: &str) -> String {
 }
 
 fn invalid(faults: &[Invalid]) -> Say {
-    let reason = faults.first().map_or(reasons::INVALID_SPEC, |fault| fault.reason);
+    let reason = faults
+        .first()
+        .map_or(reasons::INVALID_SPEC, |fault| fault.reason);
     let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
     say(reason, texts.join("; "))
 }
 
 fn was(before: &LotoAIStatus, type_: &str) -> bool {
-    before.condition(type_).is_some_and(|condition| condition.status == TRUE)
+    before
+        .condition(type_)
+        .is_some_and(|condition| condition.status == TRUE)
 }
 
 /// The conditions to write, in a fixed order.
@@ -155,7 +198,12 @@ pub(super) fn conditions(
     lotoai: &LotoAI,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let Verdict { ready, reconciling, stalled, degraded } = verdict;
+    let Verdict {
+        ready,
+        reconciling,
+        stalled,
+        degraded,
+    } = verdict;
     let present = [
         (reasons::READY, ready.0, Some(&ready.1)),
         (reasons::RECONCILING, TRUE, reconciling.as_ref()),
@@ -169,7 +217,9 @@ pub(super) fn conditions(
             let since = before
                 .condition(type_)
                 .filter(|condition| condition.status == status)
-                .map_or(Time(now), |condition| condition.last_transition_time.clone());
+                .map_or(Time(now), |condition| {
+                    condition.last_transition_time.clone()
+                });
             Some(Condition {
                 type_: type_.to_owned(),
                 status: status.to_owned(),

@@ -88,7 +88,9 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
     let mut children = Vec::new();
     if let Some(platform) = pass.outcome.platform() {
         let gates = match pass.outcome {
-            Outcome::Reconciled { gates, prepared, .. } => Some((gates, prepared)),
+            Outcome::Reconciled {
+                gates, prepared, ..
+            } => Some((gates, prepared)),
             _ => None,
         };
         children = children::children(platform, pass.observed, gates, now);
@@ -103,12 +105,17 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
 fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) {
     status.url = Some(platform.url.url.clone());
     let components: Vec<_> = children.iter().filter_map(Child::status).collect();
-    let ready = children.iter().filter(|child| child.component().is_some() && child.settled);
+    let ready = children
+        .iter()
+        .filter(|child| child.component().is_some() && child.settled);
     status.components_ready = Some(format!("{}/{}", ready.count(), components.len()));
     status.components = components;
     status.first_user_secret = Some(platform.first_user_secret());
     status.credentials = required_secrets(platform)
         .into_iter()
-        .map(|spec| CredentialStatus { secret: spec.name().to_owned(), purpose: spec.purpose })
+        .map(|spec| CredentialStatus {
+            secret: spec.name().to_owned(),
+            purpose: spec.purpose,
+        })
         .collect();
 }

@@ -42,7 +42,9 @@ pub(super) fn failure(
         .filter(|pod| {
             let labels = pod.metadata.labels.as_ref();
             selector.iter().all(|(key, value)| {
-                labels.and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
+                labels
+                    .and_then(|labels| labels.get(key))
+                    .is_some_and(|found| found == value)
             })
         })
         .find_map(|pod| of_pod(platform, pod, now))
@@ -86,7 +88,10 @@ fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Opti
         }
         "CrashLoopBackOff" => (
             reasons::POD_CRASH_LOOPING,
-            format!("kubectl -n {namespace} logs {pod} -c {} --previous", container.name),
+            format!(
+                "kubectl -n {namespace} logs {pod} -c {} --previous",
+                container.name
+            ),
             container.restart_count >= RESTART_PATIENCE,
         ),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
@@ -94,8 +99,16 @@ fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Opti
         }
         _ => return None,
     };
-    let cause = if cause.is_empty() { String::new() } else { format!(": {cause}") };
-    Some(Failure { reason, message: format!("Pod {pod}: {word}{cause}; see  {next}"), needs_a_person })
+    let cause = if cause.is_empty() {
+        String::new()
+    } else {
+        format!(": {cause}")
+    };
+    Some(Failure {
+        reason,
+        message: format!("Pod {pod}: {word}{cause}; see  {next}"),
+        needs_a_person,
+    })
 }
 
 fn cut(text: &str) -> String {

@@ -12,7 +12,10 @@ fn env() -> OperatorEnv {
     OperatorEnv {
         namespace: "lotoai-system".to_owned(),
         version: "0.1.0".to_owned(),
-        images: BTreeMap::from([("agents".to_owned(), "localhost/lotoai/agents:local".to_owned())]),
+        images: BTreeMap::from([(
+            "agents".to_owned(),
+            "localhost/lotoai/agents:local".to_owned(),
+        )]),
         pull_policy: PullPolicy::IfNotPresent,
         otlp_endpoint: Some("http://default-collector:4317".to_owned()),
     }
@@ -36,7 +39,10 @@ fn secrets(name: &str, keys: &[(&str, &str)]) -> Observed {
     Observed {
         secrets: BTreeMap::from([(
             name.to_owned(),
-            Secret { data: Some(data), ..Secret::default() },
+            Secret {
+                data: Some(data),
+                ..Secret::default()
+            },
         )]),
         ..Observed::default()
     }
@@ -56,13 +62,28 @@ fn openai() -> Value {
 fn an_empty_spec_gets_roles_and_tools() {
     let lotoai = resource(json!({ "url": "https://ai.example.com/" }));
     let platform = validate(&lotoai, &Observed::default(), &env()).unwrap();
-    let roles: Vec<_> = platform.spec.agents.roles.iter().map(|r| r.name.as_str()).collect();
+    let roles: Vec<_> = platform
+        .spec
+        .agents
+        .roles
+        .iter()
+        .map(|r| r.name.as_str())
+        .collect();
     assert_eq!(roles, ["assistant", "writer"]);
-    let tools: Vec<_> = platform.spec.mcp.tools.iter().map(|t| t.name.as_str()).collect();
+    let tools: Vec<_> = platform
+        .spec
+        .mcp
+        .tools
+        .iter()
+        .map(|t| t.name.as_str())
+        .collect();
     assert_eq!(tools, ["platform_usage", "working_days"]);
     assert_eq!(platform.url.url, "https://ai.example.com");
     assert_eq!(platform.url.port, 443);
-    assert_eq!(platform.otlp_endpoint.as_deref(), Some("http://default-collector:4317"));
+    assert_eq!(
+        platform.otlp_endpoint.as_deref(),
+        Some("http://default-collector:4317")
+    );
 }
 
 #[rstest]
@@ -71,7 +92,11 @@ fn an_empty_spec_gets_roles_and_tools() {
 #[case(json!({ "url": "https://u:p@ai.example.com" }), "spec.url", "InvalidSpec")]
 #[case(json!({ "url": "https://" }), "spec.url", "InvalidSpec")]
 #[case(tls(), "spec.edge.tls.secretName", "SecretNotFound")]
-#[case(openai(), "spec.agents.providers[openai].apiKeySecretRef", "SecretNotFound")]
+#[case(
+    openai(),
+    "spec.agents.providers[openai].apiKeySecretRef",
+    "SecretNotFound"
+)]
 #[case(
     json!({ "url": "https://a.b", "rag": { "chunk": {
         "maxCharacters": 300, "overlapCharacters": 200 } } }),
@@ -119,7 +144,10 @@ fn an_empty_spec_gets_roles_and_tools() {
 )]
 fn refuses(#[case] spec: Value, #[case] field: &str, #[case] reason: &str) {
     let faults = validate(&resource(spec), &Observed::default(), &env()).unwrap_err();
-    let found: Vec<_> = faults.iter().map(|f| (f.field.as_str(), f.reason)).collect();
+    let found: Vec<_> = faults
+        .iter()
+        .map(|f| (f.field.as_str(), f.reason))
+        .collect();
     assert_eq!(found, [(field, reason)]);
 }
 
@@ -135,7 +163,12 @@ fn tells_all_faults_at_once() {
     let fields: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
     assert_eq!(
         fields,
-        ["metadata.name", "spec.url", "spec.resources[mailer]", "spec.edge.tls.secretName"]
+        [
+            "metadata.name",
+            "spec.url",
+            "spec.resources[mailer]",
+            "spec.edge.tls.secretName"
+        ]
     );
 }
 
@@ -157,8 +190,14 @@ fn images_come_from_the_resource_then_the_operator_then_the_table() {
     } }));
     let platform = validate(&lotoai, &Observed::default(), &env()).unwrap();
     assert_eq!(platform.images[&Component::Gateway], "other/gateway:7");
-    assert_eq!(platform.images[&Component::Agents], "r.corp/lotoai/agents:local");
-    assert_eq!(platform.images[&Component::RagServer], "r.corp/lotoai/rag-server:0.1.0");
+    assert_eq!(
+        platform.images[&Component::Agents],
+        "r.corp/lotoai/agents:local"
+    );
+    assert_eq!(
+        platform.images[&Component::RagServer],
+        "r.corp/lotoai/rag-server:0.1.0"
+    );
     assert_eq!(platform.provision_image, "r.corp/lotoai/provision:0.1.0");
 }
 

@@ -6,16 +6,19 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use lotoai_api::LotoAI;
 use lotoai_api::spec::PullPolicy;
+use lotoai_api::versions::Source;
 use lotoai_plan::{
     Credentials, Observed, OperatorEnv, Platform, Prepared, ResourceSet, SecretKind, Value, build,
     required_secrets, validate,
 };
-use lotoai_api::versions::Source;
 
 pub const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
 
 pub fn resource(fixture: &str) -> LotoAI {
-    let path = format!("{}/tests/plan/fixtures/{fixture}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/plan/fixtures/{fixture}.yaml",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -29,7 +32,11 @@ pub fn operator(fixture: &str) -> OperatorEnv {
     }
     // A release number that no change of version touches.
     let version = "9.9.9".to_owned();
-    assert!(Source::Workload("x").reference(&version).ends_with(":9.9.9"));
+    assert!(
+        Source::Workload("x")
+            .reference(&version)
+            .ends_with(":9.9.9")
+    );
     OperatorEnv {
         namespace: "lotoai-system".to_owned(),
         version,
@@ -52,7 +59,10 @@ pub fn provided() -> Observed {
     Observed {
         secrets: BTreeMap::from([
             ("openai".to_owned(), secret(&[("apiKey", "sk-provided")])),
-            ("ai-example-com".to_owned(), secret(&[("tls.crt", "cert"), ("tls.key", "key")])),
+            (
+                "ai-example-com".to_owned(),
+                secret(&[("tls.crt", "cert"), ("tls.key", "key")]),
+            ),
         ]),
         ..Observed::default()
     }
@@ -76,7 +86,9 @@ pub fn credentials(platform: &Platform) -> Credentials {
                 SecretKind::SelfSigned { .. } => format!("pem-{key}"),
             };
             let keys = spec.keys().into_iter();
-            let values = keys.map(|key| (key.to_owned(), value(key).into_bytes())).collect();
+            let values = keys
+                .map(|key| (key.to_owned(), value(key).into_bytes()))
+                .collect();
             (spec.name().to_owned(), values)
         })
         .collect();

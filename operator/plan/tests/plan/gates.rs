@@ -24,7 +24,11 @@ struct Cluster {
 impl Cluster {
     fn new() -> Self {
         let (platform, set) = objects("minimal");
-        Self { platform, set, observed: provided() }
+        Self {
+            platform,
+            set,
+            observed: provided(),
+        }
     }
 
     /// Everything applied, and everything ready.
@@ -45,8 +49,14 @@ impl Cluster {
         match node {
             Node::Provision(_) => {
                 let name = self.set.job_name(&node.name()).unwrap().to_owned();
-                let status = JobStatus { succeeded: Some(ready), ..JobStatus::default() };
-                let mut job = Job { status: Some(status), ..Job::default() };
+                let status = JobStatus {
+                    succeeded: Some(ready),
+                    ..JobStatus::default()
+                };
+                let mut job = Job {
+                    status: Some(status),
+                    ..Job::default()
+                };
                 job.metadata.name = Some(name.clone());
                 self.observed.jobs.insert(name, job);
             }
@@ -60,17 +70,26 @@ impl Cluster {
                         updated_replicas: Some(1),
                         ..StatefulSetStatus::default()
                     };
-                    let object = StatefulSet { status: Some(status), ..found.clone() };
+                    let object = StatefulSet {
+                        status: Some(status),
+                        ..found.clone()
+                    };
                     self.observed.stateful_sets.insert(name, object);
                 } else {
                     let all = &self.set.deployments;
-                    let found = all.iter().find(|o| by_name(o.metadata.name.as_ref())).unwrap();
+                    let found = all
+                        .iter()
+                        .find(|o| by_name(o.metadata.name.as_ref()))
+                        .unwrap();
                     let status = DeploymentStatus {
                         ready_replicas: Some(ready),
                         updated_replicas: Some(1),
                         ..DeploymentStatus::default()
                     };
-                    let object = Deployment { status: Some(status), ..found.clone() };
+                    let object = Deployment {
+                        status: Some(status),
+                        ..found.clone()
+                    };
                     self.observed.deployments.insert(name, object);
                 }
             }
@@ -104,9 +123,18 @@ impl Cluster {
     fn status(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> LotoAIStatus {
         let gates = gates(&self.platform, &self.set, &self.observed);
         let env = operator("minimal");
-        let outcome =
-            Outcome::Reconciled { platform: &self.platform, prepared: &self.set, gates: &gates };
-        let pass = Pass { lotoai, env: &env, observed: &self.observed, probe, outcome };
+        let outcome = Outcome::Reconciled {
+            platform: &self.platform,
+            prepared: &self.set,
+            gates: &gates,
+        };
+        let pass = Pass {
+            lotoai,
+            env: &env,
+            observed: &self.observed,
+            probe,
+            outcome,
+        };
         status(&pass, now.parse::<Timestamp>().unwrap())
     }
 }
@@ -116,14 +144,24 @@ const T2: &str = "2026-11-22T10:05:00Z";
 
 fn conditions(status: &LotoAIStatus) -> Vec<(&str, &str, &str)> {
     let all = status.conditions.iter();
-    all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+    all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
+        .collect()
 }
 
 #[test]
 fn an_empty_cluster_starts_with_what_needs_nothing() {
     let open = Cluster::new().open();
-    let expected = ["clickhouse", "minio", "model-server", "postgres", "rabbitmq"];
-    assert_eq!(open.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    let expected = [
+        "clickhouse",
+        "minio",
+        "model-server",
+        "postgres",
+        "rabbitmq",
+    ];
+    assert_eq!(
+        open.iter().map(String::as_str).collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
@@ -155,13 +193,23 @@ fn what_runs_already_is_never_held_back() {
 #[test]
 fn a_new_job_waits_for_its_store_and_holds_back_newcomers_only() {
     let mut cluster = Cluster::up();
-    let name = cluster.set.job_name("provision-postgres").unwrap().to_owned();
+    let name = cluster
+        .set
+        .job_name("provision-postgres")
+        .unwrap()
+        .to_owned();
     cluster.observed.jobs.remove(&name);
     cluster.observed.deployments.remove("demo-gateway");
     let gates = gates(&cluster.platform, &cluster.set, &cluster.observed);
-    let gateway = ObjectId { kind: "Deployment".to_owned(), name: "demo-gateway".to_owned() };
+    let gateway = ObjectId {
+        kind: "Deployment".to_owned(),
+        name: "demo-gateway".to_owned(),
+    };
     assert_eq!(gates.held(&gateway), Some("waits for provision-postgres"));
-    let job = ObjectId { kind: "Job".to_owned(), name };
+    let job = ObjectId {
+        kind: "Job".to_owned(),
+        name,
+    };
     assert_eq!(gates.held(&job), None);
 }
 
@@ -172,9 +220,14 @@ fn ready_needs_every_component_and_an_answer() {
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
     assert_eq!(
         conditions(&status),
-        [("Ready", "False", "ProbePending"), ("Reconciling", "True", "ProbePending")]
+        [
+            ("Ready", "False", "ProbePending"),
+            ("Reconciling", "True", "ProbePending")
+        ]
     );
-    let failed = ProbeOutcome::Failed { message: "HTTP 502".to_owned() };
+    let failed = ProbeOutcome::Failed {
+        message: "HTTP 502".to_owned(),
+    };
     let status = cluster.status(&lotoai, &failed, T1);
     assert_eq!(conditions(&status)[0], ("Ready", "False", "ProbeFailed"));
     assert!(status.conditions[0].message.contains("HTTP 502"));
@@ -183,7 +236,12 @@ fn ready_needs_every_component_and_an_answer() {
     assert_eq!(status.components_ready.as_deref(), Some("14/14"));
     assert_eq!(status.url.as_deref(), Some("https://lotoai.example.com"));
     assert_eq!(status.first_user_secret.as_deref(), Some("demo-first-user"));
-    assert!(status.components.iter().all(|component| component.message.is_empty()));
+    assert!(
+        status
+            .components
+            .iter()
+            .all(|component| component.message.is_empty())
+    );
 }
 
 #[test]
@@ -193,10 +251,17 @@ fn the_first_time_an_answer_is_not_enough() {
     let status = cluster.status(&resource("minimal"), &ProbeOutcome::Answered, T1);
     assert_eq!(
         conditions(&status),
-        [("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")]
+        [
+            ("Ready", "False", "Progressing"),
+            ("Reconciling", "True", "Progressing")
+        ]
     );
     assert_eq!(status.components_ready.as_deref(), Some("13/14"));
-    assert!(status.conditions[0].message.starts_with("analytics: 0/1 pods ready"));
+    assert!(
+        status.conditions[0]
+            .message
+            .starts_with("analytics: 0/1 pods ready")
+    );
 }
 
 #[test]
@@ -216,7 +281,9 @@ fn a_platform_that_answers_stays_ready_and_says_what_is_down() {
     );
     // Down for good: not ready, still degraded.
     lotoai.status = Some(status);
-    let failed = ProbeOutcome::Failed { message: "timed out".to_owned() };
+    let failed = ProbeOutcome::Failed {
+        message: "timed out".to_owned(),
+    };
     let status = cluster.status(&lotoai, &failed, T2);
     assert_eq!(status.condition("Ready").unwrap().status, "False");
     assert!(status.condition("Degraded").is_some());
@@ -255,7 +322,10 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_next_command() {
         "postgres: Pod demo-postgres-0: ImagePullBackOff: not found; see  \
          kubectl -n ai describe pod demo-postgres-0"
     );
-    assert_eq!(status.condition("Ready").unwrap().reason, reasons::IMAGE_PULL_FAILED);
+    assert_eq!(
+        status.condition("Ready").unwrap().reason,
+        reasons::IMAGE_PULL_FAILED
+    );
     assert_eq!(status.condition("Reconciling"), None);
 }
 
@@ -272,10 +342,16 @@ fn an_unschedulable_pod_needs_a_person_only_after_a_while() {
     );
     let lotoai = resource("minimal");
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
-    assert_eq!(status.condition("Ready").unwrap().reason, reasons::POD_UNSCHEDULABLE);
+    assert_eq!(
+        status.condition("Ready").unwrap().reason,
+        reasons::POD_UNSCHEDULABLE
+    );
     assert_eq!(status.condition("Stalled"), None);
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
-    assert_eq!(status.condition("Stalled").unwrap().reason, reasons::POD_UNSCHEDULABLE);
+    assert_eq!(
+        status.condition("Stalled").unwrap().reason,
+        reasons::POD_UNSCHEDULABLE
+    );
 }
 
 #[test]
@@ -292,11 +368,20 @@ fn a_component_that_falls_over_shows_how_to_read_its_last_words() {
     let lotoai = resource("minimal");
     cluster.pod(Component::Gateway, crash(2));
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
-    assert!(status.condition("Ready").unwrap().message.contains("--previous"));
+    assert!(
+        status
+            .condition("Ready")
+            .unwrap()
+            .message
+            .contains("--previous")
+    );
     assert_eq!(status.condition("Stalled"), None);
     cluster.pod(Component::Gateway, crash(5));
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
-    assert_eq!(status.condition("Stalled").unwrap().reason, reasons::POD_CRASH_LOOPING);
+    assert_eq!(
+        status.condition("Stalled").unwrap().reason,
+        reasons::POD_CRASH_LOOPING
+    );
 }
 
 #[test]
@@ -313,7 +398,11 @@ fn a_job_that_gave_up_says_how_to_try_again() {
     let status = cluster.status(&resource("minimal"), &ProbeOutcome::Pending, T1);
     let stalled = status.condition("Stalled").unwrap();
     assert_eq!(stalled.reason, reasons::PROVISION_FAILED);
-    assert!(stalled.message.contains(&format!("kubectl -n ai delete job {name}")));
+    assert!(
+        stalled
+            .message
+            .contains(&format!("kubectl -n ai delete job {name}"))
+    );
 }
 
 #[test]
@@ -321,12 +410,8 @@ fn faults_pause_failure_and_deletion_are_told() {
     let lotoai = resource("minimal");
     let cluster = Cluster::up();
     let env = operator("minimal");
-    let faults = lotoai_plan::validate(
-        &resource("custom"),
-        &Observed::default(),
-        &env,
-    )
-    .unwrap_err();
+    let faults =
+        lotoai_plan::validate(&resource("custom"), &Observed::default(), &env).unwrap_err();
     let tell = |outcome| {
         let pass = Pass {
             lotoai: &lotoai,
@@ -340,15 +425,34 @@ fn faults_pause_failure_and_deletion_are_told() {
     let invalid = tell(Outcome::Invalid(&faults));
     assert_eq!(
         conditions(&invalid),
-        [("Ready", "False", "SecretNotFound"), ("Stalled", "True", "SecretNotFound")]
+        [
+            ("Ready", "False", "SecretNotFound"),
+            ("Stalled", "True", "SecretNotFound")
+        ]
     );
-    assert!(invalid.conditions[0].message.contains("spec.edge.tls.secretName: Secret"));
-    assert!(invalid.conditions[0].message.contains("spec.agents.providers[openai]"));
-    let paused = tell(Outcome::Paused { platform: &cluster.platform });
+    assert!(
+        invalid.conditions[0]
+            .message
+            .contains("spec.edge.tls.secretName: Secret")
+    );
+    assert!(
+        invalid.conditions[0]
+            .message
+            .contains("spec.agents.providers[openai]")
+    );
+    let paused = tell(Outcome::Paused {
+        platform: &cluster.platform,
+    });
     assert_eq!(conditions(&paused), [("Ready", "Unknown", "Paused")]);
     assert_eq!(paused.components_ready.as_deref(), Some("14/14"));
-    let failed = tell(Outcome::Failed { platform: None, message: "failed to apply x" });
-    assert_eq!(conditions(&failed)[0], ("Ready", "False", "ReconcileFailed"));
+    let failed = tell(Outcome::Failed {
+        platform: None,
+        message: "failed to apply x",
+    });
+    assert_eq!(
+        conditions(&failed)[0],
+        ("Ready", "False", "ReconcileFailed")
+    );
     let deleting = tell(Outcome::Deleting);
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
 }

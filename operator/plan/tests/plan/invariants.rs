@@ -13,10 +13,18 @@ use rstest::rstest;
 
 /// Kind, name and template of everything that runs pods.
 fn templates(set: &ResourceSet<Prepared>) -> Vec<(String, &PodTemplateSpec)> {
-    let sets = set.stateful_sets.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
-    let deployments =
-        set.deployments.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
-    let jobs = set.jobs.iter().map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    let sets = set
+        .stateful_sets
+        .iter()
+        .map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    let deployments = set
+        .deployments
+        .iter()
+        .map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
+    let jobs = set
+        .jobs
+        .iter()
+        .map(|o| (&o.metadata, &o.spec.as_ref().unwrap().template));
     sets.chain(deployments)
         .chain(jobs)
         .map(|(metadata, template)| (metadata.name.clone().unwrap(), template))
@@ -45,14 +53,23 @@ fn container(template: &PodTemplateSpec) -> &Container {
 fn variables(template: &PodTemplateSpec) -> BTreeMap<&str, Option<(&str, &str)>> {
     let env = container(template).env.iter().flatten();
     env.map(|variable| {
-        let key = variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
-        (variable.name.as_str(), key.map(|key| (key.name.as_str(), key.key.as_str())))
+        let key = variable
+            .value_from
+            .as_ref()
+            .and_then(|from| from.secret_key_ref.as_ref());
+        (
+            variable.name.as_str(),
+            key.map(|key| (key.name.as_str(), key.key.as_str())),
+        )
     })
     .collect()
 }
 
 fn policy<'a>(set: &'a ResourceSet<Prepared>, name: &str) -> &'a NetworkPolicy {
-    set.network_policies.iter().find(|p| p.metadata.name.as_deref() == Some(name)).unwrap()
+    set.network_policies
+        .iter()
+        .find(|p| p.metadata.name.as_deref() == Some(name))
+        .unwrap()
 }
 
 #[rstest]
@@ -64,13 +81,20 @@ fn every_object_has_owner_namespace_labels_and_a_short_name(
     for object in set.objects() {
         let id = object.id();
         let metadata = &object.body["metadata"];
-        assert_eq!(metadata["ownerReferences"][0]["uid"], platform.uid.as_str(), "{id:?}");
+        assert_eq!(
+            metadata["ownerReferences"][0]["uid"],
+            platform.uid.as_str(),
+            "{id:?}"
+        );
         assert_eq!(metadata["ownerReferences"][0]["controller"], true, "{id:?}");
         assert_eq!(metadata["namespace"], "ai", "{id:?}");
         for (key, value) in labels::platform(&platform) {
             assert_eq!(metadata["labels"][&key], value.as_str(), "{id:?}");
         }
-        assert!(id.name.len() <= 63 && id.name.starts_with("demo-"), "{id:?}");
+        assert!(
+            id.name.len() <= 63 && id.name.starts_with("demo-"),
+            "{id:?}"
+        );
         assert!(seen.insert(id.clone()), "{id:?} twice");
         assert_eq!(object.body["kind"], id.kind.as_str());
         assert!(object.body["apiVersion"].is_string());
@@ -85,7 +109,10 @@ fn credentials_outlive_the_resource_unless_it_says_otherwise(
     for spec in required_secrets(&platform) {
         let owned = spec.metadata.owner_references.is_some();
         assert_eq!(owned, fixture == "demo", "{}", spec.name());
-        assert_eq!(spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL], "true");
+        assert_eq!(
+            spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL],
+            "true"
+        );
     }
 }
 
@@ -117,7 +144,11 @@ fn every_pod_keeps_to_pod_security_restricted(
         assert_eq!(security.run_as_non_root, Some(true), "{name}");
         assert!(security.run_as_user.unwrap() > 0, "{name}");
         assert_eq!(security.fs_group, security.run_as_user, "{name}");
-        assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault", "{name}");
+        assert_eq!(
+            security.seccomp_profile.as_ref().unwrap().type_,
+            "RuntimeDefault",
+            "{name}"
+        );
         assert_eq!(pod.automount_service_account_token, Some(false), "{name}");
         assert_eq!(pod.enable_service_links, Some(false), "{name}");
         assert_eq!(pod.termination_grace_period_seconds, Some(30), "{name}");
@@ -142,7 +173,10 @@ fn every_container_has_an_exact_image_resources_and_probes(
     for (name, template) in templates(&set) {
         let container = container(template);
         let image = container.image.as_deref().unwrap();
-        assert!(!["", "latest"].contains(&versions::tag(image)), "{name}: {image}");
+        assert!(
+            !["", "latest"].contains(&versions::tag(image)),
+            "{name}: {image}"
+        );
         let resources = container.resources.as_ref().unwrap();
         let requests = resources.requests.as_ref().unwrap();
         let limits = resources.limits.as_ref().unwrap();
@@ -199,10 +233,16 @@ fn one_given_value_moves_the_other_only_where_it_must(
 
 #[test]
 fn the_wiring_in_the_documentation_is_current() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/wiring.md");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/wiring.md"
+    );
     let page = std::fs::read_to_string(path).unwrap();
     let diagram = lotoai_plan::graph::mermaid();
-    assert!(page.contains(&diagram), "put this into docs/reference/wiring.md:\n{diagram}");
+    assert!(
+        page.contains(&diagram),
+        "put this into docs/reference/wiring.md:\n{diagram}"
+    );
 }
 
 #[rstest]
@@ -211,18 +251,43 @@ fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom"
     let required = required_secrets(&platform);
     let mut keys: BTreeSet<(String, String)> = required
         .iter()
-        .flat_map(|spec| spec.keys().into_iter().map(|k| (spec.name().to_owned(), k.to_owned())))
+        .flat_map(|spec| {
+            spec.keys()
+                .into_iter()
+                .map(|k| (spec.name().to_owned(), k.to_owned()))
+        })
         .collect();
     keys.extend(platform.provided.keys().cloned());
     let names = |ids: Vec<Option<String>>| ids.into_iter().flatten().collect::<BTreeSet<_>>();
-    let maps = names(set.config_maps.iter().map(|o| o.metadata.name.clone()).collect());
-    let rendered = names(set.secrets.iter().map(|o| o.metadata.name.clone()).collect());
-    let accounts = names(set.service_accounts.iter().map(|o| o.metadata.name.clone()).collect());
+    let maps = names(
+        set.config_maps
+            .iter()
+            .map(|o| o.metadata.name.clone())
+            .collect(),
+    );
+    let rendered = names(
+        set.secrets
+            .iter()
+            .map(|o| o.metadata.name.clone())
+            .collect(),
+    );
+    let accounts = names(
+        set.service_accounts
+            .iter()
+            .map(|o| o.metadata.name.clone())
+            .collect(),
+    );
     for (name, template) in templates(&set) {
         let pod = template.spec.as_ref().unwrap();
-        assert!(accounts.contains(pod.service_account_name.as_ref().unwrap()), "{name}");
+        assert!(
+            accounts.contains(pod.service_account_name.as_ref().unwrap()),
+            "{name}"
+        );
         for (secret, key) in variables(template).into_values().flatten() {
-            assert!(keys.contains(&(secret.to_owned(), key.to_owned())), "{name}: {secret}/{key}");
+            assert!(
+                keys.contains(&(secret.to_owned(), key.to_owned())),
+                "{name}: {secret}/{key}"
+            );
         }
         let mut volumes: BTreeSet<&str> = BTreeSet::new();
         for volume in pod.volumes.iter().flatten() {
@@ -236,20 +301,39 @@ fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom"
                 let known = listed
                     .map(|item| keys.contains(&(secret_name.clone(), item.key.clone())))
                     .reduce(|a, b| a && b);
-                assert!(known.unwrap_or(rendered.contains(secret_name)), "{name}: {secret_name}");
+                assert!(
+                    known.unwrap_or(rendered.contains(secret_name)),
+                    "{name}: {secret_name}"
+                );
             }
         }
-        let claims = set.stateful_sets.iter().filter(|o| o.metadata.name.as_ref() == Some(&name));
+        let claims = set
+            .stateful_sets
+            .iter()
+            .filter(|o| o.metadata.name.as_ref() == Some(&name));
         for claim in claims.flat_map(|o| o.spec.as_ref().unwrap().volume_claim_templates.iter()) {
-            volumes.extend(claim.iter().map(|claim| claim.metadata.name.as_deref().unwrap()));
+            volumes.extend(
+                claim
+                    .iter()
+                    .map(|claim| claim.metadata.name.as_deref().unwrap()),
+            );
         }
         let mut used = BTreeSet::new();
         for mount in container(template).volume_mounts.iter().flatten() {
-            assert!(volumes.contains(mount.name.as_str()), "{name}: {}", mount.name);
+            assert!(
+                volumes.contains(mount.name.as_str()),
+                "{name}: {}",
+                mount.name
+            );
             used.insert(mount.name.as_str());
         }
         assert_eq!(used, volumes, "{name}: a volume is not mounted");
-        let all: Vec<_> = container(template).env.iter().flatten().map(|v| &v.name).collect();
+        let all: Vec<_> = container(template)
+            .env
+            .iter()
+            .flatten()
+            .map(|v| &v.name)
+            .collect();
         let unique: BTreeSet<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len(), "{name}: a variable is set twice");
     }
@@ -272,10 +356,17 @@ fn every_edge_is_in_the_environment_of_both_sides(
                 let upper = edge.to.name().to_uppercase().replace('-', "_");
                 let caller = edge.from.name().to_uppercase().replace('-', "_");
                 let token = Some((secret.as_str(), "token"));
-                assert!(from.contains_key(format!("{upper}_URL").as_str()), "{edge:?}");
+                assert!(
+                    from.contains_key(format!("{upper}_URL").as_str()),
+                    "{edge:?}"
+                );
                 assert_eq!(from[format!("{upper}_TOKEN").as_str()], token, "{edge:?}");
                 let to = variables(template(&platform, &set, Node::Component(edge.to)));
-                assert_eq!(to[format!("CALLER_TOKEN_{caller}").as_str()], token, "{edge:?}");
+                assert_eq!(
+                    to[format!("CALLER_TOKEN_{caller}").as_str()],
+                    token,
+                    "{edge:?}"
+                );
             }
             CredentialKind::Account(store, _) => {
                 let values: BTreeSet<_> = from.values().flatten().collect();
@@ -330,7 +421,10 @@ fn no_pod_holds_a_credential_of_somebody_else(
             }
             Node::Component(_) | Node::Anyone | Node::Operator => {}
         }
-        for (secret, _) in variables(template(&platform, &set, node)).into_values().flatten() {
+        for (secret, _) in variables(template(&platform, &set, node))
+            .into_values()
+            .flatten()
+        {
             assert!(allowed.contains(secret), "{} holds {secret}", node.name());
         }
     }
@@ -346,23 +440,46 @@ fn policies_deny_by_default_and_allow_exactly_the_edges(
     let both = Some(vec!["Ingress".to_owned(), "Egress".to_owned()]);
     assert_eq!(deny.policy_types, both);
     for node in Node::pods() {
-        let spec = policy(&set, &platform.node_name(node)).spec.as_ref().unwrap();
+        let spec = policy(&set, &platform.node_name(node))
+            .spec
+            .as_ref()
+            .unwrap();
         let ingress = EDGES
             .iter()
             .filter(|edge| Node::Component(edge.to) == node && edge.from != Node::Operator)
             .count();
-        assert_eq!(spec.ingress.as_ref().map_or(0, Vec::len), ingress, "{node:?}");
-        let within = spec.egress.iter().flatten().filter(|rule| rule.to.is_some()).count();
+        assert_eq!(
+            spec.ingress.as_ref().map_or(0, Vec::len),
+            ingress,
+            "{node:?}"
+        );
+        let within = spec
+            .egress
+            .iter()
+            .flatten()
+            .filter(|rule| rule.to.is_some())
+            .count();
         let edges = EDGES.iter().filter(|edge| edge.from == node).count();
         assert_eq!(within, edges, "{node:?}");
-        let outside = spec.egress.iter().flatten().filter(|rule| rule.to.is_none()).count();
+        let outside = spec
+            .egress
+            .iter()
+            .flatten()
+            .filter(|rule| rule.to.is_none())
+            .count();
         let expected = match (fixture, node) {
             // Only `custom` names providers, tools and a collector elsewhere.
             ("custom", node) => usize::from(node.is_ours()),
             _ => 0,
         };
         assert_eq!(outside, expected, "{node:?}");
-        let selected = spec.pod_selector.as_ref().unwrap().match_labels.as_ref().unwrap();
+        let selected = spec
+            .pod_selector
+            .as_ref()
+            .unwrap()
+            .match_labels
+            .as_ref()
+            .unwrap();
         let labels = template(&platform, &set, node).metadata.as_ref().unwrap();
         for (key, value) in selected {
             assert_eq!(labels.labels.as_ref().unwrap().get(key), Some(value));
@@ -388,8 +505,14 @@ fn edges_are_allowed_at_both_ends() {
         };
         let from = policy_of(edge.from);
         let to = policy_of(Node::Component(edge.to));
-        assert!(has(&from["egress"], edge.to.name(), "to", edge.port), "{edge:?}");
-        assert!(has(&to["ingress"], &edge.from.name(), "from", edge.port), "{edge:?}");
+        assert!(
+            has(&from["egress"], edge.to.name(), "to", edge.port),
+            "{edge:?}"
+        );
+        assert!(
+            has(&to["ingress"], &edge.from.name(), "from", edge.port),
+            "{edge:?}"
+        );
     }
 }
 
@@ -459,8 +582,13 @@ fn volumes_follow_the_deletion_policy_and_have_unversioned_labels() {
         let (_, set) = objects(fixture);
         for stateful_set in &set.stateful_sets {
             let spec = stateful_set.spec.as_ref().unwrap();
-            let Some(claims) = &spec.volume_claim_templates else { continue };
-            let policy = spec.persistent_volume_claim_retention_policy.as_ref().unwrap();
+            let Some(claims) = &spec.volume_claim_templates else {
+                continue;
+            };
+            let policy = spec
+                .persistent_volume_claim_retention_policy
+                .as_ref()
+                .unwrap();
             assert_eq!(policy.when_deleted.as_deref(), Some(expected));
             let labels = claims[0].metadata.labels.as_ref().unwrap();
             assert!(!labels.contains_key(labels::VERSION));
@@ -477,7 +605,11 @@ fn the_longest_name_gives_objects_that_fit() {
     let set = lotoai_plan::build(&platform, &credentials(&platform));
     for object in set.objects() {
         // Label values end at 63, and a StatefulSet's revision adds 11 characters to its name.
-        let limit = if object.resource.kind == "StatefulSet" { 52 } else { 63 };
+        let limit = if object.resource.kind == "StatefulSet" {
+            52
+        } else {
+            63
+        };
         assert!(object.name.len() <= limit, "{}", object.name);
     }
 }
@@ -485,7 +617,10 @@ fn the_longest_name_gives_objects_that_fit() {
 #[test]
 fn sets_are_applied_in_the_order_of_kinds() {
     let (_, set) = objects("minimal");
-    let order: Vec<String> = owned_kinds().into_iter().map(|kind| kind.resource.kind).collect();
+    let order: Vec<String> = owned_kinds()
+        .into_iter()
+        .map(|kind| kind.resource.kind)
+        .collect();
     let mut kinds: Vec<String> = set.objects().into_iter().map(|o| o.resource.kind).collect();
     kinds.dedup();
     assert_eq!(kinds, order);
@@ -508,8 +643,13 @@ fn admin_ports_are_not_exposed() {
     let (_, set) = objects("minimal");
     for component in Component::ALL.into_iter().filter(|c| is_ours(*c)) {
         let name = format!("demo-{component}");
-        let service = set.services.iter().find(|s| s.metadata.name.as_ref() == Some(&name));
-        let ports = service.and_then(|s| s.spec.as_ref()).and_then(|spec| spec.ports.as_ref());
+        let service = set
+            .services
+            .iter()
+            .find(|s| s.metadata.name.as_ref() == Some(&name));
+        let ports = service
+            .and_then(|s| s.spec.as_ref())
+            .and_then(|spec| spec.ports.as_ref());
         assert!(ports.into_iter().flatten().all(|port| port.port != 9090));
     }
 }

@@ -1,6 +1,10 @@
 //! Planning as a whole: from fixtures to objects, gates and status.
 
+#[cfg(test)]
 mod common;
+#[cfg(test)]
 mod gates;
+#[cfg(test)]
 mod invariants;
+#[cfg(test)]
 mod snapshots;

@@ -69,7 +69,9 @@ fn without_version(value: &Value) -> Value {
 fn objects_are_as_recorded() {
     let minimal = rendered("minimal");
     let same = |name: &str, body: &Value| {
-        minimal.get(name).is_some_and(|other| without_version(other) == without_version(body))
+        minimal
+            .get(name)
+            .is_some_and(|other| without_version(other) == without_version(body))
     };
     for fixture in FIXTURES {
         for (name, body) in rendered(fixture) {

@@ -45,19 +45,34 @@ pub(super) fn build(platform: &Platform) -> ConfigMap {
     let mut providers = vec![ProviderEntry {
         name: LOCAL_PROVIDER,
         kind: "Local",
-        base_url: Some(format!("{}/v1", address(platform, "http", Component::ModelServer, 8080))),
+        base_url: Some(format!(
+            "{}/v1",
+            address(platform, "http", Component::ModelServer, 8080)
+        )),
         api_key_env: Some("MODEL_SERVER_TOKEN".to_owned()),
     }];
-    providers.extend(platform.spec.agents.providers.iter().map(|provider| ProviderEntry {
-        name: provider.name.as_str(),
-        kind: kind(provider.kind),
-        base_url: provider.base_url.clone(),
-        api_key_env: provider.api_key_secret_ref.as_ref().map(|_| key_variable(provider)),
+    providers.extend(platform.spec.agents.providers.iter().map(|provider| {
+        ProviderEntry {
+            name: provider.name.as_str(),
+            kind: kind(provider.kind),
+            base_url: provider.base_url.clone(),
+            api_key_env: provider
+                .api_key_secret_ref
+                .as_ref()
+                .map(|_| key_variable(provider)),
+        }
     }));
-    let file = File { providers, roles: platform.spec.agents.roles.iter().map(role).collect() };
+    let file = File {
+        providers,
+        roles: platform.spec.agents.roles.iter().map(role).collect(),
+    };
     // Serialising texts and lists of texts cannot fail.
     let text = serde_yaml_ng::to_string(&file).unwrap_or_default();
-    config_map(platform, Node::Component(Component::Agents), &[("agents.yaml", text)])
+    config_map(
+        platform,
+        Node::Component(Component::Agents),
+        &[("agents.yaml", text)],
+    )
 }
 
 const fn kind(kind: ProviderKind) -> &'static str {
@@ -70,6 +85,18 @@ const fn kind(kind: ProviderKind) -> &'static str {
 }
 
 fn role(role: &Role) -> RoleEntry<'_> {
-    let Role { name, description, prompt, models, groups } = role;
-    RoleEntry { name: name.as_str(), description, prompt, models, groups }
+    let Role {
+        name,
+        description,
+        prompt,
+        models,
+        groups,
+    } = role;
+    RoleEntry {
+        name: name.as_str(),
+        description,
+        prompt,
+        models,
+        groups,
+    }
 }

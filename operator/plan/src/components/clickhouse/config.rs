@@ -64,5 +64,9 @@ pub(super) fn users(platform: &Platform, credentials: &Credentials) -> Secret {
 </clickhouse>
 "
     );
-    rendered_secret(platform, Node::Component(Component::Clickhouse), &[("users.xml", text)])
+    rendered_secret(
+        platform,
+        Node::Component(Component::Clickhouse),
+        &[("users.xml", text)],
+    )
 }

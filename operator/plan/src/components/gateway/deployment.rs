@@ -17,5 +17,9 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         ],
         ..Extra::default()
     };
-    workload::deployment(platform, Component::Gateway, pod(platform, Component::Gateway, extra))
+    workload::deployment(
+        platform,
+        Component::Gateway,
+        pod(platform, Component::Gateway, extra),
+    )
 }

@@ -21,9 +21,16 @@ const START_SECONDS: i32 = 420;
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Keycloak);
     let mut container = Container {
-        command: Some(["/opt/keycloak/bin/kc.sh", "start"].map(str::to_owned).to_vec()),
+        command: Some(
+            ["/opt/keycloak/bin/kc.sh", "start"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
         env: Some(environment(platform)),
-        volume_mounts: Some(vec![mount("tmp", "/tmp"), mount("data", "/opt/keycloak/data")]),
+        volume_mounts: Some(vec![
+            mount("tmp", "/tmp"),
+            mount("data", "/opt/keycloak/data"),
+        ]),
         ..container(platform, node)
     };
     // The published image rebuilds itself under /opt/keycloak/lib when it starts with options that
@@ -46,7 +53,10 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
     let admin = platform.admin_secret(Store::Keycloak);
     vec![
         var("KC_DB", "postgres"),
-        var("KC_DB_URL", format!("jdbc:postgresql://{postgres}:5432/keycloak")),
+        var(
+            "KC_DB_URL",
+            format!("jdbc:postgresql://{postgres}:5432/keycloak"),
+        ),
         secret_var("KC_DB_USERNAME", &database, USERNAME),
         secret_var("KC_DB_PASSWORD", &database, PASSWORD),
         var("KC_DB_POOL_MAX_SIZE", "10"),

@@ -11,9 +11,16 @@ use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
     let extra = Extra {
-        volumes: vec![config_map_volume(platform, Node::Component(Component::McpServer))],
+        volumes: vec![config_map_volume(
+            platform,
+            Node::Component(Component::McpServer),
+        )],
         mounts: vec![mount_read_only("config", "/etc/lotoai")],
         ..Extra::default()
     };
-    workload::deployment(platform, Component::McpServer, pod(platform, Component::McpServer, extra))
+    workload::deployment(
+        platform,
+        Component::McpServer,
+        pod(platform, Component::McpServer, extra),
+    )
 }

@@ -35,7 +35,13 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let live = http_probe("/minio/health/live", 9000);
     let ready = http_probe("/minio/health/ready", 9000);
     set_probes(&mut container, &live, &ready, START_SECONDS);
-    let template = template(platform, node, UID, container, vec![empty_dir("tmp", "256Mi")]);
+    let template = template(
+        platform,
+        node,
+        UID,
+        container,
+        vec![empty_dir("tmp", "256Mi")],
+    );
     let storage = &platform.spec.data.object_storage.storage;
     workload::stateful_set(platform, Component::Minio, template, Some(storage))
 }

@@ -27,9 +27,13 @@ impl Account {
 /// The accounts of a store.
 pub(super) fn accounts(store: Store) -> impl Iterator<Item = (Account, lotoai_api::Component)> {
     EDGES.iter().filter_map(move |edge| match edge.credential {
-        CredentialKind::Account(of, username) if of == store => {
-            Some((Account { node: edge.from, username }, edge.to))
-        }
+        CredentialKind::Account(of, username) if of == store => Some((
+            Account {
+                node: edge.from,
+                username,
+            },
+            edge.to,
+        )),
         _ => None,
     })
 }
@@ -62,11 +66,17 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
     };
     // Serialising JSON values as YAML cannot fail.
     let text = serde_yaml_ng::to_string(&value).unwrap_or_default();
-    config_map(platform, Node::Provision(store), &[("provision.yaml", text)])
+    config_map(
+        platform,
+        Node::Provision(store),
+        &[("provision.yaml", text)],
+    )
 }
 
 fn list(store: Store, entry: impl Fn(&Account) -> Value) -> Vec<Value> {
-    accounts(store).map(|(account, _)| entry(&account)).collect()
+    accounts(store)
+        .map(|(account, _)| entry(&account))
+        .collect()
 }
 
 /// Analytics only reads events.
@@ -76,7 +86,11 @@ fn publishes(account: &Account) -> bool {
 
 /// The gateway stores and deletes documents; everybody else only reads them.
 fn access(account: &Account) -> &'static str {
-    if account.username == "gateway" { "read-write" } else { "read" }
+    if account.username == "gateway" {
+        "read-write"
+    } else {
+        "read"
+    }
 }
 
 fn keycloak(platform: &Platform) -> Value {

@@ -34,7 +34,10 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
     let container = Container {
         args: Some(vec![store.name().to_owned()]),
         env: Some(variables),
-        volume_mounts: Some(vec![mount_read_only("config", "/etc/lotoai"), mount("tmp", "/tmp")]),
+        volume_mounts: Some(vec![
+            mount_read_only("config", "/etc/lotoai"),
+            mount("tmp", "/tmp"),
+        ]),
         ..container(platform, node)
     };
     let volumes = vec![config_map_volume(platform, node), empty_dir("tmp", "16Mi")];

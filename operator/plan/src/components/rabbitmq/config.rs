@@ -41,10 +41,15 @@ exec rabbitmq-server
 
 pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
     let admin = platform.admin_secret(Store::Rabbitmq);
-    let conf =
-        rabbitmq_conf(credentials.text(&admin, USERNAME), credentials.text(&admin, PASSWORD));
+    let conf = rabbitmq_conf(
+        credentials.text(&admin, USERNAME),
+        credentials.text(&admin, PASSWORD),
+    );
     let files = [
-        ("enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n".to_owned()),
+        (
+            "enabled_plugins",
+            "[rabbitmq_management,rabbitmq_prometheus].\n".to_owned(),
+        ),
         ("rabbitmq.conf", conf),
         ("start.sh", START_SH.to_owned()),
     ];

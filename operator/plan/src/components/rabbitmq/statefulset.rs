@@ -24,7 +24,10 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         env: Some(vec![
             var("HOME", "/var/lib/rabbitmq"),
             var("RABBITMQ_CONFIG_FILE", "/etc/lotoai/rabbitmq.conf"),
-            var("RABBITMQ_ENABLED_PLUGINS_FILE", "/etc/lotoai/enabled_plugins"),
+            var(
+                "RABBITMQ_ENABLED_PLUGINS_FILE",
+                "/etc/lotoai/enabled_plugins",
+            ),
             var("RABBITMQ_LOGS", "-"),
         ]),
         volume_mounts: Some(vec![

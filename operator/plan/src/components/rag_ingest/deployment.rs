@@ -13,7 +13,10 @@ pub(super) fn build(platform: &Platform) -> Deployment {
     let extra = Extra {
         env: vec![
             var("CHUNK_MAX_CHARACTERS", chunk.max_characters.to_string()),
-            var("CHUNK_OVERLAP_CHARACTERS", chunk.overlap_characters.to_string()),
+            var(
+                "CHUNK_OVERLAP_CHARACTERS",
+                chunk.overlap_characters.to_string(),
+            ),
         ],
         ..Extra::default()
     };

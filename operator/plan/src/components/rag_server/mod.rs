@@ -8,5 +8,8 @@ use crate::resources::{Prepared, ResourceSet};
 /// Objects of its own.
 #[must_use]
 pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
-    ResourceSet { stateful_sets: vec![statefulset::build(platform)], ..ResourceSet::default() }
+    ResourceSet {
+        stateful_sets: vec![statefulset::build(platform)],
+        ..ResourceSet::default()
+    }
 }

@@ -9,7 +9,10 @@ use crate::components::shared::workload::{self, DATA};
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
-    let extra = Extra { mounts: vec![mount(DATA, "/var/lib/rag")], ..Extra::default() };
+    let extra = Extra {
+        mounts: vec![mount(DATA, "/var/lib/rag")],
+        ..Extra::default()
+    };
     let template = pod(platform, Component::RagServer, extra);
     let storage = &platform.spec.rag.storage;
     workload::stateful_set(platform, Component::RagServer, template, Some(storage))

@@ -20,7 +20,12 @@ const MODE: i32 = 0o440;
 pub fn config_map(platform: &Platform, node: Node, files: &[(&str, String)]) -> ConfigMap {
     ConfigMap {
         metadata: platform.metadata(platform.node_name(node), node),
-        data: Some(files.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()),
+        data: Some(
+            files
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), text.clone()))
+                .collect(),
+        ),
         ..ConfigMap::default()
     }
 }
@@ -66,7 +71,11 @@ pub fn config_map_volume(platform: &Platform, node: Node) -> Volume {
 pub fn secret_volume(name: &str, secret: &str, keys: &[&str]) -> Volume {
     let items = keys
         .iter()
-        .map(|key| KeyToPath { key: (*key).to_owned(), path: (*key).to_owned(), mode: None })
+        .map(|key| KeyToPath {
+            key: (*key).to_owned(),
+            path: (*key).to_owned(),
+            mode: None,
+        })
         .collect::<Vec<_>>();
     Volume {
         name: name.to_owned(),
@@ -96,11 +105,18 @@ pub fn empty_dir(name: &str, limit: &str) -> Volume {
 /// Mount that may be written.
 #[must_use]
 pub fn mount(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: volume.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+    VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
 }
 
 /// Mount that may only be read.
 #[must_use]
 pub fn mount_read_only(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount { read_only: Some(true), ..mount(volume, path) }
+    VolumeMount {
+        read_only: Some(true),
+        ..mount(volume, path)
+    }
 }

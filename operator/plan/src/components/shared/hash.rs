@@ -56,7 +56,10 @@ fn of_config_map(map: &ConfigMap) -> (String, String) {
 
 fn of_secret(secret: &Secret) -> (String, String) {
     let text = serde_json::to_vec(&secret.data).unwrap_or_default();
-    (secret.metadata.name.clone().unwrap_or_default(), digest(&text))
+    (
+        secret.metadata.name.clone().unwrap_or_default(),
+        digest(&text),
+    )
 }
 
 impl Sources<'_> {
@@ -85,11 +88,18 @@ impl Sources<'_> {
 
     fn hash(&self, spec: &PodSpec) -> String {
         let mut uses: BTreeMap<String, String> = BTreeMap::new();
-        let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        let containers = spec
+            .init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers);
         for variable in containers.flat_map(|container| container.env.iter().flatten()) {
             let source = variable.value_from.as_ref();
             if let Some(key) = source.and_then(|source| source.secret_key_ref.as_ref()) {
-                uses.insert(format!("{}/{}", key.name, key.key), self.value(&key.name, &key.key));
+                uses.insert(
+                    format!("{}/{}", key.name, key.key),
+                    self.value(&key.name, &key.key),
+                );
             }
         }
         for volume in spec.volumes.iter().flatten() {

@@ -34,7 +34,10 @@ pub fn default_deny(platform: &Platform) -> NetworkPolicy {
         ..NetworkPolicyPeer::default()
     };
     let node_local = NetworkPolicyPeer {
-        ip_block: Some(IPBlock { cidr: NODE_LOCAL_DNS.to_owned(), except: None }),
+        ip_block: Some(IPBlock {
+            cidr: NODE_LOCAL_DNS.to_owned(),
+            except: None,
+        }),
         ..NetworkPolicyPeer::default()
     };
     let dns = NetworkPolicyEgressRule {
@@ -79,7 +82,12 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
     if !outside.is_empty() {
         egress.push(NetworkPolicyEgressRule {
             to: None,
-            ports: Some(outside.into_iter().map(|number| port("TCP", number)).collect()),
+            ports: Some(
+                outside
+                    .into_iter()
+                    .map(|number| port("TCP", number))
+                    .collect(),
+            ),
         });
     }
     NetworkPolicy {
@@ -116,19 +124,30 @@ fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     match node {
         Node::Component(Component::Agents) => {
-            ports.extend(platform.spec.agents.providers.iter().filter_map(|provider| {
-                match (&provider.base_url, provider.kind) {
-                    (Some(url), _) => port_of(url),
-                    (None, ProviderKind::OpenAICompatible) => None,
-                    (None, ProviderKind::OpenAI | ProviderKind::Anthropic | ProviderKind::XAI) => {
-                        Some(443)
-                    }
-                }
-            }));
+            ports.extend(
+                platform
+                    .spec
+                    .agents
+                    .providers
+                    .iter()
+                    .filter_map(|provider| match (&provider.base_url, provider.kind) {
+                        (Some(url), _) => port_of(url),
+                        (None, ProviderKind::OpenAICompatible) => None,
+                        (
+                            None,
+                            ProviderKind::OpenAI | ProviderKind::Anthropic | ProviderKind::XAI,
+                        ) => Some(443),
+                    }),
+            );
         }
         Node::Component(Component::McpServer) => {
             let internal = format!("{}-", platform.name);
-            let tools = platform.spec.mcp.tools.iter().filter_map(|tool| tool.http.as_ref());
+            let tools = platform
+                .spec
+                .mcp
+                .tools
+                .iter()
+                .filter_map(|tool| tool.http.as_ref());
             ports.extend(
                 tools
                     .filter(|http| !http.url.starts_with(&format!("http://{internal}")))

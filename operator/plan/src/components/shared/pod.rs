@@ -65,7 +65,9 @@ pub fn template(
         .images
         .pull_secrets
         .iter()
-        .map(|secret| LocalObjectReference { name: secret.name.clone() })
+        .map(|secret| LocalObjectReference {
+            name: secret.name.clone(),
+        })
         .collect();
     PodTemplateSpec {
         metadata: Some(ObjectMeta {

@@ -47,15 +47,30 @@ const fn demo(node: Node) -> (&'static str, &'static str, &'static str) {
 #[must_use]
 pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
     let (cpu, memory, limit) = demo(node);
-    let given = platform.spec.resources.get(&node.name()).cloned().unwrap_or_default();
+    let given = platform
+        .spec
+        .resources
+        .get(&node.name())
+        .cloned()
+        .unwrap_or_default();
     let mut requests = values(&given.requests, cpu, memory);
     let mut limits = values(&given.limits, CPU_LIMIT, limit);
     let free = [
-        ("cpu", given.requests.cpu.is_none(), given.limits.cpu.is_none()),
-        ("memory", given.requests.memory.is_none(), given.limits.memory.is_none()),
+        (
+            "cpu",
+            given.requests.cpu.is_none(),
+            given.limits.cpu.is_none(),
+        ),
+        (
+            "memory",
+            given.requests.memory.is_none(),
+            given.limits.memory.is_none(),
+        ),
     ];
     for (name, request_is_free, limit_is_free) in free {
-        let (Some(request), Some(limit)) = (requests.get(name), limits.get(name)) else { continue };
+        let (Some(request), Some(limit)) = (requests.get(name), limits.get(name)) else {
+            continue;
+        };
         if amount(&request.0) <= amount(&limit.0) {
             continue;
         }

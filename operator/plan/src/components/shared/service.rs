@@ -14,8 +14,14 @@ use crate::platform::Platform;
 pub fn build(platform: &Platform, component: Component) -> Service {
     let node = Node::Component(component);
     let edge = component == Component::Traefik;
-    let type_ = if edge { platform.spec.edge.service.type_ } else { ServiceType::ClusterIP };
-    let service_ports = ports(component).iter().map(|port| service_port(platform, edge, *port));
+    let type_ = if edge {
+        platform.spec.edge.service.type_
+    } else {
+        ServiceType::ClusterIP
+    };
+    let service_ports = ports(component)
+        .iter()
+        .map(|port| service_port(platform, edge, *port));
     Service {
         metadata: platform.metadata(platform.component_name(component), node),
         spec: Some(ServiceSpec {

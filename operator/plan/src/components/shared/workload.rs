@@ -110,7 +110,9 @@ fn claim(platform: &Platform, node: Node, storage: &Storage) -> PersistentVolume
             storage_class_name: storage.storage_class_name.clone(),
             resources: Some(VolumeResourceRequirements {
                 requests: Some(
-                    [("storage".to_owned(), Quantity(storage.size.clone()))].into_iter().collect(),
+                    [("storage".to_owned(), Quantity(storage.size.clone()))]
+                        .into_iter()
+                        .collect(),
                 ),
                 ..VolumeResourceRequirements::default()
             }),

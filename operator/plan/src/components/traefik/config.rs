@@ -17,7 +17,10 @@ const STS_SECONDS: u32 = 31_536_000;
 pub(super) fn build(platform: &Platform) -> ConfigMap {
     // Serialising JSON values as YAML cannot fail.
     let yaml = |value: &Value| serde_yaml_ng::to_string(value).unwrap_or_default();
-    let files = [("dynamic.yaml", yaml(&dynamic(platform))), ("traefik.yaml", yaml(&fixed()))];
+    let files = [
+        ("dynamic.yaml", yaml(&dynamic(platform))),
+        ("traefik.yaml", yaml(&fixed())),
+    ];
     config_map(platform, Node::Component(Component::Traefik), &files)
 }
 
@@ -48,7 +51,8 @@ fn fixed() -> Value {
 fn dynamic(platform: &Platform) -> Value {
     let host = format!("Host(`{}`)", platform.url.host);
     // Only the platform's own realm is public: administrators are in another one.
-    let identity = format!("{host} && (PathPrefix(`/realms/{REALM}/`) || PathPrefix(`/resources/`))");
+    let identity =
+        format!("{host} && (PathPrefix(`/realms/{REALM}/`) || PathPrefix(`/resources/`))");
     let secure = |rule: &str, service: &str, priority: u32| {
         json!({
             "rule": rule,

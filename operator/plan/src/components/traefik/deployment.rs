@@ -20,7 +20,9 @@ pub(super) fn build(platform: &Platform) -> Deployment {
     let node = Node::Component(Component::Traefik);
     let mut container = Container {
         command: Some(
-            ["traefik", "--configFile=/etc/traefik/traefik.yaml"].map(str::to_owned).to_vec(),
+            ["traefik", "--configFile=/etc/traefik/traefik.yaml"]
+                .map(str::to_owned)
+                .to_vec(),
         ),
         volume_mounts: Some(vec![
             mount_read_only("config", "/etc/traefik"),

@@ -1,4 +1,4 @@
-//! The schema: what `kubectl apply` accepts and refuses, run without a cluster.
+//! Rules, bounds and defaults of the schema.
 
 use kube_core::CustomResourceExt as _;
 use lotoai_api::LotoAI;
@@ -153,8 +153,13 @@ fn refuses_and_says_the_fix(#[case] name: &str, #[case] spec: Value, #[case] mes
 #[case(json!({}), None)]
 fn volumes_are_fixed(#[case] storage: Value, #[case] message: Option<&str>) {
     let old = resource("demo", with(json!({})));
-    let new = resource("demo", with(json!({ "data": { "postgres": { "storage": storage } } })));
-    let outcome = new.validate_cel_update(&old).map_err(|errors| errors.to_string());
+    let new = resource(
+        "demo",
+        with(json!({ "data": { "postgres": { "storage": storage } } })),
+    );
+    let outcome = new
+        .validate_cel_update(&old)
+        .map_err(|errors| errors.to_string());
     match (outcome, message) {
         (Ok(()), None) => {}
         (Err(errors), Some(message)) => assert!(errors.contains(message), "{errors}"),
@@ -172,7 +177,11 @@ fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
         walk(&schema["items"], &format!("{path}[]"), visit);
     }
     if schema["additionalProperties"].is_object() {
-        walk(&schema["additionalProperties"], &format!("{path}{{}}"), visit);
+        walk(
+            &schema["additionalProperties"],
+            &format!("{path}{{}}"),
+            visit,
+        );
     }
 }
 
@@ -184,23 +193,27 @@ fn schema() -> Value {
 #[test]
 fn every_field_of_the_spec_is_described_and_bounded() {
     let mut faults = Vec::new();
-    walk(&schema()["properties"]["spec"], "spec", &mut |path, part| {
-        let bounded = match part["type"].as_str() {
-            Some("string") => part["maxLength"].is_number() || part["enum"].is_array(),
-            Some("array") => part["maxItems"].is_number(),
-            Some("object") if part["additionalProperties"].is_object() => {
-                part["maxProperties"].is_number()
+    walk(
+        &schema()["properties"]["spec"],
+        "spec",
+        &mut |path, part| {
+            let bounded = match part["type"].as_str() {
+                Some("string") => part["maxLength"].is_number() || part["enum"].is_array(),
+                Some("array") => part["maxItems"].is_number(),
+                Some("object") if part["additionalProperties"].is_object() => {
+                    part["maxProperties"].is_number()
+                }
+                _ => true,
+            };
+            if !bounded {
+                faults.push(format!("{path} has no bound"));
             }
-            _ => true,
-        };
-        if !bounded {
-            faults.push(format!("{path} has no bound"));
-        }
-        let named = !path.ends_with(['}', ']']);
-        if named && part["description"].as_str().unwrap_or_default().is_empty() {
-            faults.push(format!("{path} has no description"));
-        }
-    });
+            let named = !path.ends_with(['}', ']']);
+            if named && part["description"].as_str().unwrap_or_default().is_empty() {
+                faults.push(format!("{path} has no description"));
+            }
+        },
+    );
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
@@ -221,7 +234,10 @@ fn lists_with_names_refuse_duplicates() {
         ".status.components",
         ".status.credentials",
     ] {
-        assert!(keyed.iter().any(|found| found == path), "{path} of {keyed:?}");
+        assert!(
+            keyed.iter().any(|found| found == path),
+            "{path} of {keyed:?}"
+        );
     }
 }
 
@@ -254,7 +270,18 @@ fn the_definition_has_its_names_and_columns() {
         .iter()
         .map(|column| column["name"].as_str().unwrap())
         .collect();
-    assert_eq!(columns, ["Ready", "Components", "Profile", "Version", "URL", "Message", "Age"]);
+    assert_eq!(
+        columns,
+        [
+            "Ready",
+            "Components",
+            "Profile",
+            "Version",
+            "URL",
+            "Message",
+            "Age"
+        ]
+    );
 }
 
 #[test]
