@@ -1,7 +1,10 @@
 //! Answers a question with sentences from the passages: nothing is written that is not in a
 //! document, so that a platform without a capable model still answers rightly.
 
+use std::collections::HashSet;
+
 use super::{
+    language::Language,
     sentences::{self, Sentence},
     text,
 };
@@ -20,9 +23,21 @@ const MOST_CANDIDATES: usize = 64;
 const MEANING_WEIGHT: f32 = 0.75;
 /// Each later passage counts less: retrieval has seen the whole passage, a sentence is a part.
 const RANK_PENALTY: f32 = 0.02;
+/// Words of the heading above a sentence count this much: a section that is headed by the question
+/// answers it.
+const HEADING_SHARE: f32 = 0.9;
+/// From this length on, in characters, a sentence is near to everything that it mentions.
+const LONG_FROM: usize = 200;
+/// Taken off for each further 100 characters.
+const LENGTH_PENALTY: f32 = 0.05;
+/// Taken off a sentence that asks instead of saying.
+const QUESTION_PENALTY: f32 = 0.3;
 /// A best sentence below this does not answer: measured with all-MiniLM-L6-v2, sentences that
 /// answer score 0.4 to 0.8, unrelated ones below 0.2.
 pub const SENTENCE_MIN: f32 = 0.28;
+/// The same for a Spanish question. The embedding model knows Spanish mostly as "not English", so
+/// unrelated Spanish sentences reach 0.36; those that answer 0.50 to 0.84.
+pub const SENTENCE_MIN_SPANISH: f32 = 0.42;
 /// A further sentence must be at least this share of the best one.
 const FURTHER_SHARE: f32 = 0.8;
 /// Two sentences more alike than this say the same.
@@ -70,34 +85,25 @@ pub fn choose(
     readings: &[(&str, &[f32])],
     candidates: &[Candidate],
     vectors: &[Vec<f32>],
+    language: Language,
 ) -> Option<Extract> {
     let topics: Vec<_> = readings.iter().map(|(text, _)| text::topic(text)).collect();
     let mut scored: Vec<(usize, f32)> = candidates
         .iter()
         .zip(vectors)
+        .map(|(candidate, vector)| score(readings, &topics, candidate, vector))
         .enumerate()
-        .map(|(index, (candidate, vector))| {
-            let meaning = readings.iter().map(|(_, q)| text::cosine(q, vector));
-            let words = topics
-                .iter()
-                .map(|t| text::overlap(t, &candidate.sentence.text));
-            let best = |scores: &mut dyn Iterator<Item = f32>| scores.fold(0.0, f32::max);
-            let rank = f32::from(u8::try_from(candidate.passage).unwrap_or(u8::MAX));
-            let question = candidate.sentence.text.ends_with('?');
-            let score = MEANING_WEIGHT * best(&mut { meaning })
-                + (1.0 - MEANING_WEIGHT) * best(&mut { words })
-                - RANK_PENALTY * rank
-                // A question of a document is not an answer.
-                - if question { 0.3 } else { 0.0 };
-            (index, score)
-        })
         .collect();
     scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let least = match language {
+        Language::English => SENTENCE_MIN,
+        Language::Spanish => SENTENCE_MIN_SPANISH,
+    };
     let (_, best) = *scored.first()?;
-    if best < SENTENCE_MIN {
+    if best < least {
         return None;
     }
-    let floor = (best * FURTHER_SHARE).max(SENTENCE_MIN);
+    let floor = (best * FURTHER_SHARE).max(least);
     let mut chosen: Vec<usize> = Vec::new();
     for (index, score) in scored {
         let repeats = chosen.iter().any(|&other| similar(vectors, index, other));
@@ -106,6 +112,31 @@ pub fn choose(
         }
     }
     Some(write(candidates, with_lists(candidates, chosen)))
+}
+
+/// How well one sentence answers.
+fn score(
+    readings: &[(&str, &[f32])],
+    topics: &[HashSet<String>],
+    candidate: &Candidate,
+    vector: &[f32],
+) -> f32 {
+    let sentence = &candidate.sentence;
+    let meaning = readings.iter().map(|(_, question)| text::cosine(question, vector));
+    let headed = format!("{} {}", sentence.heading, sentence.text);
+    let words = topics.iter().map(|topic| {
+        let under_heading = HEADING_SHARE * text::overlap(topic, &headed);
+        text::overlap(topic, &sentence.text).max(under_heading)
+    });
+    let rank = f32::from(u8::try_from(candidate.passage).unwrap_or(u8::MAX));
+    let over = sentence.text.chars().count().saturating_sub(LONG_FROM) / 100;
+    let over = f32::from(u8::try_from(over).unwrap_or(u8::MAX));
+    // A question in a document is not an answer.
+    let question = if sentence.text.ends_with('?') { QUESTION_PENALTY } else { 0.0 };
+    MEANING_WEIGHT * meaning.fold(0.0, f32::max) + (1.0 - MEANING_WEIGHT) * words.fold(0.0, f32::max)
+        - RANK_PENALTY * rank
+        - LENGTH_PENALTY * over
+        - question
 }
 
 fn similar(vectors: &[Vec<f32>], a: usize, b: usize) -> bool {
@@ -194,7 +225,7 @@ mod tests {
         ];
         let candidates = candidates(&passages);
         let vectors = [near(0.1), near(0.1), near(0.7)];
-        let extract = choose(&[QUESTION], &candidates, &vectors).unwrap();
+        let extract = choose(&[QUESTION], &candidates, &vectors, Language::English).unwrap();
         assert_eq!(extract.text, "Credentials are stored in Secrets. [1]");
         assert_eq!(extract.passages, [1]);
     }
@@ -207,7 +238,7 @@ mod tests {
         ];
         let candidates = candidates(&passages);
         let vectors = [near(0.70), vec![0.72, -(1.0_f32 - 0.72 * 0.72).sqrt()]];
-        let extract = choose(&[QUESTION], &candidates, &vectors).unwrap();
+        let extract = choose(&[QUESTION], &candidates, &vectors, Language::English).unwrap();
         assert_eq!(
             extract.text,
             "Credentials are stored in Secrets. [1] Every edge has credentials of its own, stored apart. [2]"
@@ -221,7 +252,7 @@ mod tests {
         ];
         let candidates = candidates(&passages);
         let vectors = [near(0.8), near(0.1), near(0.1), near(0.1)];
-        let extract = choose(&[QUESTION], &candidates, &vectors).unwrap();
+        let extract = choose(&[QUESTION], &candidates, &vectors, Language::English).unwrap();
         assert_eq!(
             extract.text,
             "Credentials are stored in:\n- Secrets of Kubernetes\n- a vault of your own [1]"
@@ -231,8 +262,8 @@ mod tests {
     #[test]
     fn nothing_near_is_no_answer() {
         let candidates = candidates(&["The sea is blue and very deep."]);
-        assert_eq!(choose(&[QUESTION], &candidates, &[near(0.15)]), None);
-        assert_eq!(choose(&[QUESTION], &[], &[]), None);
+        assert_eq!(choose(&[QUESTION], &candidates, &[near(0.15)], Language::English), None);
+        assert_eq!(choose(&[QUESTION], &[], &[], Language::English), None);
     }
 
     #[test]
@@ -241,7 +272,7 @@ mod tests {
             "Credentials are stored in Secrets.",
             "Credentials are stored in Secrets.",
         ]);
-        let extract = choose(&[QUESTION], &candidates, &[near(0.7), near(0.7)]).unwrap();
+        let extract = choose(&[QUESTION], &candidates, &[near(0.7), near(0.7)], Language::English).unwrap();
         assert_eq!(extract.passages, [0]);
     }
 }

@@ -20,20 +20,31 @@ pub struct Sentence {
     pub opens_list: bool,
     /// It is an entry of a list.
     pub list_item: bool,
+    /// The nearest heading above it; empty if there is none.
+    pub heading: String,
 }
 
 /// Splits a passage. Headings and code fences are left out; a list entry is a sentence.
 #[must_use]
 pub fn split(passage: &str) -> Vec<Sentence> {
-    let mut sentences = Vec::new();
+    let mut sentences: Vec<Sentence> = Vec::new();
+    let mut heading = String::new();
+    let mut finished = 0;
     let mut paragraph = String::new();
     let mut in_code = false;
     for line in passage.lines() {
         let line = line.trim();
+        if line.starts_with('#') && !in_code {
+            flush(&mut paragraph, &mut sentences);
+            set_heading(&mut sentences, finished, &heading);
+            finished = sentences.len();
+            heading = line.trim_start_matches('#').trim().to_owned();
+            continue;
+        }
         if line.starts_with("```") {
             in_code = !in_code;
             flush(&mut paragraph, &mut sentences);
-        } else if in_code || line.starts_with('#') || is_rule(line) {
+        } else if in_code || is_rule(line) {
             flush(&mut paragraph, &mut sentences);
         } else if line.is_empty() {
             flush(&mut paragraph, &mut sentences);
@@ -56,7 +67,14 @@ pub fn split(passage: &str) -> Vec<Sentence> {
         }
     }
     flush(&mut paragraph, &mut sentences);
+    set_heading(&mut sentences, finished, &heading);
     sentences
+}
+
+fn set_heading(sentences: &mut [Sentence], from: usize, heading: &str) {
+    for sentence in sentences.iter_mut().skip(from) {
+        sentence.heading = heading.to_owned();
+    }
 }
 
 /// A line of a table or page that only draws.
@@ -126,6 +144,7 @@ fn add(text: &str, list_item: bool, sentences: &mut Vec<Sentence>) {
         text: cut(plain),
         opens_list,
         list_item,
+        heading: String::new(),
     });
 }
 
@@ -182,6 +201,13 @@ mod tests {
     #[case("Short. No", &[])]
     fn splits(#[case] passage: &str, #[case] expected: &[&str]) {
         assert_eq!(texts(passage), expected);
+    }
+
+    #[test]
+    fn a_sentence_knows_its_heading() {
+        let found = split("Before any of it.\n# One thing\nThe first of them.\n## Other\n- the second one");
+        let headings: Vec<&str> = found.iter().map(|s| s.heading.as_str()).collect();
+        assert_eq!(headings, ["", "One thing", "Other"]);
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::{
 
 /// Passages that are asked for.
 pub const PASSAGES: u32 = 6;
+/// Taken off what a Spanish question as asked scores: the embedding model knows Spanish mostly as
+/// "not English", so a Spanish passage on anything has about 0.43 with any Spanish question. What
+/// the English reading finds counts in full.
+const SPANISH_BIAS: f32 = 0.15;
 /// Sentences of a tool's description that are compared.
 const MAX_TOOL_SENTENCES: usize = 4;
 /// Examples of a tool that are compared.
@@ -51,6 +55,8 @@ pub struct Gathered {
     tool_scores: Vec<f32>,
     /// Passages, best first.
     pub hits: Vec<Citation>,
+    /// Score of the best passage for the router.
+    knowledge: Option<f32>,
     /// What could not be had.
     pub failures: Vec<Failure>,
     /// A tool that an earlier answer asked arguments for, and what the user had asked of it.
@@ -85,9 +91,9 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
         note(failure);
         Arc::default()
     });
-    let hits = hits.unwrap_or_else(|failure| {
+    let (hits, knowledge) = hits.unwrap_or_else(|failure| {
         note(failure);
-        Vec::new()
+        Default::default()
     });
     let vectors = vectors.map(Some).unwrap_or_else(|failure| {
         note(failure);
@@ -118,6 +124,7 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
         tools,
         tool_scores,
         hits,
+        knowledge,
         failures,
         continued,
     }
@@ -134,19 +141,26 @@ pub fn readings(question: &str, language: Language) -> Vec<String> {
 }
 
 /// Searches with every reading; a passage that two readings find counts with its better score.
-async fn search(hub: &Hub, session: &Session, readings: &[&str]) -> Result<Vec<Citation>, Failure> {
+/// Gives the passages, best first, and the score of the best one as the router takes it.
+async fn search(
+    hub: &Hub,
+    session: &Session,
+    readings: &[&str],
+) -> Result<(Vec<Citation>, Option<f32>), Failure> {
     let run_id = session.run.id.to_string();
-    let searches = readings
-        .iter()
-        .map(|query| hub.rag.search(&run_id, &session.caller, query, PASSAGES));
-    let mut all: Vec<Citation> = futures::future::try_join_all(searches)
-        .await?
-        .into_iter()
-        .flatten()
-        .collect();
-    all.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let searches =
+        readings.iter().map(|query| hub.rag.search(&run_id, &session.caller, query, PASSAGES));
+    let found = futures::future::try_join_all(searches).await?;
+    let mut all: Vec<(f32, Citation)> = Vec::new();
+    for (reading, hits) in found.into_iter().enumerate() {
+        let as_asked_in_spanish = session.language == Language::Spanish && reading == 0;
+        let bias = if as_asked_in_spanish { SPANISH_BIAS } else { 0.0 };
+        all.extend(hits.into_iter().map(|hit| (hit.score - bias, hit)));
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best = all.first().map(|(score, _)| *score);
     let mut kept: Vec<Citation> = Vec::new();
-    for hit in all {
+    for (_, hit) in all {
         let same =
             |k: &Citation| k.document_id == hit.document_id && k.chunk_index == hit.chunk_index;
         if !kept.iter().any(same) {
@@ -154,7 +168,7 @@ async fn search(hub: &Hub, session: &Session, readings: &[&str]) -> Result<Vec<C
         }
     }
     kept.truncate(usize::try_from(PASSAGES).unwrap_or(usize::MAX));
-    Ok(kept)
+    Ok((kept, best))
 }
 
 /// The similarity of each tool and each role with the nearest reading.
@@ -292,7 +306,7 @@ pub fn signals(gathered: &Gathered, session: &Session) -> Signals {
                 capable: role.capable,
             })
             .collect(),
-        knowledge: gathered.hits.first().map(|hit| hit.score),
+        knowledge: gathered.knowledge,
     }
 }
 

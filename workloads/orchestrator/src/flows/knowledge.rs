@@ -8,7 +8,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    domain::{extract, markers::MarkerFilter, phrases, router::KNOWLEDGE_MIN},
+    domain::{extract, language::Language, markers::MarkerFilter, phrases, router::KNOWLEDGE_MIN},
     failure::Failure,
 };
 
@@ -57,8 +57,9 @@ async fn extractive(
     hits: &[Citation],
 ) -> Result<Done, Failure> {
     let started = session.now();
-    let passages: Vec<&str> = hits.iter().map(|hit| hit.passage.as_str()).collect();
-    let chosen = choose(hub, readings, &passages).await;
+    let passages: Vec<String> = hits.iter().map(with_heading).collect();
+    let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
+    let chosen = choose(hub, session.language, readings, &passages).await;
     let outcome = match &chosen {
         Ok(Some(_)) => "ok".to_owned(),
         Ok(None) => "nothing_found".to_owned(),
@@ -78,12 +79,22 @@ async fn extractive(
     Ok(Done::extractive())
 }
 
+/// The passage under its heading.
+fn with_heading(hit: &Citation) -> String {
+    if hit.heading.is_empty() || hit.passage.trim_start().starts_with('#') {
+        hit.passage.clone()
+    } else {
+        format!("# {}\n{}", hit.heading, hit.passage)
+    }
+}
+
 /// The sentences of the passages that answer.
 ///
 /// # Errors
 /// The model server is away.
 pub async fn choose(
     hub: &Hub,
+    language: Language,
     readings: &[Reading],
     passages: &[&str],
 ) -> Result<Option<extract::Extract>, Failure> {
@@ -104,7 +115,7 @@ pub async fn choose(
         .zip(&asked)
         .map(|(r, vector)| (r.text.as_str(), vector.as_slice()))
         .collect();
-    Ok(extract::choose(&readings, &candidates, &vectors))
+    Ok(extract::choose(&readings, &candidates, &vectors, language))
 }
 
 fn numbered(citations: impl Iterator<Item = Citation>) -> Vec<Citation> {

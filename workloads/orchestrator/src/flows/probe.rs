@@ -52,7 +52,7 @@ pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     }];
     let chosen = hop(
         "model-server",
-        knowledge::choose(hub, &readings, &[PASSAGE]),
+        knowledge::choose(hub, session.language, &readings, &[PASSAGE]),
     )
     .await?;
     // Any question is answered: what is probed is the way, not the wording.
