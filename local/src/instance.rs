@@ -163,8 +163,11 @@ impl Instance {
 
     /// One at a time may start, stop or remove an instance.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        let path = paths::shared_dir().join(format!("{}.lock", self.name));
-        lock::take(&path, Duration::from_secs(300), || {})
+        lock::take(&self.lock_path(), Duration::from_secs(300), || {})
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        paths::shared_dir().join(format!("{}.lock", self.name))
     }
 
     /// Makes the slot and the state directory this instance's own.
@@ -193,14 +196,14 @@ impl Instance {
         claim.write(&self.state_dir.join("instance.json"))
     }
 
-    /// Gives the slot back.
+    /// Gives the slot back. The caller holds the instance's lock, whose file goes as well.
     pub(crate) fn release(&self) -> Result<()> {
         let _lock = slots_lock()?;
         let path = slot_path(self.network.slot);
-        match Claim::read(&path) {
-            Some(claim) if claim.name == self.name => remove_file(&path),
-            _ => Ok(()),
+        if Claim::read(&path).is_some_and(|claim| claim.name == self.name) {
+            remove_file(&path)?;
         }
+        remove_file(&self.lock_path())
     }
 }
 

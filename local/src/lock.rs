@@ -1,6 +1,7 @@
 //! Locks between processes: advisory locks on files, released by the kernel when the holder ends.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,20 +25,23 @@ pub(crate) fn take(path: &Path, limit: Duration, waiting: impl FnOnce()) -> Resu
             path: dir,
         })?;
     }
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .context(FileSnafu {
-            action: "open",
-            path,
-        })?;
     let begun = Instant::now();
     let mut waiting = Some(waiting);
     loop {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .context(FileSnafu {
+                action: "open",
+                path,
+            })?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Lock { _file: file }),
+            // The last holder may have removed the file after it was opened here: a lock on it
+            // would keep nobody out.
+            Ok(()) if is_still(&file, path) => return Ok(Lock { _file: file }),
+            Ok(()) => continue,
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
             Err(errno) => {
                 return Err(errno.into()).context(FileSnafu {
@@ -60,6 +64,15 @@ pub(crate) fn take(path: &Path, limit: Duration, waiting: impl FnOnce()) -> Resu
     }
 }
 
+fn is_still(file: &File, path: &Path) -> bool {
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let (held, there) = (
+        file.metadata().map(identity),
+        fs::metadata(path).map(identity),
+    );
+    matches!((held, there), (Ok(held), Ok(there)) if held == there)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +88,18 @@ mod tests {
         assert!(matches!(error, Error::Locked { .. }) && told);
         drop(held);
         take(&path, Duration::ZERO, || {}).unwrap();
+    }
+
+    #[test]
+    fn a_removed_file_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = take(&path, Duration::ZERO, || {}).unwrap();
+        assert!(is_still(&held._file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_still(&held._file, &path));
+        // The new file is another one, so nobody holds it.
+        take(&path, Duration::ZERO, || {}).unwrap();
+        assert!(!is_still(&held._file, &path));
     }
 }

@@ -78,6 +78,11 @@ impl Layout {
             .iter()
             .any(|h| h.options.iter().any(|option| option == "memory"))
         {
+            // The runtime makes groups in the v2 hierarchy of a hybrid machine as well.
+            hierarchies.extend(unified.map(|root| Hierarchy {
+                root,
+                options: Vec::new(),
+            }));
             return Some(Self::V1 { hierarchies });
         }
         unified.map(|root| Self::V2 { root })
@@ -120,7 +125,7 @@ mod tests {
             cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         let layout = Layout::parse(mounts).unwrap();
         assert_eq!(layout.version(), "v1");
-        assert_eq!(layout.roots().len(), 2);
+        assert_eq!(layout.roots().len(), 3);
     }
 
     #[test]
