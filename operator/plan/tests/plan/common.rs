@@ -12,9 +12,9 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
+pub(crate) const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
 
-pub fn resource(fixture: &str) -> LotoAI {
+pub(crate) fn resource(fixture: &str) -> LotoAI {
     let path = format!(
         "{}/tests/plan/fixtures/{fixture}.yaml",
         env!("CARGO_MANIFEST_DIR")
@@ -22,7 +22,7 @@ pub fn resource(fixture: &str) -> LotoAI {
     serde_yaml_ng::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-pub fn operator(fixture: &str) -> OperatorEnv {
+pub(crate) fn operator(fixture: &str) -> OperatorEnv {
     let mut images = BTreeMap::new();
     if fixture == "demo" {
         let ours = lotoai_api::Component::ALL.map(lotoai_api::Component::name);
@@ -46,7 +46,7 @@ pub fn operator(fixture: &str) -> OperatorEnv {
     }
 }
 
-pub fn provided() -> Observed {
+pub(crate) fn provided() -> Observed {
     let secret = |values: &[(&str, &str)]| Secret {
         data: Some(
             values
@@ -68,12 +68,12 @@ pub fn provided() -> Observed {
     }
 }
 
-pub fn platform(fixture: &str) -> Platform {
+pub(crate) fn platform(fixture: &str) -> Platform {
     validate(&resource(fixture), &provided(), &operator(fixture)).unwrap()
 }
 
 /// Values that say where they come from.
-pub fn credentials(platform: &Platform) -> Credentials {
+pub(crate) fn credentials(platform: &Platform) -> Credentials {
     let required = required_secrets(platform);
     let values = required
         .iter()
@@ -95,7 +95,7 @@ pub fn credentials(platform: &Platform) -> Credentials {
     Credentials::new(&required, values).unwrap()
 }
 
-pub fn objects(fixture: &str) -> (Platform, ResourceSet<Prepared>) {
+pub(crate) fn objects(fixture: &str) -> (Platform, ResourceSet<Prepared>) {
     let platform = platform(fixture);
     let set = build(&platform, &credentials(&platform));
     (platform, set)
