@@ -187,3 +187,6 @@ fn wire_failed(failure: Failure) -> CompleteFailed {
         retryable: failure.retryable,
     }
 }
+
+#[cfg(test)]
+mod tests;

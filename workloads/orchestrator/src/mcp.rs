@@ -8,8 +8,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, ClientCapabilities, ClientConfig, ErrorCode, Implementation, ProtocolVersion,
-        Tool,
+        CallToolRequestParams, ClientCapabilities, ClientConfig, ErrorCode, Implementation,
+        ProtocolVersion, Tool,
     },
     service::{RunningService, ServiceError},
     transport::streamable_http_client::{
@@ -141,10 +141,16 @@ impl Mcp {
             // Arguments that the tool does not take are for the person to put right.
             Ok(Err(ServiceError::McpError(error))) if error.code == ErrorCode::INVALID_PARAMS => {
                 let text = error.message.chars().take(MAX_RESULT_CHARS).collect();
-                return Ok(ToolResult { text, is_error: true });
+                return Ok(ToolResult {
+                    text,
+                    is_error: true,
+                });
             }
             Ok(result) => result.map_err(|error| failure(&error)),
-            Err(_) => Err(Failure::dependency(SERVICE, "the tool took longer than 90 s")),
+            Err(_) => Err(Failure::dependency(
+                SERVICE,
+                "the tool took longer than 90 s",
+            )),
         };
         if result.as_ref().is_err_and(|failure| failure.retryable) {
             self.peers.lock().await.remove(&groups);

@@ -171,7 +171,7 @@ async fn write_end(
     steps: &[Step],
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query(
+    let done = sqlx::query(
         "INSERT INTO runs (run_id, conversation_id, subject, requested_model, ended_at, outcome, \
          model, provider, input_tokens, output_tokens) \
          VALUES ($1, $2, $3, $4, now(), $5, $6, $7, $8, $9) \
@@ -191,6 +191,10 @@ async fn write_end(
     .bind(outcome.output_tokens)
     .execute(&mut *transaction)
     .await?;
+    if done.rows_affected() == 0 {
+        // The run has ended before; its record stays as it is.
+        return transaction.rollback().await;
+    }
     for (number, step) in (1_i32..).zip(steps) {
         sqlx::query(
             "INSERT INTO steps (run_id, number, kind, target, outcome, duration_ms) \

@@ -122,7 +122,9 @@ fn score(
     vector: &[f32],
 ) -> f32 {
     let sentence = &candidate.sentence;
-    let meaning = readings.iter().map(|(_, question)| text::cosine(question, vector));
+    let meaning = readings
+        .iter()
+        .map(|(_, question)| text::cosine(question, vector));
     let headed = format!("{} {}", sentence.heading, sentence.text);
     let words = topics.iter().map(|topic| {
         let under_heading = HEADING_SHARE * text::overlap(topic, &headed);
@@ -132,8 +134,13 @@ fn score(
     let over = sentence.text.chars().count().saturating_sub(LONG_FROM) / 100;
     let over = f32::from(u8::try_from(over).unwrap_or(u8::MAX));
     // A question in a document is not an answer.
-    let question = if sentence.text.ends_with('?') { QUESTION_PENALTY } else { 0.0 };
-    MEANING_WEIGHT * meaning.fold(0.0, f32::max) + (1.0 - MEANING_WEIGHT) * words.fold(0.0, f32::max)
+    let question = if sentence.text.ends_with('?') {
+        QUESTION_PENALTY
+    } else {
+        0.0
+    };
+    MEANING_WEIGHT * meaning.fold(0.0, f32::max)
+        + (1.0 - MEANING_WEIGHT) * words.fold(0.0, f32::max)
         - RANK_PENALTY * rank
         - LENGTH_PENALTY * over
         - question
@@ -262,7 +269,10 @@ mod tests {
     #[test]
     fn nothing_near_is_no_answer() {
         let candidates = candidates(&["The sea is blue and very deep."]);
-        assert_eq!(choose(&[QUESTION], &candidates, &[near(0.15)], Language::English), None);
+        assert_eq!(
+            choose(&[QUESTION], &candidates, &[near(0.15)], Language::English),
+            None
+        );
         assert_eq!(choose(&[QUESTION], &[], &[], Language::English), None);
     }
 
@@ -272,7 +282,13 @@ mod tests {
             "Credentials are stored in Secrets.",
             "Credentials are stored in Secrets.",
         ]);
-        let extract = choose(&[QUESTION], &candidates, &[near(0.7), near(0.7)], Language::English).unwrap();
+        let extract = choose(
+            &[QUESTION],
+            &candidates,
+            &[near(0.7), near(0.7)],
+            Language::English,
+        )
+        .unwrap();
         assert_eq!(extract.passages, [0]);
     }
 }

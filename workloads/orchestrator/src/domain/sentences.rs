@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_sentence_knows_its_heading() {
-        let found = split("Before any of it.\n# One thing\nThe first of them.\n## Other\n- the second one");
+        let found =
+            split("Before any of it.\n# One thing\nThe first of them.\n## Other\n- the second one");
         let headings: Vec<&str> = found.iter().map(|s| s.heading.as_str()).collect();
         assert_eq!(headings, ["", "One thing", "Other"]);
     }

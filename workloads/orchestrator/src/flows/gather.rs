@@ -148,13 +148,18 @@ async fn search(
     readings: &[&str],
 ) -> Result<(Vec<Citation>, Option<f32>), Failure> {
     let run_id = session.run.id.to_string();
-    let searches =
-        readings.iter().map(|query| hub.rag.search(&run_id, &session.caller, query, PASSAGES));
+    let searches = readings
+        .iter()
+        .map(|query| hub.rag.search(&run_id, &session.caller, query, PASSAGES));
     let found = futures::future::try_join_all(searches).await?;
     let mut all: Vec<(f32, Citation)> = Vec::new();
     for (reading, hits) in found.into_iter().enumerate() {
         let as_asked_in_spanish = session.language == Language::Spanish && reading == 0;
-        let bias = if as_asked_in_spanish { SPANISH_BIAS } else { 0.0 };
+        let bias = if as_asked_in_spanish {
+            SPANISH_BIAS
+        } else {
+            0.0
+        };
         all.extend(hits.into_iter().map(|hit| (hit.score - bias, hit)));
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -215,14 +220,28 @@ async fn scores(
 /// (a long description blurs: one that says four things is near to none of them), and each example
 /// that its `_meta` gives under `lotoai.dev/examples`.
 fn tool_texts(tool: &Tool) -> Vec<String> {
-    let name = tool.title.clone().unwrap_or_else(|| tool.name.replace(['_', '-'], " "));
+    let name = tool
+        .title
+        .clone()
+        .unwrap_or_else(|| tool.name.replace(['_', '-'], " "));
     let description = tool.description.as_deref().unwrap_or_default();
     let mut texts = vec![format!("{name}. {description}")];
     let parts = sentences::split(description);
-    texts.extend(parts.into_iter().take(MAX_TOOL_SENTENCES).map(|part| part.text));
-    let examples = tool.meta.as_ref().and_then(|meta| meta.get("lotoai.dev/examples"));
+    texts.extend(
+        parts
+            .into_iter()
+            .take(MAX_TOOL_SENTENCES)
+            .map(|part| part.text),
+    );
+    let examples = tool
+        .meta
+        .as_ref()
+        .and_then(|meta| meta.get("lotoai.dev/examples"));
     let examples = examples.and_then(|examples| examples.as_array());
-    let examples = examples.into_iter().flatten().filter_map(|example| example.as_str());
+    let examples = examples
+        .into_iter()
+        .flatten()
+        .filter_map(|example| example.as_str());
     texts.extend(examples.take(MAX_TOOL_EXAMPLES).map(str::to_owned));
     texts
 }

@@ -110,7 +110,10 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
 async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let started = session.now();
     let gathered = gather::gather(hub, session).await;
-    let heard = gathered.failures.first().map_or("ok", |failure| failure.code.as_str());
+    let heard = gathered
+        .failures
+        .first()
+        .map_or("ok", |failure| failure.code.as_str());
     session.step("decide", AUTOMATIC, heard, started);
     let signals = gather::signals(&gathered, session);
     let mut decision = match (router::certain(&signals), gathered.failures.first()) {

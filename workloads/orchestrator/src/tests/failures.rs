@@ -29,7 +29,9 @@ fn failed(events: &[Event]) -> (&str, &str, bool) {
 #[tokio::test]
 async fn the_probe_names_the_hop_that_failed(#[case] world: World, #[case] hop: &str) {
     let stage = stage(world).await;
-    let events = stage.ask(request("probe", vec![user("Does it work?")])).await;
+    let events = stage
+        .ask(request("probe", vec![user("Does it work?")]))
+        .await;
     let (code, message, retryable) = failed(&events);
     assert_eq!((code, retryable), ("probe_failed", true));
     assert!(message.contains(&format!("failed at {hop}:")), "{message}");
@@ -37,17 +39,41 @@ async fn the_probe_names_the_hop_that_failed(#[case] world: World, #[case] hop: 
 
 #[tokio::test]
 async fn tools_that_are_away_do_not_stop_an_answer_from_the_documents() {
-    let stage = stage(World { mcp_down: true, ..world() }).await;
-    let events = stage.ask(request("lotoai", vec![user("Where are credentials stored?")])).await;
-    let Event::Decision(decision) = &events[0] else { panic!("{events:?}") };
-    assert!(decision.reason.contains("mcp_server_unavailable"), "{}", decision.reason);
+    let stage = stage(World {
+        mcp_down: true,
+        ..world()
+    })
+    .await;
+    let events = stage
+        .ask(request(
+            "lotoai",
+            vec![user("Where are credentials stored?")],
+        ))
+        .await;
+    let Event::Decision(decision) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert!(
+        decision.reason.contains("mcp_server_unavailable"),
+        "{}",
+        decision.reason
+    );
     assert!(text_of(&events).contains("Secrets"));
 }
 
 #[tokio::test]
 async fn nothing_is_guessed_when_the_search_is_away() {
-    let stage = stage(World { rag_down: true, ..world() }).await;
-    let events = stage.ask(request("lotoai", vec![user("Where are credentials stored?")])).await;
+    let stage = stage(World {
+        rag_down: true,
+        ..world()
+    })
+    .await;
+    let events = stage
+        .ask(request(
+            "lotoai",
+            vec![user("Where are credentials stored?")],
+        ))
+        .await;
     let (code, message, retryable) = failed(&events);
     assert_eq!((code, retryable), ("rag_server_unavailable", true));
     assert!(message.contains("try again"), "{message}");
@@ -56,12 +82,19 @@ async fn nothing_is_guessed_when_the_search_is_away() {
 
 #[tokio::test]
 async fn a_role_that_fails_ends_with_its_reason() {
-    let stage = stage(World { answer: None, ..world() }).await;
+    let stage = stage(World {
+        answer: None,
+        ..world()
+    })
+    .await;
     let events = stage.ask(request("assistant", vec![user("Hello")])).await;
     assert_eq!(failed(&events), ("provider_unavailable", "set KEY", false));
     assert_eq!(
         stage.stored(),
-        ["decide agent assistant", "finish provider_unavailable  [complete]"]
+        [
+            "decide agent assistant",
+            "finish provider_unavailable  [complete]"
+        ]
     );
 }
 
@@ -76,6 +109,9 @@ async fn a_bad_request_is_refused_by_field(#[case] request: AnswerRequest, #[cas
     let stage = stage(world()).await;
     let events = stage.ask(request).await;
     let (code, message, retryable) = failed(&events);
-    assert_eq!((code, retryable, events.len()), ("invalid_request", false, 1));
+    assert_eq!(
+        (code, retryable, events.len()),
+        ("invalid_request", false, 1)
+    );
     assert!(message.contains(field), "{message}");
 }

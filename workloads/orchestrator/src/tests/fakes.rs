@@ -72,14 +72,18 @@ impl Rag for FakeRag {
     ) -> Result<Response<SearchResponse>, Status> {
         let request = request.into_inner();
         assert!(!request.caller.unwrap().subject.is_empty());
-        let hits = (0_u32..).zip(&self.0.passages).map(|(at, (passage, score))| Citation {
-            document_id: format!("d{at}"),
-            document_name: format!("d{at}.md"),
-            passage: (*passage).to_owned(),
-            score: *score,
-            ..Citation::default()
-        });
-        Ok(Response::new(SearchResponse { hits: hits.collect() }))
+        let hits = (0_u32..)
+            .zip(&self.0.passages)
+            .map(|(at, (passage, score))| Citation {
+                document_id: format!("d{at}"),
+                document_name: format!("d{at}.md"),
+                passage: (*passage).to_owned(),
+                score: *score,
+                ..Citation::default()
+            });
+        Ok(Response::new(SearchResponse {
+            hits: hits.collect(),
+        }))
     }
     async fn replace_document(
         &self,
@@ -127,15 +131,19 @@ impl Agents for FakeAgents {
                 retryable: false,
             })],
         };
-        let events: Vec<_> =
-            events.into_iter().map(|event| Ok(CompleteEvent { event: Some(event) })).collect();
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|event| Ok(CompleteEvent { event: Some(event) }))
+            .collect();
         Ok(Response::new(tokio_stream::iter(events)))
     }
     async fn list_roles(
         &self,
         _: Request<ListRolesRequest>,
     ) -> Result<Response<ListRolesResponse>, Status> {
-        Ok(Response::new(ListRolesResponse { roles: self.0.roles.clone() }))
+        Ok(Response::new(ListRolesResponse {
+            roles: self.0.roles.clone(),
+        }))
     }
 }
 
@@ -191,7 +199,9 @@ impl Respond for WordVectors {
             .map(|(index, text)| {
                 let mut vector = vec![0.0_f32; 512];
                 for word in text::topic(text.as_str().unwrap()) {
-                    let hash = word.bytes().fold(7_usize, |h, b| h.wrapping_mul(31) + usize::from(b));
+                    let hash = word
+                        .bytes()
+                        .fold(7_usize, |h, b| h.wrapping_mul(31) + usize::from(b));
                     vector[hash % 512] += 1.0;
                 }
                 json!({"index": index, "embedding": vector})
@@ -203,7 +213,9 @@ impl Respond for WordVectors {
 
 async fn listener() -> (TcpListener, Url) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
     (listener, url)
 }
 
@@ -214,23 +226,31 @@ pub(super) async fn stage(world: World) -> Stage {
     let (grpc, grpc_url) = listener().await;
     let router = tonic::transport::Server::builder()
         .add_service(RagServer::new(FakeRag(world.clone())))
-        .add_service(AgentsServer::new(FakeAgents(world.clone(), Arc::clone(&completions))));
+        .add_service(AgentsServer::new(FakeAgents(
+            world.clone(),
+            Arc::clone(&completions),
+        )));
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(grpc)));
     let (http, http_url) = listener().await;
     let mut config = StreamableHttpServerConfig::default();
     config.legacy_session_mode = false;
     config.json_response = true;
-    let tools =
-        StreamableHttpService::new(|| Ok(FakeTools), Arc::<LocalSessionManager>::default(), config);
+    let tools = StreamableHttpService::new(
+        || Ok(FakeTools),
+        Arc::<LocalSessionManager>::default(),
+        config,
+    );
     let app = axum::Router::new().route_service("/mcp", tools);
     tokio::spawn(async move { axum::serve(http, app).await });
     let models = MockServer::start().await;
-    Mock::given(path("/v1/embeddings")).respond_with(WordVectors).mount(&models).await;
+    Mock::given(path("/v1/embeddings"))
+        .respond_with(WordVectors)
+        .mount(&models)
+        .await;
 
     let token = SecretString::from("t".repeat(32));
     let pick = |down: bool, url: Url| if down { nowhere.clone() } else { url };
-    let channel =
-        |url: &Url| lotoai_kit::upstream::grpc_channel(url, &token).unwrap();
+    let channel = |url: &Url| lotoai_kit::upstream::grpc_channel(url, &token).unwrap();
     let client = |url: &Url| lotoai_kit::upstream::http_client(url, &token).unwrap();
     let models_url = pick(world.models_down, models.uri().parse().unwrap());
     let mcp_url = pick(world.mcp_down, http_url.join("/mcp").unwrap());
@@ -249,7 +269,12 @@ pub(super) async fn stage(world: World) -> Stage {
         },
     };
     let service = OrchestratorService::new(hub, tokio_util::task::TaskTracker::new());
-    Stage { service, stored, completions, _models: models }
+    Stage {
+        service,
+        stored,
+        completions,
+        _models: models,
+    }
 }
 
 pub(super) fn role(name: &str, groups: &[&str], capable: bool) -> Role {
@@ -262,7 +287,10 @@ pub(super) fn role(name: &str, groups: &[&str], capable: bool) -> Role {
 }
 
 pub(super) fn user(text: &str) -> Message {
-    Message { role: "user".to_owned(), content: text.to_owned() }
+    Message {
+        role: "user".to_owned(),
+        content: text.to_owned(),
+    }
 }
 
 pub(super) fn request(model: &str, messages: Vec<Message>) -> AnswerRequest {
@@ -282,9 +310,16 @@ pub(super) fn request(model: &str, messages: Vec<Message>) -> AnswerRequest {
 impl Stage {
     /// Asks and gives every event.
     pub(super) async fn ask(&self, request: AnswerRequest) -> Vec<Event> {
-        let stream = self.service.answer(Request::new(request)).await.unwrap().into_inner();
+        let stream = self
+            .service
+            .answer(Request::new(request))
+            .await
+            .unwrap()
+            .into_inner();
         let all = stream.map(|event: Result<AnswerEvent, Status>| event.unwrap().event.unwrap());
-        tokio::time::timeout(Duration::from_secs(20), all.collect()).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(20), all.collect())
+            .await
+            .unwrap()
     }
 
     pub(super) fn stored(&self) -> Vec<String> {

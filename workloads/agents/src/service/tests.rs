@@ -1,0 +1,146 @@
+//! The gRPC face: roles, bad requests, and a caller who goes away.
+
+use std::time::Duration;
+
+use lotoai_contracts::v1::agents_server::Agents as _;
+use rstest::rstest;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+use tokio_stream::StreamExt;
+use tonic::Code;
+
+use super::*;
+use crate::{config::Timeouts, provider::Providers, table::Table};
+
+fn service(table: &str) -> AgentsService {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(2),
+        first_token: Duration::from_secs(60),
+        between_tokens: Duration::from_secs(60),
+        total: Duration::from_secs(60),
+    };
+    let table = Table::parse(table).unwrap();
+    let providers = Providers::open(&table, &timeouts, |_| Some("k".to_owned())).unwrap();
+    let completer = Arc::new(Completer::new(table, providers, timeouts));
+    AgentsService::new(completer, TaskTracker::new())
+}
+
+fn request(messages: Vec<Message>) -> Request<CompleteRequest> {
+    Request::new(CompleteRequest {
+        run_id: "r".to_owned(),
+        role: "r".to_owned(),
+        messages,
+        ..CompleteRequest::default()
+    })
+}
+
+fn message(role: &str) -> Message {
+    Message {
+        role: role.to_owned(),
+        content: "Hello?".to_owned(),
+    }
+}
+
+/// Sends one piece of text, then waits until the other side closes.
+async fn one_piece(mut socket: TcpStream, closed: oneshot::Sender<()>) {
+    let mut buffer = [0_u8; 4096];
+    let _request = socket.read(&mut buffer).await.unwrap();
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n";
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n";
+    let answer = format!("{head}\r\n{:x}\r\n{event}\r\n", event.len());
+    socket.write_all(answer.as_bytes()).await.unwrap();
+    // An error or zero bytes both mean that the connection is gone.
+    while matches!(socket.read(&mut buffer).await, Ok(1..)) {}
+    closed.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn the_call_to_the_provider_ends_when_the_caller_goes_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (closed, is_closed) = oneshot::channel();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        one_piece(socket, closed).await;
+    });
+    let service = service(&format!(
+        "providers: [{{name: p, kind: Local, baseURL: 'http://{address}'}}]\n\
+         roles: [{{name: r, models: [{{provider: p, model: m}}]}}]"
+    ));
+    let mut stream = service
+        .complete(request(vec![message("user")]))
+        .await
+        .unwrap()
+        .into_inner();
+    let first = stream.next().await.unwrap().unwrap();
+    assert_eq!(first.event, Some(Event::Delta("Hel".to_owned())));
+    drop(stream);
+    tokio::time::timeout(Duration::from_secs(5), is_closed)
+        .await
+        .unwrap()
+        .unwrap();
+    service.tasks.close();
+    tokio::time::timeout(Duration::from_secs(5), service.tasks.wait())
+        .await
+        .unwrap();
+}
+
+const TWO_ROLES: &str = "\
+providers:
+  - {name: far, kind: OpenAI, apiKeyEnv: KEY}
+  - {name: near, kind: Local, baseURL: 'http://127.0.0.1:9'}
+roles:
+  - {name: a, description: first, models: [{provider: far, model: m}], groups: [staff]}
+  - {name: b, models: [{provider: near, model: m}, {provider: far, model: m}]}";
+
+#[tokio::test]
+async fn roles_are_listed_with_what_they_can_be_trusted_with() {
+    let roles = service(TWO_ROLES)
+        .list_roles(Request::new(ListRolesRequest {}))
+        .await
+        .unwrap();
+    let roles = roles.into_inner().roles;
+    let seen: Vec<_> = roles.iter().map(|r| (r.name.as_str(), r.capable)).collect();
+    assert_eq!(seen, [("a", true), ("b", false)]);
+    assert_eq!(
+        (roles[0].description.as_str(), roles[0].groups.as_slice()),
+        ("first", &["staff".to_owned()][..])
+    );
+}
+
+#[rstest]
+#[case::none(Vec::new(), "messages is empty")]
+#[case::speaker(vec![message("robot")], "\"robot\"")]
+#[case::many(vec![message("user"); 513], "513")]
+#[tokio::test]
+async fn a_bad_request_names_the_field(#[case] messages: Vec<Message>, #[case] mentions: &str) {
+    let status = service(TWO_ROLES)
+        .complete(request(messages))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains(mentions), "{status}");
+}
+
+#[tokio::test]
+async fn a_failure_is_the_last_event() {
+    let service = service(TWO_ROLES);
+    let mut call = request(vec![message("user")]);
+    call.get_mut().role = "nobody".to_owned();
+    let stream = service.complete(call).await.unwrap().into_inner();
+    let events: Vec<_> = stream
+        .map(|event| event.unwrap().event.unwrap())
+        .collect()
+        .await;
+    let [Event::Failed(failed)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (failed.code.as_str(), failed.retryable),
+        ("unknown_role", false)
+    );
+}
