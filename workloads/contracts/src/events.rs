@@ -19,12 +19,22 @@ pub trait Event: Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static {
 /// The queues of the platform and what each is bound to. The provision job declares them; a
 /// consumer only reads its own.
 pub const QUEUES: &[Queue] = &[
-    Queue { name: "rag-ingest", bindings: &[DocumentUploaded::NAME, DocumentDeleted::NAME] },
+    Queue {
+        name: "rag-ingest",
+        bindings: &[DocumentUploaded::NAME, DocumentDeleted::NAME],
+    },
     Queue {
         name: "gateway",
-        bindings: &[DocumentProgressed::NAME, DocumentIndexed::NAME, DocumentFailed::NAME],
+        bindings: &[
+            DocumentProgressed::NAME,
+            DocumentIndexed::NAME,
+            DocumentFailed::NAME,
+        ],
     },
-    Queue { name: "analytics", bindings: &[UsageRecorded::NAME] },
+    Queue {
+        name: "analytics",
+        bindings: &[UsageRecorded::NAME],
+    },
 ];
 
 /// A durable quorum queue and the routing keys that feed it.
@@ -98,7 +108,10 @@ pub struct DocumentProgressed {
 impl Event for DocumentProgressed {
     const NAME: &'static str = "document.progressed";
     fn id(&self) -> String {
-        format!("{}:{}:{:?}:{}", self.document_id, self.content_hash, self.step, self.done)
+        format!(
+            "{}:{}:{:?}:{}",
+            self.document_id, self.content_hash, self.step, self.done
+        )
     }
 }
 
@@ -222,6 +235,9 @@ mod tests {
             chunks: 3,
         };
         let wire = serde_json::to_vec(&event).unwrap();
-        assert_eq!(serde_json::from_slice::<DocumentIndexed>(&wire).unwrap(), event);
+        assert_eq!(
+            serde_json::from_slice::<DocumentIndexed>(&wire).unwrap(),
+            event
+        );
     }
 }

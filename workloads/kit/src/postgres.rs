@@ -172,7 +172,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let options = args(&format!("postgres://127.0.0.1:{port}/x")).connect_options("test");
-        let pool = PgPoolOptions::new().connect_lazy_with(options.unwrap());
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::from_millis(200))
+            .connect_lazy_with(options.unwrap());
         assert!(ping(&pool, &gate).await.is_err());
         assert!(service.readiness.reasons().contains_key("postgres"));
     }

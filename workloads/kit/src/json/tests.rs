@@ -46,7 +46,8 @@ async fn a_good_body_is_read() {
 #[case::empty(b"", "invalid_json", None)]
 #[case::trailing(br#"{"model":"m","messages":[]} x"#, "invalid_json", None)]
 #[case::bad_utf8(b"{\"model\":\"\xff\",\"messages\":[]}", "invalid_json", None)]
-#[case::not_an_object(b"[1]", "invalid_field", None)]
+#[case::not_an_object(b"\"text\"", "invalid_field", None)]
+#[case::an_array(b"[1]", "invalid_field", Some("[0]"))]
 #[case::missing(br#"{"messages":[]}"#, "invalid_field", Some("model"))]
 #[case::missing_below(
     br#"{"model":"m","messages":[{}]}"#,

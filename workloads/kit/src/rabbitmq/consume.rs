@@ -141,7 +141,13 @@ impl Rabbitmq {
             let Some(delivery) = next else { return Ok(()) };
             let delivery = delivery.map_err(|error| runtime::chain(&error))?;
             let task = handle(delivery, Arc::clone(handler), queue, self.shutdown.clone());
-            work.spawn(task);
+            // The channel closes with its last handle, and nothing can be acknowledged after that:
+            // work that outlives this subscription keeps it open.
+            let channel = channel.clone();
+            work.spawn(async move {
+                task.await;
+                drop(channel);
+            });
         }
     }
 }

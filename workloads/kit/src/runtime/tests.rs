@@ -118,7 +118,7 @@ async fn the_stop_waits_for_work_that_is_being_finished() {
     service.spawn("finishing", async move {
         shutdown.cancelled().await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        drop(sender.send(()));
+        sender.send(()).unwrap();
         Ok::<_, Infallible>(())
     });
     let done = std::future::ready(Ok::<_, Infallible>(()));

@@ -97,9 +97,8 @@ async fn grpc_serves_health_until_a_stop() {
                 .await
         })
     };
-    let mut client = HealthClient::connect(format!("http://{address}"))
-        .await
-        .unwrap();
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
     let answer = client.check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
     assert!(service.readiness.is_ready());
