@@ -76,14 +76,14 @@ async fn the_status_says_which_component_is_not_ready_and_why() {
     };
     world.pass().await.unwrap();
     world.make_ready(|name| name != "demo-rabbitmq").await;
+    let set = world
+        .api::<StatefulSet>()
+        .get("demo-rabbitmq")
+        .await
+        .unwrap();
+    let labels = set.spec.unwrap().template.metadata.unwrap().labels;
     let pod = json!({
-        "metadata": {
-            "name": "demo-rabbitmq-0",
-            "labels": {
-                labels::NAME: "rabbitmq", labels::INSTANCE: "demo",
-                labels::PART_OF: labels::PART_OF_VALUE, labels::MANAGED_BY: labels::MANAGED_BY_VALUE,
-            },
-        },
+        "metadata": { "name": "demo-rabbitmq-0", "labels": labels },
         "spec": { "containers": [{ "name": "rabbitmq", "image": "rabbitmq:4" }] },
     });
     let pods = world.api::<k8s_openapi::api::core::v1::Pod>();

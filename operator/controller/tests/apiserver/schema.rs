@@ -167,10 +167,21 @@ async fn unknown_fields_are_refused() {
         return;
     };
     let api = lotos(&server.client(), "unknown").await;
-    let object = resource("a", &json!({ "url": "https://a.example", "urll": "https://b.example" }));
+    let object = resource(
+        "a",
+        &json!({ "url": "https://a.example", "urll": "https://b.example" }),
+    );
     let params = PatchParams::apply("tests").validation_strict();
-    let error = api.patch("a", &params, &Patch::Apply(&object)).await.unwrap_err();
-    assert!(error.to_string().contains(".spec.urll: field not declared in schema"), "{error}");
+    let error = api
+        .patch("a", &params, &Patch::Apply(&object))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(".spec.urll: field not declared in schema"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

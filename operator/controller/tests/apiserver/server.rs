@@ -2,11 +2,10 @@
 //! see is exactly what a cluster would accept, refuse and store.
 
 use std::fs::File;
-use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use kube::config::{AuthInfo, Config};
@@ -24,9 +23,8 @@ const START: Duration = Duration::from_secs(90);
 pub struct ApiServer {
     port: u16,
     authority: Vec<u8>,
-    _directory: TempDir,
+    server: Guarded,
     _etcd: Guarded,
-    _server: Guarded,
 }
 
 /// The shared server, started at the first call; `None`, with the reason printed, when its
@@ -58,8 +56,10 @@ impl ApiServer {
             }
         }
         let directory = TempDir::with_prefix("lotoai-apiserver-").expect("a temporary directory");
-        let at = |name: &str| directory.path().join(name);
-        let authority = write_certificates(directory.path());
+        // A static is never dropped, so the guard of etcd removes the directory.
+        let directory = directory.keep();
+        let at = |name: &str| directory.join(name);
+        let authority = write_certificates(&directory);
         std::fs::write(
             at("tokens.csv"),
             format!("{TOKEN},tests,tests,system:masters\n"),
@@ -79,6 +79,7 @@ impl ApiServer {
                 .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
                 .args(["--unsafe-no-fsync", "--log-level=error"]),
             &at("etcd.log"),
+            &directory,
         );
         let server = Guarded::spawn(
             Command::new(server)
@@ -93,7 +94,7 @@ impl ApiServer {
                 .arg(format!("--token-auth-file={}", at("tokens.csv").display()))
                 .arg(format!(
                     "--service-account-key-file={}",
-                    at("server.key").display()
+                    at("server.pub").display()
                 ))
                 .arg(format!(
                     "--service-account-signing-key-file={}",
@@ -104,13 +105,13 @@ impl ApiServer {
                 .arg("--authorization-mode=RBAC")
                 .arg("--disable-admission-plugins=ServiceAccount"),
             &at("apiserver.log"),
+            &at("apiserver.log"),
         );
         let server = Self {
             port,
             authority,
-            _directory: directory,
+            server,
             _etcd: etcd,
-            _server: server,
         };
         server.wait_until_ready();
         Some(server)
@@ -130,33 +131,41 @@ impl ApiServer {
         ClientBuilder::try_from(config).expect("a client").build()
     }
 
+    /// Waits on a thread of its own, because the caller's may drive a test already.
     fn wait_until_ready(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let deadline = Instant::now() + START;
-        runtime.expect("a runtime").block_on(async {
-            let client = self.client();
-            loop {
-                let request = http::Request::get("/readyz")
-                    .body(Vec::new())
-                    .expect("a request");
-                match client.request_text(request).await {
-                    Ok(_) => return,
-                    Err(error) if Instant::now() > deadline => {
-                        panic!(
-                            "kube-apiserver is not ready: {error}\n{}",
-                            self._server.log_tail()
-                        )
-                    }
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                }
-            }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(self.ready());
+            });
         });
+    }
+
+    async fn ready(&self) {
+        let deadline = Instant::now() + START;
+        let client = self.client();
+        loop {
+            let request = http::Request::get("/readyz")
+                .body(Vec::new())
+                .expect("a request");
+            match client.request_text(request).await {
+                Ok(_) => return,
+                Err(error) if Instant::now() > deadline || self.server.has_ended() => {
+                    panic!(
+                        "kube-apiserver is not ready: {error}\n{}",
+                        self.server.log_tail()
+                    )
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 }
 
-/// Writes `server.crt` and `server.key` and returns the DER of the authority.
+/// Writes `server.crt`, `server.key` and `server.pub`, and returns the DER of the authority.
 fn write_certificates(directory: &Path) -> Vec<u8> {
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -169,6 +178,7 @@ fn write_certificates(directory: &Path) -> Vec<u8> {
         .expect("a certificate");
     std::fs::write(directory.join("server.crt"), certificate.pem()).expect("written");
     std::fs::write(directory.join("server.key"), key.serialize_pem()).expect("written");
+    std::fs::write(directory.join("server.pub"), key.public_key_pem()).expect("written");
     authority.der().to_vec()
 }
 
@@ -178,45 +188,45 @@ fn free_port() -> u16 {
 }
 
 /// A process that ends with this one. A shell waits for the end of its standard input, which the
-/// system closes however the tests end, and then kills the process.
+/// system closes however the tests end, then kills the process and removes what it left.
 struct Guarded {
-    shell: Child,
+    process: Mutex<Child>,
     log: PathBuf,
+    _watchdog: Child,
 }
 
 impl Guarded {
-    fn spawn(command: &Command, log: &Path) -> Self {
+    fn spawn(command: &mut Command, log: &Path, remove: &Path) -> Self {
         let output = File::create(log).expect("a log file");
-        let shell = Command::new("sh")
-            .args([
-                "-c",
-                r#""$@" & pid=$!; read -r end; kill -KILL $pid; wait $pid"#,
-                "sh",
-            ])
-            .arg(command.get_program())
-            .args(command.get_args())
-            .stdin(Stdio::piped())
+        let process = command
+            .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a log file"))
             .stderr(output)
             .spawn()
+            .expect("the server starts");
+        let watchdog = Command::new("sh")
+            .args(["-c", r#"read -r end; kill -KILL "$1"; rm -rf "$2""#, "sh"])
+            .arg(process.id().to_string())
+            .arg(remove)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
             .expect("sh starts");
         Self {
-            shell,
+            process: Mutex::new(process),
             log: log.to_owned(),
+            _watchdog: watchdog,
         }
     }
 
+    fn has_ended(&self) -> bool {
+        let mut process = self.process.lock().expect("no panic with the lock");
+        process.try_wait().expect("a child").is_some()
+    }
+
     fn log_tail(&self) -> String {
-        let mut text = String::new();
-        let _ = File::open(&self.log).map(|mut file| file.read_to_string(&mut text));
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
     }
 }
