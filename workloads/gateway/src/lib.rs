@@ -1,1 +1,188 @@
 //! The front door: sign-in, public APIs, conversations, documents.
+
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod failure;
+pub mod identity;
+pub mod objects;
+pub mod orchestrator;
+pub mod outbox;
+pub mod routes;
+pub mod state;
+pub mod status_consumer;
+pub mod store;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use lotoai_kit::rabbitmq::Rabbitmq;
+use lotoai_kit::{HasCommon as _, Readiness, Service};
+use snafu::ResultExt as _;
+
+pub use config::Config;
+pub use error::Error;
+
+use crate::error::{
+    LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
+    RabbitmqSnafu, ServeSnafu,
+};
+use crate::identity::jwks::Jwks;
+use crate::identity::login::Login;
+use crate::identity::provider::ProviderHttp;
+use crate::identity::session::Sessions;
+use crate::identity::token::TokenVerifier;
+use crate::objects::Objects;
+use crate::orchestrator::Orchestrator;
+use crate::outbox::Wake;
+use crate::routes::web::WebClient;
+use crate::state::AppState;
+use crate::store::Store;
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or its server ends.
+pub async fn run(config: Config, service: Service) -> Result<(), Error> {
+    let started = service.readiness.register("gateway");
+    let mut tolerant = service.clone();
+    // The gateway answers without its database or broker, if only to say which of them is away:
+    // their gates must not take it out of its Service once it has started.
+    tolerant.readiness = Readiness::default();
+
+    let pool = config
+        .postgres
+        .pool(&tolerant)
+        .await
+        .map_err(Into::into)
+        .context(PostgresSnafu)?;
+    lotoai_kit::postgres::migrate(&pool, &store::MIGRATIONS)
+        .await
+        .map_err(Into::into)
+        .context(MigrateSnafu)?;
+    tracing::info!(dependency = "postgres", "ready");
+    let rabbitmq = config
+        .rabbitmq
+        .connect(&tolerant)
+        .await
+        .map_err(Into::into)
+        .context(RabbitmqSnafu)?;
+
+    let http = ProviderHttp::new().context(ProviderSnafu)?;
+    let jwks = Arc::new(Jwks::new(&config.oidc.internal_url, http.clone()));
+    let state = assemble(&config, &service, Store::new(pool), Arc::clone(&jwks), http)?;
+
+    keep_keys_fresh(&service, jwks);
+    work_in_background(&service, &state, rabbitmq);
+    let web = WebClient::new(&config.web_root);
+    if !config.web_root.join("index.html").is_file() {
+        tracing::warn!(root = %config.web_root.display(), "there is no web client here");
+    }
+    started.ready();
+    let router = routes::router(&state, &web);
+    service
+        .serve_http(config.common().http_listen(), router)
+        .await
+        .map_err(Into::into)
+        .context(ServeSnafu)
+}
+
+/// Puts together what the handlers share.
+fn assemble(
+    config: &Config,
+    service: &Service,
+    store: Store,
+    jwks: Arc<Jwks>,
+    http: ProviderHttp,
+) -> Result<Arc<AppState>, Error> {
+    let verifier = Arc::new(TokenVerifier::new(
+        Arc::clone(&jwks),
+        &config.oidc.issuer,
+        &config.oidc.audience,
+    ));
+    let key = config.session_key.clone();
+    let login = Login::new(&config.oidc, &config.public_url, jwks, http, key.clone())
+        .context(LoginSnafu)?;
+    let login = Arc::new(login);
+    let sessions = Sessions::new(
+        store.clone(),
+        key,
+        Arc::clone(&login),
+        Arc::clone(&verifier),
+    );
+    let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
+    let channel = config
+        .orchestrator
+        .grpc_channel()
+        .map_err(Into::into)
+        .context(OrchestratorSnafu)?;
+    Ok(Arc::new(AppState {
+        store,
+        objects: Objects::new(bucket, service.tasks.clone()),
+        orchestrator: Orchestrator::new(channel, &config.limits),
+        verifier,
+        login,
+        sessions,
+        limits: config.limits,
+        public_url: config.public_url.clone(),
+        events: Wake::default(),
+        discarded: Wake::default(),
+        tasks: service.tasks.clone(),
+    }))
+}
+
+/// Nobody can be told from anybody without keys, so the first of them are a condition of being
+/// ready. Later the old ones go on working.
+fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
+    let gate = service.readiness.register("keycloak");
+    let stop = service.shutdown.clone();
+    service.spawn("signing-keys", async move {
+        let fetching = jwks.keep_fresh(|outcome| match outcome {
+            Ok(()) => gate.ready(),
+            Err(error) if jwks.generation() == 0 => gate.not_ready(error),
+            Err(error) => tracing::warn!(error, "no fresh signing keys; the old ones stay"),
+        });
+        tokio::select! {
+            () = fetching => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<_, std::convert::Infallible>(())
+    });
+}
+
+fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbitmq) {
+    let (store, wake, stop) = (
+        state.store.clone(),
+        state.events.clone(),
+        service.shutdown.clone(),
+    );
+    let broker = rabbitmq.clone();
+    service.spawn("outbox", async move {
+        outbox::relay(store, broker, wake, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (store, wake, stop) = (
+        state.store.clone(),
+        state.discarded.clone(),
+        service.shutdown.clone(),
+    );
+    let objects = state.objects.clone();
+    service.spawn("discarded-objects", async move {
+        objects::sweep(store, objects, wake, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let store = state.store.clone();
+    service.spawn("status-consumer", async move {
+        rabbitmq
+            .consume(
+                status_consumer::QUEUE,
+                status_consumer::PREFETCH,
+                move |delivery| {
+                    let store = store.clone();
+                    async move { status_consumer::handle(&store, delivery).await }
+                },
+            )
+            .await
+    });
+}

@@ -1,0 +1,167 @@
+//! Reading fields of a JSON object one by one, so that every refusal names the field.
+//!
+//! Fields that are not asked for are passed over: real OpenAI clients send many.
+
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+/// An object and the path under which it stands in the request.
+#[derive(Clone, Copy)]
+pub struct Fields<'v> {
+    map: &'v Map<String, Value>,
+    path: &'v str,
+}
+
+impl<'v> Fields<'v> {
+    /// The object `value`, which stands at `path` (empty for the whole request).
+    ///
+    /// # Errors
+    /// 400 when it is not an object.
+    pub fn of(value: &'v Value, path: &'v str) -> Result<Self, Failure> {
+        match value {
+            Value::Object(map) => Ok(Self { map, path }),
+            _ if path.is_empty() => Err(Failure::new(
+                axum::http::StatusCode::BAD_REQUEST,
+                "invalid_value",
+                "the request body must be a JSON object",
+            )),
+            _ => Err(Failure::invalid(path, format!("{path} must be an object"))),
+        }
+    }
+
+    /// Path of one of the fields.
+    pub fn path(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// A field; `null` counts as absent.
+    pub fn get(&self, name: &str) -> Option<&'v Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, name: &str, expected: &str) -> Failure {
+        let path = self.path(name);
+        Failure::invalid(path.clone(), format!("{path} must be {expected}"))
+    }
+
+    /// A refusal of a field that is there and has the right type.
+    pub fn refuse(&self, name: &str, message: impl Into<String>) -> Failure {
+        Failure::invalid(self.path(name), message)
+    }
+
+    /// A field that must be there.
+    ///
+    /// # Errors
+    /// 400 when it is absent.
+    pub fn required(&self, name: &str) -> Result<&'v Value, Failure> {
+        self.get(name).ok_or_else(|| {
+            let path = self.path(name);
+            let mut failure = Failure::invalid(path.clone(), format!("{path} is required"));
+            failure.code = "missing_required_parameter".into();
+            failure
+        })
+    }
+
+    /// A text field that may be absent.
+    ///
+    /// # Errors
+    /// 400 when it is not a string or holds a NUL character.
+    pub fn text(&self, name: &str) -> Result<Option<&'v str>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let text = value.as_str().ok_or_else(|| self.wrong(name, "a string"))?;
+        if text.contains('\0') {
+            return Err(self.refuse(name, "NUL characters are not allowed"));
+        }
+        Ok(Some(text))
+    }
+
+    /// A boolean field that may be absent.
+    ///
+    /// # Errors
+    /// 400 when it is not a boolean.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value
+            .as_bool()
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, "true or false"))
+    }
+
+    /// An integer field within `range` that may be absent.
+    ///
+    /// # Errors
+    /// 400 when it is not such an integer.
+    pub fn integer(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value
+            .as_u64()
+            .and_then(|value| u32::try_from(value).ok())
+            .filter(|value| range.contains(value))
+            .map(Some)
+            .ok_or_else(|| {
+                let expected = format!("an integer from {} to {}", range.start(), range.end());
+                self.wrong(name, &expected)
+            })
+    }
+
+    /// A number field within `range` that may be absent.
+    ///
+    /// # Errors
+    /// 400 when it is not such a number.
+    pub fn number(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Result<Option<f64>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value
+            .as_f64()
+            .filter(|value| range.contains(value))
+            .map(Some)
+            .ok_or_else(|| {
+                let expected = format!("a number from {} to {}", range.start(), range.end());
+                self.wrong(name, &expected)
+            })
+    }
+
+    /// An object field that may be absent, for [`Fields::of`].
+    ///
+    /// # Errors
+    /// 400 when it is not an object.
+    pub fn object(&self, name: &str) -> Result<Option<&'v Map<String, Value>>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value
+            .as_object()
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, "an object"))
+    }
+
+    /// An array field that must be there.
+    ///
+    /// # Errors
+    /// 400 when it is absent or not an array.
+    pub fn list(&self, name: &str) -> Result<&'v Vec<Value>, Failure> {
+        self.required(name)?
+            .as_array()
+            .ok_or_else(|| self.wrong(name, "an array"))
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules of the gateway, apart from HTTP and storage.
+
+pub mod chat_request;
+pub mod fields;
+pub mod page;
+pub mod run;
+pub mod text;
+pub mod transcript;
+pub mod upload;

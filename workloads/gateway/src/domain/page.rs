@@ -1,0 +1,124 @@
+//! Pages of lists: a limit and an opaque cursor.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// Query of a list.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PageQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// One page.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What gets the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// Items per page.
+    ///
+    /// # Errors
+    /// 400 when it is not 1 to 200.
+    pub fn limit(&self) -> Result<usize, Failure> {
+        let Some(text) = &self.limit else {
+            return Ok(DEFAULT_LIMIT as usize);
+        };
+        text.parse::<u32>()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .map(|limit| limit as usize)
+            .ok_or_else(|| {
+                Failure::invalid(
+                    "limit",
+                    format!("limit must be an integer from 1 to {MAX_LIMIT}"),
+                )
+            })
+    }
+
+    /// What the cursor says.
+    ///
+    /// # Errors
+    /// 400 when it is not a cursor of this list.
+    pub fn after<T: for<'de> Deserialize<'de>>(&self) -> Result<Option<T>, Failure> {
+        let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else {
+            return Ok(None);
+        };
+        URL_SAFE_NO_PAD
+            .decode(cursor)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .map(Some)
+            .ok_or_else(|| {
+                Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
+            })
+    }
+}
+
+impl<T> Page<T> {
+    /// A page of at most `limit` of `items`, of which one more was read than fits.
+    pub fn of<C: Serialize>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = items
+            .last()
+            .filter(|_| more)
+            .and_then(|last| serde_json::to_vec(&cursor(last)).ok())
+            .map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        Self { items, next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_to_the_rest_and_ends() {
+        let page = Page::of(vec![3, 2, 1], 2, |item| *item);
+        assert_eq!(page.items, [3, 2]);
+        let query = PageQuery {
+            limit: None,
+            cursor: page.next_cursor,
+        };
+        assert_eq!(query.after::<i32>().unwrap(), Some(2));
+        assert!(Page::of(vec![1], 2, |item| *item).next_cursor.is_none());
+    }
+
+    #[rstest::rstest]
+    #[case("0")]
+    #[case("201")]
+    #[case("-1")]
+    #[case("x")]
+    fn bad_limits_are_refused(#[case] limit: &str) {
+        let query = PageQuery {
+            limit: Some(limit.into()),
+            cursor: None,
+        };
+        assert_eq!(query.limit().unwrap_err().param.as_deref(), Some("limit"));
+    }
+
+    #[rstest::rstest]
+    #[case("!!!")]
+    #[case("bm9wZQ")]
+    fn bad_cursors_are_refused(#[case] cursor: &str) {
+        let query = PageQuery {
+            limit: None,
+            cursor: Some(cursor.into()),
+        };
+        assert_eq!(
+            query.after::<i32>().unwrap_err().param.as_deref(),
+            Some("cursor")
+        );
+    }
+}

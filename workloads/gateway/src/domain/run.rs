@@ -1,0 +1,341 @@
+//! One question and its answer: stored before the call, told step by step, stored at the end
+//! together with its usage record, however it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use lotoai_contracts::events::UsageRecorded;
+use lotoai_contracts::v1::{AnswerRequest, Message};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::chat_request::{ChatRequest, PROBE_MODEL};
+use super::text::title;
+use super::transcript::{Step, Transcript};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::orchestrator::Events;
+use crate::state::AppState;
+use crate::store::{Answer, NewMessage, Store, StoreError};
+
+/// An answer may look back on this many stored messages …
+const HISTORY_MESSAGES: i64 = 40;
+/// … of this many bytes in all, the newest first.
+const HISTORY_BYTES: usize = 512 * 1024;
+
+/// A question that is being answered. Dropped before its end, it is stored as cancelled.
+pub struct Run {
+    /// Identity of the run.
+    pub id: Uuid,
+    /// The conversation that it is stored in.
+    pub conversation_id: Option<Uuid>,
+    /// What was said so far.
+    pub transcript: Transcript,
+    state: Arc<AppState>,
+    subject: String,
+    requested_model: String,
+    events: Events,
+    started: Instant,
+    first_token: Option<Duration>,
+    closed: bool,
+}
+
+impl Run {
+    /// Stores the question and prepares the call.
+    ///
+    /// # Errors
+    /// 404 when the conversation is not the caller's, 503 when it cannot be stored.
+    pub async fn begin(
+        state: Arc<AppState>,
+        identity: &Identity,
+        request: &ChatRequest,
+    ) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let (conversation_id, history) = prepare(&state.store, &identity.subject, request).await?;
+        let id = Uuid::now_v7();
+        let answer = AnswerRequest {
+            run_id: id.to_string(),
+            caller: Some(identity.to_caller()),
+            model: request.model.clone(),
+            messages: with_history(history, &request.messages),
+            max_tokens: request.max_tokens,
+            temperature: request.temperature,
+            conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
+        };
+        tracing::info!(run_id = %id, model = request.model, "a run begins");
+        Ok(Self {
+            id,
+            conversation_id,
+            transcript: Transcript::default(),
+            events: state.orchestrator.answer(answer),
+            subject: identity.subject.clone(),
+            requested_model: request.model.clone(),
+            state,
+            started,
+            first_token: None,
+            closed: false,
+        })
+    }
+
+    /// The next step of the answer. Safe to cancel: nothing is lost. The end, good or bad, is
+    /// stored before it is told.
+    ///
+    /// # Errors
+    /// Why there is no (further) answer; then the run is over.
+    pub async fn next(&mut self) -> Result<Step, Failure> {
+        loop {
+            let step = match self.events.next().await {
+                Some(Ok(event)) => match event.event {
+                    Some(event) => self.transcript.absorb(event),
+                    // An event of a newer orchestrator.
+                    None => continue,
+                },
+                Some(Err(failure)) => Err(failure),
+                None => Err(Failure::new(
+                    axum::http::StatusCode::BAD_GATEWAY,
+                    "answer_incomplete",
+                    "the answer broke off; try again",
+                )),
+            };
+            match &step {
+                Ok(Step::Quiet) => continue,
+                Ok(Step::Text(_)) if self.first_token.is_none() => {
+                    self.first_token = Some(self.started.elapsed());
+                }
+                Ok(Step::Finished) => self.close("ok").await?,
+                Err(failure) => {
+                    // What the caller must hear is the failure, stored or not.
+                    if let Err(error) = self.close(&failure.code.clone()).await {
+                        tracing::error!(code = %error.code, "a failed run was not stored");
+                    }
+                }
+                Ok(_) => {}
+            }
+            return step;
+        }
+    }
+
+    /// Stores the end, in a task of its own: a client that leaves now does not undo it.
+    async fn close(&mut self, outcome: &str) -> Result<(), Failure> {
+        self.closed = true;
+        let record = self.record(outcome);
+        let stored = self.conversation_id.is_some();
+        let state = Arc::clone(&self.state);
+        let task = self
+            .state
+            .tasks
+            .spawn(async move { record.store(&state).await });
+        match task.await {
+            Ok(Ok(())) => Ok(()),
+            // Without a conversation only the usage record is missing: the answer is whole.
+            Ok(Err(error)) if !stored => {
+                tracing::error!(
+                    error = crate::error::chain(&error),
+                    "usage was not recorded"
+                );
+                metrics::counter!("lotoai_gateway_usage_lost_total").increment(1);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Failure::internal()),
+        }
+    }
+
+    fn record(&self, outcome: &str) -> Record {
+        let duration = self.started.elapsed();
+        let route = self.transcript.route().to_owned();
+        metrics::histogram!("lotoai_gateway_answer_seconds",
+            "route" => route.clone(), "outcome" => outcome.to_owned())
+        .record(duration.as_secs_f64());
+        if let Some(first_token) = self.first_token {
+            metrics::histogram!("lotoai_gateway_first_token_seconds", "route" => route.clone())
+                .record(first_token.as_secs_f64());
+        }
+        tracing::info!(run_id = %self.id, outcome, route, "a run ends");
+        let finished = self.transcript.finished.clone().unwrap_or_default();
+        let usage = finished.usage.unwrap_or_default();
+        let event = UsageRecorded {
+            run_id: self.id.to_string(),
+            ended_at: jiff::Timestamp::now().to_string(),
+            subject: self.subject.clone(),
+            requested_model: self.requested_model.clone(),
+            model: finished.model.clone(),
+            provider: finished.provider,
+            route,
+            outcome: outcome.to_owned(),
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            first_token_ms: self.first_token.map(milliseconds),
+            duration_ms: milliseconds(duration),
+        };
+        let answer = self.conversation_id.map(|conversation_id| Answer {
+            conversation_id,
+            run_id: self.id,
+            content: self.transcript.text.clone(),
+            outcome: outcome.to_owned(),
+            model: Some(finished.model).filter(|model| !model.is_empty()),
+            decision: self.transcript.decision.clone(),
+            citations: Value::Array(self.transcript.citations.clone()),
+            tool_calls: Value::Array(self.transcript.tool_calls.clone()),
+        });
+        Record {
+            answer,
+            event,
+            probe: self.requested_model == PROBE_MODEL,
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let record = self.record("cancelled");
+        let state = Arc::clone(&self.state);
+        self.state.tasks.spawn(async move {
+            if let Err(error) = record.store(&state).await {
+                tracing::error!(error = crate::error::chain(&error), "a run was not stored");
+            }
+        });
+    }
+}
+
+/// The end of a run, on its way to the database.
+struct Record {
+    answer: Option<Answer>,
+    event: UsageRecorded,
+    probe: bool,
+}
+
+impl Record {
+    /// Answer and usage record become visible together. The platform's own probe leaves nothing.
+    async fn store(self, state: &AppState) -> Result<(), StoreError> {
+        if self.probe {
+            return Ok(());
+        }
+        let mut change = state.store.begin().await?;
+        if let Some(answer) = &self.answer {
+            change.insert_answer(answer).await?;
+        }
+        change.emit(&self.event).await?;
+        change.commit().await?;
+        state.events.now();
+        Ok(())
+    }
+}
+
+/// Stores the question; gives the conversation and what was said in it before.
+async fn prepare(
+    store: &Store,
+    owner: &str,
+    request: &ChatRequest,
+) -> Result<(Option<Uuid>, Vec<NewMessage>), Failure> {
+    let new: Vec<NewMessage> = request
+        .messages
+        .iter()
+        .filter(|message| message.role != "system" && !message.content.is_empty())
+        .map(|message| NewMessage {
+            role: message.role.clone(),
+            content: message.content.clone(),
+        })
+        .collect();
+    if !request.store && request.conversation_id.is_none() {
+        return Ok((None, Vec::new()));
+    }
+    let mut change = store.begin().await?;
+    let mut history = Vec::new();
+    let id = match request.conversation_id {
+        Some(id) => {
+            if !change.touch_conversation(owner, id).await? {
+                let mut failure = Failure::not_found("conversation");
+                failure.param = Some("metadata.conversation_id".to_owned());
+                return Err(failure);
+            }
+            history = change.history(id, HISTORY_MESSAGES).await?;
+            id
+        }
+        None => {
+            let id = Uuid::now_v7();
+            change
+                .insert_conversation(id, owner, &title(request.question()))
+                .await?;
+            id
+        }
+    };
+    if !request.store {
+        // Reads the conversation, leaves nothing in it.
+        return Ok((None, history));
+    }
+    change.insert_messages(id, &new).await?;
+    change.commit().await?;
+    Ok((Some(id), history))
+}
+
+/// System messages first, then what was said before, then what is new.
+fn with_history(history: Vec<NewMessage>, sent: &[Message]) -> Vec<Message> {
+    let mut room = HISTORY_BYTES;
+    let mut before: Vec<Message> = history
+        .into_iter()
+        .rev()
+        .take_while(|message| {
+            let fits = message.content.len() <= room;
+            room = room.saturating_sub(message.content.len());
+            fits
+        })
+        .map(|message| Message {
+            role: message.role,
+            content: message.content,
+        })
+        .collect();
+    before.reverse();
+    let (system, rest): (Vec<_>, Vec<_>) = sent
+        .iter()
+        .cloned()
+        .partition(|message| message.role == "system");
+    system.into_iter().chain(before).chain(rest).collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(role: &str, content: &str) -> Message {
+        Message {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
+
+    fn before(content: String) -> NewMessage {
+        NewMessage {
+            role: "user".into(),
+            content,
+        }
+    }
+
+    #[test]
+    fn history_stands_between_the_system_messages_and_what_is_new() {
+        let sent = [message("user", "new"), message("system", "rules")];
+        let all = with_history(vec![before("old".into())], &sent);
+        let texts: Vec<_> = all.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(texts, ["rules", "old", "new"]);
+    }
+
+    #[test]
+    fn history_is_bounded_and_loses_the_oldest() {
+        let history = vec![
+            before("oldest".into()),
+            before("x".repeat(HISTORY_BYTES - 3)),
+            before("end".into()),
+        ];
+        let all = with_history(history, &[]);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[1].content, "end");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the orchestrator has said so far in one answer.
+
+use lotoai_contracts::v1::answer_event::Event;
+use lotoai_contracts::v1::decision::Route;
+use lotoai_contracts::v1::{Citation, Decision, Finished, ToolCall};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::text::{json_or_text, without_nul};
+use crate::failure::Failure;
+use crate::store::StoredDecision;
+
+/// An answer that grows beyond this is a fault of a model, in bytes.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The answer so far.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    /// Text.
+    pub text: String,
+    /// Why it is answered as it is.
+    pub decision: Option<StoredDecision>,
+    /// What it rests on, as the API shows it.
+    pub citations: Vec<Value>,
+    /// Tools that were called, as the API shows them.
+    pub tool_calls: Vec<Value>,
+    /// How it ended; `None` while it goes on.
+    pub finished: Option<Finished>,
+}
+
+/// What an event means for a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing to show yet.
+    Quiet,
+    /// The decision is known.
+    Decided,
+    /// More text.
+    Text(String),
+    /// The end.
+    Finished,
+}
+
+impl Transcript {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// The failure that the orchestrator reports, or that the answer is too long.
+    pub fn absorb(&mut self, event: Event) -> Result<Step, Failure> {
+        match event {
+            Event::Decision(decision) => {
+                self.decision = Some(stored_decision(&decision));
+                Ok(Step::Decided)
+            }
+            Event::Delta(delta) => {
+                let text = without_nul(&delta.text);
+                if self.text.len() + text.len() > MAX_ANSWER_BYTES {
+                    return Err(Failure::new(
+                        axum::http::StatusCode::BAD_GATEWAY,
+                        "answer_too_long",
+                        "the model wrote more than 4 MiB and was stopped; set max_tokens",
+                    ));
+                }
+                self.text.push_str(&text);
+                Ok(if text.is_empty() {
+                    Step::Quiet
+                } else {
+                    Step::Text(text)
+                })
+            }
+            Event::Citations(citations) => {
+                self.citations
+                    .extend(citations.citations.iter().map(citation));
+                Ok(Step::Quiet)
+            }
+            Event::ToolCall(call) => {
+                self.tool_calls.push(tool_call(&call));
+                Ok(Step::Quiet)
+            }
+            Event::Finished(finished) => {
+                self.finished = Some(finished);
+                Ok(Step::Finished)
+            }
+            Event::Failed(failed) => Err(crate::orchestrator::of_failed(failed)),
+        }
+    }
+
+    /// Name of the decided route; empty before the decision.
+    pub fn route(&self) -> &str {
+        self.decision
+            .as_ref()
+            .map_or("", |decision| decision.route.as_str())
+    }
+
+    /// The `lotoai` object of a response.
+    pub fn lotoai(&self, run_id: Uuid, conversation_id: Option<Uuid>) -> Value {
+        let finished = self.finished.as_ref();
+        json!({
+            "run_id": run_id,
+            "conversation_id": conversation_id,
+            "decision": self.decision,
+            "citations": self.citations,
+            "tool_calls": self.tool_calls,
+            "model": finished.map(|finished| &finished.model),
+            "provider": finished.map(|finished| &finished.provider),
+        })
+    }
+
+    /// The `usage` object of a response; `null` when the counts are not known.
+    pub fn usage(&self) -> Value {
+        let usage = self
+            .finished
+            .as_ref()
+            .and_then(|finished| finished.usage.as_ref());
+        let Some((input, output)) =
+            usage.and_then(|usage| usage.input_tokens.zip(usage.output_tokens))
+        else {
+            return Value::Null;
+        };
+        json!({
+            "prompt_tokens": input,
+            "completion_tokens": output,
+            "total_tokens": input.saturating_add(output),
+        })
+    }
+
+    /// The finish reason in OpenAI's words.
+    pub fn finish_reason(&self) -> &str {
+        match self
+            .finished
+            .as_ref()
+            .map(|finished| finished.finish_reason.as_str())
+        {
+            Some("length") => "length",
+            Some("content_filter") => "content_filter",
+            _ => "stop",
+        }
+    }
+}
+
+fn stored_decision(decision: &Decision) -> StoredDecision {
+    let route = match decision.route() {
+        Route::Knowledge => "knowledge",
+        Route::Agent => "agent",
+        Route::Tool => "tool",
+        Route::Unspecified => "unspecified",
+    };
+    StoredDecision {
+        route: route.to_owned(),
+        target: without_nul(&decision.target),
+        reason: without_nul(&decision.reason),
+        // JSON has no NaN.
+        confidence: if decision.confidence.is_finite() {
+            decision.confidence
+        } else {
+            0.0
+        },
+    }
+}
+
+fn citation(citation: &Citation) -> Value {
+    json!({
+        "number": citation.number,
+        "document_id": without_nul(&citation.document_id),
+        "document_name": without_nul(&citation.document_name),
+        "passage": without_nul(&citation.passage),
+        "heading": without_nul(&citation.heading),
+        "chunk_index": citation.chunk_index,
+        "score": if citation.score.is_finite() { citation.score } else { 0.0 },
+    })
+}
+
+fn tool_call(call: &ToolCall) -> Value {
+    json!({
+        "name": without_nul(&call.name),
+        "arguments": json_or_text(&call.arguments_json),
+        "result": without_nul(&call.result_text),
+        "is_error": call.is_error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotoai_contracts::v1::{Citations, Delta, Failed, Usage};
+
+    #[test]
+    fn an_answer_is_gathered_from_its_events() {
+        let mut transcript = Transcript::default();
+        let decision = Decision {
+            route: Route::Knowledge.into(),
+            target: "default".into(),
+            reason: "it is in the handbook".into(),
+            confidence: f32::NAN,
+        };
+        assert_eq!(
+            transcript.absorb(Event::Decision(decision)).unwrap(),
+            Step::Decided
+        );
+        let step = transcript
+            .absorb(Event::Delta(Delta {
+                text: "a\0b".into(),
+            }))
+            .unwrap();
+        assert_eq!(step, Step::Text("ab".into()));
+        let citation = Citation {
+            number: 1,
+            passage: "p\0".into(),
+            ..Citation::default()
+        };
+        transcript
+            .absorb(Event::Citations(Citations {
+                citations: vec![citation],
+            }))
+            .unwrap();
+        let finished = Finished {
+            finish_reason: "length".into(),
+            usage: Some(Usage {
+                input_tokens: Some(3),
+                output_tokens: Some(4),
+            }),
+            model: "m".into(),
+            provider: "p".into(),
+        };
+        assert_eq!(
+            transcript.absorb(Event::Finished(finished)).unwrap(),
+            Step::Finished
+        );
+        assert_eq!(transcript.finish_reason(), "length");
+        assert_eq!(transcript.usage()["total_tokens"], 7);
+        let extra = transcript.lotoai(Uuid::nil(), None);
+        assert_eq!(extra["decision"]["route"], "knowledge");
+        assert_eq!(extra["decision"]["confidence"], 0.0);
+        assert_eq!(extra["citations"][0]["passage"], "p");
+        assert_eq!(extra["model"], "m");
+    }
+
+    #[test]
+    fn unknown_counts_are_null_and_never_zero() {
+        let mut transcript = Transcript::default();
+        let usage = Some(Usage {
+            input_tokens: Some(3),
+            output_tokens: None,
+        });
+        transcript
+            .absorb(Event::Finished(Finished {
+                usage,
+                ..Finished::default()
+            }))
+            .unwrap();
+        assert_eq!(transcript.usage(), Value::Null);
+    }
+
+    #[test]
+    fn a_reported_failure_is_the_answers_failure() {
+        let failed = Failed {
+            code: "model_not_found".into(),
+            ..Failed::default()
+        };
+        let failure = Transcript::default()
+            .absorb(Event::Failed(failed))
+            .unwrap_err();
+        assert_eq!(failure.status, axum::http::StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn an_endless_answer_is_stopped() {
+        let mut transcript = Transcript::default();
+        let text = "x".repeat(MAX_ANSWER_BYTES);
+        transcript.absorb(Event::Delta(Delta { text })).unwrap();
+        let failure = transcript
+            .absorb(Event::Delta(Delta { text: "x".into() }))
+            .unwrap_err();
+        assert_eq!(failure.code, "answer_too_long");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a caller is told when a request cannot be served, and the two shapes it is told in.
+
+use std::borrow::Cow;
+
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// A refusal or failure with a stable code and a sentence that says what to do.
+///
+/// Handlers return it without caring for the shape; [`shape`] writes the body that fits the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// HTTP status of the answer.
+    pub status: StatusCode,
+    /// Stable, machine-readable code.
+    pub code: Cow<'static, str>,
+    /// Sentence for people: cause and fix.
+    pub message: String,
+    /// The field at fault, for example `messages[0].role`.
+    pub param: Option<String>,
+    /// Value of `WWW-Authenticate`, on 401 only.
+    pub challenge: Option<&'static str>,
+}
+
+impl Failure {
+    /// A failure that names no field.
+    pub fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            param: None,
+            challenge: None,
+        }
+    }
+
+    /// 400 that names the field at fault.
+    pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let mut failure = Self::new(StatusCode::BAD_REQUEST, "invalid_value", message);
+        failure.param = Some(param.into());
+        failure
+    }
+
+    /// 404 for a thing that does not exist or that the caller may not know of.
+    pub fn not_found(what: &'static str) -> Self {
+        let code = match what {
+            "document" => "document_not_found",
+            "conversation" => "conversation_not_found",
+            _ => "not_found",
+        };
+        Self::new(
+            StatusCode::NOT_FOUND,
+            code,
+            format!("there is no such {what}"),
+        )
+    }
+
+    /// 503 because something that the request needs cannot be reached.
+    pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    /// 500 for faults of ours; the cause is in the log under the request id.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "the request failed inside LotoAI; the log has the cause under this request id",
+        )
+    }
+
+    /// The OpenAI error object.
+    pub fn openai(&self) -> Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        json!({ "error": {
+            "message": self.message, "type": kind, "param": self.param, "code": self.code,
+        }})
+    }
+
+    /// The RFC 9457 problem.
+    pub fn problem(&self, request_id: Option<&str>) -> Value {
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.message,
+            "code": self.code,
+            "request_id": request_id,
+        });
+        if let Some(param) = &self.param {
+            problem["param"] = json!(param);
+        }
+        problem
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Whether a path belongs to an API (and not to the web client).
+pub fn is_api(path: &str) -> bool {
+    ["/v1", "/api", "/auth"].iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Middleware: writes the body of every failure in the shape of its API.
+pub async fn shape(request: Request, next: Next) -> Response {
+    let openai = request.uri().path().starts_with("/v1");
+    let api = is_api(request.uri().path());
+    let method = request.method().clone();
+    let request_id = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut response = next.run(request).await;
+    let failure = match response.extensions_mut().remove::<Failure>() {
+        Some(failure) => failure,
+        None if api => match unshaped(&method, response.status()) {
+            Some(failure) => failure,
+            None => return response,
+        },
+        None => return response,
+    };
+    let body = if openai {
+        failure.openai()
+    } else {
+        failure.problem(request_id.as_deref())
+    };
+    let media_type = if openai {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
+    let mut shaped = (failure.status, body.to_string()).into_response();
+    // What other layers and handlers put there (Allow, Set-Cookie) stays.
+    for (name, value) in response.headers() {
+        if name != CONTENT_TYPE && name != axum::http::header::CONTENT_LENGTH {
+            shaped.headers_mut().append(name, value.clone());
+        }
+    }
+    shaped
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Some(challenge) = failure.challenge {
+        shaped
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+        shaped
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    shaped
+}
+
+/// The failures that the router makes by itself.
+fn unshaped(method: &Method, status: StatusCode) -> Option<Failure> {
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => Some(Failure::new(
+            status,
+            "method_not_allowed",
+            format!("this path does not take {method}; see the Allow header"),
+        )),
+        StatusCode::BAD_REQUEST => Some(Failure::new(
+            status,
+            "invalid_request",
+            "the path or query of the request cannot be read; check its encoding and names",
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("/v1/models", true)]
+    #[case("/api", true)]
+    #[case("/auth/x", true)]
+    #[case("/", false)]
+    #[case("/apiary", false)]
+    fn api_paths(#[case] path: &str, #[case] expected: bool) {
+        assert_eq!(is_api(path), expected);
+    }
+
+    #[test]
+    fn the_two_shapes_carry_the_same_facts() {
+        let failure = Failure::invalid("model", "model must be a string");
+        assert_eq!(
+            failure.openai(),
+            json!({"error": {"message": "model must be a string", "type": "invalid_request_error",
+                "param": "model", "code": "invalid_value"}})
+        );
+        let problem = failure.problem(Some("r"));
+        assert_eq!(problem["detail"], "model must be a string");
+        assert_eq!(problem["request_id"], "r");
+        assert_eq!(problem["status"], 400);
+    }
+}

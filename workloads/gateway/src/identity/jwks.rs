@@ -1,0 +1,242 @@
+//! The provider's signing keys: fetched, kept, and asked for again when a token names a key that
+//! is not known. What was fetched stays good while the provider is away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use openidconnect::core::CoreJsonWebKeySet;
+use serde::Deserialize;
+use snafu::{ResultExt as _, Snafu};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use super::provider::{self, ProviderHttp};
+
+/// However many tokens name unknown keys, the provider is asked no more often than this.
+const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(10);
+/// Keys that the provider withdrew stop working after this long.
+const REFRESH_EVERY: Duration = Duration::from_secs(60);
+/// Keycloak's answer is about 3 KB.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Why the keys could not be fetched.
+#[derive(Debug, Snafu)]
+pub enum JwksError {
+    /// The provider could not be reached or refused.
+    #[snafu(display("failed to fetch the signing keys"))]
+    Fetch {
+        /// Cause.
+        source: provider::ProviderError,
+    },
+    /// The answer is not a key set.
+    #[snafu(display("failed to read the signing keys"))]
+    Read {
+        /// Cause.
+        source: serde_json::Error,
+    },
+}
+
+/// What looking for a key came to.
+#[derive(Clone)]
+pub enum Lookup {
+    /// The key.
+    Found(SigningKey),
+    /// The provider has no such key.
+    Unknown,
+    /// The provider could not be asked, so nobody knows.
+    Unavailable,
+}
+
+/// One key and the algorithm that it may be used with.
+#[derive(Clone)]
+pub struct SigningKey {
+    /// The only algorithm this key verifies.
+    pub algorithm: Algorithm,
+    /// The public key.
+    pub key: Arc<DecodingKey>,
+}
+
+#[derive(Default)]
+struct Keys {
+    by_id: HashMap<String, SigningKey>,
+    for_sign_in: Option<CoreJsonWebKeySet>,
+    generation: u64,
+}
+
+struct LastFetch {
+    at: Instant,
+    ok: bool,
+}
+
+/// The cache of signing keys.
+pub struct Jwks {
+    url: Url,
+    http: ProviderHttp,
+    keys: RwLock<Keys>,
+    last: Mutex<Option<LastFetch>>,
+}
+
+impl Jwks {
+    /// A cache that is still empty, for the realm at `internal_url`.
+    pub fn new(internal_url: &Url, http: ProviderHttp) -> Self {
+        let url = provider::endpoint(internal_url, "certs");
+        Self {
+            url,
+            http,
+            keys: RwLock::default(),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Finds the key `id`, asking the provider if it is not known yet.
+    pub async fn find(&self, id: &str) -> Lookup {
+        if let Some(key) = self.cached(id) {
+            return Lookup::Found(key);
+        }
+        let ok = self.refresh_if_due().await;
+        match self.cached(id) {
+            Some(key) => Lookup::Found(key),
+            None if ok => Lookup::Unknown,
+            None => Lookup::Unavailable,
+        }
+    }
+
+    /// Number that changes whenever the set of keys changes; verdicts of an older one are void.
+    pub fn generation(&self) -> u64 {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .generation
+    }
+
+    /// The keys as the sign-in library takes them; fetched if there are none yet.
+    pub async fn for_sign_in(&self) -> Option<CoreJsonWebKeySet> {
+        let known = || {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            keys.for_sign_in.clone()
+        };
+        match known() {
+            Some(keys) => Some(keys),
+            None => {
+                self.refresh_if_due().await;
+                known()
+            }
+        }
+    }
+
+    /// Fetches the keys now and then every minute, for ever. `changed` hears of every outcome.
+    pub async fn keep_fresh(&self, mut changed: impl FnMut(Result<(), String>)) {
+        loop {
+            let outcome = {
+                let mut last = self.last.lock().await;
+                self.refresh(&mut last).await
+            };
+            let wait = if outcome.is_ok() {
+                REFRESH_EVERY
+            } else {
+                Duration::from_secs(2)
+            };
+            changed(outcome.map_err(|error| crate::error::chain(&error)));
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn cached(&self, id: &str) -> Option<SigningKey> {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_id
+            .get(id)
+            .cloned()
+    }
+
+    /// Asks the provider unless that was done a moment ago; says whether the newest answer stands.
+    async fn refresh_if_due(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some(fetch) = last.as_ref()
+            && fetch.at.elapsed() < REFRESH_AT_MOST_EVERY
+        {
+            return fetch.ok;
+        }
+        match self.refresh(&mut last).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(error = crate::error::chain(&error), "no fresh signing keys");
+                false
+            }
+        }
+    }
+
+    async fn refresh(&self, last: &mut Option<LastFetch>) -> Result<(), JwksError> {
+        let fetched = self.fetch().await;
+        *last = Some(LastFetch {
+            at: Instant::now(),
+            ok: fetched.is_ok(),
+        });
+        metrics::counter!("lotoai_gateway_jwks_fetches_total",
+            "outcome" => if fetched.is_ok() { "ok" } else { "failed" })
+        .increment(1);
+        let (by_id, for_sign_in) = fetched?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let same = keys.for_sign_in.as_ref() == Some(&for_sign_in);
+        if !same {
+            *keys = Keys {
+                by_id,
+                for_sign_in: Some(for_sign_in),
+                generation: keys.generation.wrapping_add(1),
+            };
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self) -> Result<(HashMap<String, SigningKey>, CoreJsonWebKeySet), JwksError> {
+        let body = self
+            .http
+            .get(self.url.clone(), MAX_BYTES)
+            .await
+            .context(FetchSnafu)?;
+        let for_sign_in = serde_json::from_slice(&body).context(ReadSnafu)?;
+        Ok((signing_keys(&body).context(ReadSnafu)?, for_sign_in))
+    }
+}
+
+/// The keys of a set that may sign tokens. A key that is not understood is passed over: realms
+/// also publish encryption keys and newer algorithms.
+fn signing_keys(body: &[u8]) -> Result<HashMap<String, SigningKey>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Raw {
+        keys: Vec<serde_json::Value>,
+    }
+    let raw: Raw = serde_json::from_slice(body)?;
+    Ok(raw
+        .keys
+        .into_iter()
+        .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
+        .filter_map(|jwk| {
+            if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
+                return None;
+            }
+            let algorithm = match &jwk.algorithm {
+                AlgorithmParameters::RSA(_) => Algorithm::RS256,
+                AlgorithmParameters::EllipticCurve(curve)
+                    if curve.curve == jsonwebtoken::jwk::EllipticCurve::P256 =>
+                {
+                    Algorithm::ES256
+                }
+                _ => return None,
+            };
+            let key = DecodingKey::from_jwk(&jwk).ok()?;
+            Some((
+                jwk.common.key_id?,
+                SigningKey {
+                    algorithm,
+                    key: Arc::new(key),
+                },
+            ))
+        })
+        .collect())
+}

@@ -1,0 +1,376 @@
+//! Sign-in of browsers: authorization code with PKCE, state and nonce. The browser is sent to the
+//! public issuer; the gateway redeems the code over the provider's internal address, which is why
+//! the endpoints are set by hand and not discovered.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use openidconnect::core::{
+    CoreClient, CoreErrorResponseType, CoreJwsSigningAlgorithm, CoreResponseType,
+};
+use openidconnect::{
+    AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
+    ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySet, Nonce,
+    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use snafu::{ResultExt as _, Snafu};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use super::jwks::Jwks;
+use super::provider::{self, ProviderHttp};
+use super::seal::SealingKey;
+use super::token::{now, provider_unavailable};
+use crate::config::OidcArgs;
+use crate::failure::Failure;
+
+/// A person has this long to sign in.
+pub const ATTEMPT_SECONDS: u64 = 600;
+const PURPOSE: &[u8] = b"lotoai login attempt v1";
+
+type Client = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+    EndpointNotSet,
+>;
+
+/// Why sign-in could not be set up.
+#[derive(Debug, Snafu)]
+pub enum LoginSetupError {
+    /// An address from the configuration does not fit.
+    #[snafu(display("failed to build the addresses for sign-in"))]
+    Address {
+        /// Cause.
+        source: url::ParseError,
+    },
+}
+
+/// The relying party.
+pub struct Login {
+    client: Client,
+    client_id: ClientId,
+    client_secret: ClientSecret,
+    issuer: IssuerUrl,
+    jwks: Arc<Jwks>,
+    http: ProviderHttp,
+    logout_url: Url,
+    key: SealingKey,
+}
+
+/// What a provider gave for a signed-in person. Stored sealed, never sent to the browser.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Proves the person to the APIs.
+    pub access_token: String,
+    /// Gets the next access token.
+    pub refresh_token: Option<String>,
+    /// Unix seconds at which the access token ends.
+    pub expires_at: u64,
+}
+
+/// What is kept between sending the browser away and its return.
+#[derive(Serialize, Deserialize)]
+struct Attempt {
+    state: String,
+    nonce: String,
+    verifier: String,
+    return_to: String,
+    until: u64,
+}
+
+/// Query of the return from the provider.
+#[derive(Debug, Default, Deserialize)]
+pub struct CallbackQuery {
+    code: Option<String>,
+    state: Option<String>,
+    error: Option<String>,
+}
+
+/// Why a token could not be refreshed.
+pub enum RefreshFailure {
+    /// The provider ended the session.
+    Ended,
+    /// The provider cannot be asked now.
+    Unavailable,
+}
+
+impl Login {
+    /// A relying party that is called back at `<public_url>/auth/callback`.
+    ///
+    /// # Errors
+    /// When an address cannot be built.
+    pub fn new(
+        oidc: &OidcArgs,
+        public_url: &Url,
+        jwks: Arc<Jwks>,
+        http: ProviderHttp,
+        key: SealingKey,
+    ) -> Result<Self, LoginSetupError> {
+        let issuer = IssuerUrl::new(oidc.issuer.as_str().trim_end_matches('/').to_owned())
+            .context(AddressSnafu)?;
+        let client_id = ClientId::new(oidc.client_id.clone());
+        let client_secret = ClientSecret::new(oidc.client_secret.expose_secret().to_owned());
+        let callback = public_url.join("/auth/callback").context(AddressSnafu)?;
+        let client = CoreClient::new(
+            client_id.clone(),
+            issuer.clone(),
+            JsonWebKeySet::new(Vec::new()),
+        )
+        .set_client_secret(client_secret.clone())
+        .set_auth_type(AuthType::BasicAuth)
+        .set_auth_uri(AuthUrl::from_url(provider::endpoint(&oidc.issuer, "auth")))
+        .set_token_uri(TokenUrl::from_url(provider::endpoint(
+            &oidc.internal_url,
+            "token",
+        )))
+        .set_redirect_uri(RedirectUrl::from_url(callback));
+        Ok(Self {
+            client,
+            client_id,
+            client_secret,
+            issuer,
+            jwks,
+            http,
+            logout_url: provider::endpoint(&oidc.internal_url, "logout"),
+            key,
+        })
+    }
+
+    /// Begins an attempt: where to send the browser, and the cookie value to keep.
+    ///
+    /// # Errors
+    /// 500 when the attempt cannot be sealed.
+    pub fn begin(&self, return_to: Option<&str>) -> Result<(Url, String), Failure> {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, state, nonce) = self
+            .client
+            .authorize_url(
+                AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            .add_scope(Scope::new("profile".into()))
+            .add_scope(Scope::new("email".into()))
+            .set_pkce_challenge(challenge)
+            .url();
+        let attempt = Attempt {
+            state: state.secret().clone(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.secret().clone(),
+            return_to: local_path(return_to).to_owned(),
+            until: now() + ATTEMPT_SECONDS,
+        };
+        let plain = serde_json::to_vec(&attempt).map_err(|_| Failure::internal())?;
+        let cookie = self
+            .key
+            .seal_text(PURPOSE, &plain)
+            .map_err(|_| Failure::internal())?;
+        Ok((url, cookie))
+    }
+
+    /// Ends an attempt: the tokens and the local path to go on with.
+    ///
+    /// # Errors
+    /// 400 when the return does not belong to the attempt, 403 when the provider refused the
+    /// person, 503 when it cannot be reached.
+    pub async fn finish(
+        &self,
+        query: CallbackQuery,
+        cookie: Option<&str>,
+    ) -> Result<(Tokens, String), Failure> {
+        let attempt = cookie
+            .and_then(|cookie| self.key.open_text(PURPOSE, cookie).ok())
+            .and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok())
+            .filter(|attempt| attempt.until > now())
+            .ok_or_else(|| broken("the sign-in took too long or began in another browser"))?;
+        let state = query.state.unwrap_or_default();
+        if !bool::from(state.as_bytes().ct_eq(attempt.state.as_bytes())) {
+            return Err(broken("the sign-in does not belong to this browser"));
+        }
+        if let Some(error) = query.error {
+            tracing::info!(error, "the identity provider refused a sign-in");
+            return Err(Failure::new(
+                StatusCode::FORBIDDEN,
+                "sign_in_refused",
+                "the identity provider refused the sign-in",
+            ));
+        }
+        let code = query
+            .code
+            .ok_or_else(|| broken("the identity provider sent no code"))?;
+        let tokens = self.redeem(code, attempt.verifier, attempt.nonce).await?;
+        Ok((tokens, attempt.return_to))
+    }
+
+    async fn redeem(
+        &self,
+        code: String,
+        verifier: String,
+        nonce: String,
+    ) -> Result<Tokens, Failure> {
+        let response = self
+            .client
+            .exchange_code(AuthorizationCode::new(code))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier))
+            .request_async(&self.http)
+            .await
+            .map_err(|error| match error {
+                RequestTokenError::Request(cause) => {
+                    tracing::warn!(error = crate::error::chain(&cause), "no answer to a code");
+                    provider_unavailable()
+                }
+                other => {
+                    tracing::warn!(error = %other, "a code was not redeemed");
+                    broken("the identity provider did not accept the code")
+                }
+            })?;
+        let keys = self
+            .jwks
+            .for_sign_in()
+            .await
+            .ok_or_else(provider_unavailable)?;
+        let id_token = response
+            .id_token()
+            .ok_or_else(|| broken("the identity provider sent no ID token"))?;
+        let id_verifier = openidconnect::core::CoreIdTokenVerifier::new_confidential_client(
+            self.client_id.clone(),
+            self.client_secret.clone(),
+            self.issuer.clone(),
+            keys,
+        )
+        .set_allowed_algs([
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+        ]);
+        let claims = id_token
+            .claims(&id_verifier, &Nonce::new(nonce))
+            .map_err(|error| {
+                tracing::warn!(
+                    error = crate::error::chain(&error),
+                    "an ID token was refused"
+                );
+                broken("the ID token is not valid")
+            })?;
+        // An access token that was swapped on the way does not match the hash in the ID token.
+        if let Some(expected) = claims.access_token_hash() {
+            let matches = id_token
+                .signing_alg()
+                .ok()
+                .zip(id_token.signing_key(&id_verifier).ok())
+                .and_then(|(alg, key)| {
+                    AccessTokenHash::from_token(response.access_token(), alg, key).ok()
+                })
+                .is_some_and(|actual| actual == *expected);
+            if !matches {
+                return Err(broken("the access token does not belong to the ID token"));
+            }
+        }
+        Ok(tokens(&response, None))
+    }
+
+    /// Gets the next access token.
+    ///
+    /// # Errors
+    /// Says whether the session is over or the provider is away.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshFailure> {
+        let refresh_token = RefreshToken::new(refresh_token.to_owned());
+        match self
+            .client
+            .exchange_refresh_token(&refresh_token)
+            .request_async(&self.http)
+            .await
+        {
+            Ok(response) => Ok(tokens(&response, Some(refresh_token.into_secret()))),
+            Err(RequestTokenError::ServerResponse(error))
+                if *error.error() == CoreErrorResponseType::InvalidGrant =>
+            {
+                tracing::info!("the identity provider ended a session");
+                Err(RefreshFailure::Ended)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::error::chain(&error),
+                    "a token was not refreshed"
+                );
+                Err(RefreshFailure::Unavailable)
+            }
+        }
+    }
+
+    /// Ends the person's session at the provider, so that the next sign-in asks again.
+    ///
+    /// # Errors
+    /// When the provider cannot be asked or refuses.
+    pub async fn end(&self, refresh_token: &str) -> Result<(), provider::ProviderError> {
+        let form = [
+            ("client_id", self.client_id.as_str()),
+            ("client_secret", self.client_secret.secret().as_str()),
+            ("refresh_token", refresh_token),
+        ];
+        self.http.post_form(self.logout_url.clone(), &form).await
+    }
+}
+
+fn tokens(
+    response: &openidconnect::core::CoreTokenResponse,
+    previous_refresh: Option<String>,
+) -> Tokens {
+    let lifetime = response
+        .expires_in()
+        .map_or(60, |lifetime| lifetime.as_secs());
+    Tokens {
+        access_token: response.access_token().secret().clone(),
+        refresh_token: response
+            .refresh_token()
+            .map(|token| token.secret().clone())
+            .or(previous_refresh),
+        expires_at: now() + lifetime,
+    }
+}
+
+fn broken(message: &'static str) -> Failure {
+    Failure::new(
+        StatusCode::BAD_REQUEST,
+        "sign_in_failed",
+        format!("{message}; begin again at /auth/login"),
+    )
+}
+
+/// A path on this site; anything that could lead elsewhere becomes `/`.
+fn local_path(path: Option<&str>) -> &str {
+    match path {
+        Some(path)
+            if path.starts_with('/')
+                && !path.starts_with("//")
+                && !path.contains('\\')
+                && !path.chars().any(char::is_control)
+                && !crate::failure::is_api(path) =>
+        {
+            path
+        }
+        _ => "/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[rstest::rstest]
+    #[case(None, "/")]
+    #[case(Some("/c/1"), "/c/1")]
+    #[case(Some("//evil.example.org"), "/")]
+    #[case(Some("/\\evil.example.org"), "/")]
+    #[case(Some("https://evil.example.org"), "/")]
+    #[case(Some("/auth/logout"), "/")]
+    #[case(Some("/a\r\nb"), "/")]
+    fn only_local_paths(#[case] given: Option<&str>, #[case] expected: &str) {
+        assert_eq!(local_path(given), expected);
+    }
+}

@@ -1,0 +1,218 @@
+//! Verification of access tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use moka::Expiry;
+use moka::future::Cache;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::Identity;
+use super::jwks::{Jwks, Lookup};
+use crate::failure::Failure;
+
+/// Clocks may differ by this many seconds.
+const SKEW_SECONDS: u64 = 30;
+/// Keycloak's tokens are 1 to 3 KB; a header this long is an attack or a mistake.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Verdicts kept; each is about 300 bytes.
+const CACHED_VERDICTS: u64 = 10_000;
+
+/// Accepts access tokens of one issuer for one audience.
+pub struct TokenVerifier {
+    jwks: Arc<Jwks>,
+    issuer: String,
+    audience: String,
+    // The key is the SHA-256 of the whole token: a shorter key would let two people share one.
+    verdicts: Cache<[u8; 32], Verdict>,
+}
+
+#[derive(Clone)]
+struct Verdict {
+    identity: Arc<Identity>,
+    generation: u64,
+}
+
+struct UntilTokenEnds;
+
+impl Expiry<[u8; 32], Verdict> for UntilTokenEnds {
+    fn expire_after_create(
+        &self,
+        _: &[u8; 32],
+        verdict: &Verdict,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(Duration::from_secs(
+            verdict.identity.expires_at.saturating_sub(now()),
+        ))
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: u64,
+    preferred_username: Option<String>,
+    typ: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+impl TokenVerifier {
+    /// A verifier for tokens of `issuer` that carry `audience`.
+    pub fn new(jwks: Arc<Jwks>, issuer: &url::Url, audience: &str) -> Self {
+        Self {
+            jwks,
+            issuer: issuer.as_str().trim_end_matches('/').to_owned(),
+            audience: audience.to_owned(),
+            verdicts: Cache::builder()
+                .max_capacity(CACHED_VERDICTS)
+                .expire_after(UntilTokenEnds)
+                .build(),
+        }
+    }
+
+    /// The keys that tokens are checked with.
+    pub fn jwks(&self) -> &Jwks {
+        &self.jwks
+    }
+
+    /// Says who the bearer of `token` is.
+    ///
+    /// # Errors
+    /// 401 with the reason, or 503 when the key is unknown and the provider cannot be asked.
+    pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, Failure> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(refused("token_invalid", "the access token is too long"));
+        }
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let generation = self.jwks.generation();
+        if let Some(verdict) = self.verdicts.get(&digest).await
+            && verdict.generation == generation
+            && verdict.identity.expires_at > now()
+        {
+            return Ok(verdict.identity);
+        }
+        let identity = Arc::new(self.check(token).await?);
+        let verdict = Verdict {
+            identity: Arc::clone(&identity),
+            generation,
+        };
+        self.verdicts.insert(digest, verdict).await;
+        Ok(identity)
+    }
+
+    async fn check(&self, token: &str) -> Result<Identity, Failure> {
+        let header = decode_header(token).map_err(|_| {
+            refused(
+                "token_invalid",
+                "the access token is not a JWT signed with RS256 or ES256; sign in again",
+            )
+        })?;
+        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
+            return Err(refused(
+                "token_algorithm_refused",
+                "the access token is signed with an algorithm other than RS256 and ES256",
+            ));
+        }
+        let Some(key_id) = header.kid else {
+            return Err(refused(
+                "token_invalid",
+                "the access token names no signing key",
+            ));
+        };
+        let key = match self.jwks.find(&key_id).await {
+            Lookup::Found(key) => key,
+            Lookup::Unknown => {
+                return Err(refused(
+                    "token_invalid",
+                    "the access token is signed with a key that the identity provider does not \
+                     publish; sign in again",
+                ));
+            }
+            Lookup::Unavailable => return Err(provider_unavailable()),
+        };
+        // The algorithm comes from the key, never from the token.
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = SKEW_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let claims = decode::<Claims>(token, &key.key, &validation)
+            .map_err(|error| self.explain(error.kind()))?
+            .claims;
+        if claims.typ.as_deref().is_some_and(|kind| kind != "Bearer") {
+            return Err(refused("token_invalid", "this is not an access token"));
+        }
+        Ok(Identity {
+            name: claims
+                .preferred_username
+                .unwrap_or_else(|| claims.sub.clone()),
+            subject: claims.sub,
+            groups: claims
+                .groups
+                .into_iter()
+                .map(|group| group.trim_start_matches('/').to_owned())
+                .filter(|group| !group.is_empty())
+                .collect(),
+            expires_at: claims.exp,
+        })
+    }
+
+    fn explain(&self, kind: &ErrorKind) -> Failure {
+        match kind {
+            ErrorKind::ExpiredSignature => refused(
+                "token_expired",
+                "the access token has expired; get a new one",
+            ),
+            ErrorKind::ImmatureSignature => refused(
+                "token_not_yet_valid",
+                "the access token is not valid yet; check the clock",
+            ),
+            ErrorKind::InvalidAudience => refused(
+                "token_wrong_audience",
+                format!(
+                    "the access token is not meant for audience {:?}",
+                    self.audience
+                ),
+            ),
+            ErrorKind::InvalidIssuer => refused(
+                "token_wrong_issuer",
+                format!("the access token was not issued by {}", self.issuer),
+            ),
+            ErrorKind::MissingRequiredClaim(claim) => refused(
+                "token_invalid",
+                format!("the access token has no claim {claim:?}"),
+            ),
+            _ => refused(
+                "token_invalid",
+                "the access token's signature or content is not valid",
+            ),
+        }
+    }
+}
+
+/// 503 for requests whose caller cannot be told without the identity provider.
+pub fn provider_unavailable() -> Failure {
+    Failure::unavailable(
+        "identity_unavailable",
+        "the identity provider cannot be reached, so the caller cannot be checked; try again soon",
+    )
+}
+
+/// 401 with the challenge that RFC 6750 asks for.
+fn refused(code: &'static str, message: impl Into<String>) -> Failure {
+    let mut failure = Failure::new(StatusCode::UNAUTHORIZED, code, message);
+    failure.challenge = Some(r#"Bearer realm="lotoai", error="invalid_token""#);
+    failure
+}
+
+/// Unix time in seconds.
+pub fn now() -> u64 {
+    jsonwebtoken::get_current_timestamp()
+}

@@ -1,0 +1,192 @@
+//! The bytes of documents in the object store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::error::chain;
+use crate::failure::Failure;
+use crate::outbox::Wake;
+use crate::store::{Store, StoreError};
+
+/// No step of an upload to the object store may take longer.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Discarded objects are looked for this often when nobody says that there are any.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_BATCH: i64 = 50;
+
+/// The object store, and a task tracker for what must outlive a request.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    tasks: TaskTracker,
+}
+
+/// An object that is being written. Dropped without [`Upload::finish`], it is taken back, also
+/// when the client went away in the middle.
+pub struct Upload {
+    writer: Option<BufWriter>,
+    key: String,
+    objects: Objects,
+    written: bool,
+    kept: bool,
+}
+
+impl Objects {
+    /// The objects in `store`.
+    pub fn new(store: Arc<dyn ObjectStore>, tasks: TaskTracker) -> Self {
+        Self { store, tasks }
+    }
+
+    /// Begins to write a new object.
+    pub fn begin(&self) -> Upload {
+        let key = format!("documents/{}", Uuid::now_v7());
+        let writer = BufWriter::new(Arc::clone(&self.store), Path::from(key.as_str()));
+        Upload {
+            writer: Some(writer),
+            key,
+            objects: self.clone(),
+            written: false,
+            kept: false,
+        }
+    }
+
+    /// How many objects there are.
+    #[cfg(test)]
+    pub(crate) async fn count(&self) -> usize {
+        use futures::StreamExt as _;
+        self.store.list(None).count().await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
+        match tokio::time::timeout(STEP_TIMEOUT, self.store.delete(&Path::from(key))).await {
+            Ok(Err(object_store::Error::NotFound { .. })) => Ok(()),
+            Ok(outcome) => outcome,
+            Err(_) => Err(object_store::Error::Generic {
+                store: "documents",
+                source: "deleting took too long".into(),
+            }),
+        }
+    }
+}
+
+impl Upload {
+    /// Key of the object.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Writes more bytes.
+    ///
+    /// # Errors
+    /// 503 when the object store is away.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        let Some(writer) = self.writer.as_mut() else {
+            return Err(Failure::internal());
+        };
+        bounded(writer.put(bytes)).await
+    }
+
+    /// Completes the object. It is still taken back unless [`Upload::keep`] follows.
+    ///
+    /// # Errors
+    /// 503 when the object store is away.
+    pub async fn finish(&mut self) -> Result<(), Failure> {
+        let Some(writer) = self.writer.as_mut() else {
+            return Err(Failure::internal());
+        };
+        bounded(async {
+            writer
+                .shutdown()
+                .await
+                .map_err(|error| object_store::Error::Generic {
+                    store: "documents",
+                    source: Box::new(error),
+                })
+        })
+        .await?;
+        self.writer = None;
+        self.written = true;
+        Ok(())
+    }
+
+    /// A row points to the object now.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let (writer, written) = (self.writer.take(), self.written);
+        if self.kept || (writer.is_none() && !written) {
+            return;
+        }
+        let (objects, key) = (self.objects.clone(), std::mem::take(&mut self.key));
+        self.objects.tasks.spawn(async move {
+            let outcome = match writer {
+                Some(mut writer) => writer.abort().await,
+                None => objects.delete(&key).await,
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(key, error = chain(&error), "an upload was not taken back");
+            }
+        });
+    }
+}
+
+async fn bounded(
+    step: impl Future<Output = Result<(), object_store::Error>>,
+) -> Result<(), Failure> {
+    let error = match tokio::time::timeout(STEP_TIMEOUT, step).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => chain(&error),
+        Err(_) => "it took too long".to_owned(),
+    };
+    tracing::error!(error, "the object store failed an upload");
+    Err(Failure::unavailable(
+        "object_storage_unavailable",
+        "the object store cannot be reached; the document was not stored, try again soon",
+    ))
+}
+
+/// Deletes discarded objects until `stop`.
+pub async fn sweep(store: Store, objects: Objects, wake: Wake, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = sweep_batch(&store, &objects).await {
+            tracing::warn!(error = chain(&error), "discarded objects cannot be read");
+        }
+        if let Err(error) = store.sweep_sessions().await {
+            tracing::warn!(error = chain(&error), "ended sessions were not deleted");
+        }
+        tokio::select! {
+            () = wake.wait() => {}
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), StoreError> {
+    let mut change = store.begin().await?;
+    let mut gone = Vec::new();
+    for key in change.lock_discarded(SWEEP_BATCH).await? {
+        match objects.delete(&key).await {
+            Ok(()) => gone.push(key),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "an object was not deleted yet");
+                break;
+            }
+        }
+    }
+    change.forget_discarded(&gone).await?;
+    change.commit().await
+}

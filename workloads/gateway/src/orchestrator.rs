@@ -1,0 +1,195 @@
+//! The client of the orchestrator.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
+use lotoai_contracts::v1::{AnswerEvent, AnswerRequest, Caller, Failed, ListModelsRequest, Model};
+use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
+use lotoai_kit::upstream::GrpcChannel;
+use tonic::{Code, Status};
+
+use crate::config::LimitArgs;
+use crate::failure::Failure;
+
+/// Listing models involves no model.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The events of one answer. Dropping it cancels the answer.
+pub type Events = BoxStream<'static, Result<AnswerEvent, Failure>>;
+
+/// The orchestrator. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Orchestrator {
+    client: OrchestratorClient<GrpcChannel>,
+    longest: Duration,
+    silence: Duration,
+}
+
+impl Orchestrator {
+    /// A client on `channel`.
+    pub fn new(channel: GrpcChannel, limits: &LimitArgs) -> Self {
+        let client = OrchestratorClient::new(channel)
+            .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+        Self {
+            client,
+            longest: limits.answer_max(),
+            silence: limits.answer_idle(),
+        }
+    }
+
+    /// The models that the caller may name.
+    ///
+    /// # Errors
+    /// 503 when the orchestrator cannot be reached in time.
+    pub async fn models(&self, caller: Caller) -> Result<Vec<Model>, Failure> {
+        let mut client = self.client.clone();
+        let mut request = tonic::Request::new(ListModelsRequest {
+            caller: Some(caller),
+        });
+        request.set_timeout(LIST_TIMEOUT);
+        match tokio::time::timeout(LIST_TIMEOUT, client.list_models(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner().models),
+            Ok(Err(status)) => Err(of_status(&status)),
+            Err(_) => Err(too_slow()),
+        }
+    }
+
+    /// Asks for an answer. The call begins when the events are first polled; silence that is too
+    /// long, or an answer that takes too long, ends it with 504.
+    pub fn answer(&self, request: AnswerRequest) -> Events {
+        let mut client = self.client.clone();
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(self.longest);
+        let call = async move {
+            client
+                .answer(request)
+                .await
+                .map(tonic::Response::into_inner)
+        };
+        let events = stream::once(call)
+            .try_flatten()
+            .map_err(|status| of_status(&status));
+        let silence = self.silence;
+        let end = tokio::time::Instant::now() + self.longest;
+        let bounded = stream::unfold(Some(events.boxed()), move |events| async move {
+            let mut events: Events = events?;
+            let limit = end.min(tokio::time::Instant::now() + silence);
+            match tokio::time::timeout_at(limit, events.next()).await {
+                Ok(Some(event)) => Some((event, Some(events))),
+                Ok(None) => None,
+                Err(_) => Some((Err(too_slow()), None)),
+            }
+        });
+        bounded.boxed()
+    }
+}
+
+fn too_slow() -> Failure {
+    Failure::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "answer_timeout",
+        "the answer took too long and was stopped; ask for less, or try again",
+    )
+}
+
+/// A failure that the orchestrator reports within an answer.
+pub fn of_failed(failed: Failed) -> Failure {
+    let status = match failed.code.as_str() {
+        "model_not_found" | "role_not_found" => StatusCode::NOT_FOUND,
+        "rate_limited" | "overloaded" | "quota_exceeded" => StatusCode::TOO_MANY_REQUESTS,
+        "forbidden" | "permission_denied" => StatusCode::FORBIDDEN,
+        code if code.starts_with("invalid_") || code == "context_too_long" => {
+            StatusCode::BAD_REQUEST
+        }
+        _ if failed.retryable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let mut failure = Failure::new(status, failed.code, failed.message);
+    if status == StatusCode::NOT_FOUND {
+        failure.code = "model_not_found".into();
+        failure.param = Some("model".to_owned());
+    }
+    failure
+}
+
+/// A call that failed as a whole.
+fn of_status(status: &Status) -> Failure {
+    let message = || status.message().to_owned();
+    match status.code() {
+        Code::NotFound => {
+            let mut failure = Failure::new(StatusCode::NOT_FOUND, "model_not_found", message());
+            failure.param = Some("model".to_owned());
+            failure
+        }
+        Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => {
+            Failure::new(StatusCode::BAD_REQUEST, "invalid_value", message())
+        }
+        Code::PermissionDenied => Failure::new(StatusCode::FORBIDDEN, "forbidden", message()),
+        Code::ResourceExhausted => {
+            Failure::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message())
+        }
+        Code::DeadlineExceeded => too_slow(),
+        code => {
+            // The message may tell of addresses inside the platform: it goes to the log only.
+            tracing::error!(
+                ?code,
+                reason = status.message(),
+                "the orchestrator failed a call"
+            );
+            Failure::unavailable(
+                "orchestrator_unavailable",
+                "the orchestrator cannot be reached or failed; try again soon",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("model_not_found", false, 404)]
+    #[case("rate_limited", true, 429)]
+    #[case("invalid_value", false, 400)]
+    #[case("provider_unavailable", true, 503)]
+    #[case("provider_failed", false, 502)]
+    fn reported_failures_have_a_fitting_status(
+        #[case] code: &str,
+        #[case] retryable: bool,
+        #[case] status: u16,
+    ) {
+        let failed = Failed {
+            code: code.into(),
+            message: "m".into(),
+            retryable,
+        };
+        let failure = of_failed(failed);
+        assert_eq!(
+            (failure.status.as_u16(), failure.code.as_ref()),
+            (status, code)
+        );
+    }
+
+    #[rstest::rstest]
+    #[case(Code::Unavailable, 503, "orchestrator_unavailable")]
+    #[case(Code::Unauthenticated, 503, "orchestrator_unavailable")]
+    #[case(Code::DeadlineExceeded, 504, "answer_timeout")]
+    #[case(Code::NotFound, 404, "model_not_found")]
+    #[case(Code::InvalidArgument, 400, "invalid_value")]
+    fn failed_calls_have_a_fitting_status(
+        #[case] code: Code,
+        #[case] status: u16,
+        #[case] expected: &str,
+    ) {
+        let failure = of_status(&Status::new(code, "10.0.0.7 said no"));
+        assert_eq!(
+            (failure.status.as_u16(), failure.code.as_ref()),
+            (status, expected)
+        );
+        assert_eq!(failure.message.contains("10.0.0.7"), status < 500);
+    }
+}

@@ -1,0 +1,133 @@
+//! The relay from the outbox table to the broker. An event is deleted only after the broker has
+//! confirmed it, so a crash at any point can repeat an event but never lose one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotoai_kit::rabbitmq::Rabbitmq;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::chain;
+use crate::store::{Store, StoreError};
+
+/// Events per transaction. Their locks are held while the broker confirms.
+const BATCH: i64 = 50;
+/// Events of a replica that died are found after this long at the latest.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// After a failure, before the next attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Says that an event was committed.
+#[derive(Debug, Clone, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// There is something to relay.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until there is.
+    pub async fn wait(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Where events go.
+pub trait Publish: Send + Sync + 'static {
+    /// Publishes one event and waits until it is safe.
+    fn publish(
+        &self,
+        routing_key: &str,
+        message_id: &str,
+        body: Vec<u8>,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+impl Publish for Rabbitmq {
+    async fn publish(
+        &self,
+        routing_key: &str,
+        message_id: &str,
+        body: Vec<u8>,
+    ) -> Result<(), String> {
+        Self::publish(self, routing_key, message_id, body)
+            .await
+            .map_err(|error| chain(&error))
+    }
+}
+
+/// Relays events until `stop`.
+pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let pause = match relay_batch(&store, &broker).await {
+            Ok(Progress {
+                relayed,
+                failed: None,
+            }) if relayed == BATCH as usize => continue,
+            Ok(Progress { failed: None, .. }) => LOOK_EVERY,
+            Ok(Progress {
+                failed: Some(error),
+                ..
+            }) => {
+                tracing::warn!(error, "an event waits: the broker did not confirm it");
+                PAUSE
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the outbox cannot be read");
+                PAUSE
+            }
+        };
+        if let Ok(backlog) = store.outbox_backlog().await {
+            metrics::gauge!("lotoai_gateway_outbox_backlog").set(backlog as f64);
+        }
+        tokio::select! {
+            () = wake.wait() => {}
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// What one pass did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Events that are with the broker now.
+    pub relayed: usize,
+    /// Why it stopped early.
+    pub failed: Option<String>,
+}
+
+/// Relays up to [`BATCH`] events in order. What was confirmed before a failure is deleted.
+///
+/// # Errors
+/// When the database fails; events that were confirmed may then be published again.
+pub async fn relay_batch<P: Publish>(store: &Store, broker: &P) -> Result<Progress, StoreError> {
+    let mut change = store.begin().await?;
+    let rows = change.lock_outbox(BATCH).await?;
+    let mut confirmed = Vec::with_capacity(rows.len());
+    let mut failed = None;
+    for row in rows {
+        match broker
+            .publish(&row.routing_key, &row.message_id, row.body)
+            .await
+        {
+            Ok(()) => confirmed.push(row.id),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    if !confirmed.is_empty() {
+        change.delete_outbox(&confirmed).await?;
+        change.commit().await?;
+        metrics::counter!("lotoai_gateway_events_relayed_total").increment(confirmed.len() as u64);
+    }
+    Ok(Progress {
+        relayed: confirmed.len(),
+        failed,
+    })
+}

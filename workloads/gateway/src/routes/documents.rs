@@ -1,0 +1,350 @@
+//! `/api/documents`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use lotoai_contracts::events::{DocumentDeleted, DocumentUploaded};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::text::file_name;
+use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, TextCheck};
+use crate::failure::Failure;
+use crate::identity::{Identity, SignedIn};
+use crate::objects::Upload;
+use crate::state::AppState;
+use crate::store::{Document, NewDocument, Readers, Upserted};
+
+/// Longest value of a form field other than the file.
+const MAX_FIELD_BYTES: usize = 256;
+
+/// A file whose bytes are in the object store, and that no row points to yet.
+struct Received {
+    name: String,
+    media_type: &'static str,
+    size: u64,
+    content_hash: String,
+    upload: Upload,
+}
+
+/// Takes a document: 202 when it will be indexed, 200 when the same content is there already.
+///
+/// # Errors
+/// 400, 413 and 415 for what cannot be taken, 403 for somebody else's knowledge base, 503 when
+/// the object store or the database is away.
+pub async fn upload(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Failure> {
+    let form = form.map_err(|_| {
+        Failure::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_multipart",
+            "send multipart/form-data with a field named file",
+        )
+    })?;
+    let (received, knowledge_base) = Box::pin(receive(&state, &identity, form)).await?;
+    let new = NewDocument {
+        id: Uuid::now_v7(),
+        owner: identity.subject.clone(),
+        groups: vec![readers_of(&knowledge_base)],
+        knowledge_base,
+        name: received.name,
+        media_type: received.media_type.to_owned(),
+        size: i64::try_from(received.size).unwrap_or(i64::MAX),
+        content_hash: received.content_hash,
+        object_key: received.upload.key().to_owned(),
+    };
+    let mut change = state.store.begin().await?;
+    let (document, replaced) = match change.upsert_document(&new).await? {
+        Upserted::Same(document) => return Ok((StatusCode::OK, Json(document)).into_response()),
+        Upserted::Stored(document, replaced) => (document, replaced),
+    };
+    if let Some(key) = &replaced {
+        change.discard_object(key).await?;
+    }
+    change.emit(&uploaded(&document)).await?;
+    // Whether a commit that fails took place is not known: the object stays either way, for an
+    // object without a row costs less than a row without its object.
+    received.upload.keep();
+    change.commit().await?;
+    state.events.now();
+    state.discarded.now();
+    metrics::counter!("lotoai_gateway_documents_uploaded_total").increment(1);
+    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+}
+
+/// Reads the form; the file goes to the object store as it arrives.
+async fn receive(
+    state: &AppState,
+    identity: &Identity,
+    mut form: Multipart,
+) -> Result<(Received, String), Failure> {
+    let max = state.limits.upload_max_bytes;
+    let mut received = None;
+    let mut knowledge_base = DEFAULT_KNOWLEDGE_BASE.to_owned();
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| broken(&error, max))?
+    {
+        match field.name() {
+            Some("file") if received.is_some() => {
+                return Err(Failure::invalid("file", "send one file in a request"));
+            }
+            Some("file") => received = Some(receive_file(state, field).await?),
+            Some("knowledge_base") => {
+                let name = receive_text(field, max).await?;
+                upload::knowledge_base(&name)?;
+                may_write(identity, &name)?;
+                knowledge_base = name;
+            }
+            // Other fields are passed over, as unknown JSON fields are.
+            _ => {}
+        }
+    }
+    let received = received.ok_or_else(|| {
+        Failure::invalid("file", "file is required: a multipart field with a file")
+    })?;
+    Ok((received, knowledge_base))
+}
+
+async fn receive_file(state: &AppState, mut field: Field<'_>) -> Result<Received, Failure> {
+    let max = state.limits.upload_max_bytes;
+    let name = field
+        .file_name()
+        .and_then(file_name)
+        .ok_or_else(|| Failure::invalid("file", "file must have a file name"))?;
+    let media_type = upload::media_type(&name)?;
+    let mut upload = state.objects.begin();
+    let (mut check, mut hash, mut size) = (TextCheck::default(), Sha256::new(), 0_u64);
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, max))? {
+        size += chunk.len() as u64;
+        if size > max {
+            return Err(too_large(max));
+        }
+        check.push(&chunk)?;
+        hash.update(&chunk);
+        upload.write(chunk).await?;
+    }
+    if size == 0 {
+        return Err(Failure::invalid("file", "the file is empty"));
+    }
+    check.end()?;
+    upload.finish().await?;
+    let content_hash = hex::encode(hash.finalize());
+    Ok(Received {
+        name,
+        media_type,
+        size,
+        content_hash,
+        upload,
+    })
+}
+
+async fn receive_text(mut field: Field<'_>, max: u64) -> Result<String, Failure> {
+    let name = field.name().unwrap_or_default().to_owned();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, max))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_FIELD_BYTES {
+            return Err(Failure::invalid(&*name, format!("{name} is too long")));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::invalid(&*name, format!("{name} must be UTF-8")))
+}
+
+fn broken(error: &MultipartError, max: u64) -> Failure {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(max);
+    }
+    Failure::new(
+        StatusCode::BAD_REQUEST,
+        "invalid_multipart",
+        "the form broke off or is not well-formed multipart/form-data",
+    )
+}
+
+fn too_large(max: u64) -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "document_too_large",
+        format!("the file is larger than {max} bytes; split it"),
+    );
+    failure.param = Some("file".to_owned());
+    failure
+}
+
+/// The default knowledge base is everybody's; every other one belongs to the group of its name.
+fn readers_of(knowledge_base: &str) -> String {
+    if knowledge_base == DEFAULT_KNOWLEDGE_BASE {
+        "*".to_owned()
+    } else {
+        knowledge_base.to_owned()
+    }
+}
+
+fn may_write(identity: &Identity, knowledge_base: &str) -> Result<(), Failure> {
+    if knowledge_base == DEFAULT_KNOWLEDGE_BASE
+        || identity.is_in(knowledge_base)
+        || identity.is_admin()
+    {
+        return Ok(());
+    }
+    let mut failure = Failure::new(
+        StatusCode::FORBIDDEN,
+        "knowledge_base_forbidden",
+        format!(
+            "only members of group {knowledge_base:?} may add to knowledge base {knowledge_base:?}"
+        ),
+    );
+    failure.param = Some("knowledge_base".to_owned());
+    Err(failure)
+}
+
+fn uploaded(document: &Document) -> DocumentUploaded {
+    DocumentUploaded {
+        document_id: document.id.to_string(),
+        content_hash: document.content_hash.clone(),
+        name: document.name.clone(),
+        object_key: document.object_key.clone(),
+        media_type: document.media_type.clone(),
+        size: document.size.unsigned_abs(),
+        knowledge_base: document.knowledge_base.clone(),
+        owner: document.owner.clone(),
+        groups: document.groups.clone(),
+    }
+}
+
+/// Query of [`list`]; its page is read separately.
+#[derive(Debug, Default, Deserialize)]
+pub struct Filter {
+    knowledge_base: Option<String>,
+}
+
+/// The documents that the caller may read, newest first.
+///
+/// # Errors
+/// 400 for a bad limit or cursor, 503 when the database is away.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Query(filter): Query<Filter>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Document>>, Failure> {
+    let limit = page.limit()?;
+    let after = page.after::<Uuid>()?;
+    if let Some(name) = &filter.knowledge_base {
+        upload::knowledge_base(name)?;
+    }
+    let items = state
+        .store
+        .documents(
+            &readers(&identity),
+            filter.knowledge_base.as_deref(),
+            after,
+            limit as i64 + 1,
+        )
+        .await?;
+    Ok(Json(Page::of(items, limit, |document| document.id)))
+}
+
+/// One document.
+///
+/// # Errors
+/// 404 when the caller may not read it, 503 when the database is away.
+pub async fn one(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<Document>, Failure> {
+    Ok(Json(visible(&state, &identity, &id).await?))
+}
+
+/// Deletes a document, its bytes and its chunks.
+///
+/// # Errors
+/// 404 when the caller may not read it, 403 when it is somebody else's, 503 when the database is
+/// away.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let document = own(&state, &identity, &id).await?;
+    let mut change = state.store.begin().await?;
+    if let Some(key) = change.delete_document(document.id).await? {
+        change.discard_object(&key).await?;
+        change
+            .emit(&DocumentDeleted {
+                document_id: document.id.to_string(),
+            })
+            .await?;
+        change.commit().await?;
+        state.events.now();
+        state.discarded.now();
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Indexes a failed document again; any other stays as it is.
+///
+/// # Errors
+/// As [`remove`].
+pub async fn retry(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let document = own(&state, &identity, &id).await?;
+    let mut change = state.store.begin().await?;
+    match change.retry_document(document.id).await? {
+        Some(document) => {
+            change.emit(&uploaded(&document)).await?;
+            change.commit().await?;
+            state.events.now();
+            Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+        }
+        None => Ok((StatusCode::OK, Json(document)).into_response()),
+    }
+}
+
+fn readers(identity: &Identity) -> Readers {
+    let mut groups = identity.groups.clone();
+    groups.push("*".to_owned());
+    Readers {
+        subject: identity.subject.clone(),
+        groups,
+        admin: identity.is_admin(),
+    }
+}
+
+async fn visible(state: &AppState, identity: &Identity, id: &str) -> Result<Document, Failure> {
+    let unknown = || Failure::not_found("document");
+    let id = Uuid::parse_str(id).map_err(|_| unknown())?;
+    state
+        .store
+        .document(&readers(identity), id)
+        .await?
+        .ok_or_else(unknown)
+}
+
+/// A document that the caller may change.
+async fn own(state: &AppState, identity: &Identity, id: &str) -> Result<Document, Failure> {
+    let document = visible(state, identity, id).await?;
+    if document.owner == identity.subject || identity.is_admin() {
+        return Ok(document);
+    }
+    Err(Failure::new(
+        StatusCode::FORBIDDEN,
+        "not_your_document",
+        "only its uploader and members of group \"admins\" may change this document",
+    ))
+}

@@ -1,0 +1,75 @@
+//! `POST /v1/chat/completions`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::sse;
+use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
+use crate::domain::run::Run;
+use crate::domain::transcript::Step;
+use crate::failure::Failure;
+use crate::identity::SignedIn;
+use crate::state::AppState;
+
+/// Answers a question, whole or as a stream.
+///
+/// # Errors
+/// 400 and 413 for a request that cannot be understood, 404 for an unknown model or conversation,
+/// 503 when something that is needed is away.
+pub async fn complete(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    body: Body,
+) -> Result<Response, Failure> {
+    let request = ChatRequest::parse(&read(body).await?)?;
+    let run = Run::begin(state, &identity, &request).await?;
+    if request.stream {
+        sse::stream(run, request.model, request.include_usage).await
+    } else {
+        Ok(whole(run, request.model).await?.into_response())
+    }
+}
+
+async fn read(body: Body) -> Result<axum::body::Bytes, Failure> {
+    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
+        if crate::error::chain(&error).contains("length limit exceeded") {
+            Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request_too_large",
+                format!("the request body is longer than {MAX_BODY_BYTES} bytes; send less"),
+            )
+        } else {
+            Failure::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_body",
+                "the request body broke off",
+            )
+        }
+    })
+}
+
+async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
+    while run.next().await? != Step::Finished {}
+    Ok(Json(json!({
+        "id": format!("chatcmpl-{}", run.id),
+        "object": "chat.completion",
+        "created": crate::identity::token::now(),
+        "model": model,
+        "choices": [{
+            "index": 0,
+            "message": {
+                "role": "assistant", "content": run.transcript.text, "refusal": null,
+            },
+            "finish_reason": run.transcript.finish_reason(),
+            "logprobs": null,
+        }],
+        "usage": run.transcript.usage(),
+        "lotoai": run.transcript.lotoai(run.id, run.conversation_id),
+    })))
+}

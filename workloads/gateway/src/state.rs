@@ -1,0 +1,40 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::config::LimitArgs;
+use crate::identity::login::Login;
+use crate::identity::session::Sessions;
+use crate::identity::token::TokenVerifier;
+use crate::objects::Objects;
+use crate::orchestrator::Orchestrator;
+use crate::outbox::Wake;
+use crate::store::Store;
+
+/// What the handlers share.
+pub struct AppState {
+    /// PostgreSQL.
+    pub store: Store,
+    /// The object store.
+    pub objects: Objects,
+    /// Who answers.
+    pub orchestrator: Orchestrator,
+    /// Checks access tokens.
+    pub verifier: Arc<TokenVerifier>,
+    /// Signs browsers in.
+    pub login: Arc<Login>,
+    /// Browser sessions.
+    pub sessions: Sessions,
+    /// Limits.
+    pub limits: LimitArgs,
+    /// Where browsers reach the platform.
+    pub public_url: Url,
+    /// Wakes the relay of events.
+    pub events: Wake,
+    /// Wakes the deletion of discarded objects.
+    pub discarded: Wake,
+    /// Work that outlives its request.
+    pub tasks: tokio_util::task::TaskTracker,
+}

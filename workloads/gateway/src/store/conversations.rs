@@ -1,0 +1,330 @@
+//! Rows of conversations and their messages.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Change, Store, StoreError, rfc3339, within};
+
+/// A conversation in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConversationSummary {
+    /// Identity.
+    pub id: Uuid,
+    /// Its first question, shortened.
+    pub title: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; time of the newest message.
+    pub updated_at: String,
+    /// Microseconds of `updated_at`: the place in the list.
+    #[serde(skip)]
+    pub updated_micros: i64,
+}
+
+/// A conversation with its messages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Conversation {
+    /// What lists show, too.
+    #[serde(flatten)]
+    pub summary: ConversationSummary,
+    /// Oldest first.
+    pub messages: Vec<StoredMessage>,
+}
+
+/// A message as stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredMessage {
+    /// Identity.
+    pub id: Uuid,
+    /// `user`, `assistant` or `tool`.
+    pub role: String,
+    /// Text.
+    pub content: String,
+    /// The run that wrote it; answers only.
+    pub run_id: Option<Uuid>,
+    /// `ok`, `cancelled` or a failure code; answers only.
+    pub outcome: Option<String>,
+    /// The model that wrote it; answers only.
+    pub model: Option<String>,
+    /// Why it was answered as it was; answers only.
+    pub decision: Option<StoredDecision>,
+    /// What the answer rests on.
+    pub citations: Value,
+    /// Tools that were called.
+    pub tool_calls: Value,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// A decision of the orchestrator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredDecision {
+    /// `knowledge`, `agent` or `tool`.
+    pub route: String,
+    /// Knowledge base, role or tool.
+    pub target: String,
+    /// Sentence for people.
+    pub reason: String,
+    /// 0 to 1.
+    pub confidence: f32,
+}
+
+/// A message to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// `user`, `assistant` or `tool`.
+    pub role: String,
+    /// Text.
+    pub content: String,
+}
+
+/// An answer to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The conversation it belongs to.
+    pub conversation_id: Uuid,
+    /// The run.
+    pub run_id: Uuid,
+    /// Text.
+    pub content: String,
+    /// `ok`, `cancelled` or a failure code.
+    pub outcome: String,
+    /// The model that wrote it.
+    pub model: Option<String>,
+    /// Why it was answered as it was.
+    pub decision: Option<StoredDecision>,
+    /// What it rests on.
+    pub citations: Value,
+    /// Tools that were called.
+    pub tool_calls: Value,
+}
+
+const SUMMARY: &str = concat!(
+    "select id, title, ",
+    rfc3339!("created_at"),
+    ", ",
+    rfc3339!("updated_at"),
+    ", (extract(epoch from updated_at) * 1000000)::bigint from conversations "
+);
+
+fn summary(row: &PgRow) -> ConversationSummary {
+    ConversationSummary {
+        id: row.get(0),
+        title: row.get(1),
+        created_at: row.get(2),
+        updated_at: row.get(3),
+        updated_micros: row.get(4),
+    }
+}
+
+impl Store {
+    /// The owner's conversations, newest first, after `after` (microseconds and id).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn conversations(
+        &self,
+        owner: &str,
+        after: Option<(i64, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<ConversationSummary>, StoreError> {
+        let (micros, id) = after.unwrap_or((i64::MAX, Uuid::max()));
+        let statement = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SUMMARY} where owner = $1
+               and ((extract(epoch from updated_at) * 1000000)::bigint, id) < ($2, $3)
+             order by updated_at desc, id desc limit $4"
+        )))
+        .bind(owner)
+        .bind(micros)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("list conversations", statement).await?;
+        Ok(rows.iter().map(summary).collect())
+    }
+
+    /// One of the owner's conversations, with at most its 500 newest messages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn conversation(
+        &self,
+        owner: &str,
+        id: Uuid,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let statement = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SUMMARY} where owner = $1 and id = $2"
+        )))
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(&self.pool);
+        let Some(row) = within("read a conversation", statement).await? else {
+            return Ok(None);
+        };
+        let messages = self.messages(id, 500).await?;
+        Ok(Some(Conversation {
+            summary: summary(&row),
+            messages,
+        }))
+    }
+
+    /// The newest messages of a conversation, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn messages(&self, id: Uuid, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
+        let statement = sqlx::query(concat!(
+            "select id, role, content, run_id, outcome, model, decision, citations, tool_calls, ",
+            rfc3339!("created_at"),
+            " from messages where conversation_id = $1 order by position desc limit $2"
+        ))
+        .bind(id)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("read messages", statement).await?;
+        Ok(rows.iter().rev().map(message).collect())
+    }
+
+    /// Deletes one of the owner's conversations; says whether there was one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_conversation(&self, owner: &str, id: Uuid) -> Result<bool, StoreError> {
+        let statement = sqlx::query("delete from conversations where owner = $1 and id = $2")
+            .bind(owner)
+            .bind(id)
+            .execute(&self.pool);
+        within("delete a conversation", statement)
+            .await
+            .map(|done| done.rows_affected() > 0)
+    }
+}
+
+fn message(row: &PgRow) -> StoredMessage {
+    let list = |index: usize| {
+        row.get::<Option<Json<Value>>, _>(index)
+            .map_or_else(|| Value::Array(Vec::new()), |it| it.0)
+    };
+    StoredMessage {
+        id: row.get(0),
+        role: row.get(1),
+        content: row.get(2),
+        run_id: row.get(3),
+        outcome: row.get(4),
+        model: row.get(5),
+        decision: row.get::<Option<Json<StoredDecision>>, _>(6).map(|it| it.0),
+        citations: list(7),
+        tool_calls: list(8),
+        created_at: row.get(9),
+    }
+}
+
+impl Change {
+    /// Adds a conversation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_conversation(
+        &mut self,
+        id: Uuid,
+        owner: &str,
+        title: &str,
+    ) -> Result<(), StoreError> {
+        let statement =
+            sqlx::query("insert into conversations (id, owner, title) values ($1, $2, $3)")
+                .bind(id)
+                .bind(owner)
+                .bind(title)
+                .execute(&mut *self.tx);
+        within("store a conversation", statement).await.map(|_| ())
+    }
+
+    /// Marks one of the owner's conversations as used now; says whether there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touch_conversation(&mut self, owner: &str, id: Uuid) -> Result<bool, StoreError> {
+        let statement =
+            sqlx::query("update conversations set updated_at = now() where owner = $1 and id = $2")
+                .bind(owner)
+                .bind(id)
+                .execute(&mut *self.tx);
+        within("touch a conversation", statement)
+            .await
+            .map(|done| done.rows_affected() > 0)
+    }
+
+    /// The newest messages of a conversation, oldest first: what an answer has to know. Answers
+    /// that failed are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn history(&mut self, id: Uuid, limit: i64) -> Result<Vec<NewMessage>, StoreError> {
+        let statement = sqlx::query(
+            "select role, content from messages
+             where conversation_id = $1 and content <> '' order by position desc limit $2",
+        )
+        .bind(id)
+        .bind(limit)
+        .fetch_all(&mut *self.tx);
+        let rows = within("read the history", statement).await?;
+        let message = |row: &PgRow| NewMessage {
+            role: row.get(0),
+            content: row.get(1),
+        };
+        Ok(rows.iter().rev().map(message).collect())
+    }
+
+    /// Adds messages that the caller sent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_messages(
+        &mut self,
+        conversation_id: Uuid,
+        messages: &[NewMessage],
+    ) -> Result<(), StoreError> {
+        for message in messages {
+            let statement = sqlx::query(
+                "insert into messages (id, conversation_id, role, content)
+                 values ($1, $2, $3, $4)",
+            )
+            .bind(Uuid::now_v7())
+            .bind(conversation_id)
+            .bind(&message.role)
+            .bind(&message.content)
+            .execute(&mut *self.tx);
+            within("store a message", statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds an answer; a second one for the same run changes nothing. An answer whose
+    /// conversation was deleted meanwhile is dropped.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "insert into messages (id, conversation_id, role, content, run_id, outcome, model,
+                                   decision, citations, tool_calls)
+             select $1, id, 'assistant', $3, $4, $5, $6, $7, $8, $9
+             from conversations where id = $2 on conflict (run_id) do nothing",
+        )
+        .bind(Uuid::now_v7())
+        .bind(answer.conversation_id)
+        .bind(&answer.content)
+        .bind(answer.run_id)
+        .bind(&answer.outcome)
+        .bind(&answer.model)
+        .bind(answer.decision.as_ref().map(Json))
+        .bind(Json(&answer.citations))
+        .bind(Json(&answer.tool_calls))
+        .execute(&mut *self.tx);
+        within("store an answer", statement).await.map(|_| ())
+    }
+}

@@ -1,0 +1,148 @@
+//! Everything the gateway keeps in PostgreSQL. Statements are bounded in time; a database that is
+//! away becomes a 503 that says so.
+
+mod conversations;
+mod documents;
+mod outbox;
+mod sessions;
+
+use std::future::Future;
+use std::time::Duration;
+
+use snafu::{ResultExt as _, Snafu};
+use sqlx::{PgPool, Postgres, Transaction};
+
+pub use conversations::{
+    Answer, Conversation, ConversationSummary, NewMessage, StoredDecision, StoredMessage,
+};
+pub use documents::{Document, NewDocument, Readers, Upserted};
+pub use outbox::OutboxRow;
+
+use crate::failure::Failure;
+
+/// The schema's history.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// No request waits longer than this for one statement or transaction step.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, Snafu)]
+pub enum StoreError {
+    /// The statement failed.
+    #[snafu(display("failed to {action}"))]
+    Statement {
+        /// What it was for.
+        action: &'static str,
+        /// Cause.
+        source: sqlx::Error,
+    },
+    /// The statement took too long.
+    #[snafu(display("failed to {action} in time"))]
+    Slow {
+        /// What it was for.
+        action: &'static str,
+    },
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(
+            error = crate::error::chain(&error),
+            "the database failed a request"
+        );
+        let away = match &error {
+            StoreError::Slow { .. } => true,
+            StoreError::Statement { source, .. } => is_away(source),
+        };
+        if away {
+            Self::unavailable(
+                "storage_unavailable",
+                "the database cannot be reached; nothing was changed, try again soon",
+            )
+        } else {
+            Self::internal()
+        }
+    }
+}
+
+/// Whether an error means that the database is away (and not that the statement is wrong).
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // Class 57: shutting down or starting; 53: out of resources; 08: connection; 28 and 3D:
+        // not provisioned yet.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["57", "53", "08", "28", "3D"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
+
+/// Runs a statement with its purpose and time limit.
+async fn within<T>(
+    action: &'static str,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+        Ok(outcome) => outcome.context(StatementSnafu { action }),
+        Err(_) => SlowSnafu { action }.fail(),
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// Changes that become visible together, with [`Change::commit`], or not at all.
+#[derive(Debug)]
+pub struct Change {
+    tx: Transaction<'static, Postgres>,
+}
+
+impl Store {
+    /// The database behind `pool`.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn begin(&self) -> Result<Change, StoreError> {
+        Ok(Change {
+            tx: within("begin a transaction", self.pool.begin()).await?,
+        })
+    }
+}
+
+impl Change {
+    /// Makes the changes visible.
+    ///
+    /// # Errors
+    /// When the database is away; then nothing was changed, or it is not known.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        within("commit", self.tx.commit()).await
+    }
+}
+
+/// A timestamp column as RFC 3339 text; the driver has no type for `jiff`.
+macro_rules! rfc3339 {
+    ($column:literal) => {
+        concat!(
+            "to_char(",
+            $column,
+            " at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+        )
+    };
+}
+use rfc3339;

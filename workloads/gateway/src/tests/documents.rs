@@ -1,0 +1,388 @@
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use lotoai_contracts::events::{
+    DocumentFailed, DocumentIndexed, DocumentProgressed, Event, IngestionStep,
+};
+use lotoai_kit::rabbitmq::{Delivery, Outcome};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+use super::postgres;
+use super::support::{Gateway, Parts, Reply};
+use crate::outbox::{Publish, relay_batch};
+use crate::status_consumer::handle;
+
+const BOUNDARY: &str = "a-boundary-that-no-file-holds";
+
+fn form(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, file_name, content) in fields {
+        let file_name = file_name
+            .map(|it| format!("; filename=\"{it}\""))
+            .unwrap_or_default();
+        body.extend_from_slice(
+            format!(
+                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file_name}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    body
+}
+
+async fn post(gateway: &Gateway, subject: &str, groups: &[&str], body: Vec<u8>) -> Reply {
+    let mut request = gateway.request_in(Method::POST, "/api/documents", subject, groups);
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    request
+        .headers_mut()
+        .insert("content-type", kind.parse().unwrap());
+    *request.body_mut() = Body::from(body);
+    gateway.send(request).await
+}
+
+async fn upload(gateway: &Gateway, subject: &str, name: &str, content: &str) -> Reply {
+    post(
+        gateway,
+        subject,
+        &[],
+        form(&[("file", Some(name), content.as_bytes())]),
+    )
+    .await
+}
+
+#[rstest::rstest]
+#[case::type_by_name(form(&[("file", Some("a.pdf"), b"text")]), 415, "unsupported_media_type")]
+#[case::no_extension(form(&[("file", Some("a"), b"text")]), 415, "unsupported_media_type")]
+#[case::binary(form(&[("file", Some("a.txt"), b"%PDF\x00")]), 415, "unsupported_media_type")]
+#[case::latin1(form(&[("file", Some("a.txt"), b"a\xf1o")]), 415, "unsupported_media_type")]
+#[case::empty(form(&[("file", Some("a.txt"), b"")]), 400, "invalid_value")]
+#[case::no_name(form(&[("file", None, b"text")]), 400, "invalid_value")]
+#[case::bad_name(form(&[("file", Some(".."), b"text")]), 400, "invalid_value")]
+#[case::no_file(form(&[("other", None, b"text")]), 400, "invalid_value")]
+#[case::two(form(&[("file", Some("a.txt"), b"1"), ("file", Some("b.txt"), b"2")]), 400, "invalid_value")]
+#[case::base(form(&[("knowledge_base", None, b"No!"), ("file", Some("a.txt"), b"1")]), 400, "invalid_value")]
+#[case::foreign_base(form(&[("knowledge_base", None, b"hr"), ("file", Some("a.txt"), b"1")]), 403, "knowledge_base_forbidden")]
+#[case::late_base(form(&[("file", Some("a.txt"), b"1"), ("knowledge_base", None, b"hr")]), 403, "knowledge_base_forbidden")]
+#[case::too_large(form(&[("file", Some("a.txt"), &[b'a'; 100_001])]), 413, "document_too_large")]
+#[case::far_too_large(form(&[("file", Some("a.txt"), &[b'a'; 400_000])]), 413, "document_too_large")]
+#[case::cut_off(form(&[("file", Some("a.txt"), b"text")])[..80].to_vec(), 400, "invalid_multipart")]
+#[case::no_form(b"text".to_vec(), 400, "invalid_multipart")]
+#[tokio::test]
+async fn what_cannot_be_taken_is_explained(
+    #[case] body: Vec<u8>,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
+    // There is no database: nothing of this may get that far.
+    let gateway = Gateway::start(Parts::default()).await;
+    let reply = post(&gateway, "ana", &[], body).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (status, code),
+        "{reply:?}"
+    );
+    if status == 415 {
+        assert!(
+            reply.json()["detail"]
+                .as_str()
+                .unwrap()
+                .contains("text/markdown (.md")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_refused() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let reply = gateway
+        .send(gateway.request(Method::POST, "/api/documents", "ana"))
+        .await;
+    assert_eq!(reply.code(), "invalid_multipart");
+}
+
+#[tokio::test]
+async fn a_good_file_without_a_database_is_a_503_and_leaves_nothing() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let reply = upload(&gateway, "ana", "a.txt", "text").await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.code(), "storage_unavailable");
+    gateway.settle().await;
+    assert_eq!(gateway.state.objects.count().await, 0);
+}
+
+/// A broker that takes what it is told to take.
+#[derive(Default)]
+struct Broker {
+    refuse: bool,
+    events: Mutex<Vec<(String, Value)>>,
+}
+
+impl Publish for Broker {
+    async fn publish(&self, key: &str, _: &str, body: Vec<u8>) -> Result<(), String> {
+        if self.refuse {
+            return Err("no confirm".into());
+        }
+        self.events
+            .lock()
+            .unwrap()
+            .push((key.into(), serde_json::from_slice(&body).unwrap()));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_document_from_upload_to_deletion() {
+    let Some(server) = postgres::start().await else {
+        return;
+    };
+    let gateway = Gateway::start(Parts {
+        pool: server.pool().await,
+        ..Parts::default()
+    })
+    .await;
+    let store = &gateway.state.store;
+
+    let first = upload(&gateway, "ana", "../notes.md", "# One").await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{first:?}");
+    let document = first.json();
+    assert_eq!(document["name"], "notes.md");
+    assert_eq!(
+        (&document["status"], &document["size"]),
+        (&json!("uploaded"), &json!(5))
+    );
+    assert_eq!(document["media_type"], "text/markdown");
+    let id = document["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/documents/{id}");
+
+    // The same again changes nothing; new content keeps the id.
+    let again = upload(&gateway, "ana", "notes.md", "# One").await;
+    assert_eq!(
+        (again.status, &again.json()["id"]),
+        (StatusCode::OK, &json!(id))
+    );
+    assert_eq!(store.outbox_backlog().await.unwrap(), 1);
+    let newer = upload(&gateway, "ana", "notes.md", "# Two!").await;
+    assert_eq!(
+        (newer.status, &newer.json()["id"]),
+        (StatusCode::ACCEPTED, &json!(id))
+    );
+    let foreign = upload(&gateway, "bo", "notes.md", "# One").await.json();
+    assert_ne!(foreign["id"], json!(id));
+
+    // The relay keeps what was not confirmed, and loses nothing.
+    let broker = Broker {
+        refuse: true,
+        ..Broker::default()
+    };
+    assert!(relay_batch(store, &broker).await.unwrap().failed.is_some());
+    assert_eq!(store.outbox_backlog().await.unwrap(), 3);
+    let broker = Broker::default();
+    assert_eq!(relay_batch(store, &broker).await.unwrap().relayed, 3);
+    assert_eq!(store.outbox_backlog().await.unwrap(), 0);
+    let events = broker.events.into_inner().unwrap();
+    assert_eq!(events[1].0, "document.uploaded");
+    assert_eq!(events[1].1["document_id"], json!(id));
+    assert_eq!(events[1].1["groups"], json!(["*"]));
+    let hash = events[1].1["content_hash"].as_str().unwrap().to_owned();
+    let older = events[0].1["content_hash"].as_str().unwrap().to_owned();
+
+    report_all(&gateway, &path, &id, &hash, &older).await;
+
+    // Everybody reads the default knowledge base; only the uploader and admins delete.
+    let delete =
+        |subject, groups: &[&str]| gateway.request_in(Method::DELETE, &path, subject, groups);
+    assert_eq!(gateway.get(&path, "eve").await.status, StatusCode::OK);
+    assert_eq!(
+        gateway.send(delete("eve", &[])).await.code(),
+        "not_your_document"
+    );
+    assert_eq!(
+        gateway.send(delete("eve", &["admins"])).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(gateway.get(&path, "ana").await.code(), "document_not_found");
+    let broker = Broker::default();
+    relay_batch(store, &broker).await.unwrap();
+    assert_eq!(broker.events.into_inner().unwrap()[0].0, "document.deleted");
+
+    // Of the objects only the one that a row points to is left.
+    gateway.settle().await;
+    crate::objects::sweep_batch(store, &gateway.state.objects)
+        .await
+        .unwrap();
+    assert_eq!(gateway.state.objects.count().await, 1);
+}
+
+async fn report(gateway: &Gateway, event: &impl Event) -> Outcome {
+    deliver(
+        gateway,
+        event_name(event),
+        serde_json::to_vec(event).unwrap(),
+    )
+    .await
+}
+
+fn event_name<E: Event>(_: &E) -> &'static str {
+    E::NAME
+}
+
+async fn deliver(gateway: &Gateway, key: &str, body: Vec<u8>) -> Outcome {
+    let delivery = Delivery {
+        routing_key: key.into(),
+        message_id: "m".into(),
+        body,
+        redelivered: false,
+        delivery_count: 0,
+    };
+    handle(&gateway.state.store, delivery).await
+}
+
+/// Reports in every order that a broker may bring them in.
+async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: &str) {
+    let progressed = |step, done, hash: &str| DocumentProgressed {
+        document_id: id.into(),
+        content_hash: hash.into(),
+        step,
+        done,
+        total: 9,
+    };
+    let failed = |hash: &str| DocumentFailed {
+        document_id: id.into(),
+        content_hash: hash.into(),
+        step: IngestionStep::Parsing,
+        code: "bad\0".into(),
+        message: "because".into(),
+    };
+    let indexed = |hash: &str| DocumentIndexed {
+        document_id: id.into(),
+        content_hash: hash.into(),
+        chunks: 9,
+    };
+    let status = async || {
+        let it = gateway.get(path, "ana").await.json();
+        format!("{} {} {}", it["status"], it["step"], it["done"]).replace('"', "")
+    };
+    use IngestionStep::{Embedding, Parsing};
+    report(gateway, &progressed(Embedding, 3, older)).await;
+    report(gateway, &indexed(older)).await;
+    assert_eq!(
+        status().await,
+        "uploaded null 0",
+        "older content is not this content"
+    );
+    report(gateway, &progressed(Embedding, 3, hash)).await;
+    assert_eq!(status().await, "indexing embedding 3");
+    report(gateway, &progressed(Embedding, 2, hash)).await;
+    report(gateway, &progressed(Parsing, 9, hash)).await;
+    assert_eq!(
+        status().await,
+        "indexing embedding 3",
+        "a late report does not lead back"
+    );
+    assert_eq!(report(gateway, &failed(hash)).await, Outcome::Done);
+    assert_eq!(
+        gateway.get(path, "ana").await.json()["error"]["code"],
+        "bad"
+    );
+    let retry = gateway.request(Method::POST, &format!("{path}/retry"), "ana");
+    assert_eq!(gateway.send(retry).await.status, StatusCode::ACCEPTED);
+    assert_eq!(status().await, "uploaded null 0");
+    relay_batch(&gateway.state.store, &Broker::default())
+        .await
+        .unwrap();
+    report(gateway, &indexed(hash)).await;
+    report(gateway, &indexed(hash)).await;
+    report(gateway, &failed(hash)).await;
+    report(gateway, &progressed(Embedding, 9, hash)).await;
+    let document = gateway.get(path, "ana").await.json();
+    assert_eq!(
+        (&document["status"], &document["chunks"]),
+        (&json!("indexed"), &json!(9))
+    );
+    assert_eq!(document["error"], Value::Null);
+    let garbage = deliver(gateway, DocumentIndexed::NAME, b"{}".to_vec()).await;
+    assert!(matches!(garbage, Outcome::Reject(_)));
+    let unknown = deliver(gateway, "document.lost", b"{}".to_vec()).await;
+    assert!(matches!(unknown, Outcome::Reject(_)));
+}
+
+#[tokio::test]
+async fn a_report_waits_for_the_database() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let event = DocumentIndexed {
+        document_id: uuid::Uuid::nil().to_string(),
+        content_hash: "h".into(),
+        chunks: 1,
+    };
+    assert_eq!(report(&gateway, &event).await, Outcome::Retry);
+}
+
+#[tokio::test]
+async fn a_group_has_its_own_knowledge_base() {
+    let Some(mut server) = postgres::start().await else {
+        return;
+    };
+    let gateway = Gateway::start(Parts {
+        pool: server.pool().await,
+        ..Parts::default()
+    })
+    .await;
+    let body = |name| {
+        form(&[
+            ("knowledge_base", None, b"hr"),
+            ("file", Some(name), b"secret"),
+        ])
+    };
+    let document = post(&gateway, "ana", &["hr"], body("a.txt")).await.json();
+    let path = format!("/api/documents/{}", document["id"].as_str().unwrap());
+    let get = |subject, groups: &[&str]| gateway.request_in(Method::GET, &path, subject, groups);
+    assert_eq!(
+        gateway.send(get("bo", &["hr"])).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        gateway.send(get("bo", &["admins"])).await.status,
+        StatusCode::OK
+    );
+    let foreign = gateway.send(get("bo", &["sales"])).await;
+    let unknown = gateway
+        .get("/api/documents/00000000-0000-0000-0000-000000000000", "bo")
+        .await;
+    assert_eq!(
+        (foreign.status, &foreign.body),
+        (StatusCode::NOT_FOUND, &unknown.body)
+    );
+
+    for number in 0..4 {
+        upload(&gateway, "ana", &format!("{number}.txt"), "text").await;
+    }
+    let page = gateway.get("/api/documents?limit=3", "bo").await.json();
+    assert_eq!(page["items"].as_array().unwrap().len(), 3);
+    assert_eq!(page["items"][0]["name"], "3.txt", "the newest is first");
+    let next = format!(
+        "/api/documents?limit=3&cursor={}",
+        page["next_cursor"].as_str().unwrap()
+    );
+    let rest = gateway.get(&next, "bo").await.json();
+    assert_eq!(
+        rest["items"].as_array().unwrap().len(),
+        1,
+        "without what is not bo's to see"
+    );
+    assert_eq!(rest["next_cursor"], Value::Null);
+    let only = gateway
+        .get("/api/documents?knowledge_base=hr", "ana")
+        .await
+        .json();
+    assert_eq!(only["items"][0]["name"], "a.txt");
+
+    server.kill();
+    let reply = gateway.get("/api/documents", "ana").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (503, "storage_unavailable")
+    );
+}

@@ -1,0 +1,99 @@
+//! Signing keys made for a test, and a realm that publishes them.
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::identity::token::now;
+
+pub(crate) const ISSUER: &str = "https://ai.example.org/realms/lotoai";
+pub(crate) const AUDIENCE: &str = "lotoai";
+pub(crate) const CERTS: &str = "/realms/lotoai/protocol/openid-connect/certs";
+
+/// A private key with its id.
+pub(crate) struct Signer {
+    pub(crate) id: String,
+    pub(crate) algorithm: Algorithm,
+    key: EncodingKey,
+}
+
+impl Signer {
+    pub(crate) fn ec(id: &str) -> Self {
+        let rng = aws_lc_rs::rand::SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng).unwrap();
+        let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+        Self {
+            id: id.to_owned(),
+            algorithm: Algorithm::ES256,
+            key,
+        }
+    }
+
+    pub(crate) fn rsa(id: &str) -> Self {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        // The signing library takes the PKCS#1 key, which a PKCS#8 one of this size holds after
+        // 26 bytes of header.
+        let key = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
+        Self {
+            id: id.to_owned(),
+            algorithm: Algorithm::RS256,
+            key,
+        }
+    }
+
+    pub(crate) fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
+        jwk.common.key_id = Some(self.id.clone());
+        let mut jwk = serde_json::to_value(jwk).unwrap();
+        jwk["use"] = json!("sig");
+        jwk
+    }
+
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.id.clone());
+        encode(&header, claims, &self.key).unwrap()
+    }
+
+    /// A token that is good in every respect.
+    pub(crate) fn token(&self, subject: &str, groups: &[&str]) -> String {
+        let mut claims = claims(subject);
+        claims["groups"] = json!(groups);
+        self.sign(&claims)
+    }
+}
+
+/// Claims that are good in every respect.
+pub(crate) fn claims(subject: &str) -> Value {
+    json!({
+        "iss": ISSUER, "aud": ["account", AUDIENCE], "sub": subject, "typ": "Bearer",
+        "preferred_username": format!("{subject}-name"),
+        "iat": now(), "nbf": now(), "exp": now() + 300,
+    })
+}
+
+/// A realm that publishes `signers`, and an encryption key that nobody may sign with.
+pub(crate) async fn realm(signers: &[&Signer]) -> MockServer {
+    let server = MockServer::start().await;
+    publish(&server, signers).await;
+    server
+}
+
+pub(crate) async fn publish(server: &MockServer, signers: &[&Signer]) {
+    let mut keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+    let mut encryption = Signer::rsa("encryption").jwk();
+    encryption["use"] = json!("enc");
+    encryption["alg"] = json!("RSA-OAEP");
+    keys.push(encryption);
+    Mock::given(method("GET"))
+        .and(path(CERTS))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "keys": keys })))
+        .mount(server)
+        .await;
+}

@@ -1,0 +1,12 @@
+//! Tests of the whole surface: the router with a signed token, a fake orchestrator on loopback
+//! and, where it matters, a real PostgreSQL.
+
+mod chat;
+mod documents;
+mod keys;
+mod orchestrator;
+mod postgres;
+mod sign_in;
+mod support;
+mod surface;
+mod tokens;

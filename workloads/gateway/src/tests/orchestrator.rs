@@ -1,0 +1,161 @@
+//! An orchestrator that answers by the name of the model.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::{Stream, StreamExt as _, stream};
+use lotoai_contracts::v1::answer_event::Event;
+use lotoai_contracts::v1::decision::Route;
+use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
+use lotoai_contracts::v1::{
+    AnswerEvent, AnswerRequest, Citation, Citations, Decision, Delta, Failed, Finished,
+    ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
+};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tonic::{Request, Response, Status};
+
+type Events = Pin<Box<dyn Stream<Item = Result<AnswerEvent, Status>> + Send>>;
+
+/// What the fake has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) requests: Mutex<Vec<AnswerRequest>>,
+    /// Told when an answer that never ends is dropped.
+    pub(crate) cancelled: Notify,
+}
+
+struct Fake(Arc<Seen>);
+
+struct TellDropped(Arc<Seen>);
+
+impl Drop for TellDropped {
+    fn drop(&mut self) {
+        self.0.cancelled.notify_one();
+    }
+}
+
+#[tonic::async_trait]
+impl Orchestrator for Fake {
+    type AnswerStream = Events;
+
+    async fn answer(&self, request: Request<AnswerRequest>) -> Result<Response<Events>, Status> {
+        let authorization = request.metadata().get("authorization").cloned();
+        if authorization.is_none_or(|value| value != "Bearer t") {
+            return Err(Status::unauthenticated("no token"));
+        }
+        let request = request.into_inner();
+        let model = request.model.clone();
+        self.0.requests.lock().unwrap().push(request);
+        let events = |events: Vec<Event>| {
+            stream::iter(
+                events
+                    .into_iter()
+                    .map(|event| Ok(AnswerEvent { event: Some(event) })),
+            )
+        };
+        let stream: Events = match model.as_str() {
+            "missing" => {
+                let code = "model_not_found".to_owned();
+                let message = "there is no model \"missing\"".to_owned();
+                Box::pin(events(vec![Event::Failed(Failed {
+                    code,
+                    message,
+                    retryable: false,
+                })]))
+            }
+            "refused" => return Err(Status::not_found("there is no such model")),
+            "breaks" => Box::pin(
+                events(vec![decision(), delta("half")])
+                    .chain(stream::iter([Err(Status::internal("10.0.0.7 is on fire"))])),
+            ),
+            "ends-early" => Box::pin(events(vec![decision(), delta("half")])),
+            "endless" => {
+                let guard = TellDropped(Arc::clone(&self.0));
+                let rest = stream::pending().map(move |item| {
+                    let _ = &guard;
+                    item
+                });
+                Box::pin(events(vec![decision(), delta("begun")]).chain(rest))
+            }
+            _ => Box::pin(events(whole())),
+        };
+        Ok(Response::new(stream))
+    }
+
+    async fn list_models(
+        &self,
+        _: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        let model = |id: &str| Model {
+            id: id.into(),
+            description: format!("{id} itself"),
+        };
+        Ok(Response::new(ListModelsResponse {
+            models: vec![model("lotoai"), model("writer")],
+        }))
+    }
+}
+
+fn decision() -> Event {
+    Event::Decision(Decision {
+        route: Route::Knowledge.into(),
+        target: "default".into(),
+        reason: "the handbook answers it".into(),
+        confidence: 0.75,
+    })
+}
+
+fn delta(text: &str) -> Event {
+    Event::Delta(Delta { text: text.into() })
+}
+
+fn whole() -> Vec<Event> {
+    let citation = Citation {
+        number: 1,
+        document_id: "d".into(),
+        document_name: "handbook.md".into(),
+        passage: "Holidays: 23 days".into(),
+        chunk_index: 4,
+        score: 0.5,
+        heading: "Holidays".into(),
+    };
+    vec![
+        decision(),
+        delta("Veintitrés días "),
+        Event::Citations(Citations {
+            citations: vec![citation],
+        }),
+        Event::ToolCall(ToolCall {
+            name: "clock".into(),
+            arguments_json: r#"{"zone":"utc"}"#.into(),
+            result_text: "noon".into(),
+            is_error: false,
+        }),
+        delta("[1]."),
+        Event::Finished(Finished {
+            finish_reason: "stop".into(),
+            usage: Some(Usage {
+                input_tokens: Some(12),
+                output_tokens: Some(5),
+            }),
+            model: "extractive".into(),
+            provider: "local".into(),
+        }),
+    ]
+}
+
+/// Starts the fake on a free port of loopback.
+pub(crate) async fn start() -> (String, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = OrchestratorServer::new(Fake(Arc::clone(&seen)));
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(server)
+            .serve_with_incoming(incoming),
+    );
+    (format!("http://{address}"), seen)
+}

@@ -1,0 +1,126 @@
+//! A PostgreSQL server for one test, if this machine has the programs for it.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub(crate) struct Server {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+/// Starts a server that listens on a socket in its own directory. `None`, with the reason printed,
+/// when there is no PostgreSQL here.
+pub(crate) async fn start() -> Option<Server> {
+    let Some(programs) = programs() else {
+        println!("SKIPPED: no `postgres` on PATH or in /usr/lib/postgresql/*/bin");
+        return None;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let run = |program: &str| {
+        let mut command = Command::new(programs.join(program));
+        command
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // The server refuses to run as root.
+        if let Some((user, group)) = unprivileged() {
+            std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
+            command.uid(user).gid(group);
+        }
+        command
+    };
+    let data = directory.path().join("data");
+    let made = run("initdb")
+        .args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=gateway",
+            "--encoding=UTF8",
+            "-D",
+        ])
+        .arg(&data)
+        .status()
+        .unwrap();
+    assert!(made.success(), "initdb failed");
+    let child = run("postgres")
+        .arg("-D")
+        .arg(&data)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
+        .arg(directory.path())
+        .spawn()
+        .unwrap();
+    Some(Server { child, directory })
+}
+
+impl Server {
+    /// A pool on a migrated database, once the server answers.
+    pub(crate) async fn pool(&self) -> PgPool {
+        let options = PgConnectOptions::new()
+            .socket(self.directory.path())
+            .username("gateway")
+            .database("postgres");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let pool = PgPoolOptions::new()
+            .max_connections(5)
+            .connect_lazy_with(options);
+        while let Err(error) = sqlx::query("select 1").execute(&pool).await {
+            assert!(
+                Instant::now() < deadline,
+                "PostgreSQL did not start: {error}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        crate::store::MIGRATIONS.run(&pool).await.unwrap();
+        pool
+    }
+
+    /// Ends the server as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have been ended by the test already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    let has = |directory: &Path| directory.join("postgres").is_file();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|directory| has(directory));
+    let packaged = || {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        versions
+            .flatten()
+            .map(|version| version.path().join("bin"))
+            .find(|bin| has(bin))
+    };
+    on_path.or_else(packaged)
+}
+
+/// User and group to run as when this is root.
+fn unprivileged() -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt as _;
+    if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let entry = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    entry("postgres").or_else(|| entry("nobody"))
+}

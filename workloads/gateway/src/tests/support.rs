@@ -1,0 +1,195 @@
+//! A gateway whose far sides are fakes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use clap::Parser as _;
+use lotoai_kit::Service;
+use object_store::memory::InMemory;
+use serde_json::Value;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tower::ServiceExt as _;
+use wiremock::MockServer;
+
+use super::keys::{ISSUER, Signer, realm};
+use crate::config::Config;
+use crate::identity::jwks::Jwks;
+use crate::identity::provider::ProviderHttp;
+use crate::objects::Objects;
+use crate::routes::web::WebClient;
+use crate::state::AppState;
+use crate::store::Store;
+
+pub(crate) const PUBLIC_URL: &str = "https://ai.example.org";
+
+/// What a test may replace.
+pub(crate) struct Parts {
+    pub(crate) orchestrator: String,
+    pub(crate) pool: PgPool,
+}
+
+impl Default for Parts {
+    /// Nothing is reachable.
+    fn default() -> Self {
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::from_millis(200))
+            .connect_lazy("postgres://nobody:x@127.0.0.1:1/none")
+            .unwrap();
+        Self {
+            orchestrator: "http://127.0.0.1:1".to_owned(),
+            pool,
+        }
+    }
+}
+
+pub(crate) struct Gateway {
+    pub(crate) router: Router,
+    pub(crate) state: Arc<AppState>,
+    pub(crate) realm: MockServer,
+    pub(crate) signer: Signer,
+    pub(crate) service: Service,
+    web_root: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?} is not JSON"))
+    }
+
+    /// `code` of either error shape.
+    pub(crate) fn code(&self) -> String {
+        let json = self.json();
+        let code = json["error"]["code"].as_str().or(json["code"].as_str());
+        code.unwrap_or_else(|| panic!("{self:?} has no code"))
+            .to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) fn config(realm: &str, orchestrator: &str) -> Config {
+    let realm = format!("{realm}/realms/lotoai");
+    Config::try_parse_from([
+        "gateway",
+        "--postgres-url=postgres://127.0.0.1:1/none",
+        "--postgres-username=u",
+        "--postgres-password=p",
+        "--rabbitmq-url=amqp://127.0.0.1:1/lotoai",
+        "--rabbitmq-username=u",
+        "--rabbitmq-password=p",
+        "--s3-url=http://127.0.0.1:1",
+        "--s3-bucket=documents",
+        "--s3-username=u",
+        "--s3-password=p",
+        &format!("--orchestrator-url={orchestrator}"),
+        "--orchestrator-token=t",
+        &format!("--oidc-issuer={ISSUER}"),
+        &format!("--oidc-internal-url={realm}"),
+        "--oidc-audience=lotoai",
+        "--oidc-client-id=lotoai-web",
+        "--oidc-client-secret=client-secret",
+        &format!("--public-url={PUBLIC_URL}"),
+        "--session-key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "--upload-max-bytes=100000",
+        "--answer-idle-seconds=20",
+    ])
+    .unwrap()
+}
+
+impl Gateway {
+    pub(crate) async fn start(parts: Parts) -> Self {
+        let signer = Signer::ec("key-1");
+        let realm = realm(&[&signer]).await;
+        Self::with_realm(parts, realm, signer)
+    }
+
+    pub(crate) fn with_realm(parts: Parts, realm: MockServer, signer: Signer) -> Self {
+        let config = config(&realm.uri(), &parts.orchestrator);
+        let service = Service::for_tests("gateway");
+        let http = ProviderHttp::new().unwrap();
+        let jwks = Arc::new(Jwks::new(&config.oidc.internal_url, http.clone()));
+        let state = crate::assemble(&config, &service, Store::new(parts.pool), jwks, http).unwrap();
+        let mut state = Arc::into_inner(state).unwrap();
+        state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
+        let state = Arc::new(state);
+        let web_root = tempfile::tempdir().unwrap();
+        std::fs::write(web_root.path().join("index.html"), "<title>web</title>").unwrap();
+        std::fs::create_dir(web_root.path().join("assets")).unwrap();
+        std::fs::write(web_root.path().join("assets/app-1a2b.js"), "x").unwrap();
+        let router = crate::routes::router(&state, &WebClient::new(web_root.path()));
+        Self {
+            router,
+            state,
+            realm,
+            signer,
+            service,
+            web_root,
+        }
+    }
+
+    /// Waits for what requests left behind.
+    pub(crate) async fn settle(&self) {
+        self.service.tasks.close();
+        self.service.tasks.wait().await;
+        self.service.tasks.reopen();
+        assert!(self.web_root.path().exists());
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    /// A request with a good token of `subject`.
+    pub(crate) fn request(&self, method: Method, path: &str, subject: &str) -> Request<Body> {
+        self.request_in(method, path, subject, &[])
+    }
+
+    pub(crate) fn request_in(
+        &self,
+        method: Method,
+        path: &str,
+        subject: &str,
+        groups: &[&str],
+    ) -> Request<Body> {
+        let token = self.signer.token(subject, groups);
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str, subject: &str) -> Reply {
+        self.send(self.request(Method::GET, path, subject)).await
+    }
+
+    pub(crate) async fn chat(&self, subject: &str, body: impl Into<Body>) -> Reply {
+        let mut request = self.request(Method::POST, "/v1/chat/completions", subject);
+        *request.body_mut() = body.into();
+        self.send(request).await
+    }
+}
