@@ -5,7 +5,6 @@ pub mod events;
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
 #[expect(
     missing_docs,
-    unreachable_pub,
     clippy::large_futures,
     reason = "generated code; documented in the .proto files"
 )]

@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
@@ -25,7 +24,7 @@ pub const MAX_GRPC_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How often an idle gRPC connection is asked whether its other end still lives.
 #[cfg(feature = "grpc")]
-const GRPC_KEEPALIVE: Duration = Duration::from_secs(30);
+const GRPC_KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Why a server ended.
 #[derive(Debug, Snafu)]
