@@ -107,9 +107,10 @@ async fn a_tool_is_called_with_the_arguments_of_the_question() {
     let Event::ToolCall(call) = &events[1] else {
         panic!("{events:?}")
     };
+    let arguments: serde_json::Value = serde_json::from_str(&call.arguments_json).unwrap();
     assert_eq!(
-        call.arguments_json,
-        r#"{"end_date":"2026-11-20","start_date":"2026-11-02"}"#
+        arguments,
+        serde_json::json!({"start_date": "2026-11-02", "end_date": "2026-11-20"})
     );
     assert_eq!((call.result_text.as_str(), call.is_error), ("15", false));
     assert_eq!(
