@@ -201,8 +201,7 @@ async fn refuse_foreign(
         .filter(|object| !object.held)
         .map(|object| foreign(client, owner, existing, object).boxed())
         .collect();
-    let found: Vec<Option<ObjectId>> =
-        stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
+    let found: Vec<Option<ObjectId>> = stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
     let objects: Vec<ObjectId> = found.into_iter().flatten().collect();
     ensure!(objects.is_empty(), ForeignSnafu { objects });
     Ok(())

@@ -65,7 +65,8 @@ enum Error {
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Crd => cli::print_crd().context(CommandSnafu),
+        Command::Crd { helm } => cli::print_crd(helm).context(CommandSnafu),
+        Command::Graph => cli::print_graph().context(CommandSnafu),
         Command::Rbac => cli::print_rbac().context(CommandSnafu),
         Command::Run(args) => start(*args),
     };

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, CustomResourceExt};
 use lotoai_api::LotoAI;
+use lotoai_operator::rbac;
 
 /// Installs the definition and waits until it is served.
 pub async fn install_crd(client: &Client) {
@@ -25,6 +27,41 @@ pub async fn install_crd(client: &Client) {
         .await
         .expect("the definition is established in time")
         .expect("the definition can be watched");
+}
+
+/// Gives the user `operator` in a namespace the rights that the chart gives, and no others.
+pub async fn allow_operator(client: &Client, namespace: &str) {
+    let metadata = ObjectMeta {
+        name: Some("lotoai-operator".to_owned()),
+        ..ObjectMeta::default()
+    };
+    let role = Role {
+        metadata: metadata.clone(),
+        rules: Some(rbac::rules()),
+    };
+    let binding = RoleBinding {
+        metadata,
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "Role".to_owned(),
+            name: "lotoai-operator".to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            api_group: Some("rbac.authorization.k8s.io".to_owned()),
+            kind: "User".to_owned(),
+            name: "operator".to_owned(),
+            namespace: None,
+        }]),
+    };
+    let params = PostParams::default();
+    Api::namespaced(client.clone(), namespace)
+        .create(&params, &role)
+        .await
+        .expect("the role is accepted");
+    Api::namespaced(client.clone(), namespace)
+        .create(&params, &binding)
+        .await
+        .expect("the binding is accepted");
 }
 
 /// Makes a namespace; every test has its own.

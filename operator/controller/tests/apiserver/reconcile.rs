@@ -36,7 +36,7 @@ async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
 
     // An operator that has just started remembers nothing and sends everything again.
     let fresh = World {
-        context: Arc::new(context(&world.client, Answering)),
+        context: Arc::new(context(&world.context.client, Answering)),
         ..world
     };
     fresh.settle().await;

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 const ETCD: &str = "etcd-3.6.8/etcd";
 const APISERVER: &str = "kubernetes-1.36.3/kube-apiserver";
-const TOKEN: &str = "tests-only";
+const ADMINISTRATOR: &str = "tests-only";
+const OPERATOR: &str = "tests-only-operator";
 /// A cold kube-apiserver takes some five seconds on two busy cores.
 const START: Duration = Duration::from_secs(90);
 
@@ -62,7 +63,7 @@ impl ApiServer {
         let authority = write_certificates(&directory);
         std::fs::write(
             at("tokens.csv"),
-            format!("{TOKEN},tests,tests,system:masters\n"),
+            format!("{ADMINISTRATOR},tests,tests,system:masters\n{OPERATOR},operator,operator,\n"),
         )
         .expect("the token file is written");
 
@@ -119,13 +120,22 @@ impl ApiServer {
 
     /// A client for the calling test's runtime, as an administrator.
     pub fn client(&self) -> Client {
+        self.client_as(ADMINISTRATOR)
+    }
+
+    /// A client as the user `operator`, who may do only what it was allowed.
+    pub fn operator(&self) -> Client {
+        self.client_as(OPERATOR)
+    }
+
+    fn client_as(&self, token: &str) -> Client {
         let url = format!("https://127.0.0.1:{}", self.port)
             .parse()
             .expect("a URL");
         let mut config = Config::new(url);
         config.root_cert = Some(vec![self.authority.clone()]);
         config.auth_info = AuthInfo {
-            token: Some(TOKEN.to_owned().into()),
+            token: Some(token.to_owned().into()),
             ..AuthInfo::default()
         };
         ClientBuilder::try_from(config).expect("a client").build()

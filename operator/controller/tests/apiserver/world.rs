@@ -44,8 +44,10 @@ impl Ask for Silent {
 }
 
 pub struct World {
+    /// The test's own client, as an administrator.
     pub client: Client,
     pub namespace: String,
+    /// The operator's context, with the operator's rights.
     pub context: Arc<Context>,
 }
 
@@ -53,11 +55,13 @@ impl World {
     /// A new namespace with the resource `demo` of this spec, which no pass has seen yet.
     /// `None` when there is no API server on this machine.
     pub async fn new(namespace: &str, spec: &Value, ask: impl Ask) -> Option<Self> {
-        let client = server::shared()?.client();
+        let server = server::shared()?;
+        let client = server.client();
         platform::install_crd(&client).await;
         platform::namespace(&client, namespace).await;
+        platform::allow_operator(&client, namespace).await;
         let world = Self {
-            context: Arc::new(context(&client, ask)),
+            context: Arc::new(context(&server.operator(), ask)),
             client,
             namespace: namespace.to_owned(),
         };
