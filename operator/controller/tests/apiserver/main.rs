@@ -1,9 +1,15 @@
 //! The operator against a real kube-apiserver: without nodes, so the tests play kubelet and
 //! controllers where a test needs them. Skipped, with the reason, where its binaries are missing.
 
+#[cfg(test)]
 mod leader;
+#[cfg(test)]
 mod platform;
+#[cfg(test)]
 mod reconcile;
+#[cfg(test)]
 mod schema;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod world;

@@ -12,7 +12,7 @@ use lotoai_api::LotoAI;
 use lotoai_operator::rbac;
 
 /// Installs the definition and waits until it is served.
-pub async fn install_crd(client: &Client) {
+pub(crate) async fn install_crd(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let crd = LotoAI::crd();
     api.patch(
@@ -30,7 +30,7 @@ pub async fn install_crd(client: &Client) {
 }
 
 /// Gives the user `operator` in a namespace the rights that the chart gives, and no others.
-pub async fn allow_operator(client: &Client, namespace: &str) {
+pub(crate) async fn allow_operator(client: &Client, namespace: &str) {
     let metadata = ObjectMeta {
         name: Some("lotoai-operator".to_owned()),
         ..ObjectMeta::default()
@@ -65,7 +65,7 @@ pub async fn allow_operator(client: &Client, namespace: &str) {
 }
 
 /// Makes a namespace; every test has its own.
-pub async fn namespace(client: &Client, name: &str) {
+pub(crate) async fn namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
@@ -81,7 +81,7 @@ pub async fn namespace(client: &Client, name: &str) {
 }
 
 /// The sample resources of the repository.
-pub fn samples() -> Vec<PathBuf> {
+pub(crate) fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .expect("samples")

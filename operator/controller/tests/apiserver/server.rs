@@ -21,7 +21,7 @@ const OPERATOR: &str = "tests-only-operator";
 const START: Duration = Duration::from_secs(90);
 
 /// The server that all tests of this process share.
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     port: u16,
     authority: Vec<u8>,
     server: Guarded,
@@ -30,7 +30,7 @@ pub struct ApiServer {
 
 /// The shared server, started at the first call; `None`, with the reason printed, when its
 /// binaries are not on this machine.
-pub fn shared() -> Option<&'static ApiServer> {
+pub(crate) fn shared() -> Option<&'static ApiServer> {
     static SERVER: OnceLock<Option<ApiServer>> = OnceLock::new();
     SERVER.get_or_init(ApiServer::start).as_ref()
 }
@@ -119,12 +119,12 @@ impl ApiServer {
     }
 
     /// A client for the calling test's runtime, as an administrator.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client_as(ADMINISTRATOR)
     }
 
     /// A client as the user `operator`, who may do only what it was allowed.
-    pub fn operator(&self) -> Client {
+    pub(crate) fn operator(&self) -> Client {
         self.client_as(OPERATOR)
     }
 

@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 use crate::{platform, server};
 
 /// What a test waits for comes within this time or not at all.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A platform that answers every probe question.
-pub struct Answering;
+pub(crate) struct Answering;
 
 impl Ask for Answering {
     fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
@@ -35,7 +35,7 @@ impl Ask for Answering {
 }
 
 /// A platform that answers without citing anything.
-pub struct Silent;
+pub(crate) struct Silent;
 
 impl Ask for Silent {
     fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
@@ -43,18 +43,18 @@ impl Ask for Silent {
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     /// The test's own client, as an administrator.
-    pub client: Client,
-    pub namespace: String,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
     /// The operator's context, with the operator's rights.
-    pub context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
 }
 
 impl World {
     /// A new namespace with the resource `demo` of this spec, which no pass has seen yet.
     /// `None` when there is no API server on this machine.
-    pub async fn new(namespace: &str, spec: &Value, ask: impl Ask) -> Option<Self> {
+    pub(crate) async fn new(namespace: &str, spec: &Value, ask: impl Ask) -> Option<Self> {
         let server = server::shared()?;
         let client = server.client();
         platform::install_crd(&client).await;
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// The smallest platform, answering.
-    pub async fn demo(namespace: &str) -> Option<Self> {
+    pub(crate) async fn demo(namespace: &str) -> Option<Self> {
         Self::new(
             namespace,
             &json!({ "url": "https://lotoai.localhost" }),
@@ -79,7 +79,7 @@ impl World {
         .await
     }
 
-    pub async fn create(&self, name: &str, spec: &Value) {
+    pub(crate) async fn create(&self, name: &str, spec: &Value) {
         let loto = serde_json::from_value(json!({
             "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
             "metadata": { "name": name }, "spec": spec,
@@ -91,12 +91,12 @@ impl World {
             .unwrap();
     }
 
-    pub fn lotos(&self) -> Api<LotoAI> {
+    pub(crate) fn lotos(&self) -> Api<LotoAI> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     /// API of a kind in the namespace.
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Changes the spec.
-    pub async fn change(&self, spec: &Value) {
+    pub(crate) async fn change(&self, spec: &Value) {
         let patch = Patch::Merge(json!({ "spec": spec }));
         self.lotos()
             .patch("demo", &PatchParams::default(), &patch)
@@ -112,7 +112,7 @@ impl World {
             .unwrap();
     }
 
-    pub async fn status(&self) -> LotoAIStatus {
+    pub(crate) async fn status(&self) -> LotoAIStatus {
         self.lotos()
             .get("demo")
             .await
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// Reason and message of a condition that is `True`, or of `Ready` whatever it is.
-    pub async fn condition(&self, type_: &str) -> (String, String, String) {
+    pub(crate) async fn condition(&self, type_: &str) -> (String, String, String) {
         let status = self.status().await;
         let condition = status.condition(type_);
         let condition =
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// One pass.
-    pub async fn pass(&self) -> Result<Action, Error> {
+    pub(crate) async fn pass(&self) -> Result<Action, Error> {
         let api: Api<DeserializeGuard<LotoAI>> =
             Api::namespaced(self.client.clone(), &self.namespace);
         let object = api.get("demo").await.unwrap();
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Passes until the platform is ready, with workloads that become ready at once.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         self.settle_until(|status| {
             status
                 .condition("Ready")
@@ -152,7 +152,7 @@ impl World {
         .await;
     }
 
-    pub async fn settle_until(&self, done: impl Fn(&LotoAIStatus) -> bool) {
+    pub(crate) async fn settle_until(&self, done: impl Fn(&LotoAIStatus) -> bool) {
         let started = Instant::now();
         loop {
             self.pass().await.unwrap();
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// Plays controllers and kubelet: every workload that `which` picks by name becomes ready.
-    pub async fn make_ready(&self, which: impl Fn(&str) -> bool) {
+    pub(crate) async fn make_ready(&self, which: impl Fn(&str) -> bool) {
         for object in self
             .api::<StatefulSet>()
             .list(&ListParams::default())
@@ -258,7 +258,7 @@ impl World {
     }
 
     /// The resource versions of everything that is there: owned kinds and the resource itself.
-    pub async fn versions(&self) -> BTreeMap<String, String> {
+    pub(crate) async fn versions(&self) -> BTreeMap<String, String> {
         let mut versions = BTreeMap::new();
         let mut kinds: Vec<ApiResource> = owned_kinds()
             .into_iter()
@@ -279,7 +279,7 @@ impl World {
 }
 
 /// A context as `run` makes it, with its own memory of what was applied.
-pub fn context(client: &Client, ask: impl Ask) -> Context {
+pub(crate) fn context(client: &Client, ask: impl Ask) -> Context {
     let env = OperatorEnv {
         namespace: "lotoai-system".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,4 +1,6 @@
 //! Apply, prune and status against a mocked API server: order, safety, and what is sent.
 
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod writes;

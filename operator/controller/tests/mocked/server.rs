@@ -11,24 +11,24 @@ use tower_test::mock;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Call {
-    pub method: String,
-    pub path: String,
-    pub query: String,
-    pub body: Value,
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) body: Value,
 }
 
 /// Everything that was asked so far.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<Call>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Call>>>);
 
 impl Log {
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.0.lock().unwrap().clone()
     }
 
     /// Method and last part of the path of every request with one of these methods.
-    pub fn summary(&self, methods: &[&str]) -> Vec<String> {
+    pub(crate) fn summary(&self, methods: &[&str]) -> Vec<String> {
         self.calls()
             .iter()
             .filter(|call| methods.contains(&call.method.as_str()))
@@ -38,7 +38,7 @@ impl Log {
 }
 
 /// A client whose server answers with `answer`: a status and a body.
-pub fn serve(answer: impl Fn(&Call) -> (u16, Value) + Send + 'static) -> (Client, Log) {
+pub(crate) fn serve(answer: impl Fn(&Call) -> (u16, Value) + Send + 'static) -> (Client, Log) {
     let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
     let log = Log::default();
     let calls = log.clone();
@@ -66,7 +66,7 @@ pub fn serve(answer: impl Fn(&Call) -> (u16, Value) + Send + 'static) -> (Client
 }
 
 /// The refusal that Kubernetes sends with this code.
-pub fn refusal(code: u16, reason: &str) -> (u16, Value) {
+pub(crate) fn refusal(code: u16, reason: &str) -> (u16, Value) {
     let body = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure",
         "code": code, "reason": reason, "message": reason,
