@@ -22,7 +22,6 @@ use crate::context::Context;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
-use crate::serve::Readiness;
 
 /// Passes under way at once.
 const CONCURRENCY: u16 = 4;
@@ -44,34 +43,37 @@ where
     }
 }
 
+/// The scopes to watch: `None` for all namespaces.
+fn scopes(namespaces: &[String]) -> Vec<Option<&str>> {
+    if namespaces.is_empty() {
+        return vec![None];
+    }
+    namespaces
+        .iter()
+        .map(|namespace| Some(namespace.as_str()))
+        .collect()
+}
+
+/// Waits until the cluster answers, knows the LotoAI type and lets us list it in every namespace.
+/// Returns whether it came to that before `shutdown`.
+pub async fn wait_for_type(
+    client: &Client,
+    namespaces: &[String],
+    shutdown: &CancellationToken,
+) -> bool {
+    let scopes = scopes(namespaces);
+    let established = future::join_all(scopes.into_iter().map(|scope| wait_for_crd(client, scope)));
+    tokio::select! {
+        _ = established => true,
+        () = shutdown.cancelled() => false,
+    }
+}
+
 /// Runs until `shutdown`, then finishes the passes that are under way.
 /// `namespaces` is empty for all.
-pub async fn run(
-    context: Arc<Context>,
-    namespaces: &[String],
-    readiness: &Readiness,
-    shutdown: &CancellationToken,
-) {
-    let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
-        vec![None]
-    } else {
-        namespaces
-            .iter()
-            .map(|namespace| Some(namespace.as_str()))
-            .collect()
-    };
-    let established = future::join_all(
-        scopes
-            .iter()
-            .map(|namespace| wait_for_crd(&context.client, *namespace)),
-    );
-    tokio::select! {
-        _ = established => {}
-        () = shutdown.cancelled() => return,
-    }
-    readiness.set(true);
+pub async fn run(context: Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
     tracing::info!(?namespaces, "watching LotoAI resources");
-    let controllers = scopes
+    let controllers = scopes(namespaces)
         .into_iter()
         .map(|namespace| controller(&context, namespace, shutdown.clone()));
     future::join_all(controllers).await;

@@ -91,7 +91,7 @@ fn start(args: RunArgs) -> Result<(), Error> {
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)
-        .with_target(true)
+        .with_span_list(false)
         .init();
     let metrics = metrics::install().context(MetricsSnafu)?;
     tokio::runtime::Builder::new_multi_thread()
@@ -123,9 +123,7 @@ async fn operate(
     );
     let client = Client::try_from(config).context(ClientSnafu)?;
     let shutdown = CancellationToken::new();
-    // A process that waits for the lease is ready to take over.
     let readiness = Readiness::default();
-    readiness.set(identity.is_some());
     let context = Arc::new(Context::new(
         client.clone(),
         env,
@@ -140,9 +138,14 @@ async fn operate(
         metrics,
         shutdown.clone(),
     );
-    let work = Box::pin(run::run(context, &namespaces, &readiness, &shutdown));
+    let work = Box::pin(run::run(context, &namespaces, &shutdown));
     let led = async {
-        let led = lead(client, identity, &shutdown, work).await;
+        let mut led = Ok(None);
+        if run::wait_for_type(&client, &namespaces, &shutdown).await {
+            // A process that waits for the lease is ready to take over.
+            readiness.set(true);
+            led = lead(client.clone(), identity, &shutdown, work).await;
+        }
         // Whatever ended the work, the process ends with it.
         shutdown.cancel();
         led

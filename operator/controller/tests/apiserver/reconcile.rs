@@ -9,7 +9,6 @@ use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use lotoai_operator::run;
-use lotoai_operator::serve::Readiness;
 use lotoai_plan::labels;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -360,14 +359,11 @@ async fn the_running_operator_brings_a_deleted_child_back() {
     let Some(world) = World::demo("running").await else {
         return;
     };
-    let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
+    let shutdown = CancellationToken::new();
     let namespaces = [world.namespace.clone()];
-    let operator = run::run(
-        Arc::clone(&world.context),
-        &namespaces,
-        &readiness,
-        &shutdown,
-    );
+    let client = &world.context.client;
+    assert!(run::wait_for_type(client, &namespaces, &shutdown).await);
+    let operator = run::run(Arc::clone(&world.context), &namespaces, &shutdown);
     let test = async {
         let services = world.api::<Service>();
         let sets = world.api::<StatefulSet>();
@@ -402,7 +398,6 @@ async fn the_running_operator_brings_a_deleted_child_back() {
     tokio::time::timeout(DEADLINE * 2, both)
         .await
         .expect("the operator ends on shutdown");
-    assert!(readiness.get());
 }
 
 async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
