@@ -215,7 +215,11 @@ impl Guarded {
             .spawn()
             .expect("the server starts");
         let watchdog = Command::new("sh")
-            .args(["-c", r#"read -r end; kill -KILL "$1"; rm -rf "$2""#, "sh"])
+            .args([
+                "-c",
+                r#"read -r end; kill -KILL "$1"; sleep 1; rm -rf "$2""#,
+                "sh",
+            ])
             .arg(process.id().to_string())
             .arg(remove)
             .stdin(Stdio::piped())
