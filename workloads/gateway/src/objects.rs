@@ -100,9 +100,12 @@ impl Upload {
     /// # Errors
     /// 503 when the object store is away.
     pub async fn finish(&mut self) -> Result<(), Failure> {
-        let Some(writer) = self.writer.as_mut() else {
+        let Some(mut writer) = self.writer.take() else {
             return Err(Failure::internal());
         };
+        // From here on the object may exist, even if the answer that says so is lost. A writer
+        // that was shut down must not be aborted; it cleans up its own parts.
+        self.written = true;
         bounded(async {
             writer
                 .shutdown()
@@ -112,10 +115,7 @@ impl Upload {
                     source: Box::new(error),
                 })
         })
-        .await?;
-        self.writer = None;
-        self.written = true;
-        Ok(())
+        .await
     }
 
     /// A row points to the object now.
@@ -189,4 +189,61 @@ pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), 
     }
     change.forget_discarded(&gone).await?;
     change.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_a_503_and_the_object_is_taken_back() {
+        let dead = object_store::aws::AmazonS3Builder::new()
+            .with_endpoint("http://127.0.0.1:1")
+            .with_bucket_name("documents")
+            .with_access_key_id("k")
+            .with_secret_access_key("s")
+            .with_allow_http(true)
+            .with_retry(object_store::RetryConfig {
+                max_retries: 0,
+                ..Default::default()
+            })
+            .build()
+            .unwrap();
+        let objects = Objects::new(Arc::new(dead), TaskTracker::new());
+        let mut upload = objects.begin();
+        upload.write(Bytes::from_static(b"text")).await.unwrap();
+        let failure = upload.finish().await.unwrap_err();
+        assert_eq!(failure.code, "object_storage_unavailable");
+        assert!(
+            upload.writer.is_none(),
+            "a writer that was shut down panics when it is aborted"
+        );
+        drop(upload);
+        objects.tasks.close();
+        assert_eq!(
+            objects.tasks.len(),
+            1,
+            "the object is deleted, in case it exists after all"
+        );
+        objects.tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn only_what_is_kept_stays() {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let objects = Objects::new(store, TaskTracker::new());
+        for (finish, keep) in [(false, false), (true, false), (true, true)] {
+            let mut upload = objects.begin();
+            upload.write(Bytes::from_static(b"text")).await.unwrap();
+            if finish {
+                upload.finish().await.unwrap();
+            }
+            if keep {
+                upload.keep();
+            }
+        }
+        objects.tasks.close();
+        objects.tasks.wait().await;
+        assert_eq!(objects.count().await, 1);
+    }
 }

@@ -123,9 +123,10 @@ pub async fn relay_batch<P: Publish>(store: &Store, broker: &P) -> Result<Progre
     }
     if !confirmed.is_empty() {
         change.delete_outbox(&confirmed).await?;
-        change.commit().await?;
         metrics::counter!("lotoai_gateway_events_relayed_total").increment(confirmed.len() as u64);
     }
+    // Also when there is nothing to delete: a dropped transaction keeps its locks a little longer.
+    change.commit().await?;
     Ok(Progress {
         relayed: confirmed.len(),
         failed,

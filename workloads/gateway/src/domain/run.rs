@@ -24,6 +24,9 @@ const HISTORY_MESSAGES: i64 = 40;
 /// … of this many bytes in all, the newest first.
 const HISTORY_BYTES: usize = 512 * 1024;
 
+/// The orchestrator ends a call at once after its last event.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// A question that is being answered. Dropped before its end, it is stored as cancelled.
 pub struct Run {
     /// Identity of the run.
@@ -103,7 +106,10 @@ impl Run {
                 Ok(Step::Text(_)) if self.first_token.is_none() => {
                     self.first_token = Some(self.started.elapsed());
                 }
-                Ok(Step::Finished) => self.close("ok").await?,
+                Ok(Step::Finished) => {
+                    self.part();
+                    self.close("ok").await?;
+                }
                 Err(failure) => {
                     // What the caller must hear is the failure, stored or not.
                     if let Err(error) = self.close(&failure.code.clone()).await {
@@ -114,6 +120,17 @@ impl Run {
             }
             return step;
         }
+    }
+
+    /// Lets the call end by itself after its last event: dropping it now would reach the
+    /// orchestrator as a cancellation of an answer that was finished.
+    fn part(&mut self) {
+        let mut events = std::mem::replace(&mut self.events, futures::stream::empty().boxed());
+        self.state.tasks.spawn(async move {
+            if tokio::time::timeout(PARTING, events.next()).await.is_err() {
+                tracing::debug!("the orchestrator did not end a finished call");
+            }
+        });
     }
 
     /// Stores the end, in a task of its own: a client that leaves now does not undo it.
