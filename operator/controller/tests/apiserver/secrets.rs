@@ -1,0 +1,123 @@
+//! Secrets: those that the operator makes, and those that a resource names.
+
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
+
+use crate::world::{Answering, World};
+
+#[tokio::test]
+async fn credentials_are_made_once_and_follow_the_deletion_policy() {
+    let Some(world) = World::demo("credentials").await else {
+        return;
+    };
+    world.settle().await;
+    let secrets = world.api::<Secret>();
+    let before = secrets.get("demo-gateway-postgres").await.unwrap();
+    assert!(
+        before.metadata.owner_references.is_none(),
+        "Retain: they outlive the resource"
+    );
+    let value = |secret: &Secret| secret.data.as_ref().unwrap()["password"].0.clone();
+    assert!(value(&before).len() >= 32);
+
+    // The resource goes and comes back; a new one of the same name takes the credentials up.
+    world
+        .lotos()
+        .delete("demo", &DeleteParams::default())
+        .await
+        .unwrap();
+    for service in world
+        .api::<Service>()
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+    {
+        assert!(
+            service.metadata.owner_references.is_some(),
+            "everything else goes with it"
+        );
+    }
+    let left = secrets.get("demo-gateway-postgres").await.unwrap();
+    assert_eq!(value(&left), value(&before));
+
+    let spec = json!({ "url": "https://a.example", "deletionPolicy": "Delete" });
+    let Some(other) = World::new("credentials-delete", &spec, Answering).await else {
+        return;
+    };
+    other.pass().await.unwrap();
+    let owned = other
+        .api::<Secret>()
+        .get("demo-gateway-postgres")
+        .await
+        .unwrap();
+    assert_eq!(owned.metadata.owner_references.unwrap()[0].kind, "LotoAI");
+    assert_ne!(
+        value(
+            &other
+                .api::<Secret>()
+                .get("demo-gateway-postgres")
+                .await
+                .unwrap()
+        ),
+        value(&before)
+    );
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_a_condition_that_heals() {
+    let spec = json!({
+        "url": "https://lotoai.localhost",
+        "agents": { "providers": [
+            { "name": "openai", "kind": "OpenAI", "apiKeySecretRef": { "name": "openai" } },
+        ] },
+    });
+    let Some(world) = World::new("missing-secret", &spec, Answering).await else {
+        return;
+    };
+    world.pass().await.unwrap_err();
+    let (_, reason, message) = world.condition("Ready").await;
+    assert!(message.contains("openai"), "{reason}: {message}");
+    let secret = json!({ "metadata": { "name": "openai" }, "stringData": { "apiKey": "k" } });
+    let secret: Secret = serde_json::from_value(secret).unwrap();
+    world
+        .api::<Secret>()
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    world.settle().await;
+}
+
+#[tokio::test]
+async fn the_certificate_is_made_anew_for_another_host_by_the_same_authority() {
+    let Some(world) = World::demo("certificate").await else {
+        return;
+    };
+    world.pass().await.unwrap();
+    let secrets = world.api::<Secret>();
+    let text = async |key: &str| {
+        let data = secrets.get("demo-tls").await.unwrap().data.unwrap();
+        String::from_utf8(data[key].0.clone()).unwrap()
+    };
+    let (authority, certificate) = (text("ca.crt").await, text("tls.crt").await);
+    world.pass().await.unwrap();
+    assert_eq!(text("tls.crt").await, certificate, "nothing changed");
+
+    world
+        .change(&json!({ "url": "https://other.example" }))
+        .await;
+    world.pass().await.unwrap();
+    assert_ne!(text("tls.crt").await, certificate);
+    assert_eq!(text("ca.crt").await, authority);
+    let names = secrets
+        .get("demo-tls")
+        .await
+        .unwrap()
+        .metadata
+        .annotations
+        .unwrap();
+    assert!(
+        names["lotoai.dev/names"].contains("other.example"),
+        "{names:?}"
+    );
+}
