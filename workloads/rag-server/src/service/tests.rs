@@ -29,12 +29,13 @@ fn embedder(server: &MockServer) -> Embedder {
     Embedder::new(&args, MODEL.to_owned()).unwrap()
 }
 
-async fn service(server: &MockServer) -> (RagService, tempfile::TempDir) {
+/// The directory comes first, so that it is dropped after the store that flushes into it.
+async fn service(server: &MockServer) -> (tempfile::TempDir, RagService) {
     let directory = tempfile::tempdir().unwrap();
     let store = Edge::open(directory.path()).await.unwrap();
     (
-        RagService::new(Arc::new(store), embedder(server)),
         directory,
+        RagService::new(Arc::new(store), embedder(server)),
     )
 }
 
@@ -86,7 +87,7 @@ async fn a_search_embeds_the_question_and_numbers_its_citations() {
         .expect(2)
         .mount(&server)
         .await;
-    let (service, _directory) = service(&server).await;
+    let (_directory, service) = service(&server).await;
     let replaced = service
         .replace_document(replace("d", &[-1.0, 0.9]))
         .await
@@ -141,7 +142,7 @@ async fn without_a_vector_a_search_is_unavailable(#[case] answer: ResponseTempla
         .respond_with(answer)
         .mount(&server)
         .await;
-    let (service, _directory) = service(&server).await;
+    let (_directory, service) = service(&server).await;
     let status = service.search(search("alice")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
 }
@@ -154,7 +155,7 @@ async fn a_refused_search_asks_no_model() {
         .expect(0)
         .mount(&server)
         .await;
-    let (service, _directory) = service(&server).await;
+    let (_directory, service) = service(&server).await;
     let status = service.search(search("")).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
 }
@@ -162,7 +163,7 @@ async fn a_refused_search_asks_no_model() {
 #[tokio::test]
 async fn delete_removes_the_document() {
     let server = MockServer::start().await;
-    let (service, _directory) = service(&server).await;
+    let (_directory, service) = service(&server).await;
     service
         .replace_document(replace("d", &[1.0]))
         .await
