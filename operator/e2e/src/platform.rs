@@ -77,12 +77,12 @@ impl Platform {
         })
     }
 
-    /// The certificate authority of the public URL, PEM, from Secret `<name>-edge-tls`.
+    /// The certificate authority of the public URL, PEM, from Secret `<name>-tls`.
     ///
     /// # Errors
     /// When the Secret is missing or incomplete.
     pub async fn certificate_authority(&self) -> Result<String> {
-        self.secret_text(&format!("{}-edge-tls", self.name), "ca.crt").await
+        self.secret_text(&format!("{}-tls", self.name), "ca.crt").await
     }
 
     /// An HTTP client that trusts the platform's certificate and finds `*.localhost` on loopback.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lotoai_local::Instance;
+use lotoai_local::{Instance, Progress};
 
 use crate::error::{Error, RefusedSnafu, Result};
 use crate::paths;
@@ -75,7 +75,7 @@ impl Target {
 
 /// The instance that `make up` uses.
 pub(crate) fn main_instance() -> Result<Instance> {
-    Instance::new("main").map_err(|error| local("name the local cluster", error))
+    Instance::new(lotoai_local::MAIN).map_err(|error| local("name the local cluster", error))
 }
 
 /// Wraps an error of the local cluster.
@@ -108,6 +108,11 @@ pub(crate) fn kind_down() -> Result<()> {
 /// Runs until it is told to stop; see [`lotoai_local::forward`].
 pub(crate) fn forward(listen: SocketAddr, to: SocketAddr) -> Result<()> {
     lotoai_local::forward(listen, to).map_err(|error| local("forward a port", error))
+}
+
+/// Waits for the end of a test cluster's owner; see [`lotoai_local::watch`].
+pub(crate) fn watch(name: &str) -> Result<()> {
+    lotoai_local::watch(&Progress::new(), name).map_err(|error| local("remove the test cluster", error))
 }
 
 /// kind can run only where its node image can be pulled: an engine and a registry must answer.

@@ -29,7 +29,7 @@ pub(crate) fn run(keep_data: bool) -> Result<()> {
 }
 
 fn remove_local(keep_data: bool) -> Result<()> {
-    let progress = Progress::default();
+    let progress = Progress::new();
     let instance = main_instance()?;
     if keep_data {
         lotoai_local::stop(&progress, &instance).map_err(|error| local("stop the local cluster", error))?;

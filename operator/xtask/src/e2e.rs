@@ -6,6 +6,7 @@ use lotoai_local::{Instance, Progress, Requirements};
 
 use crate::cluster::local;
 use crate::error::{RefusedSnafu, Result};
+use crate::shell::{command, found, logged};
 use crate::test::{self, Count, Level};
 use crate::{paths, prepare, up};
 
@@ -23,16 +24,31 @@ pub(crate) fn run() -> Result<()> {
     RefusedSnafu { message: format!("failed: {}", broken.join(", ")) }.fail()
 }
 
+/// The cluster of this process.
+pub(crate) fn instance() -> Result<Instance> {
+    let name = format!("{}{}", lotoai_local::TEST_PREFIX, std::process::id());
+    Instance::new(&name).map_err(|error| local("name the test cluster", error))
+}
+
+/// The browser that one of the tests drives.
+fn browser() -> Result<()> {
+    if found("chromedriver") && found("chromium") {
+        return Ok(());
+    }
+    let install = ["install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"];
+    logged(command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"), &prepare::log("browser"))
+}
+
 /// Runs `tests` beside a platform that nobody else uses.
 pub(crate) fn with_platform(
     tests: impl FnOnce(&BTreeMap<String, String>) -> Result<()>,
 ) -> Result<()> {
-    let progress = Progress::default();
+    let progress = Progress::new();
     lotoai_local::reap_stale(&progress).map_err(|error| local("remove stale test clusters", error))?;
-    let name = format!("test-{}", std::process::id());
-    let instance = Instance::new(&name).map_err(|error| local("name the test cluster", error))?;
+    let instance = instance()?;
     up::check_machine(&instance, &Requirements::default())?;
     let prepared = prepare::run(&progress)?;
+    browser()?;
     // Removes the cluster when this process dies without doing so itself.
     let watchdog = std::env::current_exe().and_then(|program| {
         lotoai_local::watchdog(&instance, &program)
@@ -44,13 +60,13 @@ pub(crate) fn with_platform(
         up::deploy(&progress, &access, &prepared.references(), instance.ports().public_https)?;
         let environment = BTreeMap::from([
             ("KUBECONFIG".to_owned(), instance.kubeconfig().to_string_lossy().into_owned()),
-            ("LOTOAI_E2E_INSTANCE".to_owned(), name.clone()),
+            ("LOTOAI_E2E_INSTANCE".to_owned(), instance.name.clone()),
             ("LOTOAI_CACHE".to_owned(), paths::cache().to_string_lossy().into_owned()),
         ]);
         tests(&environment)
     });
     if std::env::var_os("LOTOAI_KEEP").is_some() {
-        println!("kept the cluster {name} (LOTOAI_KEEP is set): KUBECONFIG={}", instance.kubeconfig().display());
+        println!("kept the cluster {} (LOTOAI_KEEP is set): KUBECONFIG={}", instance.name, instance.kubeconfig().display());
         return outcome;
     }
     let removed = lotoai_local::remove(&progress, &instance)

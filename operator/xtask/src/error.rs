@@ -1,4 +1,4 @@
-//! Errors of the tasks, and how they are shown.
+//! Errors of the tasks.
 
 use std::path::PathBuf;
 
@@ -20,24 +20,11 @@ pub(crate) enum Error {
     Local { action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[snafu(display("failed to read the answer of {command}"))]
     Json { command: String, source: serde_json::Error },
+    #[snafu(display("failed to understand {path:?}"))]
+    Yaml { path: PathBuf, source: serde_yaml_ng::Error },
     #[snafu(display("gave up after {seconds} s waiting for {what}; last seen: {last}"))]
     Deadline { what: String, seconds: u64, last: String },
 }
 
 /// Result of a task.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// The error and its causes in one line; a cause that the text before it contains is dropped.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{Result, chain};
+use lotoai_local::chain;
+
+use crate::error::Result;
 
 /// Developer tasks of LotoAI.
 #[derive(Parser)]
@@ -73,6 +75,11 @@ enum Internal {
         /// Address to connect to.
         to: std::net::SocketAddr,
     },
+    /// Remove a test cluster when the process that made it has ended.
+    Watch {
+        /// Name of the cluster.
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -97,5 +104,6 @@ fn run(task: Task) -> Result<()> {
         Task::Images => up::images(),
         Task::E2e => e2e::run(),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
+        Task::Internal(Internal::Watch { name }) => cluster::watch(&name),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use snafu::ResultExt;
 
-use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result};
+use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result, YamlSnafu};
 use crate::paths;
 use crate::shell::{capture, command};
 
@@ -65,7 +65,8 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
     std::fs::create_dir_all(scratch).context(FileSnafu { action: "create", path: scratch })?;
     let mut values = json!({});
     if let Some(reference) = &images.operator {
-        values["image"] = json!({ "reference": reference, "pullPolicy": "IfNotPresent" });
+        let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, ""));
+        values["image"] = json!({ "repository": repository, "tag": tag, "pullPolicy": "IfNotPresent" });
     }
     for (component, reference) in &images.components {
         values["images"][component] = json!(reference);
@@ -89,9 +90,12 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
 pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Result<()> {
     let sample = paths::root().join("samples/demo.yaml");
     let text = std::fs::read_to_string(&sample).context(FileSnafu { action: "read", path: &sample })?;
-    let file = scratch.join("demo.yaml");
-    std::fs::write(&file, text.replace("lotoai.localhost:8443", &format!("lotoai.localhost:{port}")))
-        .context(FileSnafu { action: "write", path: &file })?;
+    let mut object: Value = serde_yaml_ng::from_str(&text).context(YamlSnafu { path: &sample })?;
+    object["spec"]["url"] = json!(format!("https://lotoai.localhost:{port}"));
+    object["spec"]["edge"]["service"] =
+        json!({ "type": "NodePort", "httpsNodePort": lotoai_local::HTTPS_NODE_PORT });
+    let file = scratch.join("demo.json");
+    std::fs::write(&file, object.to_string()).context(FileSnafu { action: "write", path: &file })?;
     let namespace = scratch.join("namespace.json");
     let object = json!({
         "apiVersion": "v1",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lotoai_local::images::{self, Image};
+use lotoai_local::images::{self, Image, Settings};
 use lotoai_local::{Progress, Tool, ToolPaths};
 use sha2::{Digest, Sha256};
 use snafu::ResultExt;
@@ -60,9 +60,14 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
 
 fn build_images(progress: &Progress) -> Result<Vec<Image>> {
     let failed = |error| local("build images", error);
-    let mut all = images::build_base_images(progress).map_err(failed)?;
-    all.extend(images::build_upstream_images(progress).map_err(failed)?);
-    all.extend(images::build_workload_images(progress).map_err(failed)?);
+    let settings = Settings {
+        repository: paths::root(),
+        cache: paths::cache(),
+        binaries: paths::binaries(),
+    };
+    let mut all = images::build_base_images(&settings, progress).map_err(failed)?;
+    all.extend(images::build_upstream_images(&settings, progress, &[]).map_err(failed)?);
+    all.extend(images::build_workload_images(&settings, progress).map_err(failed)?);
     Ok(all)
 }
 

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use lotoai_local::{Progress, Requirements};
 use serde_json::Value;
 use snafu::ResultExt;
 
 use crate::error::{JsonSnafu, RefusedSnafu, Result, SpawnSnafu};
 use crate::shell::{capture, command};
-use crate::{e2e, lint, paths, up};
+use crate::{e2e, lint, paths, prepare, up};
 
 /// A level of the pyramid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,13 +69,15 @@ impl std::ops::AddAssign for Count {
 /// Runs everything and ends with the one line that counts.
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
-    up::prepare_for_tests()?;
+    println!("== prepare");
+    up::check_machine(&e2e::instance()?, &Requirements::default())?;
+    prepare::run(&Progress::new())?;
     println!("\n== build the tests");
     let programs = build()?;
     let mut count = Count::default();
     let mut broken = Vec::new();
     if let Err(error) = lint::run() {
-        println!("{}", crate::error::chain(&error));
+        println!("{}", lotoai_local::chain(&error));
         count.failed += 1;
         broken.push("lint".to_owned());
     } else {

@@ -16,7 +16,7 @@ const READY_LIMIT: Duration = Duration::from_secs(600);
 
 /// Brings the platform up and shows that it answers.
 pub(crate) fn run() -> Result<()> {
-    let progress = Progress::default();
+    let progress = Progress::new();
     let target = Target::choose()?;
     println!("cluster: {}", target.describe());
     let (access, images, port) = match target {
@@ -57,7 +57,7 @@ pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
 
 /// `make images`.
 pub(crate) fn images() -> Result<()> {
-    let prepared = prepare::run(&Progress::default())?;
+    let prepared = prepare::run(&Progress::new())?;
     for image in &prepared.images {
         println!("{:<20} {}", image.name, image.reference);
     }

@@ -30,7 +30,7 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(100..=4000))]
     pub(crate) chunk_max_characters: u32,
 
-    /// Characters that neighbouring chunks share, less than half a chunk
+    /// Characters that neighbouring chunks share, at most half a chunk
     #[arg(long, env = "CHUNK_OVERLAP_CHARACTERS", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) chunk_overlap_characters: u32,

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::{ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 
 use crate::support::{ready, run, wait_for};
@@ -41,7 +42,8 @@ impl Driver {
             "--ignore-certificate-errors", "--window-size=1200,900", "--lang=en",
         ]}, "acceptInsecureCerts": true});
         wait_for("chromedriver", Duration::from_secs(30), async || {
-            let mut builder = ClientBuilder::rustls().map_err(|error| error.to_string())?;
+            // chromedriver is on loopback and speaks plain HTTP.
+            let mut builder = ClientBuilder::new(HttpConnector::new());
             builder.capabilities(options.as_object().unwrap().clone());
             let url = format!("http://127.0.0.1:{}", self.port);
             builder.connect(&url).await.map_err(|error| error.to_string())

@@ -64,7 +64,7 @@ fn the_admin_console_is_not_public() {
             assert!(!keycloak && !body.contains("Keycloak Administration"), "{path} leads to keycloak");
             assert!(!body.contains("# HELP"), "{path} shows metrics");
         }
-        let realm = client.http().get(format!("{}/realms/lotoai", client.url())).send().await.unwrap();
+        let realm = client.http().get(format!("{}/realms/lotoai/.well-known/openid-configuration", client.url())).send().await.unwrap();
         assert_eq!(realm.status(), StatusCode::OK, "the positive control");
     });
 }

@@ -96,10 +96,10 @@ pub async fn pods(platform: &Platform) -> Vec<Pod> {
         .collect()
 }
 
-/// A pod's component label.
+/// The component that a pod belongs to.
 pub fn component(pod: &Pod) -> String {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
-    labels.get("app.kubernetes.io/component").cloned().unwrap_or_default()
+    labels.get("app.kubernetes.io/name").cloned().unwrap_or_default()
 }
 
 /// Stops and starts the package-built cluster that the tests run on.

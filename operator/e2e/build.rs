@@ -1,0 +1,3 @@
+//! Nothing to build; see the comment on features in Cargo.toml.
+
+fn main() {}

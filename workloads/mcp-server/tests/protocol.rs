@@ -1,0 +1,159 @@
+//! The server over real HTTP: who is let in, what each caller sees, what a call gives.
+
+use lotoai_kit::Service;
+use lotoai_kit::callers::Callers;
+use lotoai_mcp_server::domain::tool;
+use lotoai_mcp_server::server::Tools;
+use lotoai_mcp_server::{router, run};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const TOKEN: &str = "orchestrator-token-0123456789";
+const TOOLS: &str = r"
+tools:
+  - name: shout
+    description: Says a word loudly
+    inputSchema: {type: object, required: [word], properties: {word: {type: string, maxLength: 20}}}
+    script: {source: 'printf %s! $ARG_WORD'}
+  - name: payroll
+    description: Pays people
+    groups: [finance]
+    script: {source: 'echo paid'}
+";
+
+struct Server {
+    url: String,
+    service: Service,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let declarations = serde_yaml_ng::from_str(TOOLS).unwrap();
+        let tools = Tools::new(tool::tools(declarations).unwrap(), run::http::client().unwrap());
+        let service = Service::for_tests("mcp-server");
+        let callers = Callers::new([("ORCHESTRATOR".to_owned(), TOKEN.into())]);
+        let app = router(tools, vec!["127.0.0.1".into()], &callers, &service);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let serving = service.clone();
+        tokio::spawn(async move { serving.serve_http_on(listener, app).await });
+        Self { url, service }
+    }
+
+    fn request(&self, body: &Value) -> reqwest::RequestBuilder {
+        let method = body["method"].as_str().unwrap_or_default().to_owned();
+        let mut request = reqwest::Client::new()
+            .post(&self.url)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", method)
+            .bearer_auth(TOKEN)
+            .json(body);
+        if let Some(name) = body["params"]["name"].as_str() {
+            request = request.header("mcp-name", name);
+        }
+        request
+    }
+
+    async fn call(&self, method: &str, params: Value, groups: &str) -> Value {
+        let request = self.request(&message(method, params)).header("x-lotoai-groups", groups);
+        let response = request.send().await.unwrap();
+        let text = response.text().await.unwrap();
+        let json = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or(&text);
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.service.shutdown.cancel();
+    }
+}
+
+fn message(method: &str, mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+}
+
+fn names(answer: &Value) -> Vec<&str> {
+    let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    tools.iter().filter_map(|tool| tool["name"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_caller_sees_the_tools_of_its_groups() {
+    let server = Server::start().await;
+    assert_eq!(names(&server.call("tools/list", json!({}), "staff").await), ["shout"]);
+    assert_eq!(names(&server.call("tools/list", json!({}), "staff,finance").await), ["shout", "payroll"]);
+}
+
+#[tokio::test]
+async fn a_call_runs_the_tool() {
+    let server = Server::start().await;
+    let answer =
+        server.call("tools/call", json!({"name": "shout", "arguments": {"word": "hey"}}), "").await;
+    assert_eq!(answer["result"]["content"][0]["text"], "hey!", "{answer}");
+    assert_eq!(answer["result"]["isError"], false);
+}
+
+#[rstest]
+#[case("payroll", json!({}), "staff", "no tool")]
+#[case("nothing", json!({}), "finance", "no tool")]
+#[case("shout", json!({}), "", "word")]
+#[case("shout", json!({"word": 7}), "", "/word")]
+#[case("shout", json!({"word": "x".repeat(21)}), "", "/word")]
+#[tokio::test]
+async fn a_wrong_call_is_refused(
+    #[case] name: &str,
+    #[case] arguments: Value,
+    #[case] groups: &str,
+    #[case] says: &str,
+) {
+    let server = Server::start().await;
+    let answer =
+        server.call("tools/call", json!({"name": name, "arguments": arguments}), groups).await;
+    let message = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(message.contains(says), "{message}");
+}
+
+#[tokio::test]
+async fn the_hidden_tool_works_for_its_group() {
+    let server = Server::start().await;
+    let answer = server.call("tools/call", json!({"name": "payroll", "arguments": {}}), "finance").await;
+    assert_eq!(answer["result"]["content"][0]["text"], "paid", "{answer}");
+}
+
+#[tokio::test]
+async fn only_known_callers_and_hosts_are_let_in() {
+    let server = Server::start().await;
+    let list = message("tools/list", json!({}));
+    let status = |request: reqwest::RequestBuilder| async { request.send().await.unwrap().status().as_u16() };
+    assert_eq!(status(server.request(&list)).await, 200, "the positive control");
+    let anonymous = reqwest::Client::new().post(&server.url).json(&list);
+    assert_eq!(status(anonymous).await, 401);
+    let wrong = reqwest::Client::new().post(&server.url).bearer_auth("x".repeat(30)).json(&list);
+    assert_eq!(status(wrong).await, 401);
+    assert_eq!(status(server.request(&list).header("host", "evil.example")).await, 403);
+    assert_eq!(status(server.request(&list).header("origin", "https://evil.example")).await, 403);
+}
+
+#[tokio::test]
+async fn broken_messages_do_not_stop_the_server() {
+    let server = Server::start().await;
+    for body in ["", "{", "[]", "{\"jsonrpc\":\"2.0\"}", "\u{0}"] {
+        let request = reqwest::Client::new()
+            .post(&server.url)
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2026-07-28")
+            .bearer_auth(TOKEN)
+            .body(body);
+        let status = request.send().await.unwrap().status();
+        assert!(status.is_client_error(), "{body:?}: {status}");
+    }
+    assert_eq!(names(&server.call("tools/list", json!({}), "").await), ["shout"]);
+}
