@@ -17,7 +17,7 @@ const GENERATED: [(&str, &[&str]); 3] = [
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<()> {
-    show(&mut command("cargo", ["build", "--locked", "--workspace", "--bins"]))?;
+    show(&mut command("cargo", ["build", "--locked", "--workspace", "--all-targets"]))?;
     for (file, arguments) in GENERATED {
         let text = render(arguments)?;
         let path = paths::root().join(file);

@@ -50,7 +50,9 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
     let tools = lotoai_local::third_party(progress, Tool::ALL)
         .map_err(|error| local("build third-party programs", error))?;
     let stage = progress.stage("build", "the operator and the workloads (cargo build)");
-    let build = ["build", "--locked", "--workspace", "--bins"];
+    // All targets, tests included: without them cargo would choose other features for some
+    // dependencies, and `make up` and `make test` would each compile those for themselves.
+    let build = ["build", "--locked", "--workspace", "--all-targets"];
     logged(&mut command("cargo", build), &log("build"))?;
     stage.done();
     web(progress)?;

@@ -105,7 +105,7 @@ pub(crate) fn deploy(progress: &Progress, access: &Access, images: &Images, port
 fn demo(access: &Access, arguments: &[&str]) -> Result<()> {
     let program = paths::binaries().join("lotoai-demo");
     if !program.exists() {
-        show(&mut command("cargo", ["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
+        show(&mut command("cargo", ["build", "--quiet", "--locked", "--workspace", "--all-targets"]))?;
     }
     show(&mut access.command(&program, arguments))
 }
