@@ -16,6 +16,14 @@ const TAIL_LINES: usize = 40;
 /// A command in the root of the checkout, without standard input.
 pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
+    // `cargo run` describes this program to its children. Build scripts watch those variables, and
+    // would run again, with all that depends on them, whenever a person calls cargo by hand.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text == "CARGO" || text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
         .args(arguments)
         .current_dir(paths::root())

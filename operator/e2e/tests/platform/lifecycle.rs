@@ -38,7 +38,7 @@ async fn check(platform: &Platform, kept: &Kept) {
 }
 
 async fn document_count(client: &PublicClient) -> usize {
-    client.get("/api/documents?limit=100").await.unwrap()["data"].as_array().unwrap().len()
+    client.get("/api/documents?limit=100").await.unwrap()["items"].as_array().unwrap().len()
 }
 
 #[test]
