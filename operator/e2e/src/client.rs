@@ -41,7 +41,10 @@ impl Answer {
     /// Names of the cited documents, in order of citation.
     #[must_use]
     pub fn cited_documents(&self) -> Vec<String> {
-        let citations = self.lotoai["citations"].as_array().cloned().unwrap_or_default();
+        let citations = self.lotoai["citations"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         citations
             .iter()
             .filter_map(|citation| citation["document_name"].as_str().map(str::to_owned))
@@ -51,7 +54,9 @@ impl Answer {
     /// `knowledge`, `agent` or `tool`.
     #[must_use]
     pub fn route(&self) -> &str {
-        self.lotoai["decision"]["route"].as_str().unwrap_or_default()
+        self.lotoai["decision"]["route"]
+            .as_str()
+            .unwrap_or_default()
     }
 }
 
@@ -96,13 +101,21 @@ impl PublicClient {
         ];
         let request = self
             .http
-            .post(format!("{}/realms/lotoai/protocol/openid-connect/token", self.url))
+            .post(format!(
+                "{}/realms/lotoai/protocol/openid-connect/token",
+                self.url
+            ))
             .timeout(Duration::from_secs(15))
             .form(&form);
-        let body = json_of(action, accepted(action, send(action, request).await?).await?).await?;
-        let token = body["access_token"]
-            .as_str()
-            .context(UnexpectedSnafu { action, problem: "no access_token" })?;
+        let body = json_of(
+            action,
+            accepted(action, send(action, request).await?).await?,
+        )
+        .await?;
+        let token = body["access_token"].as_str().context(UnexpectedSnafu {
+            action,
+            problem: "no access_token",
+        })?;
         let life = Duration::from_secs(body["expires_in"].as_u64().unwrap_or(0));
         Ok((token.to_owned(), life))
     }
@@ -115,7 +128,10 @@ impl PublicClient {
             return Ok(token.clone());
         }
         let (token, life) = self.token_of(CLI_CLIENT).await?;
-        *slot = Some((token.clone(), Instant::now() + life.saturating_sub(TOKEN_MARGIN)));
+        *slot = Some((
+            token.clone(),
+            Instant::now() + life.saturating_sub(TOKEN_MARGIN),
+        ));
         Ok(token)
     }
 
@@ -150,8 +166,15 @@ impl PublicClient {
         let action = format!("upload {name:?}");
         let part = reqwest::multipart::Part::bytes(bytes).file_name(name.to_owned());
         let form = reqwest::multipart::Form::new().part("file", part);
-        let request = self.request(Method::POST, "/api/documents").await?.multipart(form);
-        json_of(&action, accepted(&action, send(&action, request).await?).await?).await
+        let request = self
+            .request(Method::POST, "/api/documents")
+            .await?
+            .multipart(form);
+        json_of(
+            &action,
+            accepted(&action, send(&action, request).await?).await?,
+        )
+        .await
     }
 
     /// Asks `model` one question and waits for the whole answer.
@@ -165,10 +188,17 @@ impl PublicClient {
             .request(Method::POST, "/v1/chat/completions")
             .await?
             .json(&chat_body(model, question, false));
-        let body = json_of(action, accepted(action, send(action, request).await?).await?).await?;
+        let body = json_of(
+            action,
+            accepted(action, send(action, request).await?).await?,
+        )
+        .await?;
         let text = body["choices"][0]["message"]["content"]
             .as_str()
-            .context(UnexpectedSnafu { action, problem: "no choices[0].message.content" })?;
+            .context(UnexpectedSnafu {
+                action,
+                problem: "no choices[0].message.content",
+            })?;
         Ok(Answer {
             text: text.to_owned(),
             lotoai: body["lotoai"].clone(),
@@ -198,17 +228,29 @@ impl PublicClient {
         let mut answer = Answer::default();
         while let Some(event) = events.next().await {
             let event = event.map_err(|error| {
-                UnexpectedSnafu { action, problem: error.to_string() }.build()
+                UnexpectedSnafu {
+                    action,
+                    problem: error.to_string(),
+                }
+                .build()
             })?;
             if event.data == "[DONE]" {
                 answer.total = begun.elapsed();
                 return Ok(answer);
             }
             let chunk: Value = serde_json::from_str(&event.data).map_err(|error| {
-                UnexpectedSnafu { action, problem: error.to_string() }.build()
+                UnexpectedSnafu {
+                    action,
+                    problem: error.to_string(),
+                }
+                .build()
             })?;
             if let Some(error) = chunk.get("error") {
-                return UnexpectedSnafu { action, problem: error.to_string() }.fail();
+                return UnexpectedSnafu {
+                    action,
+                    problem: error.to_string(),
+                }
+                .fail();
             }
             if chunk["lotoai"].is_object() {
                 answer.lotoai = chunk["lotoai"].clone();
@@ -221,7 +263,11 @@ impl PublicClient {
                 on_text(text);
             }
         }
-        UnexpectedSnafu { action, problem: "the stream ended without [DONE]" }.fail()
+        UnexpectedSnafu {
+            action,
+            problem: "the stream ended without [DONE]",
+        }
+        .fail()
     }
 }
 
@@ -242,8 +288,16 @@ async fn accepted(action: &str, response: Response) -> Result<Response> {
     if status.is_success() {
         return Ok(response);
     }
-    let body = response.text().await.unwrap_or_else(|error| format!("(no body: {error})"));
-    RefusedSnafu { action, status: status.as_u16(), body }.fail()
+    let body = response
+        .text()
+        .await
+        .unwrap_or_else(|error| format!("(no body: {error})"));
+    RefusedSnafu {
+        action,
+        status: status.as_u16(),
+        body,
+    }
+    .fail()
 }
 
 async fn json_of(action: &str, response: Response) -> Result<Value> {

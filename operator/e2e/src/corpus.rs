@@ -38,9 +38,15 @@ fn collect(root: &Path, directory: &Path, found: &mut Vec<CorpusFile>) -> Result
         let path = entry.context(ReadFileSnafu { path: directory })?.path();
         if path.is_dir() {
             collect(root, &path, found)?;
-        } else if path.extension().is_some_and(|kind| ["md", "html", "txt"].iter().any(|k| kind == *k))
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["md", "html", "txt"].iter().any(|k| kind == *k))
         {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .replace('\\', "/");
             found.push(CorpusFile { name, path });
         }
     }
@@ -90,7 +96,11 @@ pub async fn wait_indexed(
                 Some("indexed") => {}
                 Some("failed") => {
                     let problem = format!("{}: {}", document["name"], document["error"]);
-                    return UnexpectedSnafu { action: "index a document", problem }.fail();
+                    return UnexpectedSnafu {
+                        action: "index a document",
+                        problem,
+                    }
+                    .fail();
                 }
                 _ => still.push(id.clone()),
             }
@@ -105,7 +115,12 @@ pub async fn wait_indexed(
         if begun.elapsed() > limit {
             let last = format!("{} of {} indexed", ids.len() - waiting.len(), ids.len());
             let what = "the documents to be indexed";
-            return DeadlineSnafu { what, seconds: limit.as_secs(), last }.fail();
+            return DeadlineSnafu {
+                what,
+                seconds: limit.as_secs(),
+                last,
+            }
+            .fail();
         }
         // The API has no push channel for documents; once a second is what a person would notice.
         tokio::time::sleep(Duration::from_secs(1)).await;

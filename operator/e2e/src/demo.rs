@@ -62,7 +62,11 @@ impl Sample {
         let answer = client.ask_streaming(self.model, question, |_| {}).await?;
         let wanted = language.pick(self.contains.0, self.contains.1);
         let problem = if answer.route() != self.route {
-            Some(format!("route {:?} instead of {:?}", answer.route(), self.route))
+            Some(format!(
+                "route {:?} instead of {:?}",
+                answer.route(),
+                self.route
+            ))
         } else if answer.text.trim().is_empty() {
             Some("an empty answer".to_owned())
         } else if !answer.text.contains(wanted) {
@@ -74,7 +78,11 @@ impl Sample {
         };
         match problem {
             None => Ok(answer),
-            Some(problem) => UnexpectedSnafu { action: format!("ask {question:?}"), problem }.fail(),
+            Some(problem) => UnexpectedSnafu {
+                action: format!("ask {question:?}"),
+                problem,
+            }
+            .fail(),
         }
     }
 }

@@ -44,7 +44,10 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("error: another TLS provider is installed already");
         return ExitCode::FAILURE;
     }
@@ -66,7 +69,11 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Samples => {
             for sample in &SAMPLES {
                 let shows = language.pick(sample.shows.0, sample.shows.1);
-                println!("\n▸ {} — {}", language.pick(sample.question.0, sample.question.1), shows);
+                println!(
+                    "\n▸ {} — {}",
+                    language.pick(sample.question.0, sample.question.1),
+                    shows
+                );
                 print_answer(&sample.ask(&client, language).await?, language, true);
             }
             Ok(())
@@ -87,7 +94,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-async fn load(client: &PublicClient, language: Language, directory: &std::path::Path) -> Result<()> {
+async fn load(
+    client: &PublicClient,
+    language: Language,
+    directory: &std::path::Path,
+) -> Result<()> {
     let files = corpus::files(directory)?;
     let indexed = language.pick("indexed", "indexados");
     corpus::load(client, &files, Duration::from_secs(600), |done, all| {

@@ -37,9 +37,14 @@ impl Platform {
     /// When there is no usable kubeconfig.
     pub async fn connect(namespace: &str, name: &str) -> Result<Self> {
         let config = kube::Config::infer().await.context(KubeconfigSnafu)?;
-        let kube = kube::Client::try_from(config)
-            .context(ClusterSnafu { action: "create a client of the cluster" })?;
-        Ok(Self { kube, namespace: namespace.to_owned(), name: name.to_owned() })
+        let kube = kube::Client::try_from(config).context(ClusterSnafu {
+            action: "create a client of the cluster",
+        })?;
+        Ok(Self {
+            kube,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// The `LotoAI` resources of the namespace.
@@ -56,7 +61,11 @@ impl Platform {
     /// When the resource cannot be read or has no URL yet.
     pub async fn url(&self) -> Result<String> {
         let action = format!("read LotoAI {:?}", self.name);
-        let object = self.resources().get(&self.name).await.context(ClusterSnafu { action })?;
+        let object = self
+            .resources()
+            .get(&self.name)
+            .await
+            .context(ClusterSnafu { action })?;
         object
             .data
             .pointer("/status/url")
@@ -82,7 +91,8 @@ impl Platform {
     /// # Errors
     /// When the Secret is missing or incomplete.
     pub async fn certificate_authority(&self) -> Result<String> {
-        self.secret_text(&format!("{}-tls", self.name), "ca.crt").await
+        self.secret_text(&format!("{}-tls", self.name), "ca.crt")
+            .await
     }
 
     /// An HTTP client that trusts the platform's certificate and finds `*.localhost` on loopback.
@@ -138,7 +148,10 @@ mod tests {
             loopback_name("https://lotoai.localhost:8443"),
             Some(("lotoai.localhost", 8443))
         );
-        assert_eq!(loopback_name("https://lotoai.localhost/"), Some(("lotoai.localhost", 443)));
+        assert_eq!(
+            loopback_name("https://lotoai.localhost/"),
+            Some(("lotoai.localhost", 443))
+        );
         assert_eq!(loopback_name("https://ai.example.com"), None);
         assert_eq!(loopback_name("https://localhost.example.com:1"), None);
     }

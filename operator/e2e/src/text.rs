@@ -14,12 +14,18 @@ impl Language {
     #[must_use]
     pub fn from_environment() -> Self {
         let names = ["LOTOAI_LANG", "LC_ALL", "LANG"];
-        let asked = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        let asked = names
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
         Self::from_tag(asked.as_deref().unwrap_or_default())
     }
 
     fn from_tag(tag: &str) -> Self {
-        if tag.to_ascii_lowercase().starts_with("es") { Self::Spanish } else { Self::English }
+        if tag.to_ascii_lowercase().starts_with("es") {
+            Self::Spanish
+        } else {
+            Self::English
+        }
     }
 
     /// `english` or `spanish`, whichever this is.

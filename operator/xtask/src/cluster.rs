@@ -29,12 +29,18 @@ impl Target {
     pub(crate) fn choose() -> Result<Self> {
         let asked = std::env::var("LOTOAI_CLUSTER").unwrap_or_default();
         match asked.as_str() {
-            "" | "auto" => Ok(if kind_can_work() { Self::Kind } else { Self::Local }),
+            "" | "auto" => Ok(if kind_can_work() {
+                Self::Kind
+            } else {
+                Self::Local
+            }),
             "current" => Ok(Self::Current),
             "kind" => Ok(Self::Kind),
             "local" => Ok(Self::Local),
             _ => RefusedSnafu {
-                message: format!("LOTOAI_CLUSTER is {asked:?}; set it to auto, current, kind or local"),
+                message: format!(
+                    "LOTOAI_CLUSTER is {asked:?}; set it to auto, current, kind or local"
+                ),
             }
             .fail(),
         }
@@ -45,7 +51,9 @@ impl Target {
         match self {
             Self::Current => "the current kubectl context (LOTOAI_CLUSTER=current)",
             Self::Kind => "kind: a Docker engine and an image registry answer",
-            Self::Local => "a package-built local node (no Docker engine or no image registry answers)",
+            Self::Local => {
+                "a package-built local node (no Docker engine or no image registry answers)"
+            }
         }
     }
 
@@ -53,9 +61,11 @@ impl Target {
     pub(crate) fn access(self) -> Result<Access> {
         let tools = paths::cache().join("third-party");
         match self {
-            Self::Current | Self::Kind => {
-                Ok(Access { kubeconfig: None, kubectl: "kubectl".into(), helm: "helm".into() })
-            }
+            Self::Current | Self::Kind => Ok(Access {
+                kubeconfig: None,
+                kubectl: "kubectl".into(),
+                helm: "helm".into(),
+            }),
             Self::Local => {
                 let instance = main_instance()?;
                 let kubeconfig = instance.kubeconfig();
@@ -83,26 +93,45 @@ pub(crate) fn local(
     action: &'static str,
     source: impl std::error::Error + Send + Sync + 'static,
 ) -> Error {
-    Error::Local { action, source: Box::new(source) }
+    Error::Local {
+        action,
+        source: Box::new(source),
+    }
 }
 
 /// Creates the kind cluster if it is missing and loads image archives into it.
 pub(crate) fn kind_up(archives: &[PathBuf]) -> Result<()> {
     let clusters = capture(&mut command("kind", ["get", "clusters"]))?;
     if !clusters.lines().any(|name| name == KIND_NAME) {
-        let create = ["create", "cluster", "--name", KIND_NAME, "--config", "kind-config.yaml", "--wait", "120s"];
+        let create = [
+            "create",
+            "cluster",
+            "--name",
+            KIND_NAME,
+            "--config",
+            "kind-config.yaml",
+            "--wait",
+            "120s",
+        ];
         capture(&mut command("kind", create))?;
     }
     for archive in archives {
         let archive = archive.to_string_lossy();
-        capture(&mut command("kind", ["load", "image-archive", "--name", KIND_NAME, &archive]))?;
+        capture(&mut command(
+            "kind",
+            ["load", "image-archive", "--name", KIND_NAME, &archive],
+        ))?;
     }
     Ok(())
 }
 
 /// Deletes the kind cluster.
 pub(crate) fn kind_down() -> Result<()> {
-    capture(&mut command("kind", ["delete", "cluster", "--name", KIND_NAME])).map(drop)
+    capture(&mut command(
+        "kind",
+        ["delete", "cluster", "--name", KIND_NAME],
+    ))
+    .map(drop)
 }
 
 /// Runs until it is told to stop; see [`lotoai_local::forward`].
@@ -112,23 +141,37 @@ pub(crate) fn forward(listen: SocketAddr, to: SocketAddr) -> Result<()> {
 
 /// Waits for the end of a test cluster's owner; see [`lotoai_local::watch`].
 pub(crate) fn watch(name: &str) -> Result<()> {
-    lotoai_local::watch(&Progress::new(), name).map_err(|error| local("remove the test cluster", error))
+    lotoai_local::watch(&Progress::new(), name)
+        .map_err(|error| local("remove the test cluster", error))
 }
 
 /// kind can run only where its node image can be pulled: an engine and a registry must answer.
 fn kind_can_work() -> bool {
     found("kind")
         && found("docker")
-        && capture(&mut command("docker", ["info", "--format", "{{.ServerVersion}}"])).is_ok()
-        && capture(&mut command("docker", ["manifest", "inspect", "docker.io/library/busybox:1.36"])).is_ok()
+        && capture(&mut command(
+            "docker",
+            ["info", "--format", "{{.ServerVersion}}"],
+        ))
+        .is_ok()
+        && capture(&mut command(
+            "docker",
+            ["manifest", "inspect", "docker.io/library/busybox:1.36"],
+        ))
+        .is_ok()
 }
 
 /// The newest `<directory>/<prefix><version>/<program>`, or the program by its bare name.
 fn newest(directory: &std::path::Path, prefix: &str, program: &str) -> PathBuf {
-    let Ok(entries) = std::fs::read_dir(directory) else { return program.into() };
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return program.into();
+    };
     let mut candidates: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+        })
         .map(|path| path.join(program))
         .filter(|path| path.is_file())
         .collect();

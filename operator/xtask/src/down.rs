@@ -4,15 +4,22 @@ use lotoai_local::Progress;
 
 use crate::cluster::{self, Target, local, main_instance};
 use crate::error::Result;
-use crate::platform::{NAME, NAMESPACE, OPERATOR_NAMESPACE};
 use crate::paths;
+use crate::platform::{NAME, NAMESPACE, OPERATOR_NAMESPACE};
 
 /// Removes the platform; with `keep_data` the local cluster only stops.
 pub(crate) fn run(keep_data: bool) -> Result<()> {
     match Target::choose()? {
         Target::Current => {
             let access = Target::Current.access()?;
-            access.kubectl(&["delete", "lotoai", NAME, "--namespace", NAMESPACE, "--ignore-not-found"])?;
+            access.kubectl(&[
+                "delete",
+                "lotoai",
+                NAME,
+                "--namespace",
+                NAMESPACE,
+                "--ignore-not-found",
+            ])?;
             println!(
                 "removed LotoAI {NAME}; kept: its volumes and Secrets in namespace {NAMESPACE}, and the operator \
                  in {OPERATOR_NAMESPACE}"
@@ -24,7 +31,10 @@ pub(crate) fn run(keep_data: bool) -> Result<()> {
         }
         Target::Local => remove_local(keep_data)?,
     }
-    println!("kept: third-party builds, images and build output in {}", paths::cache().display());
+    println!(
+        "kept: third-party builds, images and build output in {}",
+        paths::cache().display()
+    );
     Ok(())
 }
 
@@ -32,8 +42,12 @@ fn remove_local(keep_data: bool) -> Result<()> {
     let progress = Progress::new();
     let instance = main_instance()?;
     if keep_data {
-        lotoai_local::stop(&progress, &instance).map_err(|error| local("stop the local cluster", error))?;
-        println!("stopped the local cluster; kept: its data in {}", instance.state_dir().display());
+        lotoai_local::stop(&progress, &instance)
+            .map_err(|error| local("stop the local cluster", error))?;
+        println!(
+            "stopped the local cluster; kept: its data in {}",
+            instance.state_dir().display()
+        );
         return Ok(());
     }
     let removed = lotoai_local::remove(&progress, &instance)

@@ -9,21 +9,45 @@ use snafu::Snafu;
 #[snafu(visibility(pub(crate)))]
 pub(crate) enum Error {
     #[snafu(display("failed to start {program:?}"))]
-    Spawn { program: String, source: std::io::Error },
+    Spawn {
+        program: String,
+        source: std::io::Error,
+    },
     #[snafu(display("{command} ended with {status}{output}"))]
-    Command { command: String, status: std::process::ExitStatus, output: String },
+    Command {
+        command: String,
+        status: std::process::ExitStatus,
+        output: String,
+    },
     #[snafu(display("failed to {action} {path:?}"))]
-    File { action: &'static str, path: PathBuf, source: std::io::Error },
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[snafu(display("{message}"))]
     Refused { message: String },
     #[snafu(display("failed to {action}"))]
-    Local { action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    Local {
+        action: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[snafu(display("failed to read the answer of {command}"))]
-    Json { command: String, source: serde_json::Error },
+    Json {
+        command: String,
+        source: serde_json::Error,
+    },
     #[snafu(display("failed to understand {path:?}"))]
-    Yaml { path: PathBuf, source: serde_yaml_ng::Error },
+    Yaml {
+        path: PathBuf,
+        source: serde_yaml_ng::Error,
+    },
     #[snafu(display("gave up after {seconds} s waiting for {what}; last seen: {last}"))]
-    Deadline { what: String, seconds: u64, last: String },
+    Deadline {
+        what: String,
+        seconds: u64,
+        last: String,
+    },
 }
 
 /// Result of a task.

@@ -11,17 +11,26 @@ use crate::shell::{capture, command, show};
 /// A generated file and the `lotoai-operator` arguments that print it.
 const GENERATED: [(&str, &[&str]); 3] = [
     ("crds/lotoais.yaml", &["crd"]),
-    ("charts/lotoai-crds/templates/lotoais.yaml", &["crd", "--helm"]),
+    (
+        "charts/lotoai-crds/templates/lotoais.yaml",
+        &["crd", "--helm"],
+    ),
     ("charts/lotoai-operator/files/rules.yaml", &["rbac"]),
 ];
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<()> {
-    show(&mut command("cargo", ["build", "--locked", "--workspace", "--all-targets"]))?;
+    show(&mut command(
+        "cargo",
+        ["build", "--locked", "--workspace", "--all-targets"],
+    ))?;
     for (file, arguments) in GENERATED {
         let text = render(arguments)?;
         let path = paths::root().join(file);
-        std::fs::write(&path, text).context(FileSnafu { action: "write", path })?;
+        std::fs::write(&path, text).context(FileSnafu {
+            action: "write",
+            path,
+        })?;
         println!("  {file}");
     }
     Ok(())
@@ -31,14 +40,21 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     let mut stale = Vec::new();
     for (file, arguments) in GENERATED {
-        if std::fs::read_to_string(paths::root().join(file)).ok().as_deref() != Some(&render(arguments)?) {
+        if std::fs::read_to_string(paths::root().join(file))
+            .ok()
+            .as_deref()
+            != Some(&render(arguments)?)
+        {
             stale.push(file);
         }
     }
     if stale.is_empty() {
         return Ok(());
     }
-    let message = format!("generated files are stale: {}; run `make generate`", stale.join(", "));
+    let message = format!(
+        "generated files are stale: {}; run `make generate`",
+        stale.join(", ")
+    );
     RefusedSnafu { message }.fail()
 }
 

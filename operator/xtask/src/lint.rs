@@ -9,17 +9,42 @@ use crate::{generate, tidy};
 /// Runs every check; the first that fails ends the task.
 pub(crate) fn run() -> Result<()> {
     println!("\n== lint");
-    step("format", || capture(&mut command("cargo", ["fmt", "--all", "--check"])).map(drop))?;
+    step("format", || {
+        capture(&mut command("cargo", ["fmt", "--all", "--check"])).map(drop)
+    })?;
     step("repository rules", tidy::run)?;
     step("generated files", generate::check)?;
-    let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
-    step("clippy", || capture(&mut command("cargo", clippy)).map(drop))?;
+    let clippy = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    step("clippy", || {
+        capture(&mut command("cargo", clippy)).map(drop)
+    })?;
     if found("cargo-deny") {
         // The advisory database is fetched from the internet; the rest needs no network.
-        let deny = ["deny", "--locked", "--offline", "check", "licenses", "bans", "sources"];
-        step("licences and sources", || capture(&mut command("cargo", deny)).map(drop))
+        let deny = [
+            "deny",
+            "--locked",
+            "--offline",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ];
+        step("licences and sources", || {
+            capture(&mut command("cargo", deny)).map(drop)
+        })
     } else {
-        println!("  SKIPPED licences and sources: cargo-deny is not installed (cargo install cargo-deny)");
+        println!(
+            "  SKIPPED licences and sources: cargo-deny is not installed (cargo install cargo-deny)"
+        );
         Ok(())
     }
 }

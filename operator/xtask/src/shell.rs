@@ -14,13 +14,17 @@ use crate::paths;
 const TAIL_LINES: usize = 40;
 
 /// A command in the root of the checkout, without standard input.
-pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+pub(crate) fn command<S: AsRef<OsStr>>(
+    program: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(program);
     // `cargo run` describes this program to its children. Build scripts watch those variables, and
     // would run again, with all that depends on them, whenever a person calls cargo by hand.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text == "CARGO" || text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        if text == "CARGO" || text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_")
+        {
             command.env_remove(&name);
         }
     }
@@ -34,19 +38,34 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterat
 
 /// Runs a command whose output people want to see.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
-    let status = command.status().context(SpawnSnafu { program: name(command) })?;
-    ensure!(status.success(), CommandSnafu { command: line(command), status, output: "" });
+    let status = command.status().context(SpawnSnafu {
+        program: name(command),
+    })?;
+    ensure!(
+        status.success(),
+        CommandSnafu {
+            command: line(command),
+            status,
+            output: ""
+        }
+    );
     Ok(())
 }
 
 /// Runs a command and returns its standard output; its errors are part of the failure.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command.output().context(SpawnSnafu { program: name(command) })?;
+    let output = command.output().context(SpawnSnafu {
+        program: name(command),
+    })?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let all = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
     ensure!(
         output.status.success(),
-        CommandSnafu { command: line(command), status: output.status, output: tail(&all) }
+        CommandSnafu {
+            command: line(command),
+            status: output.status,
+            output: tail(&all)
+        }
     );
     Ok(text)
 }
@@ -54,21 +73,37 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 /// Runs a command with its output in a log file; the end of the log is part of a failure.
 pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
     if let Some(parent) = log.parent() {
-        std::fs::create_dir_all(parent).context(FileSnafu { action: "create", path: parent })?;
+        std::fs::create_dir_all(parent).context(FileSnafu {
+            action: "create",
+            path: parent,
+        })?;
     }
-    let file = File::create(log).context(FileSnafu { action: "create", path: log })?;
-    let again = file.try_clone().context(FileSnafu { action: "create", path: log })?;
+    let file = File::create(log).context(FileSnafu {
+        action: "create",
+        path: log,
+    })?;
+    let again = file.try_clone().context(FileSnafu {
+        action: "create",
+        path: log,
+    })?;
     let status = command
         .stdout(Stdio::from(file))
         .stderr(Stdio::from(again))
         .status()
-        .context(SpawnSnafu { program: name(command) })?;
+        .context(SpawnSnafu {
+            program: name(command),
+        })?;
     if status.success() {
         return Ok(());
     }
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let output = format!("{}\n(all of it: {})", tail(&text), log.display());
-    CommandSnafu { command: line(command), status, output }.fail()
+    CommandSnafu {
+        command: line(command),
+        status,
+        output,
+    }
+    .fail()
 }
 
 /// Whether a program is on `PATH`.

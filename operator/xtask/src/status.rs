@@ -12,9 +12,26 @@ use crate::platform::{Access, NAME, NAMESPACE};
 /// Prints the state of the platform that `make up` made.
 pub(crate) fn run() -> Result<()> {
     let access = Target::choose()?.access()?;
-    print!("{}", access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE, "-o", "wide"])?);
-    let describe = format!("jsonpath={{range .status.components[*]}}{}{{end}}", COMPONENT_LINE);
-    println!("\n{}", access.kubectl(&["get", "lotoai", NAME, "--namespace", NAMESPACE, "-o", &describe])?);
+    print!(
+        "{}",
+        access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE, "-o", "wide"])?
+    );
+    let describe = format!(
+        "jsonpath={{range .status.components[*]}}{}{{end}}",
+        COMPONENT_LINE
+    );
+    println!(
+        "\n{}",
+        access.kubectl(&[
+            "get",
+            "lotoai",
+            NAME,
+            "--namespace",
+            NAMESPACE,
+            "-o",
+            &describe
+        ])?
+    );
     print_memory(&access)
 }
 
@@ -39,7 +56,9 @@ pub(crate) fn memory_by_component(access: &Access) -> Result<BTreeMap<String, u6
     for node in nodes.split_whitespace() {
         let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
         let text = access.kubectl(&["get", "--raw", &path])?;
-        let summary: Value = serde_json::from_str(&text).context(JsonSnafu { command: "stats/summary" })?;
+        let summary: Value = serde_json::from_str(&text).context(JsonSnafu {
+            command: "stats/summary",
+        })?;
         for pod in summary["pods"].as_array().into_iter().flatten() {
             if pod["podRef"]["namespace"] != NAMESPACE {
                 continue;
@@ -54,7 +73,10 @@ pub(crate) fn memory_by_component(access: &Access) -> Result<BTreeMap<String, u6
     Ok(memory)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown to people, without decimals")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "shown to people, without decimals"
+)]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }

@@ -89,26 +89,47 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("\n== {}", Level::Platform.title());
     e2e::with_platform(|environment| {
-        run_level(&programs, Level::Platform, environment, &mut count, &mut broken)
+        run_level(
+            &programs,
+            Level::Platform,
+            environment,
+            &mut count,
+            &mut broken,
+        )
     })?;
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
-    println!("\nall levels ran in {minutes:.1} min; {} tests ignored", count.ignored);
+    println!(
+        "\nall levels ran in {minutes:.1} min; {} tests ignored",
+        count.ignored
+    );
     println!("{} passed, {} failed", count.passed, count.failed);
     if broken.is_empty() && count.failed == 0 {
         return Ok(());
     }
-    RefusedSnafu { message: format!("failed: {}", broken.join(", ")) }.fail()
+    RefusedSnafu {
+        message: format!("failed: {}", broken.join(", ")),
+    }
+    .fail()
 }
 
 /// Builds all test programs of the workspace.
 pub(crate) fn build() -> Result<BTreeMap<Level, Vec<Program>>> {
-    let arguments = ["test", "--locked", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
+    let arguments = [
+        "test",
+        "--locked",
+        "--workspace",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ];
     let output = capture(command("cargo", arguments).stderr(Stdio::inherit()))?;
     let mut programs: BTreeMap<Level, Vec<Program>> = BTreeMap::new();
     for line in output.lines() {
-        let message: Value =
-            serde_json::from_str(line).context(JsonSnafu { command: "cargo test --no-run" })?;
-        let Some(executable) = message["executable"].as_str() else { continue };
+        let message: Value = serde_json::from_str(line).context(JsonSnafu {
+            command: "cargo test --no-run",
+        })?;
+        let Some(executable) = message["executable"].as_str() else {
+            continue;
+        };
         if message["profile"]["test"] != true {
             continue;
         }
@@ -120,7 +141,11 @@ pub(crate) fn build() -> Result<BTreeMap<Level, Vec<Program>>> {
         let target = message["target"]["name"].as_str().unwrap_or_default();
         let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
         let level = Level::of(&package, target, kind);
-        let name = if kind == "test" { format!("{package} {target}") } else { package };
+        let name = if kind == "test" {
+            format!("{package} {target}")
+        } else {
+            package
+        };
         programs.entry(level).or_default().push(Program {
             name,
             executable: executable.into(),
@@ -165,8 +190,15 @@ pub(crate) fn run_level(
         let errors = String::from_utf8_lossy(&output.stderr);
         let counted = parse(&text);
         let seconds = begun.elapsed().as_secs_f64();
-        println!("{:<40} {} passed, {} failed ({seconds:.1} s)", program.name, counted.passed, counted.failed);
-        for line in text.lines().chain(errors.lines()).filter(|line| line.contains("SKIPPED")) {
+        println!(
+            "{:<40} {} passed, {} failed ({seconds:.1} s)",
+            program.name, counted.passed, counted.failed
+        );
+        for line in text
+            .lines()
+            .chain(errors.lines())
+            .filter(|line| line.contains("SKIPPED"))
+        {
             println!("    {line}");
         }
         if !output.status.success() || level == Level::Platform {
@@ -186,11 +218,18 @@ pub(crate) fn run_level(
 /// Adds up the closing lines of a Rust test program.
 fn parse(text: &str) -> Count {
     let mut count = Count::default();
-    for line in text.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: "))
+    {
         for part in line.split([';', '.']) {
             let mut words = part.split_whitespace();
-            let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
-            let Ok(number) = number.parse::<u32>() else { continue };
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u32>() else {
+                continue;
+            };
             match what {
                 "passed" => count.passed += number,
                 "failed" => count.failed += number,
@@ -210,12 +249,22 @@ mod tests {
     fn the_closing_line_is_counted() {
         let text = "running 3 tests\ntest result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; \
                     0 filtered out; finished in 0.01s\n";
-        assert_eq!(parse(text), Count { passed: 2, failed: 1, ignored: 4 });
+        assert_eq!(
+            parse(text),
+            Count {
+                passed: 2,
+                failed: 1,
+                ignored: 4
+            }
+        );
     }
 
     #[test]
     fn package_names_come_from_both_forms_of_id() {
-        assert_eq!(package_name("path+file:///x/operator/api#lotoai-api@0.1.0"), "lotoai-api");
+        assert_eq!(
+            package_name("path+file:///x/operator/api#lotoai-api@0.1.0"),
+            "lotoai-api"
+        );
         assert_eq!(package_name("path+file:///x/operator/xtask#0.1.0"), "xtask");
     }
 
@@ -223,6 +272,9 @@ mod tests {
     fn programs_are_put_on_their_level() {
         assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
         assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
-        assert_eq!(Level::of("lotoai-operator", "apiserver", "test"), Level::ApiServer);
+        assert_eq!(
+            Level::of("lotoai-operator", "apiserver", "test"),
+            Level::ApiServer
+        );
     }
 }

@@ -14,10 +14,15 @@ const IMPURE: [&str; 4] = ["tokio", "kube-client", "reqwest", "rand"];
 /// Checks every rule and reports all faults together.
 pub(crate) fn run() -> Result<()> {
     let mut faults = Vec::new();
-    let listed = capture(&mut command("git", ["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    let listed = capture(&mut command(
+        "git",
+        ["ls-files", "--cached", "--others", "--exclude-standard"],
+    ))?;
     for file in listed.lines() {
         let path = paths::root().join(file);
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
         if file.ends_with(".rs") {
             file_length(file, &text, &mut faults);
         }
@@ -32,17 +37,27 @@ pub(crate) fn run() -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
-    RefusedSnafu { message: format!("the repository's rules are broken:\n  {}", faults.join("\n  ")) }
-        .fail()
+    RefusedSnafu {
+        message: format!(
+            "the repository's rules are broken:\n  {}",
+            faults.join("\n  ")
+        ),
+    }
+    .fail()
 }
 
 fn file_length(file: &str, text: &str, faults: &mut Vec<String>) {
     if file.contains("/tests/") || file.ends_with("tests.rs") {
         return;
     }
-    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
+    let lines = text
+        .lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .count();
     if lines > MAX_LINES {
-        faults.push(format!("{file}: {lines} lines without tests; split it by concern (limit {MAX_LINES})"));
+        faults.push(format!(
+            "{file}: {lines} lines without tests; split it by concern (limit {MAX_LINES})"
+        ));
     }
 }
 
@@ -54,12 +69,19 @@ fn workspace_lints(file: &str, text: &str, faults: &mut Vec<String>) {
 
 /// Relative links of a page must lead somewhere.
 fn links(path: &Path, file: &str, text: &str, faults: &mut Vec<String>) {
-    let Some(directory) = path.parent() else { return };
+    let Some(directory) = path.parent() else {
+        return;
+    };
     for piece in text.split("](").skip(1) {
-        let Some(target) = piece.split(')').next() else { continue };
+        let Some(target) = piece.split(')').next() else {
+            continue;
+        };
         let target = target.split('#').next().unwrap_or_default();
-        let is_relative = !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
-        let is_path = target.chars().all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c));
+        let is_relative =
+            !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
+        let is_path = target
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c));
         if is_relative && is_path && !directory.join(target).exists() {
             faults.push(format!("{file}: link to {target:?} leads nowhere"));
         }
@@ -67,12 +89,23 @@ fn links(path: &Path, file: &str, text: &str, faults: &mut Vec<String>) {
 }
 
 fn purity(faults: &mut Vec<String>) -> Result<()> {
-    let arguments = ["tree", "--locked", "-p", "lotoai-plan", "-e", "normal", "--prefix", "none"];
+    let arguments = [
+        "tree",
+        "--locked",
+        "-p",
+        "lotoai-plan",
+        "-e",
+        "normal",
+        "--prefix",
+        "none",
+    ];
     let tree = capture(&mut command("cargo", arguments))?;
     for line in tree.lines() {
         let name = line.split(' ').next().unwrap_or_default();
         if IMPURE.contains(&name) {
-            faults.push(format!("operator/plan depends on {name}; it must stay pure"));
+            faults.push(format!(
+                "operator/plan depends on {name}; it must stay pure"
+            ));
         }
     }
     Ok(())
@@ -98,9 +131,19 @@ mod tests {
     fn a_dead_link_is_reported_and_a_live_one_is_not() {
         let root = paths::root();
         let mut faults = Vec::new();
-        links(&root.join("README.md"), "README.md", "[a](Cargo.toml) [b](https://x.y/z)", &mut faults);
+        links(
+            &root.join("README.md"),
+            "README.md",
+            "[a](Cargo.toml) [b](https://x.y/z)",
+            &mut faults,
+        );
         assert!(faults.is_empty(), "{faults:?}");
-        links(&root.join("README.md"), "README.md", "[a](nowhere.md)", &mut faults);
+        links(
+            &root.join("README.md"),
+            "README.md",
+            "[a](nowhere.md)",
+            &mut faults,
+        );
         assert_eq!(faults.len(), 1);
     }
 }

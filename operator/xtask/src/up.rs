@@ -37,7 +37,10 @@ pub(crate) fn run() -> Result<()> {
         }
     };
     deploy(&progress, &access, &images, port)?;
-    let stage = progress.stage("documents", "uploading this project's documentation through the public API");
+    let stage = progress.stage(
+        "documents",
+        "uploading this project's documentation through the public API",
+    );
     demo(&access, &["load-corpus", "docs"])?;
     stage.done();
     let stage = progress.stage("questions", "three sample questions through the public URL");
@@ -52,7 +55,10 @@ pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
         let message = "no question; use: make ask Q=\"How do I rotate a credential?\"";
         return RefusedSnafu { message }.fail();
     }
-    demo(&Target::choose()?.access()?, &["ask", "--model", model, "--", question])
+    demo(
+        &Target::choose()?.access()?,
+        &["ask", "--model", model, "--", question],
+    )
 }
 
 /// `make images`.
@@ -66,16 +72,25 @@ pub(crate) fn images() -> Result<()> {
 
 /// Refuses before any work when the machine cannot do it, with every problem and its fix.
 pub(crate) fn check_machine(instance: &Instance, requirements: &Requirements) -> Result<()> {
-    let Err(problems) = lotoai_local::preflight(instance, requirements) else { return Ok(()) };
+    let Err(problems) = lotoai_local::preflight(instance, requirements) else {
+        return Ok(());
+    };
     let mut message = "this machine cannot run the platform yet:".to_owned();
     for problem in problems {
-        message.push_str(&format!("\n  - {}\n    fix: {}", problem.message, problem.fix));
+        message.push_str(&format!(
+            "\n  - {}\n    fix: {}",
+            problem.message, problem.fix
+        ));
     }
     RefusedSnafu { message }.fail()
 }
 
 /// Starts the package-built cluster and gives it the images.
-pub(crate) fn start(progress: &Progress, instance: &Instance, prepared: &Prepared) -> Result<Access> {
+pub(crate) fn start(
+    progress: &Progress,
+    instance: &Instance,
+    prepared: &Prepared,
+) -> Result<Access> {
     lotoai_local::start(progress, instance, &prepared.tools)
         .map_err(|error| local("start the local cluster", error))?;
     lotoai_local::import_images(progress, instance, &prepared.archives())
@@ -88,15 +103,28 @@ pub(crate) fn start(progress: &Progress, instance: &Instance, prepared: &Prepare
 }
 
 /// Installs the operator, applies the resource and waits until it is Ready.
-pub(crate) fn deploy(progress: &Progress, access: &Access, images: &Images, port: u16) -> Result<()> {
-    let scratch = paths::cache().join("scratch").join(std::process::id().to_string());
-    let stage = progress.stage("operator", "the charts lotoai-crds and lotoai-operator (Helm)");
+pub(crate) fn deploy(
+    progress: &Progress,
+    access: &Access,
+    images: &Images,
+    port: u16,
+) -> Result<()> {
+    let scratch = paths::cache()
+        .join("scratch")
+        .join(std::process::id().to_string());
+    let stage = progress.stage(
+        "operator",
+        "the charts lotoai-crds and lotoai-operator (Helm)",
+    );
     platform::install_operator(access, images, &scratch)?;
     stage.done();
     let stage = progress.stage("platform", "the LotoAI resource, until it is Ready");
     platform::apply_resource(access, port, &scratch)?;
     let ready = platform::wait_ready(access, READY_LIMIT)?;
-    stage.done_with(&format!("Ready {:.0} s after kubectl apply", ready.as_secs_f64()));
+    stage.done_with(&format!(
+        "Ready {:.0} s after kubectl apply",
+        ready.as_secs_f64()
+    ));
     // What is left there are inputs of commands that have run.
     let _ = std::fs::remove_dir_all(&scratch);
     Ok(())
@@ -105,31 +133,60 @@ pub(crate) fn deploy(progress: &Progress, access: &Access, images: &Images, port
 fn demo(access: &Access, arguments: &[&str]) -> Result<()> {
     let program = paths::binaries().join("lotoai-demo");
     if !program.exists() {
-        show(&mut command("cargo", ["build", "--quiet", "--locked", "--workspace", "--all-targets"]))?;
+        show(&mut command(
+            "cargo",
+            [
+                "build",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+            ],
+        ))?;
     }
     show(&mut access.command(&program, arguments))
 }
 
 fn summary(progress: &Progress, access: &Access) -> Result<()> {
     let begun = Instant::now();
-    println!("\n{}", access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE])?);
+    println!(
+        "\n{}",
+        access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE])?
+    );
     status::print_memory(access)?;
     println!("\n  stage                  time");
     let mut total = Duration::ZERO;
     for stage in progress.times() {
         total += stage.elapsed;
-        println!("    {:<18} {:>7.1} s", stage.name, stage.elapsed.as_secs_f64());
+        println!(
+            "    {:<18} {:>7.1} s",
+            stage.name,
+            stage.elapsed.as_secs_f64()
+        );
     }
-    println!("    {:<18} {:>7.1} s", "all", (total + begun.elapsed()).as_secs_f64());
+    println!(
+        "    {:<18} {:>7.1} s",
+        "all",
+        (total + begun.elapsed()).as_secs_f64()
+    );
     let object = platform::resource(access)?;
     let url = object["status"]["url"].as_str().unwrap_or_default();
-    let kubeconfig = access.kubeconfig.as_ref().map(|path| format!("KUBECONFIG={} ", path.display()));
-    let kubectl = format!("{}{}", kubeconfig.unwrap_or_default(), access.kubectl.display());
+    let kubeconfig = access
+        .kubeconfig
+        .as_ref()
+        .map(|path| format!("KUBECONFIG={} ", path.display()));
+    let kubectl = format!(
+        "{}{}",
+        kubeconfig.unwrap_or_default(),
+        access.kubectl.display()
+    );
     println!(
         "\nopen      {url}\nuser      {}\npassword  {kubectl} -n {NAMESPACE} get secret {NAME}-first-user -o \
          jsonpath='{{.data.password}}' | base64 -d\nask       make ask Q=\"How are credentials made?\"\n\
          remove    make down",
-        object["spec"]["identity"]["firstUser"]["username"].as_str().unwrap_or("admin"),
+        object["spec"]["identity"]["firstUser"]["username"]
+            .as_str()
+            .unwrap_or("admin"),
     );
     Ok(())
 }

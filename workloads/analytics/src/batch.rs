@@ -58,8 +58,10 @@ impl Batcher {
 
 async fn store(clickhouse: &ClickHouse, batch: Vec<Waiting>) {
     let count = batch.len();
-    let (events, answers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|waiting| (waiting.event, waiting.stored)).unzip();
+    let (events, answers): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|waiting| (waiting.event, waiting.stored))
+        .unzip();
     let is_stored = match usage::rows(&events) {
         Ok(rows) => match clickhouse.insert(usage::INSERT, rows).await {
             Ok(()) => true,
@@ -74,7 +76,8 @@ async fn store(clickhouse: &ClickHouse, batch: Vec<Waiting>) {
         }
     };
     let outcome = if is_stored { "stored" } else { "failed" };
-    metrics::counter!("lotoai_analytics_events_total", "outcome" => outcome).increment(count as u64);
+    metrics::counter!("lotoai_analytics_events_total", "outcome" => outcome)
+        .increment(count as u64);
     for answer in answers {
         // The consumer may have gone away; its message then comes again.
         let _ = answer.send(is_stored);

@@ -73,7 +73,11 @@ impl ClickHouse {
         url.query_pairs_mut()
             .append_pair("database", &args.clickhouse_database)
             .append_pair("date_time_input_format", "best_effort");
-        Ok(Self { http, url, args: args.clone() })
+        Ok(Self {
+            http,
+            url,
+            args: args.clone(),
+        })
     }
 
     /// Carries out a statement and returns what it prints.
@@ -99,19 +103,28 @@ impl ClickHouse {
             .http
             .post(url)
             .header("X-ClickHouse-User", &self.args.clickhouse_username)
-            .header("X-ClickHouse-Key", self.args.clickhouse_password.expose_secret())
+            .header(
+                "X-ClickHouse-Key",
+                self.args.clickhouse_password.expose_secret(),
+            )
             .body(body)
             .send()
             .await
             .map_err(reqwest::Error::without_url)
             .context(CallSnafu)?;
         let status = response.status();
-        let bytes = read_body_capped(response, MAX_ANSWER_BYTES).await.context(BodySnafu)?;
+        let bytes = read_body_capped(response, MAX_ANSWER_BYTES)
+            .await
+            .context(BodySnafu)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if status.is_success() {
             return Ok(text);
         }
         let text = text.chars().take(ERROR_CHARACTERS).collect::<String>();
-        RefusedSnafu { status: status.as_u16(), text }.fail()
+        RefusedSnafu {
+            status: status.as_u16(),
+            text,
+        }
+        .fail()
     }
 }

@@ -68,9 +68,15 @@ pub enum Error {
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let clickhouse = ClickHouse::new(&config.clickhouse).context(PrepareSnafu)?;
     let create = || clickhouse.execute(usage::CREATE_TABLE);
-    retry::until("ClickHouse", START_PATIENCE, create).await.context(PrepareSnafu)?;
+    retry::until("ClickHouse", START_PATIENCE, create)
+        .await
+        .context(PrepareSnafu)?;
     watch(&clickhouse, &service);
-    let rabbitmq = config.rabbitmq.connect(&service).await.context(BrokerSnafu)?;
+    let rabbitmq = config
+        .rabbitmq
+        .connect(&service)
+        .await
+        .context(BrokerSnafu)?;
     let size = config.batch_size;
     let patience = Duration::from_millis(config.batch_milliseconds);
     let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
@@ -87,7 +93,10 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
             .await
     });
     let router = routes::router(clickhouse, &Callers::from_env());
-    service.serve_http(config.common.http_listen(), router).await.context(ServeSnafu)
+    service
+        .serve_http(config.common.http_listen(), router)
+        .await
+        .context(ServeSnafu)
 }
 
 /// Keeps the gate `clickhouse` true to the facts.

@@ -34,15 +34,28 @@ async fn summary(
         let message = format!("{error}; use period=today, week, month or all");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message).with_param("period")
     })?;
-    let text = clickhouse.execute(&usage::summary(query.period)).await.map_err(|error| {
-        tracing::warn!(error = %snafu::Report::from_error(&error), "no summary");
-        let message = "usage figures are not available now; try again in a minute";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "analytics_unavailable", message)
-    })?;
-    serde_json::from_str(text.trim()).map(Json).map_err(|error| {
-        tracing::error!(error = %error, "ClickHouse gave another shape");
-        ApiError::new(StatusCode::BAD_GATEWAY, "analytics_unreadable", "the usage figures cannot be read")
-    })
+    let text = clickhouse
+        .execute(&usage::summary(query.period))
+        .await
+        .map_err(|error| {
+            tracing::warn!(error = %snafu::Report::from_error(&error), "no summary");
+            let message = "usage figures are not available now; try again in a minute";
+            ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "analytics_unavailable",
+                message,
+            )
+        })?;
+    serde_json::from_str(text.trim())
+        .map(Json)
+        .map_err(|error| {
+            tracing::error!(error = %error, "ClickHouse gave another shape");
+            ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                "analytics_unreadable",
+                "the usage figures cannot be read",
+            )
+        })
 }
 
 #[cfg(test)]
@@ -79,9 +92,17 @@ mod tests {
         let stopped = stop.clone().cancelled_owned();
         let app = router(clickhouse, &callers);
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app).with_graceful_shutdown(stopped).await.unwrap();
+            axum::serve(listener, app)
+                .with_graceful_shutdown(stopped)
+                .await
+                .unwrap();
         });
-        let response = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+        let response = reqwest::Client::new()
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
         let result = (response.status().as_u16(), response.text().await.unwrap());
         stop.cancel();
         serving.await.unwrap();

@@ -25,7 +25,11 @@ impl Config {
     /// The host names under which this server may be called.
     pub(crate) fn allowed_hosts(&self) -> Vec<String> {
         if self.mcp_allowed_hosts.is_empty() {
-            vec![format!("{}-mcp-server", self.common.platform), "localhost".into(), "127.0.0.1".into()]
+            vec![
+                format!("{}-mcp-server", self.common.platform),
+                "localhost".into(),
+                "127.0.0.1".into(),
+            ]
         } else {
             self.mcp_allowed_hosts.clone()
         }

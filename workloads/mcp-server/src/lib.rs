@@ -72,13 +72,26 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let tools = load(&config.mcp_config).await?;
     tracing::info!(tools = tools.len(), "tools declared");
     let tools = Tools::new(tools, run::http::client().context(ClientSnafu)?);
-    let router = router(tools, config.allowed_hosts(), &Callers::from_env(), &service);
+    let router = router(
+        tools,
+        config.allowed_hosts(),
+        &Callers::from_env(),
+        &service,
+    );
     service.readiness.register("tools").ready();
-    service.serve_http(config.common.http_listen(), router).await.context(ServeSnafu)
+    service
+        .serve_http(config.common.http_listen(), router)
+        .await
+        .context(ServeSnafu)
 }
 
 /// The router with the protocol at `/mcp`; a call without a known token is refused.
-pub fn router(tools: Tools, allowed_hosts: Vec<String>, callers: &Callers, service: &Service) -> Router {
+pub fn router(
+    tools: Tools,
+    allowed_hosts: Vec<String>,
+    callers: &Callers,
+    service: &Service,
+) -> Router {
     let mut config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(allowed_hosts)
         .enforce_origin_validation();
@@ -90,11 +103,15 @@ pub fn router(tools: Tools, allowed_hosts: Vec<String>, callers: &Callers, servi
         Arc::new(LocalSessionManager::default()),
         config,
     );
-    Router::new().route_service("/mcp", mcp).layer(callers.layer())
+    Router::new()
+        .route_service("/mcp", mcp)
+        .layer(callers.layer())
 }
 
 async fn load(path: &std::path::Path) -> Result<Vec<Tool>, Error> {
-    let text = tokio::fs::read_to_string(path).await.context(ReadSnafu { path })?;
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .context(ReadSnafu { path })?;
     let declarations = serde_yaml_ng::from_str(&text).context(ParseSnafu { path })?;
     domain::tool::tools(declarations).context(DeclareSnafu { path })
 }

@@ -29,16 +29,26 @@ impl Tools {
     /// A server of these tools.
     #[must_use]
     pub fn new(tools: Vec<Tool>, http: reqwest::Client) -> Self {
-        Self { tools: tools.into(), http }
+        Self {
+            tools: tools.into(),
+            http,
+        }
     }
 
-    async fn run(&self, tool: &Tool, arguments: &serde_json::Map<String, serde_json::Value>) -> ToolResult {
+    async fn run(
+        &self,
+        tool: &Tool,
+        arguments: &serde_json::Map<String, serde_json::Value>,
+    ) -> ToolResult {
         match &tool.action {
             Action::Script(script) => run::script::run(script, arguments).await,
             Action::Http(http) => {
                 // Read at the call: the kubelet gives a rotated token to the next pod, not to us,
                 // but an empty variable must not be sent as a token.
-                let token = http.token_env.as_ref().and_then(|name| std::env::var(name).ok());
+                let token = http
+                    .token_env
+                    .as_ref()
+                    .and_then(|name| std::env::var(name).ok());
                 let token = token.as_deref().filter(|token| !token.is_empty());
                 run::http::call(&self.http, http, token, arguments).await
             }
@@ -59,9 +69,16 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let groups = groups(&context);
-        let visible = self.tools.iter().filter(|tool| tool.allows(groups.iter().map(String::as_str)));
+        let visible = self
+            .tools
+            .iter()
+            .filter(|tool| tool.allows(groups.iter().map(String::as_str)));
         let tools = visible.map(|tool| {
-            McpTool::new(tool.name.clone(), tool.description.clone(), Arc::clone(&tool.input_schema))
+            McpTool::new(
+                tool.name.clone(),
+                tool.description.clone(),
+                Arc::clone(&tool.input_schema),
+            )
         });
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
@@ -76,8 +93,12 @@ impl ServerHandler for Tools {
         let tool = self
             .tools
             .iter()
-            .find(|tool| tool.name == request.name && tool.allows(groups.iter().map(String::as_str)))
-            .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None))?;
+            .find(|tool| {
+                tool.name == request.name && tool.allows(groups.iter().map(String::as_str))
+            })
+            .ok_or_else(|| {
+                ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None)
+            })?;
         let arguments = request.arguments.unwrap_or_default();
         let faults = tool.faults(&arguments);
         if !faults.is_empty() {
@@ -92,7 +113,12 @@ impl ServerHandler for Tools {
             .record(begun.elapsed().as_secs_f64());
         tracing::info!(tool = tool.name, outcome, "tool called");
         let content = vec![ContentBlock::text(result.text)];
-        Ok(if result.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) }.into())
+        Ok(if result.is_error {
+            CallToolResult::error(content)
+        } else {
+            CallToolResult::success(content)
+        }
+        .into())
     }
 }
 
@@ -103,5 +129,10 @@ fn groups(context: &RequestContext<RoleServer>) -> Vec<String> {
         .and_then(|parts| parts.headers.get(GROUPS_HEADER))
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    header.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+    header
+        .split(',')
+        .map(str::trim)
+        .filter(|group| !group.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

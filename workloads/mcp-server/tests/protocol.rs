@@ -29,7 +29,10 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let declarations = serde_yaml_ng::from_str(TOOLS).unwrap();
-        let tools = Tools::new(tool::tools(declarations).unwrap(), run::http::client().unwrap());
+        let tools = Tools::new(
+            tool::tools(declarations).unwrap(),
+            run::http::client().unwrap(),
+        );
         let service = Service::for_tests("mcp-server");
         let callers = Callers::new([("ORCHESTRATOR".to_owned(), TOKEN.into())]);
         let app = router(tools, vec!["127.0.0.1".into()], &callers, &service);
@@ -56,10 +59,15 @@ impl Server {
     }
 
     async fn call(&self, method: &str, params: Value, groups: &str) -> Value {
-        let request = self.request(&message(method, params)).header("x-lotoai-groups", groups);
+        let request = self
+            .request(&message(method, params))
+            .header("x-lotoai-groups", groups);
         let response = request.send().await.unwrap();
         let text = response.text().await.unwrap();
-        let json = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or(&text);
+        let json = text
+            .lines()
+            .find_map(|line| line.strip_prefix("data: "))
+            .unwrap_or(&text);
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 }
@@ -80,22 +88,38 @@ fn message(method: &str, mut params: Value) -> Value {
 }
 
 fn names(answer: &Value) -> Vec<&str> {
-    let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
-    tools.iter().filter_map(|tool| tool["name"].as_str()).collect()
+    let tools = answer["result"]["tools"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"));
+    tools
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect()
 }
 
 #[tokio::test]
 async fn a_caller_sees_the_tools_of_its_groups() {
     let server = Server::start().await;
-    assert_eq!(names(&server.call("tools/list", json!({}), "staff").await), ["shout"]);
-    assert_eq!(names(&server.call("tools/list", json!({}), "staff,finance").await), ["shout", "payroll"]);
+    assert_eq!(
+        names(&server.call("tools/list", json!({}), "staff").await),
+        ["shout"]
+    );
+    assert_eq!(
+        names(&server.call("tools/list", json!({}), "staff,finance").await),
+        ["shout", "payroll"]
+    );
 }
 
 #[tokio::test]
 async fn a_call_runs_the_tool() {
     let server = Server::start().await;
-    let answer =
-        server.call("tools/call", json!({"name": "shout", "arguments": {"word": "hey"}}), "").await;
+    let answer = server
+        .call(
+            "tools/call",
+            json!({"name": "shout", "arguments": {"word": "hey"}}),
+            "",
+        )
+        .await;
     assert_eq!(answer["result"]["content"][0]["text"], "hey!", "{answer}");
     assert_eq!(answer["result"]["isError"], false);
 }
@@ -114,16 +138,29 @@ async fn a_wrong_call_is_refused(
     #[case] says: &str,
 ) {
     let server = Server::start().await;
-    let answer =
-        server.call("tools/call", json!({"name": name, "arguments": arguments}), groups).await;
-    let message = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let answer = server
+        .call(
+            "tools/call",
+            json!({"name": name, "arguments": arguments}),
+            groups,
+        )
+        .await;
+    let message = answer["error"]["message"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
     assert!(message.contains(says), "{message}");
 }
 
 #[tokio::test]
 async fn the_hidden_tool_works_for_its_group() {
     let server = Server::start().await;
-    let answer = server.call("tools/call", json!({"name": "payroll", "arguments": {}}), "finance").await;
+    let answer = server
+        .call(
+            "tools/call",
+            json!({"name": "payroll", "arguments": {}}),
+            "finance",
+        )
+        .await;
     assert_eq!(answer["result"]["content"][0]["text"], "paid", "{answer}");
 }
 
@@ -131,14 +168,34 @@ async fn the_hidden_tool_works_for_its_group() {
 async fn only_known_callers_and_hosts_are_let_in() {
     let server = Server::start().await;
     let list = message("tools/list", json!({}));
-    let status = |request: reqwest::RequestBuilder| async { request.send().await.unwrap().status().as_u16() };
-    assert_eq!(status(server.request(&list)).await, 200, "the positive control");
+    let status = |request: reqwest::RequestBuilder| async {
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(
+        status(server.request(&list)).await,
+        200,
+        "the positive control"
+    );
     let anonymous = reqwest::Client::new().post(&server.url).json(&list);
     assert_eq!(status(anonymous).await, 401);
-    let wrong = reqwest::Client::new().post(&server.url).bearer_auth("x".repeat(30)).json(&list);
+    let wrong = reqwest::Client::new()
+        .post(&server.url)
+        .bearer_auth("x".repeat(30))
+        .json(&list);
     assert_eq!(status(wrong).await, 401);
-    assert_eq!(status(server.request(&list).header("host", "evil.example")).await, 403);
-    assert_eq!(status(server.request(&list).header("origin", "https://evil.example")).await, 403);
+    assert_eq!(
+        status(server.request(&list).header("host", "evil.example")).await,
+        403
+    );
+    assert_eq!(
+        status(
+            server
+                .request(&list)
+                .header("origin", "https://evil.example")
+        )
+        .await,
+        403
+    );
 }
 
 #[tokio::test]
@@ -155,5 +212,8 @@ async fn broken_messages_do_not_stop_the_server() {
         let status = request.send().await.unwrap().status();
         assert!(status.is_client_error(), "{body:?}: {status}");
     }
-    assert_eq!(names(&server.call("tools/list", json!({}), "").await), ["shout"]);
+    assert_eq!(
+        names(&server.call("tools/list", json!({}), "").await),
+        ["shout"]
+    );
 }

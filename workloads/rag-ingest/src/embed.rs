@@ -78,7 +78,11 @@ impl Embedder {
     /// # Errors
     /// The address cannot carry a path.
     pub fn new(http: reqwest::Client, base: &Url, model: &str) -> Result<Self, url::ParseError> {
-        Ok(Self { http, url: base.join("/v1/embeddings")?, model: model.to_owned() })
+        Ok(Self {
+            http,
+            url: base.join("/v1/embeddings")?,
+            model: model.to_owned(),
+        })
     }
 
     /// One vector per text, in the same order. At most [`BATCH`] texts.
@@ -87,14 +91,32 @@ impl Embedder {
     /// The model is away, refuses, or answers something else.
     pub async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let body = json!({ "model": self.model, "input": texts });
-        let request = traced(self.http.post(self.url.clone()).timeout(TIMEOUT).json(&body));
+        let request = traced(
+            self.http
+                .post(self.url.clone())
+                .timeout(TIMEOUT)
+                .json(&body),
+        );
         let response = request.send().await.context(CallSnafu)?;
         let status = response.status();
-        ensure!(status.is_success(), RefusedSnafu { status: status.as_u16() });
-        let bytes = read_body_capped(response, MAX_ANSWER_BYTES).await.context(BodySnafu)?;
+        ensure!(
+            status.is_success(),
+            RefusedSnafu {
+                status: status.as_u16()
+            }
+        );
+        let bytes = read_body_capped(response, MAX_ANSWER_BYTES)
+            .await
+            .context(BodySnafu)?;
         let mut answer: Answer = serde_json::from_slice(&bytes).context(DecodeSnafu)?;
         let got = answer.data.len();
-        ensure!(got == texts.len(), CountSnafu { got, wanted: texts.len() });
+        ensure!(
+            got == texts.len(),
+            CountSnafu {
+                got,
+                wanted: texts.len()
+            }
+        );
         answer.data.sort_by_key(|item| item.index);
         Ok(answer.data.into_iter().map(|item| item.embedding).collect())
     }
@@ -110,7 +132,11 @@ mod tests {
 
     async fn embedder(answer: ResponseTemplate) -> (MockServer, Embedder) {
         let server = MockServer::start().await;
-        Mock::given(method("POST")).and(path("/v1/embeddings")).respond_with(answer).mount(&server).await;
+        Mock::given(method("POST"))
+            .and(path("/v1/embeddings"))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
         let url = server.uri().parse().unwrap();
         let embedder = Embedder::new(reqwest::Client::new(), &url, "m").unwrap();
         (server, embedder)

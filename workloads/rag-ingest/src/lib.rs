@@ -43,9 +43,19 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         config.chunk_overlap_characters as usize,
     )
     .context(error::ChunkSizeSnafu)?;
-    let http = config.model_server.http_client().context(error::UpstreamSnafu)?;
-    let channel = config.rag_server.grpc_channel().context(error::UpstreamSnafu)?;
-    let rabbitmq = config.rabbitmq.connect(&service).await.context(error::BrokerSnafu)?;
+    let http = config
+        .model_server
+        .http_client()
+        .context(error::UpstreamSnafu)?;
+    let channel = config
+        .rag_server
+        .grpc_channel()
+        .context(error::UpstreamSnafu)?;
+    let rabbitmq = config
+        .rabbitmq
+        .connect(&service)
+        .await
+        .context(error::BrokerSnafu)?;
     let pipeline = Arc::new(Pipeline {
         objects: config.s3.open().context(error::ObjectsSnafu)?,
         embedder: Embedder::new(http, &config.model_server.url, &config.embedding_model)
@@ -95,7 +105,8 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
     let error = loop {
         match pipeline.index(document, &mut step).await {
             Ok(chunks) => {
-                metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "indexed").increment(1);
+                metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "indexed")
+                    .increment(1);
                 let event = DocumentIndexed {
                     document_id: document.document_id.clone(),
                     content_hash: document.content_hash.clone(),
@@ -126,7 +137,10 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
     );
     let (code, message) = match error.permanent_code() {
         Some(code) => (code, error.to_string()),
-        None => ("temporarily_unavailable", format!("{error}; upload the document again later")),
+        None => (
+            "temporarily_unavailable",
+            format!("{error}; upload the document again later"),
+        ),
     };
     let event = DocumentFailed {
         document_id: document.document_id.clone(),
@@ -139,7 +153,11 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
 }
 
 async fn forget(pipeline: &Pipeline, patience: Duration, document_id: &str) -> Outcome {
-    match retry::until("the vector store", patience, || pipeline.forget(document_id)).await {
+    match retry::until("the vector store", patience, || {
+        pipeline.forget(document_id)
+    })
+    .await
+    {
         Ok(()) => Outcome::Done,
         Err(_) => Outcome::Retry,
     }

@@ -106,7 +106,9 @@ impl Pipeline {
 
         *step = IngestionStep::Parsing;
         self.tell(document, *step, 0, 0).await;
-        let chunks = self.parse_and_chunk(document.media_type.clone(), bytes, step).await?;
+        let chunks = self
+            .parse_and_chunk(document.media_type.clone(), bytes, step)
+            .await?;
 
         *step = IngestionStep::Embedding;
         let vectors = self.embed(document, &chunks).await?;
@@ -120,15 +122,24 @@ impl Pipeline {
     /// # Errors
     /// The vector store is away.
     pub async fn forget(&self, document_id: &str) -> Result<(), Error> {
-        let mut request =
-            tonic::Request::new(DeleteDocumentRequest { document_id: document_id.to_owned() });
+        let mut request = tonic::Request::new(DeleteDocumentRequest {
+            document_id: document_id.to_owned(),
+        });
         request.set_timeout(STORE_TIMEOUT);
-        self.rag.clone().delete_document(request).await.context(StoreSnafu)?;
+        self.rag
+            .clone()
+            .delete_document(request)
+            .await
+            .context(StoreSnafu)?;
         Ok(())
     }
 
     async fn fetch(&self, document: &DocumentUploaded) -> Result<Vec<u8>, Error> {
-        let object = match self.objects.get(&Path::from(document.object_key.as_str())).await {
+        let object = match self
+            .objects
+            .get(&Path::from(document.object_key.as_str()))
+            .await
+        {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => return MissingSnafu.fail(),
             Err(source) => return Err(Error::Fetch { source }),
@@ -156,12 +167,15 @@ impl Pipeline {
             Ok(chunker.chunk(&text))
         };
         // A parser that panics on a hostile document must not take the consumer with it.
-        let chunks: Result<Vec<Chunk>, ParseError> =
-            tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)?;
+        let chunks: Result<Vec<Chunk>, ParseError> = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Error::Stopped)?;
         let chunks = chunks.context(ParseSnafu)?;
         *step = IngestionStep::Chunking;
         if chunks.is_empty() {
-            return Err(Error::Parse { source: ParseError::Empty });
+            return Err(Error::Parse {
+                source: ParseError::Empty,
+            });
         }
         Ok(chunks)
     }
@@ -175,7 +189,8 @@ impl Pipeline {
         let mut vectors = Vec::with_capacity(chunks.len());
         for batch in chunks.chunks(BATCH) {
             let done = u32::try_from(vectors.len()).unwrap_or(u32::MAX);
-            self.tell(document, IngestionStep::Embedding, done, total).await;
+            self.tell(document, IngestionStep::Embedding, done, total)
+                .await;
             let texts: Vec<String> = batch.iter().map(Chunk::embedding_text).collect();
             vectors.extend(self.embedder.embed(&texts).await.context(EmbedSnafu)?);
         }
@@ -209,7 +224,12 @@ impl Pipeline {
             embedding_model: self.embedding_model.clone(),
         });
         request.set_timeout(STORE_TIMEOUT);
-        let answer = self.rag.clone().replace_document(request).await.context(StoreSnafu)?;
+        let answer = self
+            .rag
+            .clone()
+            .replace_document(request)
+            .await
+            .context(StoreSnafu)?;
         Ok(answer.into_inner().chunks)
     }
 

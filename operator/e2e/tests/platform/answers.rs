@@ -11,16 +11,39 @@ fn a_fact_from_a_document_is_answered_and_cited() {
     run(|| async {
         let (_, client) = ready_with_corpus().await;
         for (question, fact, document) in [
-            ("How many days of paid annual leave does an employee have?", "27", "leave-policy.md"),
-            ("How often must the coffee machine be descaled?", "Friday", "coffee-machine.md"),
-            ("What is the name of the VPN gateway?", "vpn-madrid-7", "vpn.html"),
-            ("¿De cuánto es la dieta internacional por día?", "91", "viajes.md"),
+            (
+                "How many days of paid annual leave does an employee have?",
+                "27",
+                "leave-policy.md",
+            ),
+            (
+                "How often must the coffee machine be descaled?",
+                "Friday",
+                "coffee-machine.md",
+            ),
+            (
+                "What is the name of the VPN gateway?",
+                "vpn-madrid-7",
+                "vpn.html",
+            ),
+            (
+                "¿De cuánto es la dieta internacional por día?",
+                "91",
+                "viajes.md",
+            ),
         ] {
             let answer = client.ask("lotoai", question).await.unwrap();
             assert_eq!(answer.route(), "knowledge", "{question}: {answer:?}");
-            assert!(answer.text.contains(fact), "{question}: {fact:?} is not in {:?}", answer.text);
+            assert!(
+                answer.text.contains(fact),
+                "{question}: {fact:?} is not in {:?}",
+                answer.text
+            );
             let cited = answer.cited_documents();
-            assert!(cited.iter().any(|name| name == document), "{question}: cited {cited:?}");
+            assert!(
+                cited.iter().any(|name| name == document),
+                "{question}: cited {cited:?}"
+            );
         }
     });
 }
@@ -55,7 +78,10 @@ fn plain_and_streamed_answers_agree() {
         let question = "How often must the coffee machine be descaled?";
         let plain = client.ask("lotoai", question).await.unwrap();
         let mut pieces = 0;
-        let streamed = client.ask_streaming("lotoai", question, |_| pieces += 1).await.unwrap();
+        let streamed = client
+            .ask_streaming("lotoai", question, |_| pieces += 1)
+            .await
+            .unwrap();
         assert_eq!(plain.text, streamed.text);
         assert!(pieces >= 1);
         assert_eq!(plain.cited_documents(), streamed.cited_documents());
@@ -67,12 +93,19 @@ fn every_role_is_a_model() {
     run(|| async {
         let (_, client) = ready_with_corpus().await;
         let models = client.get("/v1/models").await.unwrap();
-        let ids: Vec<&str> =
-            models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str()).collect();
+        let ids: Vec<&str> = models["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|model| model["id"].as_str())
+            .collect();
         for expected in ["lotoai", "assistant", "writer"] {
             assert!(ids.contains(&expected), "{ids:?}");
         }
-        assert!(!ids.contains(&"probe"), "the probe is not for people: {ids:?}");
+        assert!(
+            !ids.contains(&"probe"),
+            "the probe is not for people: {ids:?}"
+        );
     });
 }
 
@@ -80,10 +113,15 @@ fn every_role_is_a_model() {
 fn a_conversation_is_stored_with_its_citations() {
     run(|| async {
         let (_, client) = ready_with_corpus().await;
-        let first =
-            client.ask("lotoai", "How often must the coffee machine be descaled?").await.unwrap();
+        let first = client
+            .ask("lotoai", "How often must the coffee machine be descaled?")
+            .await
+            .unwrap();
         let id = first.lotoai["conversation_id"].as_str().unwrap().to_owned();
-        let stored = client.get(&format!("/api/conversations/{id}")).await.unwrap();
+        let stored = client
+            .get(&format!("/api/conversations/{id}"))
+            .await
+            .unwrap();
         let messages = stored["messages"].as_array().unwrap();
         assert_eq!(messages.len(), 2, "{stored}");
         assert_eq!(messages[1]["citations"], first.lotoai["citations"]);
@@ -92,10 +130,16 @@ fn a_conversation_is_stored_with_its_citations() {
             "metadata": {"conversation_id": id},
             "messages": [{"role": "user", "content": "What is the name of the VPN gateway?"}],
         });
-        let request =
-            client.request(reqwest::Method::POST, "/v1/chat/completions").await.unwrap().json(&body);
+        let request = client
+            .request(reqwest::Method::POST, "/v1/chat/completions")
+            .await
+            .unwrap()
+            .json(&body);
         assert_eq!(request.send().await.unwrap().status(), 200);
-        let stored = client.get(&format!("/api/conversations/{id}")).await.unwrap();
+        let stored = client
+            .get(&format!("/api/conversations/{id}"))
+            .await
+            .unwrap();
         assert_eq!(stored["messages"].as_array().unwrap().len(), 4);
     });
 }

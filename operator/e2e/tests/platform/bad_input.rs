@@ -6,7 +6,14 @@ use serde_json::{Value, json};
 use crate::support::{pods, ready, run};
 
 /// A call that must be refused: method, path, content type, body, status.
-type Case = (&'static str, Method, &'static str, &'static str, Vec<u8>, u16);
+type Case = (
+    &'static str,
+    Method,
+    &'static str,
+    &'static str,
+    Vec<u8>,
+    u16,
+);
 
 fn cases() -> Vec<Case> {
     let chat = "/v1/chat/completions";
@@ -15,41 +22,194 @@ fn cases() -> Vec<Case> {
     let user = json!([{"role": "user", "content": "hello"}]);
     let multipart = "multipart/form-data; boundary=x";
     let part = |name: &str, file: &str, body: &[u8]| {
-        let mut bytes =
-            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\r\n")
-                .into_bytes();
+        let mut bytes = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\r\n"
+        )
+        .into_bytes();
         bytes.extend(body);
         bytes.extend(b"\r\n--x--\r\n");
         bytes
     };
     vec![
-        ("truncated JSON", Method::POST, chat, json_type, b"{\"model\":".to_vec(), 400),
-        ("bad UTF-8", Method::POST, chat, json_type, b"{\"model\":\"\xff\xfe\"}".to_vec(), 400),
-        ("an array", Method::POST, chat, json_type, b"[]".to_vec(), 400),
-        ("no messages", Method::POST, chat, json_type, ask(json!({"model": "lotoai"})), 400),
-        ("empty messages", Method::POST, chat, json_type, ask(json!({"model": "lotoai", "messages": []})), 400),
-        ("a wrong type", Method::POST, chat, json_type, ask(json!({"model": 7, "messages": user})), 400),
-        ("a wrong role", Method::POST, chat, json_type,
-            ask(json!({"model": "lotoai", "messages": [{"role": "wizard", "content": "x"}]})), 400),
-        ("negative tokens", Method::POST, chat, json_type,
-            ask(json!({"model": "lotoai", "messages": user, "max_tokens": -1})), 400),
-        ("an unknown model", Method::POST, chat, json_type,
-            ask(json!({"model": "gpt-nobody", "messages": user})), 404),
-        ("a body of 2 MiB", Method::POST, chat, json_type,
-            ask(json!({"model": "lotoai", "messages": [{"role": "user", "content": "x".repeat(2 << 20)}]})), 413),
-        ("no multipart", Method::POST, "/api/documents", json_type, b"{}".to_vec(), 400),
-        ("no file field", Method::POST, "/api/documents", multipart, part("other", "a.md", b"text"), 400),
-        ("an empty file", Method::POST, "/api/documents", multipart, part("file", "a.md", b""), 400),
-        ("a program", Method::POST, "/api/documents", multipart, part("file", "a.exe", b"MZ\x00\x01"), 415),
-        ("text that is not text", Method::POST, "/api/documents", multipart, part("file", "a.md", b"\xff\xfe\x00"), 415),
-        ("a truncated upload", Method::POST, "/api/documents", multipart,
-            b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.md\"\r\n\r\nhalf".to_vec(), 400),
-        ("an unknown document", Method::GET, "/api/documents/7b0a1c0e-0000-7000-8000-000000000000", json_type, vec![], 404),
-        ("an id that is none", Method::GET, "/api/documents/..%2f..%2fetc", json_type, vec![], 404),
-        ("an unknown conversation", Method::GET, "/api/conversations/7b0a1c0e-0000-7000-8000-000000000000", json_type, vec![], 404),
-        ("a bad cursor", Method::GET, "/api/documents?cursor=%00", json_type, vec![], 400),
-        ("an unknown API", Method::GET, "/api/nothing", json_type, vec![], 404),
-        ("a wrong method", Method::PUT, "/v1/models", json_type, vec![], 405),
+        (
+            "truncated JSON",
+            Method::POST,
+            chat,
+            json_type,
+            b"{\"model\":".to_vec(),
+            400,
+        ),
+        (
+            "bad UTF-8",
+            Method::POST,
+            chat,
+            json_type,
+            b"{\"model\":\"\xff\xfe\"}".to_vec(),
+            400,
+        ),
+        (
+            "an array",
+            Method::POST,
+            chat,
+            json_type,
+            b"[]".to_vec(),
+            400,
+        ),
+        (
+            "no messages",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai"})),
+            400,
+        ),
+        (
+            "empty messages",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai", "messages": []})),
+            400,
+        ),
+        (
+            "a wrong type",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": 7, "messages": user})),
+            400,
+        ),
+        (
+            "a wrong role",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai", "messages": [{"role": "wizard", "content": "x"}]})),
+            400,
+        ),
+        (
+            "negative tokens",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai", "messages": user, "max_tokens": -1})),
+            400,
+        ),
+        (
+            "an unknown model",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "gpt-nobody", "messages": user})),
+            404,
+        ),
+        (
+            "a body of 2 MiB",
+            Method::POST,
+            chat,
+            json_type,
+            ask(
+                json!({"model": "lotoai", "messages": [{"role": "user", "content": "x".repeat(2 << 20)}]}),
+            ),
+            413,
+        ),
+        (
+            "no multipart",
+            Method::POST,
+            "/api/documents",
+            json_type,
+            b"{}".to_vec(),
+            400,
+        ),
+        (
+            "no file field",
+            Method::POST,
+            "/api/documents",
+            multipart,
+            part("other", "a.md", b"text"),
+            400,
+        ),
+        (
+            "an empty file",
+            Method::POST,
+            "/api/documents",
+            multipart,
+            part("file", "a.md", b""),
+            400,
+        ),
+        (
+            "a program",
+            Method::POST,
+            "/api/documents",
+            multipart,
+            part("file", "a.exe", b"MZ\x00\x01"),
+            415,
+        ),
+        (
+            "text that is not text",
+            Method::POST,
+            "/api/documents",
+            multipart,
+            part("file", "a.md", b"\xff\xfe\x00"),
+            415,
+        ),
+        (
+            "a truncated upload",
+            Method::POST,
+            "/api/documents",
+            multipart,
+            b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.md\"\r\n\r\nhalf"
+                .to_vec(),
+            400,
+        ),
+        (
+            "an unknown document",
+            Method::GET,
+            "/api/documents/7b0a1c0e-0000-7000-8000-000000000000",
+            json_type,
+            vec![],
+            404,
+        ),
+        (
+            "an id that is none",
+            Method::GET,
+            "/api/documents/..%2f..%2fetc",
+            json_type,
+            vec![],
+            404,
+        ),
+        (
+            "an unknown conversation",
+            Method::GET,
+            "/api/conversations/7b0a1c0e-0000-7000-8000-000000000000",
+            json_type,
+            vec![],
+            404,
+        ),
+        (
+            "a bad cursor",
+            Method::GET,
+            "/api/documents?cursor=%00",
+            json_type,
+            vec![],
+            400,
+        ),
+        (
+            "an unknown API",
+            Method::GET,
+            "/api/nothing",
+            json_type,
+            vec![],
+            404,
+        ),
+        (
+            "a wrong method",
+            Method::PUT,
+            "/v1/models",
+            json_type,
+            vec![],
+            405,
+        ),
     ]
 }
 
@@ -61,8 +221,12 @@ fn bad_input_gets_a_typed_error_and_breaks_nothing() {
         let mut wrong = Vec::new();
         for (name, method, path, content_type, body, expected) in cases() {
             let request = client.request(method, path).await.unwrap();
-            let response =
-                request.header("content-type", content_type).body(body).send().await.unwrap();
+            let response = request
+                .header("content-type", content_type)
+                .body(body)
+                .send()
+                .await
+                .unwrap();
             let status = response.status().as_u16();
             let text = response.text().await.unwrap();
             let parsed: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -78,7 +242,11 @@ fn bad_input_gets_a_typed_error_and_breaks_nothing() {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let models = client.get("/v1/models").await.unwrap();
         assert!(models["data"].is_array(), "the positive control");
-        assert_eq!(restarts(&platform).await, restarts_before, "a pod restarted");
+        assert_eq!(
+            restarts(&platform).await,
+            restarts_before,
+            "a pod restarted"
+        );
     });
 }
 
@@ -86,15 +254,29 @@ fn bad_input_gets_a_typed_error_and_breaks_nothing() {
 fn the_page_comes_with_security_headers() {
     run(|| async {
         let (_, client) = ready().await;
-        let response = client.http().get(format!("{}/", client.url())).send().await.unwrap();
+        let response = client
+            .http()
+            .get(format!("{}/", client.url()))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         for header in ["x-content-type-options", "content-security-policy"] {
-            assert!(response.headers().contains_key(header), "{header} is missing");
+            assert!(
+                response.headers().contains_key(header),
+                "{header} is missing"
+            );
         }
     });
 }
 
 async fn restarts(platform: &lotoai_e2e::Platform) -> i32 {
-    let statuses = pods(platform).await.into_iter().filter_map(|pod| pod.status);
-    statuses.flat_map(|status| status.container_statuses.unwrap_or_default()).map(|c| c.restart_count).sum()
+    let statuses = pods(platform)
+        .await
+        .into_iter()
+        .filter_map(|pod| pod.status);
+    statuses
+        .flat_map(|status| status.container_statuses.unwrap_or_default())
+        .map(|c| c.restart_count)
+        .sum()
 }

@@ -25,7 +25,11 @@ impl Drop for Driver {
 
 impl Driver {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let child = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
@@ -46,7 +50,10 @@ impl Driver {
             let mut builder = ClientBuilder::new(HttpConnector::new());
             builder.capabilities(options.as_object().unwrap().clone());
             let url = format!("http://127.0.0.1:{}", self.port);
-            builder.connect(&url).await.map_err(|error| error.to_string())
+            builder
+                .connect(&url)
+                .await
+                .map_err(|error| error.to_string())
         })
         .await
     }
@@ -65,49 +72,132 @@ fn a_person_signs_in_uploads_asks_and_reads_the_source() {
         let browser = driver.client().await;
         browser.goto(&format!("{}/", client.url())).await.unwrap();
         let within = Duration::from_secs(30);
-        let find = async |css: String| browser.wait().at_most(within).for_element(Locator::Css(&css)).await;
+        let find = async |css: String| {
+            browser
+                .wait()
+                .at_most(within)
+                .for_element(Locator::Css(&css))
+                .await
+        };
 
-        find(test_id("sign-in")).await.unwrap().click().await.unwrap();
-        find("#username".to_owned()).await.unwrap().send_keys(&login.username).await.unwrap();
-        find("#password".to_owned()).await.unwrap().send_keys(&login.password).await.unwrap();
-        find("#kc-login".to_owned()).await.unwrap().click().await.unwrap();
+        find(test_id("sign-in"))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
+        find("#username".to_owned())
+            .await
+            .unwrap()
+            .send_keys(&login.username)
+            .await
+            .unwrap();
+        find("#password".to_owned())
+            .await
+            .unwrap()
+            .send_keys(&login.password)
+            .await
+            .unwrap();
+        find("#kc-login".to_owned())
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
 
         let name = format!("lotoai-browser-{}.md", std::process::id());
         let file = std::env::temp_dir().join(&name);
-        std::fs::write(&file, "# Parking\n\nThe visitor parking code is 4417 and changes every June.\n").unwrap();
+        std::fs::write(
+            &file,
+            "# Parking\n\nThe visitor parking code is 4417 and changes every June.\n",
+        )
+        .unwrap();
         let input = find(test_id("file-input")).await.unwrap();
         input.send_keys(&file.to_string_lossy()).await.unwrap();
-        wait_for("the page to say that the document is ready", Duration::from_secs(90), async || {
-            let mine = format!("{}[data-name=\"{name}\"]", test_id("document-status"));
-            let status = browser.find(Locator::Css(&mine)).await;
-            let status = status.map_err(|error| error.to_string())?;
-            let state = status.attr("data-status").await.map_err(|error| error.to_string())?;
-            if state.as_deref() == Some("indexed") { Ok(()) } else { Err(format!("{state:?}")) }
-        })
+        wait_for(
+            "the page to say that the document is ready",
+            Duration::from_secs(90),
+            async || {
+                let mine = format!("{}[data-name=\"{name}\"]", test_id("document-status"));
+                let status = browser.find(Locator::Css(&mine)).await;
+                let status = status.map_err(|error| error.to_string())?;
+                let state = status
+                    .attr("data-status")
+                    .await
+                    .map_err(|error| error.to_string())?;
+                if state.as_deref() == Some("indexed") {
+                    Ok(())
+                } else {
+                    Err(format!("{state:?}"))
+                }
+            },
+        )
         .await;
         std::fs::remove_file(&file).unwrap();
 
         let question = find(test_id("question")).await.unwrap();
-        question.send_keys("What is the visitor parking code?").await.unwrap();
+        question
+            .send_keys("What is the visitor parking code?")
+            .await
+            .unwrap();
         find(test_id("send")).await.unwrap().click().await.unwrap();
-        wait_for("the answer with its citation", Duration::from_secs(60), async || {
-            let answer = browser.find(Locator::Css(&test_id("answer"))).await;
-            let text = answer.map_err(|e| e.to_string())?.text().await.map_err(|e| e.to_string())?;
-            if text.contains("4417") { Ok(()) } else { Err(text) }
-        })
+        wait_for(
+            "the answer with its citation",
+            Duration::from_secs(60),
+            async || {
+                let answer = browser.find(Locator::Css(&test_id("answer"))).await;
+                let text = answer
+                    .map_err(|e| e.to_string())?
+                    .text()
+                    .await
+                    .map_err(|e| e.to_string())?;
+                if text.contains("4417") {
+                    Ok(())
+                } else {
+                    Err(text)
+                }
+            },
+        )
         .await;
-        find(test_id("citation")).await.unwrap().click().await.unwrap();
+        find(test_id("citation"))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
         wait_for("the passage", within, async || {
             let source = browser.source().await.map_err(|error| error.to_string())?;
-            if source.contains("changes every June") { Ok(()) } else { Err("no passage".to_owned()) }
+            if source.contains("changes every June") {
+                Ok(())
+            } else {
+                Err("no passage".to_owned())
+            }
         })
         .await;
         let picture = browser.screenshot().await.unwrap();
         std::fs::write(std::env::temp_dir().join("lotoai-browser.png"), picture).unwrap();
-        let before = find("html".to_owned()).await.unwrap().attr("lang").await.unwrap();
-        find(test_id("language")).await.unwrap().select_by_value("es").await.unwrap();
-        let after = find("html".to_owned()).await.unwrap().attr("lang").await.unwrap();
-        assert_eq!((before.as_deref(), after.as_deref()), (Some("en"), Some("es")));
+        let before = find("html".to_owned())
+            .await
+            .unwrap()
+            .attr("lang")
+            .await
+            .unwrap();
+        find(test_id("language"))
+            .await
+            .unwrap()
+            .select_by_value("es")
+            .await
+            .unwrap();
+        let after = find("html".to_owned())
+            .await
+            .unwrap()
+            .attr("lang")
+            .await
+            .unwrap();
+        assert_eq!(
+            (before.as_deref(), after.as_deref()),
+            (Some("en"), Some("es"))
+        );
         browser.close().await.unwrap();
     });
 }

@@ -7,9 +7,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use lotoai_e2e::{Platform, PublicClient};
 use serde_json::Value;
 
-use crate::support::{
-    NAME, NAMESPACE, pods, ready_with_corpus, run, wait_for, wait_ready,
-};
+use crate::support::{NAME, NAMESPACE, pods, ready_with_corpus, run, wait_for, wait_ready};
 
 /// What must still be there afterwards.
 struct Kept {
@@ -19,9 +17,15 @@ struct Kept {
 }
 
 async fn remember(client: &PublicClient) -> Kept {
-    let answer = client.ask("lotoai", "How often must the coffee machine be descaled?").await.unwrap();
+    let answer = client
+        .ask("lotoai", "How often must the coffee machine be descaled?")
+        .await
+        .unwrap();
     Kept {
-        conversation: answer.lotoai["conversation_id"].as_str().unwrap().to_owned(),
+        conversation: answer.lotoai["conversation_id"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
         documents: document_count(client).await,
         subject: client.get("/api/me").await.unwrap()["subject"].clone(),
     }
@@ -29,38 +33,83 @@ async fn remember(client: &PublicClient) -> Kept {
 
 async fn check(platform: &Platform, kept: &Kept) {
     let client = PublicClient::first_user(platform).await.unwrap();
-    let stored = client.get(&format!("/api/conversations/{}", kept.conversation)).await.unwrap();
-    assert_eq!(stored["messages"].as_array().unwrap().len(), 2, "the conversation");
-    assert_eq!(document_count(&client).await, kept.documents, "the documents");
-    assert_eq!(client.get("/api/me").await.unwrap()["subject"], kept.subject, "the user");
-    let answer = client.ask("lotoai", "What is the name of the VPN gateway?").await.unwrap();
-    assert!(answer.text.contains("vpn-madrid-7"), "the vectors: {answer:?}");
+    let stored = client
+        .get(&format!("/api/conversations/{}", kept.conversation))
+        .await
+        .unwrap();
+    assert_eq!(
+        stored["messages"].as_array().unwrap().len(),
+        2,
+        "the conversation"
+    );
+    assert_eq!(
+        document_count(&client).await,
+        kept.documents,
+        "the documents"
+    );
+    assert_eq!(
+        client.get("/api/me").await.unwrap()["subject"],
+        kept.subject,
+        "the user"
+    );
+    let answer = client
+        .ask("lotoai", "What is the name of the VPN gateway?")
+        .await
+        .unwrap();
+    assert!(
+        answer.text.contains("vpn-madrid-7"),
+        "the vectors: {answer:?}"
+    );
 }
 
 async fn document_count(client: &PublicClient) -> usize {
-    client.get("/api/documents?limit=100").await.unwrap()["items"].as_array().unwrap().len()
+    client.get("/api/documents?limit=100").await.unwrap()["items"]
+        .as_array()
+        .unwrap()
+        .len()
 }
 
 #[test]
 fn data_survives_a_restart_of_the_cluster() {
     let Ok(instance) = std::env::var("LOTOAI_E2E_INSTANCE") else {
-        println!("SKIPPED data_survives_a_restart_of_the_cluster: this cluster is not ours to stop");
+        println!(
+            "SKIPPED data_survives_a_restart_of_the_cluster: this cluster is not ours to stop"
+        );
         return;
     };
     run(|| async move {
         let (platform, client) = ready_with_corpus().await;
         let kept = remember(&client).await;
-        tokio::task::spawn_blocking(move || crate::support::restart_cluster(&instance)).await.unwrap();
-        let platform = Platform::connect(&platform.namespace, &platform.name).await.unwrap();
+        tokio::task::spawn_blocking(move || crate::support::restart_cluster(&instance))
+            .await
+            .unwrap();
+        let platform = Platform::connect(&platform.namespace, &platform.name)
+            .await
+            .unwrap();
         wait_for("the API server", Duration::from_secs(120), async || {
-            platform.resources().get(NAME).await.map(drop).map_err(|error| error.to_string())
+            platform
+                .resources()
+                .get(NAME)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
         .await;
         // Ready may still be what it was before the stop; the question below is what counts.
-        wait_for("an answer after the restart", Duration::from_secs(300), async || {
-            let client = PublicClient::first_user(&platform).await.map_err(|e| e.to_string())?;
-            client.ask("lotoai", "Hello?").await.map(drop).map_err(|error| error.to_string())
-        })
+        wait_for(
+            "an answer after the restart",
+            Duration::from_secs(300),
+            async || {
+                let client = PublicClient::first_user(&platform)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                client
+                    .ask("lotoai", "Hello?")
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            },
+        )
         .await;
         wait_ready(&platform, Duration::from_secs(240)).await;
         check(&platform, &kept).await;
@@ -74,18 +123,35 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
         let kept = remember(&client).await;
         let resources = platform.resources();
         let mut object = resources.get(NAME).await.unwrap();
-        resources.delete(NAME, &DeleteParams::default()).await.unwrap();
-        wait_for("everything but data to go", Duration::from_secs(180), async || {
-            let left = pods(&platform).await.len();
-            let resource = resources.get_opt(NAME).await.map_err(|error| error.to_string())?;
-            match (left, resource) {
-                (0, None) => Ok(()),
-                (left, resource) => Err(format!("{left} pods, resource: {}", resource.is_some())),
-            }
-        })
+        resources
+            .delete(NAME, &DeleteParams::default())
+            .await
+            .unwrap();
+        wait_for(
+            "everything but data to go",
+            Duration::from_secs(180),
+            async || {
+                let left = pods(&platform).await.len();
+                let resource = resources
+                    .get_opt(NAME)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                match (left, resource) {
+                    (0, None) => Ok(()),
+                    (left, resource) => {
+                        Err(format!("{left} pods, resource: {}", resource.is_some()))
+                    }
+                }
+            },
+        )
         .await;
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let kept_claims = claims.list(&ListParams::default()).await.unwrap().items.len();
+        let kept_claims = claims
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len();
         assert!(kept_claims >= 5, "{kept_claims} claims were kept");
         object.metadata = ObjectMeta {
             name: object.metadata.name,
@@ -94,9 +160,15 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
         };
         object.data.as_object_mut().unwrap().remove("status");
         let begun = Instant::now();
-        resources.create(&PostParams::default(), &object).await.unwrap();
+        resources
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
         wait_ready(&platform, Duration::from_secs(300)).await;
-        println!("applied again: Ready after {:.0} s", begun.elapsed().as_secs_f64());
+        println!(
+            "applied again: Ready after {:.0} s",
+            begun.elapsed().as_secs_f64()
+        );
         check(&platform, &kept).await;
     });
 }

@@ -20,17 +20,28 @@ fn only_a_token_for_this_platform_is_let_in() {
             ("good", Some(good.clone()), 200),
         ];
         for (name, token, expected) in cases {
-            for path in ["/v1/models", "/api/me", "/api/documents", "/api/conversations"] {
+            for path in [
+                "/v1/models",
+                "/api/me",
+                "/api/documents",
+                "/api/conversations",
+            ] {
                 let mut request = client.http().get(format!("{}{path}", client.url()));
                 if let Some(token) = &token {
                     request = request.bearer_auth(token);
                 }
                 let response = request.send().await.unwrap();
-                assert_eq!(response.status().as_u16(), expected, "token {name} on {path}");
+                assert_eq!(
+                    response.status().as_u16(),
+                    expected,
+                    "token {name} on {path}"
+                );
                 if expected == 401 {
                     let challenge = response.headers().get("www-authenticate").cloned();
                     let body: serde_json::Value = response.json().await.unwrap();
-                    let text = body["error"]["message"].as_str().or(body["detail"].as_str());
+                    let text = body["error"]["message"]
+                        .as_str()
+                        .or(body["detail"].as_str());
                     assert!(text.is_some_and(|text| !text.is_empty()), "{path}: {body}");
                     assert!(challenge.is_some(), "{path}: no WWW-Authenticate");
                 }
@@ -43,11 +54,24 @@ fn only_a_token_for_this_platform_is_let_in() {
 fn sign_in_goes_through_the_issuer_with_pkce() {
     run(|| async {
         let (_, client) = ready().await;
-        let response = client.http().get(format!("{}/auth/login", client.url())).send().await.unwrap();
+        let response = client
+            .http()
+            .get(format!("{}/auth/login", client.url()))
+            .send()
+            .await
+            .unwrap();
         assert!(response.status().is_redirection(), "{}", response.status());
         let target = response.headers()["location"].to_str().unwrap().to_owned();
-        assert!(target.starts_with(&format!("{}/realms/lotoai/", client.url())), "{target}");
-        for part in ["code_challenge=", "code_challenge_method=S256", "state=", "nonce="] {
+        assert!(
+            target.starts_with(&format!("{}/realms/lotoai/", client.url())),
+            "{target}"
+        );
+        for part in [
+            "code_challenge=",
+            "code_challenge_method=S256",
+            "state=",
+            "nonce=",
+        ] {
             assert!(target.contains(part), "{part} is not in {target}");
         }
     });
@@ -57,14 +81,35 @@ fn sign_in_goes_through_the_issuer_with_pkce() {
 fn the_admin_console_is_not_public() {
     run(|| async {
         let (_, client) = ready().await;
-        for path in ["/admin/master/console/", "/admin/realms", "/metrics", "/health"] {
-            let response = client.http().get(format!("{}{path}", client.url())).send().await.unwrap();
+        for path in [
+            "/admin/master/console/",
+            "/admin/realms",
+            "/metrics",
+            "/health",
+        ] {
+            let response = client
+                .http()
+                .get(format!("{}{path}", client.url()))
+                .send()
+                .await
+                .unwrap();
             let keycloak = response.headers().contains_key("x-powered-by-keycloak");
             let body = response.text().await.unwrap();
-            assert!(!keycloak && !body.contains("Keycloak Administration"), "{path} leads to keycloak");
+            assert!(
+                !keycloak && !body.contains("Keycloak Administration"),
+                "{path} leads to keycloak"
+            );
             assert!(!body.contains("# HELP"), "{path} shows metrics");
         }
-        let realm = client.http().get(format!("{}/realms/lotoai/.well-known/openid-configuration", client.url())).send().await.unwrap();
+        let realm = client
+            .http()
+            .get(format!(
+                "{}/realms/lotoai/.well-known/openid-configuration",
+                client.url()
+            ))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(realm.status(), StatusCode::OK, "the positive control");
     });
 }

@@ -34,7 +34,9 @@ pub async fn ready_with_corpus() -> (Platform, PublicClient) {
     let (platform, client) = ready().await;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let files = corpus::files(&root).unwrap();
-    corpus::load(&client, &files, Duration::from_secs(120), |_, _| {}).await.unwrap();
+    corpus::load(&client, &files, Duration::from_secs(120), |_, _| {})
+        .await
+        .unwrap();
     (platform, client)
 }
 
@@ -42,16 +44,26 @@ pub async fn ready_with_corpus() -> (Platform, PublicClient) {
 pub async fn wait_ready(platform: &Platform, limit: Duration) {
     let resources = platform.resources();
     wait_for("the platform to be Ready", limit, async || {
-        let object = resources.get(NAME).await.map_err(|error| error.to_string())?;
+        let object = resources
+            .get(NAME)
+            .await
+            .map_err(|error| error.to_string())?;
         let data = serde_json::to_value(&object).map_err(|error| error.to_string())?;
-        if condition(&data, "Ready") == "True" { Ok(()) } else { Err(message(&data)) }
+        if condition(&data, "Ready") == "True" {
+            Ok(())
+        } else {
+            Err(message(&data))
+        }
     })
     .await;
 }
 
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
 pub fn condition(object: &Value, kind: &str) -> String {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let conditions = object["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     conditions
         .iter()
         .find(|condition| condition["type"] == kind)
@@ -76,7 +88,10 @@ pub async fn wait_for<T>(
         match probe().await {
             Ok(value) => return value,
             Err(last) if begun.elapsed() > limit => {
-                panic!("gave up after {} s waiting for {what}; last seen: {last}", limit.as_secs())
+                panic!(
+                    "gave up after {} s waiting for {what}; last seen: {last}",
+                    limit.as_secs()
+                )
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
         }
@@ -87,10 +102,17 @@ pub async fn wait_for<T>(
 pub async fn pods(platform: &Platform) -> Vec<Pod> {
     let api: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let selector = format!("app.kubernetes.io/instance={NAME}");
-    let all = api.list(&ListParams::default().labels(&selector)).await.unwrap().items;
+    let all = api
+        .list(&ListParams::default().labels(&selector))
+        .await
+        .unwrap()
+        .items;
     all.into_iter()
         .filter(|pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
             !matches!(phase, Some("Succeeded" | "Failed"))
         })
         .collect()
@@ -99,7 +121,10 @@ pub async fn pods(platform: &Platform) -> Vec<Pod> {
 /// The component that a pod belongs to.
 pub fn component(pod: &Pod) -> String {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
-    labels.get("app.kubernetes.io/name").cloned().unwrap_or_default()
+    labels
+        .get("app.kubernetes.io/name")
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Stops and starts the package-built cluster that the tests run on.

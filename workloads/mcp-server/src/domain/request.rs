@@ -26,8 +26,9 @@ pub fn build(tool: &HttpTool, arguments: &Map<String, Value>) -> Result<Request,
     for (name, value) in arguments {
         let place = format!("{{{name}}}");
         if address.contains(&place) {
-            let text = scalar(value)
-                .ok_or_else(|| format!("argument {name:?} must be a text, a number or a boolean"))?;
+            let text = scalar(value).ok_or_else(|| {
+                format!("argument {name:?} must be a text, a number or a boolean")
+            })?;
             if text.is_empty() || text == "." || text == ".." {
                 return Err(format!("argument {name:?} must not be {text:?}"));
             }
@@ -39,9 +40,13 @@ pub fn build(tool: &HttpTool, arguments: &Map<String, Value>) -> Result<Request,
     if let Some(missing) = placeholder(&address) {
         return Err(format!("argument {missing:?} is missing"));
     }
-    let mut url = Url::parse(&address).map_err(|error| format!("the address is no URL: {error}"))?;
+    let mut url =
+        Url::parse(&address).map_err(|error| format!("the address is no URL: {error}"))?;
     if !matches!(tool.method, Method::Get | Method::Delete) {
-        return Ok(Request { url, body: Some(Value::Object(rest)) });
+        return Ok(Request {
+            url,
+            body: Some(Value::Object(rest)),
+        });
     }
     if !rest.is_empty() {
         let mut query = url.query_pairs_mut();
@@ -81,7 +86,13 @@ mod tests {
     use super::*;
 
     fn tool(method: Method, url: &str) -> HttpTool {
-        HttpTool { method, url: url.into(), headers: [].into(), token_env: None, timeout_seconds: 1 }
+        HttpTool {
+            method,
+            url: url.into(),
+            headers: [].into(),
+            token_env: None,
+            timeout_seconds: 1,
+        }
     }
 
     fn object(value: Value) -> Map<String, Value> {

@@ -87,11 +87,21 @@ impl Tool {
         }
         let schema = Value::Object(declaration.input_schema.clone());
         if schema["type"] != "object" {
-            return SchemaSnafu { name, cause: "`type` must be `object`" }.fail();
+            return SchemaSnafu {
+                name,
+                cause: "`type` must be `object`",
+            }
+            .fail();
         }
         let validator = match jsonschema::validator_for(&schema) {
             Ok(validator) => validator,
-            Err(error) => return SchemaSnafu { name, cause: error.to_string() }.fail(),
+            Err(error) => {
+                return SchemaSnafu {
+                    name,
+                    cause: error.to_string(),
+                }
+                .fail();
+            }
         };
         let action = match (declaration.http, declaration.script) {
             (Some(http), None) => {
@@ -122,14 +132,20 @@ impl Tool {
     pub fn faults(&self, arguments: &Map<String, Value>) -> Vec<String> {
         let instance = Value::Object(arguments.clone());
         if instance.to_string().len() > MAX_ARGUMENT_BYTES {
-            return vec![format!("the arguments are larger than {MAX_ARGUMENT_BYTES} bytes")];
+            return vec![format!(
+                "the arguments are larger than {MAX_ARGUMENT_BYTES} bytes"
+            )];
         }
         let errors = self.validator.iter_errors(&instance);
         errors
             .take(10)
             .map(|error| {
                 let path = error.instance_path().to_string();
-                if path.is_empty() { error.to_string() } else { format!("{path}: {error}") }
+                if path.is_empty() {
+                    error.to_string()
+                } else {
+                    format!("{path}: {error}")
+                }
             })
             .collect()
     }
@@ -154,7 +170,9 @@ pub fn tools(declarations: Declarations) -> Result<Vec<Tool>, ToolError> {
 
 fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
 /// Scheme and authority must be literal, so that no argument can choose where a call goes.
@@ -171,7 +189,10 @@ fn check_url(name: &str, url: &str) -> Result<(), ToolError> {
         return refuse("must not hold a user or password; use a token from a Secret");
     }
     let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = after_scheme
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default();
     if authority.contains(['{', '}']) {
         return refuse("has an argument in its host; only the path and the query may hold one");
     }
@@ -192,16 +213,43 @@ mod tests {
     const SCHEMA: &str = "{type: object, required: [day], properties: {day: {type: string, format: date}, n: {type: integer, minimum: 1}}}";
 
     #[rstest]
-    #[case("tools: [{name: A b, description: d, script: {source: x}}]", "lower-case")]
+    #[case(
+        "tools: [{name: A b, description: d, script: {source: x}}]",
+        "lower-case"
+    )]
     #[case("tools: [{name: a, description: d}]", "exactly one")]
-    #[case("tools: [{name: a, description: d, script: {source: x}, http: {url: 'http://h/'}}]", "exactly one")]
-    #[case("tools: [{name: a, description: d, script: {source: x}}, {name: a, description: d, script: {source: x}}]", "twice")]
-    #[case("tools: [{name: a, description: d, http: {url: 'ftp://h/'}}]", "http://")]
-    #[case("tools: [{name: a, description: d, http: {url: 'http://{host}/'}}]", "host")]
-    #[case("tools: [{name: a, description: d, http: {url: 'http://u:p@h/'}}]", "password")]
-    #[case("tools: [{name: a, description: d, inputSchema: {type: string}, script: {source: x}}]", "inputSchema")]
-    #[case("tools: [{name: a, description: d, inputSchema: {type: object, properties: 7}, script: {source: x}}]", "inputSchema")]
-    #[case("tools: [{name: a, description: d, colour: blue, script: {source: x}}]", "colour")]
+    #[case(
+        "tools: [{name: a, description: d, script: {source: x}, http: {url: 'http://h/'}}]",
+        "exactly one"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, script: {source: x}}, {name: a, description: d, script: {source: x}}]",
+        "twice"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, http: {url: 'ftp://h/'}}]",
+        "http://"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, http: {url: 'http://{host}/'}}]",
+        "host"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, http: {url: 'http://u:p@h/'}}]",
+        "password"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, inputSchema: {type: string}, script: {source: x}}]",
+        "inputSchema"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, inputSchema: {type: object, properties: 7}, script: {source: x}}]",
+        "inputSchema"
+    )]
+    #[case(
+        "tools: [{name: a, description: d, colour: blue, script: {source: x}}]",
+        "colour"
+    )]
     fn a_faulty_declaration_is_refused(#[case] yaml: &str, #[case] says: &str) {
         let error = parse(yaml).unwrap_err();
         assert!(error.contains(says), "{error}");
@@ -209,10 +257,15 @@ mod tests {
 
     #[test]
     fn arguments_are_checked_and_every_fault_is_named() {
-        let yaml = format!("tools: [{{name: a, description: d, inputSchema: {SCHEMA}, script: {{source: x}}}}]");
+        let yaml = format!(
+            "tools: [{{name: a, description: d, inputSchema: {SCHEMA}, script: {{source: x}}}}]"
+        );
         let tool = parse(&yaml).unwrap().remove(0);
         let arguments = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap();
-        assert!(tool.faults(&arguments(r#"{"day": "2026-11-02", "n": 2}"#)).is_empty());
+        assert!(
+            tool.faults(&arguments(r#"{"day": "2026-11-02", "n": 2}"#))
+                .is_empty()
+        );
         let faults = tool.faults(&arguments(r#"{"n": 0}"#)).join("; ");
         assert!(faults.contains("day") && faults.contains("/n"), "{faults}");
         let huge = Map::from_iter([("day".to_owned(), "x".repeat(MAX_ARGUMENT_BYTES).into())]);
@@ -226,7 +279,9 @@ mod tests {
         assert!(tool.allows(["staff", "admins"]));
         assert!(!tool.allows(["staff"]));
         assert!(!tool.allows([]));
-        let open = parse("tools: [{name: a, description: d, script: {source: x}}]").unwrap().remove(0);
+        let open = parse("tools: [{name: a, description: d, script: {source: x}}]")
+            .unwrap()
+            .remove(0);
         assert!(open.allows([]));
     }
 }

@@ -92,7 +92,13 @@ mod tests {
     use super::*;
 
     fn tool(url: String) -> HttpTool {
-        HttpTool { method: Method::Get, url, headers: [].into(), token_env: None, timeout_seconds: 1 }
+        HttpTool {
+            method: Method::Get,
+            url,
+            headers: [].into(),
+            token_env: None,
+            timeout_seconds: 1,
+        }
     }
 
     #[tokio::test]
@@ -108,10 +114,25 @@ mod tests {
         let arguments = json!({"day": "today"});
         let tool = tool(format!("{}/usage", server.uri()));
         let client = client().unwrap();
-        let result = call(&client, &tool, Some("secret"), arguments.as_object().unwrap()).await;
-        assert_eq!(result, ToolResult { text: "{\"requests\":3}".into(), is_error: false });
+        let result = call(
+            &client,
+            &tool,
+            Some("secret"),
+            arguments.as_object().unwrap(),
+        )
+        .await;
+        assert_eq!(
+            result,
+            ToolResult {
+                text: "{\"requests\":3}".into(),
+                is_error: false
+            }
+        );
         let result = call(&client, &tool, None, arguments.as_object().unwrap()).await;
-        assert!(result.is_error, "without the token nothing matches: {result:?}");
+        assert!(
+            result.is_error,
+            "without the token nothing matches: {result:?}"
+        );
     }
 
     #[rstest]
@@ -122,7 +143,10 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_to_the_caller(#[case] answer: ResponseTemplate, #[case] says: &str) {
         let server = MockServer::start().await;
-        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        Mock::given(method("GET"))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
         let result = call(&client().unwrap(), &tool(server.uri()), None, &Map::new()).await;
         assert!(result.is_error && result.text.contains(says), "{result:?}");
     }

@@ -17,11 +17,17 @@ pub struct ToolResult {
 
 impl ToolResult {
     fn ok(text: &str) -> Self {
-        Self { text: cut(text.trim()), is_error: false }
+        Self {
+            text: cut(text.trim()),
+            is_error: false,
+        }
     }
 
     fn error(text: impl AsRef<str>) -> Self {
-        Self { text: cut(text.as_ref().trim()), is_error: true }
+        Self {
+            text: cut(text.as_ref().trim()),
+            is_error: true,
+        }
     }
 }
 
@@ -42,6 +48,10 @@ mod tests {
     fn a_long_result_is_cut_at_a_character() {
         let text = "ñ".repeat(MAX_RESULT_BYTES);
         let result = ToolResult::ok(&text).text;
-        assert!(result.contains("[cut: 16384 of 32768 bytes]"), "{}", &result[result.len() - 60..]);
+        assert!(
+            result.contains("[cut: 16384 of 32768 bytes]"),
+            "{}",
+            &result[result.len() - 60..]
+        );
     }
 }

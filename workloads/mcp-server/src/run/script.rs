@@ -20,7 +20,11 @@ const LIMITS: &str = "ulimit -v 262144; ulimit -f 16384; ulimit -n 64; ulimit -c
 /// Runs the script with its arguments as `ARG_<NAME>`.
 pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResult {
     let limit = Duration::from_secs(u64::from(tool.timeout_seconds));
-    let source = format!("ulimit -t {}\n{LIMITS}{}", tool.timeout_seconds + 1, tool.source);
+    let source = format!(
+        "ulimit -t {}\n{LIMITS}{}",
+        tool.timeout_seconds + 1,
+        tool.source
+    );
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
@@ -30,7 +34,11 @@ pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResul
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
-        .envs(arguments.iter().map(|(name, value)| (variable(name), text(value))))
+        .envs(
+            arguments
+                .iter()
+                .map(|(name, value)| (variable(name), text(value))),
+        )
         .current_dir("/tmp")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -39,9 +47,14 @@ pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResul
         .kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return ToolResult::error(format!("the script could not be started: {error}")),
+        Err(error) => {
+            return ToolResult::error(format!("the script could not be started: {error}"));
+        }
     };
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let group = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
     let outcome = tokio::time::timeout(limit, finish(&mut child)).await;
     // What the script left behind ends with it, whatever the outcome.
     if let Some(group) = group {
@@ -49,7 +62,10 @@ pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResul
     }
     match outcome {
         Ok(result) => result,
-        Err(_) => ToolResult::error(format!("the script ran longer than {} s", tool.timeout_seconds)),
+        Err(_) => ToolResult::error(format!(
+            "the script ran longer than {} s",
+            tool.timeout_seconds
+        )),
     }
 }
 
@@ -57,7 +73,9 @@ async fn finish(child: &mut Child) -> ToolResult {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (out, err) = tokio::join!(read(stdout), read(stderr));
     let (Some(out), Some(err)) = (out, err) else {
-        return ToolResult::error(format!("the script printed more than {MAX_OUTPUT_BYTES} bytes"));
+        return ToolResult::error(format!(
+            "the script printed more than {MAX_OUTPUT_BYTES} bytes"
+        ));
     };
     match child.wait().await {
         Ok(status) if status.success() => ToolResult::ok(&out),
@@ -75,7 +93,13 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> Option<String> {
 }
 
 fn variable(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
     format!("ARG_{}", name.chars().map(safe).collect::<String>())
 }
 
@@ -97,21 +121,38 @@ mod tests {
     use super::*;
 
     async fn sh(source: &str, timeout_seconds: u32, arguments: Value) -> ToolResult {
-        let tool = ScriptTool { source: source.to_owned(), timeout_seconds };
+        let tool = ScriptTool {
+            source: source.to_owned(),
+            timeout_seconds,
+        };
         run(&tool, arguments.as_object().unwrap()).await
     }
 
     #[tokio::test]
     async fn arguments_are_data_never_code() {
         let hostile = "$(touch /tmp/pwned); `id` \"'\\ && exit 3";
-        let result = sh("printf '%s' \"$ARG_MY_NAME\"", 5, json!({"my-name": hostile})).await;
-        assert_eq!(result, ToolResult { text: hostile.into(), is_error: false });
+        let result = sh(
+            "printf '%s' \"$ARG_MY_NAME\"",
+            5,
+            json!({"my-name": hostile}),
+        )
+        .await;
+        assert_eq!(
+            result,
+            ToolResult {
+                text: hostile.into(),
+                is_error: false
+            }
+        );
     }
 
     #[tokio::test]
     async fn the_environment_of_the_server_is_not_seen() {
         let result = sh("env | cut -d= -f1 | sort | tr '\\n' ' '", 5, json!({})).await;
-        assert!(!result.text.contains("HOME") && !result.text.contains("CARGO"), "{result:?}");
+        assert!(
+            !result.text.contains("HOME") && !result.text.contains("CARGO"),
+            "{result:?}"
+        );
     }
 
     #[rstest]
@@ -135,7 +176,8 @@ mod tests {
         let result = sh(&source, 5, json!({})).await;
         let pid: i32 = result.text.trim().parse().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let gone = || !std::path::Path::new(&format!("/proc/{pid}/status")).exists() || is_zombie(pid);
+        let gone =
+            || !std::path::Path::new(&format!("/proc/{pid}/status")).exists() || is_zombie(pid);
         while !gone() {
             assert!(Instant::now() < deadline, "{pid} still runs");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -144,6 +186,8 @@ mod tests {
 
     fn is_zombie(pid: i32) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+        status
+            .lines()
+            .any(|line| line.starts_with("State:") && line.contains('Z'))
     }
 }

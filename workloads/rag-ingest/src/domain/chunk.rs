@@ -55,7 +55,9 @@ impl Chunker {
         let config = ChunkConfig::new(max)
             .with_overlap(overlap)
             .map_err(|_| SizeError { max, overlap })?;
-        Ok(Self { splitter: MarkdownSplitter::new(config) })
+        Ok(Self {
+            splitter: MarkdownSplitter::new(config),
+        })
     }
 
     /// The chunks of a text, in order.
@@ -96,7 +98,12 @@ fn headings(text: &str) -> Vec<(usize, &str)> {
 
 fn heading_at(headings: &[(usize, &str)], offset: usize) -> String {
     let above = headings.partition_point(|(start, _)| *start <= offset);
-    above.checked_sub(1).and_then(|i| headings.get(i)).map(|(_, title)| *title).unwrap_or_default().to_owned()
+    above
+        .checked_sub(1)
+        .and_then(|i| headings.get(i))
+        .map(|(_, title)| *title)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -112,7 +119,12 @@ mod tests {
     #[test]
     fn a_chunk_knows_its_heading() {
         let chunks = Chunker::new(40, 0).unwrap().chunk(GUIDE);
-        let of = |needle: &str| chunks.iter().find(|chunk| chunk.text.contains(needle)).unwrap();
+        let of = |needle: &str| {
+            chunks
+                .iter()
+                .find(|chunk| chunk.text.contains(needle))
+                .unwrap()
+        };
         assert_eq!(of("Run it twice").heading, "Install");
         assert_eq!(of("Delete the resource").heading, "Remove");
         assert!(chunks.iter().all(|chunk| chunk.heading != "no heading"));
@@ -122,9 +134,17 @@ mod tests {
 
     #[test]
     fn a_heading_is_embedded_once() {
-        let chunk = Chunk { index: 0, heading: "Remove".into(), text: "Delete it.".into() };
+        let chunk = Chunk {
+            index: 0,
+            heading: "Remove".into(),
+            text: "Delete it.".into(),
+        };
         assert_eq!(chunk.embedding_text(), "Remove\nDelete it.");
-        let chunk = Chunk { index: 0, heading: "Remove".into(), text: "# Remove\nDelete it.".into() };
+        let chunk = Chunk {
+            index: 0,
+            heading: "Remove".into(),
+            text: "# Remove\nDelete it.".into(),
+        };
         assert_eq!(chunk.embedding_text(), "# Remove\nDelete it.");
     }
 

@@ -4,7 +4,9 @@ use snafu::Snafu;
 use unicode_normalization::UnicodeNormalization;
 
 /// Elements of a page that hold no text for readers.
-const NO_TEXT: [&str; 8] = ["script", "style", "noscript", "template", "nav", "svg", "iframe", "head"];
+const NO_TEXT: [&str; 8] = [
+    "script", "style", "noscript", "template", "nav", "svg", "iframe", "head",
+];
 
 /// Why a document has no text that could be indexed. Each message is for the uploader.
 #[derive(Debug, Clone, PartialEq, Eq, Snafu)]
@@ -18,7 +20,9 @@ pub enum ParseError {
         media_type: String,
     },
     /// The bytes are no UTF-8.
-    #[snafu(display("the text is not valid UTF-8 (byte {offset}); save it as UTF-8 and upload it again"))]
+    #[snafu(display(
+        "the text is not valid UTF-8 (byte {offset}); save it as UTF-8 and upload it again"
+    ))]
     NotUtf8 {
         /// Position of the first wrong byte.
         offset: usize,
@@ -52,22 +56,42 @@ impl ParseError {
 /// # Errors
 /// The document has no text that could be indexed.
 pub fn parse(media_type: &str, bytes: &[u8]) -> Result<String, ParseError> {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| ParseError::NotUtf8 { offset: error.valid_up_to() })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| ParseError::NotUtf8 {
+        offset: error.valid_up_to(),
+    })?;
     let text = match essence.as_str() {
         "text/plain" | "text/markdown" => text.to_owned(),
         "text/html" => html(text)?,
-        _ => return Err(ParseError::UnsupportedMediaType { media_type: media_type.to_owned() }),
+        _ => {
+            return Err(ParseError::UnsupportedMediaType {
+                media_type: media_type.to_owned(),
+            });
+        }
     };
     let text = normalise(&text);
-    if text.trim().is_empty() { Err(ParseError::Empty) } else { Ok(text) }
+    if text.trim().is_empty() {
+        Err(ParseError::Empty)
+    } else {
+        Ok(text)
+    }
 }
 
 fn html(text: &str) -> Result<String, ParseError> {
-    let converter = htmd::HtmlToMarkdown::builder().skip_tags(NO_TEXT.to_vec()).build();
-    converter.convert(text).map_err(|error| ParseError::BadHtml { cause: error.to_string() })
+    let converter = htmd::HtmlToMarkdown::builder()
+        .skip_tags(NO_TEXT.to_vec())
+        .build();
+    converter
+        .convert(text)
+        .map_err(|error| ParseError::BadHtml {
+            cause: error.to_string(),
+        })
 }
 
 fn normalise(text: &str) -> String {
@@ -100,8 +124,14 @@ mod tests {
         let page = b"<html><head><title>t</title><style>p{}</style></head><body><nav>menu</nav>\
             <h1>Access</h1><script>alert(1)</script><p>The gate is <b>seven</b>.</p></body></html>";
         let text = parse("text/html", page).unwrap();
-        assert!(text.contains("# Access") && text.contains("The gate is **seven**."), "{text}");
-        assert!(!text.contains("alert") && !text.contains("menu") && !text.contains("p{}"), "{text}");
+        assert!(
+            text.contains("# Access") && text.contains("The gate is **seven**."),
+            "{text}"
+        );
+        assert!(
+            !text.contains("alert") && !text.contains("menu") && !text.contains("p{}"),
+            "{text}"
+        );
     }
 
     #[rstest]
