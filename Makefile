@@ -22,10 +22,10 @@ ask: ## Ask a question: make ask Q="How do I rotate a credential?" [MODEL=lotoai
 status: ## Show the platform, its components and their memory
 	@$(XTASK) status
 
-test: ## Everything that CI runs: lint, pure tests, a real API server, the whole platform end to end
+test: ## Everything that CI runs: quick lints, pure tests, a real API server, the whole platform end to end
 	@$(XTASK) test
 
-lint: ## Formatting, lints, licences, generated files, repository rules
+lint: ## Formatting, clippy, licences, generated files, repository rules
 	@$(XTASK) lint
 
 fmt: ## Format the code

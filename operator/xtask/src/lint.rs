@@ -8,12 +8,22 @@ use crate::{generate, tidy};
 
 /// Runs every check; the first that fails ends the task.
 pub(crate) fn run() -> Result<()> {
+    quick()?;
+    slow()
+}
+
+/// The checks that take seconds once the workspace is built.
+pub(crate) fn quick() -> Result<()> {
     println!("\n== lint");
     step("format", || {
         capture(&mut command("cargo", ["fmt", "--all", "--check"])).map(drop)
     })?;
     step("repository rules", tidy::run)?;
-    step("generated files", generate::check)?;
+    step("generated files", generate::check)
+}
+
+/// The checks that compile every dependency once more, in another mode.
+fn slow() -> Result<()> {
     let clippy = [
         "clippy",
         "--locked",

@@ -76,7 +76,7 @@ pub(crate) fn run() -> Result<()> {
     let programs = build()?;
     let mut count = Count::default();
     let mut broken = Vec::new();
-    if let Err(error) = lint::run() {
+    if let Err(error) = lint::quick() {
         println!("{}", lotoai_local::chain(&error));
         count.failed += 1;
         broken.push("lint".to_owned());
