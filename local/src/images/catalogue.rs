@@ -87,23 +87,20 @@ pub(crate) enum Extra {
 /// One image of ours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload {
-    /// The name of the image, and of its binary in the image.
+    /// The name of the image and of the binary in it, which Cargo builds.
     pub(crate) name: &'static str,
     /// The directory of its Dockerfile, from the root of the repository.
     pub(crate) dir: &'static str,
-    /// The binary that Cargo builds.
-    pub(crate) binary: &'static str,
     /// The base image.
     pub(crate) base: &'static str,
     /// What else goes into it.
     pub(crate) extra: Extra,
 }
 
-const fn workload(name: &'static str, dir: &'static str, binary: &'static str) -> Workload {
+const fn workload(name: &'static str, dir: &'static str) -> Workload {
     Workload {
         name,
         dir,
-        binary,
         base: "runtime",
         extra: Extra::None,
     }
@@ -113,31 +110,23 @@ const fn workload(name: &'static str, dir: &'static str, binary: &'static str) -
 pub(crate) const WORKLOADS: [Workload; 10] = [
     Workload {
         extra: Extra::Models,
-        ..workload(
-            "model-server",
-            "workloads/model-server",
-            "lotoai-model-server",
-        )
+        ..workload("model-server", "workloads/model-server")
     },
     Workload {
         extra: Extra::Web,
-        ..workload("gateway", "workloads/gateway", "lotoai-gateway")
+        ..workload("gateway", "workloads/gateway")
     },
-    workload(
-        "orchestrator",
-        "workloads/orchestrator",
-        "lotoai-orchestrator",
-    ),
-    workload("agents", "workloads/agents", "lotoai-agents"),
+    workload("orchestrator", "workloads/orchestrator"),
+    workload("agents", "workloads/agents"),
     Workload {
         base: "script-runtime",
-        ..workload("mcp-server", "workloads/mcp-server", "lotoai-mcp-server")
+        ..workload("mcp-server", "workloads/mcp-server")
     },
-    workload("rag-ingest", "workloads/rag-ingest", "lotoai-rag-ingest"),
-    workload("rag-server", "workloads/rag-server", "lotoai-rag-server"),
-    workload("analytics", "workloads/analytics", "lotoai-analytics"),
-    workload("provision", "workloads/provision", "lotoai-provision"),
-    workload("lotoai-operator", "operator/controller", "lotoai-operator"),
+    workload("rag-ingest", "workloads/rag-ingest"),
+    workload("rag-server", "workloads/rag-server"),
+    workload("analytics", "workloads/analytics"),
+    workload("provision", "workloads/provision"),
+    workload("lotoai-operator", "operator/controller"),
 ];
 
 #[cfg(test)]
@@ -168,6 +157,15 @@ mod tests {
             assert_eq!(text.contains("ARG BASE_IMAGE="), base.is_some(), "{dir}");
             assert_eq!(text.contains("FROM ${BASE_IMAGE}"), base.is_some(), "{dir}");
             assert!(text.contains("org.opencontainers.image.title="), "{dir}");
+        }
+    }
+
+    #[test]
+    fn cargo_builds_a_binary_of_the_name_of_every_workload() {
+        for image in WORKLOADS {
+            let text = read(&format!("{}/Cargo.toml", image.dir));
+            let name = format!("name = \"{}\"\n", image.name);
+            assert!(text.contains(&name), "{}", image.name);
         }
     }
 

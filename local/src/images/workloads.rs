@@ -46,7 +46,7 @@ impl Builder<'_> {
     }
 
     fn fill_workload(&self, workload: &Workload, context: &Path) -> Result<()> {
-        let binary = self.settings.binaries.join(workload.binary);
+        let binary = self.settings.binaries.join(workload.name);
         let binary = self.input(workload, binary, "run `cargo build --workspace` first")?;
         // Line tables of every dependency would make each image several times as large; function
         // names stay, for backtraces.
