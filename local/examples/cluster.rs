@@ -25,7 +25,7 @@ fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
         ["up", name] => {
             let instance = Instance::new(name)?;
             check(&progress, &instance)?;
-            lotoai_local::packages(&progress)?;
+            lotoai_local::packages(&progress, lotoai_local::PACKAGES)?;
             let tools = lotoai_local::third_party(&progress, Tool::CLUSTER)?;
             let cluster = lotoai_local::start(&progress, &instance, &tools)?;
             progress.note(&format!(

@@ -34,7 +34,7 @@ pub use error::{Error, Result, chain};
 pub use forward::{ForwardError, forward};
 pub use instance::{HTTPS_NODE_PORT, Instance, MAIN, Ports, TEST_PREFIX};
 pub use network::{Cidr, Network};
-pub use packages::{Installed, PACKAGES, packages};
+pub use packages::{Installed, PACKAGES, TEST_PACKAGES, packages};
 pub use paths::{cache_dir, images_dir, state_root};
 pub use preflight::{Problem, Requirements, Toolchain, preflight};
 pub use progress::{Progress, Stage, StageTime};

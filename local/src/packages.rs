@@ -8,7 +8,7 @@ use crate::exec::{Run, which};
 use crate::progress::Progress;
 
 /// Everything that running the node and building the images needs.
-pub const PACKAGES: [&str; 24] = [
+pub const PACKAGES: &[&str] = &[
     "binutils",
     "buildah",
     "clang",
@@ -35,9 +35,12 @@ pub const PACKAGES: [&str; 24] = [
     "util-linux",
 ];
 
+/// What the tests need on top: a browser, and a PostgreSQL server to start for themselves.
+pub const TEST_PACKAGES: &[&str] = &["chromium", "chromium-driver", "postgresql"];
+
 /// Programs that stand for a package when they come from somewhere else, such as a container
 /// engine's own repository.
-const PROVIDED: [(&str, &str); 8] = [
+const PROVIDED: [(&str, &str); 10] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("gcc", "cc"),
@@ -46,6 +49,8 @@ const PROVIDED: [(&str, &str); 8] = [
     ("clang", "clang"),
     ("buildah", "buildah"),
     ("openssl", "openssl"),
+    ("chromium", "chromium"),
+    ("chromium-driver", "chromedriver"),
 ];
 
 /// What [`packages`] did.
@@ -55,12 +60,12 @@ pub struct Installed {
     pub installed: Vec<String>,
 }
 
-/// Installs the packages that are missing, and nothing when all are there.
+/// Installs those of the packages `wanted` that are missing, and nothing when all are there.
 ///
 /// # Errors
 /// When `apt-get` is missing or fails; the error quotes it.
-pub fn packages(progress: &Progress) -> Result<Installed> {
-    let missing = missing_packages()?;
+pub fn packages(progress: &Progress, wanted: &[&str]) -> Result<Installed> {
+    let missing = missing_packages(wanted)?;
     if missing.is_empty() {
         return Ok(Installed::default());
     }
@@ -91,15 +96,15 @@ fn apt(words: &[&str]) -> Run {
         .limit(1800)
 }
 
-/// The packages of [`PACKAGES`] that are not installed.
-pub(crate) fn missing_packages() -> Result<Vec<String>> {
+/// Those of the packages `wanted` that are not installed.
+pub(crate) fn missing_packages(wanted: &[&str]) -> Result<Vec<String>> {
     let format = "--showformat=${db:Status-Abbrev} ${Package}\\n";
     let printed = Run::new("dpkg-query").args(["--show", format]).ok()?;
     let provided = PROVIDED
         .iter()
         .filter(|(_, program)| which(program).is_some());
     let provided: Vec<_> = provided.map(|(package, _)| *package).collect();
-    Ok(difference(&PACKAGES, &printed.stdout, &provided))
+    Ok(difference(wanted, &printed.stdout, &provided))
 }
 
 fn difference(wanted: &[&str], installed: &str, provided: &[&str]) -> Vec<String> {
@@ -129,11 +134,10 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_and_has_no_doubles() {
-        assert!(PACKAGES.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(
-            PROVIDED
-                .iter()
-                .all(|(package, _)| PACKAGES.contains(package))
-        );
+        for list in [PACKAGES, TEST_PACKAGES] {
+            assert!(list.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+        let is_listed = |name| PACKAGES.contains(name) || TEST_PACKAGES.contains(name);
+        assert!(PROVIDED.iter().all(|(package, _)| is_listed(package)));
     }
 }

@@ -42,8 +42,13 @@ impl Facts {
         let is_root = rustix::process::geteuid().is_root();
         let processes = instance.processes();
         let is_running = DAEMONS.iter().any(|name| processes.alive(name).is_some());
-        let missing_packages = packages::missing_packages()
-            .unwrap_or_else(|_| packages::PACKAGES.map(str::to_owned).to_vec());
+        let missing_packages =
+            packages::missing_packages(packages::PACKAGES).unwrap_or_else(|_| {
+                packages::PACKAGES
+                    .iter()
+                    .map(|&name| name.to_owned())
+                    .collect()
+            });
         Self {
             is_linux_x86: cfg!(all(target_os = "linux", target_arch = "x86_64")),
             is_root,

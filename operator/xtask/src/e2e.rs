@@ -5,32 +5,23 @@ use std::collections::BTreeMap;
 use lotoai_local::{Instance, Progress, Requirements};
 
 use crate::cluster::local;
-use crate::error::{RefusedSnafu, Result};
-use crate::shell::{command, found, logged};
-use crate::test::{self, Count, Level};
-use crate::{paths, prepare, up};
+use crate::error::Result;
+use crate::programs::{self, Level};
+use crate::tally::Tally;
+use crate::{diagnose, paths, prepare, up};
 
 /// `make e2e`.
 pub(crate) fn run() -> Result<()> {
-    let programs = test::build()?;
-    let mut count = Count::default();
-    let mut broken = Vec::new();
-    with_platform(|environment| {
-        test::run_level(
-            &programs,
-            Level::Platform,
-            environment,
-            &mut count,
-            &mut broken,
-        )
-    })?;
-    if broken.is_empty() {
-        return Ok(());
-    }
-    RefusedSnafu {
-        message: format!("failed: {}", broken.join(", ")),
-    }
-    .fail()
+    let progress = Progress::new();
+    lotoai_local::packages(&progress, lotoai_local::TEST_PACKAGES)
+        .map_err(|error| local("install packages", error))?;
+    let programs = programs::build()?;
+    let mut tally = Tally::new();
+    let platform = with_platform(|environment| {
+        programs::run_level(&programs, Level::Platform, environment, &mut tally)
+    });
+    tally.step("platform up and removed", platform);
+    tally.close()
 }
 
 /// The cluster of this process.
@@ -39,25 +30,7 @@ pub(crate) fn instance() -> Result<Instance> {
     Instance::new(&name).map_err(|error| local("name the test cluster", error))
 }
 
-/// The browser that one of the tests drives.
-fn browser() -> Result<()> {
-    if found("chromedriver") && found("chromium") {
-        return Ok(());
-    }
-    let install = [
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "chromium",
-        "chromium-driver",
-    ];
-    logged(
-        command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"),
-        &prepare::log("browser"),
-    )
-}
-
-/// Runs `tests` beside a platform that nobody else uses.
+/// Runs `tests` beside a platform that nobody else uses. With `LOTOAI_KEEP` set the cluster stays.
 pub(crate) fn with_platform(
     tests: impl FnOnce(&BTreeMap<String, String>) -> Result<()>,
 ) -> Result<()> {
@@ -67,34 +40,19 @@ pub(crate) fn with_platform(
     let instance = instance()?;
     up::check_machine(&instance, &Requirements::default())?;
     let prepared = prepare::run(&progress)?;
-    browser()?;
-    // Removes the cluster when this process dies without doing so itself.
-    let watchdog =
-        std::env::current_exe().and_then(|program| lotoai_local::watchdog(&instance, &program));
-    if let Err(error) = watchdog {
-        println!("  no watchdog, a killed run leaves its cluster to the next run: {error}");
+    let keep = std::env::var_os("LOTOAI_KEEP").is_some();
+    if !keep {
+        guard(&instance);
     }
     let outcome = up::start(&progress, &instance, &prepared).and_then(|access| {
-        up::deploy(
-            &progress,
-            &access,
-            &prepared.references(),
-            instance.ports().public_https,
-        )?;
-        let environment = BTreeMap::from([
-            (
-                "KUBECONFIG".to_owned(),
-                instance.kubeconfig().to_string_lossy().into_owned(),
-            ),
-            ("LOTOAI_E2E_INSTANCE".to_owned(), instance.name.clone()),
-            (
-                "LOTOAI_CACHE".to_owned(),
-                paths::cache().to_string_lossy().into_owned(),
-            ),
-        ]);
-        tests(&environment)
+        let port = instance.ports().public_https;
+        let outcome = up::deploy(&progress, &access, &prepared.references(), port)
+            .and_then(|()| tests(&environment(&instance)));
+        let directory = prepare::log(&format!("e2e-{}", std::process::id())).with_extension("");
+        diagnose::write(&access, &directory);
+        outcome
     });
-    if std::env::var_os("LOTOAI_KEEP").is_some() {
+    if keep {
         println!(
             "kept the cluster {} (LOTOAI_KEEP is set): KUBECONFIG={}",
             instance.name,
@@ -105,4 +63,22 @@ pub(crate) fn with_platform(
     let removed = lotoai_local::remove(&progress, &instance)
         .map_err(|error| local("remove the test cluster", error));
     outcome.and(removed.map(drop))
+}
+
+/// Lets another process remove the cluster when this one dies without doing so itself.
+fn guard(instance: &Instance) {
+    let watchdog =
+        std::env::current_exe().and_then(|program| lotoai_local::watchdog(instance, &program));
+    if let Err(error) = watchdog {
+        println!("  no watchdog, a killed run leaves its cluster to the next run: {error}");
+    }
+}
+
+fn environment(instance: &Instance) -> BTreeMap<String, String> {
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    BTreeMap::from([
+        ("KUBECONFIG".to_owned(), text(instance.kubeconfig())),
+        ("LOTOAI_E2E_INSTANCE".to_owned(), instance.name.clone()),
+        ("LOTOAI_CACHE".to_owned(), text(paths::cache())),
+    ])
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 mod cluster;
+mod diagnose;
 mod down;
 mod e2e;
 mod error;
@@ -10,8 +11,10 @@ mod lint;
 mod paths;
 mod platform;
 mod prepare;
+mod programs;
 mod shell;
 mod status;
+mod tally;
 mod test;
 mod tidy;
 mod up;

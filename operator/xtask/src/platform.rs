@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use snafu::ResultExt;
 
 use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result, YamlSnafu};
-use crate::paths;
 use crate::shell::{capture, command};
+use crate::{diagnose, paths};
 
 /// Namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
@@ -81,6 +81,9 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
         path: &file,
     })?;
     let file = file.to_string_lossy().into_owned();
+    // A run that was interrupted leaves a release that Helm takes for one under way.
+    let pending = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)";
+    access.kubectl(&["delete", "secret", "-n", OPERATOR_NAMESPACE, "-l", pending])?;
     let install = |chart: &str, more: &[&str]| {
         let path = format!("charts/{chart}");
         let mut arguments = vec![
@@ -173,15 +176,7 @@ pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
             return Ok(begun.elapsed());
         }
         if begun.elapsed() > limit {
-            let pods = access.kubectl(&[
-                "get",
-                "pods,jobs,pvc",
-                "--namespace",
-                NAMESPACE,
-                "-o",
-                "wide",
-            ])?;
-            println!("{pods}");
+            diagnose::print(access);
             let what = "the platform to become Ready; see `kubectl -n lotoai describe loto demo`";
             return DeadlineSnafu {
                 what,

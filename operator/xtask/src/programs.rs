@@ -1,0 +1,319 @@
+//! The test programs of the workspace: built once, run one by one, so that every level of the
+//! pyramid sees the same build and one line can count them all.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use snafu::{OptionExt, ResultExt};
+
+use crate::error::{JsonSnafu, RefusedSnafu, Result, SpawnSnafu};
+use crate::paths;
+use crate::shell::{capture, command};
+use crate::tally::{Count, Tally};
+
+/// No test program may take longer; the slowest, the whole platform, takes a third of it.
+const LIMIT: Duration = Duration::from_secs(45 * 60);
+
+/// A level of the pyramid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// Functions, and servers against fakes of their far sides.
+    Pure,
+    /// The operator against a real kube-apiserver.
+    ApiServer,
+    /// The running platform.
+    Platform,
+}
+
+impl Level {
+    /// Its name for people.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Pure => "pure and mocked tests",
+            Self::ApiServer => "a real kube-apiserver",
+            Self::Platform => "the whole platform, end to end",
+        }
+    }
+
+    fn of(package: &str, target: &str, kind: &str) -> Self {
+        match (package, kind) {
+            ("lotoai-e2e", "test") => Self::Platform,
+            ("lotoai-operator", "test") if target == "apiserver" => Self::ApiServer,
+            _ => Self::Pure,
+        }
+    }
+}
+
+/// The test programs of every level.
+pub(crate) type Programs = BTreeMap<Level, Vec<Program>>;
+
+/// A test program that cargo built.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    name: String,
+    executable: PathBuf,
+    directory: PathBuf,
+}
+
+/// Builds all test programs of the workspace.
+pub(crate) fn build() -> Result<Programs> {
+    let arguments = [
+        "test",
+        "--locked",
+        "--workspace",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ];
+    let output = capture(command("cargo", arguments).stderr(Stdio::inherit()))?;
+    let mut programs = Programs::new();
+    for line in output.lines() {
+        let message: Value = serde_json::from_str(line).context(JsonSnafu {
+            command: "cargo test --no-run",
+        })?;
+        if let Some((level, program)) = program_of(&message) {
+            programs.entry(level).or_default().push(program);
+        }
+    }
+    Ok(programs)
+}
+
+/// The test program that a message of cargo tells of, if it does.
+fn program_of(message: &Value) -> Option<(Level, Program)> {
+    let executable = message["executable"].as_str()?;
+    if message["profile"]["test"] != true {
+        return None;
+    }
+    let manifest = PathBuf::from(message["manifest_path"].as_str()?);
+    let package = package_name(message["package_id"].as_str()?);
+    let target = message["target"]["name"].as_str()?;
+    let kind = message["target"]["kind"][0].as_str()?;
+    let level = Level::of(&package, target, kind);
+    let name = if kind == "test" {
+        format!("{package} {target}")
+    } else {
+        package
+    };
+    let program = Program {
+        name,
+        executable: executable.into(),
+        directory: manifest.parent()?.to_owned(),
+    };
+    Some((level, program))
+}
+
+/// `path+file:///x/operator/api#lotoai-api@0.1.0` → `lotoai-api`; the name may be implied by the
+/// directory when both are equal.
+fn package_name(id: &str) -> String {
+    let (path, fragment) = id.rsplit_once('#').unwrap_or(("", id));
+    match fragment.split_once('@') {
+        Some((name, _)) => name.to_owned(),
+        None => path.rsplit('/').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Runs the programs of one level.
+///
+/// # Errors
+/// When a program cannot be started. One that fails is only counted.
+pub(crate) fn run_level(
+    programs: &Programs,
+    level: Level,
+    environment: &BTreeMap<String, String>,
+    tally: &mut Tally,
+) -> Result<()> {
+    println!("\n== {}", level.title());
+    for program in programs.get(&level).into_iter().flatten() {
+        let begun = Instant::now();
+        let ended = run(program, level, environment)?;
+        let count = parse(&ended.output);
+        println!(
+            "{:<40} {} passed, {} failed ({:.1} s)",
+            program.name,
+            count.passed,
+            count.failed,
+            begun.elapsed().as_secs_f64()
+        );
+        if level != Level::Platform {
+            for line in skipped(&ended.output) {
+                println!("    {line}");
+            }
+            if !ended.succeeded {
+                println!("{}", ended.output);
+            }
+        }
+        tally.program(&program.name, count, ended.succeeded);
+    }
+    Ok(())
+}
+
+struct Ended {
+    output: String,
+    succeeded: bool,
+}
+
+/// Runs one program; the output of the platform's is shown while it runs, because that takes long.
+fn run(program: &Program, level: Level, environment: &BTreeMap<String, String>) -> Result<Ended> {
+    let is_long = level == Level::Platform;
+    // A killed run must not leave its tests behind, which would go on using the cluster.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(&program.executable)
+        // Without it the harness swallows what a passing test says it skipped.
+        .arg(if is_long {
+            "--nocapture"
+        } else {
+            "--show-output"
+        })
+        .current_dir(&program.directory)
+        .envs(environment)
+        .env("CARGO_TARGET_DIR", paths::target())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if is_long {
+        command.arg("--test-threads=1");
+    }
+    let shown = program.executable.display().to_string();
+    let mut child = command.spawn().context(SpawnSnafu { program: &shown })?;
+    let lost = || format!("the output of {shown} cannot be read");
+    let stdout = child
+        .stdout
+        .take()
+        .context(RefusedSnafu { message: lost() })?;
+    let stderr = child
+        .stderr
+        .take()
+        .context(RefusedSnafu { message: lost() })?;
+    let readers = [
+        std::thread::spawn(move || read(stdout, is_long)),
+        std::thread::spawn(move || read(stderr, is_long)),
+    ];
+    let begun = Instant::now();
+    let mut late = String::new();
+    let status = loop {
+        let status = child.try_wait().context(SpawnSnafu { program: &shown })?;
+        if let Some(status) = status {
+            break status;
+        }
+        if late.is_empty() && begun.elapsed() > LIMIT {
+            late = format!("{shown} was ended after {} s\n", LIMIT.as_secs());
+            child.kill().context(SpawnSnafu { program: &shown })?;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let mut output = String::new();
+    for reader in readers {
+        output.push_str(&reader.join().unwrap_or_default());
+    }
+    output.push_str(&late);
+    Ok(Ended {
+        output,
+        succeeded: status.success(),
+    })
+}
+
+/// Reads to the end; shows each line at once when `show`.
+fn read(from: impl Read, show: bool) -> String {
+    let mut text = String::new();
+    let mut lines = BufReader::new(from);
+    let mut line = Vec::new();
+    while lines
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|count| count > 0)
+    {
+        let piece = String::from_utf8_lossy(&line);
+        if show {
+            print!("{piece}");
+        }
+        text.push_str(&piece);
+        line.clear();
+    }
+    text
+}
+
+/// The lines that name something that was skipped.
+fn skipped(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.contains("SKIPPED"))
+}
+
+/// Adds up the closing lines of a Rust test program. A test that says `SKIPPED` passed nothing.
+fn parse(text: &str) -> Count {
+    let mut count = Count::default();
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: "))
+    {
+        for part in line.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u32>() else {
+                continue;
+            };
+            match what {
+                "passed" => count.passed += number,
+                "failed" => count.failed += number,
+                "ignored" => count.skipped += number,
+                _ => {}
+            }
+        }
+    }
+    let said = u32::try_from(skipped(text).count()).unwrap_or(u32::MAX);
+    let said = said.min(count.passed);
+    count.passed -= said;
+    count.skipped += said;
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_is_counted() {
+        let text = "running 3 tests\ntest result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; \
+                    0 filtered out; finished in 0.01s\n";
+        let expected = Count {
+            passed: 2,
+            failed: 1,
+            skipped: 4,
+        };
+        assert_eq!(parse(text), expected);
+    }
+
+    #[test]
+    fn a_test_that_says_it_skipped_has_not_passed() {
+        let text = "SKIPPED: no server here\ntest result: ok. 5 passed; 0 failed; 0 ignored\n";
+        let expected = Count {
+            passed: 4,
+            failed: 0,
+            skipped: 1,
+        };
+        assert_eq!(parse(text), expected);
+    }
+
+    #[test]
+    fn package_names_come_from_both_forms_of_id() {
+        assert_eq!(
+            package_name("path+file:///x/operator/api#lotoai-api@0.1.0"),
+            "lotoai-api"
+        );
+        assert_eq!(package_name("path+file:///x/operator/xtask#0.1.0"), "xtask");
+    }
+
+    #[test]
+    fn programs_are_put_on_their_level() {
+        assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
+        assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
+        assert_eq!(
+            Level::of("lotoai-operator", "apiserver", "test"),
+            Level::ApiServer
+        );
+    }
+}
