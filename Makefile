@@ -5,10 +5,15 @@ export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
 XTASK := cargo run --quiet --locked --package xtask --
 
 .DEFAULT_GOAL := help
-.PHONY: help up down ask status test lint fmt generate images e2e bench
+.PHONY: help tool up down ask status test lint fmt generate images e2e
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+tool:
+	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: compiles the developer tool (cargo; a few minutes the first time)"
+
+up down ask status test lint generate images e2e: tool
 
 up: ## Set up, build, deploy, wait until Ready, ask the sample questions
 	@$(XTASK) up
@@ -17,7 +22,7 @@ down: ## Remove everything that `make up` made on this machine (DATA=keep keeps 
 	@$(XTASK) down $(if $(filter keep,$(DATA)),--keep-data)
 
 ask: ## Ask a question: make ask Q="How do I rotate a credential?" [MODEL=lotoai]
-	@$(XTASK) ask --model "$(or $(MODEL),lotoai)" -- "$(Q)"
+	@$(XTASK) ask --model "$(or $(MODEL),lotoai)" -- "$$Q"
 
 status: ## Show the platform, its components and their memory
 	@$(XTASK) status
@@ -31,7 +36,7 @@ lint: ## Formatting, clippy, licences, generated files, repository rules
 fmt: ## Format the code
 	@cargo fmt --all
 
-generate: ## Regenerate crds/, the chart's CRD and RBAC, docs tables
+generate: ## Regenerate crds/ and the chart's CRD and RBAC
 	@$(XTASK) generate
 
 images: ## Build the images of this checkout into the cache

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use lotoai_local::{Instance, Progress};
 
-use crate::error::{Error, RefusedSnafu, Result};
+use snafu::{OptionExt, ResultExt};
+
+use crate::error::{Error, FileSnafu, RefusedSnafu, Result};
 use crate::paths;
 use crate::platform::Access;
 use crate::shell::{capture, command, found};
@@ -29,21 +31,50 @@ impl Target {
     pub(crate) fn choose() -> Result<Self> {
         let asked = std::env::var("LOTOAI_CLUSTER").unwrap_or_default();
         match asked.as_str() {
-            "" | "auto" => Ok(if kind_can_work() {
-                Self::Kind
-            } else {
-                Self::Local
-            }),
-            "current" => Ok(Self::Current),
-            "kind" => Ok(Self::Kind),
-            "local" => Ok(Self::Local),
-            _ => RefusedSnafu {
+            "" | "auto" if kind_can_work() => Ok(Self::Kind),
+            "" | "auto" => Ok(Self::Local),
+            name => Self::named(name).context(RefusedSnafu {
                 message: format!(
-                    "LOTOAI_CLUSTER is {asked:?}; set it to auto, current, kind or local"
+                    "LOTOAI_CLUSTER is {name:?}; set it to auto, current, kind or local"
                 ),
-            }
-            .fail(),
+            }),
         }
+    }
+
+    /// The target that the last `make up` chose, unless `LOTOAI_CLUSTER` names another: a Docker
+    /// engine that appeared since must not lead later commands to another cluster.
+    pub(crate) fn of_last_up() -> Result<Self> {
+        let is_asked = std::env::var_os("LOTOAI_CLUSTER").is_some_and(|asked| !asked.is_empty());
+        let remembered = std::fs::read_to_string(memory()).unwrap_or_default();
+        match Self::named(remembered.trim()) {
+            Some(target) if !is_asked => Ok(target),
+            _ => Self::choose(),
+        }
+    }
+
+    /// Remembers the choice for later commands.
+    pub(crate) fn remember(self) -> Result<()> {
+        let path = memory();
+        let failed = || FileSnafu {
+            action: "write",
+            path: &path,
+        };
+        std::fs::create_dir_all(paths::cache()).with_context(|_| failed())?;
+        std::fs::write(&path, self.name()).with_context(|_| failed())
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Kind => "kind",
+            Self::Local => "local",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Current, Self::Kind, Self::Local]
+            .into_iter()
+            .find(|target| target.name() == name)
     }
 
     /// What the choice means, for people.
@@ -81,6 +112,10 @@ impl Target {
             }
         }
     }
+}
+
+fn memory() -> PathBuf {
+    paths::cache().join("cluster")
 }
 
 /// The instance that `make up` uses.
@@ -149,16 +184,14 @@ pub(crate) fn watch(name: &str) -> Result<()> {
 fn kind_can_work() -> bool {
     found("kind")
         && found("docker")
-        && capture(&mut command(
-            "docker",
-            ["info", "--format", "{{.ServerVersion}}"],
-        ))
-        .is_ok()
-        && capture(&mut command(
-            "docker",
-            ["manifest", "inspect", "docker.io/library/busybox:1.36"],
-        ))
-        .is_ok()
+        && answers(&["info", "--format", "{{.ServerVersion}}"])
+        && answers(&["manifest", "inspect", "docker.io/library/busybox:1.36"])
+}
+
+/// Whether docker answers soon: without a network it would wait for minutes.
+fn answers(arguments: &[&str]) -> bool {
+    let mut command = command("timeout", ["20", "docker"]);
+    capture(command.args(arguments)).is_ok()
 }
 
 /// The newest `<directory>/<prefix><version>/<program>`, or the program by its bare name.

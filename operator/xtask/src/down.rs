@@ -9,7 +9,7 @@ use crate::platform::{NAME, NAMESPACE, OPERATOR_NAMESPACE};
 
 /// Removes the platform; with `keep_data` the local cluster only stops.
 pub(crate) fn run(keep_data: bool) -> Result<()> {
-    match Target::choose()? {
+    match Target::of_last_up()? {
         Target::Current => {
             let access = Target::Current.access()?;
             access.kubectl(&[

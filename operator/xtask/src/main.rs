@@ -7,6 +7,7 @@ mod down;
 mod e2e;
 mod error;
 mod generate;
+mod kind_config;
 mod lint;
 mod paths;
 mod platform;

@@ -11,7 +11,7 @@ use crate::platform::{Access, NAME, NAMESPACE};
 
 /// Prints the state of the platform that `make up` made.
 pub(crate) fn run() -> Result<()> {
-    let access = Target::choose()?.access()?;
+    let access = Target::of_last_up()?.access()?;
     print!(
         "{}",
         access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE, "-o", "wide"])?

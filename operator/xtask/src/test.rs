@@ -10,7 +10,7 @@ use crate::error::{JsonSnafu, Result};
 use crate::programs::{self, Level, Programs, run_level};
 use crate::shell::{capture, command};
 use crate::tally::{Count, Tally};
-use crate::{cluster, e2e, lint, paths, prepare, up};
+use crate::{cluster, e2e, kind_config, lint, paths, prepare, up};
 
 /// Runs everything and ends with the one line that counts.
 pub(crate) fn run() -> Result<()> {
@@ -36,6 +36,7 @@ fn prepared() -> Result<Programs> {
 fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     println!("\n== repository");
     tally.step("lint", lint::quick());
+    tally.step("kind-config.yaml", kind_config::check());
     println!(
         "  SKIPPED clippy, licences: `make lint` runs them, and compiles everything once more"
     );

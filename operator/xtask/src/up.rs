@@ -1,5 +1,6 @@
 //! `make up`: from a clone to a platform that answers, in one command that can be repeated.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lotoai_local::{Instance, Progress, Requirements};
@@ -19,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     let progress = Progress::new();
     let target = Target::choose()?;
     println!("cluster: {}", target.describe());
+    target.remember()?;
     let (access, images, port) = match target {
         Target::Current => (target.access()?, Images::default(), 8443),
         Target::Kind => {
@@ -56,7 +58,7 @@ pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
         return RefusedSnafu { message }.fail();
     }
     demo(
-        &Target::choose()?.access()?,
+        &Target::of_last_up()?.access()?,
         &["ask", "--model", model, "--", question],
     )
 }
@@ -112,21 +114,32 @@ pub(crate) fn deploy(
     let scratch = paths::cache()
         .join("scratch")
         .join(std::process::id().to_string());
+    let outcome = install_and_wait(progress, access, images, port, &scratch);
+    // What is left there are inputs of commands that have run.
+    let _ = std::fs::remove_dir_all(&scratch);
+    outcome
+}
+
+fn install_and_wait(
+    progress: &Progress,
+    access: &Access,
+    images: &Images,
+    port: u16,
+    scratch: &Path,
+) -> Result<()> {
     let stage = progress.stage(
         "operator",
         "the charts lotoai-crds and lotoai-operator (Helm)",
     );
-    platform::install_operator(access, images, &scratch)?;
+    platform::install_operator(access, images, scratch)?;
     stage.done();
     let stage = progress.stage("platform", "the LotoAI resource, until it is Ready");
-    platform::apply_resource(access, port, &scratch)?;
+    platform::apply_resource(access, port, scratch)?;
     let ready = platform::wait_ready(access, READY_LIMIT)?;
     stage.done_with(&format!(
         "Ready {:.0} s after kubectl apply",
         ready.as_secs_f64()
     ));
-    // What is left there are inputs of commands that have run.
-    let _ = std::fs::remove_dir_all(&scratch);
     Ok(())
 }
 
