@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 export LOTOAI_CACHE ?= $(HOME)/.cache/lotoai
 export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
-XTASK := cargo run --quiet --locked --package xtask --
+# With `--workspace` cargo chooses the same features as for the whole build, and compiles nothing twice.
+XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
 .PHONY: help tool up down ask status test lint fmt generate images e2e

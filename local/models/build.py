@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,7 @@ def pip(venv_dir, *arguments):
 
 def prepare(venv_dir):
     """A virtual environment with the conversion library, and the two packages beside it."""
-    if not (venv_dir / "bin" / "python").exists():
+    if not (venv_dir / "bin" / "pip").exists():
         venv.create(venv_dir, with_pip=True)
     hashed = ("--no-deps", "--require-hashes", "--only-binary=:all:")
     pip(venv_dir, "install", *hashed, "-r", str(HERE / "requirements.txt"))
@@ -244,6 +245,9 @@ def build(venv_dir, output, float_type):
         return
     wheels = prepare(venv_dir)
     output.mkdir(parents=True, exist_ok=True)
+    # What a run that was cut off left would go into the image.
+    for left in output.glob(".new-*"):
+        shutil.rmtree(left)
     # On the same file system as the output, so that the last step is a rename.
     with tempfile.TemporaryDirectory(dir=output, prefix=".new-") as scratch:
         scratch = Path(scratch)

@@ -222,7 +222,16 @@ impl<'a> Builder<'a> {
             key.text(&path.to_string_lossy());
         }
         let key = key.finish();
-        let reference = format!("{REPOSITORY}/{}:{TAG}", recipe.name);
+        // What the cluster itself runs it knows by a fixed name. A platform's pods follow a changed
+        // image by its name.
+        let is_fixed = recipe.base.is_none_or(|_| recipe.name == "coredns")
+            || BASES.iter().any(|base| base.name == recipe.name);
+        let tag = if is_fixed {
+            TAG.to_owned()
+        } else {
+            format!("{TAG}-{key}")
+        };
+        let reference = format!("{REPOSITORY}/{}:{tag}", recipe.name);
         self.image(
             recipe.name,
             key,

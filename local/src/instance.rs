@@ -196,6 +196,12 @@ impl Instance {
         claim.write(&self.state_dir.join("instance.json"))
     }
 
+    /// Whether no other instance has this one's slot.
+    pub(crate) fn holds_slot(&self) -> bool {
+        let claim = Claim::read(&slot_path(self.network.slot));
+        claim.is_none_or(|claim| claim.name == self.name)
+    }
+
     /// Gives the slot back. The caller holds the instance's lock, whose file goes as well.
     pub(crate) fn release(&self) -> Result<()> {
         let _lock = slots_lock()?;

@@ -35,7 +35,7 @@ pub use forward::{ForwardError, forward};
 pub use instance::{HTTPS_NODE_PORT, Instance, MAIN, Ports, TEST_PREFIX};
 pub use network::{Cidr, Network};
 pub use packages::{Installed, PACKAGES, TEST_PACKAGES, packages};
-pub use paths::{cache_dir, images_dir, state_root};
+pub use paths::{cache_dir, images_dir, own_program, state_root};
 pub use preflight::{Problem, Requirements, Toolchain, preflight};
 pub use progress::{Progress, Stage, StageTime};
 pub use third_party::{Tool, ToolPaths, third_party};

@@ -1,6 +1,10 @@
 //! What comes from Debian packages.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -16,6 +20,7 @@ pub const PACKAGES: &[&str] = &[
     "conntrack",
     "containerd",
     "containernetworking-plugins",
+    "debian-archive-keyring",
     "dpkg",
     "ethtool",
     "findutils",
@@ -81,16 +86,40 @@ pub fn packages(progress: &Progress, wanted: &[&str]) -> Result<Installed> {
     }
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().map(String::as_str));
+    let policy = NoServices::declare();
     apt(&words).ok_ticking(every, || tick("still installs packages"))?;
+    drop(policy);
     stage.done();
     Ok(Installed { installed: missing })
+}
+
+/// While it exists, packages start no service: neither containerd's own nor a PostgreSQL server on
+/// its well-known port is wanted. A policy that the machine has already is left alone.
+struct NoServices(Option<&'static Path>);
+
+impl NoServices {
+    fn declare() -> Self {
+        let path = Path::new("/usr/sbin/policy-rc.d");
+        let made = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(path)
+            .and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
+        Self(made.is_ok().then_some(path))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        // Nothing can be done about a file that cannot be removed.
+        let _ = self.0.map(fs::remove_file);
+    }
 }
 
 fn apt(words: &[&str]) -> Run {
     Run::inheriting("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
-        // A service that a package would start, such as containerd's own, is not wanted.
-        .env("RUNLEVEL", "1")
         .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
         .args(words)
         .limit(1800)

@@ -32,6 +32,19 @@ pub(crate) fn shared_dir() -> PathBuf {
     PathBuf::from("/run/lotoai")
 }
 
+/// The file of this program. `cargo build` replaces the file of a program that runs, and the kernel
+/// then calls the old one `<path> (deleted)`.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn own_program() -> std::io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    let replaced = own
+        .to_str()
+        .and_then(|text| text.strip_suffix(" (deleted)"));
+    Ok(replaced.map_or(own.clone(), PathBuf::from))
+}
+
 fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .filter(|value| !value.is_empty())

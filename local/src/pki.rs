@@ -48,9 +48,22 @@ const CLIENTS: [&str; 6] = [
 /// Makes all keys and certificates unless they exist.
 pub(crate) fn ensure(instance: &Instance) -> Result<()> {
     let dir = instance.pki_dir();
-    if dir.exists() {
+    if !dir.exists() {
+        make_dir(instance, &dir)?;
+    }
+    // An earlier start may have been cut off just before this.
+    let kubeconfig = instance.kubeconfig();
+    if kubeconfig.exists() {
         return Ok(());
     }
+    let admin = fs::read(dir.join("admin.conf")).context(FileSnafu {
+        action: "read",
+        path: dir.join("admin.conf"),
+    })?;
+    write_secret(&kubeconfig, &String::from_utf8_lossy(&admin))
+}
+
+fn make_dir(instance: &Instance, dir: &Path) -> Result<()> {
     // Made aside and moved: a directory that exists is complete.
     let new = dir.with_extension("new");
     remove_dir(&new)?;
@@ -59,15 +72,9 @@ pub(crate) fn ensure(instance: &Instance) -> Result<()> {
         path: &new,
     })?;
     make_all(instance, &new)?;
-    fs::rename(&new, &dir).context(FileSnafu {
+    fs::rename(&new, dir).context(FileSnafu {
         action: "create",
-        path: &dir,
-    })?;
-    let admin = dir.join("admin.conf");
-    let kubeconfig = instance.kubeconfig();
-    fs::copy(&admin, &kubeconfig).map(drop).context(FileSnafu {
-        action: "write",
-        path: &kubeconfig,
+        path: dir,
     })
 }
 

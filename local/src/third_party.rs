@@ -326,7 +326,14 @@ fn go_build(tool: Tool, out: &Path) -> Result<Run> {
         .env("GOFLAGS", "-mod=readonly")
         .env("GOWORK", "off")
         .dir(&module_dir(tool.recipe().name))
-        .args(["build", "-trimpath", "-ldflags", ldflags.trim_end(), "-o"])
+        .args([
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            ldflags.trim_end(),
+            "-o",
+        ])
         .args([out])
         .limit(BUILD_LIMIT))
 }

@@ -227,14 +227,23 @@ fn hand_down(dir: &Path) -> Result<()> {
         path: &path,
     })?;
     let on: BTreeSet<_> = on.split_whitespace().collect();
-    for controller in has.split_whitespace().filter(|name| !on.contains(name)) {
-        let order = format!("+{controller}");
-        if fs::write(&path, &order).is_ok() {
-            continue;
-        }
+    let off: Vec<_> = has
+        .split_whitespace()
+        .filter(|name| !on.contains(name))
+        .collect();
+    let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    // Before any controller: a threaded one, such as cpu, is accepted with processes present and
+    // then bars the way for the others. Only the machine's own root has no `cgroup.type`.
+    if !off.is_empty() && !procs.trim().is_empty() && dir.join("cgroup.type").exists() {
+        move_processes(dir)?;
+    }
+    for controller in off {
+        let written = fs::write(&path, format!("+{controller}"));
         if NEEDED.contains(&controller) {
-            move_processes(dir)?;
-            write(&path, &order)?;
+            written.context(FileSnafu {
+                action: "write",
+                path: &path,
+            })?;
         }
     }
     Ok(())

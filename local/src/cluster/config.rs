@@ -137,8 +137,8 @@ pub(crate) fn kubelet(instance: &Instance, layout: &Layout) -> String {
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {
             "memory.available": "200Mi",
-            "nodefs.available": "2%",
-            "imagefs.available": "2%",
+            "nodefs.available": "1Gi",
+            "imagefs.available": "1Gi",
         },
         "shutdownGracePeriod": "0s",
         "containerLogMaxSize": "20Mi",

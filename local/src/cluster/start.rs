@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use snafu::ResultExt;
 
@@ -16,7 +16,7 @@ use crate::instance::Instance;
 use crate::process::Processes;
 use crate::progress::Progress;
 use crate::third_party::ToolPaths;
-use crate::{pki, sandbox};
+use crate::{paths, pki, sandbox};
 
 /// A running cluster.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ const DNS_LIMIT: Duration = Duration::from_secs(120);
 pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Result<Cluster> {
     let _lock = instance.lock()?;
     let stage = progress.stage("cluster", &format!("starts the node {}", instance.node()));
-    if is_running(instance) {
+    if is_running(progress, instance, tools)? {
         let cluster = finish(progress, instance, tools, None)?;
         stage.done_with("it was running already");
         return Ok(cluster);
@@ -137,12 +137,26 @@ fn finish(
     })
 }
 
-fn is_running(instance: &Instance) -> bool {
+/// Whether every program of the node runs, and as it would be started now.
+fn is_running(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Result<bool> {
     let processes = instance.processes();
-    let core = daemons::ALL
-        .iter()
-        .filter(|name| **name != daemons::FORWARDER);
-    sandbox::is_up(instance) && core.into_iter().all(|name| processes.alive(name).is_some())
+    let core = || {
+        daemons::ALL
+            .iter()
+            .filter(|name| **name != daemons::FORWARDER)
+    };
+    if !sandbox::is_up(instance) || !core().all(|name| processes.alive(name).is_some()) {
+        return Ok(false);
+    }
+    let plan = plan(progress, instance, tools, Layout::detect()?)?;
+    for name in core() {
+        let daemon = plan.daemon(name)?;
+        let record = processes.alive(name);
+        if record.is_none_or(|record| record.fingerprint != daemon.fingerprint()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn plan<'a>(
@@ -151,7 +165,7 @@ fn plan<'a>(
     tools: &'a ToolPaths,
     layout: Layout,
 ) -> Result<Plan<'a>> {
-    let own = env::current_exe().context(FileSnafu {
+    let own = paths::own_program().context(FileSnafu {
         action: "find",
         path: "this program",
     })?;

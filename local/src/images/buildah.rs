@@ -43,6 +43,10 @@ impl Buildah {
             let works = self.run_with("overlay").args(["info"]).succeeds();
             if works { "overlay" } else { "vfs" }
         });
+        // A build that was killed leaves its container, mounted.
+        self.run().args(["rm", "--all"]).ok().context(StepSnafu {
+            step: "remove what an interrupted build left",
+        })?;
         Ok(())
     }
 
@@ -180,5 +184,7 @@ impl Buildah {
             .args([Path::new("--root"), &self.root.join("storage")])
             .args([Path::new("--runroot"), &self.root.join("run")])
             .args(["--storage-driver", driver])
+            // Another builder may hold the storage while it writes a large layer.
+            .limit(LIMIT)
     }
 }

@@ -16,8 +16,8 @@ const GIB: u64 = 1 << 30;
 pub struct Requirements {
     /// Memory that must be available, in bytes. Not asked of an instance that runs already.
     pub memory: u64,
-    /// Free space in the state and in the cache directory, in bytes each. An instance that has
-    /// state and programs already needs a fifth of it.
+    /// Free space in the state and in the cache directory, in bytes each; twice as much when both
+    /// are in one file system. An instance that has state and programs already needs a fifth.
     pub disk: u64,
     /// Programs that must be there in at least this version.
     pub toolchains: Vec<Toolchain>,
@@ -65,7 +65,7 @@ impl Default for Requirements {
                 tool(
                     "node",
                     &["--version"],
-                    (20, 0),
+                    (20, 19),
                     "install Node.js: https://nodejs.org",
                 ),
                 tool(
@@ -80,6 +80,16 @@ impl Default for Requirements {
 }
 
 impl Requirements {
+    /// What is left to ask for when everything has been built.
+    #[must_use]
+    pub fn built() -> Self {
+        Self {
+            disk: 4 * GIB,
+            toolchains: Vec::new(),
+            ..Self::default()
+        }
+    }
+
     /// Only what a cluster without the platform needs.
     #[must_use]
     pub fn cluster_only() -> Self {
@@ -196,13 +206,17 @@ fn check_amounts(facts: &Facts, requirements: &Requirements, problems: &mut Prob
     } else {
         requirements.disk
     };
-    let mut devices: Vec<&Disk> = facts
-        .disks
-        .iter()
-        .filter(|disk| disk.free < needed)
-        .collect();
+    let mut devices: Vec<&Disk> = facts.disks.iter().collect();
     devices.dedup_by_key(|disk| disk.device);
     for disk in devices {
+        let sharing = facts
+            .disks
+            .iter()
+            .filter(|other| other.device == disk.device);
+        let needed = needed.saturating_mul(u64::try_from(sharing.count()).unwrap_or(1));
+        if disk.free >= needed {
+            continue;
+        }
         problems.add(
             format!(
                 "{} is free in {}; {} are needed",

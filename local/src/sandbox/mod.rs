@@ -106,6 +106,9 @@ fn netns_works(instance: &Instance) -> bool {
 }
 
 fn make_netns(instance: &Instance) -> Result<()> {
+    // Without it the answers of a Service's pod to another pod of the node do not come back. Where
+    // it is part of the kernel there is no module to load.
+    Run::new("modprobe").args(["br_netfilter"]).succeeds();
     if netns_works(instance) {
         return Ok(());
     }
@@ -125,8 +128,12 @@ fn device_exists(device: &str) -> bool {
     Path::new("/sys/class/net").join(device).exists()
 }
 
-/// Whether the device of our slot carries our address: nobody else's device may be removed.
+/// Whether the device carries the address of our slot, and the slot is not another instance's by
+/// now: nobody else's device may be removed.
 fn link_is_ours(instance: &Instance) -> bool {
+    if !instance.holds_slot() {
+        return false;
+    }
     let network = instance.network();
     let printed = Run::new("ip").args(["-o", "-4", "addr", "show", "dev", &network.host_device]);
     printed

@@ -1,10 +1,11 @@
 //! Which cluster the platform runs on, chosen once and printed.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use lotoai_local::{Instance, Progress};
-
 use snafu::{OptionExt, ResultExt};
 
 use crate::error::{Error, FileSnafu, RefusedSnafu, Result};
@@ -92,8 +93,13 @@ impl Target {
     pub(crate) fn access(self) -> Result<Access> {
         let tools = paths::cache().join("third-party");
         match self {
-            Self::Current | Self::Kind => Ok(Access {
+            Self::Current => Ok(Access {
                 kubeconfig: None,
+                kubectl: "kubectl".into(),
+                helm: "helm".into(),
+            }),
+            Self::Kind => Ok(Access {
+                kubeconfig: Some(kind_kubeconfig()?),
                 kubectl: "kubectl".into(),
                 helm: "helm".into(),
             }),
@@ -132,6 +138,25 @@ pub(crate) fn local(
         action,
         source: Box::new(source),
     }
+}
+
+/// A kubeconfig of the kind cluster alone: the current context may be another cluster's.
+fn kind_kubeconfig() -> Result<PathBuf> {
+    let text = capture(&mut command(
+        "kind",
+        ["get", "kubeconfig", "--name", KIND_NAME],
+    ))?;
+    let path = paths::cache().join("kind.kubeconfig");
+    let write = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&path)?.write_all(text.as_bytes())
+    };
+    write().context(FileSnafu {
+        action: "write",
+        path: &path,
+    })?;
+    Ok(path)
 }
 
 /// Creates the kind cluster if it is missing and loads image archives into it.

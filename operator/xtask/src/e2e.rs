@@ -38,7 +38,7 @@ pub(crate) fn with_platform(
     lotoai_local::reap_stale(&progress)
         .map_err(|error| local("remove stale test clusters", error))?;
     let instance = instance()?;
-    up::check_machine(&instance, &Requirements::default())?;
+    up::check_machine(&instance, &Requirements::built())?;
     let prepared = prepare::run(&progress)?;
     let keep = std::env::var_os("LOTOAI_KEEP").is_some();
     if !keep {
@@ -68,7 +68,7 @@ pub(crate) fn with_platform(
 /// Lets another process remove the cluster when this one dies without doing so itself.
 fn guard(instance: &Instance) {
     let watchdog =
-        std::env::current_exe().and_then(|program| lotoai_local::watchdog(instance, &program));
+        lotoai_local::own_program().and_then(|program| lotoai_local::watchdog(instance, &program));
     if let Err(error) = watchdog {
         println!("  no watchdog, a killed run leaves its cluster to the next run: {error}");
     }

@@ -25,6 +25,8 @@ pub(crate) enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[snafu(display("failed to ask for the end of this program when make ends"))]
+    Orphan { source: rustix::io::Errno },
     #[snafu(display("{message}"))]
     Refused { message: String },
     #[snafu(display("failed to {action}"))]

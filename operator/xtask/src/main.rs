@@ -13,6 +13,7 @@ mod paths;
 mod platform;
 mod prepare;
 mod programs;
+mod scratch;
 mod shell;
 mod status;
 mod tally;
@@ -25,8 +26,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use lotoai_local::chain;
+use rustix::fs::Mode;
+use snafu::ResultExt;
 
-use crate::error::Result;
+use crate::error::{OrphanSnafu, Result};
 
 /// Developer tasks of LotoAI.
 #[derive(Parser)]
@@ -97,6 +100,13 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    // Files that go into images must be readable by their users.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    if matches!(task, Task::Test | Task::E2e) {
+        // When `make` is killed this must end too, so that its cluster is removed.
+        let signal = Some(rustix::process::Signal::KILL);
+        rustix::process::set_parent_process_death_signal(signal).context(OrphanSnafu)?;
+    }
     match task {
         Task::Up => up::run(),
         Task::Down { keep_data } => down::run(keep_data),

@@ -46,6 +46,15 @@ impl Access {
         let mut command = command(&program.to_string_lossy(), arguments);
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
+            // These are on this machine: a proxy cannot reach them.
+            for variable in ["NO_PROXY", "no_proxy"] {
+                let mut names = std::env::var(variable).unwrap_or_default();
+                if !names.is_empty() {
+                    names.push(',');
+                }
+                names.push_str("198.18.0.0/15,127.0.0.1,localhost,.localhost");
+                command.env(variable, names);
+            }
         }
         command
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use snafu::{OptionExt, ResultExt};
 
 use crate::error::{JsonSnafu, RefusedSnafu, Result, SpawnSnafu};
 use crate::paths;
+use crate::scratch::Scratch;
 use crate::shell::{capture, command};
 use crate::tally::{Count, Tally};
 
@@ -126,9 +127,10 @@ pub(crate) fn run_level(
     tally: &mut Tally,
 ) -> Result<()> {
     println!("\n== {}", level.title());
+    let scratch = Scratch::new()?;
     for program in programs.get(&level).into_iter().flatten() {
         let begun = Instant::now();
-        let ended = run(program, level, environment)?;
+        let ended = run(program, level, environment, scratch.path())?;
         let count = parse(&ended.output);
         println!(
             "{:<40} {} passed, {} failed ({:.1} s)",
@@ -156,7 +158,12 @@ struct Ended {
 }
 
 /// Runs one program; the output of the platform's is shown while it runs, because that takes long.
-fn run(program: &Program, level: Level, environment: &BTreeMap<String, String>) -> Result<Ended> {
+fn run(
+    program: &Program,
+    level: Level,
+    environment: &BTreeMap<String, String>,
+    scratch: &Path,
+) -> Result<Ended> {
     let is_long = level == Level::Platform;
     // A killed run must not leave its tests behind, which would go on using the cluster.
     let mut command = Command::new("setpriv");
@@ -172,6 +179,7 @@ fn run(program: &Program, level: Level, environment: &BTreeMap<String, String>) 
         .current_dir(&program.directory)
         .envs(environment)
         .env("CARGO_TARGET_DIR", paths::target())
+        .env("TMPDIR", scratch)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -24,8 +24,11 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn prepared() -> Result<Programs> {
-    up::check_machine(&e2e::instance()?, &Requirements::default())?;
     let progress = Progress::new();
+    // What a killed run left holds memory that this one needs.
+    lotoai_local::reap_stale(&progress)
+        .map_err(|error| cluster::local("remove stale test clusters", error))?;
+    up::check_machine(&e2e::instance()?, &Requirements::default())?;
     prepare::run(&progress)?;
     lotoai_local::packages(&progress, lotoai_local::TEST_PACKAGES)
         .map_err(|error| cluster::local("install packages", error))?;

@@ -21,8 +21,8 @@ pub(crate) async fn start() -> Option<Server> {
         return None;
     };
     let directory = tempfile::tempdir().unwrap();
-    let run = |program: &str| {
-        let mut command = Command::new(programs.join(program));
+    let run = |program: &Path| {
+        let mut command = Command::new(program);
         command
             .current_dir(directory.path())
             .stdout(Stdio::null())
@@ -35,7 +35,7 @@ pub(crate) async fn start() -> Option<Server> {
         command
     };
     let data = directory.path().join("data");
-    let made = run("initdb")
+    let made = run(&programs.join("initdb"))
         .args([
             "--no-sync",
             "--auth=trust",
@@ -47,7 +47,9 @@ pub(crate) async fn start() -> Option<Server> {
         .status()
         .unwrap();
     assert!(made.success(), "initdb failed");
-    let child = run("postgres")
+    let child = run(Path::new("setpriv"))
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(programs.join("postgres"))
         .arg("-D")
         .arg(&data)
         .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
