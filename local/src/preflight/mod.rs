@@ -352,11 +352,12 @@ mod tests {
             Some((9, 0)),
         ];
         let told = told(&facts);
-        assert_eq!(told.len(), 10, "{told:#?}");
+        assert_eq!(told.len(), 11, "{told:#?}");
         let has = |text: &str| told.iter().any(|message| message.contains(text));
         assert!(has("3.0 GiB of memory are available; 8.0 GiB are needed"));
         assert!(has("port 8443 of 127.0.0.1 is in use by nginx"));
         assert!(has("go is version 1.25; 1.26 or newer is needed"));
+        assert!(has("node is version 20.0; 20.19 or newer is needed"));
         assert!(has("python3 is missing; version 3.11 or newer is needed"));
         assert!(has("there is no apt-get: runc"));
     }
@@ -364,10 +365,16 @@ mod tests {
     #[test]
     fn one_full_file_system_is_told_once() {
         let mut facts = good();
-        facts.disks.iter_mut().for_each(|disk| disk.free = 10 * GIB);
-        assert_eq!(told(&facts).len(), 1);
+        facts.disks.iter_mut().for_each(|disk| disk.free = 20 * GIB);
+        let problems = told(&facts);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("30.0 GiB are needed"), "{problems:?}");
         // What is built already need not be built again.
         facts.is_prepared = true;
+        assert_eq!(told(&facts).len(), 0);
+        // Each directory in a file system of its own needs its own share only.
+        facts.is_prepared = false;
+        facts.disks[1].device = 2;
         assert_eq!(told(&facts).len(), 0);
     }
 
