@@ -27,7 +27,7 @@ impl Component {
             Self::Rabbitmq => Source::Upstream("docker.io/library/rabbitmq:4.3.5-management"),
             Self::Minio => Source::Upstream("quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"),
             Self::Clickhouse => Source::Upstream("docker.io/library/clickhouse:26.3"),
-            Self::Keycloak => Source::Upstream("quay.io/keycloak/keycloak:26.7.2"),
+            Self::Keycloak => Source::Upstream("quay.io/keycloak/keycloak:26.7.3"),
             Self::Traefik => Source::Upstream("docker.io/library/traefik:v3.7.11"),
             Self::Gateway
             | Self::Orchestrator
