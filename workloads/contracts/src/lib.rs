@@ -1,6 +1,7 @@
 //! Protobuf services, events and HTTP types: all that two workloads share.
 
 pub mod events;
+pub mod failures;
 
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
 #[expect(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use lotoai_contracts::failures;
 use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
 use lotoai_contracts::v1::{AnswerEvent, AnswerRequest, Caller, Failed, ListModelsRequest, Model};
 use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
@@ -98,17 +99,17 @@ fn too_slow() -> Failure {
 /// A failure that the orchestrator reports within an answer.
 pub fn of_failed(failed: Failed) -> Failure {
     let status = match failed.code.as_str() {
-        "model_not_found" | "role_not_found" => StatusCode::NOT_FOUND,
-        "rate_limited" | "overloaded" | "quota_exceeded" => StatusCode::TOO_MANY_REQUESTS,
-        "forbidden" | "permission_denied" => StatusCode::FORBIDDEN,
-        code if code.starts_with("invalid_") || code == "context_too_long" => {
-            StatusCode::BAD_REQUEST
-        }
+        failures::UNKNOWN_MODEL | failures::UNKNOWN_ROLE => StatusCode::NOT_FOUND,
+        failures::INVALID_REQUEST => StatusCode::BAD_REQUEST,
+        failures::DUPLICATE_RUN => StatusCode::CONFLICT,
+        failures::RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
+        failures::TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         _ if failed.retryable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_GATEWAY,
     };
     let mut failure = Failure::new(status, failed.code, failed.message);
     if status == StatusCode::NOT_FOUND {
+        // The code that OpenAI's clients know.
         failure.code = "model_not_found".into();
         failure.param = Some("model".to_owned());
     }
@@ -152,15 +153,20 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case("model_not_found", false, 404)]
-    #[case("rate_limited", true, 429)]
-    #[case("invalid_value", false, 400)]
-    #[case("provider_unavailable", true, 503)]
-    #[case("provider_failed", false, 502)]
+    #[case(failures::UNKNOWN_MODEL, false, 404, "model_not_found")]
+    #[case(failures::UNKNOWN_ROLE, false, 404, "model_not_found")]
+    #[case(failures::RATE_LIMITED, true, 429, "rate_limited")]
+    #[case(failures::INVALID_REQUEST, false, 400, "invalid_request")]
+    #[case(failures::DUPLICATE_RUN, false, 409, "duplicate_run")]
+    #[case(failures::TIMEOUT, true, 504, "timeout")]
+    #[case(failures::PROVIDER_UNAVAILABLE, true, 503, "provider_unavailable")]
+    #[case(failures::PROVIDER_REFUSED, false, 502, "provider_refused")]
+    #[case("rag_server_unavailable", true, 503, "rag_server_unavailable")]
     fn reported_failures_have_a_fitting_status(
         #[case] code: &str,
         #[case] retryable: bool,
         #[case] status: u16,
+        #[case] shown: &str,
     ) {
         let failed = Failed {
             code: code.into(),
@@ -170,7 +176,7 @@ mod tests {
         let failure = of_failed(failed);
         assert_eq!(
             (failure.status.as_u16(), failure.code.as_ref()),
-            (status, code)
+            (status, shown)
         );
     }
 

@@ -1,5 +1,6 @@
 //! Failures that the caller sees.
 
+use lotoai_contracts::failures;
 use lotoai_contracts::v1::Failed;
 use tonic::{Code, Status};
 
@@ -54,7 +55,7 @@ impl Failure {
                 &format!("{}_unavailable", service.replace('-', "_")),
                 format!("{service} refused the orchestrator's token: check the Secret of the edge"),
             ),
-            Code::InvalidArgument => Self::permanent("invalid_request", status.message()),
+            Code::InvalidArgument => Self::permanent(failures::INVALID_REQUEST, status.message()),
             Code::DeadlineExceeded | Code::Cancelled => Self::dependency(service, "too slow"),
             code => Self::dependency(service, code.description()),
         }

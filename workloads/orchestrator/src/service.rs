@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Finished, ListModelsRequest, ListModelsResponse, Model,
     answer_event::Event, orchestrator_server::Orchestrator,
@@ -93,7 +94,7 @@ async fn run(hub: Hub, request: AnswerRequest, out: Out) {
     let limit = hub.args.request_timeout();
     let result = tokio::select! {
         // A caller who is gone pays for nothing more: dropping the work ends every call below it.
-        () = out.closed() => Err(Failure::permanent("cancelled", "the caller went away")),
+        () = out.closed() => Err(Failure::permanent(failures::CANCELLED, "the caller went away")),
         result = tokio::time::timeout(limit, Box::pin(flows::answer(&hub, &mut session))) => {
             result.unwrap_or_else(|_| Err(too_slow(limit.as_secs())))
         }
@@ -127,7 +128,7 @@ async fn run(hub: Hub, request: AnswerRequest, out: Out) {
 
 fn too_slow(seconds: u64) -> Failure {
     Failure::passing(
-        "timeout",
+        failures::TIMEOUT,
         format!("the answer took longer than {seconds} s: ask for less, or try again"),
     )
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lotoai_contracts::failures;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -121,7 +122,7 @@ impl Store {
                 let done = bounded(query.execute(pool)).await?;
                 if done.rows_affected() == 0 {
                     return Err(Failure::permanent(
-                        "duplicate_run",
+                        failures::DUPLICATE_RUN,
                         "this run has ended before: send the request with a new run_id",
                     ));
                 }

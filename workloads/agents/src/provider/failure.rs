@@ -1,5 +1,6 @@
 //! What can go wrong at a provider, in the words of the contract.
 
+use lotoai_contracts::failures;
 use serde::Deserialize;
 
 /// The longest piece of a provider's own error text that is passed on, in characters.
@@ -29,11 +30,11 @@ impl Kind {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::Unavailable => "provider_unavailable",
-            Self::Refused => "provider_refused",
-            Self::Timeout => "timeout",
-            Self::RateLimited => "rate_limited",
-            Self::UnknownRole => "unknown_role",
+            Self::Unavailable => failures::PROVIDER_UNAVAILABLE,
+            Self::Refused => failures::PROVIDER_REFUSED,
+            Self::Timeout => failures::TIMEOUT,
+            Self::RateLimited => failures::RATE_LIMITED,
+            Self::UnknownRole => failures::UNKNOWN_ROLE,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt as _, stream};
+use lotoai_contracts::failures;
 use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
@@ -56,7 +57,7 @@ impl Orchestrator for Fake {
         };
         let stream: Events = match model.as_str() {
             "missing" => {
-                let code = "model_not_found".to_owned();
+                let code = failures::UNKNOWN_MODEL.to_owned();
                 let message = "there is no model \"missing\"".to_owned();
                 Box::pin(events(vec![Event::Failed(Failed {
                     code,

@@ -8,7 +8,7 @@ pub mod probe;
 pub mod session;
 pub mod tool;
 
-use lotoai_contracts::v1::Usage;
+use lotoai_contracts::{failures, v1::Usage};
 use session::Session;
 
 use crate::{
@@ -92,7 +92,7 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
         .find(|role| role.name == name && may_use(role, &session.caller));
     let Some(role) = role else {
         return Err(Failure::permanent(
-            "unknown_model",
+            failures::UNKNOWN_MODEL,
             format!(
                 "model `{name}` does not exist: name `{AUTOMATIC}` or one that the list of models holds"
             ),
@@ -137,7 +137,10 @@ async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
                 .iter()
                 .find(|role| role.name == *name)
                 .ok_or_else(|| {
-                    Failure::permanent("unknown_model", format!("role `{name}` is not in the list"))
+                    Failure::permanent(
+                        failures::UNKNOWN_MODEL,
+                        format!("role `{name}` is not in the list"),
+                    )
                 })?;
             let asked = gather::asked_role(&gathered, session).map(|(_, rest)| rest);
             agent::answer(hub, session, role, asked.as_deref()).await

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Caller, Citation, Citations, Decision as WireDecision, Delta,
     Message, ToolCall, answer_event::Event, decision::Route as WireRoute,
@@ -57,7 +58,7 @@ impl Session {
     /// # Errors
     /// A field is missing or out of bounds; the failure names it.
     pub fn new(request: AnswerRequest, out: Out) -> Result<Self, Failure> {
-        let invalid = |message: String| Failure::permanent("invalid_request", message);
+        let invalid = |message: String| Failure::permanent(failures::INVALID_REQUEST, message);
         let id = Uuid::parse_str(&request.run_id)
             .map_err(|_| invalid("run_id must be a UUID".to_owned()))?;
         let caller = request
@@ -179,7 +180,7 @@ impl Session {
 
     async fn emit(&self, event: Event) -> Result<(), Failure> {
         let event = AnswerEvent { event: Some(event) };
-        let gone = |_| Failure::permanent("cancelled", "the caller went away");
+        let gone = |_| Failure::permanent(failures::CANCELLED, "the caller went away");
         self.out.send(Ok(event)).await.map_err(gone)
     }
 }

@@ -1,0 +1,21 @@
+//! Codes of `Failed` and `CompleteFailed`: stable words that one workload writes and the next one
+//! decides by. What is spelled in two places drifts apart, so both sides name these.
+
+/// The caller named a model that does not exist, or that it may not use.
+pub const UNKNOWN_MODEL: &str = "unknown_model";
+/// The agents service knows no such role.
+pub const UNKNOWN_ROLE: &str = "unknown_role";
+/// A field of the request is missing or out of bounds; the message names it.
+pub const INVALID_REQUEST: &str = "invalid_request";
+/// A run with this identity has ended before.
+pub const DUPLICATE_RUN: &str = "duplicate_run";
+/// A limit of time has passed.
+pub const TIMEOUT: &str = "timeout";
+/// The caller went away.
+pub const CANCELLED: &str = "cancelled";
+/// A model provider asks for fewer calls.
+pub const RATE_LIMITED: &str = "rate_limited";
+/// A model provider cannot be reached, is broken, or has no key.
+pub const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
+/// A model provider answered that it will not do this.
+pub const PROVIDER_REFUSED: &str = "provider_refused";
