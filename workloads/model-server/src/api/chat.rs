@@ -18,7 +18,8 @@ use crate::engine::{CHAT_MODEL, ChatEvent, ChatJob, EngineError, FinishReason};
 
 /// Messages of one request.
 const MAX_MESSAGES: usize = 256;
-/// Tokens of an answer unless the request says otherwise, and the most it may say.
+/// Tokens of an answer unless the request says otherwise, and the most it gets. The request's
+/// number is an upper bound, so a larger one is no fault: the same request may go to larger models.
 const DEFAULT_TOKENS: usize = 256;
 const MAX_TOKENS: usize = 1024;
 /// Stop sequences of one request, and bytes of each.
@@ -111,9 +112,8 @@ impl Request {
         }
         self.refuse_unsupported()?;
         let max_tokens = self.max_tokens.unwrap_or(DEFAULT_TOKENS);
-        if !(1..=MAX_TOKENS).contains(&max_tokens) {
-            let message = format!("max_tokens is {max_tokens}; send 1 to {MAX_TOKENS}");
-            return Err(invalid("max_tokens", message));
+        if max_tokens == 0 {
+            return Err(invalid("max_tokens", "max_tokens is 0; send 1 or more"));
         }
         let temperature = in_range("temperature", self.temperature, 0.0, 2.0)?.unwrap_or(0.0);
         let top_p = in_range("top_p", self.top_p, 0.0, 1.0)?.unwrap_or(1.0);
@@ -125,7 +125,7 @@ impl Request {
         };
         let job = ChatJob {
             messages: messages(self.messages)?,
-            max_tokens,
+            max_tokens: max_tokens.min(MAX_TOKENS),
             temperature,
             top_p,
             // A seed only has to be repeatable: its low bits will do.
