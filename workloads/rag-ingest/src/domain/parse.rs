@@ -1,12 +1,9 @@
 //! Bytes to Markdown text.
 
+mod html;
+
 use snafu::Snafu;
 use unicode_normalization::UnicodeNormalization;
-
-/// Elements of a page that hold no text for readers.
-const NO_TEXT: [&str; 8] = [
-    "script", "style", "noscript", "template", "nav", "svg", "iframe", "head",
-];
 
 /// Why a document has no text that could be indexed. Each message is for the uploader.
 #[derive(Debug, Clone, PartialEq, Eq, Snafu)]
@@ -33,6 +30,24 @@ pub enum ParseError {
         /// What the parser says.
         cause: String,
     },
+    /// The page is nested so deeply that nobody wrote it by hand.
+    #[snafu(display(
+        "the HTML has elements within elements more than {limit} deep; \
+         save the page without its layout and upload it again"
+    ))]
+    NestedTooDeeply {
+        /// The limit.
+        limit: usize,
+    },
+    /// Reading the page takes too long.
+    #[snafu(display(
+        "the HTML takes longer than {seconds} s to read; \
+         save the page without its layout, or split it, and upload it again"
+    ))]
+    TooComplex {
+        /// The limit.
+        seconds: u64,
+    },
     /// Nothing is left to index.
     #[snafu(display("the document holds no text"))]
     Empty,
@@ -45,7 +60,9 @@ impl ParseError {
         match self {
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::NotUtf8 { .. } => "not_utf8",
-            Self::BadHtml { .. } => "bad_html",
+            Self::BadHtml { .. } | Self::NestedTooDeeply { .. } | Self::TooComplex { .. } => {
+                "bad_html"
+            }
             Self::Empty => "empty_document",
         }
     }
@@ -68,7 +85,7 @@ pub fn parse(media_type: &str, bytes: &[u8]) -> Result<String, ParseError> {
     })?;
     let text = match essence.as_str() {
         "text/plain" | "text/markdown" => text.to_owned(),
-        "text/html" => html(text)?,
+        "text/html" => html::to_markdown(text)?,
         _ => {
             return Err(ParseError::UnsupportedMediaType {
                 media_type: media_type.to_owned(),
@@ -81,17 +98,6 @@ pub fn parse(media_type: &str, bytes: &[u8]) -> Result<String, ParseError> {
     } else {
         Ok(text)
     }
-}
-
-fn html(text: &str) -> Result<String, ParseError> {
-    let converter = htmd::HtmlToMarkdown::builder()
-        .skip_tags(NO_TEXT.to_vec())
-        .build();
-    converter
-        .convert(text)
-        .map_err(|error| ParseError::BadHtml {
-            cause: error.to_string(),
-        })
 }
 
 fn normalise(text: &str) -> String {
@@ -132,6 +138,46 @@ mod tests {
             !text.contains("alert") && !text.contains("menu") && !text.contains("p{}"),
             "{text}"
         );
+    }
+
+    #[rstest]
+    // Far more than any stack holds.
+    #[case::blocks("<div>".repeat(100_000))]
+    #[case::closed(format!("{}x{}", "<div>".repeat(100_000), "</div>".repeat(100_000)))]
+    #[case::lists("<ul><li>".repeat(50_000))]
+    #[case::formatting("<b><i>".repeat(50_000))]
+    // A table's stray content is put before the table, beside the last child.
+    #[case::in_front_of_a_table(format!("<table>{}", "<div>".repeat(2_000)))]
+    #[case::in_an_attribute(format!("<p title='>'>{}", "<span a='<'>".repeat(2_000)))]
+    fn deep_nesting_is_refused_and_does_not_overflow(#[case] page: String) {
+        let error = parse("text/html", page.as_bytes()).unwrap_err();
+        assert!(
+            matches!(error, ParseError::NestedTooDeeply { .. }),
+            "{error}"
+        );
+        assert_eq!(error.code(), "bad_html");
+    }
+
+    #[test]
+    fn what_is_only_long_is_not_nested() {
+        let page = format!(
+            "{}{}{}",
+            "<p>one<br>two".repeat(5_000),
+            "<ul>".to_owned() + &"<li>item".repeat(5_000) + "</ul>",
+            "<script>if (a<b) { '<div>' }</script><!-- <div> -->".repeat(1_000)
+        );
+        let text = parse("text/html", page.as_bytes()).unwrap();
+        assert_eq!(text.matches("item").count(), 5_000);
+    }
+
+    #[test]
+    fn the_deepest_page_that_is_taken_is_converted() {
+        // The document, `html`, `body` and the text are levels as well.
+        let levels = html::MAX_DEPTH - 4;
+        let page = format!("{}deep{}", "<div>".repeat(levels), "</div>".repeat(levels));
+        assert_eq!(parse("text/html", page.as_bytes()).unwrap(), "deep");
+        let page = format!("{}deep", "<div>".repeat(levels + 1));
+        assert!(parse("text/html", page.as_bytes()).is_err());
     }
 
     #[rstest]
