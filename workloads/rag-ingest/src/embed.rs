@@ -53,6 +53,19 @@ pub enum EmbedError {
     },
 }
 
+impl EmbedError {
+    /// Whether the model refuses these texts, so that it will refuse them again.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 400 | 404 | 413 | 422
+            }
+        )
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     data: Vec<Item>,
@@ -150,6 +163,26 @@ mod tests {
         let (_server, embedder) = embedder(ResponseTemplate::new(200).set_body_json(body)).await;
         let vectors = embedder.embed(&["a".into(), "b".into()]).await.unwrap();
         assert_eq!(vectors, [[1.0], [2.0]]);
+    }
+
+    #[rstest]
+    #[case(400, true)]
+    #[case(404, true)]
+    #[case(413, true)]
+    #[case(422, true)]
+    #[case(401, false)]
+    #[case(408, false)]
+    #[case(429, false)]
+    #[case(500, false)]
+    #[case(503, false)]
+    #[tokio::test]
+    async fn a_refusal_of_the_texts_is_told_from_an_absence(
+        #[case] status: u16,
+        #[case] refusal: bool,
+    ) {
+        let (_server, embedder) = embedder(ResponseTemplate::new(status)).await;
+        let error = embedder.embed(&["a".into()]).await.unwrap_err();
+        assert_eq!(error.is_refusal(), refusal, "{error}");
     }
 
     #[rstest]

@@ -67,10 +67,11 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         events: rabbitmq.clone(),
     });
     let patience = Duration::from_secs(config.patience_seconds);
+    let shutdown = service.shutdown.clone();
     rabbitmq
         .consume(QUEUE, PREFETCH, move |delivery| {
-            let pipeline = Arc::clone(&pipeline);
-            async move { handle(&pipeline, patience, delivery).await }
+            let (pipeline, stop) = (Arc::clone(&pipeline), shutdown.clone());
+            async move { handle_until(stop.cancelled(), &pipeline, patience, delivery).await }
         })
         .await
         .context(error::ConsumeSnafu)
@@ -80,6 +81,21 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 pub(crate) async fn publish<E: Event>(events: &Rabbitmq, event: &E) -> Result<(), PublishError> {
     let body = serde_json::to_vec(event).unwrap_or_default();
     events.publish(E::NAME, &event.id(), body).await
+}
+
+/// Handles a message unless the process stops first: a document takes minutes and may wait for
+/// longer, which no stop waits for. The message goes back, and whoever gets it begins again.
+async fn handle_until(
+    stop: impl Future<Output = ()>,
+    pipeline: &Pipeline,
+    patience: Duration,
+    delivery: Delivery,
+) -> Outcome {
+    tokio::select! {
+        biased;
+        outcome = handle(pipeline, patience, delivery) => outcome,
+        () = stop => Outcome::Retry,
+    }
 }
 
 async fn handle(pipeline: &Pipeline, patience: Duration, delivery: Delivery) -> Outcome {
@@ -135,19 +151,13 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
         error = %snafu::Report::from_error(&error),
         "a document cannot be indexed"
     );
-    let (code, message) = match error.permanent_code() {
-        Some(code) => (code, error.to_string()),
-        None => (
-            "temporarily_unavailable",
-            format!("{error}; upload the document again later"),
-        ),
-    };
+    let code = error.permanent_code().unwrap_or("temporarily_unavailable");
     let event = DocumentFailed {
         document_id: document.document_id.clone(),
         content_hash: document.content_hash.clone(),
         step,
         code: code.to_owned(),
-        message,
+        message: error.message(),
     };
     published(publish(&pipeline.events, &event).await)
 }

@@ -6,11 +6,14 @@ use futures::TryStreamExt;
 use lotoai_contracts::events::{DocumentProgressed, DocumentUploaded, Event, IngestionStep};
 use lotoai_contracts::v1::rag_client::RagClient;
 use lotoai_contracts::v1::{self, DeleteDocumentRequest, ReplaceDocumentRequest};
+use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
 use lotoai_kit::rabbitmq::Rabbitmq;
 use lotoai_kit::upstream::GrpcChannel;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use snafu::{ResultExt, Snafu};
+use prost::Message as _;
+use snafu::{ResultExt, Snafu, ensure};
+use tonic::Code;
 
 use crate::domain::chunk::{Chunk, Chunker};
 use crate::domain::parse::{self, ParseError};
@@ -18,6 +21,10 @@ use crate::embed::{BATCH, EmbedError, Embedder};
 
 /// How long the vector store may take for one document.
 const STORE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+/// Chunks of one document: about 2.5 MB of text, a thousand pages. Embedding them takes minutes.
+const MAX_CHUNKS: usize = 5_000;
+/// A document goes to the store in one message; the margin is for the frame around it.
+const MAX_STORED_BYTES: usize = MAX_GRPC_MESSAGE_BYTES - 64 * 1024;
 
 /// Why a document is not indexed.
 #[derive(Debug, Snafu)]
@@ -36,6 +43,28 @@ pub enum Error {
     TooLarge {
         /// The limit.
         limit: u64,
+    },
+    /// More chunks than allowed.
+    #[snafu(display(
+        "the document makes {chunks} chunks, and at most {limit} can be indexed; \
+         split it and upload the parts"
+    ))]
+    TooManyChunks {
+        /// Chunks of the document.
+        chunks: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More text and vectors than one message to the store holds.
+    #[snafu(display(
+        "the document's chunks take {bytes} bytes, and at most {limit} can be stored; \
+         split it and upload the parts"
+    ))]
+    TooMuchToStore {
+        /// Bytes of the message.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
     },
     /// No text.
     #[snafu(display("{source}"))]
@@ -66,15 +95,37 @@ impl Error {
     #[must_use]
     pub fn permanent_code(&self) -> Option<&'static str> {
         match self {
-            Self::Fetch { .. } | Self::Embed { .. } => None,
+            Self::Fetch { .. } => None,
             Self::Missing => Some("missing_object"),
-            Self::TooLarge { .. } => Some("document_too_large"),
+            Self::TooLarge { .. } | Self::TooManyChunks { .. } | Self::TooMuchToStore { .. } => {
+                Some("document_too_large")
+            }
             Self::Parse { source } => Some(source.code()),
             Self::Stopped => Some("parser_stopped"),
+            Self::Embed { source } => source.is_refusal().then_some("refused_by_model"),
             Self::Store { source } => match source.code() {
-                tonic::Code::InvalidArgument => Some("refused_by_store"),
+                Code::InvalidArgument => Some("refused_by_store"),
+                // The message passes a limit of the transport, and will at every try.
+                Code::OutOfRange | Code::ResourceExhausted => Some("document_too_large"),
                 _ => None,
             },
+        }
+    }
+
+    /// A sentence for the uploader. What the store or the model says of a document that it refuses
+    /// belongs in it: it names the field and the limit.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match (self, self.permanent_code()) {
+            (Self::Store { source }, Some(_)) => {
+                format!(
+                    "the search service refused the document: {}",
+                    source.message()
+                )
+            }
+            (Self::Embed { source }, Some(_)) => format!("{self}: {source}"),
+            (_, Some(_)) => self.to_string(),
+            (_, None) => format!("{self}; upload the document again later"),
         }
     }
 }
@@ -145,12 +196,12 @@ impl Pipeline {
             Err(source) => return Err(Error::Fetch { source }),
         };
         let limit = self.max_bytes;
-        snafu::ensure!(object.meta.size <= limit, TooLargeSnafu { limit });
+        ensure!(object.meta.size <= limit, TooLargeSnafu { limit });
         let mut stream = object.into_stream();
         let mut bytes = Vec::new();
         while let Some(part) = stream.try_next().await.context(FetchSnafu)? {
             bytes.extend_from_slice(&part);
-            snafu::ensure!(bytes.len() as u64 <= limit, TooLargeSnafu { limit });
+            ensure!(bytes.len() as u64 <= limit, TooLargeSnafu { limit });
         }
         Ok(bytes)
     }
@@ -177,6 +228,15 @@ impl Pipeline {
                 source: ParseError::Empty,
             });
         }
+        // Known before anything is embedded, which is what takes long.
+        ensure!(
+            chunks.len() <= MAX_CHUNKS,
+            TooManyChunksSnafu {
+                chunks: chunks.len(),
+                limit: MAX_CHUNKS
+            }
+        );
+        ensure_storable(chunks.iter().map(|chunk| chunk.text.len()).sum())?;
         Ok(chunks)
     }
 
@@ -214,7 +274,7 @@ impl Pipeline {
                 vector,
             })
             .collect();
-        let mut request = tonic::Request::new(ReplaceDocumentRequest {
+        let replacement = ReplaceDocumentRequest {
             document_id: document.document_id.clone(),
             document_name: document.name.clone(),
             knowledge_base: document.knowledge_base.clone(),
@@ -222,7 +282,9 @@ impl Pipeline {
             groups: document.groups.clone(),
             chunks,
             embedding_model: self.embedding_model.clone(),
-        });
+        };
+        ensure_storable(replacement.encoded_len())?;
+        let mut request = tonic::Request::new(replacement);
         request.set_timeout(STORE_TIMEOUT);
         let answer = self
             .rag
@@ -247,3 +309,18 @@ impl Pipeline {
         }
     }
 }
+
+/// Refuses what one message to the store cannot hold.
+fn ensure_storable(bytes: usize) -> Result<(), Error> {
+    ensure!(
+        bytes <= MAX_STORED_BYTES,
+        TooMuchToStoreSnafu {
+            bytes,
+            limit: MAX_STORED_BYTES
+        }
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

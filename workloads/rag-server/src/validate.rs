@@ -7,8 +7,10 @@ use crate::domain::{Chunk, DIMENSIONS, Document, Reader};
 
 /// Hits of one search.
 const MAX_LIMIT: u32 = 50;
-/// Bytes of a question and of a chunk: what the model server embeds at most.
+/// Bytes of a question: what the model server embeds at most.
 const MAX_TEXT: usize = 8 * 1024;
+/// Bytes of a chunk: the longest that ingestion may be set to, 4000 characters of 4 bytes.
+const MAX_CHUNK_TEXT: usize = 16 * 1024;
 /// Bytes of an id, a group or a knowledge base.
 const MAX_ID: usize = 256;
 /// Bytes of a name or a heading.
@@ -108,7 +110,11 @@ fn chunks(mut chunks: Vec<v1::Chunk>) -> Result<Vec<Chunk>, Status> {
                     format!("has no chunk with index {place}; number them from 0, each once");
                 return invalid("chunks", fault);
             }
-            text(&format!("chunks[{place}].text"), &chunk.text, MAX_TEXT)?;
+            text(
+                &format!("chunks[{place}].text"),
+                &chunk.text,
+                MAX_CHUNK_TEXT,
+            )?;
             if chunk.heading.len() > MAX_NAME {
                 return too_long(
                     &format!("chunks[{place}].heading"),

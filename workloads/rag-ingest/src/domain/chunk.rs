@@ -3,6 +3,11 @@
 use snafu::Snafu;
 use text_splitter::{ChunkConfig, MarkdownSplitter};
 
+/// Characters of a heading that are kept: one line says what a piece is about.
+const MAX_HEADING: usize = 200;
+/// Bytes of one text that the embedding model takes. It reads about 1 KiB of them.
+const MAX_EMBEDDED_BYTES: usize = 8 * 1024;
+
 /// A piece of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
@@ -15,14 +20,17 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// What is embedded: a piece says more about its subject together with its heading.
+    /// What is embedded: a piece says more about its subject together with its heading. It is cut
+    /// where the model would refuse it.
     #[must_use]
     pub fn embedding_text(&self) -> String {
-        if self.heading.is_empty() || self.text.contains(&self.heading) {
+        let mut text = if self.heading.is_empty() || self.text.contains(&self.heading) {
             self.text.clone()
         } else {
             format!("{}\n{}", self.heading, self.text)
-        }
+        };
+        text.truncate(text.floor_char_boundary(MAX_EMBEDDED_BYTES));
+        text
     }
 }
 
@@ -101,9 +109,8 @@ fn heading_at(headings: &[(usize, &str)], offset: usize) -> String {
     above
         .checked_sub(1)
         .and_then(|i| headings.get(i))
-        .map(|(_, title)| *title)
+        .map(|(_, title)| title.chars().take(MAX_HEADING).collect())
         .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]
@@ -146,6 +153,25 @@ mod tests {
             text: "# Remove\nDelete it.".into(),
         };
         assert_eq!(chunk.embedding_text(), "# Remove\nDelete it.");
+    }
+
+    #[test]
+    fn a_long_heading_is_cut() {
+        let text = format!("# {}\n\nwords", "ñ".repeat(5_000));
+        let chunks = Chunker::new(100, 0).unwrap().chunk(&text);
+        assert_eq!(chunks.last().unwrap().heading, "ñ".repeat(MAX_HEADING));
+    }
+
+    #[test]
+    fn what_is_embedded_is_cut_between_characters() {
+        let chunk = Chunk {
+            index: 0,
+            heading: "año".into(),
+            text: "日本".repeat(2_000),
+        };
+        let text = chunk.embedding_text();
+        assert!(text.len() <= MAX_EMBEDDED_BYTES && text.len() > MAX_EMBEDDED_BYTES - 4);
+        assert!(text.starts_with("año\n日本日本") && text.ends_with(['日', '本']));
     }
 
     #[rstest]

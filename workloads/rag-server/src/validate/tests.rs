@@ -94,7 +94,7 @@ fn chunks_are_put_in_order() {
 #[case::twice("chunks", |r: &mut v1::ReplaceDocumentRequest| r.chunks[0].index = 0)]
 #[case::empty_text("chunks[0].text", |r: &mut v1::ReplaceDocumentRequest| r.chunks[1].text.clear())]
 #[case::long_text("chunks[1].text", |r: &mut v1::ReplaceDocumentRequest| {
-    r.chunks[0].text = "x".repeat(8193);
+    r.chunks[0].text = "x".repeat(MAX_CHUNK_TEXT + 1);
 })]
 #[case::long_heading("chunks[1].heading", |r: &mut v1::ReplaceDocumentRequest| {
     r.chunks[0].heading = "x".repeat(1025);
