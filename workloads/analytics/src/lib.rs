@@ -84,11 +84,12 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         work.await;
         Ok::<(), ConsumeError>(())
     });
+    let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq
             .consume(QUEUE, size, move |delivery| {
-                let batcher = batcher.clone();
-                async move { handle(&batcher, delivery).await }
+                let (batcher, stop) = (batcher.clone(), shutdown.clone());
+                async move { handle(&batcher, stop.cancelled(), delivery).await }
             })
             .await
     });
@@ -119,7 +120,7 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
     });
 }
 
-async fn handle(batcher: &Batcher, delivery: Delivery) -> Outcome {
+async fn handle(batcher: &Batcher, stop: impl Future<Output = ()>, delivery: Delivery) -> Outcome {
     if delivery.routing_key != UsageRecorded::NAME {
         return Outcome::Reject(format!("unknown event {:?}", delivery.routing_key));
     }
@@ -128,8 +129,56 @@ async fn handle(batcher: &Batcher, delivery: Delivery) -> Outcome {
         Err(error) => return Outcome::Reject(format!("not a {}: {error}", UsageRecorded::NAME)),
     };
     // Waits for ClickHouse here; the broker keeps the message until it is acknowledged.
+    let mut stop = std::pin::pin!(stop);
     while !batcher.add(event.clone()).await {
-        tokio::time::sleep(RETRY).await;
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = &mut stop => return Outcome::Retry,
+        }
     }
     Outcome::Done
+}
+
+#[cfg(test)]
+mod tests {
+    use lotoai_kit::rabbitmq::Delivery;
+
+    use super::*;
+    use crate::config::ClickHouseArgs;
+
+    #[tokio::test]
+    async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
+        let clickhouse = ClickHouse::new(&ClickHouseArgs {
+            clickhouse_url: "http://127.0.0.1:1".parse().unwrap(),
+            clickhouse_database: "lotoai".into(),
+            clickhouse_username: "analytics".into(),
+            clickhouse_password: "p".into(),
+        })
+        .unwrap();
+        let (batcher, work) = Batcher::start(clickhouse, 1, Duration::from_millis(1));
+        tokio::spawn(work);
+        let event = UsageRecorded {
+            run_id: "r".into(),
+            ended_at: "2026-11-02T10:00:00Z".into(),
+            subject: "s".into(),
+            requested_model: "lotoai".into(),
+            model: "extractive".into(),
+            provider: "lotoai".into(),
+            route: "knowledge".into(),
+            outcome: "ok".into(),
+            input_tokens: None,
+            output_tokens: None,
+            first_token_ms: None,
+            duration_ms: 1,
+        };
+        let delivery = Delivery {
+            routing_key: UsageRecorded::NAME.to_owned(),
+            message_id: event.id(),
+            body: serde_json::to_vec(&event).unwrap(),
+            redelivered: false,
+            delivery_count: 0,
+        };
+        let outcome = handle(&batcher, std::future::ready(()), delivery).await;
+        assert_eq!(outcome, Outcome::Retry);
+    }
 }

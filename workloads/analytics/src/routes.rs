@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
 use lotoai_kit::callers::Callers;
-use lotoai_kit::http_error::ApiError;
+use lotoai_kit::http_error::{ApiError, Shape};
 use serde::Deserialize;
 
 use crate::clickhouse::ClickHouse;
@@ -32,7 +32,7 @@ async fn summary(
 ) -> Result<Json<Summary>, ApiError> {
     let Query(query) = query.map_err(|error| {
         let message = format!("{error}; use period=today, week, month or all");
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", message).with_param("period")
+        error_of(StatusCode::BAD_REQUEST, "invalid_query", message).with_param("period")
     })?;
     let text = clickhouse
         .execute(&usage::summary(query.period))
@@ -40,7 +40,7 @@ async fn summary(
         .map_err(|error| {
             tracing::warn!(error = %snafu::Report::from_error(&error), "no summary");
             let message = "usage figures are not available now; try again in a minute";
-            ApiError::new(
+            error_of(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "analytics_unavailable",
                 message,
@@ -50,12 +50,17 @@ async fn summary(
         .map(Json)
         .map_err(|error| {
             tracing::error!(error = %error, "ClickHouse gave another shape");
-            ApiError::new(
+            error_of(
                 StatusCode::BAD_GATEWAY,
                 "analytics_unreadable",
                 "the usage figures cannot be read",
             )
         })
+}
+
+/// Everything under `/v1` answers in OpenAI's shape, as the check of callers does.
+fn error_of(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(status, code, message).with_shape(Shape::OpenAi)
 }
 
 #[cfg(test)]
