@@ -126,12 +126,13 @@ impl Completer {
                 Ok(finished) => return Ok(finished),
                 Err(Attempt::AfterFirst(failure)) => return Err(failure),
                 Err(Attempt::BeforeFirst(failure)) => {
+                    // The message may hold what the provider says of the prompt: the caller gets
+                    // it, the log does not.
                     tracing::warn!(
                         role = role.name,
                         provider = model.provider,
                         model = model.model,
                         code = failure.kind.code(),
-                        reason = failure.message,
                         "a model did not begin to answer"
                     );
                     failures.push(failure);

@@ -24,9 +24,9 @@ use url::Url;
 
 use crate::common::CommonArgs;
 
-/// Targets that are silenced whatever `LOG` says. lapin logs whole returned messages, and message
-/// bodies must not be in logs.
-const ALWAYS_OFF: &str = "lapin::returned_messages=off";
+/// Targets that are silenced whatever `LOG` says: lapin logs whole returned messages, rmcp the
+/// arguments and results of tools, and no words of people may be in logs.
+const ALWAYS_OFF: [&str; 2] = ["lapin::returned_messages=off", "rmcp=error"];
 /// Targets whose spans and events the exporter itself causes: exporting them would never end.
 const EXPORTER_OFF: [&str; 4] = ["h2=off", "hyper=off", "tonic=off", "tower=off"];
 /// From a cache hit to a long model answer.
@@ -88,8 +88,8 @@ pub fn parse_filter(text: &str) -> Result<String, ParseError> {
 }
 
 fn filter(text: &str, extra: &[&str]) -> Result<EnvFilter, TelemetryError> {
-    let parts: Vec<_> = [text, ALWAYS_OFF]
-        .into_iter()
+    let parts: Vec<_> = std::iter::once(text)
+        .chain(ALWAYS_OFF)
         .chain(extra.iter().copied())
         .collect();
     EnvFilter::try_new(parts.join(",")).context(FilterSnafu { filter: text })
@@ -255,12 +255,13 @@ mod tests {
 
     #[test]
     fn message_bodies_are_never_logged_whatever_the_filter() {
-        assert!(
-            filter("trace", &[])
-                .unwrap()
-                .to_string()
-                .contains(ALWAYS_OFF)
-        );
+        for text in ["trace", "info,rmcp=trace,lapin::returned_messages=trace"] {
+            let filter = filter(text, &[]).unwrap().to_string();
+            for off in ALWAYS_OFF {
+                assert!(filter.contains(off), "{filter}");
+            }
+            assert!(!filter.contains("rmcp=trace"), "{filter}");
+        }
     }
 
     #[test]

@@ -115,11 +115,8 @@ async fn run(hub: Hub, request: AnswerRequest, out: Out) {
     let event = match result {
         Ok(done) => Event::Finished(finished(done)),
         Err(failure) => {
-            tracing::warn!(
-                code = failure.code,
-                reason = failure.message,
-                "a request failed"
-            );
+            // The message may quote the prompt: the caller gets it, the log does not.
+            tracing::warn!(code = failure.code, "a request failed");
             Event::Failed(failure.wire())
         }
     };
