@@ -15,6 +15,7 @@ use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post};
 
+use crate::drain::drain;
 use crate::failure::shape;
 use crate::identity::authenticate::authenticate;
 use crate::state::AppState;
@@ -87,6 +88,7 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
         .layer(from_fn_with_state(Arc::clone(state), authenticate))
         .layer(from_fn(shape))
         .layer(from_fn(web::security_headers))
+        .layer(from_fn(drain))
 }
 
 /// A form is its file and a little more.
