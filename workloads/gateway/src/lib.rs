@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod drain;
 pub mod error;
 pub mod failure;
 pub mod identity;
@@ -172,15 +173,15 @@ fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbit
         objects::sweep(store, objects, wake, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
-    let store = state.store.clone();
+    let (store, stop) = (state.store.clone(), service.shutdown.clone());
     service.spawn("status-consumer", async move {
         rabbitmq
             .consume(
                 status_consumer::QUEUE,
                 status_consumer::PREFETCH,
                 move |delivery| {
-                    let store = store.clone();
-                    async move { status_consumer::handle(&store, delivery).await }
+                    let (store, stop) = (store.clone(), stop.clone());
+                    async move { status_consumer::handle(&store, &stop, delivery).await }
                 },
             )
             .await

@@ -1,10 +1,13 @@
 //! Reads what ingestion reports and keeps the rows of documents current. Every event may come
 //! twice, late, or about content that was replaced: the store ignores those.
 
+use std::time::Duration;
+
 use lotoai_contracts::events::{
     DocumentFailed, DocumentIndexed, DocumentProgressed, Event, IngestionStep,
 };
 use lotoai_kit::rabbitmq::{Delivery, Outcome};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::store::{Store, StoreError};
@@ -14,30 +17,47 @@ pub const QUEUE: &str = "gateway";
 /// Reports in flight; each is one statement.
 pub const PREFETCH: u16 = 16;
 
-/// Handles one report.
-pub async fn handle(store: &Store, delivery: Delivery) -> Outcome {
-    let applied = match delivery.routing_key.as_str() {
-        DocumentProgressed::NAME => progressed(store, &delivery.body).await,
-        DocumentIndexed::NAME => indexed(store, &delivery.body).await,
-        DocumentFailed::NAME => failed(store, &delivery.body).await,
-        other => Err(Refusal::Malformed(format!(
-            "no handler for the event {other:?}"
-        ))),
-    };
-    let (outcome, label) = match applied {
-        Ok(true) => (Outcome::Done, "applied"),
-        Ok(false) => (Outcome::Done, "ignored"),
-        Err(Refusal::Malformed(reason)) => (Outcome::Reject(reason), "rejected"),
-        Err(Refusal::Store(error)) => {
-            let error = crate::error::chain(&error);
-            tracing::warn!(error, "a report of ingestion waits for the database");
-            (Outcome::Retry, "retried")
+/// A report waits in the process for this long before the next try while the database is away: a
+/// message that went back to the queue too often would end as a dead letter, and its document
+/// would stay `indexing` for ever.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Handles one report. While the database is away it waits here, until the process stops.
+pub async fn handle(store: &Store, stop: &CancellationToken, delivery: Delivery) -> Outcome {
+    let (outcome, label) = loop {
+        match apply(store, &delivery).await {
+            Ok(true) => break (Outcome::Done, "applied"),
+            Ok(false) => break (Outcome::Done, "ignored"),
+            Err(Refusal::Malformed(reason)) => break (Outcome::Reject(reason), "rejected"),
+            Err(Refusal::Store(error)) => {
+                let away = error.is_away();
+                let error = crate::error::chain(&error);
+                tracing::warn!(error, "a report of ingestion waits for the database");
+                if !away {
+                    break (Outcome::Retry, "retried");
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => break (Outcome::Retry, "retried"),
         }
     };
     metrics::counter!("lotoai_gateway_reports_total",
         "event" => delivery.routing_key, "outcome" => label)
     .increment(1);
     outcome
+}
+
+async fn apply(store: &Store, delivery: &Delivery) -> Result<bool, Refusal> {
+    match delivery.routing_key.as_str() {
+        DocumentProgressed::NAME => progressed(store, &delivery.body).await,
+        DocumentIndexed::NAME => indexed(store, &delivery.body).await,
+        DocumentFailed::NAME => failed(store, &delivery.body).await,
+        other => Err(Refusal::Malformed(format!(
+            "no handler for the event {other:?}"
+        ))),
+    }
 }
 
 enum Refusal {

@@ -110,6 +110,15 @@ macro_rules! columns {
     };
 }
 
+/// Whether a document may be indexed again: it failed, or nothing was heard of it for longer than
+/// ingestion ever waits (25 minutes), so that its event or its report is lost.
+macro_rules! may_be_retried {
+    () => {
+        "(status = 'failed' or status in ('uploaded', 'indexing')
+          and updated_at < now() - interval '30 minutes')"
+    };
+}
+
 fn document(row: &PgRow) -> Document {
     let code: Option<String> = row.get(10);
     let message: Option<String> = row.get(11);
@@ -280,7 +289,8 @@ const STEPS: &[&str] = &["fetching", "parsing", "chunking", "embedding", "storin
 
 impl Change {
     /// Stores an upload: a new document, new content of one, or nothing if it is the same.
-    /// A failed document is stored again even with the same content: that is the retry.
+    /// A failed or forgotten document is stored again even with the same content: that is the
+    /// retry.
     ///
     /// # Errors
     /// When the database fails.
@@ -309,14 +319,17 @@ impl Change {
         let select = sqlx::query(concat!(
             "select ",
             columns!(),
+            ", ",
+            may_be_retried!(),
             " from documents where owner = $1 and knowledge_base = $2 and name = $3 for update"
         ))
         .bind(&new.owner)
         .bind(&new.knowledge_base)
         .bind(&new.name)
         .fetch_one(&mut *self.tx);
-        let existing = document(&within("lock a document", select).await?);
-        if existing.content_hash == new.content_hash && existing.status != "failed" {
+        let row = within("lock a document", select).await?;
+        let (existing, retry): (_, bool) = (document(&row), row.get(17));
+        if existing.content_hash == new.content_hash && !retry {
             return Ok(Upserted::Same(existing));
         }
         let row = within("replace a document", self.replace(existing.id, new)).await?;
@@ -341,7 +354,7 @@ impl Change {
         .await
     }
 
-    /// Takes a failed document back to `uploaded`; says whether it was failed.
+    /// Takes a failed or forgotten document back to `uploaded`; `None` when it is neither.
     ///
     /// # Errors
     /// When the database fails.
@@ -349,7 +362,9 @@ impl Change {
         let statement = sqlx::query(concat!(
             "update documents set status = 'uploaded', step = null, done = 0, total = 0,
                     error_code = null, error_message = null, updated_at = now()
-             where id = $1 and status = 'failed' returning ",
+             where id = $1 and ",
+            may_be_retried!(),
+            " returning ",
             columns!()
         ))
         .bind(id)

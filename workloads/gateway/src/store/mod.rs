@@ -45,17 +45,23 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the database is away, so that the same statement will work when it is back.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Slow { .. } => true,
+            Self::Statement { source, .. } => is_away(source),
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         tracing::error!(
             error = crate::error::chain(&error),
             "the database failed a request"
         );
-        let away = match &error {
-            StoreError::Slow { .. } => true,
-            StoreError::Statement { source, .. } => is_away(source),
-        };
-        if away {
+        if error.is_away() {
             Self::unavailable(
                 "storage_unavailable",
                 "the database cannot be reached; nothing was changed, try again soon",
