@@ -259,14 +259,15 @@ impl Change {
     }
 
     /// The newest messages of a conversation, oldest first: what an answer has to know. Answers
-    /// that failed are left out.
+    /// that failed or broke off are left out: a model would go on from half a sentence.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn history(&mut self, id: Uuid, limit: i64) -> Result<Vec<NewMessage>, StoreError> {
         let statement = sqlx::query(
             "select role, content from messages
-             where conversation_id = $1 and content <> '' order by position desc limit $2",
+             where conversation_id = $1 and content <> '' and (outcome is null or outcome = 'ok')
+             order by position desc limit $2",
         )
         .bind(id)
         .bind(limit)

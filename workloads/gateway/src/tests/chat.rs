@@ -363,3 +363,29 @@ async fn failed_and_cancelled_runs_are_stored_as_such_and_the_probe_is_not() {
     }
     assert_eq!(outcomes, ["cancelled", "orchestrator_unavailable"]);
 }
+
+#[tokio::test]
+async fn an_answer_that_broke_off_is_no_part_of_what_follows() {
+    let Some(server) = postgres::start().await else {
+        return;
+    };
+    let (orchestrator, seen) = orchestrator::start().await;
+    let gateway = Gateway::start(Parts {
+        orchestrator,
+        pool: server.pool().await,
+    })
+    .await;
+    let stored = json!({"store": true, "stream": true});
+    let broken = events(&gateway.chat("ana", question("breaks", &stored)).await);
+    let id = broken[0]["lotoai"]["conversation_id"].as_str().unwrap();
+    let more = json!({"store": true, "metadata": {"conversation_id": id}});
+    gateway.chat("ana", question("lotoai", &more)).await;
+    gateway.chat("ana", question("lotoai", &more)).await;
+    let requests = seen.requests.lock().unwrap();
+    let roles = |at: usize| -> Vec<_> {
+        let messages = requests[at].messages.iter();
+        messages.map(|it| it.role.as_str()).collect()
+    };
+    assert_eq!(roles(1), ["user", "user"], "half an answer is left out");
+    assert_eq!(roles(2), ["user", "user", "assistant", "user"]);
+}
