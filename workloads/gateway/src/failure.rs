@@ -9,6 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+/// Characters of an unknown parameter's name that are shown.
+const MAX_NAME_CHARS: usize = 64;
+
 /// A refusal or failure with a stable code and a sentence that says what to do.
 ///
 /// Handlers return it without caring for the shape; [`shape`] writes the body that fits the path.
@@ -46,6 +49,19 @@ impl Failure {
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         let mut failure = Self::new(StatusCode::BAD_REQUEST, "invalid_value", message);
         failure.param = Some(param.into());
+        failure
+    }
+
+    /// 400 for a name that means nothing here; `known` are those that do.
+    pub fn unknown_parameter(name: &str, known: &[&str]) -> Self {
+        // The name is the caller's: as much of it as makes it known again.
+        let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+        let message = format!(
+            "{name:?} is no parameter of this call; leave it out. It takes: {}",
+            known.join(", ")
+        );
+        let mut failure = Self::new(StatusCode::BAD_REQUEST, "unknown_parameter", message);
+        failure.param = Some(name);
         failure
     }
 
@@ -205,6 +221,14 @@ mod tests {
     #[case("/apiary", false)]
     fn api_paths(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_api(path), expected);
+    }
+
+    #[test]
+    fn a_long_unknown_name_is_cut() {
+        let failure = Failure::unknown_parameter(&"ñ".repeat(5_000), &["limit", "cursor"]);
+        assert_eq!(failure.param, Some("ñ".repeat(MAX_NAME_CHARS)));
+        assert!(failure.message.ends_with("It takes: limit, cursor"));
+        assert_eq!(failure.code, "unknown_parameter");
     }
 
     #[test]

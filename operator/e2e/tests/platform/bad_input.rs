@@ -96,6 +96,22 @@ fn cases() -> Vec<Case> {
             400,
         ),
         (
+            "an unknown field",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai", "messages": user, "colour": "blue"})),
+            400,
+        ),
+        (
+            "an unknown query parameter",
+            Method::GET,
+            "/api/documents?colour=blue",
+            json_type,
+            vec![],
+            400,
+        ),
+        (
             "an unknown model",
             Method::POST,
             chat,

@@ -19,6 +19,46 @@ const MAX_TOKENS: u32 = 1_000_000;
 /// The model that is answered without leaving a trace: the platform's own health probe.
 pub const PROBE_MODEL: &str = "probe";
 
+/// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
+/// over, since real clients send many; a name that OpenAI does not have is a mistake.
+const PARAMETERS: [&str; 35] = [
+    "audio",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "modalities",
+    "model",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "stop",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
+
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
@@ -60,6 +100,7 @@ impl ChatRequest {
             ))
         })?;
         let fields = Fields::of(&value, "")?;
+        fields.only(&PARAMETERS)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
         let model = model(&fields)?;
         if fields.integer("n", 1..=128)?.is_some_and(|n| n != 1) {

@@ -96,6 +96,31 @@ fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
     assert_eq!(failure.param.as_deref(), Some(param));
 }
 
+#[rstest::rstest]
+#[case("colour")]
+#[case("conversation_id")]
+#[case("Model")]
+#[case("")]
+fn an_unknown_parameter_is_named(#[case] name: &str) {
+    let failure = parse(with(name, json!(null))).unwrap_err();
+    assert_eq!(failure.status, StatusCode::BAD_REQUEST);
+    assert_eq!(failure.code, "unknown_parameter");
+    assert_eq!(failure.param.as_deref(), Some(name));
+    assert!(failure.message.contains(&format!("{name:?}")));
+}
+
+#[test]
+fn every_parameter_of_openai_is_taken() {
+    for name in PARAMETERS {
+        // Absent, as `null` says: some of them have values that are refused.
+        let request = match name {
+            "model" | "messages" => minimal(),
+            name => with(name, json!(null)),
+        };
+        assert!(parse(request).is_ok(), "{name}");
+    }
+}
+
 #[test]
 fn too_many_messages_are_refused_and_the_limit_is_not() {
     let messages = |count: usize| json!(vec![json!({"role": "user", "content": "x"}); count]);

@@ -1,6 +1,7 @@
 //! Reading fields of a JSON object one by one, so that every refusal names the field.
 //!
-//! Fields that are not asked for are passed over: real OpenAI clients send many.
+//! Within a request, fields that are not asked for are passed over: what belongs to a message or
+//! to `metadata` is the client's. Of the request itself [`Fields::only`] refuses them.
 
 use serde_json::{Map, Value};
 
@@ -42,6 +43,17 @@ impl<'v> Fields<'v> {
     /// A field; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<&'v Value> {
         self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Refuses every field that is none of `known`.
+    ///
+    /// # Errors
+    /// 400 that names the first of them.
+    pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        match self.map.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Failure::unknown_parameter(&self.path(name), known)),
+            None => Ok(()),
+        }
     }
 
     fn wrong(&self, name: &str, expected: &str) -> Failure {

@@ -3,6 +3,7 @@
 pub mod chat_request;
 pub mod fields;
 pub mod page;
+pub mod parameters;
 pub mod run;
 pub mod text;
 pub mod transcript;

@@ -4,13 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::parameters::Parameters;
 use crate::failure::Failure;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
 
 /// Query of a list.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct PageQuery {
     limit: Option<String>,
     cursor: Option<String>,
@@ -26,6 +27,14 @@ pub struct Page<T> {
 }
 
 impl PageQuery {
+    /// Takes `limit` and `cursor` out of the parameters.
+    pub fn of(parameters: &mut Parameters) -> Self {
+        Self {
+            limit: parameters.take("limit"),
+            cursor: parameters.take("cursor"),
+        }
+    }
+
     /// Items per page.
     ///
     /// # Errors

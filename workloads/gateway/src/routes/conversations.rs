@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::state::AppState;
@@ -16,12 +17,14 @@ use crate::store::{Conversation, ConversationSummary};
 /// The caller's conversations, the most recently used first.
 ///
 /// # Errors
-/// 400 for a bad limit or cursor, 503 when the database is away.
+/// 400 for a bad or unknown parameter, 503 when the database is away.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
-    Query(query): Query<PageQuery>,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<Page<ConversationSummary>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["limit", "cursor"])?;
+    let query = PageQuery::of(&mut query);
     let limit = query.limit()?;
     let after = query.after::<(i64, Uuid)>()?;
     let items = state

@@ -4,23 +4,25 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use lotoai_contracts::events::{DocumentDeleted, DocumentUploaded};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
 use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, TextCheck};
 use crate::failure::Failure;
-use crate::identity::{Identity, SignedIn};
+use crate::identity::{ADMINS, Identity, SignedIn};
 use crate::objects::Upload;
 use crate::state::AppState;
 use crate::store::{Document, NewDocument, Readers, Upserted};
 
+/// The fields of an upload.
+const FORM_FIELDS: [&str; 2] = ["file", "knowledge_base"];
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 256;
 
@@ -54,7 +56,7 @@ pub async fn upload(
     let new = NewDocument {
         id: Uuid::now_v7(),
         owner: identity.subject.clone(),
-        groups: vec![readers_of(&knowledge_base)],
+        groups: readers_of(&knowledge_base),
         knowledge_base,
         name: received.name,
         media_type: received.media_type.to_owned(),
@@ -106,8 +108,10 @@ async fn receive(
                 may_write(identity, &name)?;
                 knowledge_base = name;
             }
-            // Other fields are passed over, as unknown JSON fields are.
-            _ => {}
+            name => {
+                let name = name.unwrap_or_default();
+                return Err(Failure::unknown_parameter(name, &FORM_FIELDS));
+            }
         }
     }
     let received = received.ok_or_else(|| {
@@ -182,12 +186,13 @@ fn too_large(max: u64) -> Failure {
     failure
 }
 
-/// The default knowledge base is everybody's; every other one belongs to the group of its name.
-fn readers_of(knowledge_base: &str) -> String {
-    if knowledge_base == DEFAULT_KNOWLEDGE_BASE {
-        "*".to_owned()
-    } else {
-        knowledge_base.to_owned()
+/// The default knowledge base is everybody's; every other one belongs to the group of its name,
+/// and admins find in it what they may read.
+fn readers_of(knowledge_base: &str) -> Vec<String> {
+    match knowledge_base {
+        DEFAULT_KNOWLEDGE_BASE => vec!["*".to_owned()],
+        ADMINS => vec![ADMINS.to_owned()],
+        group => vec![group.to_owned(), ADMINS.to_owned()],
     }
 }
 
@@ -223,32 +228,28 @@ fn uploaded(document: &Document) -> DocumentUploaded {
     }
 }
 
-/// Query of [`list`]; its page is read separately.
-#[derive(Debug, Default, Deserialize)]
-pub struct Filter {
-    knowledge_base: Option<String>,
-}
-
 /// The documents that the caller may read, newest first.
 ///
 /// # Errors
-/// 400 for a bad limit or cursor, 503 when the database is away.
+/// 400 for a bad or unknown parameter, 503 when the database is away.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
-    Query(filter): Query<Filter>,
-    Query(page): Query<PageQuery>,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Document>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["knowledge_base", "limit", "cursor"])?;
+    let knowledge_base = query.take("knowledge_base");
+    let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<Uuid>()?;
-    if let Some(name) = &filter.knowledge_base {
+    if let Some(name) = &knowledge_base {
         upload::knowledge_base(name)?;
     }
     let items = state
         .store
         .documents(
             &readers(&identity),
-            filter.knowledge_base.as_deref(),
+            knowledge_base.as_deref(),
             after,
             limit as i64 + 1,
         )
@@ -347,4 +348,17 @@ async fn own(state: &AppState, identity: &Identity, id: &str) -> Result<Document
         "not_your_document",
         "only its uploader and members of group \"admins\" may change this document",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("default", &["*"])]
+    #[case("hr", &["hr", "admins"])]
+    #[case("admins", &["admins"])]
+    fn admins_read_every_knowledge_base(#[case] name: &str, #[case] groups: &[&str]) {
+        assert_eq!(readers_of(name), groups);
+    }
 }

@@ -6,6 +6,7 @@ use lotoai_contracts::events::{
 use lotoai_kit::rabbitmq::{Delivery, Outcome};
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::postgres;
 use super::support::{Gateway, Parts, Reply};
@@ -61,7 +62,9 @@ async fn upload(gateway: &Gateway, subject: &str, name: &str, content: &str) -> 
 #[case::empty(form(&[("file", Some("a.txt"), b"")]), 400, "invalid_value")]
 #[case::no_name(form(&[("file", None, b"text")]), 400, "invalid_value")]
 #[case::bad_name(form(&[("file", Some(".."), b"text")]), 400, "invalid_value")]
-#[case::no_file(form(&[("other", None, b"text")]), 400, "invalid_value")]
+#[case::no_file(form(&[("knowledge_base", None, b"default")]), 400, "invalid_value")]
+#[case::unknown_field(form(&[("file", Some("a.txt"), b"1"), ("colour", None, b"blue")]), 400, "unknown_parameter")]
+#[case::unknown_field_first(form(&[("colour", None, b"blue"), ("file", Some("a.txt"), b"1")]), 400, "unknown_parameter")]
 #[case::two(form(&[("file", Some("a.txt"), b"1"), ("file", Some("b.txt"), b"2")]), 400, "invalid_value")]
 #[case::base(form(&[("knowledge_base", None, b"No!"), ("file", Some("a.txt"), b"1")]), 400, "invalid_value")]
 #[case::foreign_base(form(&[("knowledge_base", None, b"hr"), ("file", Some("a.txt"), b"1")]), 403, "knowledge_base_forbidden")]
@@ -237,7 +240,7 @@ async fn deliver(gateway: &Gateway, key: &str, body: Vec<u8>) -> Outcome {
         redelivered: false,
         delivery_count: 0,
     };
-    handle(&gateway.state.store, delivery).await
+    handle(&gateway.state.store, &gateway.service.shutdown, delivery).await
 }
 
 /// Reports in every order that a broker may bring them in.
@@ -310,14 +313,56 @@ async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: 
 }
 
 #[tokio::test]
-async fn a_report_waits_for_the_database() {
+async fn a_report_waits_for_the_database_until_a_stop() {
     let gateway = Gateway::start(Parts::default()).await;
     let event = DocumentIndexed {
         document_id: uuid::Uuid::nil().to_string(),
         content_hash: "h".into(),
         chunks: 1,
     };
+    // Past several pauses it has not gone back to the queue.
+    tokio::time::pause();
+    let waiting = tokio::time::timeout(Duration::from_secs(60), report(&gateway, &event));
+    assert!(waiting.await.is_err());
+    gateway.service.shutdown.cancel();
     assert_eq!(report(&gateway, &event).await, Outcome::Retry);
+}
+
+#[tokio::test]
+async fn a_document_that_nothing_was_heard_of_may_be_retried() {
+    let Some(server) = postgres::start().await else {
+        return;
+    };
+    let pool = server.pool().await;
+    let gateway = Gateway::start(Parts {
+        pool: pool.clone(),
+        ..Parts::default()
+    })
+    .await;
+    let age = async |minutes: i32| {
+        sqlx::query("update documents set updated_at = now() - make_interval(mins => $1)")
+            .bind(minutes)
+            .execute(&pool)
+            .await
+            .unwrap();
+    };
+    let document = upload(&gateway, "ana", "a.txt", "text").await.json();
+    let retry = format!("/api/documents/{}/retry", document["id"].as_str().unwrap());
+    let retry = async || {
+        let request = gateway.request(Method::POST, &retry, "ana");
+        gateway.send(request).await.status
+    };
+    age(29).await;
+    let again = upload(&gateway, "ana", "a.txt", "text").await;
+    assert_eq!(again.status, StatusCode::OK, "it may still be under way");
+    assert_eq!(retry().await, StatusCode::OK);
+    age(31).await;
+    let again = upload(&gateway, "ana", "a.txt", "text").await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{again:?}");
+    assert_eq!(again.json()["id"], document["id"]);
+    age(31).await;
+    assert_eq!(retry().await, StatusCode::ACCEPTED);
+    assert_eq!(gateway.state.store.outbox_backlog().await.unwrap(), 3);
 }
 
 #[tokio::test]

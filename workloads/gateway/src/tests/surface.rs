@@ -107,11 +107,18 @@ async fn a_bad_query_is_a_problem() {
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}");
         assert!(reply.json()["param"].is_string());
     }
-    let reply = gateway.get("/api/documents?limit=1&limit=2", "ana").await;
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (StatusCode::BAD_REQUEST, "invalid_request")
-    );
+    for (path, code) in [
+        ("/api/documents?limit=1&limit=2", "invalid_value"),
+        ("/api/documents?colour=blue", "unknown_parameter"),
+        ("/api/conversations?knowledge_base=hr", "unknown_parameter"),
+    ] {
+        let reply = gateway.get(path, "ana").await;
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (StatusCode::BAD_REQUEST, code)
+        );
+        assert!(reply.json()["param"].is_string(), "{path}");
+    }
 }
 
 #[rstest::rstest]
