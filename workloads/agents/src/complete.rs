@@ -168,7 +168,7 @@ impl Completer {
         count(model, failure.map_or("ok", |failure| failure.kind.code()));
         if let Some(breaker) = breaker {
             match failure {
-                Some(failure) if failure.unhealthy => breaker.failed(),
+                Some(failure) if counts(provider, failure) => breaker.failed(),
                 _ => breaker.succeeded(),
             }
         }
@@ -190,7 +190,12 @@ impl Completer {
             Ok::<_, Failure>((events, state, text))
         };
         let late = || Failure::timeout(provider.name(), "sent no first token in time");
-        let (mut events, mut state, mut text) = timeout(self.timeouts.first_token, begin)
+        let limit = if provider.is_local() {
+            self.timeouts.local_first_token
+        } else {
+            self.timeouts.first_token
+        };
+        let (mut events, mut state, mut text) = timeout(limit, begin)
             .await
             .unwrap_or_else(|_| Err(late()))
             .map_err(Attempt::BeforeFirst)?;
@@ -223,6 +228,11 @@ impl Completer {
             provider: model.provider.clone(),
         })
     }
+}
+
+/// Does the failure say that the provider is ill?
+fn counts(provider: &Provider, failure: &Failure) -> bool {
+    failure.unhealthy && !(provider.is_local() && failure.kind == FailureKind::Timeout)
 }
 
 /// What a stream said besides text.

@@ -27,6 +27,12 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub first_token_timeout_ms: u64,
 
+    /// Milliseconds from the request to the first piece of the answer of a local model, which
+    /// answers one conversation after the other: the wait for its turn is a part of it.
+    #[arg(long, env = "LOCAL_FIRST_TOKEN_TIMEOUT_MS", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub local_first_token_timeout_ms: u64,
+
     /// Milliseconds between two pieces of the answer.
     #[arg(long, env = "BETWEEN_TOKENS_TIMEOUT_MS", default_value_t = 15_000,
           value_parser = clap::value_parser!(u64).range(1..))]
@@ -45,12 +51,13 @@ impl HasCommon for Config {
 }
 
 impl Config {
-    /// The four timeouts as durations.
+    /// The timeouts as durations.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: Duration::from_millis(self.connect_timeout_ms),
             first_token: Duration::from_millis(self.first_token_timeout_ms),
+            local_first_token: Duration::from_millis(self.local_first_token_timeout_ms),
             between_tokens: Duration::from_millis(self.between_tokens_timeout_ms),
             total: Duration::from_millis(self.total_timeout_ms),
         }
@@ -64,6 +71,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request to the first piece of the answer.
     pub first_token: Duration,
+    /// From the request to the first piece of the answer of a local model.
+    pub local_first_token: Duration,
     /// Between two pieces of the answer.
     pub between_tokens: Duration,
     /// For the whole call, fail-over included.

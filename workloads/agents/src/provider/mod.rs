@@ -235,6 +235,13 @@ impl Provider {
         &self.name
     }
 
+    /// Is it the platform's own model server? It answers one conversation after the other, so that
+    /// being slow says how busy it is and nothing about its health.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.kind == Kind::Local
+    }
+
     /// Sends the request and gives the stream of its answer. The caller bounds the time: dropping
     /// the future or the stream ends the call at the provider.
     ///

@@ -16,6 +16,7 @@ use wiremock::{
 
 use super::{Providers, Speaker, Turn};
 use crate::{
+    breaker::FAILURES_TO_OPEN,
     complete::{Ask, Completer, Finished},
     config::Timeouts,
     provider::{Failure, FailureKind, Usage},
@@ -29,6 +30,7 @@ fn timeouts() -> Timeouts {
     Timeouts {
         connect: Duration::from_secs(2),
         first_token: Duration::from_secs(5),
+        local_first_token: Duration::from_secs(10),
         between_tokens: Duration::from_millis(150),
         total: Duration::from_secs(20),
     }
@@ -327,6 +329,40 @@ async fn the_next_model_answers_when_the_first_cannot_begin() {
         run(&completer).await.1.unwrap();
     }
     assert_eq!(broken.received_requests().await.unwrap().len(), 5);
+}
+
+#[rstest]
+#[case("OpenAICompatible", FailureKind::Unavailable)]
+#[case("Local", FailureKind::Timeout)]
+#[tokio::test]
+async fn a_slow_local_model_is_busy_and_not_ill(#[case] kind: &str, #[case] last: FailureKind) {
+    let base = stalling(": queued\n\n").await;
+    let table = table(kind, &base);
+    let short = Timeouts {
+        first_token: Duration::from_millis(50),
+        local_first_token: Duration::from_millis(50),
+        ..timeouts()
+    };
+    let providers = Providers::open(&table, &short, |_| Some("k".to_owned())).unwrap();
+    let completer = Completer::new(table, providers, short);
+    for _ in 0..FAILURES_TO_OPEN {
+        let failure = run(&completer).await.1.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Timeout);
+    }
+    assert_eq!(run(&completer).await.1.unwrap_err().kind, last);
+}
+
+#[tokio::test]
+async fn a_local_model_has_its_own_time_to_begin() {
+    let healthy = serve(sse(OPENAI_STREAM).set_delay(Duration::from_millis(200))).await;
+    let table = table("Local", &healthy.uri());
+    let times = Timeouts {
+        first_token: Duration::from_millis(20),
+        ..timeouts()
+    };
+    let providers = Providers::open(&table, &times, |_| Some("k".to_owned())).unwrap();
+    let (text, _) = run(&Completer::new(table, providers, times)).await;
+    assert_eq!(text, "Hello, world.");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ fn service(table: &str) -> AgentsService {
     let timeouts = Timeouts {
         connect: Duration::from_secs(2),
         first_token: Duration::from_secs(60),
+        local_first_token: Duration::from_secs(60),
         between_tokens: Duration::from_secs(60),
         total: Duration::from_secs(60),
     };
