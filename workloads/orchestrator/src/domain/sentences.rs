@@ -31,7 +31,7 @@ pub fn split(passage: &str) -> Vec<Sentence> {
     let mut heading = String::new();
     let mut finished = 0;
     let mut paragraph = String::new();
-    let mut in_code = false;
+    let mut in_code = begins_in_code(passage);
     for line in passage.lines() {
         let line = line.trim();
         if line.starts_with('#') && !in_code {
@@ -69,6 +69,18 @@ pub fn split(passage: &str) -> Vec<Sentence> {
     flush(&mut paragraph, &mut sentences);
     set_heading(&mut sentences, finished, &heading);
     sentences
+}
+
+/// Does the passage begin within a code fence? A passage is cut out of a document, and a fence may
+/// have been cut in two. A fence that closes never names a language, so an odd number of fence
+/// lines of which the first names none means that the first one closes.
+fn begins_in_code(passage: &str) -> bool {
+    let fences: Vec<&str> = passage
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("```"))
+        .collect();
+    fences.len() % 2 == 1 && fences.first() == Some(&"```")
 }
 
 fn set_heading(sentences: &mut [Sentence], from: usize, heading: &str) {
@@ -195,6 +207,10 @@ mod tests {
     #[case("Version 1.5 of the tool, e.g. this one, is used.", &["Version 1.5 of the tool, e.g. this one, is used."])]
     #[case("# Heading of it\n\nA line that\nis wrapped.", &["A line that is wrapped."])]
     #[case("```\nsome code here\n```\nThe text after it.", &["The text after it."])]
+    #[case("rm --force everything\n```\nThe text after it.", &["The text after it."])]
+    #[case("rm --force everything\n```\nThe text after it.\n```sh\nmore of the code\n```\nThe end of it all.", &["The text after it.", "The end of it all."])]
+    #[case("The text before it.\n```sh\nrm --force everything", &["The text before it."])]
+    #[case("The text before it.\n```\nsome code here\n```\nThe text after it.", &["The text before it.", "The text after it."])]
     #[case("| name of it | what it means |\n|---|---|\n| alpha one | the first letter |", &["name of it: what it means", "alpha one: the first letter"])]
     #[case("See [the **long** page](https://x/y) for more.", &["See the long page for more."])]
     #[case("¿Qué es esto aquí? Es una prueba corta.", &["¿Qué es esto aquí?", "Es una prueba corta."])]

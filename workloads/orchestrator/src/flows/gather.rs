@@ -32,6 +32,10 @@ const MAX_TOOL_SENTENCES: usize = 4;
 /// Examples of a tool that are compared.
 const MAX_TOOL_EXAMPLES: usize = 8;
 
+/// Bytes of a reading that is searched and compared with. The embedding model reads the first 256
+/// tokens, about 1 KiB; it and the search refuse more than 8 KiB.
+const MAX_READING_BYTES: usize = 4096;
+
 /// A reading of the question: as asked, or in English.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -133,11 +137,24 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
 /// The question as asked and, when it is Spanish, in English.
 #[must_use]
 pub fn readings(question: &str, language: Language) -> Vec<String> {
+    let question = readable(question);
     let mut readings = vec![question.to_owned()];
     if language == Language::Spanish {
-        readings.push(gloss::english(question));
+        // Of a question without words (`¿?`) no gloss is left, and nothing can be searched with it.
+        let gloss = gloss::english(question);
+        let gloss = readable(&gloss);
+        if !gloss.trim().is_empty() {
+            readings.push(gloss.to_owned());
+        }
     }
     readings
+}
+
+/// As much of a text as is searched and compared with.
+#[must_use]
+pub fn readable(text: &str) -> &str {
+    let (head, _rest) = text.split_at(text.floor_char_boundary(MAX_READING_BYTES));
+    head
 }
 
 /// Searches with every reading; a passage that two readings find counts with its better score.
@@ -331,4 +348,30 @@ pub fn signals(gathered: &Gathered, session: &Session) -> Signals {
 
 fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_question_is_read_as_far_as_the_services_take_it() {
+        let question = format!("¿{}?", "año ".repeat(4_000));
+        let readings = readings(&question, Language::Spanish);
+        assert_eq!(readings.len(), 2);
+        for reading in readings {
+            assert!(reading.len() <= MAX_READING_BYTES && reading.len() > MAX_READING_BYTES / 2);
+        }
+        assert_eq!(
+            readable(&"日".repeat(2_000)).len(),
+            4095,
+            "whole characters"
+        );
+    }
+
+    #[test]
+    fn a_question_without_words_has_no_gloss() {
+        assert_eq!(readings("¿?", Language::Spanish), ["¿?"]);
+        assert_eq!(readings("why?", Language::English), ["why?"]);
+    }
 }

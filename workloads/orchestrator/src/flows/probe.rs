@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use lotoai_contracts::v1::Citation;
 
-use super::{Done, Hub, PROBE, gather::Reading, knowledge, session::Session};
+use super::{
+    Done, Hub, PROBE,
+    gather::{self, Reading},
+    knowledge,
+    session::Session,
+};
 use crate::{
     domain::router::{Decision, Route},
     failure::Failure,
@@ -27,7 +32,7 @@ pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let run_id = session.run.id.to_string();
     let caller = session.caller.clone();
     let question = session.question.clone();
-    let question = question.as_str();
+    let question = gather::readable(&question);
     let (store, agents, mcp, rag, vectors) = tokio::join!(
         hop("postgres", hub.store.ping()),
         hop("agents", hub.agents.fetch_roles()),
