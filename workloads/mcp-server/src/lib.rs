@@ -20,7 +20,7 @@ use snafu::{ResultExt, Snafu};
 
 pub use config::Config;
 
-use crate::domain::tool::{Tool, ToolError};
+use crate::domain::tool::Tool;
 use crate::server::Tools;
 
 /// Why the workload cannot start or go on.
@@ -41,14 +41,6 @@ pub enum Error {
         path: PathBuf,
         /// Cause, with line and field.
         source: serde_yaml_ng::Error,
-    },
-    /// A tool cannot be used.
-    #[snafu(display("failed to use the tools in {path:?}"))]
-    Declare {
-        /// The file.
-        path: PathBuf,
-        /// Cause.
-        source: ToolError,
     },
     /// The HTTP client cannot be built.
     #[snafu(display("failed to build the HTTP client of the tools"))]
@@ -113,5 +105,11 @@ async fn load(path: &std::path::Path) -> Result<Vec<Tool>, Error> {
         .await
         .context(ReadSnafu { path })?;
     let declarations = serde_yaml_ng::from_str(&text).context(ParseSnafu { path })?;
-    domain::tool::tools(declarations).context(DeclareSnafu { path })
+    let (tools, faults) = domain::tool::tools(declarations);
+    for fault in &faults {
+        tracing::error!(%fault, "a tool is left out; correct it in the resource");
+    }
+    metrics::gauge!("lotoai_mcp_server_tools", "state" => "served").set(tools.len() as f64);
+    metrics::gauge!("lotoai_mcp_server_tools", "state" => "left_out").set(faults.len() as f64);
+    Ok(tools)
 }

@@ -151,21 +151,21 @@ impl Tool {
     }
 }
 
-/// All tools of a file, in its order.
-///
-/// # Errors
-/// One of them cannot be used.
-pub fn tools(declarations: Declarations) -> Result<Vec<Tool>, ToolError> {
+/// The tools of a file that can be used, in its order, and why the others cannot: one faulty tool
+/// must not take the rest away.
+#[must_use]
+pub fn tools(declarations: Declarations) -> (Vec<Tool>, Vec<ToolError>) {
     let mut names = BTreeSet::new();
     let mut tools = Vec::with_capacity(declarations.tools.len());
+    let mut faults = Vec::new();
     for declaration in declarations.tools {
-        let tool = Tool::new(declaration)?;
-        if !names.insert(tool.name.clone()) {
-            return TwiceSnafu { name: tool.name }.fail();
+        match Tool::new(declaration) {
+            Ok(tool) if names.insert(tool.name.clone()) => tools.push(tool),
+            Ok(tool) => faults.push(TwiceSnafu { name: tool.name }.build()),
+            Err(fault) => faults.push(fault),
         }
-        tools.push(tool);
     }
-    Ok(tools)
+    (tools, faults)
 }
 
 fn is_name(name: &str) -> bool {
@@ -207,7 +207,11 @@ mod tests {
 
     fn parse(yaml: &str) -> Result<Vec<Tool>, String> {
         let declarations = serde_yaml_ng::from_str(yaml).map_err(|error| error.to_string())?;
-        tools(declarations).map_err(|error| error.to_string())
+        let (tools, faults) = tools(declarations);
+        match faults.first() {
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(tools),
+        }
     }
 
     const SCHEMA: &str = "{type: object, required: [day], properties: {day: {type: string, format: date}, n: {type: integer, minimum: 1}}}";
@@ -253,6 +257,24 @@ mod tests {
     fn a_faulty_declaration_is_refused(#[case] yaml: &str, #[case] says: &str) {
         let error = parse(yaml).unwrap_err();
         assert!(error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn a_faulty_tool_does_not_take_the_others_away() {
+        let yaml = "tools: [\
+            {name: a, description: d, script: {source: x}}, \
+            {name: b, description: d, inputSchema: {type: object, properties: 7}, script: {source: x}}, \
+            {name: a, description: d, script: {source: x}}, \
+            {name: c, description: d, script: {source: x}}]";
+        let (tools, faults) = tools(serde_yaml_ng::from_str(yaml).unwrap());
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert!(
+            faults[0].contains("\"b\"") && faults[0].contains("inputSchema"),
+            "{faults:?}"
+        );
+        assert!(faults[1].contains("declared twice"), "{faults:?}");
     }
 
     #[test]
