@@ -13,10 +13,10 @@ use crate::env;
 use crate::graph::Node;
 use crate::platform::Platform;
 
-/// Attempts before the Job gives up; the pauses between them grow from 10 s to 6 min.
+/// Attempts before the Job gives up; the pauses between them grow from 10 s to 6 min. Each attempt
+/// bounds its own waiting; the Job as a whole has no deadline, which would count the pull of the
+/// image and end the Job for good.
 const ATTEMPTS: i32 = 6;
-/// One attempt may wait this long for its store.
-const DEADLINE_SECONDS: i64 = 1800;
 
 /// The name gets its digest when everything else is done.
 pub(super) fn build(platform: &Platform, store: Store) -> Job {
@@ -50,7 +50,6 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
         metadata: platform.metadata(platform.node_name(node), node),
         spec: Some(JobSpec {
             backoff_limit: Some(ATTEMPTS),
-            active_deadline_seconds: Some(DEADLINE_SECONDS),
             template,
             ..JobSpec::default()
         }),
