@@ -21,5 +21,10 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         ..Extra::default()
     };
     let template = pod(platform, Component::RagIngest, extra);
-    workload::deployment(platform, Component::RagIngest, template)
+    let mut deployment = workload::deployment(platform, Component::RagIngest, template);
+    if let Some(spec) = &mut deployment.spec {
+        // Two consumers at once could do "deleted" before "uploaded" of one document.
+        spec.strategy = Some(workload::recreate());
+    }
+    deployment
 }

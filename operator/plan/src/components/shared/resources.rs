@@ -34,7 +34,8 @@ const fn demo(node: Node) -> (&'static str, &'static str, &'static str) {
         Component::ModelServer => ("200m", "512Mi", "1536Mi"),
         // Each script may use 256 MiB.
         Component::McpServer => ("25m", "48Mi", "768Mi"),
-        Component::RagIngest => ("50m", "64Mi", "512Mi"),
+        // A document of 32 MiB is there as bytes, as a tree, as text and as chunks with vectors.
+        Component::RagIngest => ("50m", "64Mi", "1Gi"),
         Component::RagServer => ("50m", "128Mi", "1Gi"),
         Component::Analytics => ("25m", "48Mi", "256Mi"),
     }

@@ -48,6 +48,15 @@ pub fn deployment(
     }
 }
 
+/// The strategy of a Deployment whose old pod must end before the new one starts.
+#[must_use]
+pub fn recreate() -> DeploymentStrategy {
+    DeploymentStrategy {
+        type_: Some("Recreate".to_owned()),
+        rolling_update: None,
+    }
+}
+
 /// A StatefulSet of one pod, with a volume if `storage` is given. Its old pod ends before the new
 /// one starts, so that two never write to one volume.
 #[must_use]
