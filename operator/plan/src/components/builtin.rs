@@ -92,9 +92,8 @@ fn object(value: Value) -> Map<String, Value> {
 fn platform_usage(platform: &PlatformName) -> Tool {
     Tool {
         name: tool_name(PLATFORM_USAGE),
-        description: "Says how much this platform was used: requests, tokens and errors, by model \
-                      and by day. Use it when somebody asks about usage, load or cost of the \
-                      platform."
+        description: "Says how much this platform was used today: requests, tokens and errors. \
+                      Use it when somebody asks about usage, load or cost of the platform."
             .to_owned(),
         input_schema: object(json!({ "type": "object", "additionalProperties": false })),
         http: Some(HttpTool {
