@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::{Component, versions};
 use lotoai_plan::components::shared::resources::amount;
 use lotoai_plan::graph::{CredentialKind, EDGES, is_ours, start_order};
@@ -652,4 +653,53 @@ fn admin_ports_are_not_exposed() {
             .and_then(|spec| spec.ports.as_ref());
         assert!(ports.into_iter().flatten().all(|port| port.port != 9090));
     }
+}
+
+#[rstest]
+#[case("http://demo-analytics:8080/v1/usage/summary", None)]
+#[case("http://demo-analytics:8080/{path}?x={y}", None)]
+#[case("http://demo-tools.example.com:8081/", Some(8081))]
+#[case("http://demo-analytics.example.com/", Some(80))]
+#[case("https://demo-tools/", Some(443))]
+fn only_the_platforms_own_services_need_no_port_outside(
+    #[case] url: &str,
+    #[case] port: Option<i32>,
+) {
+    let mut lotoai = resource("minimal");
+    let tool = serde_json::json!({ "name": "t", "description": "d", "http": { "url": url } });
+    lotoai.spec.mcp.tools = vec![serde_json::from_value(tool).unwrap()];
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let egress = policy(&set, "demo-mcp-server").spec.as_ref().unwrap();
+    let outside: Vec<_> = egress
+        .egress
+        .iter()
+        .flatten()
+        .filter(|rule| rule.to.is_none())
+        .flat_map(|rule| rule.ports.iter().flatten())
+        .map(|rule| rule.port.clone())
+        .collect();
+    let expected: Vec<_> = port
+        .map(|port| Some(IntOrString::Int(port)))
+        .into_iter()
+        .collect();
+    assert_eq!(outside, expected);
+}
+
+#[test]
+fn the_ingestion_of_before_ends_before_the_next_one_starts() {
+    let (_, set) = objects("minimal");
+    let strategies: Vec<_> = set
+        .objects()
+        .filter(|object| object.resource.kind == "Deployment")
+        .map(|object| {
+            (
+                object.name.clone(),
+                object.body["spec"]["strategy"]["type"].clone(),
+            )
+        })
+        .filter(|(_, strategy)| strategy == "Recreate")
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(strategies, ["demo-rag-ingest"]);
 }

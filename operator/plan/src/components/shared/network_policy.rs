@@ -141,7 +141,6 @@ fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
             );
         }
         Node::Component(Component::McpServer) => {
-            let internal = format!("{}-", platform.name);
             let tools = platform
                 .spec
                 .mcp
@@ -150,7 +149,7 @@ fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
                 .filter_map(|tool| tool.http.as_ref());
             ports.extend(
                 tools
-                    .filter(|http| !http.url.starts_with(&format!("http://{internal}")))
+                    .filter(|http| !is_ours(platform, &http.url))
                     .filter_map(|http| port_of(&http.url)),
             );
         }
@@ -160,6 +159,15 @@ fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
         ports.extend(platform.otlp_endpoint.as_deref().and_then(port_of));
     }
     ports
+}
+
+/// Whether an address is that of one of the platform's own Services, which the edges cover.
+fn is_ours(platform: &Platform, url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str);
+    Component::ALL
+        .into_iter()
+        .any(|component| host == Some(platform.component_name(component).as_str()))
 }
 
 fn port_of(url: &str) -> Option<u16> {
