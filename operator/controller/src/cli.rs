@@ -72,8 +72,17 @@ pub struct RunArgs {
     #[arg(long, env = "PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
     /// Where platforms report to unless their resource says otherwise; empty for nowhere.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "", value_parser = endpoint)]
     pub otlp_endpoint: String,
+}
+
+/// The address of a collector, as the schema of a resource has it; empty for none.
+fn endpoint(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with("http://") {
+        Ok(text.to_owned())
+    } else {
+        Err("write http://host:port: workloads do not speak TLS to a collector".to_owned())
+    }
 }
 
 /// When nodes pull images, as Kubernetes spells it.

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use lotoai_api::spec::{LotoAISpec, Provider};
 use lotoai_api::versions::{self, PROVISION, Source};
 use lotoai_api::{Component, LotoAI, PlatformName, reasons};
-use url::Url;
+use url::{Host, Url};
 
 use crate::components::builtin;
 use crate::components::shared::resources::amount;
@@ -99,21 +99,34 @@ fn public_url(text: &str, faults: &mut Vec<Invalid>) -> Option<PublicUrl> {
         url.scheme() == "https"
             && url.path() == "/"
             && url.query().is_none()
+            && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none()
     });
     let parts = url
         .as_ref()
-        .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    let Some((host, port)) = parts else {
+        .and_then(|url| Some((url, url.host_str()?, url.port_or_known_default()?)));
+    let Some((url, host, port)) = parts else {
         let message = format!(
             "{text:?} is not https:// and a host; write for example https://ai.example.com"
         );
         faults.push(Invalid::spec("spec.url", message));
         return None;
     };
+    if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
+        // A client connects to an address as it stands, so that the test question would go past
+        // the Service of the edge; and it names no host in its handshake.
+        let message = format!(
+            "{host} is an IP address, and certificates and the operator's test question go by \
+             name; give the address a name and write for example https://ai.example.com"
+        );
+        faults.push(Invalid::spec("spec.url", message));
+        return None;
+    }
     Some(PublicUrl {
-        url: text.trim_end_matches('/').to_owned(),
+        // Without a default port: browsers leave it out of an origin, and tokens name the issuer
+        // as it stands here.
+        url: url.origin().ascii_serialization(),
         host: host.to_owned(),
         port,
     })
@@ -168,14 +181,23 @@ fn check_mcp(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
             ));
         }
         let Some(http) = &tool.http else { continue };
-        let host = http.url.split('/').nth(2).unwrap_or_default();
-        if Url::parse(&http.url).is_err() || host.contains('{') {
-            let message = format!(
-                "{:?} is no URL with a fixed host; {{name}} may stand in its path and query only",
-                http.url
-            );
+        if let Some(message) = fault_of_tool_url(&http.url) {
             faults.push(Invalid::spec(format!("{field}.http.url"), message));
         }
+    }
+}
+
+fn fault_of_tool_url(text: &str) -> Option<String> {
+    let host = text.split(['/', '?', '#']).nth(2).unwrap_or_default();
+    match Url::parse(text) {
+        // The address is not repeated: it holds a password, and a status is read by many.
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => Some(
+            "a URL may not hold a user or password; remove what stands before the @".to_owned(),
+        ),
+        Ok(_) if !host.contains('{') => None,
+        _ => Some(format!(
+            "{text:?} is no URL with a fixed host; {{name}} may stand in its path and query only"
+        )),
     }
 }
 

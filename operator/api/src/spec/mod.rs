@@ -74,12 +74,19 @@ pub struct LotoAISpec {
     pub profile: Profile,
     /// Public address: `https://` and a host, with a port if it is not 443, without a path.
     #[schemars(length(min = 9, max = 253))]
-    #[x_kube(validation = kube_core::Rule::new(
-        "self.matches('^https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
-    ).message(
-        "url must be https:// and a lower-case host, with a port if it is not 443 and without a \
-         path, for example https://ai.example.com",
-    ))]
+    #[x_kube(
+        validation = kube_core::Rule::new(
+            "self.matches('^https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
+        ).message(
+            "url must be https:// and a lower-case host, with a port if it is not 443 and without \
+             a path, for example https://ai.example.com",
+        ),
+        // An address has no SNI, and the operator's test question could not be led to the Service.
+        validation = kube_core::Rule::new("!self.matches('^https://[0-9.]+(:[0-9]+)?$')").message(
+            "url must name a host, not an IP address: certificates and the operator's test \
+             question go by the name, for example https://ai.example.com",
+        ),
+    )]
     pub url: String,
     /// How people reach the platform.
     #[serde(default)]
@@ -201,15 +208,16 @@ impl Default for FirstUser {
 #[serde(rename_all = "camelCase")]
 #[x_kube(crates(kube_core = "::kube_core"))]
 pub struct Observability {
-    /// OTLP collector (gRPC) that workloads send traces, metrics and logs to; nothing is sent
+    /// OTLP collector (gRPC, without TLS) that workloads send traces and logs to; nothing is sent
     /// when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = kube_core::Rule::new(
-        "self.matches('^https?://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
+        "self.matches('^http://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
     ).message(
-        "observability.otlpEndpoint must be http:// or https://, a host and the port of the \
-         collector's gRPC receiver, for example http://otel-collector.monitoring:4317",
+        "observability.otlpEndpoint must be http://, a host and the port of the collector's gRPC \
+         receiver, for example http://otel-collector.monitoring:4317; workloads do not speak TLS \
+         to it, so run a collector in the cluster that does",
     ))]
     pub otlp_endpoint: Option<String>,
 }

@@ -32,7 +32,7 @@ fn role(provider: &str) -> Value {
 #[case("demo", with(json!({})))]
 #[case("a23456789012345678901234567890", with(json!({})))]
 #[case("demo", json!({ "url": "https://localhost:30443" }))]
-#[case("demo", json!({ "url": "https://10.0.0.7" }))]
+#[case("demo", json!({ "url": "https://10.0.0.7.nip.example:8443" }))]
 #[case("demo", with(json!({ "edge": { "service": { "type": "NodePort", "httpsNodePort": 30443 } } })))]
 #[case("demo", with(json!({ "agents": { "roles": [role("local")] } })))]
 #[case("demo", with(json!({ "agents": {
@@ -60,6 +60,8 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
 #[case("demo", json!({ "url": "http://ai.example.com" }), "url must be https://")]
 #[case("demo", json!({ "url": "https://ai.example.com/path" }), "without a path")]
 #[case("demo", json!({ "url": "https://AI.example.com" }), "lower-case host")]
+#[case("demo", json!({ "url": "https://10.0.0.7" }), "not an IP address")]
+#[case("demo", json!({ "url": "https://10.0.0.7:8443" }), "not an IP address")]
 #[case(
     "demo",
     with(json!({ "edge": { "service": { "httpsNodePort": 30443 } } })),
@@ -141,6 +143,11 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
     "demo",
     with(json!({ "observability": { "otlpEndpoint": "otel:4317" } })),
     "otlpEndpoint must be http"
+)]
+#[case(
+    "demo",
+    with(json!({ "observability": { "otlpEndpoint": "https://otel:4317" } })),
+    "do not speak TLS"
 )]
 fn refuses_and_says_the_fix(#[case] name: &str, #[case] spec: Value, #[case] message: &str) {
     let errors = resource(name, spec).validate_cel().unwrap_err().to_string();

@@ -91,6 +91,10 @@ fn an_empty_spec_gets_roles_and_tools() {
 #[case(json!({ "url": "https://ai.example.com/path" }), "spec.url", "InvalidSpec")]
 #[case(json!({ "url": "https://u:p@ai.example.com" }), "spec.url", "InvalidSpec")]
 #[case(json!({ "url": "https://" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://ai.example.com/#x" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://10.0.0.7" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://10.0.0.7:8443" }), "spec.url", "InvalidSpec")]
+#[case(json!({ "url": "https://[fd00::7]" }), "spec.url", "InvalidSpec")]
 #[case(tls(), "spec.edge.tls.secretName", "SecretNotFound")]
 #[case(
     openai(),
@@ -136,6 +140,13 @@ fn an_empty_spec_gets_roles_and_tools() {
 )]
 #[case(
     json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "http": { "url": "http://ana:secret@host/x" } },
+    ] } }),
+    "spec.mcp.tools[t].http.url",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "mcp": { "tools": [
         { "name": "t", "description": "d", "script": { "source": "true" } },
         { "name": "t", "description": "d", "script": { "source": "true" } },
     ] } }),
@@ -149,6 +160,27 @@ fn refuses(#[case] spec: Value, #[case] field: &str, #[case] reason: &str) {
         .map(|f| (f.field.as_str(), f.reason))
         .collect();
     assert_eq!(found, [(field, reason)]);
+}
+
+#[rstest]
+#[case("https://ai.example.com", "https://ai.example.com", 443)]
+#[case("https://ai.example.com/", "https://ai.example.com", 443)]
+#[case("https://ai.example.com:443", "https://ai.example.com", 443)]
+#[case("https://localhost:8443/", "https://localhost:8443", 8443)]
+fn the_public_url_is_an_origin(#[case] text: &str, #[case] origin: &str, #[case] port: u16) {
+    let lotoai = resource(json!({ "url": text }));
+    let platform = validate(&lotoai, &Observed::default(), &env()).unwrap();
+    assert_eq!(platform.url.url, origin);
+    assert_eq!(platform.url.port, port);
+}
+
+#[test]
+fn a_password_in_a_url_is_not_repeated() {
+    let lotoai = resource(json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "http": { "url": "http://ana:secret@host/x" } },
+    ] } }));
+    let faults = validate(&lotoai, &Observed::default(), &env()).unwrap_err();
+    assert!(!faults[0].message.contains("secret"), "{}", faults[0]);
 }
 
 #[test]
