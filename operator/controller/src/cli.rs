@@ -215,6 +215,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_collector_is_reached_without_tls() {
+        assert_eq!(endpoint(""), Ok(String::new()));
+        assert!(endpoint("http://collector.monitoring:4317").is_ok());
+        assert!(
+            endpoint("https://collector:4317")
+                .unwrap_err()
+                .contains("http://")
+        );
+    }
+
+    #[test]
     fn the_chart_keeps_the_definition() {
         assert!(crd(true).unwrap().contains("helm.sh/resource-policy: keep"));
         assert!(!crd(false).unwrap().contains("helm.sh"));

@@ -141,8 +141,6 @@ async fn handle(batcher: &Batcher, stop: impl Future<Output = ()>, delivery: Del
 
 #[cfg(test)]
 mod tests {
-    use lotoai_kit::rabbitmq::Delivery;
-
     use super::*;
     use crate::config::ClickHouseArgs;
 
