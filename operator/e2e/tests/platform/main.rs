@@ -7,6 +7,7 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod cluster;
 mod heal;
 mod lifecycle;
 mod resource;
