@@ -13,3 +13,4 @@ mod lifecycle;
 mod resource;
 mod sign_in;
 mod support;
+mod workloads;
