@@ -8,6 +8,7 @@ mod answers;
 mod bad_input;
 mod browser;
 mod cluster;
+mod demo;
 mod heal;
 mod lifecycle;
 mod resource;
