@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::{ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -31,8 +31,7 @@ impl Drop for Driver {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
-        // A browser leads a group of its own and survives its driver. What names the directory
-        // was started for this test and by nobody else.
+        // They are on their way out; the directory goes after the last of them.
         let begun = Instant::now();
         loop {
             let left = processes_with(self.home.path());
@@ -47,7 +46,8 @@ impl Drop for Driver {
     }
 }
 
-/// Processes whose command line names `directory`.
+/// Processes whose command line names `directory`: they were started for this test and by nobody
+/// else.
 fn processes_with(directory: &Path) -> Vec<Pid> {
     let wanted = directory.to_string_lossy();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -62,6 +62,20 @@ fn processes_with(directory: &Path) -> Vec<Pid> {
         .collect()
 }
 
+/// The command that chromedriver's arguments follow.
+fn chromedriver() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]);
+    // A browser leads a group of its own and outlives its driver. With root's rights the driver is
+    // the first process of a namespace, and the kernel ends all others in it with that one.
+    if geteuid().is_root() {
+        command.args(["unshare", "--pid", "--fork", "--kill-child=KILL"]);
+        command.args(["--mount-proc", "--"]);
+    }
+    command.arg("chromedriver");
+    command
+}
+
 impl Driver {
     fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
@@ -69,9 +83,9 @@ impl Driver {
             .local_addr()
             .unwrap()
             .port();
-        let home = TempDir::with_prefix("lotoai-browser-").unwrap();
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", "chromedriver"])
+        // The name is short because it is a part of the name of a socket.
+        let home = TempDir::with_prefix("web-").unwrap();
+        let child = chromedriver()
             .arg(format!("--port={port}"))
             // Chromium leaves sockets and profiles wherever it may write.
             .env("TMPDIR", home.path())
