@@ -86,3 +86,55 @@ impl Sample {
         }
     }
 }
+
+/// Why it was answered as it was and how long that took, in two lines for people.
+#[must_use]
+pub fn about(answer: &Answer, language: Language) -> String {
+    let decision = &answer.lotoai["decision"];
+    let field = |name: &str| decision[name].as_str().unwrap_or("?");
+    let first = answer.first_token.map_or_else(String::new, |first| {
+        let words = language.pick("first token after", "primer token a los");
+        format!("{words} {:.1} s, ", first.as_secs_f64())
+    });
+    format!(
+        "  {}: {} → {}: {}\n  {first}{} {:.1} s",
+        language.pick("decision", "decisión"),
+        field("route"),
+        field("target"),
+        field("reason"),
+        language.pick("whole answer after", "respuesta completa a los"),
+        answer.total.as_secs_f64()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_explained_in_both_languages() {
+        let mut answer = Answer {
+            text: "27".to_owned(),
+            lotoai: json!({"decision": {
+                "route": "knowledge", "target": "default", "reason": "A passage is close.",
+            }}),
+            first_token: Some(Duration::from_millis(420)),
+            total: Duration::from_millis(1300),
+        };
+        assert_eq!(
+            about(&answer, Language::English),
+            "  decision: knowledge → default: A passage is close.\n  \
+             first token after 0.4 s, whole answer after 1.3 s"
+        );
+        answer.first_token = None;
+        assert_eq!(
+            about(&answer, Language::Spanish),
+            "  decisión: knowledge → default: A passage is close.\n  \
+             respuesta completa a los 1.3 s"
+        );
+    }
+}

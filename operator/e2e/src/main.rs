@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lotoai_e2e::demo::SAMPLES;
+use lotoai_e2e::demo::{SAMPLES, about};
 use lotoai_e2e::text::Language;
 use lotoai_e2e::{Answer, Platform, PublicClient, Result, corpus};
 
@@ -118,14 +118,7 @@ fn print_answer(answer: &Answer, language: Language, with_text: bool) {
             citation["document_name"].as_str().unwrap_or_default()
         );
     }
-    let decision = &answer.lotoai["decision"];
-    println!(
-        "  {}: {} → {} ({:.1} s)",
-        language.pick("decision", "decisión"),
-        decision["route"].as_str().unwrap_or("?"),
-        decision["target"].as_str().unwrap_or("?"),
-        answer.total.as_secs_f64()
-    );
+    println!("{}", about(answer, language));
 }
 
 /// The error and its causes; a cause that the text before it already contains is dropped.

@@ -46,7 +46,8 @@ pub(crate) fn with_platform(
     }
     let outcome = up::start(&progress, &instance, &prepared).and_then(|access| {
         let port = instance.ports().public_https;
-        let outcome = up::deploy(&progress, &access, &prepared.references(), port)
+        // Tests call no provider, whatever keys the environment holds.
+        let outcome = up::deploy(&progress, &access, &prepared.references(), port, None)
             .and_then(|()| tests(&environment(&instance)));
         let directory = prepare::log(&format!("e2e-{}", std::process::id())).with_extension("");
         diagnose::write(&access, &directory);

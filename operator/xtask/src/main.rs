@@ -13,6 +13,7 @@ mod paths;
 mod platform;
 mod prepare;
 mod programs;
+mod provider;
 mod scratch;
 mod shell;
 mod status;

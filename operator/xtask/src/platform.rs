@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use snafu::ResultExt;
 
 use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result, YamlSnafu};
-use crate::shell::{capture, command};
+use crate::provider::Provider;
+use crate::shell::{capture, command, feed};
 use crate::{diagnose, paths};
 
 /// Namespace of the operator.
@@ -112,17 +113,31 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
     Ok(())
 }
 
-/// Creates the namespace under Pod Security `restricted` and applies the resource.
-pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Result<()> {
-    let sample = paths::root().join("samples/demo.yaml");
-    let text = std::fs::read_to_string(&sample).context(FileSnafu {
+fn sample(name: &str) -> Result<Value> {
+    let path = paths::root().join("samples").join(name);
+    let text = std::fs::read_to_string(&path).context(FileSnafu {
         action: "read",
-        path: &sample,
+        path: &path,
     })?;
-    let mut object: Value = serde_yaml_ng::from_str(&text).context(YamlSnafu { path: &sample })?;
+    serde_yaml_ng::from_str(&text).context(YamlSnafu { path: &path })
+}
+
+/// Creates the namespace under Pod Security `restricted` and applies the resource, with the roles
+/// on `provider` if there is one.
+pub(crate) fn apply_resource(
+    access: &Access,
+    port: u16,
+    provider: Option<&Provider>,
+    scratch: &Path,
+) -> Result<()> {
+    let mut object = sample("demo.yaml")?;
     object["spec"]["url"] = json!(format!("https://lotoai.localhost:{port}"));
     object["spec"]["edge"]["service"] =
         json!({ "type": "NodePort", "httpsNodePort": lotoai_local::HTTPS_NODE_PORT });
+    if let Some(provider) = provider {
+        let roles = &sample("openai.yaml")?["spec"]["agents"]["roles"];
+        object["spec"]["agents"] = provider.agents(roles);
+    }
     let file = scratch.join("demo.json");
     std::fs::write(&file, object.to_string()).context(FileSnafu {
         action: "write",
@@ -140,18 +155,33 @@ pub(crate) fn apply_resource(access: &Access, port: u16, scratch: &Path) -> Resu
         action: "write",
         path: &namespace,
     })?;
-    for path in [&namespace, &file] {
-        let path = path.to_string_lossy();
-        access.kubectl(&[
-            "apply",
-            "--server-side",
-            "--namespace",
-            NAMESPACE,
-            "-f",
-            &path,
-        ])?;
+    apply(access, &namespace)?;
+    if let Some(secret) = provider.and_then(Provider::secret) {
+        let arguments = apply_arguments("-");
+        feed(
+            &mut access.command(&access.kubectl, &arguments),
+            &secret.to_string(),
+        )?;
     }
-    Ok(())
+    apply(access, &file)
+}
+
+fn apply(access: &Access, file: &Path) -> Result<()> {
+    access
+        .kubectl(&apply_arguments(&file.to_string_lossy()))
+        .map(drop)
+}
+
+/// Server-side: the other way would keep a copy of the whole object in an annotation.
+fn apply_arguments(file: &str) -> [&str; 6] {
+    [
+        "apply",
+        "--server-side",
+        "--namespace",
+        NAMESPACE,
+        "-f",
+        file,
+    ]
 }
 
 /// The resource as the cluster has it.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -74,6 +75,36 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
         }
     );
     Ok(text)
+}
+
+/// Runs a command that reads `input` from its standard input: the way for what no argument and no
+/// file may hold.
+pub(crate) fn feed(command: &mut Command, input: &str) -> Result<()> {
+    let program = name(command);
+    let spawned = |source| crate::error::Error::Spawn {
+        program: program.clone(),
+        source,
+    };
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(spawned)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that ends early says why in its status, not in this error.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(spawned)?;
+    ensure!(
+        output.status.success(),
+        CommandSnafu {
+            command: line(command),
+            status: output.status,
+            output: tail(&String::from_utf8_lossy(&output.stderr))
+        }
+    );
+    Ok(())
 }
 
 /// Runs a command with its output in a log file, and tells `stage` now and then what its last line

@@ -9,6 +9,7 @@ use crate::cluster::{self, Target, local, main_instance};
 use crate::error::{RefusedSnafu, Result};
 use crate::platform::{Access, Images, NAME, NAMESPACE};
 use crate::prepare::{self, Prepared};
+use crate::provider::Provider;
 use crate::shell::{command, show};
 use crate::{paths, platform, status};
 
@@ -20,7 +21,15 @@ pub(crate) fn run() -> Result<()> {
     let progress = Progress::new();
     let target = Target::choose()?;
     println!("cluster: {}", target.describe());
+    let provider = Provider::from_environment()?;
     target.remember()?;
+    println!(
+        "models: {}",
+        provider.as_ref().map_or_else(
+            || "the local one; no provider's key is set".to_owned(),
+            Provider::describe
+        )
+    );
     let (access, images, port) = match target {
         Target::Current => (target.access()?, Images::default(), 8443),
         Target::Kind => {
@@ -38,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
             (access, prepared.references(), instance.ports().public_https)
         }
     };
-    deploy(&progress, &access, &images, port)?;
+    deploy(&progress, &access, &images, port, provider.as_ref())?;
     let stage = progress.stage(
         "documents",
         "uploading this project's documentation through the public API",
@@ -110,11 +119,12 @@ pub(crate) fn deploy(
     access: &Access,
     images: &Images,
     port: u16,
+    provider: Option<&Provider>,
 ) -> Result<()> {
     let scratch = paths::cache()
         .join("scratch")
         .join(std::process::id().to_string());
-    let outcome = install_and_wait(progress, access, images, port, &scratch);
+    let outcome = install_and_wait(progress, access, images, port, provider, &scratch);
     // What is left there are inputs of commands that have run.
     let _ = std::fs::remove_dir_all(&scratch);
     outcome
@@ -125,6 +135,7 @@ fn install_and_wait(
     access: &Access,
     images: &Images,
     port: u16,
+    provider: Option<&Provider>,
     scratch: &Path,
 ) -> Result<()> {
     let stage = progress.stage(
@@ -134,7 +145,7 @@ fn install_and_wait(
     platform::install_operator(access, images, scratch)?;
     stage.done();
     let stage = progress.stage("platform", "the LotoAI resource, until it is Ready");
-    platform::apply_resource(access, port, scratch)?;
+    platform::apply_resource(access, port, provider, scratch)?;
     let ready = platform::wait_ready(access, READY_LIMIT)?;
     stage.done_with(&format!(
         "Ready {:.0} s after kubectl apply",

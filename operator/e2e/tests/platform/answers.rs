@@ -2,7 +2,7 @@
 
 use lotoai_e2e::demo::SAMPLES;
 use lotoai_e2e::text::Language;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{ready_with_corpus, run};
 
@@ -30,6 +30,11 @@ fn a_fact_from_a_document_is_answered_and_cited() {
                 "¿De cuánto es la dieta internacional por día?",
                 "91",
                 "viajes.md",
+            ),
+            (
+                "Who holds the spare key of the archive room?",
+                "Ottoline",
+                "archive-room.txt",
             ),
         ] {
             let answer = client.ask("lotoai", question).await.unwrap();
@@ -125,6 +130,17 @@ fn a_conversation_is_stored_with_its_citations() {
         let messages = stored["messages"].as_array().unwrap();
         assert_eq!(messages.len(), 2, "{stored}");
         assert_eq!(messages[1]["citations"], first.lotoai["citations"]);
+        let (kept, said) = (&messages[1]["decision"], &first.lotoai["decision"]);
+        for field in ["route", "target", "reason"] {
+            assert_eq!(kept[field], said[field], "{field}");
+            assert_ne!(kept[field], "", "{field}");
+        }
+        let confidence = |decision: &Value| decision["confidence"].as_f64().unwrap();
+        // Single precision is written with different numbers of digits on the two ways.
+        assert!(
+            (confidence(kept) - confidence(said)).abs() < 1e-6,
+            "{kept} {said}"
+        );
         let body = json!({
             "model": "lotoai",
             "metadata": {"conversation_id": id},

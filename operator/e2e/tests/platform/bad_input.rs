@@ -1,5 +1,6 @@
 //! Bad input to public endpoints: a typed error, nothing lost, no restart.
 
+use lotoai_e2e::PublicClient;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -15,21 +16,29 @@ type Case = (
     u16,
 );
 
+/// Content type of [`multipart`].
+const MULTIPART: &str = "multipart/form-data; boundary=x";
+
+/// A form: name, file name and bytes of each field.
+fn multipart(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, file, body) in fields {
+        let file = file.map_or_else(String::new, |file| format!("; filename=\"{file}\""));
+        let head = format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+        bytes.extend(head.as_bytes());
+        bytes.extend(*body);
+        bytes.extend(b"\r\n");
+    }
+    bytes.extend(b"--x--\r\n");
+    bytes
+}
+
 fn cases() -> Vec<Case> {
     let chat = "/v1/chat/completions";
     let json_type = "application/json";
     let ask = |value: Value| value.to_string().into_bytes();
     let user = json!([{"role": "user", "content": "hello"}]);
-    let multipart = "multipart/form-data; boundary=x";
-    let part = |name: &str, file: &str, body: &[u8]| {
-        let mut bytes = format!(
-            "--x\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\r\n"
-        )
-        .into_bytes();
-        bytes.extend(body);
-        bytes.extend(b"\r\n--x--\r\n");
-        bytes
-    };
+    let part = |name: &str, file: &str, body: &[u8]| multipart(&[(name, Some(file), body)]);
     vec![
         (
             "truncated JSON",
@@ -141,7 +150,7 @@ fn cases() -> Vec<Case> {
             "no file field",
             Method::POST,
             "/api/documents",
-            multipart,
+            MULTIPART,
             part("other", "a.md", b"text"),
             400,
         ),
@@ -149,7 +158,7 @@ fn cases() -> Vec<Case> {
             "an empty file",
             Method::POST,
             "/api/documents",
-            multipart,
+            MULTIPART,
             part("file", "a.md", b""),
             400,
         ),
@@ -157,7 +166,7 @@ fn cases() -> Vec<Case> {
             "a program",
             Method::POST,
             "/api/documents",
-            multipart,
+            MULTIPART,
             part("file", "a.exe", b"MZ\x00\x01"),
             415,
         ),
@@ -165,7 +174,7 @@ fn cases() -> Vec<Case> {
             "text that is not text",
             Method::POST,
             "/api/documents",
-            multipart,
+            MULTIPART,
             part("file", "a.md", b"\xff\xfe\x00"),
             415,
         ),
@@ -173,7 +182,7 @@ fn cases() -> Vec<Case> {
             "a truncated upload",
             Method::POST,
             "/api/documents",
-            multipart,
+            MULTIPART,
             b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.md\"\r\n\r\nhalf"
                 .to_vec(),
             400,
@@ -258,6 +267,93 @@ fn bad_input_gets_a_typed_error_and_breaks_nothing() {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let models = client.get("/v1/models").await.unwrap();
         assert!(models["data"].is_array(), "the positive control");
+        assert_eq!(
+            restarts(&platform).await,
+            restarts_before,
+            "a pod restarted"
+        );
+    });
+}
+
+/// One call: its status and body, or why there was no answer.
+async fn post(
+    client: &PublicClient,
+    path: &str,
+    content_type: &str,
+    body: Vec<u8>,
+) -> Result<(u16, Value), String> {
+    let request = client.request(Method::POST, path).await;
+    let response = request
+        .map_err(|error| error.to_string())?
+        .header("content-type", content_type)
+        .body(body)
+        .send()
+        .await
+        .map_err(|error| format!("no answer: {error:?}"))?;
+    let status = response.status().as_u16();
+    let text = response.text().await.map_err(|error| error.to_string())?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(json!(text))))
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    run(|| async {
+        let (_, client) = ready().await;
+        let chat = json!({
+            "model": "lotoai", "colour": "blue",
+            "messages": [{"role": "user", "content": "hello"}],
+        });
+        let path = "/v1/chat/completions";
+        let body = chat.to_string().into_bytes();
+        let (status, body) = post(&client, path, "application/json", body).await.unwrap();
+        assert_eq!(status, 400, "{body}");
+        assert_eq!(body["error"]["code"], "unknown_parameter", "{body}");
+        assert_eq!(body["error"]["param"], "colour", "{body}");
+
+        let form = multipart(&[("colour", None, b"blue"), ("file", Some("a.md"), b"text")]);
+        let (status, body) = post(&client, "/api/documents", MULTIPART, form)
+            .await
+            .unwrap();
+        assert_eq!(status, 400, "{body}");
+        assert_eq!(body["code"], "unknown_parameter", "{body}");
+
+        let request = client
+            .request(Method::GET, "/api/documents?colour=blue")
+            .await;
+        let response = request.unwrap().send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["code"], "unknown_parameter", "{body}");
+    });
+}
+
+/// The refusal comes while the upload is still on its way: it must arrive every time.
+#[test]
+fn what_is_too_large_is_refused_every_time() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let restarts_before = restarts(&platform).await;
+        let text = vec![b'x'; 33 << 20];
+        let program = vec![b'M'; 20 << 20];
+        let mut wrong = Vec::new();
+        for attempt in 1..=10 {
+            for (name, bytes, expected) in
+                [("large.md", &text, 413), ("program.exe", &program, 415)]
+            {
+                let form = multipart(&[("file", Some(name), bytes)]);
+                match post(&client, "/api/documents", MULTIPART, form).await {
+                    Ok((status, body)) if status == expected && body["code"].is_string() => {}
+                    other => wrong.push(format!("{name}, attempt {attempt}: {other:?}")),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let name = format!("small-{}.md", std::process::id());
+        let form = multipart(&[("file", Some(&name), b"This one is small enough.")]);
+        let (status, body) = post(&client, "/api/documents", MULTIPART, form)
+            .await
+            .unwrap();
+        assert_eq!(status, 202, "the positive control: {body}");
         assert_eq!(
             restarts(&platform).await,
             restarts_before,

@@ -7,6 +7,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use lotoai_e2e::{Platform, PublicClient};
 use serde_json::Value;
 
+use crate::cluster::{objects, secrets, transient_kinds};
 use crate::support::{NAME, NAMESPACE, pods, ready_with_corpus, run, wait_for, wait_ready};
 
 /// What must still be there afterwards.
@@ -63,7 +64,7 @@ async fn check(platform: &Platform, kept: &Kept) {
 }
 
 async fn document_count(client: &PublicClient) -> usize {
-    client.get("/api/documents?limit=100").await.unwrap()["items"]
+    client.get("/api/documents?limit=200").await.unwrap()["items"]
         .as_array()
         .unwrap()
         .len()
@@ -136,15 +137,22 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
                     .get_opt(NAME)
                     .await
                     .map_err(|error| error.to_string())?;
-                match (left, resource) {
-                    (0, None) => Ok(()),
-                    (left, resource) => {
-                        Err(format!("{left} pods, resource: {}", resource.is_some()))
-                    }
+                let owned = objects(&platform, &transient_kinds()).await?;
+                if left == 0 && resource.is_none() && owned.is_empty() {
+                    Ok(())
+                } else {
+                    let resource = resource.is_some();
+                    Err(format!("{left} pods, resource: {resource}, {owned:?}"))
                 }
             },
         )
         .await;
+        let kept_secrets = objects(&platform, &[secrets()]).await.unwrap();
+        let first_user = format!("{NAME}-first-user");
+        assert!(
+            kept_secrets.iter().any(|(_, name, _)| *name == first_user),
+            "the credentials: {kept_secrets:?}"
+        );
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(platform.kube.clone(), NAMESPACE);
         let kept_claims = claims
             .list(&ListParams::default())

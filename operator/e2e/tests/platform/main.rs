@@ -7,8 +7,11 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod cluster;
+mod demo;
 mod heal;
 mod lifecycle;
 mod resource;
 mod sign_in;
 mod support;
+mod workloads;

@@ -1,8 +1,17 @@
 //! Who is let in: with the positive control beside every refusal.
 
-use reqwest::StatusCode;
+use std::time::{Duration, Instant};
 
-use crate::support::{ready, run};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use lotoai_e2e::Platform;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::support::{FIRST_TOKEN, NAME, NAMESPACE, get_with, ready, run, wait_for};
+
+/// Clocks may differ by this much: the gateway accepts a token for so long after its end.
+const SKEW: Duration = Duration::from_secs(30);
 
 #[test]
 fn only_a_token_for_this_platform_is_let_in() {
@@ -112,4 +121,102 @@ fn the_admin_console_is_not_public() {
             .unwrap();
         assert_eq!(realm.status(), StatusCode::OK, "the positive control");
     });
+}
+
+/// Waits for the end of the first token of this process, which most other tests leave behind.
+#[test]
+fn an_expired_token_is_refused() {
+    run(|| async {
+        let (_, client) = ready().await;
+        // `ready` has seen it accepted: that is the positive control.
+        let first = FIRST_TOKEN.get().unwrap();
+        let left = first.expires.saturating_duration_since(Instant::now());
+        println!("the first token has {} s left", left.as_secs());
+        let body = wait_for(
+            "the first token to be refused",
+            left + SKEW + Duration::from_secs(30),
+            async || {
+                let (status, body) = get_with(&client, &first.token, "/api/me").await?;
+                if status == 401 {
+                    Ok(body)
+                } else {
+                    Err(format!("{status}: {body}"))
+                }
+            },
+        )
+        .await;
+        assert!(Instant::now() > first.expires, "refused too early: {body}");
+        assert_eq!(body["code"], "token_expired", "{body}");
+        let (status, body) = get_with(&client, &first.token, "/v1/models").await.unwrap();
+        assert_eq!(status, 401, "{body}");
+        assert_eq!(body["error"]["code"], "token_expired", "{body}");
+    });
+}
+
+#[test]
+fn a_wrong_password_gets_no_token() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let login = platform.first_user().await.unwrap();
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "lotoai-cli"),
+            ("username", login.username.as_str()),
+            ("password", "not the password"),
+        ];
+        let url = format!(
+            "{}/realms/lotoai/protocol/openid-connect/token",
+            client.url()
+        );
+        let response = client.http().post(url).form(&form).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["error"], "invalid_grant", "{body}");
+        assert!(body["access_token"].is_null(), "{body}");
+        client.token_of("lotoai-cli").await.unwrap();
+    });
+}
+
+#[test]
+fn a_token_of_another_realm_is_refused() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let token = administrators_token(&platform).await;
+        for path in ["/api/me", "/v1/models"] {
+            let (status, body) = get_with(&client, &token, path).await.unwrap();
+            assert_eq!(status, 401, "{path}: {body}");
+        }
+        let (good, _) = client.token_of("lotoai-cli").await.unwrap();
+        let (status, body) = get_with(&client, &good, "/api/me").await.unwrap();
+        assert_eq!(status, 200, "the positive control: {body}");
+    });
+}
+
+/// A token of Keycloak's own administrator, from the realm that the edge does not show.
+async fn administrators_token(platform: &Platform) -> String {
+    let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let secret = secrets
+        .get(&format!("{NAME}-keycloak-admin"))
+        .await
+        .unwrap();
+    let data = secret.data.unwrap();
+    let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+    // The generated password is base64url: nothing in it needs an escape.
+    let form = format!(
+        "grant_type=password&client_id=admin-cli&username={}&password={}",
+        text("username"),
+        text("password")
+    );
+    let path = format!(
+        "/api/v1/namespaces/{NAMESPACE}/pods/{NAME}-keycloak-0:8080/proxy/realms/master/protocol/\
+         openid-connect/token"
+    );
+    let request = http::Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        // That realm wants TLS, which the way through the API server has.
+        .header("x-forwarded-proto", "https")
+        .body(form.into_bytes())
+        .unwrap();
+    let answer: Value = platform.kube.request(request).await.unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -13,6 +14,18 @@ use serde_json::Value;
 pub const NAMESPACE: &str = "lotoai";
 /// Name of the platform under test.
 pub const NAME: &str = "demo";
+
+/// The first token of this process; the test of expired tokens needs an old one.
+pub static FIRST_TOKEN: OnceLock<FirstToken> = OnceLock::new();
+
+/// A token that was good once.
+#[derive(Debug)]
+pub struct FirstToken {
+    /// The token.
+    pub token: String,
+    /// When it expires.
+    pub expires: Instant,
+}
 
 /// Runs a test body on a runtime of its own, with the TLS provider installed.
 pub fn run<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
@@ -26,7 +39,33 @@ pub async fn ready() -> (Platform, PublicClient) {
     let platform = Platform::connect(NAMESPACE, NAME).await.unwrap();
     wait_ready(&platform, Duration::from_secs(300)).await;
     let client = PublicClient::first_user(&platform).await.unwrap();
+    if FIRST_TOKEN.get().is_none() {
+        let (token, life) = client.token_of("lotoai-cli").await.unwrap();
+        let expires = Instant::now() + life;
+        let (status, body) = get_with(&client, &token, "/api/me").await.unwrap();
+        assert_eq!(status, 200, "the first token: {body}");
+        // Another thread may have been first: one old token is enough.
+        let _ = FIRST_TOKEN.set(FirstToken { token, expires });
+    }
     (platform, client)
+}
+
+/// `GET path` with this very token: status and body.
+pub async fn get_with(
+    client: &PublicClient,
+    token: &str,
+    path: &str,
+) -> Result<(u16, Value), String> {
+    let request = client.http().get(format!("{}{path}", client.url()));
+    let response = request
+        .timeout(Duration::from_secs(30))
+        .bearer_auth(token)
+        .send()
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = response.status().as_u16();
+    let body = response.json().await.map_err(|error| error.to_string())?;
+    Ok((status, body))
 }
 
 /// The same, with the small corpus indexed. Uploading it again changes nothing.
@@ -38,6 +77,34 @@ pub async fn ready_with_corpus() -> (Platform, PublicClient) {
         .await
         .unwrap();
     (platform, client)
+}
+
+/// Uploads a text as a document of its own and waits until it is indexed.
+pub async fn index(client: &PublicClient, name: &str, text: &str) {
+    // A store that has just come back may refuse the first attempts with 503.
+    let document = wait_for(
+        &format!("{name} to be taken"),
+        Duration::from_secs(60),
+        async || {
+            let uploaded = client.upload(name, text.as_bytes().to_vec()).await;
+            uploaded.map_err(|error| error.to_string())
+        },
+    )
+    .await;
+    let id = document["id"].as_str().unwrap().to_owned();
+    wait_for(
+        &format!("{name} to be indexed"),
+        Duration::from_secs(120),
+        async || {
+            let document = client.get(&format!("/api/documents/{id}")).await;
+            let document = document.map_err(|error| error.to_string())?;
+            match document["status"].as_str() {
+                Some("indexed") => Ok(()),
+                _ => Err(document.to_string()),
+            }
+        },
+    )
+    .await;
 }
 
 /// Waits until the resource is Ready at its own generation.

@@ -1,5 +1,5 @@
-import { useMemo, type ReactNode } from "react";
-import Markdown from "react-markdown";
+import { createContext, useContext, useMemo, type ReactNode } from "react";
+import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import type { Citation } from "../api/types";
 import { isKey } from "../i18n/dictionary";
@@ -78,34 +78,46 @@ function Outcome({ turn }: { turn: Turn }) {
   );
 }
 
+/** What the links of an answer may lead to. */
+const Sources = createContext<Pick<Props, "onCitation"> & { citations: Citation[] }>({
+  citations: [],
+  onCitation: () => {},
+});
+
+// Made once: a component that is made anew in each render is also mounted anew, and a click on a
+// link that is replaced at that moment is lost.
+const COMPONENTS: Components = { a: AnswerLink };
+// A remote image would tell its server who reads what.
+const DISALLOWED = ["img"];
+
 function AnswerText({ turn, onCitation }: Props) {
+  const { citations, text } = turn;
   const plugins = useMemo(() => {
-    const numbers = new Set(turn.citations.map((citation) => citation.number));
+    const numbers = new Set(citations.map((citation) => citation.number));
     return [remarkGfm, remarkCitations(numbers)];
-  }, [turn.citations]);
+  }, [citations]);
+  const sources = useMemo(() => ({ citations, onCitation }), [citations, onCitation]);
   return (
-    <Markdown
-      remarkPlugins={plugins}
-      // A remote image would tell its server who reads what.
-      disallowedElements={["img"]}
-      components={{
-        a: ({ href, children }) => {
-          const number = citationOf(href);
-          const citation = turn.citations.find((it) => it.number === number);
-          return citation ? (
-            <CitationButton citation={citation} onCitation={onCitation}>
-              {children}
-            </CitationButton>
-          ) : (
-            <a href={href} target="_blank" rel="noopener noreferrer nofollow">
-              {children}
-            </a>
-          );
-        },
-      }}
-    >
-      {turn.text}
-    </Markdown>
+    <Sources value={sources}>
+      <Markdown remarkPlugins={plugins} disallowedElements={DISALLOWED} components={COMPONENTS}>
+        {text}
+      </Markdown>
+    </Sources>
+  );
+}
+
+function AnswerLink({ href, children }: { href?: string | undefined; children?: ReactNode }) {
+  const { citations, onCitation } = useContext(Sources);
+  const number = citationOf(href);
+  const citation = citations.find((it) => it.number === number);
+  return citation ? (
+    <CitationButton citation={citation} onCitation={onCitation}>
+      {children}
+    </CitationButton>
+  ) : (
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {children}
+    </a>
   );
 }
 
