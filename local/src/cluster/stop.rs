@@ -61,8 +61,9 @@ pub(crate) fn stop_all(progress: &Progress, instance: &Instance, haste: Haste) -
     group.remove()
 }
 
-/// Tells the first process of every container to end, and waits. The sandbox containers are left
-/// out, because a pod without its sandbox loses the network. Gives the number of processes left.
+/// Tells the first process of every container to end, with the signal that its image stops with,
+/// and waits. The sandbox containers are left out, because a pod without its sandbox loses the
+/// network. Gives the number of processes left.
 fn end_pods(instance: &Instance, limit: Duration) -> Result<usize> {
     let group = instance.cgroups()?;
     for pid in group
@@ -72,7 +73,7 @@ fn end_pods(instance: &Instance, limit: Duration) -> Result<usize> {
     {
         if let (false, Some(pid)) = (is_sandbox(pid), Pid::from_raw(pid)) {
             // Gone in between is what is wanted.
-            let _gone = rustix::process::kill_process(pid, Signal::TERM);
+            let _gone = rustix::process::kill_process(pid, stop_signal(pid));
         }
     }
     let begun = Instant::now();
@@ -99,5 +100,48 @@ fn is_first(pid: i32) -> bool {
 }
 
 fn is_sandbox(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "pause")
+    program(pid) == "pause"
+}
+
+/// The `STOPSIGNAL` of the image that a program is from. The runtime keeps it where nobody else
+/// reads it, and it is TERM for all images but one.
+fn stop_signal(pid: Pid) -> Signal {
+    match program(pid.as_raw_nonzero().get()).as_str() {
+        // TERM waits for all clients to leave.
+        "postgres" => Signal::INT,
+        _ => Signal::TERM,
+    }
+}
+
+fn program(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// `stop_signal` knows no other.
+    #[test]
+    fn only_postgres_has_a_stop_signal_of_its_own() {
+        let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("images");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(images).unwrap() {
+            let image = entry.unwrap();
+            let text = fs::read_to_string(image.path().join("Dockerfile")).unwrap_or_default();
+            let signals = text.lines().filter_map(|l| l.strip_prefix("STOPSIGNAL "));
+            let name = image.file_name().into_string().unwrap();
+            found.extend(signals.map(|signal| (name.clone(), signal.to_owned())));
+        }
+        assert_eq!(found, [("postgres".to_owned(), "SIGINT".to_owned())]);
+    }
+
+    #[test]
+    fn an_unknown_program_is_told_to_terminate() {
+        let this = rustix::process::getpid();
+        assert_eq!(stop_signal(this), Signal::TERM);
+    }
 }

@@ -15,6 +15,16 @@ pub enum NameError {
     /// Nothing, or nothing but separators.
     #[snafu(display("a name may not be empty"))]
     Empty,
+    /// Shorter than what it is the name of can bear.
+    #[snafu(display("{name:?} has {length} characters, at least {min} are needed"))]
+    TooShort {
+        /// The text.
+        name: String,
+        /// Its length in bytes.
+        length: usize,
+        /// The least length.
+        min: usize,
+    },
     /// Longer than the objects made from it can bear.
     #[snafu(display("{name:?} has {length} characters, at most {max} are allowed"))]
     TooLong {
@@ -37,7 +47,7 @@ pub enum NameError {
 
 fn check(
     name: &str,
-    max: usize,
+    (min, max): (usize, usize),
     pattern: &'static str,
     separators: &[u8],
 ) -> Result<(), NameError> {
@@ -45,6 +55,13 @@ fn check(
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(NameError::Empty);
     };
+    if bytes.len() < min {
+        return Err(NameError::TooShort {
+            name: name.to_owned(),
+            length: bytes.len(),
+            min,
+        });
+    }
     if bytes.len() > max {
         return Err(NameError::TooLong {
             name: name.to_owned(),
@@ -67,13 +84,18 @@ fn check(
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $max:literal, $pattern:literal, $separators:literal) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $min:literal, $max:literal, $pattern:literal, $separators:literal
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
+            /// Least length in bytes.
+            pub const MIN_LENGTH: usize = $min;
             /// Greatest length in bytes.
             pub const MAX_LENGTH: usize = $max;
             /// Regular expression that every name matches.
@@ -90,7 +112,8 @@ macro_rules! name_type {
             type Err = NameError;
 
             fn from_str(name: &str) -> Result<Self, Self::Err> {
-                check(name, Self::MAX_LENGTH, Self::PATTERN, $separators)?;
+                let lengths = (Self::MIN_LENGTH, Self::MAX_LENGTH);
+                check(name, lengths, Self::PATTERN, $separators)?;
                 Ok(Self(name.to_owned()))
             }
         }
@@ -127,7 +150,7 @@ macro_rules! name_type {
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 json_schema!({
                     "type": "string",
-                    "minLength": 1,
+                    "minLength": Self::MIN_LENGTH,
                     "maxLength": Self::MAX_LENGTH,
                     "pattern": Self::PATTERN,
                 })
@@ -138,19 +161,19 @@ macro_rules! name_type {
 
 name_type! {
     /// Name of a `LotoAI` resource: RFC 1035, because Services begin with it.
-    PlatformName, 30, "^[a-z]([-a-z0-9]*[a-z0-9])?$", b"-"
+    PlatformName, 1, 30, "^[a-z]([-a-z0-9]*[a-z0-9])?$", b"-"
 }
 name_type! {
     /// Name of an agent role or of a model provider.
-    RoleName, 40, "^[a-z]([-a-z0-9]*[a-z0-9])?$", b"-"
+    RoleName, 1, 40, "^[a-z]([-a-z0-9]*[a-z0-9])?$", b"-"
 }
 name_type! {
     /// Name of a tool, as a model calls it.
-    ToolName, 50, "^[a-z]([_a-z0-9]*[a-z0-9])?$", b"_"
+    ToolName, 1, 50, "^[a-z]([_a-z0-9]*[a-z0-9])?$", b"_"
 }
 name_type! {
-    /// Name of the first user.
-    UserName, 60, "^[a-z]([-._@a-z0-9]*[a-z0-9])?$", b"-._@"
+    /// Name of the first user: Keycloak refuses names of less than three characters.
+    UserName, 3, 60, "^[a-z][-._@a-z0-9]+[a-z0-9]$", b"-._@"
 }
 
 /// Longest object name that we make: a StatefulSet's revision label adds 11 characters to it and
@@ -184,6 +207,26 @@ mod tests {
     #[case("abcdefghijklmnopqrstuvwxyzabcde", false)]
     fn platform_names(#[case] name: &str, #[case] good: bool) {
         assert_eq!(name.parse::<PlatformName>().is_ok(), good, "{name}");
+    }
+
+    #[rstest]
+    #[case("ana", true)]
+    #[case("a.b", true)]
+    #[case("ana@example.com", true)]
+    #[case("", false)]
+    #[case("a", false)]
+    #[case("ab", false)]
+    #[case("ab-", false)]
+    #[case("1ab", false)]
+    #[case("Ana", false)]
+    fn user_names(#[case] name: &str, #[case] good: bool) {
+        assert_eq!(name.parse::<UserName>().is_ok(), good, "{name}");
+    }
+
+    #[test]
+    fn a_short_user_name_is_refused_with_the_length_that_is_needed() {
+        let error = "eo".parse::<UserName>().unwrap_err().to_string();
+        assert!(error.contains("at least 3 are needed"), "{error}");
     }
 
     #[test]

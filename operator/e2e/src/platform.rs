@@ -109,7 +109,10 @@ impl Platform {
             )
             .redirect(reqwest::redirect::Policy::none());
         if let Some((host, port)) = loopback_name(&url) {
-            builder = builder.resolve(host, SocketAddr::from(([127, 0, 0, 1], port)));
+            // A proxy of this machine would look for the name, or the port, on itself.
+            builder = builder
+                .resolve(host, SocketAddr::from(([127, 0, 0, 1], port)))
+                .no_proxy();
         }
         builder.build().context(BuildSnafu)
     }

@@ -2,6 +2,7 @@
 
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::workload::DATA;
 use crate::graph::Node;
 use crate::platform::Platform;
 
@@ -28,6 +29,16 @@ impl Platform {
     #[must_use]
     pub fn edge_secret(&self, from: Node, to: Component) -> String {
         self.object_name(&format!("{}-{to}", from.name()))
+    }
+
+    /// Volume claim that holds what the provision Job of a store makes.
+    #[must_use]
+    pub fn data_claim(&self, store: Store) -> String {
+        let component = match store {
+            Store::Keycloak => Component::Postgres,
+            other => other.component(),
+        };
+        format!("{DATA}-{}-0", self.component_name(component))
     }
 
     /// Secret with the administrator of a store.

@@ -38,6 +38,9 @@ pub struct Platform {
     /// Digest of each value of a Secret that the resource names, by Secret and key, so that pods
     /// restart when somebody changes it.
     pub provided: BTreeMap<(String, String), String>,
+    /// UID of each volume claim that there is, by name, so that a store with a new volume is
+    /// provisioned again.
+    pub volumes: BTreeMap<String, String>,
 }
 
 /// The public address in its parts.

@@ -83,8 +83,16 @@ pub fn validate(
         operator_namespace: env.namespace.clone(),
         otlp_endpoint: otlp,
         provided,
+        volumes: volumes(observed),
         spec,
     })
+}
+
+fn volumes(observed: &Observed) -> BTreeMap<String, String> {
+    let claims = observed.claims.iter();
+    claims
+        .filter_map(|(name, claim)| Some((name.clone(), claim.metadata.uid.clone()?)))
+        .collect()
 }
 
 fn platform_name(lotoai: &LotoAI, faults: &mut Vec<Invalid>) -> Option<PlatformName> {

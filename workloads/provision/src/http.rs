@@ -20,6 +20,7 @@ const SHOWN: usize = 300;
 
 /// Why a request failed. `what` continues "failed to".
 #[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
 pub enum HttpError {
     /// The client was refused.
     #[snafu(display("failed to build the HTTP client"))]
@@ -60,6 +61,18 @@ pub enum HttpError {
         what: String,
         /// The cause.
         source: serde_json::Error,
+    },
+    /// Something that was created does not work.
+    #[snafu(display(
+        "failed to start {what}: its state is {state:?} after {seconds} s; the store's log says why"
+    ))]
+    NotRunning {
+        /// What does not run.
+        what: String,
+        /// What the store says about it.
+        state: String,
+        /// How long it was given.
+        seconds: u64,
     },
     /// Something that was just created cannot be found.
     #[snafu(display("failed to {what}: it is not there"))]

@@ -1,9 +1,11 @@
 //! Virtual host, exchanges, queues, bindings and users in RabbitMQ, over its management API.
 
+mod queues;
+
 use std::time::Duration;
 
 use ::http::Method;
-use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES, Queue};
+use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES};
 use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -15,15 +17,17 @@ use crate::http::{Answer, HttpError, client, send};
 use crate::plan::{RabbitmqPlan, RabbitmqUser, Secrets};
 
 const STORE: &str = "RabbitMQ";
-/// How often a message may come back before it moves to the dead-letter queue.
-const DELIVERY_LIMIT: u32 = 5;
 /// A regular expression that matches no name: no permission.
 const NOTHING: &str = "^$";
+/// A regular expression that matches every name.
+const EVERYTHING: &str = ".*";
 
 struct Api<'a> {
     client: reqwest::Client,
     admin: &'a RabbitmqAdmin,
     vhost: &'a str,
+    /// How long a queue may take to run.
+    start: Duration,
 }
 
 /// Brings the broker to what the plan and the contracts say.
@@ -46,6 +50,7 @@ pub(crate) async fn provision(
         client,
         admin,
         vhost: &plan.vhost,
+        start: queues::START,
     };
     retry::until(STORE, patience, || api.ping())
         .await
@@ -113,13 +118,14 @@ impl Api<'_> {
         send(what, request).await
     }
 
-    async fn put(&self, what: &str, path: &[&str], body: Value) -> Result<(), HttpError> {
+    /// True when the thing was created, false when it was there.
+    async fn put(&self, what: &str, path: &[&str], body: Value) -> Result<bool, HttpError> {
         let created = self
             .call(what, Method::PUT, path, Some(body))
             .await?
             .created_or_there()?;
         tracing::info!(created, "{what}: done");
-        Ok(())
+        Ok(created)
     }
 
     async fn ping(&self) -> Result<(), HttpError> {
@@ -136,12 +142,17 @@ impl Api<'_> {
             json!({}),
         )
         .await?;
+        // The broker gives them to whoever creates the virtual host, in a second step, which is
+        // missing when the first attempt was cut off.
+        self.put(
+            "set the permissions of the administrator",
+            &["permissions", self.vhost, &self.admin.rabbitmq_username],
+            json!({ "configure": EVERYTHING, "write": EVERYTHING, "read": EVERYTHING }),
+        )
+        .await?;
         self.exchange(EXCHANGE, "topic").await?;
         self.exchange(DEAD_LETTER_EXCHANGE, "direct").await?;
-        for queue in QUEUES {
-            self.queue(queue).await?;
-        }
-        Ok(())
+        queues::put(self).await
     }
 
     async fn exchange(&self, name: &str, kind: &str) -> Result<(), HttpError> {
@@ -149,46 +160,7 @@ impl Api<'_> {
         let body = json!({ "type": kind, "durable": true });
         self.put(&what, &["exchanges", self.vhost, name], body)
             .await
-    }
-
-    /// The dead-letter queue comes first, so that no message can die into nothing.
-    async fn queue(&self, queue: &Queue) -> Result<(), HttpError> {
-        let dead = format!("{}.dead", queue.name);
-        self.declare(&dead, json!({ "x-queue-type": "quorum" }))
-            .await?;
-        self.bind(DEAD_LETTER_EXCHANGE, &dead, queue.name).await?;
-        let arguments = json!({
-            "x-queue-type": "quorum",
-            "x-delivery-limit": DELIVERY_LIMIT,
-            "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
-            "x-dead-letter-routing-key": queue.name,
-            // A message leaves this queue only when the dead-letter queue has confirmed it; the
-            // broker wants `reject-publish` with it, which acts on length limits, and there are none.
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        });
-        self.declare(queue.name, arguments).await?;
-        for key in queue.bindings {
-            self.bind(EXCHANGE, queue.name, key).await?;
-        }
-        Ok(())
-    }
-
-    async fn declare(&self, name: &str, arguments: Value) -> Result<(), HttpError> {
-        let what = format!("create queue {name:?}");
-        let body = json!({ "durable": true, "auto_delete": false, "arguments": arguments });
-        self.put(&what, &["queues", self.vhost, name], body).await
-    }
-
-    async fn bind(&self, exchange: &str, queue: &str, key: &str) -> Result<(), HttpError> {
-        let what = format!("bind {key:?} to queue {queue:?}");
-        let path = ["bindings", self.vhost, "e", exchange, "q", queue];
-        let body = json!({ "routing_key": key });
-        self.call(&what, Method::POST, &path, Some(body))
-            .await?
-            .success()?;
-        tracing::info!("{what}: done");
-        Ok(())
+            .map(drop)
     }
 
     async fn user(
@@ -208,6 +180,7 @@ impl Api<'_> {
             permissions.clone(),
         )
         .await
+        .map(drop)
     }
 }
 

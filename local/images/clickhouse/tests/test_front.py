@@ -1,10 +1,13 @@
 """Tests of the parts that need no engine: python3 -m unittest discover -s local/images/clickhouse/tests"""
 
+import contextlib
+import io
 import json
 import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "files/opt/lotoai"
 sys.path.insert(0, str(ROOT))
@@ -135,6 +138,26 @@ class Accounts(unittest.TestCase):
         self.change("DROP USER a")
         self.refused("a", "new", "::1")
         self.assertEqual(json.loads((self.root / "users.json").read_text()), {})
+
+    def test_a_broken_file_of_users_is_told_and_taken_as_empty(self):
+        self.change("CREATE USER a IDENTIFIED BY 'x'")
+        for broken in [b"", b'{"a": {"na', b"\x00\xff\x00", b"[]"]:
+            (self.root / "users.json").write_bytes(broken)
+            log = io.StringIO()
+            with contextlib.redirect_stderr(log):
+                self.users = self.open()
+            self.assertIn("users.json", log.getvalue())
+            self.assertEqual(self.users.names(), [])
+            self.change("CREATE USER a IDENTIFIED BY 'x'")
+            self.users = self.open()
+            self.users.authenticate("a", "x", "10.1.1.1")
+
+    def test_users_are_on_the_disk_before_the_statement_is_answered(self):
+        steps = []
+        with mock.patch("os.fsync", lambda _: steps.append("sync")), \
+                mock.patch("os.replace", lambda *_: steps.append("replace")):
+            self.change("CREATE USER a IDENTIFIED BY 'x'")
+        self.assertEqual(steps, ["sync", "replace", "sync"])
 
     def test_only_an_administrator_makes_users(self):
         with self.assertRaises(QueryError) as raised:

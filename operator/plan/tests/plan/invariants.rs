@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
-use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, PodTemplateSpec};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::{Component, versions};
 use lotoai_plan::components::shared::resources::amount;
 use lotoai_plan::graph::{CredentialKind, EDGES, is_ours, start_order};
-use lotoai_plan::{Node, Platform, Prepared, ResourceSet, labels, owned_kinds, required_secrets};
+use lotoai_plan::{
+    Node, Observed, Platform, Prepared, ResourceSet, build, labels, owned_kinds, required_secrets,
+    validate,
+};
 use rstest::rstest;
 
 /// Kind, name and template of everything that runs pods.
@@ -574,6 +577,63 @@ fn a_changed_account_makes_a_new_job() {
         let name = Node::Provision(store).name();
         let same = before.job_name(&name).unwrap() == after.job_name(&name).unwrap();
         assert_eq!(same, store != lotoai_api::Store::Keycloak);
+    }
+}
+
+#[test]
+fn a_new_volume_makes_a_new_job() {
+    use lotoai_api::Store;
+    let observed = |claim: &str, uid: &str| {
+        let mut claims = provided();
+        let mut object = PersistentVolumeClaim::default();
+        object.metadata.uid = Some(uid.to_owned());
+        claims.claims.insert(claim.to_owned(), object);
+        claims
+    };
+    let names = |observed: &Observed| {
+        let platform = validate(&resource("minimal"), observed, &operator("minimal")).unwrap();
+        let set = build(&platform, &credentials(&platform));
+        Store::ALL.map(|store| {
+            let name = set.job_name(&Node::Provision(store).name());
+            name.unwrap().to_owned()
+        })
+    };
+    let changed = |claim: &str| -> Vec<Store> {
+        let before = names(&observed(claim, "1"));
+        let after = names(&observed(claim, "2"));
+        assert_eq!(before, names(&observed(claim, "1")));
+        let both = before.iter().zip(&after).zip(Store::ALL);
+        both.filter(|((a, b), _)| a != b)
+            .map(|(_, store)| store)
+            .collect()
+    };
+    assert_eq!(changed("data-demo-rabbitmq-0"), [Store::Rabbitmq]);
+    assert_eq!(changed("data-demo-minio-0"), [Store::S3]);
+    assert_eq!(changed("data-demo-clickhouse-0"), [Store::Clickhouse]);
+    // The realm lies in PostgreSQL.
+    assert_eq!(
+        changed("data-demo-postgres-0"),
+        [Store::Postgres, Store::Keycloak]
+    );
+    assert_eq!(changed("data-demo-rag-server-0"), []);
+}
+
+#[test]
+fn every_claim_that_a_job_depends_on_is_made_by_a_stateful_set() {
+    let (platform, set) = objects("minimal");
+    let claims: BTreeSet<String> = set
+        .stateful_sets
+        .iter()
+        .flat_map(|object| {
+            let name = object.metadata.name.clone().unwrap();
+            let templates = object.spec.as_ref().unwrap().volume_claim_templates.iter();
+            templates
+                .flatten()
+                .map(move |claim| format!("{}-{name}-0", claim.metadata.name.as_ref().unwrap()))
+        })
+        .collect();
+    for store in lotoai_api::Store::ALL {
+        assert!(claims.contains(&platform.data_claim(store)), "{store:?}");
     }
 }
 

@@ -7,6 +7,9 @@ use crate::http::HttpError;
 
 /// How long an access token lives, in seconds: as long as a signed-out or removed person may go on.
 const ACCESS_TOKEN_SECONDS: u32 = 300;
+/// How long a person stays signed in, in seconds: as long as a session of the gateway, which could
+/// not get new tokens for the rest of its own time otherwise.
+const SESSION_SECONDS: u32 = 10 * 3600;
 
 /// Creates the realm, or corrects what it must have. Other settings are left as they are.
 pub(super) async fn put(api: &Api<'_>) -> Result<(), HttpError> {
@@ -39,6 +42,9 @@ fn representation(realm: &str) -> Value {
         "resetPasswordAllowed": false,
         "bruteForceProtected": true,
         "accessTokenLifespan": ACCESS_TOKEN_SECONDS,
+        // Both, because the gateway asks for new tokens only when somebody uses it.
+        "ssoSessionIdleTimeout": SESSION_SECONDS,
+        "ssoSessionMaxLifespan": SESSION_SECONDS,
         "internationalizationEnabled": true,
         "supportedLocales": ["en", "es"],
         "defaultLocale": "en",

@@ -154,9 +154,10 @@ async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
     get(&server, "", 404, json!({})).await;
     Mock::given(method("POST"))
         .and(path("/admin/realms"))
-        .and(body_partial_json(
-            json!({ "realm": "lotoai", "accessTokenLifespan": 300 }),
-        ))
+        .and(body_partial_json(json!({
+            "realm": "lotoai", "accessTokenLifespan": 300,
+            "ssoSessionIdleTimeout": 36000, "ssoSessionMaxLifespan": 36000,
+        })))
         .respond_with(ResponseTemplate::new(201))
         .expect(1)
         .mount(&server)
@@ -214,7 +215,7 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
         "PUT",
         "",
         204,
-        json!({ "registrationAllowed": false }),
+        json!({ "registrationAllowed": false, "ssoSessionIdleTimeout": 36000 }),
     )
     .await;
     for name in [WEB, CLI, PROBE] {

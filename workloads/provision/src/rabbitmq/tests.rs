@@ -76,6 +76,8 @@ async fn exchanges_queues_bindings_and_users_are_created() {
         .mount(&server)
         .await;
     expect(&server, "PUT", "/api/vhosts/lotoai", json!({})).await;
+    let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+    expect(&server, "PUT", "/api/permissions/lotoai/admin", everything).await;
     let topic = json!({ "type": "topic", "durable": true });
     expect(&server, "PUT", "/api/exchanges/lotoai/lotoai.events", topic).await;
     let direct = json!({ "type": "direct", "durable": true });
@@ -96,6 +98,16 @@ async fn exchanges_queues_bindings_and_users_are_created() {
         .await;
         let at = format!("/api/bindings/lotoai/e/lotoai.dead/q/{}.dead", queue.name);
         expect(&server, "POST", &at, json!({ "routing_key": queue.name })).await;
+        for name in [queue.name.to_owned(), format!("{}.dead", queue.name)] {
+            Mock::given(method("GET"))
+                .and(path(format!("/api/queues/lotoai/{name}")))
+                .respond_with(
+                    ResponseTemplate::new(200).set_body_json(json!({ "state": "running" })),
+                )
+                .expect(1)
+                .mount(&server)
+                .await;
+        }
         for key in queue.bindings {
             let at = format!("/api/bindings/lotoai/e/lotoai.events/q/{}", queue.name);
             expect(&server, "POST", &at, json!({ "routing_key": key })).await;
@@ -128,6 +140,7 @@ async fn names_cannot_break_out_of_their_place_in_the_path() {
         client: client().unwrap(),
         admin: &admin,
         vhost: "a/b?c",
+        start: Duration::ZERO,
     };
     api.put("test", &["vhosts", api.vhost], json!({}))
         .await
@@ -147,6 +160,7 @@ async fn a_queue_with_other_settings_is_an_error_that_shows_the_answer() {
         client: client().unwrap(),
         admin: &admin,
         vhost: "lotoai",
+        start: Duration::ZERO,
     };
     let error = api
         .declare("gateway", json!({}))

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, PodTemplateSpec, Secret};
+use lotoai_api::Store;
 
 use crate::credentials::{Credentials, digest};
+use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
@@ -75,15 +77,27 @@ impl Sources<'_> {
             .insert(labels::CONFIG_HASH.to_owned(), hash);
     }
 
-    /// A Job cannot change, so everything about its pod is in its name.
+    /// A Job cannot change, so everything about its pod is in its name; and so is its store's
+    /// volume, because a new one is empty. Claims are made before the store's first pod, thus
+    /// before the gate lets the Job through: it does not run twice on a first installation.
     fn name(&self, job: &mut Job) {
         let Some(spec) = &mut job.spec else { return };
         self.annotate(&mut spec.template);
-        let text = serde_json::to_vec(&spec.template).unwrap_or_default();
+        let name = job.metadata.name.get_or_insert_default();
+        let mut text = serde_json::to_vec(&spec.template).unwrap_or_default();
+        text.extend_from_slice(self.volume(name).as_bytes());
         let mut hash = digest(&text);
         hash.truncate(NAME_DIGITS);
-        let name = job.metadata.name.get_or_insert_default();
         *name = format!("{name}-{hash}");
+    }
+
+    /// UID of the volume claim behind a Job of this name; empty while there is none.
+    fn volume(&self, job: &str) -> &str {
+        let mut stores = Store::ALL.into_iter();
+        stores
+            .find(|store| self.platform.node_name(Node::Provision(*store)) == job)
+            .and_then(|store| self.platform.volumes.get(&self.platform.data_claim(store)))
+            .map_or("", String::as_str)
     }
 
     fn hash(&self, spec: &PodSpec) -> String {

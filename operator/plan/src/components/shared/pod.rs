@@ -154,8 +154,10 @@ pub fn set_probes(container: &mut Container, live: &Probe, ready: &Probe, start_
     });
     container.readiness_probe = Some(Probe {
         period_seconds: Some(5),
-        timeout_seconds: Some(3),
-        failure_threshold: Some(2),
+        // A busy node is slow to start the probes' processes, and a store that is taken out of
+        // its Service for that stops the whole platform.
+        timeout_seconds: Some(5),
+        failure_threshold: Some(3),
         ..ready.clone()
     });
 }

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import sys
 import threading
 import xml.etree.ElementTree as xml
 
@@ -39,9 +40,7 @@ class Users:
         self._lock = threading.RLock()
         self._seen = None
         self._fixed = {}
-        self._made = {}
-        if self._state.exists():
-            self._made = json.loads(self._state.read_text())
+        self._made = _load(self._state)
 
     def authenticate(self, name, password, address):
         """The user, or an error that does not tell whether the name or the password is wrong."""
@@ -67,10 +66,7 @@ class Users:
             made = dict(self._made)
             for name in change["names"]:
                 _apply(made, self._fixed, name, change)
-            temporary = self._state.with_suffix(".new")
-            temporary.write_text(json.dumps(made))
-            temporary.chmod(0o600)
-            os.replace(temporary, self._state)
+            _save(self._state, made)
             self._made = made
 
     def _reload(self):
@@ -82,6 +78,40 @@ class Users:
         for path in paths:
             _read(xml.parse(path).getroot(), fixed)
         self._fixed, self._seen = fixed, seen
+
+
+def _load(state):
+    """The users that SQL made. Without them the server still starts, because the administrator
+    comes from XML and can make them again."""
+    try:
+        made = json.loads(state.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        print(f"{state} is broken and taken as empty; make the users again: {error}", file=sys.stderr)
+        return {}
+    if not isinstance(made, dict):
+        print(f"{state} holds no users and is taken as empty; make the users again", file=sys.stderr)
+        return {}
+    return made
+
+
+def _save(state, made):
+    """Replaces the file so that it is whole, the old or the new one, whenever the machine stops."""
+    temporary = state.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w") as file:
+        # The mode above counts for a new file only.
+        os.fchmod(file.fileno(), 0o600)
+        json.dump(made, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, state)
+    directory = os.open(state.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _user(name, digest, networks, databases, admin, readonly):
