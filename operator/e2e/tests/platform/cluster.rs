@@ -11,15 +11,15 @@ use serde_json::Value;
 use crate::support::{NAME, NAMESPACE};
 
 /// Namespace of the operator.
-pub const OPERATOR_NAMESPACE: &str = "lotoai-system";
+pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
 /// Port with health, readiness and metrics in every pod of ours.
-pub const ADMIN_PORT: u16 = 9090;
+pub(crate) const ADMIN_PORT: u16 = 9090;
 
 /// An object of the platform: kind, name, version.
-pub type Seen = (String, String, String);
+pub(crate) type Seen = (String, String, String);
 
 /// Kinds that go with the resource.
-pub fn transient_kinds() -> Vec<ApiResource> {
+pub(crate) fn transient_kinds() -> Vec<ApiResource> {
     vec![
         ApiResource::erase::<Deployment>(&()),
         ApiResource::erase::<StatefulSet>(&()),
@@ -31,12 +31,15 @@ pub fn transient_kinds() -> Vec<ApiResource> {
 }
 
 /// The kind that outlives the resource, because it holds credentials.
-pub fn secrets() -> ApiResource {
+pub(crate) fn secrets() -> ApiResource {
     ApiResource::erase::<Secret>(&())
 }
 
 /// The platform's objects of some kinds, sorted.
-pub async fn objects(platform: &Platform, kinds: &[ApiResource]) -> Result<Vec<Seen>, String> {
+pub(crate) async fn objects(
+    platform: &Platform,
+    kinds: &[ApiResource],
+) -> Result<Vec<Seen>, String> {
     let params = ListParams::default().labels(&format!("app.kubernetes.io/instance={NAME}"));
     let mut seen = Vec::new();
     for kind in kinds {
@@ -55,7 +58,7 @@ pub async fn objects(platform: &Platform, kinds: &[ApiResource]) -> Result<Vec<S
 }
 
 /// The operator's pods that are not on their way out.
-pub async fn operator_pods(platform: &Platform) -> Result<Vec<Pod>, String> {
+pub(crate) async fn operator_pods(platform: &Platform) -> Result<Vec<Pod>, String> {
     let api: Api<Pod> = Api::namespaced(platform.kube.clone(), OPERATOR_NAMESPACE);
     let params = ListParams::default().labels("app.kubernetes.io/name=lotoai-operator");
     let list = api.list(&params).await.map_err(|error| error.to_string())?;
@@ -67,7 +70,7 @@ pub async fn operator_pods(platform: &Platform) -> Result<Vec<Pod>, String> {
 }
 
 /// Whether a pod says that it is ready.
-pub fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
     conditions
         .into_iter()
@@ -76,7 +79,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 /// What a port of a pod answers, through the API server; an error when it answers no 2xx.
-pub async fn pod_get(
+pub(crate) async fn pod_get(
     platform: &Platform,
     namespace: &str,
     pod: &str,
@@ -93,7 +96,7 @@ pub async fn pod_get(
 }
 
 /// Sum of the samples of one of the operator's metrics whose labels contain `label`.
-pub async fn operator_metric(
+pub(crate) async fn operator_metric(
     platform: &Platform,
     metric: &str,
     label: &str,
@@ -112,7 +115,7 @@ pub async fn operator_metric(
 }
 
 /// Ready pods of a component as the status tells them, for example `1/1`.
-pub fn component_ready(object: &Value, component: &str) -> String {
+pub(crate) fn component_ready(object: &Value, component: &str) -> String {
     let components = object["status"]["components"].as_array();
     components
         .into_iter()

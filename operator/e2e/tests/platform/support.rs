@@ -11,31 +11,31 @@ use lotoai_e2e::{Platform, PublicClient, corpus};
 use serde_json::Value;
 
 /// Namespace of the platform under test.
-pub const NAMESPACE: &str = "lotoai";
+pub(crate) const NAMESPACE: &str = "lotoai";
 /// Name of the platform under test.
-pub const NAME: &str = "demo";
+pub(crate) const NAME: &str = "demo";
 
 /// The first token of this process; the test of expired tokens needs an old one.
-pub static FIRST_TOKEN: OnceLock<FirstToken> = OnceLock::new();
+pub(crate) static FIRST_TOKEN: OnceLock<FirstToken> = OnceLock::new();
 
 /// A token that was good once.
 #[derive(Debug)]
-pub struct FirstToken {
+pub(crate) struct FirstToken {
     /// The token.
-    pub token: String,
+    pub(crate) token: String,
     /// When it expires.
-    pub expires: Instant,
+    pub(crate) expires: Instant,
 }
 
 /// Runs a test body on a runtime of its own, with the TLS provider installed.
-pub fn run<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
+pub(crate) fn run<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
     // A second test in the same process finds the provider installed: that is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Runtime::new().unwrap().block_on(body());
 }
 
 /// The platform, Ready, and a client of its first user.
-pub async fn ready() -> (Platform, PublicClient) {
+pub(crate) async fn ready() -> (Platform, PublicClient) {
     let platform = Platform::connect(NAMESPACE, NAME).await.unwrap();
     wait_ready(&platform, Duration::from_secs(300)).await;
     let client = PublicClient::first_user(&platform).await.unwrap();
@@ -51,7 +51,7 @@ pub async fn ready() -> (Platform, PublicClient) {
 }
 
 /// `GET path` with this very token: status and body.
-pub async fn get_with(
+pub(crate) async fn get_with(
     client: &PublicClient,
     token: &str,
     path: &str,
@@ -69,7 +69,7 @@ pub async fn get_with(
 }
 
 /// The same, with the small corpus indexed. Uploading it again changes nothing.
-pub async fn ready_with_corpus() -> (Platform, PublicClient) {
+pub(crate) async fn ready_with_corpus() -> (Platform, PublicClient) {
     let (platform, client) = ready().await;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let files = corpus::files(&root).unwrap();
@@ -80,7 +80,7 @@ pub async fn ready_with_corpus() -> (Platform, PublicClient) {
 }
 
 /// Uploads a text as a document of its own and waits until it is indexed.
-pub async fn index(client: &PublicClient, name: &str, text: &str) {
+pub(crate) async fn index(client: &PublicClient, name: &str, text: &str) {
     // A store that has just come back may refuse the first attempts with 503.
     let document = wait_for(
         &format!("{name} to be taken"),
@@ -108,7 +108,7 @@ pub async fn index(client: &PublicClient, name: &str, text: &str) {
 }
 
 /// Waits until the resource is Ready at its own generation.
-pub async fn wait_ready(platform: &Platform, limit: Duration) {
+pub(crate) async fn wait_ready(platform: &Platform, limit: Duration) {
     let resources = platform.resources();
     wait_for("the platform to be Ready", limit, async || {
         let object = resources
@@ -126,7 +126,7 @@ pub async fn wait_ready(platform: &Platform, limit: Duration) {
 }
 
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
-pub fn condition(object: &Value, kind: &str) -> String {
+pub(crate) fn condition(object: &Value, kind: &str) -> String {
     let conditions = object["status"]["conditions"]
         .as_array()
         .cloned()
@@ -145,7 +145,7 @@ fn message(object: &Value) -> String {
 }
 
 /// Polls `probe` until it is `Ok`; panics with the last `Err` when the limit passes.
-pub async fn wait_for<T>(
+pub(crate) async fn wait_for<T>(
     what: &str,
     limit: Duration,
     mut probe: impl AsyncFnMut() -> Result<T, String>,
@@ -166,7 +166,7 @@ pub async fn wait_for<T>(
 }
 
 /// The platform's pods that have not finished.
-pub async fn pods(platform: &Platform) -> Vec<Pod> {
+pub(crate) async fn pods(platform: &Platform) -> Vec<Pod> {
     let api: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let selector = format!("app.kubernetes.io/instance={NAME}");
     let all = api
@@ -186,7 +186,7 @@ pub async fn pods(platform: &Platform) -> Vec<Pod> {
 }
 
 /// The component that a pod belongs to.
-pub fn component(pod: &Pod) -> String {
+pub(crate) fn component(pod: &Pod) -> String {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
     labels
         .get("app.kubernetes.io/name")
@@ -195,7 +195,7 @@ pub fn component(pod: &Pod) -> String {
 }
 
 /// Stops and starts the package-built cluster that the tests run on.
-pub fn restart_cluster(instance: &str) {
+pub(crate) fn restart_cluster(instance: &str) {
     let instance = lotoai_local::Instance::new(instance).unwrap();
     let progress = lotoai_local::Progress::new();
     lotoai_local::stop(&progress, &instance).unwrap();

@@ -751,6 +751,7 @@ fn the_ingestion_of_before_ends_before_the_next_one_starts() {
     let (_, set) = objects("minimal");
     let strategies: Vec<_> = set
         .objects()
+        .into_iter()
         .filter(|object| object.resource.kind == "Deployment")
         .map(|object| {
             (
