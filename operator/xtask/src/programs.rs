@@ -132,6 +132,10 @@ pub(crate) fn run_level(
         let begun = Instant::now();
         let ended = run(program, level, environment, scratch.path())?;
         let count = parse(&ended.output);
+        if ended.succeeded && count == Count::default() {
+            // A program of a few lines has no tests of its own.
+            continue;
+        }
         println!(
             "{:<40} {} passed, {} failed ({:.1} s)",
             program.name,
@@ -144,7 +148,7 @@ pub(crate) fn run_level(
                 println!("    {line}");
             }
             if !ended.succeeded {
-                println!("{}", ended.output);
+                println!("{}", failures(&ended.output));
             }
         }
         tally.program(&program.name, count, ended.succeeded);
@@ -244,6 +248,12 @@ fn read(from: impl Read, show: bool) -> String {
     text
 }
 
+/// What a test program says of its failures; all that it said when it did not come so far.
+fn failures(text: &str) -> &str {
+    text.find("\nfailures:\n")
+        .map_or(text, |from| &text[from..])
+}
+
 /// The lines that name something that was skipped.
 fn skipped(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| line.contains("SKIPPED"))
@@ -304,6 +314,13 @@ mod tests {
             skipped: 1,
         };
         assert_eq!(parse(text), expected);
+    }
+
+    #[test]
+    fn only_failures_are_shown() {
+        let text = "test a ... ok\n\nfailures:\n\n---- b stdout ----\nno\n";
+        assert!(failures(text).starts_with("\nfailures:"));
+        assert_eq!(failures("killed"), "killed");
     }
 
     #[test]

@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_reported_failure_is_the_answers_failure() {
         let failed = Failed {
-            code: "model_not_found".into(),
+            code: lotoai_contracts::failures::UNKNOWN_MODEL.into(),
             ..Failed::default()
         };
         let failure = Transcript::default()

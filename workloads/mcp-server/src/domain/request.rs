@@ -1,5 +1,7 @@
 //! The request of an HTTP tool: address, query and body from the arguments.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -50,7 +52,9 @@ pub fn build(tool: &HttpTool, arguments: &Map<String, Value>) -> Result<Request,
     }
     if !rest.is_empty() {
         let mut query = url.query_pairs_mut();
-        for (name, value) in &rest {
+        // By name: how a map of JSON is ordered depends on how the library was compiled.
+        let sorted: BTreeMap<_, _> = rest.iter().collect();
+        for (name, value) in sorted {
             query.append_pair(name, &scalar(value).unwrap_or_else(|| value.to_string()));
         }
     }
