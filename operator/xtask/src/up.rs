@@ -189,17 +189,15 @@ fn summary(progress: &Progress, access: &Access, begun: Instant) -> Result<()> {
     println!("    {:<18} {:>7.1} s", "all", begun.elapsed().as_secs_f64());
     let object = platform::resource(access)?;
     let url = object["status"]["url"].as_str().unwrap_or_default();
-    let kubeconfig = access
-        .kubeconfig
-        .as_ref()
-        .map(|path| format!("KUBECONFIG={} ", path.display()));
-    let kubectl = format!(
-        "{}{}",
-        kubeconfig.unwrap_or_default(),
-        access.kubectl.display()
-    );
+    if let (Some(kubeconfig), Some(programs)) = (&access.kubeconfig, access.kubectl.parent()) {
+        println!(
+            "\nkubectl   export KUBECONFIG={} PATH={}:$PATH",
+            kubeconfig.display(),
+            programs.display()
+        );
+    }
     println!(
-        "\nopen      {url}\nuser      {}\npassword  {kubectl} -n {NAMESPACE} get secret {NAME}-first-user -o \
+        "\nopen      {url}\nuser      {}\npassword  kubectl -n {NAMESPACE} get secret {NAME}-first-user -o \
          jsonpath='{{.data.password}}' | base64 -d\nask       make ask Q=\"How are credentials made?\"\n\
          remove    make down",
         object["spec"]["identity"]["firstUser"]["username"]

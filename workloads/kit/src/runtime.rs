@@ -172,19 +172,22 @@ where
     Fut: Future<Output = Result<(), E>> + Send + 'static,
     E: StdError + Send + Sync + 'static,
 {
-    let metrics = telemetry::install_metrics().context(TelemetrySnafu)?;
+    let recorded = telemetry::install_metrics().context(TelemetrySnafu)?;
+    // Never empty: a scrape of a workload that has done nothing yet says which version it is.
+    metrics::gauge!("lotoai_build_info", "workload" => name, "version" => env!("CARGO_PKG_VERSION"))
+        .set(1.0);
     let (service, failures) = Service::new(name);
     let listen = common.admin_listen;
     let listener = TcpListener::bind(listen)
         .await
         .context(AdminSnafu { listen })?;
-    let router = admin::router(service.readiness.clone(), metrics.clone());
+    let router = admin::router(service.readiness.clone(), recorded.clone());
     let admin = tokio::spawn(async move { axum::serve(listener, router).await });
     let upkeep = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {
             ticks.tick().await;
-            metrics.run_upkeep();
+            recorded.run_upkeep();
         }
     });
     let workload = tokio::spawn(run(service.clone()));

@@ -169,7 +169,8 @@ fn a_wrong_password_gets_no_token() {
             client.url()
         );
         let response = client.http().post(url).form(&form).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        // 400 by RFC 6749, section 5.2; older issuers say 401.
+        assert!(response.status().is_client_error(), "{}", response.status());
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"], "invalid_grant", "{body}");
         assert!(body["access_token"].is_null(), "{body}");

@@ -24,18 +24,26 @@ pub struct Sentence {
     pub heading: String,
 }
 
-/// Splits a passage. Headings and code fences are left out; a list entry is a sentence.
+/// Lines that belong together and have not been split yet.
+#[derive(Default)]
+struct Block {
+    text: String,
+    is_item: bool,
+}
+
+/// Splits a passage. Headings and code fences are left out; a list entry is a sentence, with the
+/// lines that continue it.
 #[must_use]
 pub fn split(passage: &str) -> Vec<Sentence> {
     let mut sentences: Vec<Sentence> = Vec::new();
     let mut heading = String::new();
     let mut finished = 0;
-    let mut paragraph = String::new();
+    let mut block = Block::default();
     let mut in_code = begins_in_code(passage);
     for line in passage.lines() {
         let line = line.trim();
         if line.starts_with('#') && !in_code {
-            flush(&mut paragraph, &mut sentences);
+            flush(&mut block, &mut sentences);
             set_heading(&mut sentences, finished, &heading);
             finished = sentences.len();
             heading = line.trim_start_matches('#').trim().to_owned();
@@ -43,16 +51,17 @@ pub fn split(passage: &str) -> Vec<Sentence> {
         }
         if line.starts_with("```") {
             in_code = !in_code;
-            flush(&mut paragraph, &mut sentences);
-        } else if in_code || is_rule(line) {
-            flush(&mut paragraph, &mut sentences);
-        } else if line.is_empty() {
-            flush(&mut paragraph, &mut sentences);
+            flush(&mut block, &mut sentences);
+        } else if in_code || line.is_empty() || is_rule(line) {
+            flush(&mut block, &mut sentences);
         } else if let Some(item) = list_item(line) {
-            flush(&mut paragraph, &mut sentences);
-            add(&item, true, &mut sentences);
+            flush(&mut block, &mut sentences);
+            block = Block {
+                text: item,
+                is_item: true,
+            };
         } else if line.starts_with('|') {
-            flush(&mut paragraph, &mut sentences);
+            flush(&mut block, &mut sentences);
             let cells: Vec<&str> = line
                 .split('|')
                 .map(str::trim)
@@ -60,13 +69,13 @@ pub fn split(passage: &str) -> Vec<Sentence> {
                 .collect();
             add(&cells.join(": "), false, &mut sentences);
         } else {
-            if !paragraph.is_empty() {
-                paragraph.push(' ');
+            if !block.text.is_empty() {
+                block.text.push(' ');
             }
-            paragraph.push_str(line);
+            block.text.push_str(line);
         }
     }
-    flush(&mut paragraph, &mut sentences);
+    flush(&mut block, &mut sentences);
     set_heading(&mut sentences, finished, &heading);
     sentences
 }
@@ -109,9 +118,12 @@ fn list_item(line: &str) -> Option<String> {
     bullet.or_else(numbered).map(str::to_owned)
 }
 
-fn flush(paragraph: &mut String, sentences: &mut Vec<Sentence>) {
+fn flush(block: &mut Block, sentences: &mut Vec<Sentence>) {
+    let Block { text, is_item } = std::mem::take(block);
+    if is_item {
+        return add(&text, true, sentences);
+    }
     let mut start = 0;
-    let text = std::mem::take(paragraph);
     let ends: Vec<(usize, char)> = text
         .char_indices()
         .filter(|(_, c)| matches!(c, '.' | '!' | '?'))
@@ -214,6 +226,7 @@ mod tests {
     #[case("| name of it | what it means |\n|---|---|\n| alpha one | the first letter |", &["name of it: what it means", "alpha one: the first letter"])]
     #[case("See [the **long** page](https://x/y) for more.", &["See the long page for more."])]
     #[case("¿Qué es esto aquí? Es una prueba corta.", &["¿Qué es esto aquí?", "Es una prueba corta."])]
+    #[case("1. An entry that is\n   wrapped. It goes on.\n2. Another entry.\n\nThe text after it.", &["An entry that is wrapped. It goes on.", "Another entry.", "The text after it."])]
     #[case("Short. No", &[])]
     fn splits(#[case] passage: &str, #[case] expected: &[&str]) {
         assert_eq!(texts(passage), expected);
