@@ -22,7 +22,7 @@ const GENERATED: [(&str, &[&str]); 3] = [
 pub(crate) fn run() -> Result<()> {
     show(&mut command(
         "cargo",
-        ["build", "--locked", "--workspace", "--all-targets"],
+        ["build", "--locked", "--workspace", "--bins"],
     ))?;
     for (file, arguments) in GENERATED {
         let text = render(arguments)?;

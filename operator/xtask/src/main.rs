@@ -1,6 +1,7 @@
 //! `xtask`: what the Makefile calls. One file per task.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod bench;
 mod cluster;
 mod diagnose;
 mod down;
@@ -69,6 +70,8 @@ enum Task {
     Images,
     /// Only the end-to-end level, on a cluster of its own.
     E2e,
+    /// Figures of this machine.
+    Bench,
     /// For the tool itself.
     #[command(hide = true, subcommand)]
     Internal(Internal),
@@ -118,6 +121,7 @@ fn run(task: Task) -> Result<()> {
         Task::Generate => generate::run(),
         Task::Images => up::images(),
         Task::E2e => e2e::run(),
+        Task::Bench => bench::run(),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
         Task::Internal(Internal::Watch { name }) => cluster::watch(&name),
     }

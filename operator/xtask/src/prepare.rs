@@ -53,9 +53,7 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
     let tools = lotoai_local::third_party(progress, Tool::ALL)
         .map_err(|error| local("build third-party programs", error))?;
     let stage = progress.stage("build", "the operator and the workloads (cargo build)");
-    // All targets, tests included: without them cargo would choose other features for some
-    // dependencies, and `make up` and `make test` would each compile those for themselves.
-    let build = ["build", "--locked", "--workspace", "--all-targets"];
+    let build = ["build", "--locked", "--workspace", "--bins"];
     logged(&stage, &mut command("cargo", build), &log("build"))?;
     stage.done();
     web(progress)?;

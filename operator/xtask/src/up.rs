@@ -160,13 +160,7 @@ fn demo(access: &Access, arguments: &[&str]) -> Result<()> {
     if !program.exists() {
         show(&mut command(
             "cargo",
-            [
-                "build",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--all-targets",
-            ],
+            ["build", "--quiet", "--locked", "--workspace", "--bins"],
         ))?;
     }
     show(&mut access.command(&program, arguments))

@@ -96,7 +96,7 @@ async fn answer(chat: &Chat, prompt: String) -> (Duration, Duration, usize, usiz
             content: prompt,
         }],
         max_tokens: ANSWER,
-        temperature: 1.0,
+        temperature: 0.0,
         top_p: 1.0,
         seed: 7,
         stop: Vec::new(),

@@ -19,7 +19,7 @@ pub struct Config {
     #[arg(long, env = "MODELS_DIR", default_value = "/models")]
     pub models_dir: PathBuf,
 
-    /// Threads that each model computes with, 1 to 64; unset = half the cores this process may use
+    /// Threads that each model computes with, 1 to 64; unset = all cores this process may use
     #[arg(long, env = "MODEL_THREADS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub model_threads: Option<u16>,
 
@@ -46,15 +46,14 @@ impl HasCommon for Config {
 }
 
 impl Config {
-    /// Threads that each model computes with. There are two models, so each gets half the cores:
-    /// ggml's threads wait for each other by spinning, and where one of them has no core for a
-    /// moment, all stand still. Measured with two busy cores: two threads are 10 to 50 times slower
-    /// than one.
+    /// Threads that each model computes with: every core, although there are two models. The threads
+    /// wait for each other through OpenMP, which spins only for a moment before it sleeps
+    /// (`GOMP_SPINCOUNT` in the image), so that busy cores make a model slower, but not stand still.
     #[must_use]
     pub fn threads(&self) -> u16 {
         self.model_threads.unwrap_or_else(|| {
             let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            u16::try_from(cores / 2).unwrap_or(64).clamp(1, 64)
+            u16::try_from(cores).unwrap_or(64).clamp(1, 64)
         })
     }
 
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_use_the_image_and_half_the_cores() {
+    fn defaults_use_the_image_and_all_cores() {
         let config = Config::try_parse_from(["model-server"]).unwrap();
         assert_eq!(
             config.embedder().path,
