@@ -38,7 +38,8 @@ const TOP_K: i32 = 40;
 pub struct ChatOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Threads to compute with.
+    /// Threads to read the conversation with. The answer is written by half as many: a token is a
+    /// thousand small steps, after each of which the threads wait for each other.
     pub threads: u16,
     /// Jobs that may wait.
     pub queue: usize,
@@ -187,7 +188,7 @@ impl<'model> Runner<'model> {
             .with_n_ctx(NonZeroU32::new(options.context_tokens))
             .with_n_batch(CALL_TOKENS as u32)
             .with_n_ubatch(CALL_TOKENS as u32)
-            .with_n_threads(i32::from(options.threads))
+            .with_n_threads(i32::from(options.threads.div_ceil(2)))
             .with_n_threads_batch(i32::from(options.threads));
         let context =
             model
