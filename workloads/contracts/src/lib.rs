@@ -6,7 +6,7 @@ pub mod failures;
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
 #[expect(
     missing_docs,
-    clippy::large_futures,
+    clippy::allow_attributes,
     reason = "generated code; documented in the .proto files"
 )]
 pub mod v1 {

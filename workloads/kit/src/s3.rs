@@ -41,7 +41,7 @@ pub struct S3Args {
 #[derive(Debug, Snafu)]
 #[snafu(display("failed to open bucket {bucket:?} at {url}"))]
 pub struct S3Error {
-    url: Url,
+    url: String,
     bucket: String,
     source: object_store::Error,
 }
@@ -73,7 +73,7 @@ impl S3Args {
             .with_retry(retry)
             .build()
             .context(S3Snafu {
-                url: self.s3_url.clone(),
+                url: self.s3_url.as_str(),
                 bucket: &self.s3_bucket,
             })?;
         Ok(Arc::new(store))

@@ -80,7 +80,6 @@ pub fn http_client(url: &Url, token: &SecretString) -> Result<reqwest::Client, U
 }
 
 /// Adds the trace context of the current span to an HTTP request.
-#[must_use]
 pub fn traced(mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
     for (name, value) in telemetry::trace_headers() {
         request = request.header(name, value);
