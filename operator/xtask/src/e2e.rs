@@ -12,10 +12,7 @@ use crate::{diagnose, paths, prepare, up};
 
 /// `make e2e`.
 pub(crate) fn run() -> Result<()> {
-    let progress = Progress::new();
-    lotoai_local::packages(&progress, lotoai_local::TEST_PACKAGES)
-        .map_err(|error| local("install packages", error))?;
-    let programs = programs::build()?;
+    let programs = programs::build(&Progress::new())?;
     let mut tally = Tally::new();
     let platform = with_platform(|environment| {
         programs::run_level(&programs, Level::Platform, environment, &mut tally)

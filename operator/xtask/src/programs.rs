@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lotoai_local::Progress;
 use serde_json::Value;
 use snafu::{OptionExt, ResultExt};
 
+use crate::cluster::local;
 use crate::error::{JsonSnafu, RefusedSnafu, Result, SpawnSnafu};
 use crate::paths;
 use crate::scratch::Scratch;
@@ -60,8 +62,10 @@ pub(crate) struct Program {
     directory: PathBuf,
 }
 
-/// Builds all test programs of the workspace.
-pub(crate) fn build() -> Result<Programs> {
+/// Installs what tests need on top, and builds all test programs of the workspace.
+pub(crate) fn build(progress: &Progress) -> Result<Programs> {
+    lotoai_local::packages(progress, lotoai_local::TEST_PACKAGES)
+        .map_err(|error| local("install packages", error))?;
     let arguments = [
         "test",
         "--locked",

@@ -30,10 +30,8 @@ fn prepared() -> Result<Programs> {
         .map_err(|error| cluster::local("remove stale test clusters", error))?;
     up::check_machine(&e2e::instance()?, &Requirements::default())?;
     prepare::run(&progress)?;
-    lotoai_local::packages(&progress, lotoai_local::TEST_PACKAGES)
-        .map_err(|error| cluster::local("install packages", error))?;
     println!("\n== build the tests");
-    programs::build()
+    programs::build(&progress)
 }
 
 fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
