@@ -1,6 +1,6 @@
 //! Programs that are built from Go modules, because no Debian package has them in our version.
 //!
-//! The versions are in `local/go/<name>/go.mod` and nowhere else. A built program is kept in
+//! The versions are in `local/go/<list>/go.mod` and nowhere else. A built program is kept in
 //! `<cache>/third-party/<name>-<version>/` and never built again.
 
 use std::fs;
@@ -39,6 +39,9 @@ pub enum Tool {
 #[derive(Debug)]
 struct Recipe {
     name: &'static str,
+    /// The directory in `local/go` with its build list. Tools that share Kubernetes's client
+    /// share one list, so that the client is compiled once.
+    list: &'static str,
     /// The module in go.mod whose version is the tool's.
     module: &'static str,
     /// File name and package of each program.
@@ -67,6 +70,7 @@ impl Tool {
         match self {
             Self::Kubernetes => Recipe {
                 name: "kubernetes",
+                list: "cluster",
                 module: "k8s.io/kubernetes",
                 programs: &[
                     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -82,16 +86,19 @@ impl Tool {
             },
             Self::Etcd => Recipe {
                 name: "etcd",
+                list: "etcd",
                 module: "go.etcd.io/etcd/server/v3",
                 programs: &[("etcd", "go.etcd.io/etcd/server/v3")],
             },
             Self::Coredns => Recipe {
                 name: "coredns",
+                list: "cluster",
                 module: "github.com/coredns/coredns",
-                programs: &[("coredns", ".")],
+                programs: &[("coredns", "./coredns")],
             },
             Self::LocalPathProvisioner => Recipe {
                 name: "local-path-provisioner",
+                list: "cluster",
                 module: "github.com/rancher/local-path-provisioner",
                 programs: &[(
                     "local-path-provisioner",
@@ -100,11 +107,13 @@ impl Tool {
             },
             Self::Minio => Recipe {
                 name: "minio",
+                list: "minio",
                 module: "github.com/minio/minio",
                 programs: &[("minio", "github.com/minio/minio")],
             },
             Self::Helm => Recipe {
                 name: "helm",
+                list: "cluster",
                 module: "helm.sh/helm/v4",
                 programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
             },
@@ -121,7 +130,7 @@ impl Tool {
     /// The version in its go.mod, such as `v1.36.3`.
     fn version(self) -> Result<String> {
         let recipe = self.recipe();
-        let path = module_dir(recipe.name).join("go.mod");
+        let path = module_dir(recipe.list).join("go.mod");
         let text = fs::read_to_string(&path).context(FileSnafu {
             action: "read",
             path: &path,
@@ -325,7 +334,7 @@ fn go_build(tool: Tool, out: &Path) -> Result<Run> {
         .env("CGO_ENABLED", "0")
         .env("GOFLAGS", "-mod=readonly")
         .env("GOWORK", "off")
-        .dir(&module_dir(tool.recipe().name))
+        .dir(&module_dir(tool.recipe().list))
         .args([
             "build",
             "-trimpath",
