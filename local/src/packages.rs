@@ -26,6 +26,7 @@ pub const PACKAGES: &[&str] = &[
     "findutils",
     "gcc",
     "iproute2",
+    "ipset",
     "iptables",
     "libc6-dev",
     "libclang-dev",

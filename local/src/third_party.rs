@@ -29,6 +29,8 @@ pub enum Tool {
     Coredns,
     /// Makes volumes out of directories.
     LocalPathProvisioner,
+    /// Enforces network policies.
+    NetworkPolicies,
     /// Object storage; runs in an image.
     Minio,
     /// Installs charts.
@@ -55,6 +57,7 @@ impl Tool {
         Self::Etcd,
         Self::Coredns,
         Self::LocalPathProvisioner,
+        Self::NetworkPolicies,
         Self::Minio,
         Self::Helm,
     ];
@@ -64,6 +67,7 @@ impl Tool {
         Self::Etcd,
         Self::Coredns,
         Self::LocalPathProvisioner,
+        Self::NetworkPolicies,
     ];
 
     fn recipe(self) -> Recipe {
@@ -104,6 +108,12 @@ impl Tool {
                     "local-path-provisioner",
                     "github.com/rancher/local-path-provisioner",
                 )],
+            },
+            Self::NetworkPolicies => Recipe {
+                name: "network-policies",
+                list: "cluster",
+                module: "github.com/cloudnativelabs/kube-router/v2",
+                programs: &[("network-policies", "./network-policies")],
             },
             Self::Minio => Recipe {
                 name: "minio",
@@ -211,6 +221,8 @@ pub struct ToolPaths {
     pub etcd: PathBuf,
     /// The volume provisioner.
     pub local_path_provisioner: PathBuf,
+    /// The enforcer of network policies.
+    pub network_policies: PathBuf,
     /// The DNS server, for its image.
     pub coredns: PathBuf,
     /// Object storage, for its image. It exists when [`Tool::Minio`] was asked for.
@@ -233,6 +245,7 @@ impl ToolPaths {
             local_path_provisioner: Tool::LocalPathProvisioner
                 .dir()?
                 .join("local-path-provisioner"),
+            network_policies: Tool::NetworkPolicies.dir()?.join("network-policies"),
             coredns: Tool::Coredns.dir()?.join("coredns"),
             minio: Tool::Minio.dir()?.join("minio"),
             helm: Tool::Helm.dir()?.join("helm"),
@@ -263,7 +276,7 @@ impl ToolPaths {
         named.next().cloned().unwrap_or_else(|| name.into())
     }
 
-    fn of_cluster(&self) -> [&PathBuf; 8] {
+    fn of_cluster(&self) -> [&PathBuf; 9] {
         [
             &self.kube_apiserver,
             &self.kube_controller_manager,
@@ -273,6 +286,7 @@ impl ToolPaths {
             &self.kubectl,
             &self.etcd,
             &self.local_path_provisioner,
+            &self.network_policies,
         ]
     }
 }

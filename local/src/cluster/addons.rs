@@ -1,4 +1,5 @@
-//! What every cluster needs beyond the node: DNS for pods and a default storage class.
+//! What every cluster needs beyond the node: DNS for pods, a default storage class, and the rights
+//! of the enforcer of network policies.
 
 use snafu::ensure;
 
@@ -8,9 +9,13 @@ use crate::error::{Result, TemplateSnafu};
 use crate::instance::Instance;
 use crate::sandbox::egress;
 
-const TEMPLATES: [(&str, &str); 2] = [
+const TEMPLATES: [(&str, &str); 3] = [
     ("coredns.yaml", include_str!("../addons/coredns.yaml")),
     ("local-path.yaml", include_str!("../addons/local-path.yaml")),
+    (
+        "network-policies.yaml",
+        include_str!("../addons/network-policies.yaml"),
+    ),
 ];
 
 /// Applies all add-ons; one that is there already is left as it is.

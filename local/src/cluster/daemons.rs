@@ -17,11 +17,12 @@ pub(crate) const SCHEDULER: &str = "kube-scheduler";
 pub(crate) const CONTAINERD: &str = "containerd";
 pub(crate) const KUBELET: &str = "kubelet";
 pub(crate) const KUBE_PROXY: &str = "kube-proxy";
+pub(crate) const NETWORK_POLICIES: &str = "network-policies";
 pub(crate) const PROVISIONER: &str = "local-path-provisioner";
 pub(crate) const FORWARDER: &str = "forward";
 
 /// In the order in which they are started.
-pub(crate) const ALL: [&str; 9] = [
+pub(crate) const ALL: [&str; 10] = [
     ETCD,
     CONTAINERD,
     APISERVER,
@@ -29,6 +30,7 @@ pub(crate) const ALL: [&str; 9] = [
     SCHEDULER,
     KUBELET,
     KUBE_PROXY,
+    NETWORK_POLICIES,
     PROVISIONER,
     FORWARDER,
 ];
@@ -55,6 +57,7 @@ impl Plan<'_> {
             SCHEDULER => (self.scheduler(), Vec::new()),
             KUBELET => self.kubelet()?,
             KUBE_PROXY => self.kube_proxy()?,
+            NETWORK_POLICIES => (self.network_policies(), Vec::new()),
             PROVISIONER => self.provisioner()?,
             _ => (self.forwarder(), Vec::new()),
         };
@@ -207,6 +210,16 @@ impl Plan<'_> {
             format!("--config={}", path.display()),
         ];
         Ok((command, vec![main]))
+    }
+
+    fn network_policies(&self) -> Vec<String> {
+        vec![
+            text(&self.tools.network_policies),
+            // As the user of kube-proxy: a kept cluster has no certificate for another one.
+            format!("--kubeconfig={}", self.pki("proxy.conf")),
+            format!("--node={}", self.instance.node()),
+            format!("--services={}", self.instance.network().services),
+        ]
     }
 
     fn provisioner(&self) -> Result<(Vec<String>, Vec<String>)> {

@@ -122,10 +122,16 @@ fn finish(
     let kubectl = Kubectl::new(instance, tools);
     import::import_own_images(progress, instance)?;
     addons::apply(instance, &kubectl)?;
-    ensure_running(progress, &plan, daemons::PROVISIONER)?;
-    ensure_running(progress, &plan, daemons::FORWARDER)?;
+    let last = [
+        daemons::NETWORK_POLICIES,
+        daemons::PROVISIONER,
+        daemons::FORWARDER,
+    ];
+    for name in last {
+        ensure_running(progress, &plan, name)?;
+    }
     wait_for_dns(instance, &kubectl, since)?;
-    for name in [daemons::PROVISIONER, daemons::FORWARDER] {
+    for name in last {
         check(&instance.processes(), name)?;
     }
     Ok(Cluster {
