@@ -19,8 +19,8 @@ use lotoai_model_server::engine::{
 const TEXTS: usize = 128;
 /// Tokens of the long answer.
 const ANSWER: usize = 256;
-/// Words in the prompt; with the frame of the conversation they come to about 600 tokens.
-const PROMPT_WORDS: usize = 440;
+/// What a question's prompt holds: with the frame of the conversation about 550 tokens.
+const PASSAGES: &str = include_str!("../../../docs/faq.md");
 
 #[tokio::main]
 async fn main() {
@@ -69,11 +69,14 @@ async fn embeddings(embedder: &Embedder) {
 }
 
 async fn answers(chat: &Chat) {
-    for name in ["prompt", "prompt, again"] {
-        let prompt = format!(
-            "{}\n\nQuestion: what does it say? ({name})",
-            words(7, PROMPT_WORDS)
-        );
+    // Answers from passages quote them, and quoting is quicker than writing freely.
+    let passages = |question: &str| format!("{PASSAGES}\n\nQuestion: {question}");
+    let prompts = [
+        ("passages", passages("How is a credential rotated?")),
+        ("passages, again", passages("What happens to volumes?")),
+        ("no passages", "Write a story about a lighthouse.".to_owned()),
+    ];
+    for (name, prompt) in prompts {
         let (first, last, prompt_tokens, tokens) = answer(chat, prompt).await;
         println!(
             "{name} of {prompt_tokens} tokens: first token  {:.2} s",

@@ -5,6 +5,7 @@ mod chat;
 mod embed;
 mod error;
 mod loader;
+mod lookup;
 mod metrics;
 pub mod prompt;
 mod rambling;
