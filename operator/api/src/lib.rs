@@ -5,6 +5,7 @@
 pub mod component;
 pub mod names;
 pub mod reasons;
+pub mod replication;
 #[expect(
     unreachable_pub,
     reason = "the KubeSchema derive copies each struct into a function, where `pub` reaches nothing"
@@ -19,6 +20,7 @@ pub mod versions;
 
 pub use component::{Component, Store};
 pub use names::{NameError, PlatformName, RoleName, ToolName};
+pub use replication::Replication;
 pub use spec::{LotoAI, LotoAISpec};
 pub use status::{ComponentStatus, CredentialStatus, LotoAIStatus};
 

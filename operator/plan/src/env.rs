@@ -1,6 +1,6 @@
 //! Environment from edges: the table "Environment from an edge" of `docs/ARCHITECTURE.md`.
 
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 use lotoai_api::{Component, Store};
 
 use crate::credentials::{PASSWORD, TOKEN, USERNAME};
@@ -43,6 +43,22 @@ pub fn secret_var(name: &str, secret: &str, key: &str) -> EnvVar {
                 name: secret.to_owned(),
                 key: key.to_owned(),
                 optional: None,
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+/// A variable from a field of the pod, for example `status.podIP`.
+#[must_use]
+pub fn field_var(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.to_owned(),
+                ..ObjectFieldSelector::default()
             }),
             ..EnvVarSource::default()
         }),
@@ -192,7 +208,9 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
         Protocol::Postgres => "postgres",
         Protocol::Amqp => "amqp",
         Protocol::Https => "https",
-        Protocol::Http | Protocol::Grpc | Protocol::S3 | Protocol::Oidc => "http",
+        Protocol::Http | Protocol::Grpc | Protocol::S3 | Protocol::Oidc | Protocol::Cluster => {
+            "http"
+        }
     };
     let database = if store == Store::Postgres {
         "/postgres"

@@ -12,6 +12,7 @@ use crate::graph::{Node, needs, start_order};
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::scale::Scale;
 
 /// Whether a node's workload object may be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,16 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
             }
         };
         gates.by_node.insert(node, gate);
+        if let Node::Component(component) = node
+            && matches!(platform.scale(component), Scale::Following(_))
+        {
+            // An autoscaler without its Deployment complains.
+            let autoscaler = ObjectId {
+                kind: "HorizontalPodAutoscaler".to_owned(),
+                name: object.name.clone(),
+            };
+            gates.by_object.insert(autoscaler, node);
+        }
         gates.by_object.insert(object, node);
     }
     gates

@@ -22,7 +22,9 @@ pub mod names;
 pub mod observed;
 pub mod platform;
 pub mod probe;
+pub mod profile;
 pub mod resources;
+pub mod scale;
 pub mod status;
 pub mod validate;
 
@@ -36,5 +38,6 @@ pub use probe::{ProbeOutcome, ProbeQuestion, probe_question};
 pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
+pub use scale::Scale;
 pub use status::{Outcome, Pass, status};
 pub use validate::{Invalid, validate};

@@ -19,6 +19,12 @@ impl Platform {
         self.object_name(component.name())
     }
 
+    /// `<platform>-<component>-nodes`: the headless Service that names each pod of a component.
+    #[must_use]
+    pub fn members_name(&self, component: Component) -> String {
+        format!("{}-nodes", self.component_name(component))
+    }
+
     /// Name of what belongs to a node of the graph, for example `demo-provision-postgres`.
     #[must_use]
     pub fn node_name(&self, node: Node) -> String {

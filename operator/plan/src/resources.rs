@@ -4,9 +4,11 @@
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_core::{ApiResource, Resource as _};
 
 /// Planned, not written.
@@ -117,10 +119,14 @@ resource_kinds! {
     services: Service,
     /// Who may talk to whom.
     network_policies: NetworkPolicy,
+    /// How many pods may be taken away at once.
+    disruption_budgets: PodDisruptionBudget,
     /// Components with a volume.
     stateful_sets: StatefulSet,
     /// Components without one.
     deployments: Deployment,
+    /// How many pods a component without a volume has.
+    autoscalers: HorizontalPodAutoscaler,
     /// Provisioning of stores.
     jobs: Job,
 }

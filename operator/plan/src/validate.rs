@@ -1,6 +1,8 @@
 //! From resource to platform: everything that the schema cannot say is checked here, and all
 //! faults are told at once.
 
+mod components;
+
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
@@ -10,7 +12,6 @@ use lotoai_api::{Component, LotoAI, PlatformName, reasons};
 use url::{Host, Url};
 
 use crate::components::builtin;
-use crate::components::shared::resources::amount;
 use crate::credentials::digest;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::{Platform, PublicUrl};
@@ -58,7 +59,10 @@ pub fn validate(
     check_agents(&spec, &mut faults);
     check_mcp(&spec, &mut faults);
     check_chunk(&spec, &mut faults);
-    check_resources(&spec, &mut faults);
+    components::check(&spec, &mut faults);
+    if let Some(name) = &name {
+        components::check_members(&spec, name, observed, &mut faults);
+    }
     let images = images(&spec, env, &mut faults);
     let provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
@@ -206,31 +210,6 @@ fn fault_of_tool_url(text: &str) -> Option<String> {
         _ => Some(format!(
             "{text:?} is no URL with a fixed host; {{name}} may stand in its path and query only"
         )),
-    }
-}
-
-fn check_resources(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
-    for (name, given) in &spec.resources {
-        let field = format!("spec.resources[{name}]");
-        if name.parse::<Component>().is_err() {
-            faults.push(Invalid::spec(
-                &field,
-                "no component has this name; remove it",
-            ));
-        }
-        let pairs = [
-            ("cpu", &given.requests.cpu, &given.limits.cpu),
-            ("memory", &given.requests.memory, &given.limits.memory),
-        ];
-        for (what, request, limit) in pairs {
-            let (Some(request), Some(limit)) = (request, limit) else {
-                continue;
-            };
-            if amount(request) > amount(limit) {
-                let message = format!("{request} is more than the limit {limit}; lower it");
-                faults.push(Invalid::spec(format!("{field}.requests.{what}"), message));
-            }
-        }
     }
 }
 

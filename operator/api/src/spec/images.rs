@@ -1,4 +1,4 @@
-//! Where images come from, and what their containers may use.
+//! Where images come from.
 
 use std::collections::BTreeMap;
 
@@ -86,33 +86,4 @@ pub struct PullSecret {
         regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
     )]
     pub name: String,
-}
-
-/// Requests and limits of one component.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ComponentResources {
-    /// What the scheduler keeps free for it.
-    #[serde(default)]
-    pub requests: ResourceValues,
-    /// What it may use at most.
-    #[serde(default)]
-    pub limits: ResourceValues,
-}
-
-/// CPU and memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceValues {
-    /// CPU, for example `250m` or `2`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 20), regex(pattern = r"^[1-9][0-9]*m?$"))]
-    pub cpu: Option<String>,
-    /// Memory, for example `512Mi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 2, max = 20),
-        regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|K|M|G)$")
-    )]
-    pub memory: Option<String>,
 }

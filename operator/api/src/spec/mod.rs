@@ -7,6 +7,7 @@ mod data;
 mod edge;
 mod images;
 mod mcp;
+mod placement;
 mod rag;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,11 @@ use crate::status::LotoAIStatus;
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
 pub use data::{Data, Messaging, Storage, Store};
 pub use edge::{Edge, EdgeService, EdgeTls, ServiceType};
-pub use images::{ComponentResources, Images, PullPolicy, PullSecret, ResourceValues};
+pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
+pub use placement::{
+    Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues, refusal,
+};
 pub use rag::{Chunk, Rag};
 
 /// A company's AI platform: one resource stands for all of it.
@@ -69,7 +73,7 @@ pub use rag::{Chunk, Rag};
 )]
 #[x_kube(crates(kube_core = "::kube_core"))]
 pub struct LotoAISpec {
-    /// Sizes and replicas. `Demo`: one replica of everything, for one small node.
+    /// Sizes and replicas to begin with; `components` overrides each of them.
     #[serde(default)]
     pub profile: Profile,
     /// Public address: `https://` and a host, with a port if it is not 443, without a path.
@@ -109,11 +113,21 @@ pub struct LotoAISpec {
     /// Message broker.
     #[serde(default)]
     pub messaging: Messaging,
-    /// Requests and limits by component; what is not given keeps the profile's value.
+    /// Number, size and place of pods by component; what is not given keeps the profile's value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 14))]
-    #[x_kube(validation = known_components("resources"))]
-    pub resources: BTreeMap<String, ComponentResources>,
+    #[x_kube(validation = placement::known_components())]
+    #[x_kube(validation = placement::counts_of(Component::Keycloak))]
+    #[x_kube(validation = placement::counts_of(Component::Rabbitmq))]
+    #[x_kube(validation = placement::counts_of(Component::Minio))]
+    #[x_kube(validation = placement::counts_of(Component::Postgres))]
+    #[x_kube(validation = placement::counts_of(Component::Clickhouse))]
+    #[x_kube(validation = placement::counts_of(Component::RagServer))]
+    #[x_kube(validation = placement::counts_of(Component::RagIngest))]
+    pub components: BTreeMap<String, ComponentSettings>,
+    /// What holds for all pods, those of provision Jobs among them.
+    #[serde(default)]
+    pub pods: Pods,
     /// Where images come from.
     #[serde(default)]
     pub images: Images,
@@ -128,23 +142,17 @@ pub struct LotoAISpec {
     pub paused: bool,
 }
 
-/// Rule for maps whose keys are components.
-fn known_components(field: &str) -> kube_core::Rule {
-    let names: Vec<_> = Component::ALL.iter().map(|c| format!("'{c}'")).collect();
-    let list = names.join(", ");
-    let message = format!(
-        "every key of {field} must be a component: {}",
-        list.replace('\'', "")
-    );
-    kube_core::Rule::new(format!("self.all(name, name in [{list}])")).message(message.as_str())
-}
-
 /// Sizes and replica defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Profile {
     /// One replica of everything: fits one node with 2 cores and 10 GiB.
     #[default]
     Demo,
+    /// For a team: stateless components run twice, stores once. Asks for 3.2 cores and 6 GiB.
+    Small,
+    /// For a company: everything that can runs two times or more, over hosts and zones, and grows
+    /// with the load. PostgreSQL, ClickHouse and the vector store stay single.
+    HighAvailability,
 }
 
 /// What becomes of volumes and credentials when the resource is deleted.

@@ -1,7 +1,7 @@
 //! Rules, bounds and defaults of the schema.
 
 use kube_core::CustomResourceExt as _;
-use lotoai_api::LotoAI;
+use lotoai_api::{Component, LotoAI, Replication};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -46,7 +46,20 @@ fn role(provider: &str) -> Value {
     { "name": "a", "description": "d", "http": { "url": "https://x/{y}" } },
     { "name": "b", "description": "d", "script": { "source": "true" } },
 ] } })))]
-#[case("demo", with(json!({ "resources": { "rag-server": { "limits": { "memory": "2Gi" } } } })))]
+#[case("demo", with(json!({ "components": {
+    "rag-server": { "replicas": 1, "resources": { "limits": { "memory": "2Gi" } } },
+    "gateway": { "replicas": 20, "podLabels": { "team": "ai" }, "nodeSelector": { "pool": "ai" } },
+    "agents": { "autoscaling": { "maxReplicas": 3 } },
+    "rabbitmq": { "replicas": 3 }, "minio": { "replicas": 4 }, "keycloak": { "replicas": 2 },
+} })))]
+#[case("demo", with(json!({ "profile": "Small", "pods": {
+    "tolerations": [
+        { "operator": "Exists" },
+        { "key": "example.com/gpu", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 9 },
+    ],
+    "annotations": { "example.com/scrape": "true" },
+    "priorityClassName": "high",
+} })))]
 #[case("demo", with(json!({ "images": { "overrides": { "provision": "r/p:1", "gateway": "r/g:1" } } })))]
 #[case("demo", with(json!({ "observability": { "otlpEndpoint": "http://otel:4317" } })))]
 fn accepts(#[case] name: &str, #[case] spec: Value) {
@@ -123,7 +136,60 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
     with(json!({ "rag": { "chunk": { "maxCharacters": 300, "overlapCharacters": 200 } } })),
     "at most half"
 )]
-#[case("demo", with(json!({ "resources": { "mailer": {} } })), "must be a component")]
+#[case("demo", with(json!({ "components": { "mailer": {} } })), "must be a component")]
+#[case(
+    "demo",
+    with(json!({ "components": { "gateway": {
+        "replicas": 2, "autoscaling": { "maxReplicas": 3 },
+    } } })),
+    "replicas and autoscaling exclude each other"
+)]
+#[case(
+    "demo",
+    with(json!({ "components": { "gateway": { "autoscaling": {
+        "minReplicas": 4, "maxReplicas": 3,
+    } } } })),
+    "at most autoscaling.maxReplicas"
+)]
+#[case(
+    "demo",
+    with(json!({ "components": { "gateway": { "podLabels": { "lotoai.dev/x": "y" } } } })),
+    "keys of podLabels may not begin with"
+)]
+#[case(
+    "demo",
+    with(json!({ "components": { "gateway": {
+        "podAnnotations": { "app.kubernetes.io/name": "y" },
+    } } })),
+    "keys of podAnnotations may not begin with"
+)]
+#[case(
+    "demo",
+    with(json!({ "pods": { "labels": { "app.kubernetes.io/name": "y" } } })),
+    "keys of pods.labels may not begin with"
+)]
+#[case(
+    "demo",
+    with(json!({ "pods": { "annotations": { "lotoai.dev/config-hash": "y" } } })),
+    "keys of pods.annotations may not begin with"
+)]
+#[case(
+    "demo",
+    with(json!({ "pods": { "tolerations": [{ "value": "y" }] } })),
+    "without key needs operator Exists"
+)]
+#[case(
+    "demo",
+    with(json!({ "pods": { "tolerations": [{ "key": "a", "operator": "Exists", "value": "y" }] } })),
+    "has no value"
+)]
+#[case(
+    "demo",
+    with(json!({ "components": { "agents": {
+        "tolerations": [{ "key": "a", "effect": "NoSchedule", "tolerationSeconds": 5 }],
+    } } })),
+    "tolerationSeconds needs effect NoExecute"
+)]
 #[case(
     "demo",
     with(json!({ "images": { "overrides": { "mailer": "a/b:1" } } })),
@@ -152,6 +218,34 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
 fn refuses_and_says_the_fix(#[case] name: &str, #[case] spec: Value, #[case] message: &str) {
     let errors = resource(name, spec).validate_cel().unwrap_err().to_string();
     assert!(errors.contains(message), "{errors}");
+}
+
+#[test]
+fn components_refuse_numbers_that_they_cannot_run_with_and_say_why() {
+    for component in Component::ALL {
+        let outcome = |settings: Value| {
+            let spec = with(json!({ "components": { component.name(): settings } }));
+            let outcome = resource("demo", spec).validate_cel();
+            outcome.map_err(|errors| errors.to_string())
+        };
+        assert!(outcome(json!({ "replicas": 1 })).is_ok(), "{component}");
+        let Replication::Only { counts, reason } = component.replication() else {
+            assert!(outcome(json!({ "replicas": 2 })).is_ok(), "{component}");
+            continue;
+        };
+        let most = counts.iter().max().unwrap();
+        for settings in [
+            json!({ "replicas": most + 1 }),
+            json!({ "autoscaling": { "maxReplicas": 2 } }),
+        ] {
+            let errors = outcome(settings).unwrap_err();
+            assert!(errors.contains(reason), "{errors}");
+            assert!(
+                errors.contains(&format!("components.{component}.")),
+                "{errors}"
+            );
+        }
+    }
 }
 
 #[rstest]

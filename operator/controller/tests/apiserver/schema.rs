@@ -112,7 +112,7 @@ fn broken() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         (
             "an unknown component",
             "a",
-            json!({ "url": url, "resources": { "mailer": {} } }),
+            json!({ "url": url, "components": { "mailer": {} } }),
             "must be a component",
         ),
         (

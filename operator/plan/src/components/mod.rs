@@ -25,7 +25,7 @@ use crate::credentials::Credentials;
 use crate::graph::{Node, ports};
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
-use shared::{hash, network_policy, service, service_account};
+use shared::{autoscaler, disruption, hash, network_policy, service, service_account};
 
 /// Which kind of object runs a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,11 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         if !ports(component).is_empty() {
             set.services.push(service::build(platform, component));
         }
+        set.services.extend(service::members(platform, component));
+        set.disruption_budgets
+            .extend(disruption::build(platform, component));
+        set.autoscalers
+            .extend(autoscaler::build(platform, component));
     }
     for store in Store::ALL {
         set.extend(provision::build(platform, store));

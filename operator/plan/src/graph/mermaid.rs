@@ -16,6 +16,7 @@ impl Protocol {
             Self::Amqp => "AMQP",
             Self::S3 => "S3",
             Self::Oidc => "OIDC",
+            Self::Cluster => "cluster",
         }
     }
 }

@@ -118,12 +118,15 @@ pub enum Protocol {
     S3,
     /// OpenID Connect over HTTP.
     Oidc,
+    /// What the servers of one engine say to each other.
+    Cluster,
 }
 
 /// What the caller proves itself with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CredentialKind {
-    /// Nothing: the callee checks each request itself.
+    /// Nothing: the callee checks each request itself, or the caller is another pod of the callee
+    /// and knows what it knows.
     None,
     /// Secret `<platform>-<from>-<to>` with key `token`; the callee knows the same token.
     Token,
@@ -215,6 +218,27 @@ pub const fn ports(component: Component) -> &'static [Port] {
     }
 }
 
+/// Where the pods of a component talk to each other; no Service with an address exposes these.
+#[must_use]
+pub const fn peer_ports(component: Component) -> &'static [Port] {
+    match component {
+        Component::Keycloak => const { &[port("cache", 7800), port("cache-failure", 57800)] },
+        Component::Rabbitmq => const { &[port("epmd", 4369), port("distribution", 25672)] },
+        Component::Minio => const { &[port("s3", 9000)] },
+        Component::Postgres
+        | Component::Clickhouse
+        | Component::Traefik
+        | Component::Gateway
+        | Component::Orchestrator
+        | Component::Agents
+        | Component::ModelServer
+        | Component::McpServer
+        | Component::RagIngest
+        | Component::RagServer
+        | Component::Analytics => &[],
+    }
+}
+
 /// Edges that begin at a node.
 pub fn edges_from(node: Node) -> impl Iterator<Item = &'static Edge> {
     EDGES.iter().filter(move |edge| edge.from == node)
@@ -225,10 +249,12 @@ pub fn edges_to(component: Component) -> impl Iterator<Item = &'static Edge> {
     EDGES.iter().filter(move |edge| edge.to == component)
 }
 
-/// What must be ready before a node starts: whom it calls, and the Jobs that make its credentials.
+/// What must be ready before a node starts: whom it calls, but for its own like, and the Jobs that
+/// make its credentials.
 #[must_use]
 pub fn needs(node: Node) -> BTreeSet<Node> {
     edges_from(node)
+        .filter(|edge| Node::Component(edge.to) != node)
         .flat_map(|edge| {
             let job = edge.credential.provisioned_by().map(Node::Provision);
             [Some(Node::Component(edge.to)), job]

@@ -76,6 +76,17 @@ const fn edge(port: u16, protocol: Protocol) -> Edge {
     }
 }
 
+/// Between the pods of one component.
+const fn peers(component: Component, port: u16) -> Edge {
+    Edge {
+        from: Node::Component(component),
+        to: component,
+        port,
+        protocol: Protocol::Cluster,
+        credential: CredentialKind::None,
+    }
+}
+
 /// Every edge of a platform.
 pub const EDGES: &[Edge] = &[
     edge(8443, Protocol::Https),
@@ -109,6 +120,13 @@ pub const EDGES: &[Edge] = &[
     account(Component::Analytics, Store::Rabbitmq, "analytics"),
     account(Component::Analytics, Store::Clickhouse, "analytics"),
     account(Component::Keycloak, Store::Postgres, "keycloak"),
+    // Caches, and the sockets by which a lost server is noticed.
+    peers(Component::Keycloak, 7800),
+    peers(Component::Keycloak, 57800),
+    // Names of Erlang nodes, and what they say to each other.
+    peers(Component::Rabbitmq, 4369),
+    peers(Component::Rabbitmq, 25672),
+    peers(Component::Minio, 9000),
     provision(Store::Postgres),
     provision(Store::Rabbitmq),
     provision(Store::S3),

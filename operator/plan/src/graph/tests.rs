@@ -18,8 +18,28 @@ fn start_order_puts_everything_after_what_it_needs() {
 #[test]
 fn every_edge_ends_at_a_port_that_is_served() {
     for edge in EDGES {
-        let served = ports(edge.to).iter().any(|port| port.number == edge.port);
+        let between_peers = edge.from == Node::Component(edge.to);
+        let all = if between_peers {
+            peer_ports(edge.to)
+        } else {
+            ports(edge.to)
+        };
+        let served = all.iter().any(|port| port.number == edge.port);
         assert!(served, "{edge:?}");
+    }
+}
+
+#[test]
+fn every_port_between_peers_has_its_edge() {
+    for component in Component::ALL {
+        for port in peer_ports(component) {
+            let found = EDGES.iter().any(|edge| {
+                edge.from == Node::Component(component)
+                    && edge.to == component
+                    && edge.port == port.number
+            });
+            assert!(found, "{component} {port:?}");
+        }
     }
 }
 

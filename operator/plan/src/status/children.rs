@@ -13,6 +13,7 @@ use crate::graph::{Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+use crate::scale::Scale;
 
 /// State of what one node of the graph runs.
 #[derive(Debug, Clone)]
@@ -67,14 +68,18 @@ struct Replicas {
 }
 
 impl Replicas {
-    fn of_deployment(deployment: &Deployment) -> Self {
+    /// What an autoscaler wants stands in the object itself, where it wrote it; a new object has
+    /// one pod until it does.
+    fn of_deployment(scale: Scale, deployment: &Deployment) -> Self {
         let status = deployment.status.as_ref();
+        let spec = deployment.spec.as_ref();
         Self {
-            wanted: deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1),
+            wanted: match scale {
+                Scale::Fixed(replicas) => replicas,
+                Scale::Following(_) => spec
+                    .and_then(|spec| spec.replicas)
+                    .map_or(scale.least(), |replicas| replicas.max(scale.least())),
+            },
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -82,14 +87,10 @@ impl Replicas {
         }
     }
 
-    fn of_stateful_set(set: &StatefulSet) -> Self {
+    fn of_stateful_set(scale: Scale, set: &StatefulSet) -> Self {
         let status = set.status.as_ref();
         Self {
-            wanted: set
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1),
+            wanted: scale.least(),
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -129,12 +130,16 @@ fn component(
 ) -> Child {
     let node = Node::Component(component);
     let name = platform.component_name(component);
+    let scale = platform.scale(component);
     let replicas = match workload_kind(component) {
-        WorkloadKind::Deployment => observed.deployments.get(&name).map(Replicas::of_deployment),
+        WorkloadKind::Deployment => observed
+            .deployments
+            .get(&name)
+            .map(|deployment| Replicas::of_deployment(scale, deployment)),
         WorkloadKind::StatefulSet => observed
             .stateful_sets
             .get(&name)
-            .map(Replicas::of_stateful_set),
+            .map(|set| Replicas::of_stateful_set(scale, set)),
     };
     let settled = replicas.as_ref().is_some_and(Replicas::settled);
     let failure = if settled {
@@ -157,7 +162,9 @@ fn component(
     Child {
         node,
         ready: replicas.as_ref().map_or(0, |replicas| replicas.ready),
-        wanted: replicas.as_ref().map_or(1, |replicas| replicas.wanted),
+        wanted: replicas
+            .as_ref()
+            .map_or(scale.least(), |replicas| replicas.wanted),
         settled,
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,

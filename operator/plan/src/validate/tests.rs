@@ -113,14 +113,30 @@ fn an_empty_spec_gets_roles_and_tools() {
     "InvalidSpec"
 )]
 #[case(
-    json!({ "url": "https://a.b", "resources": { "mailer": {} } }),
-    "spec.resources[mailer]",
+    json!({ "url": "https://a.b", "components": { "mailer": {} } }),
+    "spec.components[mailer]",
     "InvalidSpec"
 )]
 #[case(
-    json!({ "url": "https://a.b", "resources": { "gateway": {
-        "requests": { "memory": "2Gi" }, "limits": { "memory": "1500Mi" } } } }),
-    "spec.resources[gateway].requests.memory",
+    json!({ "url": "https://a.b", "components": { "gateway": { "resources": {
+        "requests": { "memory": "2Gi" }, "limits": { "memory": "1500Mi" } } } } }),
+    "spec.components[gateway].resources.requests.memory",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "components": { "postgres": { "replicas": 2 } } }),
+    "spec.components[postgres]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "pods": { "nodeSelector": { "a b": "c" } } }),
+    "spec.pods.nodeSelector",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "components": { "agents": {
+        "podLabels": { "lotoai.dev/x": "y" } } } }),
+    "spec.components[agents].podLabels",
     "InvalidSpec"
 )]
 #[case(
@@ -188,7 +204,7 @@ fn tells_all_faults_at_once() {
     let mut lotoai = resource(json!({
         "url": "ftp://x",
         "edge": { "tls": { "secretName": "cert" } },
-        "resources": { "mailer": {} },
+        "components": { "mailer": {} },
     }));
     lotoai.metadata.name = Some("Demo".to_owned());
     let faults = validate(&lotoai, &Observed::default(), &env()).unwrap_err();
@@ -198,7 +214,7 @@ fn tells_all_faults_at_once() {
         [
             "metadata.name",
             "spec.url",
-            "spec.resources[mailer]",
+            "spec.components[mailer]",
             "spec.edge.tls.secretName"
         ]
     );

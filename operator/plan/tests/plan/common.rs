@@ -12,7 +12,14 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
+pub(crate) const FIXTURES: [&str; 6] = [
+    "minimal",
+    "demo",
+    "custom",
+    "small",
+    "high-availability",
+    "placement",
+];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
     let path = format!(

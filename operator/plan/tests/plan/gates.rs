@@ -23,7 +23,11 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Self {
-        let (platform, set) = objects("minimal");
+        Self::of("minimal")
+    }
+
+    fn of(fixture: &str) -> Self {
+        let (platform, set) = objects(fixture);
         Self {
             platform,
             set,
@@ -67,7 +71,7 @@ impl Cluster {
                     let status = StatefulSetStatus {
                         replicas: 1,
                         ready_replicas: Some(ready),
-                        updated_replicas: Some(1),
+                        updated_replicas: Some(ready.max(1)),
                         ..StatefulSetStatus::default()
                     };
                     let object = StatefulSet {
@@ -83,7 +87,7 @@ impl Cluster {
                         .unwrap();
                     let status = DeploymentStatus {
                         ready_replicas: Some(ready),
-                        updated_replicas: Some(1),
+                        updated_replicas: Some(ready.max(1)),
                         ..DeploymentStatus::default()
                     };
                     let object = Deployment {
@@ -455,4 +459,59 @@ fn faults_pause_failure_and_deletion_are_told() {
     );
     let deleting = tell(Outcome::Deleting);
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
+}
+
+#[test]
+fn what_an_autoscaler_wants_is_what_the_status_counts() {
+    let mut cluster = Cluster::of("high-availability");
+    for node in Node::pods() {
+        cluster.set_ready(node, 3);
+    }
+    let gateway = cluster
+        .observed
+        .deployments
+        .get_mut("demo-gateway")
+        .unwrap();
+    gateway.spec.as_mut().unwrap().replicas = Some(5);
+    let orchestrator = cluster.observed.deployments.get_mut("demo-orchestrator");
+    orchestrator.unwrap().spec.as_mut().unwrap().replicas = Some(1);
+    let lotoai = resource("high-availability");
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
+    let of = |component: Component| {
+        let all = status.components.iter();
+        let found = all.clone().find(|c| c.name == component.name()).unwrap();
+        found.ready.clone()
+    };
+    assert_eq!(of(Component::Gateway), "3/5");
+    // The autoscaler has not spoken yet: a new Deployment has one pod until then.
+    assert_eq!(of(Component::Orchestrator), "3/3");
+    assert_eq!(of(Component::Minio), "3/4");
+    assert_eq!(status.components_ready.as_deref(), Some("12/14"));
+}
+
+#[test]
+fn components_that_are_not_there_are_counted_as_wanted() {
+    let cluster = Cluster::of("high-availability");
+    let lotoai = resource("high-availability");
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
+    let minio = status.components.iter().find(|c| c.name == "minio");
+    assert_eq!(minio.unwrap().ready, "0/4");
+}
+
+#[test]
+fn an_autoscaler_waits_with_its_deployment() {
+    let mut cluster = Cluster::of("high-availability");
+    let held = |cluster: &Cluster| {
+        let gates = gates(&cluster.platform, &cluster.set, &cluster.observed);
+        let id = ObjectId {
+            kind: "HorizontalPodAutoscaler".to_owned(),
+            name: "demo-gateway".to_owned(),
+        };
+        gates.held(&id).is_some()
+    };
+    assert!(held(&cluster));
+    for node in Node::pods() {
+        cluster.ready(node);
+    }
+    assert!(!held(&cluster));
 }

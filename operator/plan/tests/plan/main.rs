@@ -7,4 +7,6 @@ mod gates;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod leaves;
+#[cfg(test)]
 mod snapshots;

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use lotoai_api::{Component, Store};
 
 use crate::components::shared::config::{config_map, rendered_secret};
+use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
 use crate::graph::Node;
 use crate::platform::Platform;
@@ -11,16 +12,18 @@ use crate::platform::Platform;
 /// File of the server's configuration.
 pub(super) const SERVER_FILE: &str = "lotoai.xml";
 
-/// Sized for a memory limit of 1.5 GiB. The server's diaries of itself cost a small node more than
-/// all that we ask of it.
-const SERVER_XML: &str = "\
+/// Three quarters of the memory limit are for queries and merges. The server's diaries of itself
+/// cost a small node more than all that we ask of it.
+fn server_xml(memory: u128) -> String {
+    format!(
+        "\
 <clickhouse>
   <listen_host>0.0.0.0</listen_host>
   <logger>
     <level>warning</level>
     <console>1</console>
   </logger>
-  <max_server_memory_usage>1200000000</max_server_memory_usage>
+  <max_server_memory_usage>{memory}</max_server_memory_usage>
   <mark_cache_size>67108864</mark_cache_size>
   <max_concurrent_queries>32</max_concurrent_queries>
   <asynchronous_metric_log remove=\"1\"/>
@@ -34,10 +37,13 @@ const SERVER_XML: &str = "\
   <text_log remove=\"1\"/>
   <latency_log remove=\"1\"/>
 </clickhouse>
-";
+"
+    )
+}
 
 pub(super) fn server(platform: &Platform) -> ConfigMap {
-    let files = [(SERVER_FILE, SERVER_XML.to_owned())];
+    let memory = memory_limit_mib(platform, Component::Clickhouse) * (1 << 20) * 3 / 4;
+    let files = [(SERVER_FILE, server_xml(memory))];
     config_map(platform, Node::Component(Component::Clickhouse), &files)
 }
 

@@ -6,9 +6,10 @@ use lotoai_api::{Component, Store};
 
 use crate::components::shared::config::{empty_dir, mount};
 use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::resources::memory_limit_mib;
 use crate::components::shared::workload;
 use crate::credentials::{PASSWORD, USERNAME};
-use crate::env::{secret_var, var};
+use crate::env::{field_var, secret_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
 
@@ -51,7 +52,9 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
     let postgres = platform.component_name(Component::Postgres);
     let database = platform.edge_secret(node, Component::Postgres);
     let admin = platform.admin_secret(Store::Keycloak);
-    vec![
+    // The rest of the limit is metaspace, code and threads.
+    let heap = memory_limit_mib(platform, Component::Keycloak) * 3 / 7;
+    let mut variables = vec![
         var("KC_DB", "postgres"),
         var(
             "KC_DB_URL",
@@ -68,9 +71,25 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
         var("KC_HTTP_ENABLED", "true"),
         var("KC_HEALTH_ENABLED", "true"),
         var("KC_METRICS_ENABLED", "true"),
-        var("KC_CACHE", "local"),
         secret_var("KC_BOOTSTRAP_ADMIN_USERNAME", &admin, USERNAME),
         secret_var("KC_BOOTSTRAP_ADMIN_PASSWORD", &admin, PASSWORD),
-        var("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx384m"),
+        var("JAVA_OPTS_KC_HEAP", format!("-Xms64m -Xmx{heap}m")),
+    ];
+    variables.extend(cache(platform));
+    variables
+}
+
+/// Several servers find each other through a table of their database, and keep each other's
+/// sessions in memory.
+fn cache(platform: &Platform) -> Vec<EnvVar> {
+    if platform.scale(Component::Keycloak).most() < 2 {
+        return vec![var("KC_CACHE", "local")];
+    }
+    vec![
+        var("KC_CACHE", "ispn"),
+        var("KC_CACHE_STACK", "jdbc-ping"),
+        field_var("POD_IP", "status.podIP"),
+        // Or it would look for an address of a private network, which a pod need not have.
+        var("JAVA_OPTS_APPEND", "-Djgroups.bind.address=$(POD_IP)"),
     ]
 }

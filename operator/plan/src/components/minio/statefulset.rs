@@ -19,7 +19,11 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Minio);
     let admin = platform.admin_secret(Store::S3);
     let mut container = Container {
-        command: Some(["minio", "server", "/data"].map(str::to_owned).to_vec()),
+        command: Some(vec![
+            "minio".to_owned(),
+            "server".to_owned(),
+            drives(platform),
+        ]),
         env: Some(vec![
             // Where it looks for its own configuration; the root file system is read-only.
             var("HOME", "/tmp"),
@@ -44,4 +48,16 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     );
     let storage = &platform.spec.data.object_storage.storage;
     workload::stateful_set(platform, Component::Minio, template, Some(storage))
+}
+
+/// The drive of one server, or of all of them: each spreads every object over them.
+fn drives(platform: &Platform) -> String {
+    let count = platform.members(Component::Minio).len();
+    if count == 0 {
+        return "/data".to_owned();
+    }
+    let name = platform.component_name(Component::Minio);
+    let domain = platform.member_domain(Component::Minio);
+    let last = count - 1;
+    format!("http://{name}-{{0...{last}}}.{domain}:9000/data")
 }

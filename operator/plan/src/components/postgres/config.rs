@@ -4,19 +4,39 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use lotoai_api::Component;
 
 use crate::components::shared::config::config_map;
+use crate::components::shared::resources::memory_limit_mib;
 use crate::graph::Node;
 use crate::platform::Platform;
 
-/// Sized for a memory limit of 512 MiB: a quarter for buffers, the rest for 60 connections.
-const POSTGRESQL_CONF: &str = "\
+/// Connections for provision Jobs, people and the server itself.
+const SPARE_CONNECTIONS: i32 = 30;
+/// More than a pod of gateway, orchestrator or Keycloak holds, so that one more may start while a
+/// new version rolls out.
+const CONNECTIONS_PER_POD: i32 = 10;
+
+/// A fifth of the memory limit is for buffers, the rest for connections.
+fn postgresql_conf(platform: &Platform) -> String {
+    let memory = memory_limit_mib(platform, Component::Postgres);
+    let clients = [
+        Component::Gateway,
+        Component::Orchestrator,
+        Component::Keycloak,
+    ];
+    let pods: i32 = clients
+        .map(|client| platform.scale(client).most())
+        .iter()
+        .sum();
+    let connections = SPARE_CONNECTIONS + CONNECTIONS_PER_POD * pods;
+    format!(
+        "\
 listen_addresses = '*'
 port = 5432
 unix_socket_directories = '/var/run/postgresql'
 hba_file = '/etc/lotoai/pg_hba.conf'
-max_connections = 60
-shared_buffers = 96MB
+max_connections = {connections}
+shared_buffers = {buffers}MB
 work_mem = 4MB
-maintenance_work_mem = 48MB
+maintenance_work_mem = {maintenance}MB
 max_wal_size = 512MB
 password_encryption = scram-sha-256
 logging_collector = off
@@ -24,7 +44,11 @@ log_destination = stderr
 log_line_prefix = '%m [%p] %u@%d '
 log_timezone = UTC
 timezone = UTC
-";
+",
+        buffers = memory * 3 / 16,
+        maintenance = memory * 3 / 32,
+    )
+}
 
 const PG_HBA_CONF: &str = "\
 # Everybody proves a password, whatever the way in.
@@ -48,7 +72,7 @@ exec postgres -D "$data" -c config_file=/etc/lotoai/postgresql.conf
 pub(super) fn build(platform: &Platform) -> ConfigMap {
     let files = [
         ("pg_hba.conf", PG_HBA_CONF.to_owned()),
-        ("postgresql.conf", POSTGRESQL_CONF.to_owned()),
+        ("postgresql.conf", postgresql_conf(platform)),
         ("start.sh", START_SH.to_owned()),
     ];
     config_map(platform, Node::Component(Component::Postgres), &files)

@@ -4,25 +4,54 @@ use k8s_openapi::api::core::v1::Secret;
 use lotoai_api::{Component, Store};
 
 use crate::components::shared::config::rendered_secret;
+use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME};
 use crate::graph::Node;
 use crate::platform::Platform;
 
 /// An absolute watermark: the server would take a share of the node's memory, not of its limit.
 /// The default user exists only in a new database.
-fn rabbitmq_conf(username: &str, password: &str) -> String {
+fn rabbitmq_conf(platform: &Platform, username: &str, password: &str) -> String {
+    let watermark = memory_limit_mib(platform, Component::Rabbitmq) * 5 / 8;
+    let cluster = cluster_conf(platform);
     format!(
         "\
 listeners.tcp.default = 5672
 management.tcp.port = 15672
 default_user = {username}
 default_pass = {password}
-vm_memory_high_watermark.absolute = 320MiB
+vm_memory_high_watermark.absolute = {watermark}MiB
 disk_free_limit.absolute = 200MB
 log.console = true
 log.console.level = warning
 log.file = false
-"
+{cluster}"
+    )
+}
+
+/// Every server knows all of them by name. Queues may be declared before the last server has
+/// joined, so they grow to it later.
+fn cluster_conf(platform: &Platform) -> String {
+    let members = platform.members(Component::Rabbitmq);
+    if members.is_empty() {
+        return String::new();
+    }
+    let nodes: String = members
+        .iter()
+        .zip(1..)
+        .map(|(host, number)| {
+            format!("cluster_formation.classic_config.nodes.{number} = rabbit@{host}\n")
+        })
+        .collect();
+    format!(
+        "\
+cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config
+{nodes}\
+quorum_queue.continuous_membership_reconciliation.enabled = true
+quorum_queue.continuous_membership_reconciliation.target_group_size = {count}
+quorum_queue.continuous_membership_reconciliation.auto_remove = false
+",
+        count = members.len()
     )
 }
 
@@ -42,6 +71,7 @@ exec rabbitmq-server
 pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
     let admin = platform.admin_secret(Store::Rabbitmq);
     let conf = rabbitmq_conf(
+        platform,
         credentials.text(&admin, USERNAME),
         credentials.text(&admin, PASSWORD),
     );

@@ -1,7 +1,7 @@
 //! StatefulSet of rabbitmq.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, EnvVar};
 use lotoai_api::Component;
 
 use crate::components::shared::config::{
@@ -10,7 +10,7 @@ use crate::components::shared::config::{
 use crate::components::shared::pod::{container, set_probes, tcp_probe, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::credentials::KEY;
-use crate::env::var;
+use crate::env::{field_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
 
@@ -21,15 +21,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Rabbitmq);
     let mut container = Container {
         command: Some(vec!["sh".to_owned(), "/etc/lotoai/start.sh".to_owned()]),
-        env: Some(vec![
-            var("HOME", "/var/lib/rabbitmq"),
-            var("RABBITMQ_CONFIG_FILE", "/etc/lotoai/rabbitmq.conf"),
-            var(
-                "RABBITMQ_ENABLED_PLUGINS_FILE",
-                "/etc/lotoai/enabled_plugins",
-            ),
-            var("RABBITMQ_LOGS", "-"),
-        ]),
+        env: Some(environment(platform)),
         volume_mounts: Some(vec![
             mount(DATA, "/var/lib/rabbitmq"),
             mount_read_only("config", "/etc/lotoai"),
@@ -52,4 +44,26 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let template = template(platform, node, UID, container, volumes);
     let storage = &platform.spec.messaging.rabbitmq.storage;
     workload::stateful_set(platform, Component::Rabbitmq, template, Some(storage))
+}
+
+fn environment(platform: &Platform) -> Vec<EnvVar> {
+    let mut variables = vec![
+        var("HOME", "/var/lib/rabbitmq"),
+        var("RABBITMQ_CONFIG_FILE", "/etc/lotoai/rabbitmq.conf"),
+        var(
+            "RABBITMQ_ENABLED_PLUGINS_FILE",
+            "/etc/lotoai/enabled_plugins",
+        ),
+        var("RABBITMQ_LOGS", "-"),
+    ];
+    if !platform.members(Component::Rabbitmq).is_empty() {
+        let domain = platform.member_domain(Component::Rabbitmq);
+        // The name that the others know this server by; its data lie under it.
+        variables.extend([
+            field_var("POD_NAME", "metadata.name"),
+            var("RABBITMQ_USE_LONGNAME", "true"),
+            var("RABBITMQ_NODENAME", format!("rabbit@$(POD_NAME).{domain}")),
+        ]);
+    }
+    variables
 }

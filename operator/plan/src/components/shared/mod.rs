@@ -1,9 +1,12 @@
 //! What builders share.
 
+pub mod autoscaler;
 pub mod config;
+pub mod disruption;
 pub mod hash;
 pub mod network_policy;
 pub mod ours;
+pub mod placement;
 pub mod pod;
 pub mod resources;
 pub mod service;

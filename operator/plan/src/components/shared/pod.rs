@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::resources;
+use super::{placement, resources};
 use crate::graph::{Node, ports};
 use crate::labels;
 use crate::platform::Platform;
@@ -69,7 +69,7 @@ pub fn template(
             name: secret.name.clone(),
         })
         .collect();
-    PodTemplateSpec {
+    let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels::recommended(platform, node)),
             ..ObjectMeta::default()
@@ -97,7 +97,9 @@ pub fn template(
             volumes: (!volumes.is_empty()).then_some(volumes),
             ..PodSpec::default()
         }),
-    }
+    };
+    placement::place(platform, node, &mut template);
+    template
 }
 
 /// Asks over HTTP.

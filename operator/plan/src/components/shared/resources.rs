@@ -1,5 +1,4 @@
-//! Requests and limits: one table, made so that the whole platform asks for less than one core and
-//! schedules on a node with 2 cores and 10 GiB.
+//! Requests and limits: the resource's, else those of its profile.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +9,7 @@ use lotoai_api::spec::ResourceValues;
 
 use crate::graph::Node;
 use crate::platform::Platform;
-
-/// No container needs more, and every one may use what is free.
-const CPU_LIMIT: &str = "2";
-
-/// CPU request, memory request, memory limit of profile `Demo`.
-const fn demo(node: Node) -> (&'static str, &'static str, &'static str) {
-    let Node::Component(component) = node else {
-        return ("10m", "32Mi", "128Mi");
-    };
-    match component {
-        Component::Postgres => ("50m", "128Mi", "512Mi"),
-        Component::Rabbitmq => ("100m", "192Mi", "512Mi"),
-        Component::Minio => ("50m", "128Mi", "512Mi"),
-        Component::Clickhouse => ("100m", "384Mi", "1536Mi"),
-        // The heap ends at 384 MiB; the rest is metaspace, code and threads.
-        Component::Keycloak => ("150m", "512Mi", "896Mi"),
-        Component::Traefik => ("25m", "64Mi", "256Mi"),
-        Component::Gateway => ("50m", "64Mi", "512Mi"),
-        Component::Orchestrator => ("50m", "64Mi", "256Mi"),
-        Component::Agents => ("25m", "48Mi", "256Mi"),
-        // Both models are in memory: 100 MB and 90 MB of weights, and the context.
-        Component::ModelServer => ("200m", "512Mi", "1536Mi"),
-        // Each script may use 256 MiB.
-        Component::McpServer => ("25m", "48Mi", "768Mi"),
-        // A document of 32 MiB is there as bytes, as a tree, as text and as chunks with vectors.
-        Component::RagIngest => ("50m", "64Mi", "1Gi"),
-        Component::RagServer => ("50m", "128Mi", "1Gi"),
-        Component::Analytics => ("25m", "48Mi", "256Mi"),
-    }
-}
+use crate::profile::{cpu_limit, size_of};
 
 /// Requests and limits of a node's container: the resource's, else the profile's.
 ///
@@ -47,15 +17,13 @@ const fn demo(node: Node) -> (&'static str, &'static str, &'static str) {
 /// profile's value of the other gives way; where it gives both, validation has compared them.
 #[must_use]
 pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
-    let (cpu, memory, limit) = demo(node);
-    let given = platform
-        .spec
-        .resources
-        .get(&node.name())
-        .cloned()
-        .unwrap_or_default();
-    let mut requests = values(&given.requests, cpu, memory);
-    let mut limits = values(&given.limits, CPU_LIMIT, limit);
+    let profile = platform.spec.profile;
+    let size = size_of(profile, node);
+    let settings = platform.spec.components.get(&node.name());
+    let given = settings.map(|settings| settings.resources.clone());
+    let given = given.unwrap_or_default();
+    let mut requests = values(&given.requests, size.cpu, size.memory);
+    let mut limits = values(&given.limits, cpu_limit(profile), size.memory_limit);
     let free = [
         (
             "cpu",
@@ -86,6 +54,15 @@ pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
         limits: Some(limits),
         ..ResourceRequirements::default()
     }
+}
+
+/// Memory limit of a component's container in MiB: its own settings for memory follow from it.
+#[must_use]
+pub fn memory_limit_mib(platform: &Platform, component: Component) -> u128 {
+    let requirements = requirements(platform, Node::Component(component));
+    let limits = requirements.limits.unwrap_or_default();
+    let limit = limits.get("memory").map_or(0, |limit| amount(&limit.0));
+    limit / 1000 / (1 << 20)
 }
 
 fn values(given: &ResourceValues, cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::Component;
 use lotoai_api::spec::ServiceType;
 
-use crate::graph::{Node, Port, ports};
+use crate::graph::{Node, Port, peer_ports, ports};
 use crate::labels;
 use crate::platform::Platform;
 
@@ -32,6 +32,31 @@ pub fn build(platform: &Platform, component: Component) -> Service {
         }),
         ..Service::default()
     }
+}
+
+/// Headless Service that gives each pod of a component a name, by which they find each other; none
+/// for a component that needs no such names.
+#[must_use]
+pub fn members(platform: &Platform, component: Component) -> Option<Service> {
+    if platform.members(component).is_empty() {
+        return None;
+    }
+    let node = Node::Component(component);
+    let ports = peer_ports(component)
+        .iter()
+        .map(|port| service_port(platform, false, *port));
+    Some(Service {
+        metadata: platform.metadata(platform.members_name(component), node),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            selector: Some(labels::selector(platform, node)),
+            ports: Some(ports.collect()),
+            // They find each other before they are ready.
+            publish_not_ready_addresses: Some(true),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    })
 }
 
 fn service_port(platform: &Platform, edge: bool, port: Port) -> ServicePort {

@@ -31,7 +31,7 @@ pub fn deployment(
     Deployment {
         metadata: platform.metadata(platform.component_name(component), node),
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
+            replicas: platform.scale(component).written(),
             revision_history_limit: Some(2),
             selector: selector(platform, node),
             strategy: Some(DeploymentStrategy {
@@ -57,8 +57,8 @@ pub fn recreate() -> DeploymentStrategy {
     }
 }
 
-/// A StatefulSet of one pod, with a volume if `storage` is given. Its old pod ends before the new
-/// one starts, so that two never write to one volume.
+/// A StatefulSet, each of its pods with a volume if `storage` is given. A pod ends before its
+/// successor starts, so that two never write to one volume.
 #[must_use]
 pub fn stateful_set(
     platform: &Platform,
@@ -75,10 +75,15 @@ pub fn stateful_set(
     StatefulSet {
         metadata: platform.metadata(name.clone(), node),
         spec: Some(StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(platform.scale(component).least()),
             revision_history_limit: Some(2),
             selector: selector(platform, node),
-            service_name: Some(name),
+            // Pods have names of their own only below a Service without an address.
+            service_name: Some(if platform.members(component).is_empty() {
+                name
+            } else {
+                platform.members_name(component)
+            }),
             // With `OrderedReady` a pod that never became ready would block the update that mends
             // it. The field can never change.
             pod_management_policy: Some("Parallel".to_owned()),
@@ -100,7 +105,9 @@ pub fn stateful_set(
     }
 }
 
-fn selector(platform: &Platform, node: Node) -> LabelSelector {
+/// Selector of the pods of a node.
+#[must_use]
+pub fn selector(platform: &Platform, node: Node) -> LabelSelector {
     LabelSelector {
         match_labels: Some(labels::selector(platform, node)),
         ..LabelSelector::default()

@@ -1,0 +1,85 @@
+//! How many pods of each component run.
+
+use lotoai_api::Component;
+use lotoai_api::spec::{Autoscaling, LotoAISpec};
+
+use crate::platform::Platform;
+use crate::profile;
+
+/// How many pods of a component run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// So many, whatever the load.
+    Fixed(i32),
+    /// As many as a HorizontalPodAutoscaler says; the operator does not write the number.
+    Following(Autoscaling),
+}
+
+impl Scale {
+    /// Fewest pods.
+    #[must_use]
+    pub const fn least(self) -> i32 {
+        match self {
+            Self::Fixed(replicas) => replicas,
+            Self::Following(autoscaling) => autoscaling.min_replicas,
+        }
+    }
+
+    /// Most pods.
+    #[must_use]
+    pub const fn most(self) -> i32 {
+        match self {
+            Self::Fixed(replicas) => replicas,
+            Self::Following(autoscaling) => autoscaling.max_replicas,
+        }
+    }
+
+    /// The number that the operator writes into the workload object.
+    #[must_use]
+    pub const fn written(self) -> Option<i32> {
+        match self {
+            Self::Fixed(replicas) => Some(replicas),
+            Self::Following(_) => None,
+        }
+    }
+}
+
+/// The resource's word, else the profile's.
+#[must_use]
+pub fn scale(spec: &LotoAISpec, component: Component) -> Scale {
+    let settings = spec.components.get(component.name());
+    let given = settings.and_then(|settings| {
+        let replicas = settings.replicas.map(Scale::Fixed);
+        replicas.or(settings.autoscaling.map(Scale::Following))
+    });
+    given.unwrap_or_else(|| profile::scale_of(spec.profile, component))
+}
+
+impl Platform {
+    /// How many pods of a component run.
+    #[must_use]
+    pub fn scale(&self, component: Component) -> Scale {
+        scale(&self.spec, component)
+    }
+
+    /// Names by which the servers of a store reach each other, in the order of their numbers;
+    /// none when it is one server.
+    #[must_use]
+    pub fn members(&self, component: Component) -> Vec<String> {
+        let count = self.scale(component).least();
+        if !component.members_are_fixed() || count < 2 {
+            return Vec::new();
+        }
+        let name = self.component_name(component);
+        let domain = self.member_domain(component);
+        (0..count)
+            .map(|number| format!("{name}-{number}.{domain}"))
+            .collect()
+    }
+
+    /// Domain of [`Platform::members`], found through the search list of every pod.
+    #[must_use]
+    pub fn member_domain(&self, component: Component) -> String {
+        format!("{}.{}", self.members_name(component), self.namespace)
+    }
+}

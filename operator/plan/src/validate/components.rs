@@ -1,0 +1,178 @@
+//! Sizes, numbers and places: what the schema cannot say of them.
+
+use std::collections::BTreeMap;
+
+use lotoai_api::spec::{ComponentSettings, LotoAISpec, OWN_PREFIXES, refusal};
+use lotoai_api::{Component, PlatformName, Replication};
+
+use super::Invalid;
+use crate::components::shared::resources::amount;
+use crate::components::shared::workload::DATA;
+use crate::observed::Observed;
+use crate::scale::scale;
+
+/// Longest name of a label without its prefix, and longest prefix.
+const MAX_NAME: usize = 63;
+const MAX_PREFIX: usize = 253;
+
+pub(super) fn check(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    let pods = &spec.pods;
+    keys("spec.pods.nodeSelector", &pods.node_selector, false, faults);
+    keys("spec.pods.labels", &pods.labels, true, faults);
+    keys("spec.pods.annotations", &pods.annotations, true, faults);
+    for (name, settings) in &spec.components {
+        let field = format!("spec.components[{name}]");
+        match name.parse::<Component>() {
+            Ok(component) => check_count(component, settings, &field, faults),
+            Err(_) => faults.push(Invalid::spec(
+                &field,
+                "no component has this name; remove it",
+            )),
+        }
+        check_resources(settings, &field, faults);
+        for (what, map, reserved) in [
+            ("nodeSelector", &settings.node_selector, false),
+            ("podLabels", &settings.pod_labels, true),
+            ("podAnnotations", &settings.pod_annotations, true),
+        ] {
+            keys(&format!("{field}.{what}"), map, reserved, faults);
+        }
+    }
+}
+
+fn check_count(
+    component: Component,
+    settings: &ComponentSettings,
+    field: &str,
+    faults: &mut Vec<Invalid>,
+) {
+    let replication = component.replication();
+    let allowed = settings.replicas.is_none_or(|n| replication.allows(n));
+    if let Replication::Only { counts, reason } = replication
+        && (!allowed || settings.autoscaling.is_some())
+    {
+        faults.push(Invalid::spec(field, refusal(component, counts, reason)));
+    }
+}
+
+fn check_resources(settings: &ComponentSettings, field: &str, faults: &mut Vec<Invalid>) {
+    let given = &settings.resources;
+    let pairs = [
+        ("cpu", &given.requests.cpu, &given.limits.cpu),
+        ("memory", &given.requests.memory, &given.limits.memory),
+    ];
+    for (what, request, limit) in pairs {
+        let (Some(request), Some(limit)) = (request, limit) else {
+            continue;
+        };
+        if amount(request) > amount(limit) {
+            let message = format!("{request} is more than the limit {limit}; lower it");
+            faults.push(Invalid::spec(
+                format!("{field}.resources.requests.{what}"),
+                message,
+            ));
+        }
+    }
+}
+
+/// A schema cannot bound the keys of a map, and the API server refuses a pod with a bad one.
+fn keys(field: &str, map: &BTreeMap<String, String>, reserved: bool, faults: &mut Vec<Invalid>) {
+    for key in map.keys() {
+        let message = if !is_qualified_name(key) {
+            "is no name of a label: letters, digits, '-', '_' and '.', at most 63 of them, after \
+             an optional DNS name and '/'; correct it"
+        } else if reserved && OWN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+            "is the operator's own; choose another prefix"
+        } else {
+            continue;
+        };
+        faults.push(Invalid::spec(field, format!("{key:?} {message}")));
+    }
+}
+
+fn is_qualified_name(key: &str) -> bool {
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let is_part = |text: &str, allowed: fn(&u8) -> bool| {
+        let bytes = text.as_bytes();
+        let ends = [bytes.first(), bytes.last()];
+        ends.iter()
+            .all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+            && bytes.iter().all(allowed)
+    };
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let in_label = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    let prefix_is_good = prefix.is_none_or(|prefix| {
+        prefix.len() <= MAX_PREFIX && prefix.split('.').all(|label| is_part(label, in_label))
+    });
+    prefix_is_good && name.len() <= MAX_NAME && is_part(name, in_name)
+}
+
+/// The data of a cluster of servers know how many they are: the number is that of the volumes.
+pub(super) fn check_members(
+    spec: &LotoAISpec,
+    name: &PlatformName,
+    observed: &Observed,
+    faults: &mut Vec<Invalid>,
+) {
+    for component in Component::ALL {
+        if !component.members_are_fixed() {
+            continue;
+        }
+        let wanted = scale(spec, component).least();
+        let Some(there) = members_there(name, component, observed) else {
+            continue;
+        };
+        if there != wanted {
+            let message = format!(
+                "{component} runs on {there} volumes and cannot change to {wanted}; set it to \
+                 {there}, or make a new platform and move the data"
+            );
+            let field = format!("spec.components[{component}].replicas");
+            faults.push(Invalid::spec(field, message));
+        }
+    }
+}
+
+/// How many servers have data: as many as the StatefulSet wants, whose volumes are made one after
+/// the other; without one, as many as there are volumes.
+fn members_there(name: &PlatformName, component: Component, observed: &Observed) -> Option<i32> {
+    let object = format!("{name}-{component}");
+    if let Some(set) = observed.stateful_sets.get(&object) {
+        return set.spec.as_ref()?.replicas;
+    }
+    let claim = format!("{DATA}-{object}-");
+    let claims = observed.claims.keys().filter(|found| {
+        let number = found.strip_prefix(&claim);
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    });
+    i32::try_from(claims.count())
+        .ok()
+        .filter(|count| *count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("team", true)]
+    #[case("example.com/Team_1.x", true)]
+    #[case("", false)]
+    #[case("-a", false)]
+    #[case("a b", false)]
+    #[case("Example.com/a", false)]
+    #[case("example..com/a", false)]
+    #[case("/a", false)]
+    #[case("a/b/c", false)]
+    #[case(
+        "a234567890123456789012345678901234567890123456789012345678901234",
+        false
+    )]
+    fn tells_names_of_labels(#[case] key: &str, #[case] expected: bool) {
+        assert_eq!(is_qualified_name(key), expected);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a change restarts.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use lotoai_plan::{Node, Observed, build, labels, required_secrets, validate};
+
+use super::templates;
+use crate::common::{credentials, objects, operator, provided, resource};
+
+#[test]
+fn a_changed_credential_restarts_exactly_those_who_use_it() {
+    let (platform, before) = objects("minimal");
+    let required = required_secrets(&platform);
+    let changed = "demo-orchestrator-agents";
+    let values = required
+        .iter()
+        .map(|spec| {
+            let keys = spec.keys().into_iter().map(|key| {
+                let credentials = credentials(&platform);
+                let mut text = credentials.text(spec.name(), key).to_owned();
+                if spec.name() == changed {
+                    text.push('x');
+                }
+                (key.to_owned(), text.into_bytes())
+            });
+            (spec.name().to_owned(), keys.collect())
+        })
+        .collect();
+    let credentials = lotoai_plan::Credentials::new(&required, values).unwrap();
+    let after = lotoai_plan::build(&platform, &credentials);
+    let restarted: Vec<String> = templates(&before)
+        .into_iter()
+        .zip(templates(&after))
+        .filter(|((_, a), (_, b))| a != b)
+        .map(|((name, _), _)| name)
+        .collect();
+    assert_eq!(restarted, ["demo-orchestrator", "demo-agents"]);
+}
+
+#[test]
+fn a_changed_certificate_of_the_resource_restarts_the_proxy() {
+    let (mut platform, before) = objects("custom");
+    for ((secret, _), digest) in &mut platform.provided {
+        if secret == "ai-example-com" {
+            digest.push('0');
+        }
+    }
+    let after = lotoai_plan::build(&platform, &credentials(&platform));
+    let restarted: Vec<String> = templates(&before)
+        .into_iter()
+        .zip(templates(&after))
+        .filter(|((_, a), (_, b))| a != b)
+        .map(|((name, _), _)| name)
+        .collect();
+    assert_eq!(restarted, ["demo-traefik"]);
+}
+
+#[test]
+fn a_changed_account_makes_a_new_job() {
+    let (mut platform, before) = objects("minimal");
+    platform.spec.identity.first_user.email = "eva@example.com".to_owned();
+    let after = lotoai_plan::build(&platform, &credentials(&platform));
+    for store in lotoai_api::Store::ALL {
+        let name = Node::Provision(store).name();
+        let same = before.job_name(&name).unwrap() == after.job_name(&name).unwrap();
+        assert_eq!(same, store != lotoai_api::Store::Keycloak);
+    }
+}
+
+#[test]
+fn a_new_volume_makes_a_new_job() {
+    use lotoai_api::Store;
+    let observed = |claim: &str, uid: &str| {
+        let mut claims = provided();
+        let mut object = PersistentVolumeClaim::default();
+        object.metadata.uid = Some(uid.to_owned());
+        claims.claims.insert(claim.to_owned(), object);
+        claims
+    };
+    let names = |observed: &Observed| {
+        let platform = validate(&resource("minimal"), observed, &operator("minimal")).unwrap();
+        let set = build(&platform, &credentials(&platform));
+        Store::ALL.map(|store| {
+            let name = set.job_name(&Node::Provision(store).name());
+            name.unwrap().to_owned()
+        })
+    };
+    let changed = |claim: &str| -> Vec<Store> {
+        let before = names(&observed(claim, "1"));
+        let after = names(&observed(claim, "2"));
+        assert_eq!(before, names(&observed(claim, "1")));
+        let both = before.iter().zip(&after).zip(Store::ALL);
+        both.filter(|((a, b), _)| a != b)
+            .map(|(_, store)| store)
+            .collect()
+    };
+    assert_eq!(changed("data-demo-rabbitmq-0"), [Store::Rabbitmq]);
+    assert_eq!(changed("data-demo-minio-0"), [Store::S3]);
+    assert_eq!(changed("data-demo-clickhouse-0"), [Store::Clickhouse]);
+    // The realm lies in PostgreSQL.
+    assert_eq!(
+        changed("data-demo-postgres-0"),
+        [Store::Postgres, Store::Keycloak]
+    );
+    assert_eq!(changed("data-demo-rag-server-0"), []);
+}
+
+#[test]
+fn volumes_follow_the_deletion_policy_and_have_unversioned_labels() {
+    for (fixture, expected) in [("minimal", "Retain"), ("demo", "Delete")] {
+        let (_, set) = objects(fixture);
+        for stateful_set in &set.stateful_sets {
+            let spec = stateful_set.spec.as_ref().unwrap();
+            let Some(claims) = &spec.volume_claim_templates else {
+                continue;
+            };
+            let policy = spec
+                .persistent_volume_claim_retention_policy
+                .as_ref()
+                .unwrap();
+            assert_eq!(policy.when_deleted.as_deref(), Some(expected));
+            let labels = claims[0].metadata.labels.as_ref().unwrap();
+            assert!(!labels.contains_key(labels::VERSION));
+        }
+    }
+}
+
+#[test]
+fn the_ingestion_of_before_ends_before_the_next_one_starts() {
+    let (_, set) = objects("minimal");
+    let strategies: Vec<_> = set
+        .objects()
+        .into_iter()
+        .filter(|object| object.resource.kind == "Deployment")
+        .map(|object| {
+            (
+                object.name.clone(),
+                object.body["spec"]["strategy"]["type"].clone(),
+            )
+        })
+        .filter(|(_, strategy)| strategy == "Recreate")
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(strategies, ["demo-rag-ingest"]);
+}

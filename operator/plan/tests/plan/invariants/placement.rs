@@ -1,0 +1,198 @@
+//! Numbers and places of pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use lotoai_api::Component;
+use lotoai_plan::components::{WorkloadKind, workload_kind};
+use lotoai_plan::{Node, Observed, Scale, labels, validate};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{template, variables};
+use crate::common::{objects, operator, provided, resource};
+
+#[rstest]
+fn every_component_has_the_objects_that_its_number_asks_for(
+    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
+) {
+    let (platform, set) = objects(fixture);
+    let bodies: BTreeMap<(String, String), Value> = set
+        .objects()
+        .into_iter()
+        .map(|object| ((object.resource.kind, object.name), object.body))
+        .collect();
+    for component in Component::ALL {
+        let name = platform.component_name(component);
+        let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
+        let scale = platform.scale(component);
+        let workload = get(workload_kind(component).kind(), &name).unwrap();
+        let replicas = workload["spec"].get("replicas").and_then(Value::as_i64);
+        assert_eq!(replicas, scale.written().map(i64::from), "{name}");
+        let budget = get("PodDisruptionBudget", &name);
+        assert_eq!(budget.is_some(), scale.least() > 1, "{name}");
+        let autoscaler = get("HorizontalPodAutoscaler", &name);
+        let follows = matches!(scale, Scale::Following(_));
+        assert_eq!(autoscaler.is_some(), follows, "{name}");
+        assert!(!follows || workload_kind(component) == WorkloadKind::Deployment);
+        let pod = &workload["spec"]["template"]["spec"];
+        for rule in ["affinity", "topologySpreadConstraints"] {
+            assert_eq!(pod.get(rule).is_some(), scale.most() > 1, "{name} {rule}");
+        }
+        let selector = json!(labels::selector(&platform, Node::Component(component)));
+        if let Some(budget) = budget {
+            assert_eq!(budget["spec"]["selector"]["matchLabels"], selector);
+        }
+        let members = platform.members(component);
+        let headless = get("Service", &format!("{name}-nodes"));
+        assert_eq!(headless.is_some(), !members.is_empty(), "{name}");
+        if let Some(headless) = headless {
+            assert_eq!(headless["spec"]["clusterIP"], "None");
+            assert_eq!(headless["spec"]["publishNotReadyAddresses"], true);
+            assert_eq!(workload["spec"]["serviceName"], format!("{name}-nodes"));
+            assert_eq!(members.len(), usize::try_from(scale.least()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn high_availability_runs_everything_twice_that_can() {
+    let (platform, _) = objects("high-availability");
+    let single: Vec<_> = Component::ALL
+        .into_iter()
+        .filter(|component| platform.scale(*component).least() < 2)
+        .collect();
+    let expected = [
+        Component::Postgres,
+        Component::Clickhouse,
+        Component::RagIngest,
+        Component::RagServer,
+    ];
+    assert_eq!(single, expected);
+}
+
+#[test]
+fn the_component_wins_by_key_and_the_operator_over_both() {
+    let (platform, set) = objects("placement");
+    let of = |component| template(&platform, &set, Node::Component(component));
+    let gateway = of(Component::Gateway).metadata.clone().unwrap();
+    let labels = gateway.labels.unwrap();
+    assert_eq!(labels["team"], "web");
+    assert_eq!(labels["example.com/cost-centre"], "4711");
+    assert_eq!(labels[labels::NAME], "gateway");
+    let annotations = gateway.annotations.unwrap();
+    assert_eq!(annotations["example.com/owner"], "web");
+    assert!(annotations.contains_key(labels::CONFIG_HASH));
+    let pod = of(Component::ModelServer).spec.clone().unwrap();
+    let selector = pod.node_selector.unwrap();
+    assert_eq!(selector["pool"], "big");
+    assert_eq!(selector["kubernetes.io/arch"], "amd64");
+    let keys: Vec<_> = pod
+        .tolerations
+        .unwrap()
+        .into_iter()
+        .map(|t| t.key)
+        .collect();
+    assert_eq!(keys, [Some("dedicated".to_owned()), Some("big".to_owned())]);
+    // A Job's pod is one of the platform's pods.
+    let job = template(&platform, &set, Node::Provision(lotoai_api::Store::S3));
+    let pod = job.spec.as_ref().unwrap();
+    assert_eq!(pod.priority_class_name.as_deref(), Some("business"));
+    assert_eq!(pod.node_selector.as_ref().unwrap()["pool"], "ai");
+}
+
+#[test]
+fn what_is_the_operators_own_is_never_overwritten() {
+    let mut lotoai = resource("minimal");
+    let labels = &mut lotoai.spec.pods.labels;
+    labels.insert("app.kubernetes.io/name".to_owned(), "other".to_owned());
+    let faults = validate(&lotoai, &provided(), &operator("minimal")).unwrap_err();
+    assert_eq!(faults[0].field, "spec.pods.labels");
+}
+
+#[test]
+fn engines_of_several_servers_know_each_other() {
+    let (platform, set) = objects("high-availability");
+    let secret = set
+        .secrets
+        .iter()
+        .find(|secret| secret.metadata.name.as_deref() == Some("demo-rabbitmq-config"));
+    let data = secret.unwrap().data.as_ref().unwrap();
+    let conf = String::from_utf8(data["rabbitmq.conf"].0.clone()).unwrap();
+    for member in platform.members(Component::Rabbitmq) {
+        assert!(conf.contains(&format!("= rabbit@{member}\n")), "{conf}");
+    }
+    let of = |component| template(&platform, &set, Node::Component(component));
+    let env = of(Component::Rabbitmq).spec.as_ref().unwrap().containers[0]
+        .env
+        .clone();
+    let name = env
+        .unwrap()
+        .into_iter()
+        .find(|v| v.name == "RABBITMQ_NODENAME");
+    assert_eq!(
+        name.unwrap().value.unwrap(),
+        "rabbit@$(POD_NAME).demo-rabbitmq-nodes.ai"
+    );
+    let minio = &of(Component::Minio).spec.as_ref().unwrap().containers[0];
+    assert_eq!(
+        minio.command.as_ref().unwrap()[2],
+        "http://demo-minio-{0...3}.demo-minio-nodes.ai:9000/data"
+    );
+    assert!(variables(of(Component::Keycloak)).contains_key("KC_CACHE_STACK"));
+    let (platform, set) = objects("minimal");
+    let keycloak = template(&platform, &set, Node::Component(Component::Keycloak));
+    assert!(!variables(keycloak).contains_key("KC_CACHE_STACK"));
+}
+
+/// A cluster in which a store runs on so many volumes.
+fn with_members(component: Component, replicas: i32, set: bool) -> Observed {
+    let mut observed = provided();
+    let name = format!("demo-{component}");
+    if set {
+        let object = json!({ "spec": {
+            "replicas": replicas, "serviceName": name, "selector": {}, "template": {},
+        } });
+        let object: StatefulSet = serde_json::from_value(object).unwrap();
+        observed.stateful_sets.insert(name, object);
+    } else {
+        for number in 0..replicas {
+            let claim = format!("data-{name}-{number}");
+            let object = PersistentVolumeClaim::default();
+            observed.claims.insert(claim, object);
+        }
+    }
+    observed
+}
+
+#[rstest]
+fn a_cluster_of_servers_keeps_its_number(
+    #[values(Component::Rabbitmq, Component::Minio)] component: Component,
+    #[values(true, false)] set: bool,
+) {
+    for (fixture, there) in [("high-availability", 1), ("minimal", 3)] {
+        let observed = with_members(component, there, set);
+        let faults = validate(&resource(fixture), &observed, &operator(fixture)).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(
+            faults[0].field,
+            format!("spec.components[{component}].replicas")
+        );
+        assert!(
+            faults[0].message.contains(&format!("set it to {there}")),
+            "{}",
+            faults[0].message
+        );
+    }
+    let observed = with_members(component, 1, set);
+    assert!(validate(&resource("minimal"), &observed, &operator("minimal")).is_ok());
+}
+
+#[test]
+fn volumes_that_are_still_being_made_are_no_fault() {
+    let lotoai = resource("high-availability");
+    let mut observed = with_members(Component::Minio, 4, true);
+    observed.claims = with_members(Component::Minio, 2, false).claims;
+    assert!(validate(&lotoai, &observed, &operator("minimal")).is_ok());
+}

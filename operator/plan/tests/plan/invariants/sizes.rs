@@ -1,0 +1,78 @@
+//! Images, requests, limits and probes.
+
+use lotoai_api::{Component, versions};
+use lotoai_plan::Node;
+use lotoai_plan::components::shared::resources::amount;
+use rstest::rstest;
+
+use super::{container, template, templates};
+use crate::common::{credentials, objects, operator, provided, resource};
+
+#[rstest]
+fn every_container_has_an_exact_image_resources_and_probes(
+    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
+) {
+    let (_, set) = objects(fixture);
+    for (name, template) in templates(&set) {
+        let container = container(template);
+        let image = container.image.as_deref().unwrap();
+        assert!(
+            !["", "latest"].contains(&versions::tag(image)),
+            "{name}: {image}"
+        );
+        let resources = container.resources.as_ref().unwrap();
+        let requests = resources.requests.as_ref().unwrap();
+        let limits = resources.limits.as_ref().unwrap();
+        for key in ["cpu", "memory"] {
+            assert!(amount(&requests[key].0) > 0, "{name}");
+            assert!(amount(&requests[key].0) <= amount(&limits[key].0), "{name}");
+        }
+        if !name.starts_with("demo-provision") {
+            assert!(container.startup_probe.is_some(), "{name}");
+            assert!(container.liveness_probe.is_some(), "{name}");
+            assert!(container.readiness_probe.is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_smallest_platform_fits_a_small_node() {
+    let (_, set) = objects("minimal");
+    let sum = |key: &str| -> u128 {
+        templates(&set)
+            .iter()
+            .map(|(_, template)| {
+                let resources = container(template).resources.as_ref().unwrap();
+                amount(&resources.requests.as_ref().unwrap()[key].0)
+            })
+            .sum()
+    };
+    assert!(sum("cpu") <= 1000, "{}m", sum("cpu"));
+    assert!(sum("memory") <= amount("4Gi"), "{}", sum("memory") / 1000);
+}
+
+#[rstest]
+// A limit below the profile's request takes the request with it, and the other way round.
+#[case("limits", "64Mi", "64Mi", "64Mi")]
+#[case("requests", "3Gi", "3Gi", "3Gi")]
+#[case("limits", "2Gi", "128Mi", "2Gi")]
+fn one_given_value_moves_the_other_only_where_it_must(
+    #[case] side: &str,
+    #[case] memory: &str,
+    #[case] request: &str,
+    #[case] limit: &str,
+) {
+    let mut lotoai = resource("minimal");
+    let given = serde_json::json!({ "resources": { side: { "memory": memory } } });
+    let given = serde_json::from_value(given).unwrap();
+    lotoai
+        .spec
+        .components
+        .insert("rag-server".to_owned(), given);
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let template = template(&platform, &set, Node::Component(Component::RagServer));
+    let resources = container(template).resources.as_ref().unwrap();
+    assert_eq!(resources.requests.as_ref().unwrap()["memory"].0, request);
+    assert_eq!(resources.limits.as_ref().unwrap()["memory"].0, limit);
+}
