@@ -13,10 +13,10 @@ use crate::cgroup::Layout;
 use crate::error::{DiedSnafu, FileSnafu, NotReadySnafu, Result};
 use crate::exec::Run;
 use crate::instance::Instance;
-use crate::process::Processes;
+use crate::process::{Daemon, Identity, Processes};
 use crate::progress::Progress;
 use crate::third_party::ToolPaths;
-use crate::{paths, pki, sandbox};
+use crate::{paths, pki, process, sandbox};
 
 /// A running cluster.
 #[derive(Clone, Debug)]
@@ -221,9 +221,22 @@ fn ensure_running(progress: &Progress, plan: &Plan<'_>, name: &'static str) -> R
             progress.note(&format!("{name} starts again with a new configuration"));
             processes.stop(name, Duration::from_secs(10))?;
         }
-        None => {}
+        None => end_unrecorded(plan.instance, &daemon)?,
     }
     processes.spawn(&daemon).map(drop)
+}
+
+/// Ends what a start that was killed had begun and not come to record: it holds the ports and files
+/// of the one to be started now.
+fn end_unrecorded(instance: &Instance, daemon: &Daemon) -> Result<()> {
+    let program = daemon.command.first().map(String::as_str);
+    for pid in instance.cgroups()?.processes("system") {
+        let runs = process::program(pid);
+        if let Some(identity) = Identity::of(pid).filter(|_| runs.as_deref() == program) {
+            process::end(daemon.name, &identity, Duration::from_secs(10))?;
+        }
+    }
+    Ok(())
 }
 
 /// Fails with the log's end when the program is not running.
