@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
 XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help tool up down ask status test lint fmt generate images e2e bench
+.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ help: ## Show this list
 tool:
 	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: compiles the developer tool (cargo; a few minutes the first time)"
 
-up down ask status test lint generate images e2e bench: tool
+up down ask status test lint generate images e2e soak bench: tool
 
 up: ## Set up, build, deploy, wait until Ready, ask the sample questions
 	@$(XTASK) up
@@ -48,3 +48,6 @@ bench: ## Figures of this machine (after `make up` or `make images`)
 
 e2e: ## Only the end-to-end level, on its own cluster
 	@$(XTASK) e2e
+
+soak: ## A cluster's start, killed and interrupted at each of its stages
+	@$(XTASK) soak
