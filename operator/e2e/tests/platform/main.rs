@@ -11,6 +11,7 @@ mod cluster;
 mod demo;
 mod heal;
 mod lifecycle;
+mod provider;
 mod resource;
 mod sign_in;
 mod support;
