@@ -23,6 +23,7 @@ mod process;
 mod progress;
 mod sandbox;
 mod slots;
+pub mod text;
 mod third_party;
 mod watchdog;
 

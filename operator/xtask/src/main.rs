@@ -22,6 +22,7 @@ mod soak;
 mod status;
 mod tally;
 mod test;
+mod text;
 mod tidy;
 mod up;
 
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use lotoai_local::chain;
+use lotoai_local::text::Language;
 use rustix::fs::Mode;
 use snafu::ResultExt;
 
@@ -105,10 +107,11 @@ enum Internal {
 }
 
 fn main() -> ExitCode {
+    Language::from_environment().speak();
     match run(Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\nerror: {}", chain(&error));
+            eprintln!("\n{}", text::error(chain(&error)));
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use lotoai_local::Stage;
 use snafu::{ResultExt, ensure};
 
 use crate::error::{CommandSnafu, FileSnafu, Result, SpawnSnafu};
-use crate::paths;
+use crate::{paths, text};
 
 /// Lines of a failed command's output that an error shows.
 const TAIL_LINES: usize = 40;
@@ -166,7 +166,7 @@ fn last_line(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("still at work").trim().to_owned()
+    line.map_or_else(text::at_work, |line| line.trim().to_owned())
 }
 
 /// Whether a program is on `PATH`.
