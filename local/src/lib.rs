@@ -32,6 +32,7 @@ pub use cluster::{
     remove, start, stop,
 };
 pub use error::{Error, Result, chain};
+pub use exec::wait;
 pub use forward::{ForwardError, forward};
 pub use instance::{HTTPS_NODE_PORT, Instance, MAIN, Ports, TEST_PREFIX};
 pub use network::{Cidr, Network};

@@ -222,27 +222,18 @@ fn run(
         std::thread::spawn(move || read(stdout, is_long)),
         std::thread::spawn(move || read(stderr, is_long)),
     ];
-    let begun = Instant::now();
-    let mut late = String::new();
-    let status = loop {
-        let status = child.try_wait().context(SpawnSnafu { program: &shown })?;
-        if let Some(status) = status {
-            break status;
-        }
-        if late.is_empty() && begun.elapsed() > LIMIT {
-            late = format!("{shown} was ended after {} s\n", LIMIT.as_secs());
-            child.kill().context(SpawnSnafu { program: &shown })?;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let status = lotoai_local::wait(&mut child, LIMIT, Duration::MAX, || {})
+        .context(SpawnSnafu { program: &shown })?;
     let mut output = String::new();
     for reader in readers {
         output.push_str(&reader.join().unwrap_or_default());
     }
-    output.push_str(&late);
+    if status.is_none() {
+        output.push_str(&format!("{shown} was ended after {} s\n", LIMIT.as_secs()));
+    }
     Ok(Ended {
         output,
-        succeeded: status.success(),
+        succeeded: status.is_some_and(|status| status.success()),
     })
 }
 
