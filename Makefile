@@ -2,49 +2,54 @@
 SHELL := /bin/bash
 export LOTOAI_CACHE ?= $(HOME)/.cache/lotoai
 export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
+# The languages of `make help` are in this file, of everything else in text.rs.
+SPANISH := $(filter es% ES%,$(firstword $(LOTOAI_LANG) $(LC_ALL) $(LC_MESSAGES) $(LANG)))
 # With `--workspace` cargo chooses the same features as for the whole build, and compiles nothing twice.
 XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help tool up down ask status test lint fmt generate images e2e bench
+.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench
 
-help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help: ## Show this list ## Muestra esta lista
+	@awk -F ' ## ' '/^[a-z0-9-]+:.* ## / { sub(/:.*/, "", $$1); printf "%-12s%s\n", $$1, $(if $(SPANISH),$$3,$$2) }' $(MAKEFILE_LIST)
 
 tool:
-	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: compiles the developer tool (cargo; a few minutes the first time)"
+	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: $(if $(SPANISH),compila la herramienta de desarrollo (cargo; unos minutos la primera vez),compiles the developer tool (cargo; a few minutes the first time))"
 
-up down ask status test lint generate images e2e bench: tool
+up down ask status test lint generate images e2e soak bench: tool
 
-up: ## Set up, build, deploy, wait until Ready, ask the sample questions
+up: ## Set up, build, deploy, wait until Ready, ask the sample questions ## Prepara, compila, despliega, espera a Ready y hace las preguntas de ejemplo
 	@$(XTASK) up
 
-down: ## Remove everything that `make up` made on this machine (DATA=keep keeps the data)
+down: ## Remove everything that `make up` made on this machine (DATA=keep keeps the data) ## Elimina todo lo que `make up` creó en esta máquina (DATA=keep conserva los datos)
 	@$(XTASK) down $(if $(filter keep,$(DATA)),--keep-data)
 
-ask: ## Ask a question: make ask Q="How do I rotate a credential?" [MODEL=lotoai]
+ask: ## Ask a question: make ask Q="How do I rotate a credential?" [MODEL=lotoai] ## Hace una pregunta: make ask Q="¿Cómo roto una credencial?" [MODEL=lotoai]
 	@$(XTASK) ask --model "$(or $(MODEL),lotoai)" -- "$$Q"
 
-status: ## Show the platform, its components and their memory
+status: ## Show the platform, its components and their memory ## Muestra la plataforma, sus componentes y su memoria
 	@$(XTASK) status
 
-test: ## Everything that CI runs: quick lints, pure tests, a real API server, the whole platform end to end
+test: ## Everything that CI runs: quick lints, pure tests, a real API server, the whole platform end to end ## Todo lo que ejecuta CI: comprobaciones rápidas, pruebas puras, una API real, la plataforma completa
 	@$(XTASK) test
 
-lint: ## Formatting, clippy, licences, generated files, repository rules
+lint: ## Formatting, clippy, licences, generated files, repository rules ## Formato, clippy, licencias, ficheros generados, reglas del repositorio
 	@$(XTASK) lint
 
-fmt: ## Format the code
+fmt: ## Format the code ## Da formato al código
 	@cargo fmt --all
 
-generate: ## Regenerate crds/ and the chart's CRD and RBAC
+generate: ## Regenerate crds/ and the chart's CRD and RBAC ## Regenera crds/, y la CRD y el RBAC del chart
 	@$(XTASK) generate
 
-images: ## Build the images of this checkout into the cache
+images: ## Build the images of this checkout into the cache ## Construye en la caché las imágenes de este repositorio
 	@$(XTASK) images
 
-bench: ## Figures of this machine (after `make up` or `make images`)
+bench: ## Figures of this machine (after `make up` or `make images`) ## Cifras de esta máquina (después de `make up` o `make images`)
 	@$(XTASK) bench
 
-e2e: ## Only the end-to-end level, on its own cluster
+e2e: ## Only the end-to-end level, on its own cluster ## Solo el nivel de extremo a extremo, en su propio clúster
 	@$(XTASK) e2e
+
+soak: ## A cluster's start, killed and interrupted at each of its stages ## El arranque de un clúster, matado e interrumpido en cada una de sus etapas
+	@$(XTASK) soak

@@ -1,7 +1,7 @@
 //! Running other programs with a time limit and a limit on what they may print.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -142,7 +142,7 @@ impl Run {
             .join(" ")
     }
 
-    fn finish(mut self, every: Duration, mut tick: impl FnMut()) -> Result<Ended> {
+    fn finish(mut self, every: Duration, tick: impl FnMut()) -> Result<Ended> {
         let command = self.line();
         let stdin = if self.input.is_some() {
             Stdio::piped()
@@ -153,14 +153,16 @@ impl Run {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = self.command.spawn().context(SpawnSnafu { command })?;
+        let spawned = self.command.spawn();
+        let mut child = spawned.with_context(|_| SpawnSnafu { command: &command })?;
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.input.take()) {
             // A program that does not read its input tells why in its exit status.
             thread::spawn(move || pipe.write_all(&bytes));
         }
-        let status = wait(&mut child, self.limit, every, &mut tick);
+        let status = wait(&mut child, self.limit, every, tick)
+            .with_context(|_| SpawnSnafu { command: &command })?;
         if status.is_none() {
             // The readers of a program that was ended may hang on its children: leave them.
             return Ok(Ended {
@@ -179,24 +181,29 @@ impl Run {
     }
 }
 
-fn wait(
+/// Waits for `child`, and calls `tick` every `every` meanwhile. One that takes longer than `limit` is
+/// killed and has no status.
+///
+/// # Errors
+/// When the child is not this process's to wait for.
+pub fn wait(
     child: &mut Child,
     limit: Duration,
     every: Duration,
-    tick: &mut impl FnMut(),
-) -> Option<ExitStatus> {
+    mut tick: impl FnMut(),
+) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     let mut ticked = begun;
     let mut pause = Duration::from_millis(2);
     loop {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
         }
         if begun.elapsed() > limit {
             // Already ended is as good as ended by us.
             let _gone = child.kill();
             let _status = child.wait();
-            return None;
+            return Ok(None);
         }
         if ticked.elapsed() > every {
             tick();
@@ -215,7 +222,7 @@ fn collect<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<Stri
         let mut bytes = Vec::new();
         // What was read before a broken pipe is still worth quoting.
         let _read = pipe.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-        let _dropped = std::io::copy(&mut pipe, &mut std::io::sink());
+        let _dropped = io::copy(&mut pipe, &mut io::sink());
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }

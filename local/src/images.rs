@@ -28,6 +28,7 @@ use self::error::{FileSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};
 use crate::exec::{Run, which};
 use crate::lock::{self, Lock};
 use crate::progress::Progress;
+use crate::text::messages;
 use crate::third_party::third_party;
 
 /// The registry and repository that all images are named under.
@@ -163,7 +164,7 @@ impl<'a> Builder<'a> {
         }
         context::create_dir(&settings.cache)?;
         let lock = settings.cache.join("images.lock");
-        let waiting = || progress.note("waits for another run that builds images");
+        let waiting = || progress.note(&messages::waits_for_images());
         let lock = lock::take(&lock, PATIENCE, waiting).context(StepSnafu {
             step: "wait for another run that builds images",
         })?;

@@ -23,6 +23,7 @@ mod process;
 mod progress;
 mod sandbox;
 mod slots;
+pub mod text;
 mod third_party;
 mod watchdog;
 
@@ -31,6 +32,7 @@ pub use cluster::{
     remove, start, stop,
 };
 pub use error::{Error, Result, chain};
+pub use exec::wait;
 pub use forward::{ForwardError, forward};
 pub use instance::{HTTPS_NODE_PORT, Instance, MAIN, Ports, TEST_PREFIX};
 pub use network::{Cidr, Network};

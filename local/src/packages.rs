@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::exec::{Run, which};
 use crate::progress::Progress;
+use crate::text::messages;
 
 /// Everything that running the node and building the images needs.
 pub const PACKAGES: &[&str] = &[
@@ -75,20 +76,18 @@ pub fn packages(progress: &Progress, wanted: &[&str]) -> Result<Installed> {
     if missing.is_empty() {
         return Ok(Installed::default());
     }
-    let stage = progress.stage("packages", &format!("installs {}", missing.join(" ")));
-    let tick = |what: &'static str| stage.tick(what);
+    let stage = progress.stage("packages", &messages::installs(missing.join(" ")));
+    let tick = |what: String| stage.tick(&what);
     let every = Duration::from_secs(20);
     // Lists that are a little old are no reason to fail: the installation shows whether they do.
-    let updated = apt(&["update"]).ok_ticking(every, || tick("still reads the package lists"));
+    let updated = apt(&["update"]).ok_ticking(every, || tick(messages::reads_lists()));
     if let Err(error) = updated {
-        progress.note(&format!(
-            "the package lists could not be refreshed: {error}"
-        ));
+        progress.note(&messages::lists_not_refreshed(error));
     }
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().map(String::as_str));
     let policy = NoServices::declare();
-    apt(&words).ok_ticking(every, || tick("still installs packages"))?;
+    apt(&words).ok_ticking(every, || tick(messages::installs_packages()))?;
     drop(policy);
     stage.done();
     Ok(Installed { installed: missing })

@@ -60,7 +60,13 @@ pub(crate) fn ensure(instance: &Instance) -> Result<()> {
         action: "read",
         path: dir.join("admin.conf"),
     })?;
-    write_secret(&kubeconfig, &String::from_utf8_lossy(&admin))
+    // As above: one that exists is complete.
+    let new = kubeconfig.with_extension("new");
+    write_secret(&new, &String::from_utf8_lossy(&admin))?;
+    fs::rename(&new, &kubeconfig).context(FileSnafu {
+        action: "create",
+        path: &kubeconfig,
+    })
 }
 
 fn make_dir(instance: &Instance, dir: &Path) -> Result<()> {

@@ -261,6 +261,13 @@ fn log_tail(path: &Path) -> std::io::Result<String> {
     Ok(lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
 }
 
+/// The program of a process as it was called; nothing when it has ended.
+pub(crate) fn program(pid: i32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = line.split(|byte| *byte == 0).next()?;
+    (!first.is_empty()).then(|| String::from_utf8_lossy(first).into_owned())
+}
+
 /// Ends one process and waits until it is gone.
 pub(crate) fn end(name: &str, identity: &Identity, patience: Duration) -> Result<()> {
     identity.signal(Signal::TERM);
@@ -316,6 +323,21 @@ mod tests {
         assert!(!later.is_alive() && !other_boot.is_alive());
         // Were the identity ignored, this would end the test itself.
         end("recycled", &later, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_process_has_a_program_until_it_ends() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let begun = Instant::now();
+        // Until it has become another program, it is a copy of this one.
+        while program(pid).as_deref() != Some("sleep") {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(program(pid), None);
     }
 
     #[test]

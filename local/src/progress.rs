@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::text::messages;
+
 /// How long one stage took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageTime {
@@ -149,7 +151,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if self.open {
-            self.close(false, "failed");
+            self.close(false, &messages::stage_failed());
         }
     }
 }

@@ -12,6 +12,7 @@ use snafu::{OptionExt, ResultExt, ensure};
 use crate::error::{FileSnafu, NoVersionSnafu, NotBuiltSnafu, Result};
 use crate::exec::{Run, which};
 use crate::progress::Progress;
+use crate::text::messages;
 use crate::{lock, paths};
 
 /// The slowest build on two busy cores takes 10 minutes.
@@ -309,11 +310,7 @@ fn build(progress: &Progress, tool: Tool) -> Result<()> {
     if !recipe.programs.iter().any(|program| is_missing(&program)) {
         return Ok(());
     }
-    let what = format!(
-        "builds {} {} from its Go module",
-        recipe.name,
-        tool.version()?
-    );
+    let what = messages::builds_tool(recipe.name, tool.version()?);
     let stage = progress.stage(recipe.name, &what);
     fs::create_dir_all(&dir).context(FileSnafu {
         action: "create",
@@ -322,20 +319,20 @@ fn build(progress: &Progress, tool: Tool) -> Result<()> {
     let wait = Duration::from_secs(BUILD_LIMIT);
     let lock = dir.with_extension("lock");
     let _lock = lock::take(&lock, wait, || {
-        progress.note("waits for another run's build")
+        progress.note(&messages::waits_for_build());
     })?;
     // Another run may have built them while this one waited.
     for (file, package) in recipe.programs.iter().filter(is_missing) {
         let part = dir.join(format!("{file}.part"));
         go_build(tool, &part)?
             .args([package])
-            .ok_ticking(TICK, || stage.tick(&format!("still builds {file}")))?;
+            .ok_ticking(TICK, || stage.tick(&messages::still_builds(file)))?;
         let path = dir.join(file);
         fs::rename(&part, &path).context(FileSnafu {
             action: "create",
             path: &path,
         })?;
-        stage.tick(&format!("built {file}"));
+        stage.tick(&messages::built(file));
     }
     stage.done();
     Ok(())

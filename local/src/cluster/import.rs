@@ -14,6 +14,7 @@ use crate::exec::Run;
 use crate::instance::{Instance, write_file};
 use crate::paths;
 use crate::progress::Progress;
+use crate::text::messages;
 
 /// Unpacking a large image on a busy machine.
 const IMPORT_LIMIT: u64 = 600;
@@ -40,12 +41,11 @@ pub fn import_images(
     archives: &[PathBuf],
 ) -> Result<Imported> {
     let _lock = instance.lock()?;
-    let stage = progress.stage("import", "gives the images to the node");
+    let stage = progress.stage("import", &messages::gives_images());
     let imported = import(progress, instance, archives)?;
-    stage.done_with(&format!(
-        "{} imported, {} there already",
+    stage.done_with(&messages::imported(
         imported.imported.len(),
-        imported.skipped.len()
+        imported.skipped.len(),
     ));
     Ok(imported)
 }

@@ -10,6 +10,7 @@ use crate::instance::{Instance, TEST_PREFIX};
 use crate::paths;
 use crate::progress::Progress;
 use crate::sandbox::{remove_dir, unmount_under};
+use crate::text::messages;
 
 /// What [`remove`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,11 +23,11 @@ pub struct Removed {
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "removed: {}", self.removed.join(", "))?;
+        f.write_str(&messages::removed(self.removed.join(", ")))?;
         if self.kept.is_empty() {
             Ok(())
         } else {
-            write!(f, "\nkept: {}", self.kept.join(", "))
+            write!(f, "\n{}", messages::kept(self.kept.join(", ")))
         }
     }
 }
@@ -38,7 +39,7 @@ impl fmt::Display for Removed {
 /// When a process cannot be ended or a directory cannot be removed.
 pub fn remove(progress: &Progress, instance: &Instance) -> Result<Removed> {
     let _lock = instance.lock()?;
-    let stage = progress.stage("remove", &format!("removes {} and its data", instance.name));
+    let stage = progress.stage("remove", &messages::removes(&instance.name));
     let removed = remove_all(progress, instance)?;
     stage.done_with(&removed.removed.join(", "));
     Ok(removed)
@@ -49,13 +50,13 @@ fn remove_all(progress: &Progress, instance: &Instance) -> Result<Removed> {
     let mut removed = Vec::new();
     let running = group.processes("").len();
     if running > 0 {
-        removed.push(format!("{running} processes"));
+        removed.push(messages::processes(running));
     }
     if group.exists() {
-        removed.push("control groups".to_owned());
+        removed.push(messages::control_groups());
     }
     if instance.netns_path().exists() {
-        removed.push(format!("network namespace {}", instance.handle()));
+        removed.push(messages::network_namespace(instance.handle()));
     }
     stop_all(progress, instance, Haste::Now)?;
     let state = instance.state_dir();
@@ -66,7 +67,7 @@ fn remove_all(progress: &Progress, instance: &Instance) -> Result<Removed> {
     remove_dir(&state)?;
     instance.release()?;
     if removed.is_empty() {
-        removed.push("there was nothing to remove".to_owned());
+        removed.push(messages::nothing_to_remove());
     }
     Ok(Removed {
         removed,
@@ -75,15 +76,16 @@ fn remove_all(progress: &Progress, instance: &Instance) -> Result<Removed> {
 }
 
 fn kept() -> Vec<String> {
-    let cache = paths::cache_dir();
-    let places: [(&str, PathBuf); 2] = [
-        ("built programs", cache.join("third-party")),
-        ("images", paths::images_dir()),
-    ];
-    let there = places.into_iter().filter(|(_, path)| path.exists());
-    there
-        .map(|(what, path)| format!("{what} in {}", path.display()))
-        .collect()
+    let programs = paths::cache_dir().join("third-party");
+    let images = paths::images_dir();
+    let mut kept = Vec::new();
+    if programs.exists() {
+        kept.push(messages::programs_in(programs.display()));
+    }
+    if images.exists() {
+        kept.push(messages::images_in(images.display()));
+    }
+    kept
 }
 
 /// Removes every test instance whose process has ended without doing so, and names them.
@@ -95,7 +97,7 @@ pub fn reap_stale(progress: &Progress) -> Result<Vec<String>> {
     for name in left_names() {
         let instance = Instance::new(&name)?;
         if instance.is_abandoned() {
-            progress.note(&format!("removes {name}, which an earlier run left behind"));
+            progress.note(&messages::removes_left(&name));
             remove(progress, &instance)?;
             reaped.push(name);
         } else if !has_owner_on_record(&instance) {

@@ -13,10 +13,11 @@ use crate::cgroup::Layout;
 use crate::error::{DiedSnafu, FileSnafu, NotReadySnafu, Result};
 use crate::exec::Run;
 use crate::instance::Instance;
-use crate::process::Processes;
+use crate::process::{Daemon, Identity, Processes};
 use crate::progress::Progress;
+use crate::text::messages;
 use crate::third_party::ToolPaths;
-use crate::{paths, pki, sandbox};
+use crate::{paths, pki, process, sandbox};
 
 /// A running cluster.
 #[derive(Clone, Debug)]
@@ -45,10 +46,10 @@ const DNS_LIMIT: Duration = Duration::from_secs(120);
 /// When a program ends, or something is not ready in time; the error quotes the log.
 pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Result<Cluster> {
     let _lock = instance.lock()?;
-    let stage = progress.stage("cluster", &format!("starts the node {}", instance.node()));
+    let stage = progress.stage("cluster", &messages::starts_node(instance.node()));
     if is_running(progress, instance, tools)? {
         let cluster = finish(progress, instance, tools, None)?;
-        stage.done_with("it was running already");
+        stage.done_with(&messages::was_running());
         return Ok(cluster);
     }
     let begun = now()?;
@@ -69,20 +70,16 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
     let plan = plan(progress, instance, tools, group.layout().clone())?;
     let kubectl = Kubectl::new(instance, tools);
 
-    progress.note(&format!(
-        "node address {}, cgroup {}, file systems of containers by {}",
+    progress.note(&messages::node_facts(
         instance.network().node,
         plan.layout.version(),
-        plan.snapshotter.name()
+        plan.snapshotter.name(),
     ));
     ensure_running(progress, &plan, daemons::ETCD)?;
     ensure_running(progress, &plan, daemons::CONTAINERD)?;
     ensure_running(progress, &plan, daemons::APISERVER)?;
     wait_for_api(instance, &kubectl)?;
-    progress.note(&format!(
-        "the API server answers after {:.1} s",
-        stage.elapsed().as_secs_f64()
-    ));
+    progress.note(&messages::api_answers(stage.elapsed().as_secs_f64()));
     wait_for_containerd(instance)?;
     for name in [
         daemons::CONTROLLER_MANAGER,
@@ -94,16 +91,12 @@ pub fn start(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Res
     wait_for_node(instance, &kubectl, node_since)?;
     // It looks for the node once when it starts, and then not again for half a minute.
     ensure_running(progress, &plan, daemons::KUBE_PROXY)?;
-    progress.note(&format!(
-        "the node is ready after {:.1} s",
-        stage.elapsed().as_secs_f64()
-    ));
+    progress.note(&messages::node_ready(stage.elapsed().as_secs_f64()));
     let cluster = finish(progress, instance, tools, Some(&containers_since))?;
-    stage.done_with(&format!(
-        "{}, Kubernetes API at {}, HTTPS at 127.0.0.1:{}",
+    stage.done_with(&messages::cluster_is_up(
         instance.node(),
-        cluster.api_url,
-        cluster.public_https
+        &cluster.api_url,
+        cluster.public_https,
     ));
     Ok(cluster)
 }
@@ -210,7 +203,7 @@ fn snapshotter(progress: &Progress, instance: &Instance) -> Result<Snapshotter> 
     let chosen = if sandbox::overlay_works(&instance.state_dir())? {
         Snapshotter::Overlay
     } else {
-        progress.note("overlayfs cannot be used below the state directory: layers are copied");
+        progress.note(&messages::layers_copied());
         Snapshotter::Native
     };
     crate::instance::write_file(&path, chosen.name().as_bytes())?;
@@ -224,12 +217,25 @@ fn ensure_running(progress: &Progress, plan: &Plan<'_>, name: &'static str) -> R
     match processes.alive(name) {
         Some(record) if record.fingerprint == daemon.fingerprint() => return Ok(()),
         Some(_) => {
-            progress.note(&format!("{name} starts again with a new configuration"));
+            progress.note(&messages::starts_again(name));
             processes.stop(name, Duration::from_secs(10))?;
         }
-        None => {}
+        None => end_unrecorded(plan.instance, &daemon)?,
     }
     processes.spawn(&daemon).map(drop)
+}
+
+/// Ends what a start that was killed had begun and not come to record: it holds the ports and files
+/// of the one to be started now.
+fn end_unrecorded(instance: &Instance, daemon: &Daemon) -> Result<()> {
+    let program = daemon.command.first().map(String::as_str);
+    for pid in instance.cgroups()?.processes("system") {
+        let runs = process::program(pid);
+        if let Some(identity) = Identity::of(pid).filter(|_| runs.as_deref() == program) {
+            process::end(daemon.name, &identity, Duration::from_secs(10))?;
+        }
+    }
+    Ok(())
 }
 
 /// Fails with the log's end when the program is not running.

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::instance::Instance;
 use crate::progress::Progress;
 use crate::sandbox;
+use crate::text::messages;
 
 /// How much time programs get to end by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When a process cannot be ended or something stays mounted.
 pub fn stop(progress: &Progress, instance: &Instance) -> Result<()> {
     let _lock = instance.lock()?;
-    let stage = progress.stage("stop", &format!("ends the node {}", instance.node()));
+    let stage = progress.stage("stop", &messages::ends_node(instance.node()));
     stop_all(progress, instance, Haste::Orderly)?;
-    stage.done_with("volumes and stored objects are kept");
+    stage.done_with(&messages::data_kept());
     Ok(())
 }
 
@@ -47,9 +48,7 @@ pub(crate) fn stop_all(progress: &Progress, instance: &Instance, haste: Haste) -
         processes.stop(daemons::KUBELET, PATIENCE)?;
         let left = end_pods(instance, POD_PATIENCE)?;
         if left > 0 {
-            progress.note(&format!(
-                "{left} processes in pods did not end by themselves"
-            ));
+            progress.note(&messages::pods_did_not_end(left));
         }
         for name in daemons::ALL.iter().rev() {
             processes.stop(name, PATIENCE)?;

@@ -11,6 +11,7 @@ use crate::cluster::{DAEMONS, FORWARDER};
 use crate::error::chain;
 use crate::exec::{Run, which};
 use crate::instance::Instance;
+use crate::text::messages;
 use crate::third_party::ToolPaths;
 use crate::{packages, paths};
 
@@ -166,7 +167,7 @@ fn port_taken(instance: &Instance) -> Option<Taken> {
         .and_then(|rest| rest.split("))").next());
     Some(Taken {
         port,
-        by: by.map(|by| format!(" by {by}")).unwrap_or_default(),
+        by: by.map(messages::by).unwrap_or_default(),
     })
 }
 

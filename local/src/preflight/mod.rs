@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use self::facts::Facts;
 use crate::instance::Instance;
+use crate::text::messages;
 
 /// Bytes in a GiB.
 const GIB: u64 = 1 << 30;
@@ -33,7 +34,7 @@ pub struct Toolchain {
     /// The oldest version that will do.
     pub at_least: (u32, u32),
     /// How to get it.
-    pub fix: &'static str,
+    pub fix: String,
 }
 
 impl Default for Requirements {
@@ -53,27 +54,27 @@ impl Default for Requirements {
                     "cargo",
                     &["--version"],
                     (1, 94),
-                    "install Rust: https://rustup.rs",
+                    messages::install_from("Rust", "https://rustup.rs"),
                 ),
-                tool("go", &["version"], (1, 26), "install Go: https://go.dev/dl"),
+                tool(
+                    "go",
+                    &["version"],
+                    (1, 26),
+                    messages::install_from("Go", "https://go.dev/dl"),
+                ),
                 tool(
                     "python3",
                     &["--version"],
                     (3, 11),
-                    "apt-get install python3",
+                    "apt-get install python3".to_owned(),
                 ),
                 tool(
                     "node",
                     &["--version"],
                     (20, 19),
-                    "install Node.js: https://nodejs.org",
+                    messages::install_from("Node.js", "https://nodejs.org"),
                 ),
-                tool(
-                    "npm",
-                    &["--version"],
-                    (9, 0),
-                    "install npm; it comes with Node.js",
-                ),
+                tool("npm", &["--version"], (9, 0), messages::install_npm()),
             ],
         }
     }
@@ -130,23 +131,20 @@ fn check(facts: &Facts, requirements: &Requirements) -> Vec<Problem> {
     check_kernel(facts, &mut problems);
     if let Some(taken) = &facts.port_taken {
         problems.add(
-            format!("port {} of 127.0.0.1 is in use{}", taken.port, taken.by),
-            "end that program, or choose another port: LOTOAI_PORT=9443 make up",
+            messages::port_taken(taken.port, &taken.by),
+            messages::port_fix(),
         );
     }
     for (toolchain, found) in requirements.toolchains.iter().zip(&facts.versions) {
         let (program, (major, minor)) = (toolchain.program, toolchain.at_least);
         match found {
             None => problems.add(
-                format!("{program} is missing; version {major}.{minor} or newer is needed"),
-                toolchain.fix,
+                messages::tool_missing(program, major, minor),
+                &toolchain.fix,
             ),
             Some(version) if *version < toolchain.at_least => problems.add(
-                format!(
-                    "{program} is version {}.{}; {major}.{minor} or newer is needed",
-                    version.0, version.1
-                ),
-                toolchain.fix,
+                messages::tool_old(program, version.0, version.1, major, minor),
+                &toolchain.fix,
             ),
             Some(_) => {}
         }
@@ -168,24 +166,15 @@ impl Problems {
 
 fn check_system(facts: &Facts, problems: &mut Problems) {
     if !facts.is_linux_x86 {
-        problems.add(
-            "the local cluster runs on Linux on x86-64 only",
-            "use another cluster: LOTOAI_CLUSTER=kind or LOTOAI_CLUSTER=current",
-        );
+        problems.add(messages::not_linux(), messages::not_linux_fix());
     }
     if !facts.is_root {
-        problems.add(
-            "root is needed: the node makes network namespaces, mounts and control groups",
-            "run the same command with sudo --preserve-env",
-        );
+        problems.add(messages::not_root(), messages::not_root_fix());
     }
     if !facts.has_apt && !facts.missing_packages.is_empty() {
         problems.add(
-            format!(
-                "these packages are missing and there is no apt-get: {}",
-                facts.missing_packages.join(" ")
-            ),
-            "install what corresponds to them on this distribution, or use Debian 12 or newer",
+            messages::no_apt(facts.missing_packages.join(" ")),
+            messages::no_apt_fix(),
         );
     }
 }
@@ -193,12 +182,8 @@ fn check_system(facts: &Facts, problems: &mut Problems) {
 fn check_amounts(facts: &Facts, requirements: &Requirements, problems: &mut Problems) {
     if !facts.is_running && facts.memory < requirements.memory {
         problems.add(
-            format!(
-                "{} of memory are available; {} are needed",
-                gib(facts.memory),
-                gib(requirements.memory)
-            ),
-            "end other programs, or use a machine with more memory",
+            messages::little_memory(gib(facts.memory), gib(requirements.memory)),
+            messages::little_memory_fix(),
         );
     }
     let needed = if facts.is_prepared {
@@ -218,42 +203,27 @@ fn check_amounts(facts: &Facts, requirements: &Requirements, problems: &mut Prob
             continue;
         }
         problems.add(
-            format!(
-                "{} is free in {}; {} are needed",
-                gib(disk.free),
-                disk.path.display(),
-                gib(needed)
-            ),
-            "free some space, or choose other directories: LOTOAI_STATE and LOTOAI_CACHE",
+            messages::little_disk(gib(disk.free), disk.path.display(), gib(needed)),
+            messages::little_disk_fix(),
         );
     }
 }
 
 fn check_kernel(facts: &Facts, problems: &mut Problems) {
     if let Some(cause) = &facts.cgroups_fault {
-        problems.add(
-            format!("control groups cannot be used: {cause}"),
-            "mount them writable with the controllers cpu, memory and pids; in a container, run \
-             it privileged with --cgroupns=private",
-        );
+        problems.add(messages::no_cgroups(cause), messages::no_cgroups_fix());
     }
     if let Some(cause) = &facts.namespaces_fault {
         problems.add(
-            format!("network and mount namespaces cannot be made: {cause}"),
-            "use a machine or a privileged container whose kernel allows them",
+            messages::no_namespaces(cause),
+            messages::no_namespaces_fix(),
         );
     }
     if let Some(cause) = &facts.iptables_fault {
-        problems.add(
-            format!("iptables does not work in a network namespace: {cause}"),
-            "load the kernel modules nf_tables, nf_nat and xt_comment, or use a kernel with them",
-        );
+        problems.add(messages::no_iptables(cause), messages::no_iptables_fix());
     }
     if let Some(route) = &facts.overlapping_route {
-        problems.add(
-            format!("this machine has a route in 198.18.0.0/15, which the cluster uses: {route}"),
-            "remove that route while the cluster runs",
-        );
+        problems.add(messages::route_overlaps(route), messages::route_fix());
     }
 }
 

@@ -12,6 +12,7 @@ use crate::exec::{Run, which};
 use crate::instance::{Instance, MAIN, remove_file, write_file};
 use crate::paths;
 use crate::progress::Progress;
+use crate::text::messages;
 
 /// Whether pods of the instance may leave the machine: `LOTOAI_EGRESS=on|off`, else only those of
 /// the main one. A test that needs the Internet without saying so should fail.
@@ -32,26 +33,24 @@ fn wanted(variable: Option<&str>, name: &str) -> bool {
 pub(crate) fn grant(progress: &Progress, instance: &Instance) -> Result<()> {
     withdraw_rules(instance);
     if !is_wanted(instance) {
-        progress.note("pods have no way out of this machine (LOTOAI_EGRESS=on opens one)");
+        progress.note(&messages::egress_closed());
         return Ok(());
     }
     let Some(uplink) = uplink() else {
-        progress.note("pods have no way out: this machine has no default route");
+        progress.note(&messages::no_default_route());
         return Ok(());
     };
     for rule in rules(instance) {
         let words = rule.iter().map(String::as_str);
         if let Err(error) = Run::new("iptables").args(["-w", "10"]).args(words).ok() {
             withdraw_rules(instance);
-            progress.note(&format!("pods have no way out: {error}"));
+            progress.note(&messages::no_way_out(error));
             return Ok(());
         }
     }
     if let Err(error) = forward(&instance.network().host_device, &uplink) {
         withdraw_rules(instance);
-        progress.note(&format!(
-            "pods have no way out: forwarding cannot be switched on: {error}"
-        ));
+        progress.note(&messages::no_forwarding(error));
     }
     Ok(())
 }

@@ -128,8 +128,9 @@ fn device_exists(device: &str) -> bool {
     Path::new("/sys/class/net").join(device).exists()
 }
 
-/// Whether the device carries the address of our slot, and the slot is not another instance's by
-/// now: nobody else's device may be removed.
+/// Whether the device carries the address of our slot, or none because a start was cut off before
+/// it gave it one, and the slot is not another instance's by now: nobody else's device may be
+/// removed.
 fn link_is_ours(instance: &Instance) -> bool {
     if !instance.holds_slot() {
         return false;
@@ -138,7 +139,11 @@ fn link_is_ours(instance: &Instance) -> bool {
     let printed = Run::new("ip").args(["-o", "-4", "addr", "show", "dev", &network.host_device]);
     printed
         .ok()
-        .is_ok_and(|printed| printed.stdout.contains(&format!("{}/", network.host)))
+        .is_ok_and(|printed| carries_ours_or_none(&printed.stdout, &network.host.to_string()))
+}
+
+fn carries_ours_or_none(addresses: &str, ours: &str) -> bool {
+    addresses.trim().is_empty() || addresses.contains(&format!(" {ours}/"))
 }
 
 fn make_link(instance: &Instance) -> Result<()> {
@@ -150,11 +155,11 @@ fn make_link(instance: &Instance) -> Result<()> {
             "link add {device} type veth peer name eth0 netns {}",
             instance.handle()
         ))?;
-        ip(&format!(
-            "addr add {}/{} dev {device}",
-            network.host, network.link.prefix
-        ))?;
     }
+    ip(&format!(
+        "addr replace {}/{} dev {device}",
+        network.host, network.link.prefix
+    ))?;
     ip(&format!("link set {device} up"))?;
     let script = inside_script(instance);
     let mut words = enter_network(instance);
@@ -256,4 +261,19 @@ pub(crate) fn overlay_works(dir: &Path) -> Result<bool> {
         path: &trial,
     })?;
     Ok(works)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_with_another_address_is_not_ours() {
+        let shown = "7: lotoai1    inet 198.18.96.1/30 scope global lotoai1\\ valid_lft forever\n";
+        assert!(carries_ours_or_none(shown, "198.18.96.1"));
+        assert!(!carries_ours_or_none(shown, "98.18.96.1"));
+        assert!(!carries_ours_or_none(shown, "198.18.96.10"));
+        // What is left of a start that was cut off.
+        assert!(carries_ours_or_none("\n", "198.18.96.1"));
+    }
 }

@@ -1,8 +1,9 @@
 //! The sample questions of `make up`: one that needs knowledge, one a tool, one an agent role.
 
+use lotoai_local::text::Language;
+
 use crate::client::{Answer, PublicClient};
 use crate::error::{Result, UnexpectedSnafu};
-use crate::text::Language;
 
 /// A question that shows one ability of the platform.
 pub struct Sample {

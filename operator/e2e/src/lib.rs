@@ -7,7 +7,6 @@ pub mod corpus;
 pub mod demo;
 pub mod error;
 pub mod platform;
-pub mod text;
 
 pub use client::{Answer, PublicClient};
 pub use error::{Error, Result};

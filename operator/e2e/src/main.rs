@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lotoai_e2e::demo::{SAMPLES, about};
-use lotoai_e2e::text::Language;
 use lotoai_e2e::{Answer, Platform, PublicClient, Result, corpus};
+use lotoai_local::text::Language;
 
 /// Loads documents into a LotoAI platform and asks it questions through its public URL.
 #[derive(Parser)]

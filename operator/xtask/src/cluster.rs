@@ -9,9 +9,9 @@ use lotoai_local::{Instance, Progress};
 use snafu::{OptionExt, ResultExt};
 
 use crate::error::{Error, FileSnafu, RefusedSnafu, Result};
-use crate::paths;
 use crate::platform::Access;
 use crate::shell::{capture, command, found};
+use crate::{paths, text};
 
 /// The kind cluster's name.
 const KIND_NAME: &str = "lotoai";
@@ -35,9 +35,7 @@ impl Target {
             "" | "auto" if kind_can_work() => Ok(Self::Kind),
             "" | "auto" => Ok(Self::Local),
             name => Self::named(name).context(RefusedSnafu {
-                message: format!(
-                    "LOTOAI_CLUSTER is {name:?}; set it to auto, current, kind or local"
-                ),
+                message: text::unknown_cluster(name),
             }),
         }
     }
@@ -79,13 +77,11 @@ impl Target {
     }
 
     /// What the choice means, for people.
-    pub(crate) fn describe(self) -> &'static str {
+    pub(crate) fn describe(self) -> String {
         match self {
-            Self::Current => "the current kubectl context (LOTOAI_CLUSTER=current)",
-            Self::Kind => "kind: a Docker engine and an image registry answer",
-            Self::Local => {
-                "a package-built local node (no Docker engine or no image registry answers)"
-            }
+            Self::Current => text::cluster_current(),
+            Self::Kind => text::cluster_kind(),
+            Self::Local => text::cluster_local(),
         }
     }
 
@@ -107,7 +103,7 @@ impl Target {
                 let instance = main_instance()?;
                 let kubeconfig = instance.kubeconfig();
                 if !kubeconfig.exists() {
-                    let message = "there is no local cluster; run `make up` first";
+                    let message = text::no_cluster();
                     return RefusedSnafu { message }.fail();
                 }
                 Ok(Access {

@@ -4,8 +4,8 @@ use lotoai_local::Progress;
 
 use crate::cluster::{self, Target, local, main_instance};
 use crate::error::Result;
-use crate::paths;
 use crate::platform::{NAME, NAMESPACE, OPERATOR_NAMESPACE};
+use crate::{paths, text};
 
 /// Removes the platform; with `keep_data` the local cluster only stops.
 pub(crate) fn run(keep_data: bool) -> Result<()> {
@@ -21,20 +21,17 @@ pub(crate) fn run(keep_data: bool) -> Result<()> {
                 "--ignore-not-found",
             ])?;
             println!(
-                "removed LotoAI {NAME}; kept: its volumes and Secrets in namespace {NAMESPACE}, and the operator \
-                 in {OPERATOR_NAMESPACE}"
+                "{}",
+                text::removed_resource(NAME, NAMESPACE, OPERATOR_NAMESPACE)
             );
         }
         Target::Kind => {
             cluster::kind_down()?;
-            println!("removed the kind cluster and its data");
+            println!("{}", text::removed_kind());
         }
         Target::Local => remove_local(keep_data)?,
     }
-    println!(
-        "kept: third-party builds, images and build output in {}",
-        paths::cache().display()
-    );
+    println!("{}", text::kept_cache(paths::cache().display()));
     Ok(())
 }
 
@@ -44,10 +41,7 @@ fn remove_local(keep_data: bool) -> Result<()> {
     if keep_data {
         lotoai_local::stop(&progress, &instance)
             .map_err(|error| local("stop the local cluster", error))?;
-        println!(
-            "stopped the local cluster; kept: its data in {}",
-            instance.state_dir().display()
-        );
+        println!("{}", text::stopped(instance.state_dir().display()));
         return Ok(());
     }
     let removed = lotoai_local::remove(&progress, &instance)

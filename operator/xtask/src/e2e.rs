@@ -64,7 +64,7 @@ pub(crate) fn with_platform(
 }
 
 /// Lets another process remove the cluster when this one dies without doing so itself.
-fn guard(instance: &Instance) {
+pub(crate) fn guard(instance: &Instance) {
     let watchdog =
         lotoai_local::own_program().and_then(|program| lotoai_local::watchdog(instance, &program));
     if let Err(error) = watchdog {

@@ -44,7 +44,7 @@ pub(crate) enum Error {
         path: PathBuf,
         source: serde_yaml_ng::Error,
     },
-    #[snafu(display("gave up after {seconds} s waiting for {what}; last seen: {last}"))]
+    #[snafu(display("{}", crate::text::gave_up(seconds, what, last)))]
     Deadline {
         what: String,
         seconds: u64,

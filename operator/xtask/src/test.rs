@@ -23,7 +23,8 @@ pub(crate) fn run() -> Result<()> {
     tally.close()
 }
 
-fn prepared() -> Result<Programs> {
+/// Builds everything, after it has removed what killed runs left.
+pub(crate) fn prepared() -> Result<Programs> {
     let progress = Progress::new();
     // What a killed run left holds memory that this one needs.
     lotoai_local::reap_stale(&progress)
@@ -46,10 +47,17 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     for level in [Level::Pure, Level::ApiServer] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
+    run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;
     let platform =
         e2e::with_platform(|environment| run_level(programs, Level::Platform, environment, tally));
     tally.step("platform up and removed", platform);
     Ok(())
+}
+
+/// The environment of the tests that interrupt the start of a cluster: at a `sample` of its stages,
+/// or at `all`. Without it they do nothing, because they need what is built here.
+pub(crate) fn interrupted(stages: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("LOTOAI_INTERRUPT".to_owned(), stages.to_owned())])
 }
 
 /// The tests of the web client.

@@ -11,7 +11,7 @@ use crate::platform::{Access, Images, NAME, NAMESPACE};
 use crate::prepare::{self, Prepared};
 use crate::provider::Provider;
 use crate::shell::{command, show};
-use crate::{paths, platform, status};
+use crate::{paths, platform, status, text};
 
 /// The platform must be Ready within this time; the promise is 180 s with images present.
 const READY_LIMIT: Duration = Duration::from_secs(600);
@@ -21,21 +21,18 @@ pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
     let progress = Progress::new();
     let target = Target::choose()?;
-    println!("cluster: {}", target.describe());
+    println!("{}", text::cluster(target.describe()));
     let provider = Provider::from_environment()?;
     target.remember()?;
-    println!(
-        "models: {}",
-        provider.as_ref().map_or_else(
-            || "the local one; no provider's key is set".to_owned(),
-            Provider::describe
-        )
-    );
+    let models = provider
+        .as_ref()
+        .map_or_else(text::local_model, Provider::describe);
+    println!("{}", text::models(models));
     let (access, images, port) = match target {
         Target::Current => (target.access()?, Images::default(), 8443),
         Target::Kind => {
             let prepared = prepare::run(&progress)?;
-            let stage = progress.stage("cluster", "a kind cluster with the images");
+            let stage = progress.stage("cluster", &text::kind_cluster());
             cluster::kind_up(&prepared.archives())?;
             stage.done();
             (target.access()?, prepared.references(), 8443)
@@ -49,13 +46,10 @@ pub(crate) fn run() -> Result<()> {
         }
     };
     deploy(&progress, &access, &images, port, provider.as_ref())?;
-    let stage = progress.stage(
-        "documents",
-        "uploading this project's documentation through the public API",
-    );
+    let stage = progress.stage("documents", &text::uploads());
     demo(&access, &["load-corpus", "docs"])?;
     stage.done();
-    let stage = progress.stage("questions", "three sample questions through the public URL");
+    let stage = progress.stage("questions", &text::samples());
     demo(&access, &["samples"])?;
     stage.done();
     summary(&progress, &access, begun)
@@ -64,7 +58,7 @@ pub(crate) fn run() -> Result<()> {
 /// Asks one question on the platform that `make up` made.
 pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
     if question.trim().is_empty() {
-        let message = "no question; use: make ask Q=\"How do I rotate a credential?\"";
+        let message = text::no_question();
         return RefusedSnafu { message }.fail();
     }
     demo(
@@ -87,11 +81,12 @@ pub(crate) fn check_machine(instance: &Instance, requirements: &Requirements) ->
     let Err(problems) = lotoai_local::preflight(instance, requirements) else {
         return Ok(());
     };
-    let mut message = "this machine cannot run the platform yet:".to_owned();
+    let mut message = text::cannot_run();
     for problem in problems {
         message.push_str(&format!(
-            "\n  - {}\n    fix: {}",
-            problem.message, problem.fix
+            "\n  - {}\n    {}",
+            problem.message,
+            text::fix(problem.fix)
         ));
     }
     RefusedSnafu { message }.fail()
@@ -139,19 +134,13 @@ fn install_and_wait(
     provider: Option<&Provider>,
     scratch: &Path,
 ) -> Result<()> {
-    let stage = progress.stage(
-        "operator",
-        "the charts lotoai-crds and lotoai-operator (Helm)",
-    );
+    let stage = progress.stage("operator", &text::installs_operator());
     platform::install_operator(access, images, scratch)?;
     stage.done();
-    let stage = progress.stage("platform", "the LotoAI resource, until it is Ready");
+    let stage = progress.stage("platform", &text::applies_resource());
     platform::apply_resource(access, port, provider, scratch)?;
     let ready = platform::wait_ready(access, READY_LIMIT)?;
-    stage.done_with(&format!(
-        "Ready {:.0} s after kubectl apply",
-        ready.as_secs_f64()
-    ));
+    stage.done_with(&text::ready_after(ready.as_secs_f64()));
     Ok(())
 }
 
@@ -172,7 +161,7 @@ fn summary(progress: &Progress, access: &Access, begun: Instant) -> Result<()> {
         access.kubectl(&["get", "lotoai", "--namespace", NAMESPACE])?
     );
     status::print_memory(access)?;
-    println!("\n  stage                  time");
+    println!("\n  {:<22} {}", text::stage(), text::time());
     for stage in progress.times() {
         println!(
             "    {:<18} {:>7.1} s",
@@ -180,7 +169,11 @@ fn summary(progress: &Progress, access: &Access, begun: Instant) -> Result<()> {
             stage.elapsed.as_secs_f64()
         );
     }
-    println!("    {:<18} {:>7.1} s", "all", begun.elapsed().as_secs_f64());
+    println!(
+        "    {:<18} {:>7.1} s",
+        text::all(),
+        begun.elapsed().as_secs_f64()
+    );
     let object = platform::resource(access)?;
     let url = object["status"]["url"].as_str().unwrap_or_default();
     if let (Some(kubeconfig), Some(programs)) = (&access.kubeconfig, access.kubectl.parent()) {
@@ -190,13 +183,9 @@ fn summary(progress: &Progress, access: &Access, begun: Instant) -> Result<()> {
             programs.display()
         );
     }
-    println!(
-        "\nopen      {url}\nuser      {}\npassword  kubectl -n {NAMESPACE} get secret {NAME}-first-user -o \
-         jsonpath='{{.data.password}}' | base64 -d\nask       make ask Q=\"How are credentials made?\"\n\
-         remove    make down",
-        object["spec"]["identity"]["firstUser"]["username"]
-            .as_str()
-            .unwrap_or("admin"),
-    );
+    let user = object["spec"]["identity"]["firstUser"]["username"]
+        .as_str()
+        .unwrap_or("admin");
+    println!("\n{}", text::closing(url, user, NAMESPACE, NAME));
     Ok(())
 }

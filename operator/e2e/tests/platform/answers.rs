@@ -1,7 +1,7 @@
 //! Questions through the public URL.
 
 use lotoai_e2e::demo::SAMPLES;
-use lotoai_e2e::text::Language;
+use lotoai_local::text::Language;
 use serde_json::{Value, json};
 
 use crate::support::{ready_with_corpus, run};

@@ -12,6 +12,7 @@ mod demo;
 mod heal;
 mod lifecycle;
 mod network;
+mod provider;
 mod resource;
 mod sign_in;
 mod support;

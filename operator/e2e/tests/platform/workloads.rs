@@ -138,7 +138,7 @@ fn logs_are_structured_and_hold_no_secret() {
 
 /// What every container has logged since it started, finished Jobs included, by component and
 /// container.
-async fn all_logs(platform: &Platform) -> BTreeMap<(String, String), String> {
+pub(crate) async fn all_logs(platform: &Platform) -> BTreeMap<(String, String), String> {
     let everything = Api::<Pod>::namespaced(platform.kube.clone(), NAMESPACE);
     let selector = format!("app.kubernetes.io/instance={NAME}");
     let listed = everything

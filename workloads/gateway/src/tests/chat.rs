@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::orchestrator::{self, Seen};
-use super::postgres;
 use super::support::{Gateway, Parts, Reply};
 use crate::domain::chat_request::MAX_BODY_BYTES;
 
@@ -252,15 +251,14 @@ async fn models_are_listed_and_shown() {
 
 #[tokio::test]
 async fn a_conversation_is_stored_continued_and_private() {
-    let Some(server) = postgres::start().await else {
+    let (orchestrator, seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        ..Parts::default()
+    };
+    let Some((_server, gateway)) = Gateway::stored(parts).await else {
         return;
     };
-    let (orchestrator, seen) = orchestrator::start().await;
-    let gateway = Gateway::start(Parts {
-        orchestrator,
-        pool: server.pool().await,
-    })
-    .await;
     let body = question("lotoai", &json!({"store": true}));
     let first = gateway.chat("ana", body).await.json();
     let id = first["lotoai"]["conversation_id"]
@@ -323,15 +321,14 @@ async fn a_conversation_is_stored_continued_and_private() {
 
 #[tokio::test]
 async fn failed_and_cancelled_runs_are_stored_as_such_and_the_probe_is_not() {
-    let Some(server) = postgres::start().await else {
+    let (orchestrator, _) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        ..Parts::default()
+    };
+    let Some((_server, gateway)) = Gateway::stored(parts).await else {
         return;
     };
-    let (orchestrator, _) = orchestrator::start().await;
-    let gateway = Gateway::start(Parts {
-        orchestrator,
-        pool: server.pool().await,
-    })
-    .await;
     let stored = json!({"store": true, "stream": true});
     gateway.chat("ana", question("probe", &stored)).await;
     gateway.settle().await;
@@ -366,15 +363,14 @@ async fn failed_and_cancelled_runs_are_stored_as_such_and_the_probe_is_not() {
 
 #[tokio::test]
 async fn an_answer_that_broke_off_is_no_part_of_what_follows() {
-    let Some(server) = postgres::start().await else {
+    let (orchestrator, seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        ..Parts::default()
+    };
+    let Some((_server, gateway)) = Gateway::stored(parts).await else {
         return;
     };
-    let (orchestrator, seen) = orchestrator::start().await;
-    let gateway = Gateway::start(Parts {
-        orchestrator,
-        pool: server.pool().await,
-    })
-    .await;
     let stored = json!({"store": true, "stream": true});
     let broken = events(&gateway.chat("ana", question("breaks", &stored)).await);
     let id = broken[0]["lotoai"]["conversation_id"].as_str().unwrap();

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::postgres;
 use super::support::{Gateway, Parts, Reply};
 use crate::outbox::{Publish, relay_batch};
 use crate::status_consumer::handle;
@@ -138,14 +137,9 @@ impl Publish for Broker {
 
 #[tokio::test]
 async fn a_document_from_upload_to_deletion() {
-    let Some(server) = postgres::start().await else {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let gateway = Gateway::start(Parts {
-        pool: server.pool().await,
-        ..Parts::default()
-    })
-    .await;
     let store = &gateway.state.store;
 
     let first = upload(&gateway, "ana", "../notes.md", "# One").await;
@@ -330,15 +324,10 @@ async fn a_report_waits_for_the_database_until_a_stop() {
 
 #[tokio::test]
 async fn a_document_that_nothing_was_heard_of_may_be_retried() {
-    let Some(server) = postgres::start().await else {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
     let pool = server.pool().await;
-    let gateway = Gateway::start(Parts {
-        pool: pool.clone(),
-        ..Parts::default()
-    })
-    .await;
     let age = async |minutes: i32| {
         sqlx::query("update documents set updated_at = now() - make_interval(mins => $1)")
             .bind(minutes)
@@ -367,14 +356,9 @@ async fn a_document_that_nothing_was_heard_of_may_be_retried() {
 
 #[tokio::test]
 async fn a_group_has_its_own_knowledge_base() {
-    let Some(mut server) = postgres::start().await else {
+    let Some((mut server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let gateway = Gateway::start(Parts {
-        pool: server.pool().await,
-        ..Parts::default()
-    })
-    .await;
     let body = |name| {
         form(&[
             ("knowledge_base", None, b"hr"),

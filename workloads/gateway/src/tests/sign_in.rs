@@ -7,8 +7,7 @@ use url::Url;
 use wiremock::matchers::{body_string_contains, header_exists, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
-use super::keys::{ISSUER, Signer, claims, realm};
-use super::postgres;
+use super::keys::{ISSUER, Signer, claims};
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
 use crate::identity::token::now;
 
@@ -203,15 +202,10 @@ async fn an_id_token_for_another_attempt_or_of_another_key_is_refused() {
 
 #[tokio::test]
 async fn a_session_from_sign_in_to_sign_out() {
-    let Some(server) = postgres::start().await else {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
     let pool = server.pool().await;
-    let gateway = Gateway::start(Parts {
-        pool: pool.clone(),
-        ..Parts::default()
-    })
-    .await;
     let session = sign_in(&gateway, 300).await;
     let reply = with_cookies(&gateway, Method::GET, "/api/me", &session, None).await;
     assert_eq!(reply.json()["groups"], json!(["staff"]));
@@ -267,14 +261,9 @@ async fn a_session_from_sign_in_to_sign_out() {
 
 #[tokio::test]
 async fn an_access_token_is_refreshed_in_time_and_once() {
-    let Some(server) = postgres::start().await else {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let gateway = Gateway::start(Parts {
-        pool: server.pool().await,
-        ..Parts::default()
-    })
-    .await;
     let session = sign_in(&gateway, 10).await;
     let answer = tokens(&gateway, 300, None);
     Mock::given(method("POST"))
@@ -296,16 +285,9 @@ async fn an_access_token_is_refreshed_in_time_and_once() {
 
 #[tokio::test]
 async fn a_session_that_the_provider_ended_is_over() {
-    let Some(server) = postgres::start().await else {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let signer = Signer::ec("key-1");
-    let realm = realm(&[&signer]).await;
-    let parts = Parts {
-        pool: server.pool().await,
-        ..Parts::default()
-    };
-    let gateway = Gateway::with_realm(parts, realm, signer);
     let session = sign_in(&gateway, 10).await;
     let ask = || with_cookies(&gateway, Method::GET, "/api/me", &session, None);
     // While the provider is away, what is left of the token is used.

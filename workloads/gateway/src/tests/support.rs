@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::keys::{ISSUER, Signer, realm};
+use super::postgres;
 use crate::config::Config;
 use crate::identity::jwks::Jwks;
 use crate::identity::provider::ProviderHttp;
@@ -117,6 +118,15 @@ impl Gateway {
         let signer = Signer::ec("key-1");
         let realm = realm(&[&signer]).await;
         Self::with_realm(parts, realm, signer)
+    }
+
+    /// One with a database of its own, and the server of that. `None`, with the reason printed, when
+    /// there is no PostgreSQL here.
+    pub(crate) async fn stored(parts: Parts) -> Option<(postgres::Server, Self)> {
+        let server = postgres::start().await?;
+        let pool = server.pool().await;
+        let gateway = Self::start(Parts { pool, ..parts }).await;
+        Some((server, gateway))
     }
 
     pub(crate) fn with_realm(parts: Parts, realm: MockServer, signer: Signer) -> Self {
