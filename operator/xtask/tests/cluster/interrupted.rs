@@ -12,7 +12,7 @@ use crate::support::{INTERRUPT, XTASK, is_skipped, wait_for};
 use crate::traces::{Subject, hierarchies};
 
 /// The programs of a node in the order in which they start; the last is the developer tool.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "etcd",
     "containerd",
     "kube-apiserver",
@@ -20,6 +20,7 @@ const PROGRAMS: [&str; 9] = [
     "kube-scheduler",
     "kubelet",
     "kube-proxy",
+    "network-policies",
     "local-path-provisioner",
     "forward",
 ];
