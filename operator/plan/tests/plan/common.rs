@@ -12,7 +12,15 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 3] = ["minimal", "demo", "custom"];
+pub(crate) const FIXTURES: [&str; 7] = [
+    "minimal",
+    "demo",
+    "custom",
+    "traefik-options",
+    "ingress",
+    "gateway-api",
+    "cert-manager",
+];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
     let path = format!(
@@ -62,6 +70,10 @@ pub(crate) fn provided() -> Observed {
             (
                 "ai-example-com".to_owned(),
                 secret(&[("tls.crt", "cert"), ("tls.key", "key")]),
+            ),
+            (
+                "demo-edge-tls".to_owned(),
+                secret(&[("tls.crt", "issued"), ("tls.key", "key")]),
             ),
         ]),
         ..Observed::default()

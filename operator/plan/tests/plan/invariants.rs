@@ -8,7 +8,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::{Component, versions};
 use lotoai_plan::components::shared::resources::amount;
-use lotoai_plan::graph::{CredentialKind, EDGES, is_ours, start_order};
+use lotoai_plan::graph::{CredentialKind, EDGES, is_ours};
 use lotoai_plan::{
     Node, Observed, Platform, Prepared, ResourceSet, build, labels, owned_kinds, required_secrets,
     validate,
@@ -78,7 +78,16 @@ fn policy<'a>(set: &'a ResourceSet<Prepared>, name: &str) -> &'a NetworkPolicy {
 
 #[rstest]
 fn every_object_has_owner_namespace_labels_and_a_short_name(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
     let mut seen = BTreeSet::new();
@@ -107,7 +116,16 @@ fn every_object_has_owner_namespace_labels_and_a_short_name(
 
 #[rstest]
 fn credentials_outlive_the_resource_unless_it_says_otherwise(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (platform, _) = objects(fixture);
     for spec in required_secrets(&platform) {
@@ -121,7 +139,18 @@ fn credentials_outlive_the_resource_unless_it_says_otherwise(
 }
 
 #[rstest]
-fn selectors_are_within_template_labels(#[values("minimal", "demo", "custom")] fixture: &str) {
+fn selectors_are_within_template_labels(
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
+) {
     let (_, set) = objects(fixture);
     let sets = set.stateful_sets.iter().map(|o| o.spec.as_ref().unwrap());
     let deployments = set.deployments.iter().map(|o| o.spec.as_ref().unwrap());
@@ -139,7 +168,16 @@ fn selectors_are_within_template_labels(#[values("minimal", "demo", "custom")] f
 
 #[rstest]
 fn every_pod_keeps_to_pod_security_restricted(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (_, set) = objects(fixture);
     for (name, template) in templates(&set) {
@@ -171,7 +209,16 @@ fn every_pod_keeps_to_pod_security_restricted(
 
 #[rstest]
 fn every_container_has_an_exact_image_resources_and_probes(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (_, set) = objects(fixture);
     for (name, template) in templates(&set) {
@@ -250,7 +297,18 @@ fn the_wiring_in_the_documentation_is_current() {
 }
 
 #[rstest]
-fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom")] fixture: &str) {
+fn everything_that_a_pod_refers_to_is_there(
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
+) {
     let (platform, set) = objects(fixture);
     let required = required_secrets(&platform);
     let mut keys: BTreeSet<(String, String)> = required
@@ -345,11 +403,20 @@ fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom"
 
 #[rstest]
 fn every_edge_is_in_the_environment_of_both_sides(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
     for edge in EDGES {
-        if edge.from == Node::Operator || edge.from == Node::Anyone {
+        if !platform.nodes().any(|node| node == edge.from) {
             continue;
         }
         let from = variables(template(&platform, &set, edge.from));
@@ -391,10 +458,19 @@ fn every_edge_is_in_the_environment_of_both_sides(
 
 #[rstest]
 fn no_pod_holds_a_credential_of_somebody_else(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
-    for node in Node::pods() {
+    for node in platform.nodes() {
         let mut allowed: BTreeSet<String> = EDGES
             .iter()
             .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
@@ -436,22 +512,35 @@ fn no_pod_holds_a_credential_of_somebody_else(
 
 #[rstest]
 fn policies_deny_by_default_and_allow_exactly_the_edges(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "traefik-options",
+        "ingress",
+        "gateway-api",
+        "cert-manager"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
     let deny = policy(&set, "demo-default-deny").spec.as_ref().unwrap();
     assert_eq!(deny.ingress, None);
     let both = Some(vec!["Ingress".to_owned(), "Egress".to_owned()]);
     assert_eq!(deny.policy_types, both);
-    for node in Node::pods() {
+    for node in platform.nodes() {
         let spec = policy(&set, &platform.node_name(node))
             .spec
             .as_ref()
             .unwrap();
-        let ingress = EDGES
+        let mut ingress = EDGES
             .iter()
             .filter(|edge| Node::Component(edge.to) == node && edge.from != Node::Operator)
             .count();
+        // The operator's own way past a list of allowed addresses.
+        if fixture == "traefik-options" && node == Node::Component(Component::Traefik) {
+            ingress += 1;
+        }
         assert_eq!(
             spec.ingress.as_ref().map_or(0, Vec::len),
             ingress,
@@ -678,12 +767,13 @@ fn the_longest_name_gives_objects_that_fit() {
 #[test]
 fn sets_are_applied_in_the_order_of_kinds() {
     let (_, set) = objects("minimal");
+    let mut kinds: Vec<String> = set.objects().into_iter().map(|o| o.resource.kind).collect();
+    kinds.dedup();
     let order: Vec<String> = owned_kinds()
         .into_iter()
         .map(|kind| kind.resource.kind)
+        .filter(|kind| kinds.contains(kind))
         .collect();
-    let mut kinds: Vec<String> = set.objects().into_iter().map(|o| o.resource.kind).collect();
-    kinds.dedup();
     assert_eq!(kinds, order);
     assert_eq!(order.last().unwrap(), "Job");
 }
@@ -692,8 +782,8 @@ fn sets_are_applied_in_the_order_of_kinds() {
 fn every_component_is_run_by_exactly_one_object() {
     for fixture in FIXTURES {
         let (platform, set) = objects(fixture);
-        assert_eq!(templates(&set).len(), start_order().len());
-        for component in Component::ALL {
+        assert_eq!(templates(&set).len(), platform.nodes().count());
+        for component in platform.components() {
             let _ = template(&platform, &set, Node::Component(component));
         }
     }

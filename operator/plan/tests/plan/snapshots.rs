@@ -94,6 +94,9 @@ fn every_fixture_has_the_same_objects() {
     let names = |fixture| rendered(fixture).into_keys().collect::<Vec<_>>();
     assert_eq!(names("minimal"), names("demo"));
     assert_eq!(names("minimal"), names("custom"));
+    let mut guarded = names("traefik-options");
+    guarded.retain(|name| name != "Service-demo-traefik-probe");
+    assert_eq!(names("minimal"), guarded);
 }
 
 #[test]
