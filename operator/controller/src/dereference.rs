@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use futures::FutureExt;
 use futures::future::try_join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -75,8 +76,8 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         reader.list::<Pod>(),
         reader.list::<PersistentVolumeClaim>(),
         reader.metadata_of_others(),
-        reader.list_optional::<Certificate>(),
-        reader.list_optional::<HTTPRoute>(),
+        reader.list_optional::<Certificate>().boxed(),
+        reader.list_optional::<HTTPRoute>().boxed(),
     )?;
     let mut missing_kinds = BTreeSet::new();
     let certificates = or_missing(certificates, &mut missing_kinds);
