@@ -22,6 +22,12 @@ pub const INVALID_SPEC: &str = "InvalidSpec";
 pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
 /// A Secret that the resource names lacks a key.
 pub const SECRET_KEY_MISSING: &str = "SecretKeyMissing";
+/// The cluster lacks a kind of object that the resource needs.
+pub const DEPENDENCY_MISSING: &str = "DependencyMissing";
+/// The certificate that people see is not issued yet.
+pub const CERTIFICATE_NOT_READY: &str = "CertificateNotReady";
+/// A Gateway does not take the platform's route.
+pub const ROUTE_NOT_ACCEPTED: &str = "RouteNotAccepted";
 /// An image cannot be pulled.
 pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
 /// A container ends again and again.

@@ -2,9 +2,10 @@
 //!
 //! Needs a client; writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use futures::FutureExt;
 use futures::future::try_join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -13,7 +14,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
-use lotoai_api::spec::LotoAISpec;
+use lotoai_plan::kinds::{Certificate, HTTPRoute};
 use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds};
 use serde::de::DeserializeOwned;
@@ -67,7 +68,7 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         namespace: &namespace,
         params: &params,
     };
-    let (secrets, deployments, stateful_sets, jobs, pods, claims, others) = futures::try_join!(
+    let (secrets, deployments, stateful_sets, jobs, pods, claims, others, certificates, routes) = futures::try_join!(
         reader.list::<Secret>(),
         reader.list::<Deployment>(),
         reader.list::<StatefulSet>(),
@@ -75,12 +76,19 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         reader.list::<Pod>(),
         reader.list::<PersistentVolumeClaim>(),
         reader.metadata_of_others(),
+        reader.list_optional::<Certificate>().boxed(),
+        reader.list_optional::<HTTPRoute>().boxed(),
     )?;
+    let mut missing_kinds = BTreeSet::new();
+    let certificates = or_missing(certificates, &mut missing_kinds);
+    let routes = or_missing(routes, &mut missing_kinds);
     let mut existing = others;
     extend(&mut existing, &secrets);
     extend(&mut existing, &deployments);
     extend(&mut existing, &stateful_sets);
     extend(&mut existing, &jobs);
+    extend(&mut existing, &certificates);
+    extend(&mut existing, &routes);
     let mut observed = Observed {
         secrets,
         deployments,
@@ -88,10 +96,12 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         jobs,
         pods,
         claims,
+        certificates,
+        routes,
+        missing_kinds,
     };
-    observed
-        .secrets
-        .extend(reader.named_secrets(&loto.spec).await?);
+    let named = referenced_secrets(&loto.name_any(), &loto.spec);
+    observed.secrets.extend(reader.named_secrets(named).await?);
     Ok((observed, existing))
 }
 
@@ -100,6 +110,24 @@ fn extend<K: Resource<DynamicType = ()>>(existing: &mut Existing, objects: &BTre
         &K::kind(&()),
         objects.values().map(|object| object.meta().clone()),
     );
+}
+
+/// The objects of an optional kind; its name goes to `missing` when the cluster does not have it.
+fn or_missing<K: Resource<DynamicType = ()>>(
+    objects: Option<BTreeMap<String, K>>,
+    missing: &mut BTreeSet<String>,
+) -> BTreeMap<String, K> {
+    objects.unwrap_or_else(|| {
+        missing.insert(K::kind(&()).into_owned());
+        BTreeMap::new()
+    })
+}
+
+/// Whether the API server said that it does not know the kind that it was asked to list.
+#[must_use]
+pub fn is_unknown_kind(error: &kube::Error) -> bool {
+    // A list of a kind that is known is never "not found", not even in a namespace that is gone.
+    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 #[derive(Clone, Copy)]
@@ -128,6 +156,21 @@ impl Reader<'_> {
             .collect())
     }
 
+    /// The same for a kind that the cluster may be without; nothing when it is.
+    async fn list_optional<K>(self) -> Result<Option<BTreeMap<String, K>>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        match self.list().await {
+            Ok(objects) => Ok(Some(objects)),
+            Err(Error::List { source, .. }) if is_unknown_kind(&source) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Metadata of the owned kinds that are not read in full.
     async fn metadata_of_others(self) -> Result<Existing, Error> {
         let in_full = [
@@ -135,10 +178,12 @@ impl Reader<'_> {
             ApiResource::erase::<Deployment>(&()),
             ApiResource::erase::<StatefulSet>(&()),
             ApiResource::erase::<Job>(&()),
+            ApiResource::erase::<Certificate>(&()),
+            ApiResource::erase::<HTTPRoute>(&()),
         ];
         let others = owned_kinds()
             .into_iter()
-            .map(|OwnedKind { resource }| resource)
+            .map(|OwnedKind { resource, .. }| resource)
             .filter(|resource| !in_full.contains(resource));
         let lists = try_join_all(others.map(async |resource| {
             let api: Api<DynamicObject> =
@@ -158,9 +203,12 @@ impl Reader<'_> {
         Ok(existing)
     }
 
-    async fn named_secrets(self, spec: &LotoAISpec) -> Result<BTreeMap<String, Secret>, Error> {
+    async fn named_secrets(
+        self,
+        names: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Secret>, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
-        let secrets = try_join_all(referenced_secrets(spec).into_iter().map(|name| {
+        let secrets = try_join_all(names.into_iter().map(|name| {
             let api = &api;
             async move { api.get_opt(&name).await.context(GetSecretSnafu { name }) }
         }))

@@ -56,7 +56,7 @@ pub async fn prune(
     let mut pruned = Vec::new();
     for (id, meta) in existing.iter() {
         let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);
-        let Some(OwnedKind { resource }) = kind else {
+        let Some(OwnedKind { resource, .. }) = kind else {
             continue;
         };
         let orphan = owned_by(meta, owner.uid)

@@ -15,6 +15,7 @@ use crate::probe::Target;
 pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
     let serves = [Component::Traefik, Component::Gateway]
         .into_iter()
+        .filter(|component| platform.runs(*component))
         .all(|component| {
             observed
                 .deployments

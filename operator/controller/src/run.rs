@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, DynamicObject, ListParams, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -19,6 +19,7 @@ use lotoai_plan::{OwnedKind, labels, owned_kinds};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::dereference::is_unknown_kind;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
@@ -106,6 +107,17 @@ async fn wait_for_crd(client: &Client, namespace: Option<&str>) {
     }
 }
 
+/// Whether the cluster has a kind. When that cannot be told it is taken to be there: the watch
+/// tells more.
+async fn is_served(client: &Client, namespace: Option<&str>, kind: &ApiResource) -> bool {
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        None => Api::all_with(client.clone(), kind),
+    };
+    let listed = api.list_metadata(&ListParams::default().limit(1)).await;
+    !listed.is_err_and(|error| is_unknown_kind(&error))
+}
+
 async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: CancellationToken) {
     let client = &context.client;
     let ours = watcher::Config::default().labels(&format!(
@@ -123,7 +135,20 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
             .debounce(DEBOUNCE),
     );
     // No predicate on any of these: a filter on the generation would also drop deletions.
-    for OwnedKind { resource: kind } in owned_kinds() {
+    for OwnedKind {
+        resource: kind,
+        optional,
+    } in owned_kinds()
+    {
+        // A watch on a kind that is not there would be restarted for ever. Passes see one that
+        // comes later, so that only its changes are noticed late until the operator restarts.
+        if optional && !is_served(client, namespace, &kind).await {
+            tracing::info!(
+                kind = kind.kind,
+                "the cluster does not have this optional kind"
+            );
+            continue;
+        }
         let children = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::<DynamicObject>::all_with(client.clone(), &kind),
@@ -197,7 +222,7 @@ fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<O
         .filter(|loto| {
             loto.0
                 .as_ref()
-                .is_ok_and(|loto| referenced_secrets(&loto.spec).contains(&name))
+                .is_ok_and(|loto| referenced_secrets(&loto.name_any(), &loto.spec).contains(&name))
         })
         .map(|loto| ObjectRef::from_obj(loto.as_ref()))
         .collect()

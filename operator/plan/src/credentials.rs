@@ -141,7 +141,7 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         "Erlang cookie of rabbitmq".to_owned(),
         random(KEY, Encoding::Base64Url),
     ));
-    if platform.spec.edge.tls.secret_name.is_none() {
+    if platform.spec.edge.tls.is_self_signed() {
         specs.push(spec(
             platform,
             platform.tls_secret(),

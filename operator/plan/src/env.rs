@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::resources::amount;
 use crate::credentials::{PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol, edges_from, edges_to};
 use crate::platform::Platform;
@@ -75,6 +76,14 @@ pub fn upper(name: &str) -> String {
 #[must_use]
 pub fn address(platform: &Platform, scheme: &str, component: Component, port: u16) -> String {
     format!("{scheme}://{}:{port}", platform.component_name(component))
+}
+
+/// The largest document that the resource allows, in bytes; the workloads' own limit when it says
+/// none.
+#[must_use]
+pub fn upload_limit(platform: &Platform, name: &str) -> Option<EnvVar> {
+    let size = platform.spec.edge.max_upload_size.as_deref()?;
+    Some(var(name, (amount(size) / 1000).to_string()))
 }
 
 /// What every one of our workloads gets.

@@ -1,13 +1,16 @@
 //! Gates: a workload object is applied for the first time only when all that it needs is ready.
 //!
 //! A gate holds nothing back that exists already: a running platform takes every change at once.
+//! The one exception is a proxy whose next certificate is not issued yet.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
+use lotoai_api::Component;
 
 use crate::components::{WorkloadKind, workload_kind};
+use crate::edge;
 use crate::graph::{Node, needs, start_order};
 use crate::observed::Observed;
 use crate::platform::Platform;
@@ -64,7 +67,15 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
             .filter(|need| !state.ready(*need))
             .map(Node::name)
             .collect();
-        let gate = if missing.is_empty() || state.exists(&object) {
+        let certificate = (node == Node::Component(Component::Traefik))
+            .then(|| edge::certificate(platform, observed))
+            .flatten();
+        let gate = if let Some(wait) = certificate {
+            // A proxy that runs goes on with the certificate that it has.
+            Gate::Closed {
+                message: wait.message,
+            }
+        } else if missing.is_empty() || state.exists(&object) {
             Gate::Open
         } else {
             Gate::Closed {
@@ -110,6 +121,7 @@ impl<'a> States<'a> {
         let (kind, name) = match node {
             Node::Anyone | Node::Operator => return None,
             Node::Provision(_) => ("Job", self.prepared.job_name(&node.name())?.to_owned()),
+            Node::Component(component) if !self.platform.runs(component) => return None,
             Node::Component(component) => (
                 workload_kind(component).kind(),
                 self.platform.component_name(component),

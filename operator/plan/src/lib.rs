@@ -14,9 +14,11 @@
 
 pub mod components;
 pub mod credentials;
+pub mod edge;
 pub mod env;
 pub mod gate;
 pub mod graph;
+pub mod kinds;
 pub mod labels;
 pub mod names;
 pub mod observed;

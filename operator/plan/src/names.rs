@@ -59,15 +59,22 @@ impl Platform {
         self.object_name("first-user")
     }
 
-    /// Secret with the certificate that people see: the one the resource names, or our own.
+    /// Secret with the certificate that people see: the one the resource names, the one that
+    /// cert-manager fills, or our own.
     #[must_use]
     pub fn tls_secret(&self) -> String {
-        self.spec
-            .edge
-            .tls
-            .secret_name
-            .clone()
-            .unwrap_or_else(|| self.object_name("tls"))
+        let tls = &self.spec.edge.tls;
+        match (&tls.secret_name, &tls.cert_manager) {
+            (Some(name), _) => name.clone(),
+            (None, Some(_)) => issued_secret(self.name.as_str()),
+            (None, None) => self.object_name("tls"),
+        }
+    }
+
+    /// The way in through a controller of the cluster.
+    #[must_use]
+    pub fn edge_name(&self) -> String {
+        self.object_name("edge")
     }
 
     /// Secret with the key that seals the gateway's session cookies.
@@ -81,4 +88,10 @@ impl Platform {
     pub fn cookie_secret(&self) -> String {
         self.object_name("rabbitmq-cookie")
     }
+}
+
+/// Secret that cert-manager fills for the platform of this name, and the Certificate behind it.
+#[must_use]
+pub fn issued_secret(platform: &str) -> String {
+    format!("{platform}-edge-tls")
 }

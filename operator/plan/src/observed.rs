@@ -1,12 +1,14 @@
 //! What planning is told: the state of the cluster, and the operator's own settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use lotoai_api::spec::PullPolicy;
+
+use crate::kinds::{Certificate, HTTPRoute};
 
 /// What was read, each map by object name. Workloads, Jobs, pods and claims are those with the
 /// platform's labels; Secrets are also those that the resource names.
@@ -24,6 +26,12 @@ pub struct Observed {
     pub pods: BTreeMap<String, Pod>,
     /// Volume claims of the platform.
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
+    /// Certificates of the platform.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Routes of the platform.
+    pub routes: BTreeMap<String, HTTPRoute>,
+    /// Optional kinds that the cluster does not have, for example `HTTPRoute`.
+    pub missing_kinds: BTreeSet<String>,
 }
 
 impl Observed {
@@ -45,6 +53,9 @@ impl fmt::Debug for Observed {
             .field("jobs", &self.jobs.len())
             .field("pods", &self.pods.len())
             .field("claims", &self.claims.len())
+            .field("certificates", &self.certificates.len())
+            .field("routes", &self.routes.len())
+            .field("missing_kinds", &self.missing_kinds)
             .finish()
     }
 }

@@ -55,6 +55,27 @@ pub struct PublicUrl {
 }
 
 impl Platform {
+    /// Whether the platform runs this component itself.
+    #[must_use]
+    pub fn runs(&self, component: Component) -> bool {
+        component != Component::Traefik || self.spec.edge.is_managed()
+    }
+
+    /// The components that the platform runs itself.
+    pub fn components(&self) -> impl Iterator<Item = Component> {
+        Component::ALL
+            .into_iter()
+            .filter(|component| self.runs(*component))
+    }
+
+    /// All nodes with pods of their own.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> {
+        Node::pods().filter(|node| match node {
+            Node::Component(component) => self.runs(*component),
+            Node::Provision(_) | Node::Anyone | Node::Operator => true,
+        })
+    }
+
     /// Image of a node. The operator itself has none.
     #[must_use]
     pub fn image(&self, node: Node) -> &str {

@@ -1,19 +1,21 @@
 //! What the controller asks through the public URL, and what came of it.
 
+use crate::components::traefik;
 use crate::graph::Node;
 use crate::platform::Platform;
 use lotoai_api::Component;
 
-/// Where and as whom to ask. Both calls go to `service_host:service_port` with the public host as
-/// server name and `Host`.
+/// Where and as whom to ask. Both calls go to `edge_host:edge_port` with the public host as server
+/// name and `Host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeQuestion {
     /// Public base URL without a trailing slash.
     pub url: String,
-    /// Name of the edge's Service, reachable from the operator.
-    pub service_host: String,
-    /// HTTPS port of that Service.
-    pub service_port: u16,
+    /// Name that the operator reaches the edge under: that of its Service, or the public host when
+    /// a controller of the cluster is the edge.
+    pub edge_host: String,
+    /// HTTPS port there.
+    pub edge_port: u16,
     /// Path of the token endpoint, for the client credentials grant.
     pub token_path: &'static str,
     /// Path of the question.
@@ -46,19 +48,30 @@ pub enum ProbeOutcome {
 /// Describes the probe question of a platform.
 #[must_use]
 pub fn probe_question(platform: &Platform) -> ProbeQuestion {
+    let (edge_host, edge_port) = edge(platform);
     ProbeQuestion {
         url: platform.url.url.clone(),
-        service_host: format!(
-            "{}.{}.svc",
-            platform.component_name(Component::Traefik),
-            platform.namespace
-        ),
-        service_port: 443,
+        edge_host,
+        edge_port,
         token_path: "/realms/lotoai/protocol/openid-connect/token",
         path: "/v1/chat/completions",
         model: "probe",
         credential_secret: platform.edge_secret(Node::Operator, Component::Traefik),
         tls_secret: platform.tls_secret(),
-        self_signed: platform.spec.edge.tls.secret_name.is_none(),
+        self_signed: platform.spec.edge.tls.is_self_signed(),
     }
+}
+
+/// Our own proxy is asked in the cluster, where no name server outside is needed. Where somebody
+/// else's stands is known to the name of the public host only.
+fn edge(platform: &Platform) -> (String, u16) {
+    if !platform.runs(Component::Traefik) {
+        return (platform.url.host.clone(), platform.url.port);
+    }
+    let service = if traefik::is_guarded(platform) {
+        platform.object_name(traefik::PROBE)
+    } else {
+        platform.component_name(Component::Traefik)
+    };
+    (format!("{service}.{}.svc", platform.namespace), 443)
 }

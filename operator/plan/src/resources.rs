@@ -1,5 +1,6 @@
 //! The kinds that the operator owns: one list, from which come the set of objects, the order in
-//! which they are applied, what is pruned, and the RBAC table.
+//! which they are applied, what is pruned, and the RBAC table. An `optional` kind comes with another
+//! project: it is read, watched and pruned only in a cluster that has it.
 
 use std::marker::PhantomData;
 
@@ -7,9 +8,11 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_core::{ApiResource, Resource as _};
+
+use crate::kinds::{Certificate, HTTPRoute};
 
 /// Planned, not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,9 @@ pub enum Applied {}
 pub struct OwnedKind {
     /// Group, version, kind and plural.
     pub resource: ApiResource,
+    /// Whether a cluster may be without the kind: it comes with another project, and only some
+    /// resources need it.
+    pub optional: bool,
 }
 
 /// Kind and name of an object in the platform's namespace.
@@ -57,7 +63,7 @@ impl PlannedObject {
 }
 
 macro_rules! resource_kinds {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty,)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty $(=> $presence:ident)?,)*) => {
         /// All objects of a platform, by kind, in the order in which they are applied.
         #[derive(Debug, Clone)]
         pub struct ResourceSet<S> {
@@ -103,7 +109,10 @@ macro_rules! resource_kinds {
         /// the operator needs get, list, watch, create, patch and delete on each.
         #[must_use]
         pub fn owned_kinds() -> Vec<OwnedKind> {
-            vec![$(OwnedKind { resource: ApiResource::erase::<$kind>(&()) },)*]
+            vec![$(OwnedKind {
+                resource: ApiResource::erase::<$kind>(&()),
+                optional: matches!(stringify!($($presence)?), "optional"),
+            },)*]
         }
     };
 }
@@ -121,6 +130,12 @@ resource_kinds! {
     network_policies: NetworkPolicy,
     /// How many pods may be taken away at once.
     disruption_budgets: PodDisruptionBudget,
+    /// The certificate that people see, from cert-manager.
+    certificates: Certificate => optional,
+    /// The way in through a controller of the cluster.
+    ingresses: Ingress,
+    /// The way in through a Gateway of the cluster.
+    http_routes: HTTPRoute => optional,
     /// Components with a volume.
     stateful_sets: StatefulSet,
     /// Components without one.

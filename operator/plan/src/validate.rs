@@ -2,6 +2,7 @@
 //! faults are told at once.
 
 mod components;
+mod edge;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -13,6 +14,7 @@ use url::{Host, Url};
 
 use crate::components::builtin;
 use crate::credentials::digest;
+use crate::names::issued_secret;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::{Platform, PublicUrl};
 
@@ -56,6 +58,7 @@ pub fn validate(
     let mut spec = lotoai.spec.clone();
     let name = platform_name(lotoai, &mut faults);
     let url = public_url(&spec.url, &mut faults);
+    edge::check(&spec, observed, &mut faults);
     check_agents(&spec, &mut faults);
     check_mcp(&spec, &mut faults);
     check_chunk(&spec, &mut faults);
@@ -64,10 +67,11 @@ pub fn validate(
         components::check_members(&spec, name, observed, &mut faults);
     }
     let images = images(&spec, env, &mut faults);
-    let provided = provided(&spec, observed, &mut faults);
+    let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
         return Err(faults);
     };
+    provided.extend(edge::issued(&spec.edge, &name, observed));
     builtin::fill_in(&mut spec, &name);
     let provision_image = image(&spec, env, PROVISION, Source::Workload(PROVISION));
     let otlp = spec
@@ -274,11 +278,11 @@ fn provided(
 ) -> BTreeMap<(String, String), String> {
     let mut wanted: Vec<(String, String, String)> = Vec::new();
     if let Some(secret) = &spec.edge.tls.secret_name {
-        for key in ["tls.crt", "tls.key"] {
+        for key in edge::certificate_keys(&spec.edge) {
             wanted.push((
                 "spec.edge.tls.secretName".to_owned(),
                 secret.clone(),
-                key.to_owned(),
+                (*key).to_owned(),
             ));
         }
     }
@@ -326,16 +330,19 @@ fn provided(
     digests
 }
 
-/// Names of the Secrets that a resource refers to: the controller reads and watches them.
+/// Names of the Secrets that the resource of this name refers to, and of the one that cert-manager
+/// fills for it: the controller reads and watches them.
 #[must_use]
-pub fn referenced_secrets(spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
+pub fn referenced_secrets(name: &str, spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
     let keys = spec
         .agents
         .providers
         .iter()
         .filter_map(|p| p.api_key_secret_ref.as_ref());
+    let tls = &spec.edge.tls;
     keys.map(|reference| reference.name.clone())
-        .chain(spec.edge.tls.secret_name.clone())
+        .chain(tls.secret_name.clone())
+        .chain(tls.cert_manager.as_ref().map(|_| issued_secret(name)))
         .collect()
 }
 

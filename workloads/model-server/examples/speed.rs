@@ -74,7 +74,10 @@ async fn answers(chat: &Chat) {
     let prompts = [
         ("passages", passages("How is a credential rotated?")),
         ("passages, again", passages("What happens to volumes?")),
-        ("no passages", "Write a story about a lighthouse.".to_owned()),
+        (
+            "no passages",
+            "Write a story about a lighthouse.".to_owned(),
+        ),
     ];
     for (name, prompt) in prompts {
         let (first, last, prompt_tokens, tokens) = answer(chat, prompt).await;

@@ -22,7 +22,10 @@ use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
 pub use data::{Data, Messaging, Storage, Store};
-pub use edge::{Edge, EdgeService, EdgeTls, ServiceType};
+pub use edge::{
+    CertManager, Edge, EdgeService, EdgeTls, GatewayApi, Ingress, IssuerRef, ParentRef, RateLimit,
+    SecurityHeaders, ServiceType, Traefik,
+};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use placement::{

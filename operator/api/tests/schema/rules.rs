@@ -34,6 +34,20 @@ fn role(provider: &str) -> Value {
 #[case("demo", json!({ "url": "https://localhost:30443" }))]
 #[case("demo", json!({ "url": "https://10.0.0.7.nip.example:8443" }))]
 #[case("demo", with(json!({ "edge": { "service": { "type": "NodePort", "httpsNodePort": 30443 } } })))]
+#[case("demo", with(json!({ "edge": {
+    "tls": { "secretName": "cert" },
+    "traefik": { "rateLimit": {}, "securityHeaders": { "hstsSeconds": 300 } },
+} })))]
+#[case("demo", with(json!({ "edge": { "traefik": { "securityHeaders": { "hstsSeconds": 0 } } } })))]
+#[case("demo", with(json!({ "edge": { "tls": { "certManager": { "issuerRef": { "name": "ca" } } } } })))]
+#[case("demo", with(json!({ "edge": {
+    "ingress": { "className": "nginx" },
+    "fromNamespaces": { "kubernetes.io/metadata.name": "ingress-nginx" },
+} })))]
+#[case("demo", with(json!({ "edge": {
+    "gatewayAPI": { "parentRefs": [{ "name": "public" }] },
+    "fromNamespaces": { "kubernetes.io/metadata.name": "infra" },
+} })))]
 #[case("demo", with(json!({ "agents": { "roles": [role("local")] } })))]
 #[case("demo", with(json!({ "agents": {
     "providers": [{ "name": "vllm", "kind": "OpenAICompatible", "baseURL": "http://vllm:8000/v1" }],
@@ -79,6 +93,46 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
     "demo",
     with(json!({ "edge": { "service": { "httpsNodePort": 30443 } } })),
     "needs edge.service.type NodePort"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "traefik": {}, "ingress": { "className": "nginx" },
+        "fromNamespaces": { "a": "b" } } })),
+    "exclude one another"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "ingress": { "className": "nginx" },
+        "gatewayAPI": { "parentRefs": [{ "name": "public" }] },
+        "fromNamespaces": { "a": "b" } } })),
+    "exclude one another"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "ingress": { "className": "nginx" } } })),
+    "edge.fromNamespaces goes with"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "fromNamespaces": { "a": "b" } } })),
+    "edge.fromNamespaces goes with"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "ingress": { "className": "nginx" },
+        "fromNamespaces": { "a": "b" }, "service": { "type": "LoadBalancer" } } })),
+    "remove edge.service"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "traefik": { "securityHeaders": { "hstsSeconds": 300 } } } })),
+    "needs a certificate that browsers trust"
+)]
+#[case(
+    "demo",
+    with(json!({ "edge": { "tls": {
+        "secretName": "cert", "certManager": { "issuerRef": { "name": "ca" } } } } })),
+    "takes one of secretName and certManager"
 )]
 #[case(
     "demo",

@@ -64,16 +64,16 @@ pub enum Error {
         /// What the library said.
         source: reqwest::Error,
     },
-    /// The name of the edge's Service leads nowhere.
-    #[snafu(display("failed to look up the Service {host:?}"))]
+    /// The name of the edge leads nowhere.
+    #[snafu(display("failed to look up the edge at {host:?}"))]
     LookUp {
         /// Its name.
         host: String,
         /// What the system said.
         source: std::io::Error,
     },
-    /// The name of the edge's Service has no address.
-    #[snafu(display("failed to look up the Service {host:?}: it has no address"))]
+    /// The name of the edge has no address.
+    #[snafu(display("failed to look up the edge at {host:?}: the name has no address"))]
     NoAddress {
         /// Its name.
         host: String,
@@ -183,9 +183,9 @@ async fn ask(target: &Target) -> Result<(), Error> {
     };
     let client = client(target, host, look_up(question).await?)?;
     let at = |path: &str| -> Result<Url, Error> {
-        // The connection goes to the Service; name, SNI and Host stay public.
+        // The connection goes to the edge's address; name, SNI and Host stay public.
         let mut at = base.join(path).ok().context(UrlSnafu { url })?;
-        at.set_port(Some(question.service_port))
+        at.set_port(Some(question.edge_port))
             .ok()
             .context(UrlSnafu { url })?;
         Ok(at)
@@ -228,8 +228,8 @@ async fn ask(target: &Target) -> Result<(), Error> {
 }
 
 async fn look_up(question: &ProbeQuestion) -> Result<SocketAddr, Error> {
-    let host = question.service_host.as_str();
-    tokio::net::lookup_host((host, question.service_port))
+    let host = question.edge_host.as_str();
+    tokio::net::lookup_host((host, question.edge_port))
         .await
         .context(LookUpSnafu { host })?
         .next()

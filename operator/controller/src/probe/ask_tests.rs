@@ -13,8 +13,8 @@ fn target(server: &MockServer) -> Target {
     Target {
         question: ProbeQuestion {
             url: "http://ai.example:8443".to_owned(),
-            service_host: server.address().ip().to_string(),
-            service_port: server.address().port(),
+            edge_host: server.address().ip().to_string(),
+            edge_port: server.address().port(),
             token_path: TOKEN_PATH,
             path: "/v1/chat/completions",
             model: "probe",
@@ -113,7 +113,7 @@ async fn an_edge_that_is_away_is_a_failure() {
     let server = MockServer::start().await;
     let mut gone = target(&server);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    gone.question.service_port = listener.local_addr().unwrap().port();
+    gone.question.edge_port = listener.local_addr().unwrap().port();
     drop(listener);
     let error = chain(&Https.ask(&gone).await.unwrap_err());
     assert!(error.contains("get a token"), "{error}");

@@ -24,12 +24,12 @@ impl Ask for Warming {
     }
 }
 
-fn target(service_host: &str) -> Target {
+fn target(edge_host: &str) -> Target {
     Target {
         question: ProbeQuestion {
             url: "https://lotoai.example".to_owned(),
-            service_host: service_host.to_owned(),
-            service_port: 443,
+            edge_host: edge_host.to_owned(),
+            edge_port: 443,
             token_path: "/token",
             path: "/ask",
             model: "probe",

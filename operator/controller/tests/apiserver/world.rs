@@ -262,6 +262,7 @@ impl World {
         let mut versions = BTreeMap::new();
         let mut kinds: Vec<ApiResource> = owned_kinds()
             .into_iter()
+            .filter(|kind| !kind.optional)
             .map(|kind| kind.resource)
             .collect();
         kinds.push(ApiResource::erase::<LotoAI>(&()));

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod analytics;
 pub mod builtin;
 pub mod clickhouse;
+pub mod edge;
 pub mod gateway;
 pub mod keycloak;
 pub mod mcp_server;
@@ -72,7 +73,7 @@ pub const fn workload_kind(component: Component) -> WorkloadKind {
 #[must_use]
 pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prepared> {
     let mut set = ResourceSet::default();
-    for component in Component::ALL {
+    for component in platform.components() {
         set.extend(own(platform, credentials, component));
         set.service_accounts
             .push(service_account::build(platform, Node::Component(component)));
@@ -90,10 +91,14 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         set.service_accounts
             .push(service_account::build(platform, Node::Provision(store)));
     }
+    set.extend(edge::build(platform));
     set.network_policies
         .push(network_policy::default_deny(platform));
-    set.network_policies
-        .extend(Node::pods().map(|node| network_policy::build(platform, node)));
+    set.network_policies.extend(
+        platform
+            .nodes()
+            .map(|node| network_policy::build(platform, node)),
+    );
     hash::seal(platform, credentials, &mut set);
     set
 }

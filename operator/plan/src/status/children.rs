@@ -110,8 +110,8 @@ pub(super) fn children(
     planned: Option<(&Gates, &ResourceSet<Prepared>)>,
     now: Timestamp,
 ) -> Vec<Child> {
-    let components = Component::ALL
-        .into_iter()
+    let components = platform
+        .components()
         .map(|c| component(platform, observed, planned, c, now));
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {
         Store::ALL

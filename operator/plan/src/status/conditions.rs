@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
 
 use super::{Child, Outcome, Pass};
+use crate::edge;
 use crate::probe::ProbeOutcome;
 use crate::validate::Invalid;
 
@@ -92,8 +93,12 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
 fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
     let was_up = was(before, reasons::READY) || was(before, reasons::DEGRADED);
     let unsettled: Vec<&Child> = children.iter().filter(|child| !child.settled).collect();
-    let trouble = trouble(children.len(), &unsettled);
     let answered = *pass.probe == ProbeOutcome::Answered;
+    let trouble = trouble(children.len(), &unsettled).or_else(|| {
+        // An answer shows that the edge serves, whatever others have yet to say.
+        let wait = edge::wait(pass.outcome.platform()?, pass.observed).filter(|_| !answered)?;
+        Some(say(wait.reason, format!("edge: {}", wait.message)))
+    });
     let ready = match (&trouble, pass.probe) {
         // The first time everything must be there; later only what people need.
         (None, ProbeOutcome::Answered) => (TRUE, available(pass)),

@@ -97,6 +97,46 @@ fn an_empty_spec_gets_roles_and_tools() {
 #[case(json!({ "url": "https://[fd00::7]" }), "spec.url", "InvalidSpec")]
 #[case(tls(), "spec.edge.tls.secretName", "SecretNotFound")]
 #[case(
+    json!({ "url": "https://a.b", "edge": { "ingress": { "className": "nginx",
+        "annotations": { "not a name": "x" } } } }),
+    "spec.edge.ingress.annotations[not a name]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": {
+        "ingress": { "className": "nginx" }, "fromNamespaces": { "/name": "x" } } }),
+    "spec.edge.fromNamespaces[/name]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": {
+        "traefik": {}, "ingress": { "className": "nginx" } } }),
+    "spec.edge.ingress",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": { "ingress": { "className": "nginx" } },
+        "resources": { "traefik": {} } }),
+    "spec.resources[traefik]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": { "maxUploadSize": "257Mi" } }),
+    "spec.edge.maxUploadSize",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": { "maxUploadSize": "much" } }),
+    "spec.edge.maxUploadSize",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "edge": { "traefik": {
+        "allowedCIDRs": ["192.0.2.0/24", "192.0.2.0/33"] } } }),
+    "spec.edge.traefik.allowedCIDRs[1]",
+    "InvalidSpec"
+)]
+#[case(
     openai(),
     "spec.agents.providers[openai].apiKeySecretRef",
     "SecretNotFound"
@@ -253,6 +293,36 @@ fn images_come_from_the_resource_then_the_operator_then_the_table() {
 fn referenced_secrets_are_those_that_the_resource_names() {
     let mut spec = openai();
     spec["edge"] = tls()["edge"].clone();
-    let names = referenced_secrets(&resource(spec).spec);
+    let names = referenced_secrets("demo", &resource(spec.clone()).spec);
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["cert", "key"]);
+    spec["edge"] = json!({ "tls": { "certManager": { "issuerRef": { "name": "ca" } } } });
+    let names = referenced_secrets("demo", &resource(spec).spec);
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        ["demo-edge-tls", "key"]
+    );
+}
+
+#[rstest]
+#[case("Certificate", json!({ "tls": { "certManager": { "issuerRef": { "name": "ca" } } } }),
+    "spec.edge.tls.certManager", "install cert-manager")]
+#[case("HTTPRoute", json!({ "gatewayAPI": { "parentRefs": [{ "name": "public" }] } }),
+    "spec.edge.gatewayAPI", "install the Gateway API")]
+fn a_kind_that_the_cluster_lacks_is_told_with_the_way_out(
+    #[case] kind: &str,
+    #[case] edge: Value,
+    #[case] field: &str,
+    #[case] fix: &str,
+) {
+    let lotoai = resource(json!({ "url": "https://a.b", "edge": edge }));
+    assert!(validate(&lotoai, &Observed::default(), &env()).is_ok());
+    let observed = Observed {
+        missing_kinds: [kind.to_owned()].into(),
+        ..Observed::default()
+    };
+    let faults = validate(&lotoai, &observed, &env()).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].field, field);
+    assert_eq!(faults[0].reason, reasons::DEPENDENCY_MISSING);
+    assert!(faults[0].message.contains(fix), "{}", faults[0]);
 }

@@ -12,13 +12,17 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 6] = [
+pub(crate) const FIXTURES: [&str; 10] = [
     "minimal",
     "demo",
     "custom",
     "small",
     "high-availability",
     "placement",
+    "traefik-options",
+    "ingress",
+    "gateway-api",
+    "cert-manager",
 ];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
@@ -69,6 +73,10 @@ pub(crate) fn provided() -> Observed {
             (
                 "ai-example-com".to_owned(),
                 secret(&[("tls.crt", "cert"), ("tls.key", "key")]),
+            ),
+            (
+                "demo-edge-tls".to_owned(),
+                secret(&[("tls.crt", "issued"), ("tls.key", "key")]),
             ),
         ]),
         ..Observed::default()

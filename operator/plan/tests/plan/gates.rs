@@ -15,10 +15,10 @@ use lotoai_plan::{
 };
 use serde_json::json;
 
-struct Cluster {
-    platform: Platform,
-    set: ResourceSet<Prepared>,
-    observed: Observed,
+pub(crate) struct Cluster {
+    pub(crate) platform: Platform,
+    pub(crate) set: ResourceSet<Prepared>,
+    pub(crate) observed: Observed,
 }
 
 impl Cluster {
@@ -26,7 +26,12 @@ impl Cluster {
         Self::of("minimal")
     }
 
-    fn of(fixture: &str) -> Self {
+    fn up() -> Self {
+        Self::up_of("minimal")
+    }
+
+    /// Nothing applied.
+    pub(crate) fn of(fixture: &str) -> Self {
         let (platform, set) = objects(fixture);
         Self {
             platform,
@@ -36,9 +41,10 @@ impl Cluster {
     }
 
     /// Everything applied, and everything ready.
-    fn up() -> Self {
-        let mut cluster = Self::new();
-        for node in Node::pods() {
+    pub(crate) fn up_of(fixture: &str) -> Self {
+        let mut cluster = Self::of(fixture);
+        let nodes: Vec<Node> = cluster.platform.nodes().collect();
+        for node in nodes {
             cluster.ready(node);
         }
         cluster
@@ -124,7 +130,7 @@ impl Cluster {
             .collect()
     }
 
-    fn status(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> LotoAIStatus {
+    pub(crate) fn status(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> LotoAIStatus {
         let gates = gates(&self.platform, &self.set, &self.observed);
         let env = operator("minimal");
         let outcome = Outcome::Reconciled {

@@ -336,7 +336,12 @@ impl<'model> Runner<'model> {
             // The context has at most 8192 tokens.
             let position = i32::try_from(self.held.len() + place).unwrap_or(i32::MAX);
             self.batch
-                .add(*token, position, &[0], outputs == Outputs::All || place == last)
+                .add(
+                    *token,
+                    position,
+                    &[0],
+                    outputs == Outputs::All || place == last,
+                )
                 .context(FillBatchSnafu)?;
         }
         self.context.decode(&mut self.batch).context(DecodeSnafu)?;

@@ -6,15 +6,17 @@ use lotoai_api::Component;
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
 use crate::credentials::KEY;
-use crate::env::{secret_var, var};
+use crate::env::{secret_var, upload_limit, var};
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
+    let mut env = vec![
+        var("PUBLIC_URL", &platform.url.url),
+        secret_var("SESSION_KEY", &platform.session_secret(), KEY),
+    ];
+    env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
     let extra = Extra {
-        env: vec![
-            var("PUBLIC_URL", &platform.url.url),
-            secret_var("SESSION_KEY", &platform.session_secret(), KEY),
-        ],
+        env,
         ..Extra::default()
     };
     workload::deployment(

@@ -5,19 +5,21 @@ use lotoai_api::Component;
 
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
-use crate::env::var;
+use crate::env::{upload_limit, var};
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
     let chunk = &platform.spec.rag.chunk;
+    let mut env = vec![
+        var("CHUNK_MAX_CHARACTERS", chunk.max_characters.to_string()),
+        var(
+            "CHUNK_OVERLAP_CHARACTERS",
+            chunk.overlap_characters.to_string(),
+        ),
+    ];
+    env.extend(upload_limit(platform, "MAX_DOCUMENT_BYTES"));
     let extra = Extra {
-        env: vec![
-            var("CHUNK_MAX_CHARACTERS", chunk.max_characters.to_string()),
-            var(
-                "CHUNK_OVERLAP_CHARACTERS",
-                chunk.overlap_characters.to_string(),
-            ),
-        ],
+        env,
         ..Extra::default()
     };
     let template = pod(platform, Component::RagIngest, extra);

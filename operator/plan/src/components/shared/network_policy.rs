@@ -1,6 +1,6 @@
 //! NetworkPolicies: nothing in, nothing out, but for the edges of the graph.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -12,27 +12,21 @@ use lotoai_api::Component;
 use lotoai_api::spec::ProviderKind;
 use url::Url;
 
+use crate::components::traefik;
 use crate::graph::{Node, edges_from, edges_to};
 use crate::labels;
 use crate::platform::Platform;
 
 const DNS_PORT: u16 = 53;
+/// Label that every namespace has, with its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where NodeLocal DNSCache listens on every node that has it.
 const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 
 /// Policy of the whole platform: denies both ways, but lets every pod ask for names.
 #[must_use]
 pub fn default_deny(platform: &Platform) -> NetworkPolicy {
-    let dns_pods = NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector {
-            match_labels: Some(BTreeMap::from([(
-                "kubernetes.io/metadata.name".to_owned(),
-                "kube-system".to_owned(),
-            )])),
-            ..LabelSelector::default()
-        }),
-        ..NetworkPolicyPeer::default()
-    };
+    let dns_pods = namespaces([(NAMESPACE_NAME.to_owned(), "kube-system".to_owned())]);
     let node_local = NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: NODE_LOCAL_DNS.to_owned(),
@@ -61,7 +55,7 @@ pub fn default_deny(platform: &Platform) -> NetworkPolicy {
 /// Policy of one node: its edges, and what its configuration lets it reach outside.
 #[must_use]
 pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
-    let ingress = match node {
+    let mut ingress: Vec<_> = match node {
         Node::Component(component) => edges_to(component)
             // The operator comes from outside of the namespace, where everybody is let in.
             .filter(|edge| edge.from != Node::Operator)
@@ -72,6 +66,15 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             .collect(),
         Node::Provision(_) | Node::Anyone | Node::Operator => Vec::new(),
     };
+    if node == Node::Component(Component::Traefik) && traefik::is_guarded(platform) {
+        ingress.push(NetworkPolicyIngressRule {
+            from: Some(vec![namespaces([(
+                NAMESPACE_NAME.to_owned(),
+                platform.operator_namespace.clone(),
+            )])]),
+            ports: Some(vec![port("TCP", traefik::PROBE_PORT)]),
+        });
+    }
     let mut egress: Vec<_> = edges_from(node)
         .map(|edge| NetworkPolicyEgressRule {
             to: peers(platform, Node::Component(edge.to)),
@@ -108,6 +111,10 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
 fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
     match node {
         Node::Anyone | Node::Operator => None,
+        // Whoever stands in its place, in a namespace that only the resource knows.
+        Node::Component(Component::Traefik) if !platform.runs(Component::Traefik) => {
+            Some(vec![namespaces(platform.spec.edge.from_namespaces.clone())])
+        }
         Node::Provision(_) | Node::Component(_) => Some(vec![NetworkPolicyPeer {
             pod_selector: Some(LabelSelector {
                 match_labels: Some(labels::selector(platform, node)),
@@ -115,6 +122,17 @@ fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
             }),
             ..NetworkPolicyPeer::default()
         }]),
+    }
+}
+
+/// All pods of the namespaces with these labels.
+fn namespaces(labels: impl IntoIterator<Item = (String, String)>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(labels.into_iter().collect()),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
     }
 }
 

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::Component;
 use lotoai_api::spec::ServiceType;
 
+use crate::components::traefik;
 use crate::graph::{Node, Port, peer_ports, ports};
 use crate::labels;
 use crate::platform::Platform;
@@ -26,6 +27,8 @@ pub fn build(platform: &Platform, component: Component) -> Service {
         metadata: platform.metadata(platform.component_name(component), node),
         spec: Some(ServiceSpec {
             type_: Some(type_.as_str().to_owned()),
+            external_traffic_policy: (edge && traefik::keeps_addresses(platform))
+                .then(|| "Local".to_owned()),
             selector: Some(labels::selector(platform, node)),
             ports: Some(service_ports.collect()),
             ..ServiceSpec::default()

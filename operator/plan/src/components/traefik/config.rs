@@ -2,33 +2,59 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use lotoai_api::Component;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::components::shared::config::config_map;
 use crate::env::{REALM, address};
 use crate::graph::Node;
 use crate::platform::Platform;
 
-/// Seconds in which a request must have arrived: an upload over a slow line takes long.
-const READ_TIMEOUT: &str = "600s";
+use super::{PROBE_PORT, is_guarded};
+
+/// Time in which a request must have arrived: an upload over a slow line takes long. Traefik also
+/// ends an answer over HTTP/1.1 that still streams then, so it is longer than the longest answer
+/// of the gateway (600 s) by the time that an upload may take.
+const READ_TIMEOUT: &str = "900s";
 /// A year.
-const STS_SECONDS: u32 = 31_536_000;
+const HSTS_SECONDS: i32 = 31_536_000;
+/// IPv6 clients count by the network that one customer gets.
+const IPV6_SUBNET: u8 = 64;
+/// What is logged of a request. Its path is not: Traefik writes it with the query, which may carry
+/// codes and what people typed. Headers are not either.
+const LOGGED: [&str; 12] = [
+    "StartUTC",
+    "ClientHost",
+    "RequestMethod",
+    "RequestHost",
+    "RequestProtocol",
+    "RequestContentSize",
+    "RouterName",
+    "DownstreamStatus",
+    "DownstreamContentSize",
+    "Duration",
+    "OriginDuration",
+    "TLSVersion",
+];
 
 pub(super) fn build(platform: &Platform) -> ConfigMap {
     // Serialising JSON values as YAML cannot fail.
     let yaml = |value: &Value| serde_yaml_ng::to_string(value).unwrap_or_default();
     let files = [
         ("dynamic.yaml", yaml(&dynamic(platform))),
-        ("traefik.yaml", yaml(&fixed())),
+        ("traefik.yaml", yaml(&fixed(platform))),
     ];
     config_map(platform, Node::Component(Component::Traefik), &files)
 }
 
-/// Access logs stay off: addresses may carry what people typed.
-fn fixed() -> Value {
-    json!({
+fn fixed(platform: &Platform) -> Value {
+    let fields: Map<String, Value> = LOGGED
+        .iter()
+        .map(|name| ((*name).to_owned(), "keep".into()))
+        .collect();
+    let mut fixed = json!({
         "global": { "checkNewVersion": false, "sendAnonymousUsage": false },
         "log": { "level": "INFO", "format": "json" },
+        "accessLog": { "format": "json", "fields": { "defaultMode": "drop", "names": fields } },
         "entryPoints": {
             "web": { "address": ":8000" },
             "websecure": {
@@ -45,7 +71,42 @@ fn fixed() -> Value {
         "ping": { "entryPoint": "traefik" },
         "metrics": { "prometheus": { "entryPoint": "traefik" } },
         "providers": { "file": { "filename": "/etc/traefik/dynamic.yaml", "watch": false } },
-    })
+    });
+    let limits = limits(platform);
+    if !limits.is_empty() {
+        // On the port and not on the routes, so that the probe's port is without them.
+        let names = limits.keys().map(|name| format!("{name}@file"));
+        fixed["entryPoints"]["websecure"]["http"] =
+            json!({ "middlewares": names.collect::<Vec<_>>() });
+    }
+    if is_guarded(platform) {
+        fixed["entryPoints"]["probe"] = json!({ "address": format!(":{PROBE_PORT}") });
+    }
+    fixed
+}
+
+/// Rules by client address, in the order of their names: who may not come in is not counted.
+fn limits(platform: &Platform) -> Map<String, Value> {
+    let mut limits = Map::new();
+    let Some(rules) = &platform.spec.edge.traefik else {
+        return limits;
+    };
+    if !rules.allowed_cidrs.is_empty() {
+        let list = json!({ "ipAllowList": { "sourceRange": rules.allowed_cidrs } });
+        limits.insert("allowed-addresses".to_owned(), list);
+    }
+    if let Some(rate) = &rules.rate_limit {
+        // The address of the connection. What a client writes into X-Forwarded-For counts for
+        // nothing, because no proxy in front is trusted.
+        let limit = json!({ "rateLimit": {
+            "average": rate.requests_per_second,
+            "period": "1s",
+            "burst": rate.burst,
+            "sourceCriterion": { "ipStrategy": { "ipv6Subnet": IPV6_SUBNET } },
+        } });
+        limits.insert("rate-limit".to_owned(), limit);
+    }
+    limits
 }
 
 fn dynamic(platform: &Platform) -> Value {
@@ -53,13 +114,18 @@ fn dynamic(platform: &Platform) -> Value {
     // Only the platform's own realm is public: administrators are in another one.
     let identity =
         format!("{host} && (PathPrefix(`/realms/{REALM}/`) || PathPrefix(`/resources/`))");
-    let secure = |rule: &str, service: &str, priority: u32| {
+    let entry_points: &[&str] = if is_guarded(platform) {
+        &["websecure", "probe"]
+    } else {
+        &["websecure"]
+    };
+    let secure = |rule: &str, service: &str, headers: &str, priority: u32| {
         json!({
             "rule": rule,
             "service": service,
             "priority": priority,
-            "entryPoints": ["websecure"],
-            "middlewares": ["security-headers"],
+            "entryPoints": entry_points,
+            "middlewares": [headers],
             "tls": {},
         })
     };
@@ -68,11 +134,26 @@ fn dynamic(platform: &Platform) -> Value {
             "servers": [{ "url": address(platform, "http", component, 8080) }],
         } })
     };
+    let mut middlewares = limits(platform);
+    middlewares.insert(
+        "redirect-to-https".to_owned(),
+        json!({ "redirectScheme": {
+            "scheme": "https",
+            "port": platform.url.port.to_string(),
+            "permanent": true,
+        } }),
+    );
+    let always = always(platform);
+    middlewares.insert("security-headers".to_owned(), json!({ "headers": always }));
+    middlewares.insert(
+        "security-headers-gateway".to_owned(),
+        json!({ "headers": for_gateway(always) }),
+    );
     json!({
         "http": {
             "routers": {
-                "keycloak": secure(&identity, "keycloak", 200),
-                "gateway": secure(&host, "gateway", 100),
+                "keycloak": secure(&identity, "keycloak", "security-headers", 200),
+                "gateway": secure(&host, "gateway", "security-headers-gateway", 100),
                 "redirect": {
                     "rule": "PathPrefix(`/`)",
                     "service": "noop@internal",
@@ -80,14 +161,7 @@ fn dynamic(platform: &Platform) -> Value {
                     "middlewares": ["redirect-to-https"],
                 },
             },
-            "middlewares": {
-                "redirect-to-https": { "redirectScheme": {
-                    "scheme": "https",
-                    "port": platform.url.port.to_string(),
-                    "permanent": true,
-                } },
-                "security-headers": { "headers": headers(platform) },
-            },
+            "middlewares": middlewares,
             "services": {
                 "gateway": server(Component::Gateway),
                 "keycloak": server(Component::Keycloak),
@@ -103,14 +177,34 @@ fn dynamic(platform: &Platform) -> Value {
     })
 }
 
-fn headers(platform: &Platform) -> Value {
-    let mut headers = json!({
-        "contentTypeNosniff": true,
-        "referrerPolicy": "strict-origin-when-cross-origin",
-    });
+/// Headers of every answer. Keycloak sets the others itself, and frames its own pages.
+fn always(platform: &Platform) -> Map<String, Value> {
+    let edge = &platform.spec.edge;
+    let given = edge
+        .traefik
+        .as_ref()
+        .and_then(|rules| rules.security_headers)
+        .unwrap_or_default();
+    let mut headers = Map::new();
+    headers.insert("contentTypeNosniff".to_owned(), true.into());
     // Browsers that once saw this header let nobody past a certificate that they do not trust.
-    if platform.spec.edge.tls.secret_name.is_some() {
-        headers["stsSeconds"] = STS_SECONDS.into();
+    let seconds = match (given.hsts_seconds, edge.tls.is_self_signed()) {
+        (Some(seconds), _) => seconds,
+        (None, true) => 0,
+        (None, false) => HSTS_SECONDS,
+    };
+    if seconds > 0 {
+        headers.insert("stsSeconds".to_owned(), seconds.into());
+        if given.hsts_include_subdomains {
+            headers.insert("stsIncludeSubdomains".to_owned(), true.into());
+        }
     }
+    headers
+}
+
+/// The gateway's answers are in nobody's frame. It sets its own content security policy.
+fn for_gateway(mut headers: Map<String, Value>) -> Map<String, Value> {
+    headers.insert("frameDeny".to_owned(), true.into());
+    headers.insert("referrerPolicy".to_owned(), "same-origin".into());
     headers
 }

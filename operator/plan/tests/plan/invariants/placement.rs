@@ -11,47 +11,47 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{template, variables};
-use crate::common::{objects, operator, provided, resource};
+use crate::common::{FIXTURES, objects, operator, provided, resource};
 
-#[rstest]
-fn every_component_has_the_objects_that_its_number_asks_for(
-    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
-) {
-    let (platform, set) = objects(fixture);
-    let bodies: BTreeMap<(String, String), Value> = set
-        .objects()
-        .into_iter()
-        .map(|object| ((object.resource.kind, object.name), object.body))
-        .collect();
-    for component in Component::ALL {
-        let name = platform.component_name(component);
-        let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
-        let scale = platform.scale(component);
-        let workload = get(workload_kind(component).kind(), &name).unwrap();
-        let replicas = workload["spec"].get("replicas").and_then(Value::as_i64);
-        assert_eq!(replicas, scale.written().map(i64::from), "{name}");
-        let budget = get("PodDisruptionBudget", &name);
-        assert_eq!(budget.is_some(), scale.least() > 1, "{name}");
-        let autoscaler = get("HorizontalPodAutoscaler", &name);
-        let follows = matches!(scale, Scale::Following(_));
-        assert_eq!(autoscaler.is_some(), follows, "{name}");
-        assert!(!follows || workload_kind(component) == WorkloadKind::Deployment);
-        let pod = &workload["spec"]["template"]["spec"];
-        for rule in ["affinity", "topologySpreadConstraints"] {
-            assert_eq!(pod.get(rule).is_some(), scale.most() > 1, "{name} {rule}");
-        }
-        let selector = json!(labels::selector(&platform, Node::Component(component)));
-        if let Some(budget) = budget {
-            assert_eq!(budget["spec"]["selector"]["matchLabels"], selector);
-        }
-        let members = platform.members(component);
-        let headless = get("Service", &format!("{name}-nodes"));
-        assert_eq!(headless.is_some(), !members.is_empty(), "{name}");
-        if let Some(headless) = headless {
-            assert_eq!(headless["spec"]["clusterIP"], "None");
-            assert_eq!(headless["spec"]["publishNotReadyAddresses"], true);
-            assert_eq!(workload["spec"]["serviceName"], format!("{name}-nodes"));
-            assert_eq!(members.len(), usize::try_from(scale.least()).unwrap());
+#[test]
+fn every_component_has_the_objects_that_its_number_asks_for() {
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        let bodies: BTreeMap<(String, String), Value> = set
+            .objects()
+            .into_iter()
+            .map(|object| ((object.resource.kind, object.name), object.body))
+            .collect();
+        for component in platform.components() {
+            let name = platform.component_name(component);
+            let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
+            let scale = platform.scale(component);
+            let workload = get(workload_kind(component).kind(), &name).unwrap();
+            let replicas = workload["spec"].get("replicas").and_then(Value::as_i64);
+            assert_eq!(replicas, scale.written().map(i64::from), "{name}");
+            let budget = get("PodDisruptionBudget", &name);
+            assert_eq!(budget.is_some(), scale.least() > 1, "{name}");
+            let autoscaler = get("HorizontalPodAutoscaler", &name);
+            let follows = matches!(scale, Scale::Following(_));
+            assert_eq!(autoscaler.is_some(), follows, "{name}");
+            assert!(!follows || workload_kind(component) == WorkloadKind::Deployment);
+            let pod = &workload["spec"]["template"]["spec"];
+            for rule in ["affinity", "topologySpreadConstraints"] {
+                assert_eq!(pod.get(rule).is_some(), scale.most() > 1, "{name} {rule}");
+            }
+            let selector = json!(labels::selector(&platform, Node::Component(component)));
+            if let Some(budget) = budget {
+                assert_eq!(budget["spec"]["selector"]["matchLabels"], selector);
+            }
+            let members = platform.members(component);
+            let headless = get("Service", &format!("{name}-nodes"));
+            assert_eq!(headless.is_some(), !members.is_empty(), "{name}");
+            if let Some(headless) = headless {
+                assert_eq!(headless["spec"]["clusterIP"], "None");
+                assert_eq!(headless["spec"]["publishNotReadyAddresses"], true);
+                assert_eq!(workload["spec"]["serviceName"], format!("{name}-nodes"));
+                assert_eq!(members.len(), usize::try_from(scale.least()).unwrap());
+            }
         }
     }
 }

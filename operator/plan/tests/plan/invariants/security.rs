@@ -5,99 +5,98 @@ use std::collections::BTreeSet;
 use lotoai_api::Component;
 use lotoai_plan::graph::EDGES;
 use lotoai_plan::{Node, labels, required_secrets};
-use rstest::rstest;
 
 use super::{container, template, templates, variables};
-use crate::common::objects;
+use crate::common::{FIXTURES, objects};
 
-#[rstest]
-fn credentials_outlive_the_resource_unless_it_says_otherwise(
-    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
-) {
-    let (platform, _) = objects(fixture);
-    for spec in required_secrets(&platform) {
-        let owned = spec.metadata.owner_references.is_some();
-        assert_eq!(owned, fixture == "demo", "{}", spec.name());
-        assert_eq!(
-            spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL],
-            "true"
-        );
-    }
-}
-
-#[rstest]
-fn every_pod_keeps_to_pod_security_restricted(
-    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
-) {
-    let (_, set) = objects(fixture);
-    for (name, template) in templates(&set) {
-        let pod = template.spec.as_ref().unwrap();
-        let security = pod.security_context.as_ref().unwrap();
-        assert_eq!(security.run_as_non_root, Some(true), "{name}");
-        assert!(security.run_as_user.unwrap() > 0, "{name}");
-        assert_eq!(security.fs_group, security.run_as_user, "{name}");
-        assert_eq!(
-            security.seccomp_profile.as_ref().unwrap().type_,
-            "RuntimeDefault",
-            "{name}"
-        );
-        assert_eq!(pod.automount_service_account_token, Some(false), "{name}");
-        assert_eq!(pod.enable_service_links, Some(false), "{name}");
-        assert_eq!(pod.termination_grace_period_seconds, Some(30), "{name}");
-        let container = container(template);
-        let security = container.security_context.as_ref().unwrap();
-        assert_eq!(security.allow_privilege_escalation, Some(false), "{name}");
-        assert_eq!(
-            security.capabilities.as_ref().unwrap().drop,
-            Some(vec!["ALL".to_owned()]),
-            "{name}"
-        );
-        let writable = security.read_only_root_filesystem != Some(true);
-        assert_eq!(writable, name == "demo-keycloak", "{name}");
-    }
-}
-
-#[rstest]
-fn no_pod_holds_a_credential_of_somebody_else(
-    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
-) {
-    let (platform, set) = objects(fixture);
-    for node in Node::pods() {
-        let mut allowed: BTreeSet<String> = EDGES
-            .iter()
-            .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
-            .map(|edge| platform.edge_secret(edge.from, edge.to))
-            .collect();
-        match node {
-            Node::Provision(store) => {
-                allowed.insert(platform.admin_secret(store));
-                allowed.insert(platform.first_user_secret());
-                allowed.extend(
-                    EDGES
-                        .iter()
-                        .filter(|edge| edge.credential.provisioned_by() == Some(store))
-                        .map(|edge| platform.edge_secret(edge.from, edge.to)),
-                );
-            }
-            Node::Component(Component::Gateway) => {
-                allowed.insert(platform.session_secret());
-            }
-            Node::Component(Component::Agents) => {
-                allowed.insert("openai".to_owned());
-            }
-            Node::Component(Component::Minio) => {
-                allowed.insert(platform.admin_secret(lotoai_api::Store::S3));
-            }
-            Node::Component(Component::Keycloak) => {
-                allowed.insert(platform.admin_secret(lotoai_api::Store::Keycloak));
-            }
-            Node::Component(_) | Node::Anyone | Node::Operator => {}
+#[test]
+fn credentials_outlive_the_resource_unless_it_says_otherwise() {
+    for fixture in FIXTURES {
+        let (platform, _) = objects(fixture);
+        for spec in required_secrets(&platform) {
+            let owned = spec.metadata.owner_references.is_some();
+            assert_eq!(owned, fixture == "demo", "{}", spec.name());
+            assert_eq!(
+                spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL],
+                "true"
+            );
         }
-        for (secret, _) in variables(template(&platform, &set, node))
-            .into_values()
-            .flatten()
-        {
-            assert!(allowed.contains(secret), "{} holds {secret}", node.name());
+    }
+}
+
+#[test]
+fn every_pod_keeps_to_pod_security_restricted() {
+    for fixture in FIXTURES {
+        let (_, set) = objects(fixture);
+        for (name, template) in templates(&set) {
+            let pod = template.spec.as_ref().unwrap();
+            let security = pod.security_context.as_ref().unwrap();
+            assert_eq!(security.run_as_non_root, Some(true), "{name}");
+            assert!(security.run_as_user.unwrap() > 0, "{name}");
+            assert_eq!(security.fs_group, security.run_as_user, "{name}");
+            assert_eq!(
+                security.seccomp_profile.as_ref().unwrap().type_,
+                "RuntimeDefault",
+                "{name}"
+            );
+            assert_eq!(pod.automount_service_account_token, Some(false), "{name}");
+            assert_eq!(pod.enable_service_links, Some(false), "{name}");
+            assert_eq!(pod.termination_grace_period_seconds, Some(30), "{name}");
+            let container = container(template);
+            let security = container.security_context.as_ref().unwrap();
+            assert_eq!(security.allow_privilege_escalation, Some(false), "{name}");
+            assert_eq!(
+                security.capabilities.as_ref().unwrap().drop,
+                Some(vec!["ALL".to_owned()]),
+                "{name}"
+            );
+            let writable = security.read_only_root_filesystem != Some(true);
+            assert_eq!(writable, name == "demo-keycloak", "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_pod_holds_a_credential_of_somebody_else() {
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        for node in platform.nodes() {
+            let mut allowed: BTreeSet<String> = EDGES
+                .iter()
+                .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
+                .map(|edge| platform.edge_secret(edge.from, edge.to))
+                .collect();
+            match node {
+                Node::Provision(store) => {
+                    allowed.insert(platform.admin_secret(store));
+                    allowed.insert(platform.first_user_secret());
+                    allowed.extend(
+                        EDGES
+                            .iter()
+                            .filter(|edge| edge.credential.provisioned_by() == Some(store))
+                            .map(|edge| platform.edge_secret(edge.from, edge.to)),
+                    );
+                }
+                Node::Component(Component::Gateway) => {
+                    allowed.insert(platform.session_secret());
+                }
+                Node::Component(Component::Agents) => {
+                    allowed.insert("openai".to_owned());
+                }
+                Node::Component(Component::Minio) => {
+                    allowed.insert(platform.admin_secret(lotoai_api::Store::S3));
+                }
+                Node::Component(Component::Keycloak) => {
+                    allowed.insert(platform.admin_secret(lotoai_api::Store::Keycloak));
+                }
+                Node::Component(_) | Node::Anyone | Node::Operator => {}
+            }
+            for (secret, _) in variables(template(&platform, &set, node))
+                .into_values()
+                .flatten()
+            {
+                assert!(allowed.contains(secret), "{} holds {secret}", node.name());
+            }
         }
     }
 }

@@ -6,31 +6,31 @@ use lotoai_plan::components::shared::resources::amount;
 use rstest::rstest;
 
 use super::{container, template, templates};
-use crate::common::{credentials, objects, operator, provided, resource};
+use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 
-#[rstest]
-fn every_container_has_an_exact_image_resources_and_probes(
-    #[values("minimal", "demo", "custom", "small", "high-availability", "placement")] fixture: &str,
-) {
-    let (_, set) = objects(fixture);
-    for (name, template) in templates(&set) {
-        let container = container(template);
-        let image = container.image.as_deref().unwrap();
-        assert!(
-            !["", "latest"].contains(&versions::tag(image)),
-            "{name}: {image}"
-        );
-        let resources = container.resources.as_ref().unwrap();
-        let requests = resources.requests.as_ref().unwrap();
-        let limits = resources.limits.as_ref().unwrap();
-        for key in ["cpu", "memory"] {
-            assert!(amount(&requests[key].0) > 0, "{name}");
-            assert!(amount(&requests[key].0) <= amount(&limits[key].0), "{name}");
-        }
-        if !name.starts_with("demo-provision") {
-            assert!(container.startup_probe.is_some(), "{name}");
-            assert!(container.liveness_probe.is_some(), "{name}");
-            assert!(container.readiness_probe.is_some(), "{name}");
+#[test]
+fn every_container_has_an_exact_image_resources_and_probes() {
+    for fixture in FIXTURES {
+        let (_, set) = objects(fixture);
+        for (name, template) in templates(&set) {
+            let container = container(template);
+            let image = container.image.as_deref().unwrap();
+            assert!(
+                !["", "latest"].contains(&versions::tag(image)),
+                "{name}: {image}"
+            );
+            let resources = container.resources.as_ref().unwrap();
+            let requests = resources.requests.as_ref().unwrap();
+            let limits = resources.limits.as_ref().unwrap();
+            for key in ["cpu", "memory"] {
+                assert!(amount(&requests[key].0) > 0, "{name}");
+                assert!(amount(&requests[key].0) <= amount(&limits[key].0), "{name}");
+            }
+            if !name.starts_with("demo-provision") {
+                assert!(container.startup_probe.is_some(), "{name}");
+                assert!(container.liveness_probe.is_some(), "{name}");
+                assert!(container.readiness_probe.is_some(), "{name}");
+            }
         }
     }
 }

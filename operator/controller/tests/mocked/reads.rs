@@ -1,0 +1,73 @@
+//! What a pass reads.
+
+use lotoai_api::LotoAI;
+use lotoai_operator::dereference::dereference;
+use serde_json::{Value, json};
+
+use crate::server::{Call, refusal, serve};
+
+fn demo() -> LotoAI {
+    serde_json::from_value(json!({
+        "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
+        "metadata": { "name": "demo", "namespace": "default", "uid": "u" },
+        "spec": { "url": "https://lotoai.localhost" },
+    }))
+    .unwrap()
+}
+
+fn empty_list() -> (u16, Value) {
+    let list = json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": [] });
+    (200, list)
+}
+
+fn is_optional(call: &Call) -> bool {
+    call.path.ends_with("/certificates") || call.path.ends_with("/httproutes")
+}
+
+#[tokio::test]
+async fn a_kind_that_the_cluster_lacks_is_missing_and_no_failure() {
+    let (client, _) = serve(|call| match is_optional(call) {
+        true => refusal(404, "NotFound"),
+        false => empty_list(),
+    });
+    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let missing: Vec<_> = observed.missing_kinds.into_iter().collect();
+    assert_eq!(missing, ["Certificate", "HTTPRoute"]);
+}
+
+#[tokio::test]
+async fn any_other_refusal_of_an_optional_kind_is_a_failure() {
+    let (client, _) = serve(|call| match is_optional(call) {
+        true => refusal(403, "Forbidden"),
+        false => empty_list(),
+    });
+    let error = dereference(&client, &demo()).await.unwrap_err().to_string();
+    assert!(error.contains("failed to list objects of kind"), "{error}");
+}
+
+#[tokio::test]
+async fn objects_of_an_optional_kind_are_read_with_what_is_said_of_them() {
+    let (client, _) = serve(|call| match call.path.ends_with("/certificates") {
+        true => {
+            let certificate = json!({
+                "apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+                "metadata": { "name": "demo-edge-tls", "uid": "c" },
+                "spec": { "secretName": "demo-edge-tls" },
+                "status": { "conditions": [
+                    { "type": "Ready", "status": "False", "message": "issuing" },
+                ], "revision": 1 },
+            });
+            let list = json!({
+                "kind": "CertificateList", "apiVersion": "cert-manager.io/v1", "metadata": {},
+                "items": [certificate],
+            });
+            (200, list)
+        }
+        false => empty_list(),
+    });
+    let (observed, existing) = dereference(&client, &demo()).await.unwrap();
+    let status = observed.certificates["demo-edge-tls"].status.as_ref();
+    assert_eq!(status.unwrap().conditions[0].message, "issuing");
+    assert!(observed.missing_kinds.is_empty());
+    assert!(existing.iter().any(|(id, _)| id.kind == "Certificate"));
+}

@@ -1,0 +1,229 @@
+//! What the schema cannot say of the edge.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lotoai_api::spec::{Edge, LotoAISpec};
+use lotoai_api::{Component, PlatformName, reasons};
+
+use super::Invalid;
+use crate::components::shared::resources::amount;
+use crate::credentials::digest;
+use crate::names::issued_secret;
+use crate::observed::Observed;
+
+/// Ingestion holds a whole document several times over.
+const LARGEST_UPLOAD: &str = "256Mi";
+/// Longest key of a label or annotation, without its domain.
+const KEY_LENGTH: usize = 63;
+
+pub(super) fn check(spec: &LotoAISpec, observed: &Observed, faults: &mut Vec<Invalid>) {
+    let edge = &spec.edge;
+    check_mode(spec, faults);
+    check_kinds(edge, observed, faults);
+    if let Some(size) = &edge.max_upload_size {
+        let fault = match amount(size) {
+            0 => Some("is no size; write for example 64Mi"),
+            size if size > amount(LARGEST_UPLOAD) => Some("is more than 256Mi; lower it"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            let message = format!("{size:?} {fault}");
+            faults.push(Invalid::spec("spec.edge.maxUploadSize", message));
+        }
+    }
+    let ranges = edge.traefik.iter().flat_map(|rules| &rules.allowed_cidrs);
+    for (index, range) in ranges.enumerate() {
+        if !is_cidr(range) {
+            let message = format!(
+                "{range:?} is no range of addresses; write for example 192.0.2.0/24, or \
+                 192.0.2.7/32 for one address"
+            );
+            let field = format!("spec.edge.traefik.allowedCIDRs[{index}]");
+            faults.push(Invalid::spec(field, message));
+        }
+    }
+}
+
+fn check_mode(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    let edge = &spec.edge;
+    // The schema refuses these; a resource that never passed one is refused here.
+    for (field, clashes) in [
+        (
+            "spec.edge.ingress",
+            edge.ingress.is_some() && edge.traefik.is_some(),
+        ),
+        (
+            "spec.edge.gatewayAPI",
+            edge.gateway_api.is_some() && (edge.traefik.is_some() || edge.ingress.is_some()),
+        ),
+    ] {
+        if clashes {
+            let message = "there are two ways in; keep one of traefik, ingress and gatewayAPI";
+            faults.push(Invalid::spec(field, message));
+        }
+    }
+    let annotations = edge
+        .ingress
+        .iter()
+        .flat_map(|given| given.annotations.keys());
+    let keys = annotations.map(|key| ("ingress.annotations", key)).chain(
+        edge.from_namespaces
+            .keys()
+            .map(|key| ("fromNamespaces", key)),
+    );
+    for (field, key) in keys.filter(|(_, key)| !is_key(key)) {
+        let message = "this is no name of a label or annotation; write for example \
+                       kubernetes.io/metadata.name";
+        faults.push(Invalid::spec(format!("spec.edge.{field}[{key}]"), message));
+    }
+    if edge.is_managed() {
+        return;
+    }
+    let traefik = Component::Traefik.name();
+    let named = [
+        ("components", spec.components.contains_key(traefik)),
+        (
+            "images.overrides",
+            spec.images.overrides.contains_key(traefik),
+        ),
+    ];
+    for (field, _) in named.into_iter().filter(|(_, named)| *named) {
+        let message = "a controller of the cluster stands in its place; remove it";
+        faults.push(Invalid::spec(format!("spec.{field}[{traefik}]"), message));
+    }
+}
+
+fn check_kinds(edge: &Edge, observed: &Observed, faults: &mut Vec<Invalid>) {
+    let needs = [
+        (
+            edge.tls.cert_manager.is_some(),
+            "Certificate",
+            "spec.edge.tls.certManager",
+            "install cert-manager, or use edge.tls.secretName",
+        ),
+        (
+            edge.gateway_api.is_some(),
+            "HTTPRoute",
+            "spec.edge.gatewayAPI",
+            "install the Gateway API CRDs, or use edge.traefik",
+        ),
+    ];
+    for (needed, kind, field, fix) in needs {
+        if needed && observed.missing_kinds.contains(kind) {
+            faults.push(Invalid {
+                field: field.to_owned(),
+                message: format!("the cluster has no {kind} kind: {fix}"),
+                reason: reasons::DEPENDENCY_MISSING,
+            });
+        }
+    }
+}
+
+/// What the Secret that the resource names must hold. A Gateway ends TLS elsewhere, and only the
+/// operator's question needs to know the certificate.
+pub(super) const fn certificate_keys(edge: &Edge) -> &'static [&'static str] {
+    if edge.gateway_api.is_some() {
+        &["tls.crt"]
+    } else {
+        &["tls.crt", "tls.key"]
+    }
+}
+
+/// Digests of what cert-manager has issued, so that pods restart when it renews.
+pub(super) fn issued(
+    edge: &Edge,
+    name: &PlatformName,
+    observed: &Observed,
+) -> BTreeMap<(String, String), String> {
+    if edge.tls.cert_manager.is_none() {
+        return BTreeMap::new();
+    }
+    let secret = issued_secret(name.as_str());
+    ["tls.crt", "tls.key"]
+        .into_iter()
+        .filter_map(|key| {
+            let value = observed.secret_value(&secret, key)?;
+            Some(((secret.clone(), key.to_owned()), digest(value)))
+        })
+        .collect()
+}
+
+/// Whether a text can be the key of a label or an annotation.
+fn is_key(text: &str) -> bool {
+    let (domain, name) = match text.split_once('/') {
+        Some((domain, name)) => (Some(domain), name),
+        None => (None, text),
+    };
+    let ends = |text: &str, good: fn(&u8) -> bool| {
+        let bytes = text.as_bytes();
+        bytes.first().is_some_and(good) && bytes.last().is_some_and(good)
+    };
+    let lower = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let domain = domain.is_none_or(|domain| {
+        domain.len() <= 253
+            && ends(domain, lower)
+            && domain.bytes().all(|b| lower(&b) || b"-.".contains(&b))
+    });
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    domain
+        && name.len() <= KEY_LENGTH
+        && ends(name, u8::is_ascii_alphanumeric)
+        && name.bytes().all(inner)
+}
+
+fn is_cidr(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
+    let longest = match address.parse() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    // Traefik reads no signs and no leading zeros.
+    length
+        .parse::<u8>()
+        .is_ok_and(|number| number <= longest && number.to_string() == length)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("192.0.2.0/24", true)]
+    #[case("192.0.2.7/32", true)]
+    #[case("0.0.0.0/0", true)]
+    #[case("2001:db8::/32", true)]
+    #[case("192.0.2.7", false)]
+    #[case("192.0.2.0/33", false)]
+    #[case("192.0.2.0/+8", false)]
+    #[case("192.0.2.0/08", false)]
+    #[case("192.0.2/24", false)]
+    #[case("2001:db8::/129", false)]
+    #[case("example.com/24", false)]
+    #[case("/24", false)]
+    #[case("", false)]
+    fn ranges(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(is_cidr(text), good, "{text}");
+    }
+
+    #[rstest]
+    #[case("kubernetes.io/metadata.name", true)]
+    #[case("nginx.ingress.kubernetes.io/proxy-body-size", true)]
+    #[case("team", true)]
+    #[case("A_b.c-1", true)]
+    #[case("/name", false)]
+    #[case("a/", false)]
+    #[case("a/b/c", false)]
+    #[case("Example.com/x", false)]
+    #[case("-a", false)]
+    #[case("a b", false)]
+    #[case("", false)]
+    fn keys(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(is_key(text), good, "{text}");
+    }
+}
