@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 
 use crate::components::{WorkloadKind, workload_kind};
-use crate::graph::{Node, needs, start_order};
+use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
@@ -54,11 +54,13 @@ impl Gates {
 pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &Observed) -> Gates {
     let state = States::new(platform, prepared, observed);
     let mut gates = Gates::default();
-    for node in start_order() {
+    for node in platform.topology.start_order() {
         let Some(object) = state.object(node) else {
             continue;
         };
-        let missing: Vec<String> = needs(node)
+        let missing: Vec<String> = platform
+            .topology
+            .needs(node)
             .into_iter()
             .filter(|need| !state.ready(*need))
             .map(Node::name)

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use lotoai_api::spec::{LotoAISpec, PullPolicy};
 use lotoai_api::{Component, GROUP, PlatformName, VERSION};
 
-use crate::graph::Node;
+use crate::graph::{Node, Topology};
 use crate::labels;
 
 /// A checked platform, with built-in roles and tools filled in.
@@ -23,6 +23,8 @@ pub struct Platform {
     pub spec: LotoAISpec,
     /// Where people reach it.
     pub url: PublicUrl,
+    /// Which nodes there are, and where each edge leads.
+    pub topology: Topology,
     /// Image reference of every component.
     pub images: BTreeMap<Component, String>,
     /// Image reference of provision Jobs.

@@ -5,6 +5,7 @@
 mod agents;
 mod data;
 mod edge;
+mod external;
 mod images;
 mod mcp;
 mod rag;
@@ -20,8 +21,11 @@ use crate::names::UserName;
 use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
-pub use data::{Data, Messaging, Storage, Store};
+pub use data::{Clickhouse, Data, Messaging, ObjectStorage, Postgres, Rabbitmq, Storage};
 pub use edge::{Edge, EdgeService, EdgeTls, ServiceType};
+pub use external::{
+    ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq, SecretName,
+};
 pub use images::{ComponentResources, Images, PullPolicy, PullSecret, ResourceValues};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use rag::{Chunk, Rag};

@@ -72,7 +72,7 @@ pub const fn workload_kind(component: Component) -> WorkloadKind {
 #[must_use]
 pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prepared> {
     let mut set = ResourceSet::default();
-    for component in Component::ALL {
+    for component in platform.topology.components() {
         set.extend(own(platform, credentials, component));
         set.service_accounts
             .push(service_account::build(platform, Node::Component(component)));
@@ -87,8 +87,12 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
     }
     set.network_policies
         .push(network_policy::default_deny(platform));
-    set.network_policies
-        .extend(Node::pods().map(|node| network_policy::build(platform, node)));
+    set.network_policies.extend(
+        platform
+            .topology
+            .nodes()
+            .map(|node| network_policy::build(platform, node)),
+    );
     hash::seal(platform, credentials, &mut set);
     set
 }

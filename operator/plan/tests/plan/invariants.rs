@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, PodTemplateSp
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::{Component, versions};
+use lotoai_plan::components::shared::elsewhere::{self, Elsewhere};
 use lotoai_plan::components::shared::resources::amount;
-use lotoai_plan::graph::{CredentialKind, EDGES, is_ours, start_order};
+use lotoai_plan::graph::{CredentialKind, EDGES, is_ours};
 use lotoai_plan::{
     Node, Observed, Platform, Prepared, ResourceSet, build, labels, owned_kinds, required_secrets,
     validate,
@@ -78,7 +79,17 @@ fn policy<'a>(set: &'a ResourceSet<Prepared>, name: &str) -> &'a NetworkPolicy {
 
 #[rstest]
 fn every_object_has_owner_namespace_labels_and_a_short_name(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
     let mut seen = BTreeSet::new();
@@ -107,7 +118,17 @@ fn every_object_has_owner_namespace_labels_and_a_short_name(
 
 #[rstest]
 fn credentials_outlive_the_resource_unless_it_says_otherwise(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (platform, _) = objects(fixture);
     for spec in required_secrets(&platform) {
@@ -121,7 +142,19 @@ fn credentials_outlive_the_resource_unless_it_says_otherwise(
 }
 
 #[rstest]
-fn selectors_are_within_template_labels(#[values("minimal", "demo", "custom")] fixture: &str) {
+fn selectors_are_within_template_labels(
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
+) {
     let (_, set) = objects(fixture);
     let sets = set.stateful_sets.iter().map(|o| o.spec.as_ref().unwrap());
     let deployments = set.deployments.iter().map(|o| o.spec.as_ref().unwrap());
@@ -139,7 +172,17 @@ fn selectors_are_within_template_labels(#[values("minimal", "demo", "custom")] f
 
 #[rstest]
 fn every_pod_keeps_to_pod_security_restricted(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (_, set) = objects(fixture);
     for (name, template) in templates(&set) {
@@ -171,7 +214,17 @@ fn every_pod_keeps_to_pod_security_restricted(
 
 #[rstest]
 fn every_container_has_an_exact_image_resources_and_probes(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (_, set) = objects(fixture);
     for (name, template) in templates(&set) {
@@ -250,7 +303,19 @@ fn the_wiring_in_the_documentation_is_current() {
 }
 
 #[rstest]
-fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom")] fixture: &str) {
+fn everything_that_a_pod_refers_to_is_there(
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
+) {
     let (platform, set) = objects(fixture);
     let required = required_secrets(&platform);
     let mut keys: BTreeSet<(String, String)> = required
@@ -345,10 +410,20 @@ fn everything_that_a_pod_refers_to_is_there(#[values("minimal", "demo", "custom"
 
 #[rstest]
 fn every_edge_is_in_the_environment_of_both_sides(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
-    for edge in EDGES {
+    for edge in platform.topology.edges() {
         if edge.from == Node::Operator || edge.from == Node::Anyone {
             continue;
         }
@@ -380,7 +455,7 @@ fn every_edge_is_in_the_environment_of_both_sides(
                 let held: BTreeSet<_> = job.values().flatten().collect();
                 assert!(held.contains(&(secret.as_str(), "password")), "{edge:?}");
             }
-            CredentialKind::Admin(store) => {
+            CredentialKind::Admin(store) | CredentialKind::Given(store) => {
                 let admin = platform.admin_secret(store);
                 let values: BTreeSet<_> = from.values().flatten().collect();
                 assert!(values.contains(&(admin.as_str(), "password")), "{edge:?}");
@@ -391,10 +466,20 @@ fn every_edge_is_in_the_environment_of_both_sides(
 
 #[rstest]
 fn no_pod_holds_a_credential_of_somebody_else(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
-    for node in Node::pods() {
+    for node in platform.topology.nodes() {
         let mut allowed: BTreeSet<String> = EDGES
             .iter()
             .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
@@ -425,6 +510,11 @@ fn no_pod_holds_a_credential_of_somebody_else(
             }
             Node::Component(_) | Node::Anyone | Node::Operator => {}
         }
+        let given = platform.topology.edges_from(node);
+        allowed.extend(given.filter_map(|edge| match edge.credential {
+            CredentialKind::Given(store) => Some(platform.admin_secret(store)),
+            _ => None,
+        }));
         for (secret, _) in variables(template(&platform, &set, node))
             .into_values()
             .flatten()
@@ -436,14 +526,24 @@ fn no_pod_holds_a_credential_of_somebody_else(
 
 #[rstest]
 fn policies_deny_by_default_and_allow_exactly_the_edges(
-    #[values("minimal", "demo", "custom")] fixture: &str,
+    #[values(
+        "minimal",
+        "demo",
+        "custom",
+        "external-postgres",
+        "external-rabbitmq",
+        "external-clickhouse",
+        "external-s3",
+        "external"
+    )]
+    fixture: &str,
 ) {
     let (platform, set) = objects(fixture);
     let deny = policy(&set, "demo-default-deny").spec.as_ref().unwrap();
     assert_eq!(deny.ingress, None);
     let both = Some(vec!["Ingress".to_owned(), "Egress".to_owned()]);
     assert_eq!(deny.policy_types, both);
-    for node in Node::pods() {
+    for node in platform.topology.nodes() {
         let spec = policy(&set, &platform.node_name(node))
             .spec
             .as_ref()
@@ -463,8 +563,16 @@ fn policies_deny_by_default_and_allow_exactly_the_edges(
             .flatten()
             .filter(|rule| rule.to.is_some())
             .count();
+        let anywhere = platform
+            .topology
+            .outside_from(node)
+            .filter(|(edge, _, external)| {
+                let place = elsewhere::of(external.address(edge));
+                matches!(place, Some(Elsewhere::Anywhere(_)))
+            })
+            .count();
         let edges = EDGES.iter().filter(|edge| edge.from == node).count();
-        assert_eq!(within, edges, "{node:?}");
+        assert_eq!(within + anywhere, edges, "{node:?}");
         let outside = spec
             .egress
             .iter()
@@ -474,7 +582,7 @@ fn policies_deny_by_default_and_allow_exactly_the_edges(
         let expected = match (fixture, node) {
             // Only `custom` names providers, tools and a collector elsewhere.
             ("custom", node) => usize::from(node.is_ours()),
-            _ => 0,
+            _ => usize::from(anywhere > 0),
         };
         assert_eq!(outside, expected, "{node:?}");
         let selected = spec
@@ -633,7 +741,10 @@ fn every_claim_that_a_job_depends_on_is_made_by_a_stateful_set() {
         })
         .collect();
     for store in lotoai_api::Store::ALL {
-        assert!(claims.contains(&platform.data_claim(store)), "{store:?}");
+        assert!(
+            claims.contains(&platform.data_claim(store).unwrap()),
+            "{store:?}"
+        );
     }
 }
 
@@ -692,8 +803,8 @@ fn sets_are_applied_in_the_order_of_kinds() {
 fn every_component_is_run_by_exactly_one_object() {
     for fixture in FIXTURES {
         let (platform, set) = objects(fixture);
-        assert_eq!(templates(&set).len(), start_order().len());
-        for component in Component::ALL {
+        assert_eq!(templates(&set).len(), platform.topology.start_order().len());
+        for component in platform.topology.components() {
             let _ = template(&platform, &set, Node::Component(component));
         }
     }
@@ -763,4 +874,149 @@ fn the_ingestion_of_before_ends_before_the_next_one_starts() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(strategies, ["demo-rag-ingest"]);
+}
+
+fn plain_variables(template: &PodTemplateSpec) -> BTreeMap<&str, &str> {
+    let env = container(template).env.iter().flatten();
+    env.filter_map(|variable| Some((variable.name.as_str(), variable.value.as_deref()?)))
+        .collect()
+}
+
+#[test]
+fn addresses_of_external_stores_reach_those_who_use_them() {
+    use lotoai_api::Store::{Clickhouse, Postgres, Rabbitmq, S3};
+    let cases = [
+        (
+            "external-postgres",
+            Node::Component(Component::Gateway),
+            "POSTGRES_URL",
+            "postgres://postgres.example.com:6432/demo-gateway?sslmode=verify-full",
+        ),
+        (
+            "external-postgres",
+            Node::Component(Component::Gateway),
+            "POSTGRES_CA_FILE",
+            "/etc/lotoai-ca/postgres/ca.crt",
+        ),
+        (
+            "external-postgres",
+            Node::Provision(Postgres),
+            "POSTGRES_URL",
+            "postgres://postgres.example.com:6432/postgres?sslmode=verify-full",
+        ),
+        (
+            "external-postgres",
+            Node::Component(Component::Keycloak),
+            "KC_DB_URL",
+            "jdbc:postgresql://postgres.example.com:6432/demo-keycloak?sslmode=verify-full\
+             &sslrootcert=%2Fetc%2Flotoai-ca%2Fpostgres%2Fca.crt",
+        ),
+        (
+            "external",
+            Node::Component(Component::Orchestrator),
+            "POSTGRES_URL",
+            "postgres://pg:5432/demo-orchestrator?sslmode=disable",
+        ),
+        (
+            "external-rabbitmq",
+            Node::Component(Component::Analytics),
+            "RABBITMQ_URL",
+            "amqps://rabbitmq.example.com:5671/demo-lotoai",
+        ),
+        (
+            "external-rabbitmq",
+            Node::Provision(Rabbitmq),
+            "RABBITMQ_URL",
+            "https://rabbitmq.example.com:15671",
+        ),
+        (
+            "external",
+            Node::Component(Component::Gateway),
+            "RABBITMQ_URL",
+            "amqp://rabbitmq.example.com:5672/ai",
+        ),
+        (
+            "external-clickhouse",
+            Node::Component(Component::Analytics),
+            "CLICKHOUSE_URL",
+            "https://clickhouse.analytics.svc:8443",
+        ),
+        (
+            "external-clickhouse",
+            Node::Component(Component::Analytics),
+            "CLICKHOUSE_DATABASE",
+            "demo_lotoai",
+        ),
+        (
+            "external-clickhouse",
+            Node::Provision(Clickhouse),
+            "CLICKHOUSE_CA_FILE",
+            "/etc/lotoai-ca/clickhouse/ca.crt",
+        ),
+        (
+            "external-s3",
+            Node::Component(Component::RagIngest),
+            "S3_URL",
+            "https://s3.eu-central-1.amazonaws.com",
+        ),
+        (
+            "external-s3",
+            Node::Component(Component::RagIngest),
+            "S3_PATH_STYLE",
+            "false",
+        ),
+        (
+            "external-s3",
+            Node::Provision(S3),
+            "S3_REGION",
+            "eu-central-1",
+        ),
+        (
+            "external",
+            Node::Component(Component::Gateway),
+            "S3_URL",
+            "http://10.20.0.7:9000",
+        ),
+    ];
+    for (fixture, node, name, value) in cases {
+        let (platform, set) = objects(fixture);
+        let pod = template(&platform, &set, node);
+        let found = plain_variables(pod).get(name).copied();
+        assert_eq!(found, Some(value), "{fixture} {node:?} {name}");
+    }
+}
+
+#[test]
+fn a_changed_secret_of_an_external_store_restarts_exactly_those_who_use_it() {
+    let restarted = |fixture: &str, key: (&str, &str)| -> Vec<String> {
+        let (mut platform, before) = objects(fixture);
+        let key = (key.0.to_owned(), key.1.to_owned());
+        platform.provided.get_mut(&key).unwrap().push('0');
+        let after = build(&platform, &credentials(&platform));
+        let pairs = templates(&before).into_iter().zip(templates(&after));
+        pairs
+            .filter(|((_, a), (_, b))| a != b)
+            .map(|((name, _), _)| match name.rsplit_once('-') {
+                Some((job, _)) if name.starts_with("demo-provision") => job.to_owned(),
+                _ => name,
+            })
+            .collect()
+    };
+    assert_eq!(
+        restarted("external-postgres", ("company-ca", "ca.crt")),
+        [
+            "demo-keycloak",
+            "demo-gateway",
+            "demo-orchestrator",
+            "demo-provision-postgres"
+        ]
+    );
+    assert_eq!(
+        restarted("external-postgres", ("postgres-admin", "password")),
+        ["demo-provision-postgres"]
+    );
+    assert_eq!(
+        restarted("external-s3", ("s3-key", "password")),
+        ["demo-gateway", "demo-rag-ingest", "demo-provision-s3"]
+    );
 }

@@ -1,7 +1,7 @@
 //! Golden files: one per object. `minimal` shows every object; the other fixtures show those that
 //! differ from it in more than the version label. `INSTA_UPDATE=always cargo test -p lotoai-plan` writes them anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{FIXTURES, objects};
 use lotoai_plan::{labels, required_secrets};
@@ -94,6 +94,38 @@ fn every_fixture_has_the_same_objects() {
     let names = |fixture| rendered(fixture).into_keys().collect::<Vec<_>>();
     assert_eq!(names("minimal"), names("demo"));
     assert_eq!(names("minimal"), names("custom"));
+}
+
+#[test]
+fn an_external_store_takes_exactly_its_objects_away() {
+    let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
+    let gone = |fixture| -> Vec<String> {
+        assert!(names(fixture).is_subset(&names("minimal")), "{fixture}");
+        names("minimal")
+            .difference(&names(fixture))
+            .cloned()
+            .collect()
+    };
+    let usual = |component: &str, more: &[&str]| -> Vec<String> {
+        let mut kinds = vec!["NetworkPolicy", "Service", "ServiceAccount", "StatefulSet"];
+        kinds.extend(more);
+        let mut all: Vec<String> = kinds
+            .into_iter()
+            .map(|kind| match kind {
+                "Secret" => format!("Secret-demo-{component}-config"),
+                kind => format!("{kind}-demo-{component}"),
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(gone("external-postgres"), usual("postgres", &["ConfigMap"]));
+    assert_eq!(gone("external-rabbitmq"), usual("rabbitmq", &["Secret"]));
+    assert_eq!(
+        gone("external-clickhouse"),
+        usual("clickhouse", &["ConfigMap", "Secret"])
+    );
+    assert_eq!(gone("external-s3"), usual("minio", &[]));
 }
 
 #[test]

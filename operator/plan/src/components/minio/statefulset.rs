@@ -42,6 +42,6 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         container,
         vec![empty_dir("tmp", "256Mi")],
     );
-    let storage = &platform.spec.data.object_storage.storage;
-    workload::stateful_set(platform, Component::Minio, template, Some(storage))
+    let storage = platform.spec.data.object_storage.volume();
+    workload::stateful_set(platform, Component::Minio, template, Some(&storage))
 }

@@ -1,6 +1,8 @@
 //! What builders share.
 
+pub mod authorities;
 pub mod config;
+pub mod elsewhere;
 pub mod hash;
 pub mod network_policy;
 pub mod ours;
