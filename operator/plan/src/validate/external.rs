@@ -7,12 +7,10 @@ use lotoai_api::spec::{LotoAISpec, SecretName};
 use url::Url;
 
 use super::{Invalid, Reference};
+use crate::components::shared::authorities;
 use crate::credentials::{PASSWORD, USERNAME};
 use crate::env::{REGION, VHOST};
 use crate::graph::{External, Topology};
-
-/// Key of a certificate authority.
-pub(crate) const AUTHORITY: &str = "ca.crt";
 
 /// An address of the resource.
 struct Address<'a> {
@@ -138,7 +136,7 @@ pub(super) fn references(spec: &LotoAISpec) -> Vec<Reference> {
             wants(given.secret_field, given.secret, key);
         }
         if let Some(secret) = given.ca {
-            wants("caSecretName", secret, AUTHORITY);
+            wants("caSecretName", secret, authorities::KEY);
         }
     }
     references

@@ -8,7 +8,7 @@ use crate::graph::Node;
 use crate::platform::Platform;
 
 /// Key of the authority's Secret, and name of its file.
-const KEY: &str = "ca.crt";
+pub const KEY: &str = "ca.crt";
 
 /// File with the authority of a store's server.
 #[must_use]
