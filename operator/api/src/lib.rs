@@ -22,7 +22,7 @@ pub use component::{Component, Store};
 pub use names::{NameError, PlatformName, RoleName, ToolName};
 pub use replication::Replication;
 pub use spec::{LotoAI, LotoAISpec};
-pub use status::{ComponentStatus, CredentialStatus, LotoAIStatus};
+pub use status::{ComponentStatus, CredentialStatus, LotoAIStatus, Mode};
 
 /// API group of the resource.
 pub const GROUP: &str = "lotoai.dev";

@@ -36,7 +36,7 @@ pub struct LotoAIStatus {
     /// Version of the operator that wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Ready components of all, for example `13/14`.
+    /// Ready components of all that the operator runs, for example `13/14`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components_ready: Option<String>,
     /// Each component.
@@ -58,7 +58,10 @@ pub struct LotoAIStatus {
 pub struct ComponentStatus {
     /// Name of the component, for example `rag-server`.
     pub name: String,
-    /// Ready pods of wanted pods, for example `1/1`.
+    /// Who runs it.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Ready pods of wanted pods, for example `1/1`; `0/0` when it is external.
     pub ready: String,
     /// Why it is not ready; empty when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -66,9 +69,19 @@ pub struct ComponentStatus {
     /// Version: the tag of its image.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// Address inside the cluster; empty when it serves nothing.
+    /// Address inside the cluster, or that of the external server; empty when it serves nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub endpoint: String,
+}
+
+/// Who runs a component.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// The operator.
+    #[default]
+    Managed,
+    /// Somebody else: it has no pods here, and whether it works is seen in those that use it.
+    External,
 }
 
 /// A Secret that the operator made.

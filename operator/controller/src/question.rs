@@ -5,7 +5,7 @@
 use lotoai_api::Component;
 use lotoai_plan::credentials::{PASSWORD, USERNAME};
 use lotoai_plan::gate::deployment_serves;
-use lotoai_plan::{Observed, Platform, probe_question};
+use lotoai_plan::{Node, Observed, Platform, probe_question};
 
 use crate::probe::Target;
 
@@ -15,7 +15,7 @@ use crate::probe::Target;
 pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
     let serves = [Component::Traefik, Component::Gateway]
         .into_iter()
-        .filter(|component| platform.runs(*component))
+        .filter(|component| platform.topology.has(Node::Component(*component)))
         .all(|component| {
             observed
                 .deployments

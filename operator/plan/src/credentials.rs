@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lotoai_api::Store;
 use lotoai_api::spec::DeletionPolicy;
+use lotoai_api::{Component, Store};
 use sha2::{Digest, Sha256};
 use snafu::Snafu;
 
-use crate::graph::{CredentialKind, EDGES, Edge};
+use crate::graph::{CredentialKind, Edge, Node};
 use crate::labels;
 use crate::platform::Platform;
 
@@ -111,11 +111,14 @@ impl SecretSpec {
 /// All Secrets that a platform needs, sorted by name.
 #[must_use]
 pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
-    let mut specs: Vec<SecretSpec> = EDGES
+    let topology = &platform.topology;
+    let mut specs: Vec<SecretSpec> = topology
+        .edges()
         .iter()
         .filter_map(|edge| edge_secret(platform, edge))
         .collect();
-    specs.extend(Store::ALL.into_iter().map(|store| {
+    let ours = |store: &Store| topology.external(*store).is_none();
+    specs.extend(Store::ALL.into_iter().filter(ours).map(|store| {
         spec(
             platform,
             platform.admin_secret(store),
@@ -135,12 +138,14 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         "key of the gateway's session cookies".to_owned(),
         random(KEY, Encoding::Base64),
     ));
-    specs.push(spec(
-        platform,
-        platform.cookie_secret(),
-        "Erlang cookie of rabbitmq".to_owned(),
-        random(KEY, Encoding::Base64Url),
-    ));
+    if topology.has(Node::Component(Component::Rabbitmq)) {
+        specs.push(spec(
+            platform,
+            platform.cookie_secret(),
+            "Erlang cookie of rabbitmq".to_owned(),
+            random(KEY, Encoding::Base64Url),
+        ));
+    }
     if platform.spec.edge.tls.is_self_signed() {
         specs.push(spec(
             platform,
@@ -176,9 +181,11 @@ pub const fn admin_username(store: Store) -> &'static str {
 
 fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
     let kind = match edge.credential {
-        CredentialKind::None | CredentialKind::Admin(_) => return None,
+        CredentialKind::None | CredentialKind::Admin(_) | CredentialKind::Given(_) => return None,
         CredentialKind::Token => random(TOKEN, Encoding::Base64Url),
-        CredentialKind::Account(_, username) => account(username),
+        CredentialKind::Account(store, username) => {
+            account(&platform.topology.account(store, username))
+        }
     };
     let purpose = format!("{} calls {}", edge.from.name(), edge.to);
     Some(spec(

@@ -3,9 +3,10 @@
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::authorities;
 use crate::components::shared::resources::amount;
 use crate::credentials::{PASSWORD, TOKEN, USERNAME};
-use crate::graph::{CredentialKind, Edge, Node, Protocol, edges_from, edges_to};
+use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
 
 /// Realm of the platform in Keycloak.
@@ -99,10 +100,25 @@ pub fn common(platform: &Platform) -> Vec<EnvVar> {
     variables
 }
 
+/// Where an edge leads: the component's Service, or the external server that stands for it. `path`
+/// begins with a slash or is empty.
+fn target(platform: &Platform, scheme: &str, edge: &Edge, path: &str) -> String {
+    match platform.topology.outside(edge.to) {
+        None => format!("{}{path}", address(platform, scheme, edge.to, edge.port)),
+        Some((_, external)) => {
+            let mut url = external.address(edge).clone();
+            url.set_path(path);
+            url.as_str().trim_end_matches('/').to_owned()
+        }
+    }
+}
+
 /// Tokens of those who may call the component.
 #[must_use]
 pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
-    edges_to(component)
+    platform
+        .topology
+        .edges_to(component)
         .filter(|edge| edge.credential == CredentialKind::Token)
         .map(|edge| {
             let secret = platform.edge_secret(edge.from, component);
@@ -115,9 +131,21 @@ pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
 /// What a node needs to reach those it calls.
 #[must_use]
 pub fn from_edges(platform: &Platform, node: Node) -> Vec<EnvVar> {
-    edges_from(node)
+    let topology = &platform.topology;
+    let mut variables: Vec<EnvVar> = topology
+        .edges_from(node)
         .flat_map(|edge| from_edge(platform, edge))
-        .collect()
+        .collect();
+    for (_, store, external) in topology.outside_from(node) {
+        let prefix = upper(store.name());
+        if external.ca_secret.is_some() {
+            variables.push(var(&format!("{prefix}_CA_FILE"), authorities::file(store)));
+        }
+        if !external.path_style {
+            variables.push(var(&format!("{prefix}_PATH_STYLE"), "false"));
+        }
+    }
+    variables
 }
 
 /// What the caller of one edge needs. The proxy needs nothing: its routes are configuration.
@@ -130,6 +158,9 @@ pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
         CredentialKind::Account(store, account) => {
             let secret = platform.edge_secret(edge.from, edge.to);
             store_variables(platform, edge, store, account, &secret)
+        }
+        CredentialKind::Given(store) => {
+            store_variables(platform, edge, store, "", &platform.admin_secret(store))
         }
     }
 }
@@ -166,31 +197,37 @@ fn store_variables(
     account: &str,
     secret: &str,
 ) -> Vec<EnvVar> {
-    let at = |scheme| address(platform, scheme, edge.to, edge.port);
+    let at = |scheme, path: &str| target(platform, scheme, edge, path);
+    let topology = &platform.topology;
     match store {
         Store::Postgres => {
-            let mut variables = vec![var("POSTGRES_URL", format!("{}/{account}", at("postgres")))];
+            let database = format!("/{}", topology.account(store, account));
+            let mut variables = vec![var("POSTGRES_URL", at("postgres", &database))];
             variables.extend(account_variables("POSTGRES", secret));
             variables
         }
         Store::Rabbitmq => {
-            let mut variables = vec![var("RABBITMQ_URL", format!("{}/{VHOST}", at("amqp")))];
+            let host = format!("/{}", topology.virtual_host());
+            let mut variables = vec![var("RABBITMQ_URL", at("amqp", &host))];
             variables.extend(account_variables("RABBITMQ", secret));
             variables
         }
         Store::S3 => {
             let mut variables = vec![
-                var("S3_URL", at("http")),
-                var("S3_BUCKET", BUCKET),
-                var("S3_REGION", REGION),
+                var("S3_URL", at("http", "")),
+                var("S3_BUCKET", topology.bucket()),
+                var("S3_REGION", topology.region()),
             ];
             variables.extend(account_variables("S3", secret));
             variables
         }
         Store::Clickhouse => {
             let mut variables = vec![
-                var("CLICKHOUSE_URL", at("http")),
-                var("CLICKHOUSE_DATABASE", USAGE_DATABASE),
+                var("CLICKHOUSE_URL", at("http", "")),
+                var(
+                    "CLICKHOUSE_DATABASE",
+                    topology.account(store, USAGE_DATABASE),
+                ),
             ];
             variables.extend(account_variables("CLICKHOUSE", secret));
             variables
@@ -200,10 +237,7 @@ fn store_variables(
                 "OIDC_ISSUER",
                 format!("{}/realms/{REALM}", platform.url.url),
             ),
-            var(
-                "OIDC_INTERNAL_URL",
-                format!("{}/realms/{REALM}", at("http")),
-            ),
+            var("OIDC_INTERNAL_URL", at("http", &format!("/realms/{REALM}"))),
             var("OIDC_AUDIENCE", AUDIENCE),
             secret_var("OIDC_CLIENT_ID", secret, USERNAME),
             secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
@@ -227,10 +261,10 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
         ""
     };
     let prefix = upper(store.name());
-    let url = address(platform, scheme, edge.to, edge.port);
-    let mut variables = vec![var(&format!("{prefix}_URL"), format!("{url}{database}"))];
+    let url = target(platform, scheme, edge, database);
+    let mut variables = vec![var(&format!("{prefix}_URL"), url)];
     if store == Store::S3 {
-        variables.push(var("S3_REGION", REGION));
+        variables.push(var("S3_REGION", platform.topology.region()));
     }
     variables.extend(account_variables(&prefix, &platform.admin_secret(store)));
     variables

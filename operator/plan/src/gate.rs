@@ -11,7 +11,7 @@ use lotoai_api::Component;
 
 use crate::components::{WorkloadKind, workload_kind};
 use crate::edge;
-use crate::graph::{Node, needs, start_order};
+use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
@@ -58,11 +58,13 @@ impl Gates {
 pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &Observed) -> Gates {
     let state = States::new(platform, prepared, observed);
     let mut gates = Gates::default();
-    for node in start_order() {
+    for node in platform.topology.start_order() {
         let Some(object) = state.object(node) else {
             continue;
         };
-        let missing: Vec<String> = needs(node)
+        let missing: Vec<String> = platform
+            .topology
+            .needs(node)
             .into_iter()
             .filter(|need| !state.ready(*need))
             .map(Node::name)
@@ -121,7 +123,7 @@ impl<'a> States<'a> {
         let (kind, name) = match node {
             Node::Anyone | Node::Operator => return None,
             Node::Provision(_) => ("Job", self.prepared.job_name(&node.name())?.to_owned()),
-            Node::Component(component) if !self.platform.runs(component) => return None,
+            Node::Component(_) if !self.platform.topology.has(node) => return None,
             Node::Component(component) => (
                 workload_kind(component).kind(),
                 self.platform.component_name(component),

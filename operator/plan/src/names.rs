@@ -37,20 +37,26 @@ impl Platform {
         self.object_name(&format!("{}-{to}", from.name()))
     }
 
-    /// Volume claim that holds what the provision Job of a store makes.
+    /// Volume claim that holds what the provision Job of a store makes; none when that is
+    /// elsewhere.
     #[must_use]
-    pub fn data_claim(&self, store: Store) -> String {
+    pub fn data_claim(&self, store: Store) -> Option<String> {
         let component = match store {
             Store::Keycloak => Component::Postgres,
             other => other.component(),
         };
-        format!("{DATA}-{}-0", self.component_name(component))
+        self.topology
+            .has(Node::Component(component))
+            .then(|| format!("{DATA}-{}-0", self.component_name(component)))
     }
 
-    /// Secret with the administrator of a store.
+    /// Secret with the administrator of a store: the one the resource names, or our own.
     #[must_use]
     pub fn admin_secret(&self, store: Store) -> String {
-        self.object_name(&format!("{}-admin", store.component()))
+        self.topology.external(store).map_or_else(
+            || self.object_name(&format!("{}-admin", store.component())),
+            |external| external.secret.clone(),
+        )
     }
 
     /// Secret with the first user's name and password.

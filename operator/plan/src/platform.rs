@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use lotoai_api::spec::{LotoAISpec, PullPolicy};
 use lotoai_api::{Component, GROUP, PlatformName, VERSION};
 
-use crate::graph::Node;
+use crate::graph::{Node, Topology};
 use crate::labels;
 
 /// A checked platform, with built-in roles and tools filled in.
@@ -23,6 +23,8 @@ pub struct Platform {
     pub spec: LotoAISpec,
     /// Where people reach it.
     pub url: PublicUrl,
+    /// Which nodes there are, and where each edge leads.
+    pub topology: Topology,
     /// Image reference of every component.
     pub images: BTreeMap<Component, String>,
     /// Image reference of provision Jobs.
@@ -55,27 +57,6 @@ pub struct PublicUrl {
 }
 
 impl Platform {
-    /// Whether the platform runs this component itself.
-    #[must_use]
-    pub fn runs(&self, component: Component) -> bool {
-        component != Component::Traefik || self.spec.edge.is_managed()
-    }
-
-    /// The components that the platform runs itself.
-    pub fn components(&self) -> impl Iterator<Item = Component> {
-        Component::ALL
-            .into_iter()
-            .filter(|component| self.runs(*component))
-    }
-
-    /// All nodes with pods of their own.
-    pub fn nodes(&self) -> impl Iterator<Item = Node> {
-        Node::pods().filter(|node| match node {
-            Node::Component(component) => self.runs(*component),
-            Node::Provision(_) | Node::Anyone | Node::Operator => true,
-        })
-    }
-
     /// Image of a node. The operator itself has none.
     #[must_use]
     pub fn image(&self, node: Node) -> &str {

@@ -65,7 +65,7 @@ pub fn probe_question(platform: &Platform) -> ProbeQuestion {
 /// Our own proxy is asked in the cluster, where no name server outside is needed. Where somebody
 /// else's stands is known to the name of the public host only.
 fn edge(platform: &Platform) -> (String, u16) {
-    if !platform.runs(Component::Traefik) {
+    if !platform.topology.has(Node::Component(Component::Traefik)) {
         return (platform.url.host.clone(), platform.url.port);
     }
     let service = if traefik::is_guarded(platform) {

@@ -3,11 +3,12 @@
 
 mod components;
 mod edge;
+mod external;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
-use lotoai_api::spec::{LotoAISpec, Provider};
+use lotoai_api::spec::LotoAISpec;
 use lotoai_api::versions::{self, PROVISION, Source};
 use lotoai_api::{Component, LotoAI, PlatformName, reasons};
 use url::{Host, Url};
@@ -67,6 +68,8 @@ pub fn validate(
         components::check_members(&spec, name, observed, &mut faults);
     }
     let images = images(&spec, env, &mut faults);
+    let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
+    let topology = external::topology(&spec, own_name, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
         return Err(faults);
@@ -84,6 +87,7 @@ pub fn validate(
         namespace: lotoai.metadata.namespace.clone().unwrap_or_default(),
         uid: lotoai.metadata.uid.clone().unwrap_or_default(),
         url,
+        topology,
         images,
         provision_image,
         pull_policy: spec.images.pull_policy.unwrap_or(env.pull_policy),
@@ -270,39 +274,47 @@ fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> St
     }
 }
 
+/// A key of a Secret that the resource names.
+struct Reference {
+    /// Where it is named.
+    field: String,
+    secret: String,
+    key: String,
+}
+
+/// Everything that the resource wants from Secrets.
+fn references(spec: &LotoAISpec) -> Vec<Reference> {
+    let certificate = spec.edge.tls.secret_name.iter().flat_map(|secret| {
+        edge::certificate_keys(&spec.edge)
+            .iter()
+            .map(|key| Reference {
+                field: "spec.edge.tls.secretName".to_owned(),
+                secret: secret.clone(),
+                key: (*key).to_owned(),
+            })
+    });
+    let providers = spec.agents.providers.iter().filter_map(|provider| {
+        let reference = provider.api_key_secret_ref.as_ref()?;
+        Some(Reference {
+            field: format!("spec.agents.providers[{}].apiKeySecretRef", provider.name),
+            secret: reference.name.clone(),
+            key: reference.key.clone(),
+        })
+    });
+    certificate
+        .chain(providers)
+        .chain(external::references(spec))
+        .collect()
+}
+
 /// Checks that every Secret that the resource names is there, and digests what pods use of it.
 fn provided(
     spec: &LotoAISpec,
     observed: &Observed,
     faults: &mut Vec<Invalid>,
 ) -> BTreeMap<(String, String), String> {
-    let mut wanted: Vec<(String, String, String)> = Vec::new();
-    if let Some(secret) = &spec.edge.tls.secret_name {
-        for key in edge::certificate_keys(&spec.edge) {
-            wanted.push((
-                "spec.edge.tls.secretName".to_owned(),
-                secret.clone(),
-                (*key).to_owned(),
-            ));
-        }
-    }
-    for provider in &spec.agents.providers {
-        let Provider {
-            name,
-            api_key_secret_ref: Some(reference),
-            ..
-        } = provider
-        else {
-            continue;
-        };
-        wanted.push((
-            format!("spec.agents.providers[{name}].apiKeySecretRef"),
-            reference.name.clone(),
-            reference.key.clone(),
-        ));
-    }
     let mut digests = BTreeMap::new();
-    for (field, secret, key) in wanted {
+    for Reference { field, secret, key } in references(spec) {
         if !observed.secrets.contains_key(&secret) {
             let message = format!("Secret {secret} does not exist; create it in this namespace");
             let fault = Invalid {
@@ -334,15 +346,11 @@ fn provided(
 /// fills for it: the controller reads and watches them.
 #[must_use]
 pub fn referenced_secrets(name: &str, spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
-    let keys = spec
-        .agents
-        .providers
-        .iter()
-        .filter_map(|p| p.api_key_secret_ref.as_ref());
-    let tls = &spec.edge.tls;
-    keys.map(|reference| reference.name.clone())
-        .chain(tls.secret_name.clone())
-        .chain(tls.cert_manager.as_ref().map(|_| issued_secret(name)))
+    let issued = spec.edge.tls.cert_manager.as_ref();
+    references(spec)
+        .into_iter()
+        .map(|reference| reference.secret)
+        .chain(issued.map(|_| issued_secret(name)))
         .collect()
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
     print_memory(&access)
 }
 
-const COMPONENT_LINE: &str = r#"{.name}{"\t"}{.ready}{"\t"}{.message}{"\n"}"#;
+const COMPONENT_LINE: &str = r#"{.name}{"\t"}{.mode}{"\t"}{.ready}{"\t"}{.message}{"\n"}"#;
 
 /// Prints the memory of each component's pods and the sum.
 pub(crate) fn print_memory(access: &Access) -> Result<()> {

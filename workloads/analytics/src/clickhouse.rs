@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lotoai_kit::authority::{self, AuthorityError};
 use lotoai_kit::http_error::{BodyError, read_body_capped};
 use lotoai_kit::upstream::CONNECT_TIMEOUT;
 use secrecy::ExposeSecret;
@@ -25,6 +26,12 @@ pub enum Error {
     Client {
         /// Cause.
         source: reqwest::Error,
+    },
+    /// `CLICKHOUSE_CA_FILE` cannot be used.
+    #[snafu(display("failed to use CLICKHOUSE_CA_FILE"))]
+    Authority {
+        /// Cause.
+        source: AuthorityError,
     },
     /// No answer.
     #[snafu(display("failed to reach ClickHouse"))]
@@ -60,13 +67,15 @@ impl ClickHouse {
     /// A client of the configured database.
     ///
     /// # Errors
-    /// The HTTP client cannot be built.
+    /// The HTTP client cannot be built, or the authority cannot be read.
     pub fn new(args: &ClickHouseArgs) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
+            .no_proxy();
+        let http = authority::trust(builder, args.clickhouse_ca_file.as_deref())
+            .context(AuthoritySnafu)?
             .build()
             .context(ClientSnafu)?;
         let mut url = args.clickhouse_url.clone();

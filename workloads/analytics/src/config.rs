@@ -1,5 +1,7 @@
 //! Configuration, from environment variables.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser};
 use lotoai_kit::rabbitmq::RabbitmqArgs;
 use lotoai_kit::{CommonArgs, HasCommon};
@@ -40,6 +42,9 @@ pub struct ClickHouseArgs {
     /// Password of the user
     #[arg(long, env = "CLICKHOUSE_PASSWORD", hide_env_values = true)]
     pub clickhouse_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "CLICKHOUSE_CA_FILE")]
+    pub clickhouse_ca_file: Option<PathBuf>,
 }
 
 impl HasCommon for Config {

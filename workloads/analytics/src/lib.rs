@@ -147,6 +147,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
         let clickhouse = ClickHouse::new(&ClickHouseArgs {
+            clickhouse_ca_file: None,
             clickhouse_url: "http://127.0.0.1:1".parse().unwrap(),
             clickhouse_database: "lotoai".into(),
             clickhouse_username: "analytics".into(),

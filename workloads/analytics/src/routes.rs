@@ -84,6 +84,7 @@ mod tests {
             .mount(&server)
             .await;
         let clickhouse = ClickHouse::new(&ClickHouseArgs {
+            clickhouse_ca_file: None,
             clickhouse_url: server.uri().parse().unwrap(),
             clickhouse_database: "lotoai".into(),
             clickhouse_username: "analytics".into(),

@@ -5,6 +5,7 @@
 //! [`main`] for what happens around `run`.
 
 mod admin;
+pub mod authority;
 pub mod callers;
 mod common;
 pub mod config_error;

@@ -1,5 +1,6 @@
 //! The relational store.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -34,6 +35,9 @@ pub struct PostgresArgs {
     /// Password of the role
     #[arg(long, env = "POSTGRES_PASSWORD", hide_env_values = true)]
     pub postgres_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "POSTGRES_CA_FILE")]
+    pub postgres_ca_file: Option<PathBuf>,
     /// Most connections that this process holds, 1 to 100
     #[arg(long, env = "POSTGRES_MAX_CONNECTIONS", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -66,12 +70,17 @@ pub enum PostgresError {
 }
 
 impl PostgresArgs {
-    /// How to connect, with credentials.
+    /// How to connect, with credentials. The address says whether TLS is spoken and the server
+    /// checked, with `?sslmode=verify-full` for example.
     ///
     /// # Errors
     /// `POSTGRES_URL` is no PostgreSQL address.
     pub fn connect_options(&self, application: &str) -> Result<PgConnectOptions, PostgresError> {
         let options: PgConnectOptions = self.postgres_url.as_str().parse().context(AddressSnafu)?;
+        let options = match &self.postgres_ca_file {
+            Some(file) => options.ssl_root_cert(file),
+            None => options,
+        };
         Ok(options
             .username(&self.postgres_username)
             .password(self.postgres_password.expose_secret())
@@ -149,6 +158,7 @@ mod tests {
             postgres_url: url.parse().unwrap(),
             postgres_username: "gate\"way".to_owned(),
             postgres_password: "p@ss/word".into(),
+            postgres_ca_file: None,
             postgres_max_connections: 1,
         }
     }
@@ -161,6 +171,40 @@ mod tests {
         assert_eq!(options.get_username(), "gate\"way");
         assert_eq!((options.get_host(), options.get_port()), ("db", 5433));
         assert_eq!(options.get_database(), Some("gateway"));
+    }
+
+    #[test]
+    fn the_address_asks_for_a_server_that_is_checked() {
+        use sqlx::postgres::PgSslMode;
+        let mode = |url: &str| args(url).connect_options("test").unwrap().get_ssl_mode();
+        let checked = mode("postgres://db/gateway?sslmode=verify-full");
+        assert!(matches!(checked, PgSslMode::VerifyFull));
+        let clear = mode("postgres://db/gateway?sslmode=disable");
+        assert!(matches!(clear, PgSslMode::Disable));
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_is_not_there_fails_the_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Says yes to TLS, as a server does.
+        let server = tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 8]).await.unwrap();
+            stream.write_all(b"S").await.unwrap();
+        });
+        let mut args = args(&format!(
+            "postgres://127.0.0.1:{port}/x?sslmode=verify-full"
+        ));
+        args.postgres_ca_file = Some("/nowhere/ca.crt".into());
+        let options = args.connect_options("test").unwrap();
+        let error = sqlx::ConnectOptions::connect(&options).await.unwrap_err();
+        assert!(
+            matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Io(_)),
+            "{error:?}"
+        );
+        server.await.unwrap();
     }
 
     #[tokio::test]

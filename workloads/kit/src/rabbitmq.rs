@@ -5,10 +5,13 @@ mod connection;
 mod consume;
 mod publish;
 
+use std::path::PathBuf;
+
 use clap::Args;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use secrecy::{ExposeSecret, SecretString};
-use snafu::Snafu;
+use snafu::{ResultExt, Snafu};
 use url::Url;
 
 pub use connection::Rabbitmq;
@@ -16,6 +19,7 @@ pub use consume::{ConsumeError, Delivery, Outcome};
 pub use publish::PublishError;
 
 use crate::Service;
+use crate::authority::{self, AuthorityError};
 
 /// The topic exchange that events are published to.
 pub const EXCHANGE: &str = "lotoai.events";
@@ -36,15 +40,28 @@ pub struct RabbitmqArgs {
     /// Password of the user
     #[arg(long, env = "RABBITMQ_PASSWORD", hide_env_values = true)]
     pub rabbitmq_password: SecretString,
+    /// File with the authority of the broker's certificate, beside the well-known ones
+    #[arg(long, env = "RABBITMQ_CA_FILE")]
+    pub rabbitmq_ca_file: Option<PathBuf>,
 }
 
-/// `RABBITMQ_URL` cannot be used.
+/// The broker cannot be connected to.
 #[derive(Debug, Snafu)]
-#[snafu(display(
-    "failed to use RABBITMQ_URL: {reason}; write it as amqp://host:5672/virtual-host"
-))]
-pub struct AddressError {
-    reason: String,
+pub enum AddressError {
+    /// `RABBITMQ_URL` cannot be used.
+    #[snafu(display(
+        "failed to use RABBITMQ_URL: {reason}; write it as amqp://host:5672/virtual-host"
+    ))]
+    Url {
+        /// Why.
+        reason: String,
+    },
+    /// `RABBITMQ_CA_FILE` cannot be used.
+    #[snafu(display("failed to use RABBITMQ_CA_FILE"))]
+    Authority {
+        /// The cause.
+        source: AuthorityError,
+    },
 }
 
 impl RabbitmqArgs {
@@ -52,13 +69,21 @@ impl RabbitmqArgs {
     /// which is ready while the connection stands.
     ///
     /// # Errors
-    /// The address is no AMQP address.
+    /// The address is no AMQP address, or the authority cannot be read.
     #[expect(
         clippy::unused_async,
         reason = "like the other clients; connecting may be awaited one day"
     )]
     pub async fn connect(&self, service: &Service) -> Result<Rabbitmq, AddressError> {
-        Ok(Rabbitmq::start(self.uri()?, service))
+        Ok(Rabbitmq::start(self.uri()?, self.tls()?, service))
+    }
+
+    fn tls(&self) -> Result<OwnedTLSConfig, AddressError> {
+        let read = |path: &PathBuf| authority::read(path).context(AuthoritySnafu);
+        Ok(OwnedTLSConfig {
+            identity: None,
+            cert_chain: self.rabbitmq_ca_file.as_ref().map(read).transpose()?,
+        })
     }
 
     fn uri(&self) -> Result<AMQPUri, AddressError> {
@@ -66,7 +91,7 @@ impl RabbitmqArgs {
             .rabbitmq_url
             .as_str()
             .parse()
-            .map_err(|reason| AddressError { reason })?;
+            .map_err(|reason| AddressError::Url { reason })?;
         self.rabbitmq_username
             .clone_into(&mut uri.authority.userinfo.username);
         self.rabbitmq_password
@@ -87,6 +112,7 @@ mod tests {
             rabbitmq_url: url.parse().unwrap(),
             rabbitmq_username: "gateway".to_owned(),
             rabbitmq_password: "p@ss/word%".into(),
+            rabbitmq_ca_file: None,
         }
     }
 
@@ -106,6 +132,40 @@ mod tests {
     fn another_protocol_is_refused_with_the_fix() {
         let error = args("http://broker/").uri().unwrap_err().to_string();
         assert!(error.contains("write it as amqp://"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_spoken_when_the_address_says_so() {
+        use lapin::uri::AMQPScheme;
+        let scheme = |url: &str| args(url).uri().unwrap().scheme;
+        assert_eq!(scheme("amqps://broker/lotoai"), AMQPScheme::AMQPS);
+        assert_eq!(scheme("amqp://broker/lotoai"), AMQPScheme::AMQP);
+        assert_eq!(args("amqps://broker/x").uri().unwrap().authority.port, 5671);
+    }
+
+    #[test]
+    fn an_authority_that_is_not_there_is_an_error() {
+        let mut args = args("amqps://broker/lotoai");
+        args.rabbitmq_ca_file = Some("/nowhere/ca.crt".into());
+        let error = args.tls().unwrap_err().to_string();
+        assert_eq!(error, "failed to use RABBITMQ_CA_FILE");
+    }
+
+    #[tokio::test]
+    async fn tls_reaches_the_wire() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let service = Service::for_tests("test");
+        let args = args(&format!("amqps://localhost:{port}/lotoai"));
+        let _rabbitmq = args.connect(&service).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first)
+            .await
+            .unwrap();
+        // A TLS handshake record; AMQP in clear text would begin with an A.
+        assert_eq!(first, [22]);
+        service.shutdown.cancel();
     }
 
     #[tokio::test]

@@ -1,14 +1,17 @@
 //! The object store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use object_store::aws::AmazonS3Builder;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, Snafu};
 use url::Url;
+
+use crate::authority::{self, AuthorityError};
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,48 +38,86 @@ pub struct S3Args {
     /// Secret key
     #[arg(long, env = "S3_PASSWORD", hide_env_values = true)]
     pub s3_password: SecretString,
+    /// Whether the bucket's name stands in the path; `false`: before the host
+    #[arg(long, env = "S3_PATH_STYLE", default_value_t = true, action = ArgAction::Set)]
+    pub s3_path_style: bool,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "S3_CA_FILE")]
+    pub s3_ca_file: Option<PathBuf>,
 }
 
 /// The client was refused.
 #[derive(Debug, Snafu)]
-#[snafu(display("failed to open bucket {bucket:?} at {url}"))]
-pub struct S3Error {
-    url: String,
-    bucket: String,
-    source: object_store::Error,
+pub enum S3Error {
+    /// The address or the bucket's name cannot be used.
+    #[snafu(display("failed to open bucket {bucket:?} at {url}"))]
+    Open {
+        /// The address.
+        url: String,
+        /// The bucket.
+        bucket: String,
+        /// The cause.
+        source: object_store::Error,
+    },
+    /// `S3_CA_FILE` cannot be used.
+    #[snafu(display("failed to use S3_CA_FILE"))]
+    Authority {
+        /// The cause.
+        source: AuthorityError,
+    },
 }
 
 impl S3Args {
-    /// A client of the bucket, with bucket names in the path and bounded requests. Connects at the
-    /// first use.
+    /// A client of the bucket, with bounded requests. Connects at the first use.
     ///
     /// # Errors
-    /// The address or the bucket name cannot be used.
+    /// The address, the bucket name or the authority cannot be used.
     pub fn open(&self) -> Result<Arc<dyn ObjectStore>, S3Error> {
-        let options = ClientOptions::new()
+        let mut options = ClientOptions::new()
             .with_allow_http(true)
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(REQUEST_TIMEOUT);
+        let open = OpenSnafu {
+            url: self.s3_url.as_str(),
+            bucket: &self.s3_bucket,
+        };
+        if let Some(file) = &self.s3_ca_file {
+            let pem = authority::read(file).context(AuthoritySnafu)?;
+            let certificates = Certificate::from_pem_bundle(pem.as_bytes()).context(open)?;
+            for certificate in certificates {
+                options = options.with_root_certificate(certificate);
+            }
+        }
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: 5,
             retry_timeout: RETRY_TIMEOUT,
         };
         let store = AmazonS3Builder::new()
-            .with_endpoint(self.s3_url.as_str().trim_end_matches('/'))
+            .with_endpoint(self.endpoint())
             .with_bucket_name(&self.s3_bucket)
             .with_region(&self.s3_region)
             .with_access_key_id(&self.s3_username)
             .with_secret_access_key(self.s3_password.expose_secret())
-            .with_virtual_hosted_style_request(false)
+            .with_virtual_hosted_style_request(!self.s3_path_style)
             .with_client_options(options)
             .with_retry(retry)
             .build()
-            .context(S3Snafu {
-                url: self.s3_url.as_str(),
-                bucket: &self.s3_bucket,
-            })?;
+            .context(open)?;
         Ok(Arc::new(store))
+    }
+
+    /// The address as the client library wants it: with the bucket before the host, if it stands
+    /// there.
+    fn endpoint(&self) -> String {
+        let mut url = self.s3_url.clone();
+        if !self.s3_path_style
+            && let Some(host) = self.s3_url.host_str()
+        {
+            // Fails only for addresses that can have no host.
+            let _ = url.set_host(Some(&format!("{}.{host}", self.s3_bucket)));
+        }
+        url.as_str().trim_end_matches('/').to_owned()
     }
 }
 
@@ -96,6 +137,8 @@ mod tests {
             s3_region: "us-east-1".to_owned(),
             s3_username: "gateway".to_owned(),
             s3_password: "0123456789abcdef".into(),
+            s3_path_style: true,
+            s3_ca_file: None,
         }
     }
 
@@ -120,6 +163,23 @@ mod tests {
         let store = args(&server.uri()).open().unwrap();
         let object = store.get(&Path::from("a/b.txt")).await.unwrap();
         assert_eq!(object.bytes().await.unwrap(), "text");
+    }
+
+    #[test]
+    fn the_bucket_may_stand_before_the_host() {
+        let mut args = args("https://s3.eu-central-1.amazonaws.com");
+        args.s3_path_style = false;
+        let endpoint = "https://documents.s3.eu-central-1.amazonaws.com";
+        assert_eq!(args.endpoint(), endpoint);
+        assert!(args.open().is_ok());
+    }
+
+    #[test]
+    fn an_authority_that_is_not_there_is_an_error() {
+        let mut args = args("https://s3.example.com");
+        args.s3_ca_file = Some("/nowhere/ca.crt".into());
+        let error = args.open().unwrap_err().to_string();
+        assert_eq!(error, "failed to use S3_CA_FILE");
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ pub(crate) async fn provision(
         let password = secrets.get(&user.password_env, &user.username)?;
         statements.extend(statements_for(user, &password)?);
     }
-    let client = client().context(HttpSnafu { store: STORE })?;
+    let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
     retry::until(STORE, patience, || {
         query(&client, admin, "reach ClickHouse", "SELECT 1")
     })
@@ -132,6 +132,7 @@ mod tests {
             clickhouse_url: url.parse().unwrap(),
             clickhouse_username: "admin".to_owned(),
             clickhouse_password: "secret".into(),
+            clickhouse_ca_file: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use lotoai_kit::{CommonArgs, HasCommon};
 use secrecy::SecretString;
 use url::Url;
@@ -69,12 +69,15 @@ pub struct PostgresAdmin {
     /// Address with database, for example `postgres://lotoai-postgres:5432/postgres`
     #[arg(long, env = "POSTGRES_URL")]
     pub postgres_url: Url,
-    /// A superuser
+    /// A role that may create roles and databases
     #[arg(long, env = "POSTGRES_USERNAME")]
     pub postgres_username: String,
-    /// Password of the superuser
+    /// Password of the role
     #[arg(long, env = "POSTGRES_PASSWORD", hide_env_values = true)]
     pub postgres_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "POSTGRES_CA_FILE")]
+    pub postgres_ca_file: Option<PathBuf>,
 }
 
 /// Administrator of RabbitMQ.
@@ -89,6 +92,9 @@ pub struct RabbitmqAdmin {
     /// Password of the administrator
     #[arg(long, env = "RABBITMQ_PASSWORD", hide_env_values = true)]
     pub rabbitmq_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "RABBITMQ_CA_FILE")]
+    pub rabbitmq_ca_file: Option<PathBuf>,
 }
 
 /// Administrator of MinIO.
@@ -106,6 +112,12 @@ pub struct S3Admin {
     /// Password of the root user
     #[arg(long, env = "S3_PASSWORD", hide_env_values = true)]
     pub s3_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "S3_CA_FILE")]
+    pub s3_ca_file: Option<PathBuf>,
+    /// Whether the bucket's name stands in the path; `false`: before the host
+    #[arg(long, env = "S3_PATH_STYLE", default_value_t = true, action = ArgAction::Set)]
+    pub s3_path_style: bool,
 }
 
 /// Administrator of Keycloak.
@@ -134,4 +146,7 @@ pub struct ClickhouseAdmin {
     /// Password of the user
     #[arg(long, env = "CLICKHOUSE_PASSWORD", hide_env_values = true)]
     pub clickhouse_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "CLICKHOUSE_CA_FILE")]
+    pub clickhouse_ca_file: Option<PathBuf>,
 }

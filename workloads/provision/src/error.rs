@@ -64,6 +64,9 @@ pub enum Error {
         /// The cause.
         source: sqlx::Error,
     },
+    /// The system gave no random numbers.
+    #[snafu(display("failed to get random numbers from the system"))]
+    NoRandom,
     /// PostgreSQL refused, or did not answer.
     #[snafu(display("failed to {what} in PostgreSQL"))]
     Postgres {

@@ -1,9 +1,11 @@
 //! Bounded HTTP requests to a store's management interface.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ::http::StatusCode;
 use bytes::Bytes;
+use lotoai_kit::authority::{self, AuthorityError};
 use lotoai_kit::http_error::{BodyError, read_body_capped};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -27,6 +29,12 @@ pub enum HttpError {
     Client {
         /// The cause.
         source: reqwest::Error,
+    },
+    /// The authority of the store's certificate cannot be used.
+    #[snafu(display("failed to use the file with the authority of the store's certificate"))]
+    Authority {
+        /// The cause.
+        source: AuthorityError,
     },
     /// Nothing answered.
     #[snafu(display("failed to {what}"))]
@@ -83,12 +91,15 @@ pub enum HttpError {
 }
 
 /// A client that follows no redirect and uses no proxy: it carries administrators' passwords.
-pub(crate) fn client() -> Result<reqwest::Client, HttpError> {
-    reqwest::Client::builder()
+/// It trusts the authority of a file beside the well-known ones.
+pub(crate) fn client(authority: Option<&Path>) -> Result<reqwest::Client, HttpError> {
+    let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+        .no_proxy();
+    authority::trust(builder, authority)
+        .context(AuthoritySnafu)?
         .build()
         .context(ClientSnafu)
 }
@@ -166,7 +177,7 @@ mod tests {
             .respond_with(response)
             .mount(&server)
             .await;
-        send("ask", client().unwrap().get(server.uri())).await
+        send("ask", client(None).unwrap().get(server.uri())).await
     }
 
     #[tokio::test]

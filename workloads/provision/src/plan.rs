@@ -13,6 +13,10 @@ use crate::error::{Error, NoSecretSnafu, ParseFileSnafu, ReadFileSnafu};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PostgresPlan {
+    /// Whether the server serves others as well: then the administrator's database is left as it
+    /// is.
+    #[serde(default)]
+    pub(crate) shared: bool,
     pub(crate) databases: Vec<Database>,
 }
 
@@ -47,6 +51,9 @@ pub(crate) struct RabbitmqUser {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct S3Plan {
+    /// Buckets in a store that has no interface to make accounts with.
+    #[serde(default)]
+    pub(crate) buckets: Vec<String>,
     pub(crate) users: Vec<S3User>,
 }
 

@@ -1,15 +1,17 @@
 //! Roles and databases in PostgreSQL.
 
+mod scram;
+
 use std::time::Duration;
 
 use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
-use snafu::ResultExt;
+use snafu::{OptionExt, ResultExt};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::config::PostgresAdmin;
-use crate::error::{Error, PostgresAddressSnafu, PostgresSnafu};
+use crate::error::{Error, NoRandomSnafu, PostgresAddressSnafu, PostgresSnafu};
 use crate::plan::{Database, PostgresPlan, Secrets};
 
 /// How long one attempt to connect may take.
@@ -33,28 +35,28 @@ pub(crate) async fn provision(
         .as_str()
         .parse()
         .context(PostgresAddressSnafu)?;
+    let options = match &admin.postgres_ca_file {
+        Some(file) => options.ssl_root_cert(file),
+        None => options,
+    };
     let options = options
         .username(&admin.postgres_username)
         .password(admin.postgres_password.expose_secret())
         .application_name("provision")
-        .options([
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            // Statements below carry passwords: they stay out of the server's log.
-            ("log_statement", "none"),
-            ("log_min_duration_statement", "-1"),
-            ("log_min_error_statement", "panic"),
-        ]);
+        .options([("statement_timeout", STATEMENT_TIMEOUT)]);
     let mut connection = retry::until("PostgreSQL", patience, || connect(&options))
         .await
         .context(PostgresSnafu { what: "connect" })?;
-    // Nobody but administrators has business in the maintenance database.
-    execute(
-        &mut connection,
-        "close the database of the administrator",
-        "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database())",
-        &[],
-    )
-    .await?;
+    if !plan.shared {
+        // Nobody but administrators has business in the maintenance database.
+        execute(
+            &mut connection,
+            "close the database of the administrator",
+            "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database())",
+            &[],
+        )
+        .await?;
+    }
     for (entry, password) in wanted {
         role(&mut connection, entry, &password).await?;
         database(&mut connection, entry).await?;
@@ -64,6 +66,12 @@ pub(crate) async fn provision(
         .await
         .context(PostgresSnafu { what: "disconnect" })
 }
+
+/// Only a superuser may say anything about SUPERUSER of a role that is there.
+const ALTER_ROLE: &str =
+    "SELECT format('ALTER ROLE %I LOGIN NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)";
+const CREATE_ROLE: &str =
+    "SELECT format('CREATE ROLE %I LOGIN NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)";
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
@@ -83,23 +91,20 @@ async fn role(
         username,
     )
     .await?;
-    let verb = if there { "ALTER" } else { "CREATE" };
-    let format = match there {
-        true => {
-            "SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)"
-        }
-        false => {
-            "SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)"
-        }
+    let (verb, format) = if there {
+        ("alter", ALTER_ROLE)
+    } else {
+        ("create", CREATE_ROLE)
     };
-    let what = format!("{} role {username:?}", verb.to_lowercase());
-    execute(
-        connection,
-        &what,
-        format,
-        &[username, password.expose_secret()],
-    )
-    .await?;
+    let what = format!("{verb} role {username:?}");
+    let verifier = scram::verifier(password.expose_secret())
+        .ok()
+        .context(NoRandomSnafu)?;
+    execute(connection, &what, format, &[username, &verifier]).await?;
+    // Whoever is no superuser may give a database only to a role that it is a member of.
+    let format = "SELECT format('GRANT %I TO CURRENT_USER', $1::text)";
+    let what = format!("become a member of role {username:?}");
+    execute(connection, &what, format, &[username]).await?;
     tracing::info!(
         role = username,
         created = !there,
@@ -200,8 +205,10 @@ mod tests {
             postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
             postgres_username: "admin".to_owned(),
             postgres_password: "secret".into(),
+            postgres_ca_file: None,
         };
         let plan = PostgresPlan {
+            shared: false,
             databases: Vec::new(),
         };
         let secrets = Secrets::from_pairs(&[]);
@@ -217,6 +224,7 @@ mod tests {
             postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
             postgres_username: "admin".to_owned(),
             postgres_password: "secret".into(),
+            postgres_ca_file: None,
         };
         let database = Database {
             database: "d".to_owned(),
@@ -224,6 +232,7 @@ mod tests {
             password_env: "NOT_SET".to_owned(),
         };
         let plan = PostgresPlan {
+            shared: false,
             databases: vec![database],
         };
         let secrets = Secrets::from_pairs(&[]);

@@ -45,7 +45,7 @@ pub(crate) async fn provision(
             secrets.get(&user.password_env, &user.username)?,
         ));
     }
-    let client = client().context(HttpSnafu { store: STORE })?;
+    let client = client(admin.rabbitmq_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
     let api = Api {
         client,
         admin,

@@ -1,4 +1,4 @@
-//! Buckets, users and policies in MinIO.
+//! Buckets, users and policies in MinIO; in other object stores, buckets alone.
 
 mod api;
 mod encrypt;
@@ -24,12 +24,25 @@ pub(crate) async fn provision(
     secrets: &Secrets,
     patience: Duration,
 ) -> Result<(), Error> {
+    for bucket in &plan.buckets {
+        check_bucket("buckets[]", bucket)?;
+    }
     let mut users = Vec::new();
     for user in &plan.users {
-        check_bucket(&user.bucket)?;
+        check_bucket("users[].bucket", &user.bucket)?;
         users.push((user, secrets.get(&user.password_env, &user.username)?));
     }
     let api = Api::new(admin).context(S3Snafu)?;
+    for bucket in &plan.buckets {
+        let there = retry::until("the object store", patience, || api.has_bucket(bucket))
+            .await
+            .context(S3Snafu)?;
+        let created = !there && api.create_bucket(bucket).await.context(S3Snafu)?;
+        tracing::info!(bucket, created, "bucket is there");
+    }
+    if users.is_empty() {
+        return Ok(());
+    }
     retry::until("MinIO", patience, || api.ping())
         .await
         .context(S3Snafu)?;
@@ -56,7 +69,7 @@ pub(crate) async fn provision(
     Ok(())
 }
 
-fn check_bucket(bucket: &str) -> Result<(), Error> {
+fn check_bucket(field: &'static str, bucket: &str) -> Result<(), Error> {
     let good = (3..=63).contains(&bucket.len())
         && bucket
             .bytes()
@@ -67,7 +80,7 @@ fn check_bucket(bucket: &str) -> Result<(), Error> {
     ensure!(
         good,
         BadValueSnafu {
-            field: "users[].bucket",
+            field,
             value: bucket,
             fix
         }

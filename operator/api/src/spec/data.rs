@@ -1,8 +1,16 @@
 //! Stores and their volumes.
 
+use kube_core::Rule;
 use kube_derive::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::external::{
+    ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq,
+};
+
+/// Size of a volume that the resource does not size.
+const DEFAULT_SIZE: &str = "5Gi";
 
 /// Stores.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -10,13 +18,13 @@ use serde::{Deserialize, Serialize};
 pub struct Data {
     /// PostgreSQL: conversations, decisions, identity.
     #[serde(default)]
-    pub postgres: Store,
+    pub postgres: Postgres,
     /// ClickHouse: usage.
     #[serde(default)]
-    pub clickhouse: Store,
+    pub clickhouse: Clickhouse,
     /// Object storage: documents.
     #[serde(default)]
-    pub object_storage: Store,
+    pub object_storage: ObjectStorage,
 }
 
 /// Message broker.
@@ -25,16 +33,96 @@ pub struct Data {
 pub struct Messaging {
     /// RabbitMQ: events.
     #[serde(default)]
-    pub rabbitmq: Store,
+    pub rabbitmq: Rabbitmq,
 }
 
-/// One store.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Store {
-    /// Its volume.
-    #[serde(default)]
-    pub storage: Storage,
+/// A store that the operator runs, or one that is there already.
+macro_rules! store {
+    ($(#[$doc:meta])* $name:ident, $external:ty) => {
+        $(#[$doc])*
+        ///
+        /// The operator runs it unless `external` says where it is.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+        #[serde(rename_all = "camelCase")]
+        #[x_kube(
+            crates(kube_core = "::kube_core"),
+            validation = one_mode(),
+            validation = fixed_mode(),
+            validation = fixed_volume(),
+        )]
+        pub struct $name {
+            /// Its volume, when the operator runs it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub storage: Option<Storage>,
+            /// Where it is, when somebody else runs it. The operator then makes no workload and
+            /// no volume for it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub external: Option<$external>,
+        }
+
+        impl $name {
+            /// The volume of a store that the operator runs.
+            #[must_use]
+            pub fn volume(&self) -> Storage {
+                self.storage.clone().unwrap_or_default()
+            }
+        }
+    };
+}
+
+store! {
+    /// PostgreSQL.
+    Postgres, ExternalPostgres
+}
+store! {
+    /// ClickHouse.
+    Clickhouse, ExternalClickhouse
+}
+store! {
+    /// Object storage.
+    ObjectStorage, ExternalObjectStorage
+}
+store! {
+    /// RabbitMQ.
+    Rabbitmq, ExternalRabbitmq
+}
+
+fn one_mode() -> Rule {
+    Rule::new("!(has(self.external) && has(self.storage))").message(
+        "a store has either storage (the operator runs it) or external (it is there already): \
+         remove one of them",
+    )
+}
+
+fn fixed_mode() -> Rule {
+    Rule::new("has(self.external) == has(oldSelf.external)").message(
+        "whether a store is external is fixed, because its data would stay behind: set it back, \
+         or back up the store, make a new LotoAI resource that says where the store is, and \
+         restore there",
+    )
+}
+
+/// Complements the rules of [`Storage`], which the API server asks only where both the old and the
+/// new resource have one.
+fn fixed_volume() -> Rule {
+    let size = |of: &str| format!("(has({of}.storage) ? {of}.storage.size : '{DEFAULT_SIZE}')");
+    let class = |of: &str| {
+        format!(
+            "(has({of}.storage) && has({of}.storage.storageClassName) \
+             ? {of}.storage.storageClassName : '')"
+        )
+    };
+    let rule = format!(
+        "has(self.storage) == has(oldSelf.storage) || ({} == {} && {} == {})",
+        size("self"),
+        size("oldSelf"),
+        class("self"),
+        class("oldSelf"),
+    );
+    Rule::new(rule).message(
+        "storage is fixed once the volume exists: set size and storageClassName back to what the \
+         volume was made with",
+    )
 }
 
 /// A volume. It is fixed once it is made, because a StatefulSet's claims are.
@@ -70,7 +158,7 @@ pub struct Storage {
 
 impl Storage {
     fn default_size() -> String {
-        "5Gi".to_owned()
+        DEFAULT_SIZE.to_owned()
     }
 }
 

@@ -5,6 +5,7 @@
 mod agents;
 mod data;
 mod edge;
+mod external;
 mod images;
 mod mcp;
 mod placement;
@@ -21,10 +22,13 @@ use crate::names::UserName;
 use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
-pub use data::{Data, Messaging, Storage, Store};
+pub use data::{Clickhouse, Data, Messaging, ObjectStorage, Postgres, Rabbitmq, Storage};
 pub use edge::{
     CertManager, Edge, EdgeService, EdgeTls, GatewayApi, Ingress, IssuerRef, ParentRef, RateLimit,
     SecurityHeaders, ServiceType, Traefik,
+};
+pub use external::{
+    ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq, SecretName,
 };
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};

@@ -73,7 +73,7 @@ pub const fn workload_kind(component: Component) -> WorkloadKind {
 #[must_use]
 pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prepared> {
     let mut set = ResourceSet::default();
-    for component in platform.components() {
+    for component in platform.topology.components() {
         set.extend(own(platform, credentials, component));
         set.service_accounts
             .push(service_account::build(platform, Node::Component(component)));
@@ -96,6 +96,7 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         .push(network_policy::default_deny(platform));
     set.network_policies.extend(
         platform
+            .topology
             .nodes()
             .map(|node| network_policy::build(platform, node)),
     );

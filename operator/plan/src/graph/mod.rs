@@ -5,13 +5,13 @@
 
 mod mermaid;
 mod table;
-
-use std::collections::BTreeSet;
+mod topology;
 
 use lotoai_api::{Component, Store};
 
 pub use mermaid::mermaid;
 pub use table::EDGES;
+pub use topology::{External, Topology};
 
 /// Somebody who talks to a component, or is talked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,8 +133,11 @@ pub enum CredentialKind {
     /// Secret `<platform>-<from>-<to>` with keys `username` and `password`; a provision Job makes
     /// the user in the store.
     Account(Store, &'static str),
-    /// Secret `<platform>-<store>-admin` with keys `username` and `password`.
+    /// The Secret of the store's administrator, with keys `username` and `password`.
     Admin(Store),
+    /// The Secret that the resource names for an external store in which no accounts can be made,
+    /// with keys `username` and `password`.
+    Given(Store),
 }
 
 impl CredentialKind {
@@ -142,7 +145,7 @@ impl CredentialKind {
     #[must_use]
     pub const fn provisioned_by(self) -> Option<Store> {
         match self {
-            Self::Account(store, _) => Some(store),
+            Self::Account(store, _) | Self::Given(store) => Some(store),
             Self::None | Self::Token | Self::Admin(_) => None,
         }
     }
@@ -237,52 +240,6 @@ pub const fn peer_ports(component: Component) -> &'static [Port] {
         | Component::RagServer
         | Component::Analytics => &[],
     }
-}
-
-/// Edges that begin at a node.
-pub fn edges_from(node: Node) -> impl Iterator<Item = &'static Edge> {
-    EDGES.iter().filter(move |edge| edge.from == node)
-}
-
-/// Edges that end at a component.
-pub fn edges_to(component: Component) -> impl Iterator<Item = &'static Edge> {
-    EDGES.iter().filter(move |edge| edge.to == component)
-}
-
-/// What must be ready before a node starts: whom it calls, but for its own like, and the Jobs that
-/// make its credentials.
-#[must_use]
-pub fn needs(node: Node) -> BTreeSet<Node> {
-    edges_from(node)
-        .filter(|edge| Node::Component(edge.to) != node)
-        .flat_map(|edge| {
-            let job = edge.credential.provisioned_by().map(Node::Provision);
-            [Some(Node::Component(edge.to)), job]
-        })
-        .flatten()
-        .collect()
-}
-
-/// All nodes with pods, each after everything that it needs.
-///
-/// The table has no cycle (a test proves it); were there one, its nodes would come last.
-#[must_use]
-pub fn start_order() -> Vec<Node> {
-    let mut rest: Vec<Node> = Node::pods().collect();
-    let mut order = Vec::with_capacity(rest.len());
-    while !rest.is_empty() {
-        let (now, later): (Vec<_>, Vec<_>) = rest
-            .iter()
-            .copied()
-            .partition(|node| needs(*node).iter().all(|need| order.contains(need)));
-        if now.is_empty() {
-            order.extend(later);
-            break;
-        }
-        order.extend(now);
-        rest = later;
-    }
-    order
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@ use super::*;
 
 #[test]
 fn start_order_puts_everything_after_what_it_needs() {
-    let order = start_order();
+    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true);
+    let order = topology.start_order();
     for (index, node) in order.iter().enumerate() {
-        for need in needs(*node) {
+        for need in topology.needs(*node) {
             let position = order.iter().position(|other| *other == need).unwrap();
             assert!(
                 position < index,
@@ -55,7 +56,8 @@ fn no_edge_is_listed_twice() {
 
 #[test]
 fn gateway_waits_for_stores_and_their_accounts() {
-    let needs = needs(Node::Component(Component::Gateway));
+    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true);
+    let needs = topology.needs(Node::Component(Component::Gateway));
     for store in [Store::Postgres, Store::Rabbitmq, Store::S3, Store::Keycloak] {
         assert!(needs.contains(&Node::Provision(store)));
         assert!(needs.contains(&Node::Component(store.component())));

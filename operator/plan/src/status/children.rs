@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use lotoai_api::status::ComponentStatus;
-use lotoai_api::{Component, Store, reasons, versions};
+use lotoai_api::{Component, Mode, Store, reasons, versions};
 
 use super::pods::{self, Failure};
 use crate::components::{WorkloadKind, workload_kind};
 use crate::gate::{Gate, Gates, job_complete};
-use crate::graph::{Node, ports};
+use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
@@ -51,11 +51,38 @@ impl Child {
     pub fn status(&self) -> Option<ComponentStatus> {
         self.component().map(|component| ComponentStatus {
             name: component.name().to_owned(),
+            mode: Mode::Managed,
             ready: format!("{}/{}", self.ready, self.wanted),
             message: self.message.clone(),
             version: self.version.clone(),
             endpoint: self.endpoint.clone(),
         })
+    }
+}
+
+/// How the status shows every component, those that are elsewhere included.
+pub(super) fn components(platform: &Platform, children: &[Child]) -> Vec<ComponentStatus> {
+    let shown = |component| match platform.topology.outside(component) {
+        Some((_, external)) => Some(outside(component, external)),
+        None => children
+            .iter()
+            .find(|child| child.component() == Some(component))
+            .and_then(Child::status),
+    };
+    Component::ALL.into_iter().filter_map(shown).collect()
+}
+
+/// A server that somebody else runs. The operator never connects to a store, so it says nothing of
+/// its health: the provision Job and the components that use it do.
+fn outside(component: Component, external: &External) -> ComponentStatus {
+    let host = external.url.host_str().unwrap_or_default();
+    let port = external.url.port_or_known_default().unwrap_or_default();
+    ComponentStatus {
+        name: component.name().to_owned(),
+        mode: Mode::External,
+        ready: "0/0".to_owned(),
+        endpoint: format!("{host}:{port}"),
+        ..ComponentStatus::default()
     }
 }
 
@@ -111,6 +138,7 @@ pub(super) fn children(
     now: Timestamp,
 ) -> Vec<Child> {
     let components = platform
+        .topology
         .components()
         .map(|c| component(platform, observed, planned, c, now));
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {

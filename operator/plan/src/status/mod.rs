@@ -104,12 +104,10 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
 /// Everything but the conditions.
 fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) {
     status.url = Some(platform.url.url.clone());
-    let components: Vec<_> = children.iter().filter_map(Child::status).collect();
-    let ready = children
-        .iter()
-        .filter(|child| child.component().is_some() && child.settled);
-    status.components_ready = Some(format!("{}/{}", ready.count(), components.len()));
-    status.components = components;
+    let ours = children.iter().filter(|child| child.component().is_some());
+    let ready = ours.clone().filter(|child| child.settled);
+    status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
+    status.components = children::components(platform, children);
     status.first_user_secret = Some(platform.first_user_secret());
     status.credentials = required_secrets(platform)
         .into_iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use lotoai_api::spec::{Edge, LotoAISpec};
-use lotoai_api::{Component, PlatformName, reasons};
+use lotoai_api::{PlatformName, reasons};
 
 use super::Invalid;
 use crate::components::shared::resources::amount;
@@ -76,21 +76,6 @@ fn check_mode(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
         let message = "this is no name of a label or annotation; write for example \
                        kubernetes.io/metadata.name";
         faults.push(Invalid::spec(format!("spec.edge.{field}[{key}]"), message));
-    }
-    if edge.is_managed() {
-        return;
-    }
-    let traefik = Component::Traefik.name();
-    let named = [
-        ("components", spec.components.contains_key(traefik)),
-        (
-            "images.overrides",
-            spec.images.overrides.contains_key(traefik),
-        ),
-    ];
-    for (field, _) in named.into_iter().filter(|(_, named)| *named) {
-        let message = "a controller of the cluster stands in its place; remove it";
-        faults.push(Invalid::spec(format!("spec.{field}[{traefik}]"), message));
     }
 }
 

@@ -116,8 +116,8 @@ fn an_empty_spec_gets_roles_and_tools() {
 )]
 #[case(
     json!({ "url": "https://a.b", "edge": { "ingress": { "className": "nginx" } },
-        "resources": { "traefik": {} } }),
-    "spec.resources[traefik]",
+        "components": { "traefik": {} } }),
+    "spec.components[traefik]",
     "InvalidSpec"
 )]
 #[case(

@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 10] = [
+pub(crate) const FIXTURES: [&str; 15] = [
     "minimal",
     "demo",
     "custom",
@@ -23,6 +23,11 @@ pub(crate) const FIXTURES: [&str; 10] = [
     "ingress",
     "gateway-api",
     "cert-manager",
+    "external-postgres",
+    "external-rabbitmq",
+    "external-clickhouse",
+    "external-s3",
+    "external",
 ];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
@@ -67,8 +72,17 @@ pub(crate) fn provided() -> Observed {
         ),
         ..Secret::default()
     };
+    let account = |name: &str| {
+        let values = [("username", "given"), ("password", "given-password")];
+        (name.to_owned(), secret(&values))
+    };
     Observed {
         secrets: BTreeMap::from([
+            account("postgres-admin"),
+            account("rabbitmq-admin"),
+            account("clickhouse-admin"),
+            account("s3-key"),
+            ("company-ca".to_owned(), secret(&[("ca.crt", "pem")])),
             ("openai".to_owned(), secret(&[("apiKey", "sk-provided")])),
             (
                 "ai-example-com".to_owned(),

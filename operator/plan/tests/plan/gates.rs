@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{objects, operator, provided, resource};
+use crate::common::{FIXTURES, objects, operator, provided, resource};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
-use lotoai_api::{Component, LotoAI, LotoAIStatus, Store, reasons};
-use lotoai_plan::graph::start_order;
+use lotoai_api::{Component, LotoAI, LotoAIStatus, Mode, Store, reasons};
 use lotoai_plan::{
     Gate, Node, ObjectId, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome, ResourceSet,
     gates, status,
@@ -43,11 +42,14 @@ impl Cluster {
     /// Everything applied, and everything ready.
     pub(crate) fn up_of(fixture: &str) -> Self {
         let mut cluster = Self::of(fixture);
-        let nodes: Vec<Node> = cluster.platform.nodes().collect();
-        for node in nodes {
+        for node in cluster.nodes() {
             cluster.ready(node);
         }
         cluster
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        self.platform.topology.start_order()
     }
 
     fn ready(&mut self, node: Node) {
@@ -123,7 +125,7 @@ impl Cluster {
 
     fn open(&self) -> BTreeSet<String> {
         let gates = gates(&self.platform, &self.set, &self.observed);
-        start_order()
+        self.nodes()
             .into_iter()
             .filter(|node| *gates.gate(*node) == Gate::Open)
             .map(Node::name)
@@ -176,13 +178,22 @@ fn an_empty_cluster_starts_with_what_needs_nothing() {
 
 #[test]
 fn gates_open_step_by_step_until_everything_runs() {
-    let mut cluster = Cluster::new();
+    for fixture in FIXTURES {
+        open_step_by_step(Cluster::of(fixture));
+    }
+}
+
+fn open_step_by_step(mut cluster: Cluster) {
     let mut started: BTreeSet<String> = BTreeSet::new();
     let mut steps = 0;
-    while started.len() < start_order().len() {
+    while started.len() < cluster.nodes().len() {
         let open = cluster.open();
         assert!(open.len() > started.len(), "stuck after {started:?}");
-        for node in Node::pods().filter(|node| open.contains(&node.name())) {
+        for node in cluster
+            .nodes()
+            .into_iter()
+            .filter(|node| open.contains(&node.name()))
+        {
             cluster.ready(node);
         }
         started = open;
@@ -194,10 +205,10 @@ fn gates_open_step_by_step_until_everything_runs() {
 #[test]
 fn what_runs_already_is_never_held_back() {
     let mut cluster = Cluster::up();
-    for node in Node::pods() {
+    for node in cluster.nodes() {
         cluster.set_ready(node, 0);
     }
-    assert_eq!(cluster.open().len(), start_order().len());
+    assert_eq!(cluster.open().len(), cluster.nodes().len());
 }
 
 #[test]
@@ -252,6 +263,35 @@ fn ready_needs_every_component_and_an_answer() {
             .iter()
             .all(|component| component.message.is_empty())
     );
+}
+
+#[test]
+fn external_stores_are_shown_but_neither_counted_nor_waited_for() {
+    let cluster = Cluster::of("external");
+    let open = cluster.open();
+    for job in ["postgres", "rabbitmq", "s3", "clickhouse"] {
+        assert!(open.contains(&format!("provision-{job}")), "{open:?}");
+    }
+    let cluster = Cluster::up_of("external");
+    let status = cluster.status(&resource("external"), &ProbeOutcome::Answered, T1);
+    assert_eq!(conditions(&status), [("Ready", "True", "Available")]);
+    assert_eq!(status.components_ready.as_deref(), Some("10/10"));
+    let external: Vec<_> = status
+        .components
+        .iter()
+        .filter(|component| component.mode == Mode::External)
+        .map(|component| (component.name.as_str(), component.endpoint.as_str()))
+        .collect();
+    assert_eq!(
+        external,
+        [
+            ("postgres", "pg:5432"),
+            ("rabbitmq", "rabbitmq.example.com:5672"),
+            ("minio", "10.20.0.7:9000"),
+            ("clickhouse", "clickhouse.analytics.svc:8443"),
+        ]
+    );
+    assert_eq!(status.components.len(), Component::ALL.len());
 }
 
 #[test]

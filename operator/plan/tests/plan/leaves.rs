@@ -67,7 +67,246 @@ fn cases() -> Vec<Case> {
     cases.extend(storage_cases());
     cases.extend(component_cases());
     cases.extend(pod_cases());
+    cases.extend(edge_cases());
+    cases.extend(external_cases());
     cases
+}
+
+/// With a certificate that browsers trust, which some of the rules ask for.
+fn traefik(rules: Value) -> Value {
+    json!({ "edge": { "traefik": rules, "tls": { "secretName": "ai-example-com" } } })
+}
+
+/// Another way in than Traefik, from namespaces with this label.
+fn other_edge(way: Value) -> Value {
+    let mut edge = json!({ "fromNamespaces": { "leaf": "green" } });
+    merge(&mut edge, way);
+    json!({ "edge": edge })
+}
+
+fn issuer(extra: Value) -> Value {
+    let mut issuer = json!({ "name": "leafy" });
+    merge(&mut issuer, extra);
+    json!({ "edge": { "tls": { "certManager": { "issuerRef": issuer } } } })
+}
+
+fn parent(extra: Value) -> Value {
+    let mut parent = json!({ "name": "leafy" });
+    merge(&mut parent, extra);
+    other_edge(json!({ "gatewayAPI": { "parentRefs": [parent] } }))
+}
+
+fn edge_cases() -> Vec<Case> {
+    let ingress = json!({ "ingress": { "className": "leafy", "annotations": { "a/b": "fern" } } });
+    let limit = json!({ "rateLimit": { "requestsPerSecond": 471, "burst": 972 } });
+    let hsts =
+        json!({ "securityHeaders": { "hstsSeconds": 86471, "hstsIncludeSubdomains": true } });
+    vec![
+        (
+            "edge.maxUploadSize",
+            json!({ "edge": { "maxUploadSize": "71Mi" } }),
+            "74448896",
+        ),
+        (
+            "edge.fromNamespaces{}",
+            other_edge(ingress.clone()),
+            r#""matchLabels":{"leaf":"green"}"#,
+        ),
+        (
+            "edge.ingress.className",
+            other_edge(ingress.clone()),
+            r#""ingressClassName":"leafy""#,
+        ),
+        (
+            "edge.ingress.annotations{}",
+            other_edge(ingress),
+            r#""a/b":"fern""#,
+        ),
+        (
+            "edge.gatewayAPI.parentRefs[].name",
+            parent(json!({})),
+            r#""name":"leafy""#,
+        ),
+        (
+            "edge.gatewayAPI.parentRefs[].namespace",
+            parent(json!({ "namespace": "meadow" })),
+            r#""namespace":"meadow""#,
+        ),
+        (
+            "edge.gatewayAPI.parentRefs[].sectionName",
+            parent(json!({ "sectionName": "https" })),
+            r#""sectionName":"https""#,
+        ),
+        (
+            "edge.tls.certManager.issuerRef.name",
+            issuer(json!({})),
+            r#""name":"leafy""#,
+        ),
+        (
+            "edge.tls.certManager.issuerRef.kind",
+            issuer(json!({ "kind": "ClusterIssuer" })),
+            r#""kind":"ClusterIssuer""#,
+        ),
+        (
+            "edge.tls.certManager.issuerRef.group",
+            issuer(json!({ "group": "leaf.example.com" })),
+            r#""group":"leaf.example.com""#,
+        ),
+        (
+            "edge.traefik.rateLimit.requestsPerSecond",
+            traefik(limit.clone()),
+            "471",
+        ),
+        ("edge.traefik.rateLimit.burst", traefik(limit), "972"),
+        (
+            "edge.traefik.allowedCIDRs[]",
+            traefik(json!({ "allowedCIDRs": ["192.0.2.0/24"] })),
+            "192.0.2.0/24",
+        ),
+        (
+            "edge.traefik.securityHeaders.hstsSeconds",
+            traefik(hsts.clone()),
+            "86471",
+        ),
+        (
+            "edge.traefik.securityHeaders.hstsIncludeSubdomains",
+            traefik(hsts),
+            "stsIncludeSubdomains",
+        ),
+    ]
+}
+
+fn external_postgres(extra: Value) -> Value {
+    let mut external = json!({ "url": "postgres://leaf.example.com:6471",
+                               "adminSecretName": "postgres-admin" });
+    merge(&mut external, extra);
+    json!({ "data": { "postgres": { "external": external } } })
+}
+
+fn external_clickhouse() -> Value {
+    json!({ "data": { "clickhouse": { "external": {
+        "url": "https://leaf.example.com:8471",
+        "adminSecretName": "clickhouse-admin",
+        "caSecretName": "company-ca",
+    } } } })
+}
+
+fn external_objects() -> Value {
+    json!({ "data": { "objectStorage": { "external": {
+        "url": "https://leaf.example.com:9471",
+        "region": "meadow-1",
+        "bucket": "leaves",
+        "pathStyle": false,
+        "credentialsSecretName": "s3-key",
+        "caSecretName": "company-ca",
+    } } } })
+}
+
+fn external_rabbitmq() -> Value {
+    json!({ "messaging": { "rabbitmq": { "external": {
+        "url": "amqps://leaf.example.com:5471",
+        "managementURL": "https://leaf.example.com:15471",
+        "virtualHost": "leaves",
+        "adminSecretName": "rabbitmq-admin",
+        "caSecretName": "company-ca",
+    } } } })
+}
+
+fn external_cases() -> Vec<Case> {
+    const CA: &str = r#""secretName":"company-ca""#;
+    let authority = json!({ "caSecretName": "company-ca" });
+    vec![
+        (
+            "data.postgres.external.url",
+            external_postgres(json!({})),
+            "leaf.example.com:6471",
+        ),
+        (
+            "data.postgres.external.tls",
+            external_postgres(json!({ "tls": false })),
+            "sslmode=disable",
+        ),
+        (
+            "data.postgres.external.adminSecretName",
+            external_postgres(json!({})),
+            r#""name":"postgres-admin""#,
+        ),
+        (
+            "data.postgres.external.caSecretName",
+            external_postgres(authority),
+            CA,
+        ),
+        (
+            "data.clickhouse.external.url",
+            external_clickhouse(),
+            "https://leaf.example.com:8471",
+        ),
+        (
+            "data.clickhouse.external.adminSecretName",
+            external_clickhouse(),
+            r#""name":"clickhouse-admin""#,
+        ),
+        (
+            "data.clickhouse.external.caSecretName",
+            external_clickhouse(),
+            CA,
+        ),
+        (
+            "data.objectStorage.external.url",
+            external_objects(),
+            "https://leaf.example.com:9471",
+        ),
+        (
+            "data.objectStorage.external.region",
+            external_objects(),
+            "meadow-1",
+        ),
+        (
+            "data.objectStorage.external.bucket",
+            external_objects(),
+            r#""value":"leaves""#,
+        ),
+        (
+            "data.objectStorage.external.pathStyle",
+            external_objects(),
+            r#""name":"S3_PATH_STYLE","value":"false""#,
+        ),
+        (
+            "data.objectStorage.external.credentialsSecretName",
+            external_objects(),
+            r#""name":"s3-key""#,
+        ),
+        (
+            "data.objectStorage.external.caSecretName",
+            external_objects(),
+            CA,
+        ),
+        (
+            "messaging.rabbitmq.external.url",
+            external_rabbitmq(),
+            "amqps://leaf.example.com:5471/leaves",
+        ),
+        (
+            "messaging.rabbitmq.external.managementURL",
+            external_rabbitmq(),
+            "https://leaf.example.com:15471",
+        ),
+        (
+            "messaging.rabbitmq.external.virtualHost",
+            external_rabbitmq(),
+            "leaves",
+        ),
+        (
+            "messaging.rabbitmq.external.adminSecretName",
+            external_rabbitmq(),
+            r#""name":"rabbitmq-admin""#,
+        ),
+        (
+            "messaging.rabbitmq.external.caSecretName",
+            external_rabbitmq(),
+            CA,
+        ),
+    ]
 }
 
 fn platform_cases() -> Vec<Case> {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{FIXTURES, objects};
+use lotoai_api::Component;
 use lotoai_plan::{labels, required_secrets};
 use serde_json::{Value, json};
 
@@ -93,11 +94,11 @@ fn objects_are_as_recorded() {
 fn fixtures_differ_in_what_they_ask_for_and_in_nothing_else() {
     let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
     let minimal = names("minimal");
-    // The way in is another one there, and has other objects.
-    let with_traefik = FIXTURES
+    // Those without a part of their own lack its objects, and may have others in their place.
+    let whole = FIXTURES
         .into_iter()
-        .filter(|fixture| !["ingress", "gateway-api"].contains(fixture));
-    for fixture in with_traefik {
+        .filter(|fixture| objects(fixture).0.topology.components().count() == Component::ALL.len());
+    for fixture in whole {
         let more: Vec<_> = names(fixture).difference(&minimal).cloned().collect();
         let known = more.iter().all(|name| {
             name.starts_with("PodDisruptionBudget-")
@@ -109,6 +110,38 @@ fn fixtures_differ_in_what_they_ask_for_and_in_nothing_else() {
         assert!(known, "{fixture}: {more:?}");
         assert!(minimal.is_subset(&names(fixture)), "{fixture}");
     }
+}
+
+#[test]
+fn an_external_store_takes_exactly_its_objects_away() {
+    let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
+    let gone = |fixture| -> Vec<String> {
+        assert!(names(fixture).is_subset(&names("minimal")), "{fixture}");
+        names("minimal")
+            .difference(&names(fixture))
+            .cloned()
+            .collect()
+    };
+    let usual = |component: &str, more: &[&str]| -> Vec<String> {
+        let mut kinds = vec!["NetworkPolicy", "Service", "ServiceAccount", "StatefulSet"];
+        kinds.extend(more);
+        let mut all: Vec<String> = kinds
+            .into_iter()
+            .map(|kind| match kind {
+                "Secret" => format!("Secret-demo-{component}-config"),
+                kind => format!("{kind}-demo-{component}"),
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(gone("external-postgres"), usual("postgres", &["ConfigMap"]));
+    assert_eq!(gone("external-rabbitmq"), usual("rabbitmq", &["Secret"]));
+    assert_eq!(
+        gone("external-clickhouse"),
+        usual("clickhouse", &["ConfigMap", "Secret"])
+    );
+    assert_eq!(gone("external-s3"), usual("minio", &[]));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use lapin::options::ConfirmSelectOptions;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionBuilder, ConnectionProperties};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,14 +68,14 @@ impl Live {
 }
 
 impl Rabbitmq {
-    pub(super) fn start(uri: AMQPUri, service: &Service) -> Self {
+    pub(super) fn start(uri: AMQPUri, tls: OwnedTLSConfig, service: &Service) -> Self {
         let (sender, live) = watch::channel(None);
         let gate = service.readiness.register("rabbitmq");
         let shutdown = service.shutdown.clone();
         let name = service.name;
         // Renewal ends with the process, not with the first sign of a stop: work that is being
         // finished still publishes and acknowledges.
-        let renewal = renew(uri, name, sender, gate, shutdown.clone());
+        let renewal = renew((uri, tls), name, sender, gate, shutdown.clone());
         service.spawn("rabbitmq", async move {
             renewal.await;
             Ok::<_, std::convert::Infallible>(())
@@ -92,7 +93,7 @@ impl Rabbitmq {
 }
 
 async fn renew(
-    uri: AMQPUri,
+    (uri, tls): (AMQPUri, OwnedTLSConfig),
     name: &'static str,
     sender: watch::Sender<Option<Arc<Live>>>,
     gate: Gate,
@@ -106,7 +107,7 @@ async fn renew(
     let mut waits = backoff.build();
     while !shutdown.is_cancelled() {
         let opened = tokio::select! {
-            opened = open(&uri, name) => opened,
+            opened = open(&uri, &tls, name) => opened,
             () = shutdown.cancelled() => return,
         };
         match opened {
@@ -149,10 +150,14 @@ async fn stand(live: &Live, shutdown: &CancellationToken) -> bool {
     }
 }
 
-async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, String> {
+async fn open(uri: &AMQPUri, tls: &OwnedTLSConfig, name: &str) -> Result<Connection, String> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(uri.clone(), properties);
-    match tokio::time::timeout(HANDSHAKE, connecting).await {
+    let builder = ConnectionBuilder::new()
+        .map_err(|error| runtime::chain(&error))?
+        .with_uri(uri.clone())
+        .with_properties(properties)
+        .with_tls_config(tls.clone());
+    match tokio::time::timeout(HANDSHAKE, builder.connect()).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(runtime::chain(&error)),
         Err(_) => Err(format!("no answer within {} s", HANDSHAKE.as_secs())),

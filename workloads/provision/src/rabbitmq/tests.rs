@@ -8,6 +8,7 @@ fn admin(url: &str) -> RabbitmqAdmin {
         rabbitmq_url: url.parse().unwrap(),
         rabbitmq_username: "admin".to_owned(),
         rabbitmq_password: "secret".into(),
+        rabbitmq_ca_file: None,
     }
 }
 
@@ -137,7 +138,7 @@ async fn names_cannot_break_out_of_their_place_in_the_path() {
         .await;
     let admin = admin(&server.uri());
     let api = Api {
-        client: client().unwrap(),
+        client: client(None).unwrap(),
         admin: &admin,
         vhost: "a/b?c",
         start: Duration::ZERO,
@@ -157,7 +158,7 @@ async fn a_queue_with_other_settings_is_an_error_that_shows_the_answer() {
         .await;
     let admin = admin(&server.uri());
     let api = Api {
-        client: client().unwrap(),
+        client: client(None).unwrap(),
         admin: &admin,
         vhost: "lotoai",
         start: Duration::ZERO,

@@ -13,6 +13,9 @@ use super::encrypt;
 use crate::config::S3Admin;
 use crate::http::{Answer, HttpError, client, send};
 
+/// The region that buckets are created in when nothing is said.
+const FIRST_REGION: &str = "us-east-1";
+
 /// Why MinIO could not be provisioned.
 #[derive(Debug, Snafu)]
 pub enum S3Error {
@@ -53,15 +56,17 @@ pub(super) struct Api {
     client: reqwest::Client,
     url: Url,
     region: String,
+    path_style: bool,
     credential: AwsCredential,
 }
 
 impl Api {
     pub(super) fn new(admin: &S3Admin) -> Result<Self, S3Error> {
         Ok(Self {
-            client: client()?,
+            client: client(admin.s3_ca_file.as_deref())?,
             url: admin.s3_url.clone(),
             region: admin.s3_region.clone(),
+            path_style: admin.s3_path_style,
             credential: AwsCredential {
                 key_id: admin.s3_username.clone(),
                 secret_key: admin.s3_password.expose_secret().to_owned(),
@@ -74,15 +79,9 @@ impl Api {
         &self,
         what: &str,
         method: Method,
-        path: &str,
-        query: &[(&str, &str)],
+        url: Url,
         body: Vec<u8>,
     ) -> Result<Answer, S3Error> {
-        let mut url = self.url.clone();
-        url.set_path(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
         let mut request = Request::builder()
             .method(method.clone())
             .uri(url.as_str())
@@ -106,28 +105,54 @@ impl Api {
         query: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<(), S3Error> {
-        let path = format!("/minio/admin/v3/{call}");
-        self.call(what, Method::PUT, &path, query, body)
-            .await?
-            .success()?;
+        let mut url = self.url.clone();
+        url.set_path(&format!("/minio/admin/v3/{call}"));
+        url.query_pairs_mut().extend_pairs(query);
+        self.call(what, Method::PUT, url, body).await?.success()?;
         Ok(())
     }
 
     /// Lists buckets: works only when the server is up and the credentials are right.
     pub(super) async fn ping(&self) -> Result<(), S3Error> {
-        self.call("reach MinIO", Method::GET, "/", &[], Vec::new())
+        let mut url = self.url.clone();
+        url.set_path("/");
+        self.call("reach MinIO", Method::GET, url, Vec::new())
             .await?
             .success()?;
         Ok(())
     }
 
+    /// Address of a bucket.
+    pub(super) fn bucket(&self, name: &str) -> Url {
+        let mut url = self.url.clone();
+        match (self.path_style, self.url.host_str()) {
+            (false, Some(host)) => {
+                // Fails only for addresses that can have no host.
+                let _ = url.set_host(Some(&format!("{name}.{host}")));
+            }
+            _ => url.set_path(&format!("/{name}")),
+        }
+        url
+    }
+
+    /// Whether the bucket is there. Asks for nothing but rights on the bucket itself.
+    pub(super) async fn has_bucket(&self, bucket: &str) -> Result<bool, S3Error> {
+        let what = format!("look for bucket {bucket:?}");
+        let url = self.bucket(bucket);
+        let answer = self.call(&what, Method::HEAD, url, Vec::new()).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        answer.success()?;
+        Ok(true)
+    }
+
     /// True when the bucket was created, false when it was there.
     pub(super) async fn create_bucket(&self, bucket: &str) -> Result<bool, S3Error> {
         let what = format!("create bucket {bucket:?}");
-        let path = format!("/{bucket}");
-        let answer = self
-            .call(&what, Method::PUT, &path, &[], Vec::new())
-            .await?;
+        let url = self.bucket(bucket);
+        let place = self.place();
+        let answer = self.call(&what, Method::PUT, url, place).await?;
         if answer.status == StatusCode::CONFLICT {
             let text = String::from_utf8_lossy(&answer.body);
             if text.contains("BucketAlreadyOwnedByYou") || text.contains("BucketAlreadyExists") {
@@ -136,6 +161,19 @@ impl Api {
         }
         answer.success()?;
         Ok(true)
+    }
+
+    /// What creating a bucket says about its region: nothing in the first one, as S3 asks.
+    fn place(&self) -> Vec<u8> {
+        if self.region == FIRST_REGION {
+            return Vec::new();
+        }
+        format!(
+            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+            self.region
+        )
+        .into_bytes()
     }
 
     pub(super) async fn put_policy(&self, name: &str, document: &Value) -> Result<(), S3Error> {

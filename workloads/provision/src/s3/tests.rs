@@ -1,5 +1,7 @@
 use rstest::rstest;
-use wiremock::matchers::{body_json, header_exists, header_regex, method, path, query_param};
+use wiremock::matchers::{
+    body_json, body_string_contains, header_exists, header_regex, method, path, query_param,
+};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -11,6 +13,8 @@ fn admin(url: &str) -> S3Admin {
         s3_region: "us-east-1".to_owned(),
         s3_username: "root".to_owned(),
         s3_password: "root-password".into(),
+        s3_ca_file: None,
+        s3_path_style: true,
     }
 }
 
@@ -21,7 +25,10 @@ fn plan(access: Access) -> S3Plan {
         bucket: "documents".to_owned(),
         access,
     };
-    S3Plan { users: vec![user] }
+    S3Plan {
+        buckets: Vec::new(),
+        users: vec![user],
+    }
 }
 
 async fn run(server: &MockServer) -> Result<(), Error> {
@@ -75,6 +82,71 @@ async fn bucket_policy_user_and_mapping_are_made_and_the_password_is_not_readabl
     }
 }
 
+async fn run_without_accounts(server: &MockServer) -> Result<(), Error> {
+    let plan = S3Plan {
+        buckets: vec!["documents".to_owned()],
+        users: Vec::new(),
+    };
+    let mut admin = admin(&server.uri());
+    admin.s3_region = "eu-central-1".to_owned();
+    provision(&admin, &plan, &Secrets::from_pairs(&[]), Duration::ZERO).await
+}
+
+async fn head(server: &MockServer, status: u16) {
+    Mock::given(method("HEAD"))
+        .and(path("/documents"))
+        .and(header_regex("authorization", "/eu-central-1/s3/"))
+        .respond_with(ResponseTemplate::new(status))
+        .expect(1)
+        .mount(server)
+        .await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_there_is_left_alone_and_no_account_is_made() {
+    let server = MockServer::start().await;
+    head(&server, 200).await;
+    run_without_accounts(&server).await.unwrap();
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_missing_is_made_in_its_region() {
+    let server = MockServer::start().await;
+    head(&server, 404).await;
+    Mock::given(method("PUT"))
+        .and(path("/documents"))
+        .and(body_string_contains(
+            "<LocationConstraint>eu-central-1</LocationConstraint>",
+        ))
+        .respond_with(ResponseTemplate::new(200))
+        .expect(1)
+        .mount(&server)
+        .await;
+    run_without_accounts(&server).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_see_the_bucket_is_an_error_that_names_it() {
+    let server = MockServer::start().await;
+    head(&server, 403).await;
+    let error = run_without_accounts(&server).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        cause.contains("look for bucket \"documents\"") && cause.contains("403"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn the_bucket_may_stand_before_the_host() {
+    let mut admin = admin("https://s3.example.com");
+    let url = |admin: &S3Admin| Api::new(admin).unwrap().bucket("documents").to_string();
+    assert_eq!(url(&admin), "https://s3.example.com/documents");
+    admin.s3_path_style = false;
+    assert_eq!(url(&admin), "https://documents.s3.example.com/");
+}
+
 #[tokio::test]
 async fn a_wrong_root_password_is_an_error_that_says_so() {
     let server = MockServer::start().await;
@@ -117,7 +189,7 @@ async fn a_conflict_of_another_kind_is_an_error() {
 #[case("documents-")]
 fn a_bucket_name_that_s3_refuses_is_refused_first(#[case] bucket: &str) {
     assert!(
-        check_bucket(bucket)
+        check_bucket("users[].bucket", bucket)
             .unwrap_err()
             .to_string()
             .contains("use 3 to 63")

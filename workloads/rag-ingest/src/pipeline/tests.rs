@@ -17,6 +17,7 @@ async fn pipeline() -> Pipeline {
         token: "t".into(),
     };
     let rabbitmq = RabbitmqArgs {
+        rabbitmq_ca_file: None,
         rabbitmq_url: "amqp://127.0.0.1:1/lotoai".parse().unwrap(),
         rabbitmq_username: "u".to_owned(),
         rabbitmq_password: "p".into(),

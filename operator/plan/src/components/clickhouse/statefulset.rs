@@ -44,6 +44,6 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         empty_dir("tmp", "256Mi"),
     ];
     let template = template(platform, node, UID, container, volumes);
-    let storage = &platform.spec.data.clickhouse.storage;
-    workload::stateful_set(platform, Component::Clickhouse, template, Some(storage))
+    let storage = platform.spec.data.clickhouse.volume();
+    workload::stateful_set(platform, Component::Clickhouse, template, Some(&storage))
 }

@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::authorities;
 use crate::components::shared::config::{empty_dir, mount};
 use crate::components::shared::pod::{container, http_probe, set_probes, template};
 use crate::components::shared::resources::memory_limit_mib;
@@ -21,6 +22,12 @@ const START_SECONDS: i32 = 420;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Keycloak);
+    let mut volumes = vec![empty_dir("tmp", "256Mi"), empty_dir("data", "256Mi")];
+    let mut mounts = vec![mount("tmp", "/tmp"), mount("data", "/opt/keycloak/data")];
+    for (volume, mount) in authorities::volumes(platform, node) {
+        volumes.push(volume);
+        mounts.push(mount);
+    }
     let mut container = Container {
         command: Some(
             ["/opt/keycloak/bin/kc.sh", "start"]
@@ -28,10 +35,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
                 .to_vec(),
         ),
         env: Some(environment(platform)),
-        volume_mounts: Some(vec![
-            mount("tmp", "/tmp"),
-            mount("data", "/opt/keycloak/data"),
-        ]),
+        volume_mounts: Some(mounts),
         ..container(platform, node)
     };
     // The published image rebuilds itself under /opt/keycloak/lib when it starts with options that
@@ -42,24 +46,19 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let live = http_probe("/health/live", MANAGEMENT_PORT);
     let ready = http_probe("/health/ready", MANAGEMENT_PORT);
     set_probes(&mut container, &live, &ready, START_SECONDS);
-    let volumes = vec![empty_dir("tmp", "256Mi"), empty_dir("data", "256Mi")];
     let template = template(platform, node, UID, container, volumes);
     workload::stateful_set(platform, Component::Keycloak, template, None)
 }
 
 fn environment(platform: &Platform) -> Vec<EnvVar> {
     let node = Node::Component(Component::Keycloak);
-    let postgres = platform.component_name(Component::Postgres);
     let database = platform.edge_secret(node, Component::Postgres);
     let admin = platform.admin_secret(Store::Keycloak);
     // The rest of the limit is metaspace, code and threads.
     let heap = memory_limit_mib(platform, Component::Keycloak) * 3 / 7;
     let mut variables = vec![
         var("KC_DB", "postgres"),
-        var(
-            "KC_DB_URL",
-            format!("jdbc:postgresql://{postgres}:5432/keycloak"),
-        ),
+        var("KC_DB_URL", database_url(platform)),
         secret_var("KC_DB_USERNAME", &database, USERNAME),
         secret_var("KC_DB_PASSWORD", &database, PASSWORD),
         var("KC_DB_POOL_MAX_SIZE", "10"),
@@ -92,4 +91,29 @@ fn cache(platform: &Platform) -> Vec<EnvVar> {
         // Or it would look for an address of a private network, which a pod need not have.
         var("JAVA_OPTS_APPEND", "-Djgroups.bind.address=$(POD_IP)"),
     ]
+}
+
+/// Where the database is, in the words of its Java driver.
+fn database_url(platform: &Platform) -> String {
+    let Some(external) = platform.topology.external(Store::Postgres) else {
+        let postgres = platform.component_name(Component::Postgres);
+        return format!("jdbc:postgresql://{postgres}:5432/keycloak");
+    };
+    let mut url = external.url.clone();
+    url.set_path(&platform.topology.account(Store::Postgres, "keycloak"));
+    let checked = url.query() == Some("sslmode=verify-full");
+    match (&external.ca_secret, checked) {
+        (Some(_), _) => {
+            let file = authorities::file(Store::Postgres);
+            url.query_pairs_mut().append_pair("sslrootcert", &file);
+        }
+        // Or the driver would look for a file in the home directory.
+        (None, true) => {
+            let factory = "org.postgresql.ssl.DefaultJavaSSLFactory";
+            url.query_pairs_mut().append_pair("sslfactory", factory);
+        }
+        (None, false) => {}
+    }
+    let url = url.as_str().trim_start_matches("postgres");
+    format!("jdbc:postgresql{url}")
 }

@@ -46,8 +46,8 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         container,
         vec![empty_dir("tmp", "256Mi")],
     );
-    let storage = &platform.spec.data.object_storage.storage;
-    workload::stateful_set(platform, Component::Minio, template, Some(storage))
+    let storage = platform.spec.data.object_storage.volume();
+    workload::stateful_set(platform, Component::Minio, template, Some(&storage))
 }
 
 /// The drive of one server, or of all of them: each spreads every object over them.

@@ -51,6 +51,6 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         empty_dir("tmp", "256Mi"),
     ];
     let template = template(platform, node, UID, container, volumes);
-    let storage = &platform.spec.data.postgres.storage;
-    workload::stateful_set(platform, Component::Postgres, template, Some(storage))
+    let storage = platform.spec.data.postgres.volume();
+    workload::stateful_set(platform, Component::Postgres, template, Some(&storage))
 }

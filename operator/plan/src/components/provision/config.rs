@@ -5,32 +5,40 @@ use lotoai_api::Store;
 use serde_json::{Value, json};
 
 use crate::components::shared::config::config_map;
-use crate::env::{AUDIENCE, BUCKET, REALM, USAGE_DATABASE, VHOST, upper};
-use crate::graph::{CredentialKind, EDGES, Node};
+use crate::env::{AUDIENCE, REALM, USAGE_DATABASE, upper};
+use crate::graph::{CredentialKind, Node};
 use crate::platform::Platform;
 
 /// An account that the Job makes.
 pub(super) struct Account {
     /// Whose it is.
     pub(super) node: Node,
+    /// Its name in the table of edges.
+    pub(super) name: &'static str,
     /// Its name in the store.
-    pub(super) username: &'static str,
+    pub(super) username: String,
 }
 
 impl Account {
     /// Variable with its password.
     pub(super) fn password_env(&self) -> String {
-        format!("PASSWORD_{}", upper(self.username))
+        format!("PASSWORD_{}", upper(self.name))
     }
 }
 
 /// The accounts of a store.
-pub(super) fn accounts(store: Store) -> impl Iterator<Item = (Account, lotoai_api::Component)> {
-    EDGES.iter().filter_map(move |edge| match edge.credential {
-        CredentialKind::Account(of, username) if of == store => Some((
+pub(super) fn accounts(
+    platform: &Platform,
+    store: Store,
+) -> impl Iterator<Item = (Account, lotoai_api::Component)> {
+    let topology = &platform.topology;
+    let edges = topology.edges().iter();
+    edges.filter_map(move |edge| match edge.credential {
+        CredentialKind::Account(of, name) if of == store => Some((
             Account {
                 node: edge.from,
-                username,
+                name,
+                username: topology.account(store, name),
             },
             edge.to,
         )),
@@ -39,31 +47,43 @@ pub(super) fn accounts(store: Store) -> impl Iterator<Item = (Account, lotoai_ap
 }
 
 pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
-    let value = match store {
-        Store::Postgres => json!({ "databases": list(store, |account| json!({
+    let topology = &platform.topology;
+    let list = |entry: &dyn Fn(&Account) -> Value| list(platform, store, entry);
+    let mut value = match store {
+        Store::Postgres => json!({ "databases": list(&|account| json!({
             "database": account.username,
             "username": account.username,
             "password_env": account.password_env(),
         })) }),
-        Store::Rabbitmq => json!({ "vhost": VHOST, "users": list(store, |account| json!({
+        Store::Rabbitmq => {
+            json!({ "vhost": topology.virtual_host(), "users": list(&|account| json!({
             "username": account.username,
             "password_env": account.password_env(),
             "publish": publishes(account),
-            "queue": account.username,
-        })) }),
-        Store::S3 => json!({ "users": list(store, |account| json!({
+            "queue": account.name,
+        })) })
+        }
+        Store::S3 => json!({ "users": list(&|account| json!({
             "username": account.username,
             "password_env": account.password_env(),
-            "bucket": BUCKET,
+            "bucket": topology.bucket(),
             "access": access(account),
         })) }),
-        Store::Clickhouse => json!({ "users": list(store, |account| json!({
-            "database": USAGE_DATABASE,
+        Store::Clickhouse => json!({ "users": list(&|account| json!({
+            "database": topology.account(store, USAGE_DATABASE),
             "username": account.username,
             "password_env": account.password_env(),
         })) }),
         Store::Keycloak => keycloak(platform),
     };
+    if topology.external(store).is_some() {
+        match store {
+            // Others have databases there too.
+            Store::Postgres => value["shared"] = true.into(),
+            Store::S3 => value["buckets"] = json!([topology.bucket()]),
+            Store::Rabbitmq | Store::Keycloak | Store::Clickhouse => {}
+        }
+    }
     // Serialising JSON values as YAML cannot fail.
     let text = serde_yaml_ng::to_string(&value).unwrap_or_default();
     config_map(
@@ -73,20 +93,20 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
     )
 }
 
-fn list(store: Store, entry: impl Fn(&Account) -> Value) -> Vec<Value> {
-    accounts(store)
+fn list(platform: &Platform, store: Store, entry: &dyn Fn(&Account) -> Value) -> Vec<Value> {
+    accounts(platform, store)
         .map(|(account, _)| entry(&account))
         .collect()
 }
 
 /// Analytics only reads events.
 fn publishes(account: &Account) -> bool {
-    account.username != "analytics"
+    account.name != "analytics"
 }
 
 /// The gateway stores and deletes documents; everybody else only reads them.
 fn access(account: &Account) -> &'static str {
-    if account.username == "gateway" {
+    if account.name == "gateway" {
         "read-write"
     } else {
         "read"
@@ -99,7 +119,7 @@ fn keycloak(platform: &Platform) -> Value {
         "realm": REALM,
         "audience": AUDIENCE,
         "public_url": platform.url.url,
-        "clients": list(Store::Keycloak, |account| json!({
+        "clients": list(platform, Store::Keycloak, &|account| json!({
             "client_id": account.username,
             "secret_env": account.password_env(),
         })),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Container;
 use lotoai_api::Store;
 
 use super::config::{FIRST_USER_PASSWORD, accounts};
+use crate::components::shared::authorities;
 use crate::components::shared::config::{config_map_volume, empty_dir, mount, mount_read_only};
 use crate::components::shared::ours::UID;
 use crate::components::shared::pod::{container, template};
@@ -23,7 +24,7 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
     let node = Node::Provision(store);
     let mut variables = env::common(platform);
     variables.extend(env::from_edges(platform, node));
-    variables.extend(accounts(store).map(|(account, to)| {
+    variables.extend(accounts(platform, store).map(|(account, to)| {
         let secret = platform.edge_secret(account.node, to);
         env::secret_var(&account.password_env(), &secret, PASSWORD)
     }));
@@ -31,16 +32,21 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
         let secret = platform.first_user_secret();
         variables.push(env::secret_var(FIRST_USER_PASSWORD, &secret, PASSWORD));
     }
+    let mut volumes = vec![config_map_volume(platform, node), empty_dir("tmp", "16Mi")];
+    let mut mounts = vec![
+        mount_read_only("config", "/etc/lotoai"),
+        mount("tmp", "/tmp"),
+    ];
+    for (volume, mount) in authorities::volumes(platform, node) {
+        volumes.push(volume);
+        mounts.push(mount);
+    }
     let container = Container {
         args: Some(vec![store.name().to_owned()]),
         env: Some(variables),
-        volume_mounts: Some(vec![
-            mount_read_only("config", "/etc/lotoai"),
-            mount("tmp", "/tmp"),
-        ]),
+        volume_mounts: Some(mounts),
         ..container(platform, node)
     };
-    let volumes = vec![config_map_volume(platform, node), empty_dir("tmp", "16Mi")];
     let mut template = template(platform, node, UID, container, volumes);
     if let Some(pod) = &mut template.spec {
         // Failed pods stay, so that their logs can be read.

@@ -42,8 +42,8 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         empty_dir("tmp", "64Mi"),
     ];
     let template = template(platform, node, UID, container, volumes);
-    let storage = &platform.spec.messaging.rabbitmq.storage;
-    workload::stateful_set(platform, Component::Rabbitmq, template, Some(storage))
+    let storage = platform.spec.messaging.rabbitmq.volume();
+    workload::stateful_set(platform, Component::Rabbitmq, template, Some(&storage))
 }
 
 fn environment(platform: &Platform) -> Vec<EnvVar> {

@@ -96,7 +96,8 @@ impl Sources<'_> {
         let mut stores = Store::ALL.into_iter();
         stores
             .find(|store| self.platform.node_name(Node::Provision(*store)) == job)
-            .and_then(|store| self.platform.volumes.get(&self.platform.data_claim(store)))
+            .and_then(|store| self.platform.data_claim(store))
+            .and_then(|claim| self.platform.volumes.get(&claim))
             .map_or("", String::as_str)
     }
 

@@ -1,8 +1,10 @@
 //! What builders share.
 
+pub mod authorities;
 pub mod autoscaler;
 pub mod config;
 pub mod disruption;
+pub mod elsewhere;
 pub mod hash;
 pub mod network_policy;
 pub mod ours;

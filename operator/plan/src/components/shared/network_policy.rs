@@ -12,8 +12,9 @@ use lotoai_api::Component;
 use lotoai_api::spec::ProviderKind;
 use url::Url;
 
+use super::elsewhere::{self, Elsewhere};
 use crate::components::traefik;
-use crate::graph::{Node, edges_from, edges_to};
+use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
 
@@ -56,7 +57,9 @@ pub fn default_deny(platform: &Platform) -> NetworkPolicy {
 #[must_use]
 pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
     let mut ingress: Vec<_> = match node {
-        Node::Component(component) => edges_to(component)
+        Node::Component(component) => platform
+            .topology
+            .edges_to(component)
             // The operator comes from outside of the namespace, where everybody is let in.
             .filter(|edge| edge.from != Node::Operator)
             .map(|edge| NetworkPolicyIngressRule {
@@ -75,13 +78,30 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             ports: Some(vec![port("TCP", traefik::PROBE_PORT)]),
         });
     }
-    let mut egress: Vec<_> = edges_from(node)
+    let topology = &platform.topology;
+    let mut egress: Vec<_> = topology
+        .edges_from(node)
+        .filter(|edge| topology.has(Node::Component(edge.to)))
         .map(|edge| NetworkPolicyEgressRule {
             to: peers(platform, Node::Component(edge.to)),
             ports: Some(vec![port("TCP", edge.port)]),
         })
         .collect();
-    let outside = outside_ports(platform, node);
+    let mut outside = outside_ports(platform, node);
+    for (edge, _, external) in topology.outside_from(node) {
+        match elsewhere::of(external.address(edge)) {
+            Some(Elsewhere::Cluster(peer)) => egress.push(NetworkPolicyEgressRule {
+                to: Some(vec![peer]),
+                ports: None,
+            }),
+            Some(Elsewhere::Address(peer, number)) => egress.push(NetworkPolicyEgressRule {
+                to: Some(vec![peer]),
+                ports: Some(vec![port("TCP", number)]),
+            }),
+            Some(Elsewhere::Anywhere(number)) => outside.extend([number]),
+            None => {}
+        }
+    }
     if !outside.is_empty() {
         egress.push(NetworkPolicyEgressRule {
             to: None,
@@ -112,7 +132,7 @@ fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
     match node {
         Node::Anyone | Node::Operator => None,
         // Whoever stands in its place, in a namespace that only the resource knows.
-        Node::Component(Component::Traefik) if !platform.runs(Component::Traefik) => {
+        Node::Component(Component::Traefik) if !platform.topology.has(node) => {
             Some(vec![namespaces(platform.spec.edge.from_namespaces.clone())])
         }
         Node::Provision(_) | Node::Component(_) => Some(vec![NetworkPolicyPeer {

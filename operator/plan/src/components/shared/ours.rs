@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 use lotoai_api::Component;
 
+use super::authorities;
 use super::config::{empty_dir, mount};
 use super::pod::{container, http_probe, set_probes, template};
 use crate::env;
@@ -41,6 +42,10 @@ pub fn pod(platform: &Platform, component: Component, extra: Extra) -> PodTempla
     mounts.push(mount("tmp", "/tmp"));
     let mut volumes = extra.volumes;
     volumes.push(empty_dir("tmp", "512Mi"));
+    for (volume, mount) in authorities::volumes(platform, node) {
+        volumes.push(volume);
+        mounts.push(mount);
+    }
     let mut container = Container {
         env: Some(variables),
         volume_mounts: Some(mounts),

@@ -91,8 +91,8 @@ fn sets_are_applied_in_the_order_of_kinds() {
 fn every_component_is_run_by_exactly_one_object() {
     for fixture in FIXTURES {
         let (platform, set) = objects(fixture);
-        assert_eq!(templates(&set).len(), platform.nodes().count());
-        for component in platform.components() {
+        assert_eq!(templates(&set).len(), platform.topology.nodes().count());
+        for component in platform.topology.components() {
             let _ = template(&platform, &set, Node::Component(component));
         }
     }

@@ -1,6 +1,7 @@
 //! What must hold for every object of every fixture, by concern.
 
 mod configuration;
+mod external;
 mod metadata;
 mod network;
 mod placement;

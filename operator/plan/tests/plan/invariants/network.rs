@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::Component;
+use lotoai_plan::components::shared::elsewhere::{self, Elsewhere};
 use lotoai_plan::graph::{EDGES, is_ours};
 use lotoai_plan::{Node, labels};
 use rstest::rstest;
@@ -17,7 +18,7 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
         assert_eq!(deny.ingress, None);
         let both = Some(vec!["Ingress".to_owned(), "Egress".to_owned()]);
         assert_eq!(deny.policy_types, both);
-        for node in platform.nodes() {
+        for node in platform.topology.nodes() {
             let spec = policy(&set, &platform.node_name(node))
                 .spec
                 .as_ref()
@@ -41,8 +42,16 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
                 .flatten()
                 .filter(|rule| rule.to.is_some())
                 .count();
+            let anywhere = platform
+                .topology
+                .outside_from(node)
+                .filter(|(edge, _, external)| {
+                    let place = elsewhere::of(external.address(edge));
+                    matches!(place, Some(Elsewhere::Anywhere(_)))
+                })
+                .count();
             let edges = EDGES.iter().filter(|edge| edge.from == node).count();
-            assert_eq!(within, edges, "{node:?}");
+            assert_eq!(within + anywhere, edges, "{node:?}");
             let outside = spec
                 .egress
                 .iter()
@@ -52,7 +61,7 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
             let expected = match (fixture, node) {
                 // Only `custom` names providers, tools and a collector elsewhere.
                 ("custom", node) => usize::from(node.is_ours()),
-                _ => 0,
+                _ => usize::from(anywhere > 0),
             };
             assert_eq!(outside, expected, "{node:?}");
             let selected = spec

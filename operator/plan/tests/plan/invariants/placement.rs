@@ -22,7 +22,7 @@ fn every_component_has_the_objects_that_its_number_asks_for() {
             .into_iter()
             .map(|object| ((object.resource.kind, object.name), object.body))
             .collect();
-        for component in platform.components() {
+        for component in platform.topology.components() {
             let name = platform.component_name(component);
             let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
             let scale = platform.scale(component);

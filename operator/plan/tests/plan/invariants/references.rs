@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lotoai_plan::graph::{CredentialKind, EDGES};
+use lotoai_plan::graph::CredentialKind;
 use lotoai_plan::{Node, required_secrets};
 
 use super::{container, template, templates, variables};
@@ -109,8 +109,8 @@ fn everything_that_a_pod_refers_to_is_there() {
 fn every_edge_is_in_the_environment_of_both_sides() {
     for fixture in FIXTURES {
         let (platform, set) = objects(fixture);
-        for edge in EDGES {
-            if !platform.nodes().any(|node| node == edge.from) {
+        for edge in platform.topology.edges() {
+            if !platform.topology.nodes().any(|node| node == edge.from) {
                 continue;
             }
             let from = variables(template(&platform, &set, edge.from));
@@ -141,7 +141,7 @@ fn every_edge_is_in_the_environment_of_both_sides() {
                     let held: BTreeSet<_> = job.values().flatten().collect();
                     assert!(held.contains(&(secret.as_str(), "password")), "{edge:?}");
                 }
-                CredentialKind::Admin(store) => {
+                CredentialKind::Admin(store) | CredentialKind::Given(store) => {
                     let admin = platform.admin_secret(store);
                     let values: BTreeSet<_> = from.values().flatten().collect();
                     assert!(values.contains(&(admin.as_str(), "password")), "{edge:?}");
@@ -166,6 +166,7 @@ fn every_claim_that_a_job_depends_on_is_made_by_a_stateful_set() {
         })
         .collect();
     for store in lotoai_api::Store::ALL {
-        assert!(claims.contains(&platform.data_claim(store)), "{store:?}");
+        let claim = platform.data_claim(store).unwrap();
+        assert!(claims.contains(&claim), "{store:?}");
     }
 }

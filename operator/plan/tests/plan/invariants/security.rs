@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lotoai_api::Component;
-use lotoai_plan::graph::EDGES;
+use lotoai_plan::graph::{CredentialKind, EDGES};
 use lotoai_plan::{Node, labels, required_secrets};
 
 use super::{container, template, templates, variables};
@@ -60,7 +60,7 @@ fn every_pod_keeps_to_pod_security_restricted() {
 fn no_pod_holds_a_credential_of_somebody_else() {
     for fixture in FIXTURES {
         let (platform, set) = objects(fixture);
-        for node in platform.nodes() {
+        for node in platform.topology.nodes() {
             let mut allowed: BTreeSet<String> = EDGES
                 .iter()
                 .filter(|edge| edge.from == node || Node::Component(edge.to) == node)
@@ -91,6 +91,11 @@ fn no_pod_holds_a_credential_of_somebody_else() {
                 }
                 Node::Component(_) | Node::Anyone | Node::Operator => {}
             }
+            let given = platform.topology.edges_from(node);
+            allowed.extend(given.filter_map(|edge| match edge.credential {
+                CredentialKind::Given(store) => Some(platform.admin_secret(store)),
+                _ => None,
+            }));
             for (secret, _) in variables(template(&platform, &set, node))
                 .into_values()
                 .flatten()

@@ -53,9 +53,10 @@ async fn run(server: &MockServer, start: Duration) -> Result<(), HttpError> {
         rabbitmq_url: server.uri().parse().unwrap(),
         rabbitmq_username: "admin".to_owned(),
         rabbitmq_password: "secret".into(),
+        rabbitmq_ca_file: None,
     };
     put(&Api {
-        client: client().unwrap(),
+        client: client(None).unwrap(),
         admin: &admin,
         vhost: "lotoai",
         start,

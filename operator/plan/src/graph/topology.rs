@@ -1,0 +1,214 @@
+//! The topology of one platform: the table of edges, resolved against its resource. It says which
+//! nodes there are and where each edge leads; whoever builds, waits or reports asks it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lotoai_api::{Component, Store};
+use url::Url;
+
+use crate::env::{BUCKET, REGION, VHOST};
+
+use super::{CredentialKind, EDGES, Edge, Node};
+
+/// A store that somebody else runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct External {
+    /// Address for those who use it.
+    pub url: Url,
+    /// Address for the provision Job.
+    pub admin_url: Url,
+    /// Secret with `username` and `password`: of an administrator, or, where no accounts can be
+    /// made, the ones that everybody uses.
+    pub secret: String,
+    /// Secret with `ca.crt` that vouches for the server.
+    pub ca_secret: Option<String>,
+    /// Whether the platform makes an account of its own for everybody who uses it.
+    pub accounts: bool,
+    /// Where in it the platform's things lie: virtual host or bucket. Databases are named after
+    /// their account.
+    pub container: String,
+    /// Region, for S3.
+    pub region: String,
+    /// Whether the bucket's name stands in the path, for S3.
+    pub path_style: bool,
+}
+
+impl External {
+    /// The address for an edge, without a slash at the end.
+    #[must_use]
+    pub fn address(&self, edge: &Edge) -> &Url {
+        match edge.from {
+            Node::Provision(_) => &self.admin_url,
+            Node::Component(_) | Node::Anyone | Node::Operator => &self.url,
+        }
+    }
+}
+
+/// Nodes and edges of one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// Prefix of names in stores that the platform may not have for itself.
+    prefix: String,
+    external: BTreeMap<Store, External>,
+    /// Whether Traefik is the way in, and not a controller of the cluster.
+    managed_edge: bool,
+    edges: Vec<Edge>,
+}
+
+impl Topology {
+    /// The topology of the platform of this name with these external stores, and with Traefik
+    /// where the edge is managed.
+    #[must_use]
+    pub fn new(platform: &str, external: BTreeMap<Store, External>, managed_edge: bool) -> Self {
+        let resolve = |edge: &Edge| match edge.credential {
+            CredentialKind::Account(store, _)
+                if external.get(&store).is_some_and(|to| !to.accounts) =>
+            {
+                Edge {
+                    credential: CredentialKind::Given(store),
+                    ..*edge
+                }
+            }
+            _ => *edge,
+        };
+        Self {
+            prefix: platform.to_owned(),
+            edges: EDGES.iter().map(resolve).collect(),
+            external,
+            managed_edge,
+        }
+    }
+
+    /// A store that somebody else runs; nothing when the operator does.
+    #[must_use]
+    pub fn external(&self, store: Store) -> Option<&External> {
+        self.external.get(&store)
+    }
+
+    /// The external server that stands for a component, with its store.
+    #[must_use]
+    pub fn outside(&self, component: Component) -> Option<(Store, &External)> {
+        self.external
+            .iter()
+            .find(|(store, _)| store.component() == component)
+            .map(|(store, external)| (*store, external))
+    }
+
+    /// Whether the node has pods in the platform's namespace.
+    #[must_use]
+    pub fn has(&self, node: Node) -> bool {
+        match node {
+            Node::Anyone | Node::Operator => false,
+            Node::Provision(_) => true,
+            Node::Component(Component::Traefik) => self.managed_edge,
+            Node::Component(component) => self.outside(component).is_none(),
+        }
+    }
+
+    /// All nodes with pods in the platform's namespace.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> {
+        Node::pods().filter(|node| self.has(*node))
+    }
+
+    /// The components that the operator runs.
+    pub fn components(&self) -> impl Iterator<Item = Component> {
+        Component::ALL
+            .into_iter()
+            .filter(|component| self.has(Node::Component(*component)))
+    }
+
+    /// All edges.
+    #[must_use]
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+
+    /// Edges that begin at a node.
+    pub fn edges_from(&self, node: Node) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().filter(move |edge| edge.from == node)
+    }
+
+    /// Edges that end at a component.
+    pub fn edges_to(&self, component: Component) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().filter(move |edge| edge.to == component)
+    }
+
+    /// External servers that a node calls, with the edge that leads there.
+    pub fn outside_from(&self, node: Node) -> impl Iterator<Item = (&Edge, Store, &External)> {
+        self.edges_from(node).filter_map(|edge| {
+            let (store, external) = self.outside(edge.to)?;
+            Some((edge, store, external))
+        })
+    }
+
+    /// Name of an account, or of a database, in a store. In a server that others may use as well
+    /// it says whose it is.
+    #[must_use]
+    pub fn account(&self, store: Store, name: &str) -> String {
+        match (self.external.contains_key(&store), store) {
+            (false, _) => name.to_owned(),
+            // ClickHouse would want dashes quoted.
+            (true, Store::Clickhouse) => format!("{}_{name}", self.prefix).replace('-', "_"),
+            (true, _) => format!("{}-{name}", self.prefix),
+        }
+    }
+
+    /// Virtual host in RabbitMQ.
+    #[must_use]
+    pub fn virtual_host(&self) -> &str {
+        self.external(Store::Rabbitmq)
+            .map_or(VHOST, |to| to.container.as_str())
+    }
+
+    /// Bucket of documents.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        self.external(Store::S3)
+            .map_or(BUCKET, |to| to.container.as_str())
+    }
+
+    /// Region of the object store.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.external(Store::S3)
+            .map_or(REGION, |to| to.region.as_str())
+    }
+
+    /// What must be ready before a node starts: whom it calls, and the Jobs that make its
+    /// credentials. Nobody waits for what is elsewhere: the Job that prepares it does.
+    #[must_use]
+    pub fn needs(&self, node: Node) -> BTreeSet<Node> {
+        self.edges_from(node)
+            // A component does not wait for its own like.
+            .filter(|edge| Node::Component(edge.to) != node)
+            .flat_map(|edge| {
+                let job = edge.credential.provisioned_by().map(Node::Provision);
+                [Some(Node::Component(edge.to)), job]
+            })
+            .flatten()
+            .filter(|need| self.has(*need))
+            .collect()
+    }
+
+    /// All nodes with pods, each after everything that it needs.
+    ///
+    /// The table has no cycle (a test proves it); were there one, its nodes would come last.
+    #[must_use]
+    pub fn start_order(&self) -> Vec<Node> {
+        let mut rest: Vec<Node> = self.nodes().collect();
+        let mut order = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let (now, later): (Vec<_>, Vec<_>) = rest
+                .iter()
+                .copied()
+                .partition(|node| self.needs(*node).iter().all(|need| order.contains(need)));
+            if now.is_empty() {
+                order.extend(later);
+                break;
+            }
+            order.extend(now);
+            rest = later;
+        }
+        order
+    }
+}

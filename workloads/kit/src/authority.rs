@@ -1,0 +1,87 @@
+//! Certificate authorities of stores that the platform does not run: a file each, which a client
+//! trusts beside the well-known authorities.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::{Certificate, ClientBuilder};
+use snafu::{ResultExt, Snafu, ensure};
+
+/// Why an authority cannot be trusted.
+#[derive(Debug, Snafu)]
+pub enum AuthorityError {
+    /// The file cannot be read.
+    #[snafu(display("failed to read the certificate authority in {path:?}"))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A certificate in the file is damaged.
+    #[snafu(display("failed to understand the certificate authority in {path:?}"))]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The file holds something else.
+    #[snafu(display(
+        "{path:?} holds no certificate; it must hold PEM, beginning with -----BEGIN CERTIFICATE-----"
+    ))]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The certificates of a file, as PEM that was checked.
+///
+/// # Errors
+/// The file cannot be read or holds no certificates.
+pub fn read(path: &Path) -> Result<String, AuthorityError> {
+    let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
+    parse(path, &text)?;
+    Ok(text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Certificate>, AuthorityError> {
+    let certificates =
+        Certificate::from_pem_bundle(text.as_bytes()).context(ParseSnafu { path })?;
+    ensure!(!certificates.is_empty(), EmptySnafu { path });
+    Ok(certificates)
+}
+
+/// An HTTP client that trusts the authority of a file, if there is one, beside the well-known.
+///
+/// # Errors
+/// The file cannot be read or holds no certificates.
+pub fn trust(builder: ClientBuilder, file: Option<&Path>) -> Result<ClientBuilder, AuthorityError> {
+    let Some(path) = file else {
+        return Ok(builder);
+    };
+    let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
+    Ok(builder.tls_certs_merge(parse(path, &text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_file_nothing_changes() {
+        assert!(trust(reqwest::Client::builder(), None).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_holds_no_certificate_is_an_error_that_names_it() {
+        let missing = Path::new("/nowhere/ca.crt");
+        let error = read(missing).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/ca.crt"), "{error}");
+        let path = std::env::temp_dir().join(format!("lotoai-kit-{}.crt", std::process::id()));
+        std::fs::write(&path, "no certificate").unwrap();
+        let error = trust(reqwest::Client::builder(), Some(&path)).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert!(error.to_string().contains("BEGIN CERTIFICATE"), "{error}");
+    }
+}
