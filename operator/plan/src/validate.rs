@@ -287,20 +287,28 @@ fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> St
     }
 }
 
-/// Checks that every Secret that the resource names is there, and digests what pods use of it.
-fn provided(
-    spec: &LotoAISpec,
-    observed: &Observed,
-    faults: &mut Vec<Invalid>,
-) -> BTreeMap<(String, String), String> {
-    let mut wanted: Vec<(String, String, String)> = Vec::new();
+/// A value of a Secret that a resource names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The field that names it.
+    pub field: String,
+    /// The Secret.
+    pub secret: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// The values of Secrets that a resource names, in the order of the fields.
+#[must_use]
+pub fn references(spec: &LotoAISpec) -> Vec<Reference> {
+    let mut wanted = Vec::new();
     if let Some(secret) = &spec.edge.tls.secret_name {
         for key in ["tls.crt", "tls.key"] {
-            wanted.push((
-                "spec.edge.tls.secretName".to_owned(),
-                secret.clone(),
-                key.to_owned(),
-            ));
+            wanted.push(Reference {
+                field: "spec.edge.tls.secretName".to_owned(),
+                secret: secret.clone(),
+                key: key.to_owned(),
+            });
         }
     }
     for provider in &spec.agents.providers {
@@ -312,14 +320,23 @@ fn provided(
         else {
             continue;
         };
-        wanted.push((
-            format!("spec.agents.providers[{name}].apiKeySecretRef"),
-            reference.name.clone(),
-            reference.key.clone(),
-        ));
+        wanted.push(Reference {
+            field: format!("spec.agents.providers[{name}].apiKeySecretRef"),
+            secret: reference.name.clone(),
+            key: reference.key.clone(),
+        });
     }
+    wanted
+}
+
+/// Checks that every Secret that the resource names is there, and digests what pods use of it.
+fn provided(
+    spec: &LotoAISpec,
+    observed: &Observed,
+    faults: &mut Vec<Invalid>,
+) -> BTreeMap<(String, String), String> {
     let mut digests = BTreeMap::new();
-    for (field, secret, key) in wanted {
+    for Reference { field, secret, key } in references(spec) {
         if !observed.secrets.contains_key(&secret) {
             let message = format!("Secret {secret} does not exist; create it in this namespace");
             let fault = Invalid {
@@ -350,14 +367,8 @@ fn provided(
 /// Names of the Secrets that a resource refers to: the controller reads and watches them.
 #[must_use]
 pub fn referenced_secrets(spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
-    let keys = spec
-        .agents
-        .providers
-        .iter()
-        .filter_map(|p| p.api_key_secret_ref.as_ref());
-    keys.map(|reference| reference.name.clone())
-        .chain(spec.edge.tls.secret_name.clone())
-        .collect()
+    let named = references(spec).into_iter();
+    named.map(|reference| reference.secret).collect()
 }
 
 #[cfg(test)]

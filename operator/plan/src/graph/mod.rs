@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use lotoai_api::{Component, Store};
 
-pub use mermaid::mermaid;
+pub use mermaid::{mermaid, mermaid_of};
 pub use table::EDGES;
 
 /// Somebody who talks to a component, or is talked to.

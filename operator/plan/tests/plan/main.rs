@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod diagram;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod invariants;
