@@ -43,7 +43,7 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     );
     println!("\n== web client");
     web(tally);
-    for level in [Level::Pure, Level::ApiServer] {
+    for level in [Level::Pure, Level::Charts, Level::ApiServer] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
     let platform =
