@@ -67,7 +67,7 @@ fn credential(spec: &SecretSpec) -> Vec<Value> {
 }
 
 /// Configuration that holds a credential, as text: in base64 nobody could read it.
-fn readable(mut object: Value) -> Value {
+fn readable(object: Value) -> Value {
     let data = serde_json::from_value::<Secret>(object.clone())
         .ok()
         .and_then(|secret| secret.data)
@@ -76,9 +76,12 @@ fn readable(mut object: Value) -> Value {
         .into_iter()
         .map(|(key, bytes)| Some((key, json!(String::from_utf8(bytes.0).ok()?))))
         .collect();
-    if let (Some(texts), Some(fields)) = (texts, object.as_object_mut()) {
-        fields.remove("data");
-        fields.insert("stringData".to_owned(), Value::Object(texts));
-    }
-    object
+    let (Some(texts), Value::Object(fields)) = (texts, &object) else {
+        return object;
+    };
+    let renamed = fields.iter().map(|(name, value)| match name.as_str() {
+        "data" => ("stringData".to_owned(), Value::Object(texts.clone())),
+        _ => (name.clone(), value.clone()),
+    });
+    Value::Object(renamed.collect())
 }

@@ -1,5 +1,7 @@
 //! Values: each is documented, and what is none is refused.
 
+use std::collections::BTreeSet;
+
 use lotoai_api::Component;
 use lotoai_api::versions::PROVISION;
 use rstest::rstest;
@@ -70,8 +72,8 @@ fn the_schema_and_the_defaults_know_the_same_values() {
         if given.is_empty() {
             return;
         }
-        let known: Vec<_> = known.keys().filter(|name| *name != "global").collect();
-        assert_eq!(known, given.keys().collect::<Vec<_>>(), "{path}");
+        let known: BTreeSet<_> = known.keys().filter(|name| *name != "global").collect();
+        assert_eq!(known, given.keys().collect(), "{path}");
         for (name, value) in given {
             compare(
                 &schema["properties"][name],
