@@ -43,7 +43,7 @@ pub const PACKAGES: &[&str] = &[
 ];
 
 /// What the tests need on top: a browser, and a PostgreSQL server to start for themselves.
-pub const TEST_PACKAGES: &[&str] = &["chromium", "chromium-driver", "postgresql"];
+pub const TEST_PACKAGES: &[&str] = &["chromium", "chromium-driver", "lua5.4", "postgresql"];
 
 /// Programs that stand for a package when they come from somewhere else, such as a container
 /// engine's own repository.

@@ -2,15 +2,16 @@
 //!
 //! No client needed.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use kube::CustomResourceExt;
 use lotoai_api::LotoAI;
 use snafu::{ResultExt, Snafu};
 
+use crate::explain::{self, Explanation};
 use crate::rbac;
 
 /// Runs LotoAI platforms on Kubernetes.
@@ -37,6 +38,32 @@ pub enum Command {
     Graph,
     /// Print the RBAC rules that `run` needs as YAML.
     Rbac,
+    /// Print what a LotoAI resource would become, without a cluster.
+    Explain {
+        /// File with one LotoAI resource as YAML; `-` for standard input.
+        #[arg(short, long)]
+        filename: PathBuf,
+        /// What to print.
+        #[arg(long, value_enum, default_value = "yaml")]
+        format: Format,
+    },
+    /// Ask an http:// address once; ends well when the answer is a success.
+    Check {
+        /// For example `http://lotoai-operator-metrics.lotoai-system:9090/readyz`.
+        #[arg(long)]
+        url: String,
+    },
+}
+
+/// In which form a resource is explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Every object that would be applied.
+    Yaml,
+    /// The wiring as a flow chart.
+    Mermaid,
+    /// Components, volumes, credentials and numbers of objects.
+    Summary,
 }
 
 /// What `run` is told. Every option is also an environment variable.
@@ -116,6 +143,22 @@ pub enum Error {
     Yaml {
         /// What the library said.
         source: serde_yaml_ng::Error,
+    },
+    /// The resource cannot be read.
+    #[snafu(display("failed to read {}", path.display()))]
+    ReadResource {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The resource cannot be explained.
+    #[snafu(display("{}", path.display()))]
+    Explain {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: explain::Error,
     },
     /// Standard output is closed.
     #[snafu(display("failed to write to standard output"))]
@@ -203,6 +246,42 @@ pub fn print_rbac() -> Result<(), Error> {
     )
 }
 
+/// Prints what the resource in `path` would become.
+///
+/// # Errors
+/// When it cannot be read, is not one LotoAI resource or has faults, and when standard output is
+/// closed.
+pub fn print_explanation(path: &Path, format: Format) -> Result<(), Error> {
+    let text = read(path).context(ReadResourceSnafu { path })?;
+    let explained = || -> Result<String, explain::Error> {
+        let explanation = Explanation::new(&text)?;
+        Ok(match format {
+            Format::Yaml => explanation.yaml()?,
+            Format::Mermaid => explanation.mermaid(),
+            Format::Summary => explanation.summary(),
+        })
+    };
+    print("", &explained().context(ExplainSnafu { path })?)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        Ok(text)
+    } else {
+        std::fs::read_to_string(path)
+    }
+}
+
+/// Prints `text` on standard output.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_answer(text: &str) -> Result<(), Error> {
+    print("", text)
+}
+
 fn print(header: &str, text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(header.as_bytes())
@@ -213,6 +292,7 @@ fn print(header: &str, text: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
 
     #[test]
     fn a_collector_is_reached_without_tls() {
@@ -222,6 +302,37 @@ mod tests {
             endpoint("https://collector:4317")
                 .unwrap_err()
                 .contains("http://")
+        );
+    }
+
+    #[test]
+    fn the_commands_of_the_chart_and_of_the_page_are_understood() {
+        let lines = [
+            "lotoai-operator check --url=http://a.b:9090/readyz",
+            "lotoai-operator explain -f samples/demo.yaml --format summary",
+            "lotoai-operator explain -f -",
+        ];
+        for line in lines {
+            let parsed = Cli::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn a_faulty_file_is_named_with_its_faults() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broken.yaml");
+        let error = print_explanation(&path, Format::Yaml).unwrap_err();
+        assert!(
+            chain(&error).contains("broken.yaml: No such file"),
+            "{error}"
+        );
+        std::fs::write(&path, "kind: Pod\n").unwrap();
+        let error = print_explanation(&path, Format::Yaml).unwrap_err();
+        let text = chain(&error);
+        assert!(
+            text.contains("broken.yaml: failed to read the resource"),
+            "{text}"
         );
     }
 

@@ -27,6 +27,8 @@ use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
 
+pub(crate) use certificate::authority_name;
+
 /// Why credentials are not complete.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(crate)))]

@@ -5,12 +5,14 @@
 //! [`report`]. What is pure among it stands in `lotoai-plan`.
 
 pub mod apply;
+pub mod check;
 pub mod cli;
 pub mod context;
 pub mod credentials;
 pub mod dereference;
 pub mod env;
 pub mod error;
+pub mod explain;
 pub mod leader;
 pub mod metrics;
 pub mod object;

@@ -27,6 +27,18 @@ pub const PROBE_SECONDS: &str = "lotoai_operator_probe_duration_seconds";
 /// 1 while this process holds the leader lease.
 pub const LEADER: &str = "lotoai_operator_leader";
 
+/// Names of all metrics. Dashboard, alerts and documentation may name no others.
+pub const ALL: [&str; 8] = [
+    RECONCILIATIONS,
+    STEPS,
+    RECONCILE_SECONDS,
+    OBJECTS,
+    PRUNED,
+    PROBES,
+    PROBE_SECONDS,
+    LEADER,
+];
+
 /// A pass is some tens of milliseconds when nothing changed and a few seconds when everything is
 /// created; the last bucket is the time limit of one API request.
 const RECONCILE_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
@@ -133,6 +145,10 @@ impl Drop for Step {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -148,6 +164,62 @@ mod tests {
         for outcome in ["ok", "failed", "abandoned"] {
             let line = format!("{STEPS}{{step=\"apply\",outcome=\"{outcome}\"}} 1");
             assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    fn file(path: &str) -> String {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        std::fs::read_to_string(format!("{root}/{path}")).unwrap()
+    }
+
+    /// The metrics that a text names. A histogram is read through its three series.
+    fn named(text: &str) -> BTreeSet<String> {
+        let words = text.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        words
+            .filter(|word| word.starts_with("lotoai_operator_"))
+            .map(|word| {
+                let histogram = ["_bucket", "_sum", "_count"]
+                    .into_iter()
+                    .find_map(|series| word.strip_suffix(series));
+                histogram.unwrap_or(word).to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn dashboard_alerts_and_page_name_the_metrics_that_there_are() {
+        let all: BTreeSet<String> = ALL.map(str::to_owned).into();
+        let dashboard = named(&file("charts/lotoai-operator/files/dashboard.json"));
+        let alerts = named(&file("charts/lotoai-operator/files/alerts.yaml"));
+        assert_eq!(dashboard, all);
+        assert!(!alerts.is_empty() && alerts.is_subset(&all), "{alerts:?}");
+        assert_eq!(named(&file("docs/operator.md")), all);
+    }
+
+    #[test]
+    fn every_alert_is_explained() {
+        let alerts: Value =
+            serde_yaml_ng::from_str(&file("charts/lotoai-operator/files/alerts.yaml")).unwrap();
+        let page = file("docs/operator.md");
+        let rules = alerts["groups"][0]["rules"].as_array().unwrap();
+        assert!(!rules.is_empty());
+        for rule in rules {
+            let name = rule["alert"].as_str().unwrap();
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+            let known = ["critical", "warning"].map(Value::from);
+            assert!(known.contains(&rule["labels"]["severity"]), "{name}");
+            for text in ["summary", "description"] {
+                assert!(rule["annotations"][text].is_string(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_dashboard_is_read_from_the_source_that_a_person_chooses() {
+        let dashboard: Value =
+            serde_json::from_str(&file("charts/lotoai-operator/files/dashboard.json")).unwrap();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::error::chain;
 use crate::leader::{self, Identity, lead};
 use crate::probe::{Https, Probes};
 use crate::serve::{self, Readiness};
-use crate::{env, metrics, run};
+use crate::{check, env, metrics, run};
 
 /// Why the process ends badly.
 #[derive(Debug, Snafu)]
@@ -48,8 +48,10 @@ enum Error {
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
-    #[snafu(display("failed to run the command"))]
+    #[snafu(display("{source}"))]
     Command { source: cli::Error },
+    #[snafu(display("{source}"))]
+    Check { source: check::Error },
     #[snafu(display(
         "failed to take part in the leader election: set POD_NAME (and POD_NAMESPACE), or \
          LEADER_ELECTION=false when no second operator can run"
@@ -68,6 +70,10 @@ pub fn main() -> ExitCode {
         Command::Crd { helm } => cli::print_crd(helm).context(CommandSnafu),
         Command::Graph => cli::print_graph().context(CommandSnafu),
         Command::Rbac => cli::print_rbac().context(CommandSnafu),
+        Command::Explain { filename, format } => {
+            cli::print_explanation(&filename, format).context(CommandSnafu)
+        }
+        Command::Check { url } => ask(&url),
         Command::Run(args) => start(*args),
     };
     match outcome {
@@ -79,6 +85,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn ask(url: &str) -> Result<(), Error> {
+    let url = check::address(url).context(CheckSnafu)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(RuntimeSnafu)?;
+    let answer = runtime.block_on(check::check(url)).context(CheckSnafu)?;
+    cli::print_answer(&answer).context(CommandSnafu)
 }
 
 fn start(args: RunArgs) -> Result<(), Error> {

@@ -274,16 +274,20 @@ fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> St
     }
 }
 
-/// A key of a Secret that the resource names.
-struct Reference {
-    /// Where it is named.
-    field: String,
-    secret: String,
-    key: String,
+/// A value of a Secret that a resource names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The field that names it.
+    pub field: String,
+    /// The Secret.
+    pub secret: String,
+    /// The key in it.
+    pub key: String,
 }
 
-/// Everything that the resource wants from Secrets.
-fn references(spec: &LotoAISpec) -> Vec<Reference> {
+/// The values of Secrets that a resource names, in the order of the fields.
+#[must_use]
+pub fn references(spec: &LotoAISpec) -> Vec<Reference> {
     let certificate = spec.edge.tls.secret_name.iter().flat_map(|secret| {
         edge::certificate_keys(&spec.edge)
             .iter()

@@ -26,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(45 * 60);
 pub(crate) enum Level {
     /// Functions, and servers against fakes of their far sides.
     Pure,
+    /// The Helm charts, rendered without a cluster.
+    Charts,
     /// The operator against a real kube-apiserver.
     ApiServer,
     /// Clusters whose maker is killed or interrupted.
@@ -39,6 +41,7 @@ impl Level {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Pure => "pure and mocked tests",
+            Self::Charts => "the Helm charts, rendered",
             Self::ApiServer => "a real kube-apiserver",
             Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
@@ -57,6 +60,7 @@ impl Level {
     fn of(package: &str, target: &str, kind: &str) -> Self {
         match (package, kind) {
             ("lotoai-e2e", "test") => Self::Platform,
+            ("xtask", "test") if target == "charts" => Self::Charts,
             ("lotoai-operator", "test") if target == "apiserver" => Self::ApiServer,
             ("xtask", "test") if target == "cluster" => Self::Cluster,
             _ => Self::Pure,
@@ -344,6 +348,8 @@ mod tests {
     fn programs_are_put_on_their_level() {
         assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
         assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
+        assert_eq!(Level::of("xtask", "charts", "test"), Level::Charts);
+        assert_eq!(Level::of("xtask", "xtask", "bin"), Level::Pure);
         assert_eq!(
             Level::of("lotoai-operator", "apiserver", "test"),
             Level::ApiServer

@@ -44,7 +44,7 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     );
     println!("\n== web client");
     web(tally);
-    for level in [Level::Pure, Level::ApiServer] {
+    for level in [Level::Pure, Level::Charts, Level::ApiServer] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
     run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;

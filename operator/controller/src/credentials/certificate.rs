@@ -20,6 +20,11 @@ const NAMES: &str = "lotoai.dev/names";
 /// Part that the authority's Secret has after the name of the certificate's.
 const AUTHORITY: &str = "-ca";
 
+/// Name of the Secret with the authority that signs the certificate of `spec`.
+pub(crate) fn authority_name(spec: &SecretSpec) -> String {
+    format!("{}{AUTHORITY}", spec.name())
+}
+
 impl Store<'_> {
     /// The certificate: made when it is not there, renewed when it ends soon, is for other names
     /// or is signed by another authority.
@@ -80,7 +85,7 @@ impl Store<'_> {
 
     /// The authority. It lies in a Secret of its own, because no pod may mount its key.
     async fn authority(&self, spec: &SecretSpec, observed: &Observed) -> Result<Secret, Error> {
-        let name = format!("{}{AUTHORITY}", spec.name());
+        let name = authority_name(spec);
         let metadata = ObjectMeta {
             name: Some(name.clone()),
             ..spec.metadata.clone()

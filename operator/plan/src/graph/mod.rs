@@ -9,7 +9,7 @@ mod topology;
 
 use lotoai_api::{Component, Store};
 
-pub use mermaid::mermaid;
+pub use mermaid::{mermaid, mermaid_of};
 pub use table::EDGES;
 pub use topology::{External, Topology};
 

@@ -200,7 +200,7 @@ fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
 }
 
 /// Whether an address is that of one of the platform's own Services, which the edges cover.
-fn is_ours(platform: &Platform, url: &str) -> bool {
+pub(crate) fn is_ours(platform: &Platform, url: &str) -> bool {
     let url = Url::parse(url).ok();
     let host = url.as_ref().and_then(Url::host_str);
     Component::ALL

@@ -1,0 +1,34 @@
+//! The diagram of one platform.
+
+use lotoai_api::Component;
+use lotoai_plan::graph::{EDGES, mermaid_of};
+
+use crate::common::platform;
+
+#[test]
+fn every_component_is_in_it_once_and_every_edge_too() {
+    let text = mermaid_of(&platform("minimal"));
+    for component in Component::ALL {
+        assert_eq!(text.matches(&format!("    {component}[\"")).count(), 1);
+    }
+    let arrows = text.lines().filter(|line| line.contains("->|")).count();
+    assert_eq!(arrows, EDGES.len());
+    assert!(text.contains("subgraph platform[\"ai/demo\"]"), "{text}");
+}
+
+#[test]
+fn what_it_reaches_outside_is_in_it() {
+    let text = mermaid_of(&platform("custom"));
+    let outside: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("([\"") && !line.contains("OTLP"))
+        .map(str::trim)
+        .collect();
+    let expected = [
+        r#"agents -->|HTTPS| provider-openai(["provider openai: OpenAI"])"#,
+        r#"agents -->|HTTP| provider-vllm(["provider vllm: vllm.models:8000"])"#,
+        r#"mcp-server -->|HTTPS| tool-order_status(["tool order_status: orders.shop:8443"])"#,
+    ];
+    assert_eq!(outside, expected);
+    assert!(text.contains("gateway -->|OTLP| collector([\"collector: "));
+}
