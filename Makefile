@@ -6,15 +6,15 @@ export CARGO_TARGET_DIR ?= $(LOTOAI_CACHE)/target
 XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help tool up down ask status test lint fmt generate images e2e bench
+.PHONY: help tool up down ask status test lint fmt generate images e2e bench bench-operator
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 tool:
 	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: compiles the developer tool (cargo; a few minutes the first time)"
 
-up down ask status test lint generate images e2e bench: tool
+up down ask status test lint generate images e2e bench bench-operator: tool
 
 up: ## Set up, build, deploy, wait until Ready, ask the sample questions
 	@$(XTASK) up
@@ -45,6 +45,9 @@ images: ## Build the images of this checkout into the cache
 
 bench: ## Figures of this machine (after `make up` or `make images`)
 	@$(XTASK) bench
+
+bench-operator: ## Speed and memory of the operator with 1,000 resources: [RESOURCES=1000] [JSON=file]
+	@$(XTASK) bench-operator $(if $(RESOURCES),--resources $(RESOURCES)) $(if $(JSON),--json $(JSON))
 
 e2e: ## Only the end-to-end level, on its own cluster
 	@$(XTASK) e2e
