@@ -74,6 +74,7 @@ impl Program {
         };
         let process = Process {
             running: server.spawn(self.name(), &mut command),
+            http: reqwest::Client::new(),
             metrics: format!("http://{admin}/metrics"),
             passes,
         };
@@ -85,6 +86,7 @@ impl Program {
 /// A program that runs.
 pub(crate) struct Process {
     running: Guarded,
+    http: reqwest::Client,
     metrics: String,
     /// Counter of passes, its label, and the value of those that failed.
     passes: (&'static str, &'static str, &'static str),
@@ -115,7 +117,10 @@ impl Process {
     /// How many passes ended so far.
     pub(crate) async fn passes(&self) -> Result<Passes> {
         let failed = || format!("failed to read {}", self.metrics);
-        let response = reqwest::get(&self.metrics)
+        let response = self
+            .http
+            .get(&self.metrics)
+            .send()
             .await
             .with_whatever_context(|_| failed())?;
         let text = response.text().await.with_whatever_context(|_| failed())?;
