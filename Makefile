@@ -8,15 +8,15 @@ SPANISH := $(filter es% ES%,$(firstword $(LOTOAI_LANG) $(LC_ALL) $(LC_MESSAGES) 
 XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench
+.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench bench-operator
 
 help: ## Show this list ## Muestra esta lista
-	@awk -F ' ## ' '/^[a-z0-9-]+:.* ## / { sub(/:.*/, "", $$1); printf "%-12s%s\n", $$1, $(if $(SPANISH),$$3,$$2) }' $(MAKEFILE_LIST)
+	@awk -F ' ## ' '/^[a-z0-9-]+:.* ## / { sub(/:.*/, "", $$1); printf "%-16s%s\n", $$1, $(if $(SPANISH),$$3,$$2) }' $(MAKEFILE_LIST)
 
 tool:
 	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: $(if $(SPANISH),compila la herramienta de desarrollo (cargo; unos minutos la primera vez),compiles the developer tool (cargo; a few minutes the first time))"
 
-up down ask status test lint generate images e2e soak bench: tool
+up down ask status test lint generate images e2e soak bench bench-operator: tool
 
 up: ## Set up, build, deploy, wait until Ready, ask the sample questions ## Prepara, compila, despliega, espera a Ready y hace las preguntas de ejemplo
 	@$(XTASK) up
@@ -47,6 +47,9 @@ images: ## Build the images of this checkout into the cache ## Construye en la c
 
 bench: ## Figures of this machine (after `make up` or `make images`) ## Cifras de esta máquina (después de `make up` o `make images`)
 	@$(XTASK) bench
+
+bench-operator: ## Speed and memory of the operator with 1,000 resources: [RESOURCES=1000] [JSON=file] ## Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1000] [JSON=fichero]
+	@$(XTASK) bench-operator $(if $(RESOURCES),--resources $(RESOURCES)) $(if $(JSON),--json $(JSON))
 
 e2e: ## Only the end-to-end level, on its own cluster ## Solo el nivel de extremo a extremo, en su propio clúster
 	@$(XTASK) e2e

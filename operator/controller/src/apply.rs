@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{Client, ResourceExt};
 use lotoai_plan::ObjectId;
 use snafu::{ResultExt, Snafu, ensure};
 
@@ -82,42 +82,42 @@ impl Error {
 }
 
 /// What was last applied, so that an object nobody touched is not sent again.
+///
+/// By UID of the platform, then by hashed UID of the object: only hashes, because a platform has
+/// some hundred objects and one operator may run a thousand platforms. Two objects that hash alike
+/// are sent once too often, nothing else.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<HashMap<String, Sent>>);
-
-#[derive(Debug)]
-struct Sent {
-    body: u64,
-    resource_version: Option<String>,
-}
+pub struct Cache(Mutex<HashMap<String, HashMap<u64, u64>>>);
 
 impl Cache {
-    fn is_current(&self, meta: &ObjectMeta, body: u64) -> bool {
-        let sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        meta.uid
-            .as_ref()
-            .and_then(|uid| sent.get(uid))
-            .is_some_and(|sent| sent.body == body && sent.resource_version == meta.resource_version)
+    fn is_current(&self, owner: Owner<'_>, meta: &ObjectMeta, body: u64) -> bool {
+        let sent = self.lock();
+        sent.get(owner.uid)
+            .and_then(|sent| sent.get(&hash(&meta.uid)))
+            .is_some_and(|sent| *sent == hash(&(body, &meta.resource_version)))
     }
 
-    fn record(&self, applied: &DynamicObject, body: u64) {
-        let Some(uid) = applied.uid() else { return };
-        let sent = Sent {
-            body,
-            resource_version: applied.resource_version(),
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(uid, sent);
+    fn record(&self, owner: Owner<'_>, applied: &ObjectMeta, body: u64) {
+        self.lock()
+            .entry(owner.uid.to_owned())
+            .or_default()
+            .insert(hash(&applied.uid), hash(&(body, &applied.resource_version)));
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+    pub fn forget(&self, owner: Owner<'_>, object: &ObjectMeta) {
+        if let Some(sent) = self.lock().get_mut(owner.uid) {
+            sent.remove(&hash(&object.uid));
+        }
+    }
+
+    /// Forgets all objects of a platform that is gone.
+    pub fn forget_platform(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<u64, u64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,23 +152,23 @@ pub async fn apply(
         }
         let id = object.id();
         let current = existing.get(&id).filter(|meta| owned_by(meta, owner.uid));
-        let body = hash(object);
+        let body = hash(&object.planned.body);
         let unchanged = current.is_some_and(|meta| {
-            is_immutable(&object.planned.resource) || cache.is_current(meta, body)
+            is_immutable(&object.planned.resource) || cache.is_current(owner, meta, body)
         });
         if unchanged {
             metrics::object(kind, "unchanged");
             continue;
         }
         let applied = api(client, owner, &object.planned.resource)
-            .patch(
+            .patch_metadata(
                 &object.planned.name,
                 &params,
                 &Patch::Apply(&object.planned.body),
             )
             .await
             .context(PatchSnafu { id })?;
-        cache.record(&applied, body);
+        cache.record(owner, &applied.metadata, body);
         metrics::object(kind, "applied");
     }
     Ok(())
@@ -183,9 +183,9 @@ fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<Dynamic
     Api::namespaced_with(client.clone(), owner.namespace, resource)
 }
 
-fn hash(object: &Desired) -> u64 {
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.planned.body.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 

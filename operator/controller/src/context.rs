@@ -53,6 +53,12 @@ impl Context {
         *count
     }
 
+    /// Forgets a resource that is gone.
+    pub fn gone(&self, uid: &str) {
+        self.passed(uid);
+        self.applied.forget_platform(uid);
+    }
+
     /// Forgets the failures of a resource that passed. Returns whether there were any.
     pub fn passed(&self, uid: &str) -> bool {
         self.failures

@@ -11,7 +11,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
 use lotoai_plan::kinds::{Certificate, HTTPRoute};
@@ -152,7 +152,11 @@ impl Reader<'_> {
             .context(ListSnafu { kind: K::kind(&()) })?;
         Ok(objects
             .into_iter()
-            .map(|object| (object.name_any(), object))
+            .map(|mut object| {
+                // Nothing reads them, they are most of an object's metadata, and that is copied.
+                object.meta_mut().managed_fields = None;
+                (object.name_any(), object)
+            })
             .collect())
     }
 
@@ -198,7 +202,11 @@ impl Reader<'_> {
         .await?;
         let mut existing = Existing::default();
         for (kind, list) in lists {
-            existing.extend(&kind, list.into_iter().map(|object| object.metadata));
+            let metadata = list.into_iter().map(|object| ObjectMeta {
+                managed_fields: None,
+                ..object.metadata
+            });
+            existing.extend(&kind, metadata);
         }
         Ok(existing)
     }

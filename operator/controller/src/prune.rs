@@ -89,9 +89,7 @@ pub async fn prune(
                 });
             }
         }
-        if let Some(uid) = &meta.uid {
-            cache.forget(uid);
-        }
+        cache.forget(owner, meta);
     }
     Ok(pruned)
 }

@@ -28,11 +28,17 @@ use crate::object::Desired;
 use crate::probe::Key;
 use crate::{credentials, dereference, prune, question, report};
 
+/// Until the next look at a platform that changed just now.
+const MIN_PAUSE: Duration = Duration::from_secs(10);
+/// Until the next look at a platform that is as it should be.
+const MAX_PAUSE: Duration = Duration::from_secs(400);
+
 /// What a good pass comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
     Applied,
-    Waiting,
+    /// Not ready yet, and for how long nothing has changed.
+    Waiting(Duration),
     Paused,
     Deleting,
 }
@@ -41,19 +47,26 @@ impl Done {
     const fn name(self) -> &'static str {
         match self {
             Self::Applied => "applied",
-            Self::Waiting => "waiting",
+            Self::Waiting(_) => "waiting",
             Self::Paused => "paused",
             Self::Deleting => "deleting",
         }
     }
 
-    /// When to look again. Watches wake a platform earlier, but a watch can miss something.
+    /// When to look again. Watches wake a platform earlier, but a watch can miss something, and
+    /// some faults show by nothing but time.
     fn action(self) -> Action {
-        let seconds = match self {
-            Self::Waiting => 15,
-            Self::Applied | Self::Paused | Self::Deleting => rand::rng().random_range(300..600),
-        };
-        Action::requeue(Duration::from_secs(seconds))
+        // Spread, so that what was created together is not looked at together for ever.
+        Action::requeue(self.pause().mul_f64(rand::rng().random_range(1.0..1.5)))
+    }
+
+    /// The least time until the next look. A platform that has waited long is looked at as rarely
+    /// as one that is ready: a thousand of them would keep the API server busy otherwise.
+    fn pause(self) -> Duration {
+        match self {
+            Self::Waiting(since) => (since / 2).clamp(MIN_PAUSE, MAX_PAUSE),
+            Self::Applied | Self::Paused | Self::Deleting => MAX_PAUSE,
+        }
     }
 }
 
@@ -160,7 +173,8 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
     let done = result?;
     wrote?;
     Ok(match done {
-        Done::Waiting if settled(&status) => Done::Applied,
+        Done::Waiting(_) if settled(&status) => Done::Applied,
+        Done::Waiting(_) => Done::Waiting(unchanged(&status, Timestamp::now())),
         done => done,
     })
 }
@@ -218,7 +232,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     Step::begin("prune")
         .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
         .context(PruneSnafu)?;
-    Ok(Done::Waiting)
+    Ok(Done::Waiting(Duration::ZERO))
 }
 
 /// Keeps the probe of a platform that can be asked, ends that of one that cannot or may not.
@@ -295,4 +309,59 @@ fn settled(status: &LotoAIStatus) -> bool {
             .is_some_and(|condition| condition.status == "True")
     };
     is(reasons::READY) && !is(reasons::RECONCILING)
+}
+
+/// How long ago a condition last changed.
+fn unchanged(status: &LotoAIStatus, now: Timestamp) -> Duration {
+    let changes = status.conditions.iter();
+    let newest = changes
+        .map(|condition| condition.last_transition_time.0)
+        .max();
+    newest
+        .and_then(|newest| Duration::try_from(now.duration_since(newest)).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn status(transitions: &[i64]) -> LotoAIStatus {
+        let conditions = transitions.iter().map(|second| Condition {
+            type_: reasons::READY.to_owned(),
+            status: "False".to_owned(),
+            reason: "Progressing".to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::from_second(*second).unwrap()),
+        });
+        LotoAIStatus {
+            conditions: conditions.collect(),
+            ..LotoAIStatus::default()
+        }
+    }
+
+    #[rstest]
+    #[case::no_condition(&[], 0)]
+    #[case::the_newest_counts(&[100, 940], 60)]
+    #[case::a_clock_that_runs_behind(&[1060], 0)]
+    fn knows_how_long_nothing_has_changed(#[case] transitions: &[i64], #[case] seconds: u64) {
+        let now = Timestamp::from_second(1000).unwrap();
+        assert_eq!(
+            unchanged(&status(transitions), now),
+            Duration::from_secs(seconds)
+        );
+    }
+
+    #[rstest]
+    #[case::just_begun(Done::Waiting(Duration::ZERO), 10)]
+    #[case::for_a_minute(Done::Waiting(Duration::from_secs(60)), 30)]
+    #[case::for_a_day(Done::Waiting(Duration::from_secs(86_400)), 400)]
+    #[case::ready(Done::Applied, 400)]
+    fn looks_again_the_later_the_longer_it_waits(#[case] done: Done, #[case] seconds: u64) {
+        assert_eq!(done.pause(), Duration::from_secs(seconds));
+    }
 }

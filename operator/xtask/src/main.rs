@@ -78,6 +78,15 @@ enum Task {
     E2e,
     /// Figures of this machine.
     Bench,
+    /// Speed and memory of the operator with many resources, beside a Go twin.
+    BenchOperator {
+        /// How many resources.
+        #[arg(long, default_value_t = 1000)]
+        resources: u32,
+        /// File that the figures are also written to.
+        #[arg(long)]
+        json: Option<std::path::PathBuf>,
+    },
     /// For the tool itself.
     #[command(hide = true, subcommand)]
     Internal(Internal),
@@ -141,6 +150,7 @@ fn run(task: Task) -> Result<()> {
         Task::Images => up::images(),
         Task::E2e => e2e::run(),
         Task::Bench => bench::run(),
+        Task::BenchOperator { resources, json } => bench::operator(resources, json.as_deref()),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
         Task::Internal(Internal::Start { name }) => bare::start(&name),
         Task::Internal(Internal::Hold) => bare::hold(),

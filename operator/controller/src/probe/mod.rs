@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use futures::{Stream, stream};
 use lotoai_plan::ProbeOutcome;
-use tokio::sync::watch;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// minutes.
 const FORGET: Duration = Duration::from_secs(25 * 60);
 
+/// Changes that a slow listener may leave unread before it loses the oldest.
+const UNREAD_CHANGES: usize = 1024;
+
 struct Running {
     target: Target,
     last: Arc<Mutex<ProbeOutcome>>,
@@ -47,7 +51,7 @@ pub struct Probes {
     ask: Arc<dyn Ask>,
     running: Arc<Mutex<HashMap<Key, Running>>>,
     tasks: TaskTracker,
-    changes: watch::Sender<u64>,
+    changes: broadcast::Sender<Key>,
 }
 
 /// Namespace and name of a platform.
@@ -74,7 +78,7 @@ impl Probes {
             ask: Arc::new(ask),
             running: Arc::default(),
             tasks: TaskTracker::new(),
-            changes: watch::Sender::new(0),
+            changes: broadcast::Sender::new(UNREAD_CHANGES),
         }
     }
 
@@ -134,10 +138,17 @@ impl Probes {
         self.tasks.wait().await;
     }
 
-    /// Yields whenever an outcome changed.
-    pub fn changes(&self) -> impl Stream<Item = ()> + Send + 'static + use<> {
+    /// Yields the platforms whose outcome changed.
+    pub fn changes(&self) -> impl Stream<Item = Key> + Send + 'static + use<> {
         stream::unfold(self.changes.subscribe(), |mut changes| async move {
-            changes.changed().await.ok().map(|()| ((), changes))
+            loop {
+                match changes.recv().await {
+                    Ok(key) => return Some((key, changes)),
+                    // What is lost here is seen by the next pass over that platform.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
         })
     }
 }
@@ -148,7 +159,7 @@ struct Task {
     target: Target,
     last: Arc<Mutex<ProbeOutcome>>,
     wanted: Arc<Mutex<Instant>>,
-    changes: watch::Sender<u64>,
+    changes: broadcast::Sender<Key>,
 }
 
 impl Task {
@@ -192,8 +203,8 @@ impl Task {
                 }
                 _ => tracing::info!(%namespace, %name, "the probe was answered"),
             }
-            self.changes
-                .send_modify(|count| *count = count.wrapping_add(1));
+            // Nobody listens while the process ends.
+            let _ = self.changes.send(self.key.clone());
         }
     }
 }

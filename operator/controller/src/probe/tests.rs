@@ -64,7 +64,11 @@ async fn wakes_on_change_and_slows_down_once_it_is_answered() {
     );
 
     let started = Instant::now();
-    changes.next().await.unwrap();
+    assert_eq!(
+        changes.next().await,
+        Some(key()),
+        "the platform in question"
+    );
     let failed = probes.keep(&key(), target("192.0.2.1"));
     assert!(
         matches!(&failed, ProbeOutcome::Failed { message: cause } if cause.contains("cites no passage")),

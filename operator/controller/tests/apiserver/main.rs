@@ -14,6 +14,7 @@ mod schema;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+#[expect(dead_code, reason = "the benchmark uses the rest")]
 mod server;
 #[cfg(test)]
 mod world;

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::config::{AuthInfo, Config};
 use kube::{Client, client::ClientBuilder};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -20,12 +22,19 @@ const OPERATOR: &str = "tests-only-operator";
 /// A cold kube-apiserver takes some five seconds on two busy cores.
 const START: Duration = Duration::from_secs(90);
 
-/// The server that all tests of this process share.
+/// A server with a store of its own. All tests of a process share one.
 pub(crate) struct ApiServer {
     port: u16,
-    authority: Vec<u8>,
+    authority: Authority,
+    directory: PathBuf,
     server: Guarded,
     _etcd: Guarded,
+}
+
+/// What a client trusts.
+struct Authority {
+    der: Vec<u8>,
+    pem: String,
 }
 
 /// The shared server, started at the first call; `None`, with the reason printed, when its
@@ -45,7 +54,9 @@ fn third_party() -> PathBuf {
 }
 
 impl ApiServer {
-    fn start() -> Option<Self> {
+    /// Starts both programs and waits until the server is ready; `None`, with the reason printed,
+    /// when they are not on this machine.
+    pub(crate) fn start() -> Option<Self> {
         let (etcd, server) = (third_party().join(ETCD), third_party().join(APISERVER));
         for binary in [&etcd, &server] {
             if !binary.is_file() {
@@ -57,7 +68,7 @@ impl ApiServer {
             }
         }
         let directory = TempDir::with_prefix("lotoai-apiserver-").expect("a temporary directory");
-        // A static is never dropped, so the guard of etcd removes the directory.
+        // A static is never dropped, so the guard of etcd removes it.
         let directory = directory.keep();
         let at = |name: &str| directory.join(name);
         let authority = write_certificates(&directory);
@@ -78,6 +89,8 @@ impl ApiServer {
                     "--initial-advertise-peer-urls=http://127.0.0.1:{peer}"
                 ))
                 .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
+                // A hundred thousand objects fit.
+                .arg("--quota-backend-bytes=8589934592")
                 .args(["--unsafe-no-fsync", "--log-level=error"]),
             &at("etcd.log"),
             &directory,
@@ -102,7 +115,7 @@ impl ApiServer {
                     at("server.key").display()
                 ))
                 .arg("--service-account-issuer=https://kubernetes.default.svc")
-                .arg("--service-cluster-ip-range=198.18.0.0/20")
+                .arg("--service-cluster-ip-range=198.18.0.0/15")
                 .arg("--authorization-mode=RBAC")
                 .arg("--disable-admission-plugins=ServiceAccount"),
             &at("apiserver.log"),
@@ -111,6 +124,7 @@ impl ApiServer {
         let server = Self {
             port,
             authority,
+            directory,
             server,
             _etcd: etcd,
         };
@@ -133,12 +147,43 @@ impl ApiServer {
             .parse()
             .expect("a URL");
         let mut config = Config::new(url);
-        config.root_cert = Some(vec![self.authority.clone()]);
+        config.root_cert = Some(vec![self.authority.der.clone()]);
         config.auth_info = AuthInfo {
             token: Some(token.to_owned().into()),
             ..AuthInfo::default()
         };
         ClientBuilder::try_from(config).expect("a client").build()
+    }
+
+    /// Starts a program that ends with this process or when it is told to. `KUBECONFIG` lets it in
+    /// as an administrator; its output is in a log.
+    pub(crate) fn spawn(&self, name: &str, command: &mut Command) -> Guarded {
+        let config = self.file("kubeconfig", &self.kubeconfig());
+        let log = self.directory.join(format!("{name}.log"));
+        Guarded::spawn(command.env("KUBECONFIG", config), &log, &log)
+    }
+
+    /// Writes a file that goes with the server, and returns its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text).expect("the file is written");
+        path
+    }
+
+    fn kubeconfig(&self) -> String {
+        let authority = STANDARD.encode(&self.authority.pem);
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "server",
+            "clusters": [{ "name": "server", "cluster": {
+                "server": format!("https://127.0.0.1:{}", self.port),
+                "certificate-authority-data": authority,
+            } }],
+            "users": [{ "name": "administrator", "user": { "token": ADMINISTRATOR } }],
+            "contexts": [{ "name": "server", "context": {
+                "cluster": "server", "user": "administrator",
+            } }],
+        });
+        config.to_string()
     }
 
     /// Waits on a thread of its own, because the caller's may drive a test already.
@@ -175,8 +220,8 @@ impl ApiServer {
     }
 }
 
-/// Writes `server.crt`, `server.key` and `server.pub`, and returns the DER of the authority.
-fn write_certificates(directory: &Path) -> Vec<u8> {
+/// Writes `server.crt`, `server.key` and `server.pub`.
+fn write_certificates(directory: &Path) -> Authority {
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority =
@@ -189,20 +234,24 @@ fn write_certificates(directory: &Path) -> Vec<u8> {
     std::fs::write(directory.join("server.crt"), certificate.pem()).expect("written");
     std::fs::write(directory.join("server.key"), key.serialize_pem()).expect("written");
     std::fs::write(directory.join("server.pub"), key.public_key_pem()).expect("written");
-    authority.der().to_vec()
+    Authority {
+        der: authority.der().to_vec(),
+        pem: authority.pem(),
+    }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
 /// A process that ends with this one. A shell waits for the end of its standard input, which the
 /// system closes however the tests end, then kills the process and removes what it left.
-struct Guarded {
+pub(crate) struct Guarded {
     process: Mutex<Child>,
     log: PathBuf,
-    _watchdog: Child,
+    watchdog: Child,
 }
 
 impl Guarded {
@@ -229,16 +278,31 @@ impl Guarded {
         Self {
             process: Mutex::new(process),
             log: log.to_owned(),
-            _watchdog: watchdog,
+            watchdog,
         }
     }
 
-    fn has_ended(&self) -> bool {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.lock().expect("no panic with the lock").id()
+    }
+
+    /// Kills the process.
+    pub(crate) fn end(mut self) {
+        // First, so that it does not kill whoever gets the same process id next.
+        self.watchdog.kill().expect("a child");
+        self.watchdog.wait().expect("a child");
+        let mut process = self.process.lock().expect("no panic with the lock");
+        process.kill().expect("a child");
+        process.wait().expect("a child");
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
         let mut process = self.process.lock().expect("no panic with the lock");
         process.try_wait().expect("a child").is_some()
     }
 
-    fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")

@@ -151,6 +151,19 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
         .await
         .unwrap();
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
+
+    cache.forget_platform(UID);
+    let mut applied = meta("demo-a", UID);
+    applied.resource_version = Some("7".to_owned());
+    existing.extend("ConfigMap", [applied]);
+    apply(&client, OWNER, &existing, &cache, &objects)
+        .await
+        .unwrap();
+    assert_eq!(
+        log.summary(&["PATCH"]).len(),
+        3,
+        "nothing is known of a platform that was gone"
+    );
 }
 
 #[tokio::test]

@@ -46,11 +46,20 @@ pub fn mermaid_of(platform: &Platform) -> String {
         "  subgraph platform[\"{}/{}\"]",
         platform.namespace, platform.name
     );
-    for component in Component::ALL {
+    let topology = &platform.topology;
+    for component in topology.components() {
         let version = versions::tag(platform.image(Node::Component(component)));
         let _ = writeln!(text, "    {component}[\"{component} {version}\"]");
     }
     text.push_str("  end\n");
+    let elsewhere = |component: &Component| !topology.has(Node::Component(*component));
+    for component in Component::ALL.into_iter().filter(elsewhere) {
+        let place = match topology.outside(component) {
+            Some((_, external)) => host(external.url.as_str()),
+            None => "a controller of the cluster".to_owned(),
+        };
+        let _ = writeln!(text, "  {component}([\"{component}: {place}\"])");
+    }
     edges(&mut text);
     for outside in outside(platform) {
         let Outside {
