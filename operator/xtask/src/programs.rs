@@ -52,7 +52,7 @@ impl Level {
     /// run one by one, because they share or fill the machine.
     fn is_long(self) -> bool {
         match self {
-            Self::Pure | Self::ApiServer => false,
+            Self::Pure | Self::Charts | Self::ApiServer => false,
             Self::Cluster | Self::Platform => true,
         }
     }

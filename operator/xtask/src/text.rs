@@ -166,19 +166,20 @@ mod tests {
         assert_eq!(
             help("es_ES.UTF-8"),
             "\
-help        Muestra esta lista
-up          Prepara, compila, despliega, espera a Ready y hace las preguntas de ejemplo
-down        Elimina todo lo que `make up` creó en esta máquina (DATA=keep conserva los datos)
-ask         Hace una pregunta: make ask Q=\"¿Cómo roto una credencial?\" [MODEL=lotoai]
-status      Muestra la plataforma, sus componentes y su memoria
-test        Todo lo que ejecuta CI: comprobaciones rápidas, pruebas puras, una API real, la plataforma completa
-lint        Formato, clippy, licencias, ficheros generados, reglas del repositorio
-fmt         Da formato al código
-generate    Regenera crds/, y la CRD y el RBAC del chart
-images      Construye en la caché las imágenes de este repositorio
-bench       Cifras de esta máquina (después de `make up` o `make images`)
-e2e         Solo el nivel de extremo a extremo, en su propio clúster
-soak        El arranque de un clúster, matado e interrumpido en cada una de sus etapas
+help            Muestra esta lista
+up              Prepara, compila, despliega, espera a Ready y hace las preguntas de ejemplo
+down            Elimina todo lo que `make up` creó en esta máquina (DATA=keep conserva los datos)
+ask             Hace una pregunta: make ask Q=\"¿Cómo roto una credencial?\" [MODEL=lotoai]
+status          Muestra la plataforma, sus componentes y su memoria
+test            Todo lo que ejecuta CI: comprobaciones rápidas, pruebas puras, una API real, la plataforma completa
+lint            Formato, clippy, licencias, ficheros generados, reglas del repositorio
+fmt             Da formato al código
+generate        Regenera crds/, y la CRD y el RBAC del chart
+images          Construye en la caché las imágenes de este repositorio
+bench           Cifras de esta máquina (después de `make up` o `make images`)
+bench-operator  Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1000] [JSON=fichero]
+e2e             Solo el nivel de extremo a extremo, en su propio clúster
+soak            El arranque de un clúster, matado e interrumpido en cada una de sus etapas
 "
         );
     }
@@ -187,7 +188,7 @@ soak        El arranque de un clúster, matado e interrumpido en cada una de sus
     fn help_is_english_otherwise_and_names_the_same_targets() {
         let (english, spanish) = (help("en_GB"), help("es"));
         assert!(
-            english.starts_with("help        Show this list\n"),
+            english.starts_with("help            Show this list\n"),
             "{english}"
         );
         let targets = |text: &str| -> Vec<String> {

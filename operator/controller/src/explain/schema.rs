@@ -216,6 +216,7 @@ mod tests {
             "maximum",
             "minItems",
             "minLength",
+            "minProperties",
             "minimum",
             "nullable",
             "pattern",

@@ -178,8 +178,11 @@ fn kinds(objects: &[Value]) -> Vec<[String; 2]> {
         .map(|kind| {
             let count = objects
                 .iter()
-                .filter(|object| object["kind"] == kind.as_str());
-            [count.count().to_string(), kind.clone()]
+                .filter(|object| object["kind"] == kind.as_str())
+                .count();
+            (count, kind)
         })
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| [count.to_string(), kind])
         .collect()
 }

@@ -118,8 +118,8 @@ fn what_is_no_resource_is_refused(#[case] text: &str, #[case] said: &str) {
     ]
 )]
 #[case::what_only_planning_sees(
-    "spec: { url: https://a.example, resources: { gateway: { requests: { memory: 2Gi }, limits: { memory: 1Gi } } } }",
-    &["the resource has one fault:\n  spec.resources[gateway].requests.memory: 2Gi is more than"]
+    "spec: { url: https://a.example, components: { gateway: { resources: { requests: { memory: 2Gi }, limits: { memory: 1Gi } } } } }",
+    &["the resource has one fault:\n  spec.components[gateway].resources.requests.memory: 2Gi is more than"]
 )]
 fn faults_are_told_with_field_and_fix(#[case] spec: &str, #[case] said: &[&str]) {
     let refusal = refusal(&with(spec));
