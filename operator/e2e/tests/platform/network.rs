@@ -15,8 +15,8 @@ use lotoai_plan::graph::{EDGES, is_ours, ports};
 use crate::cluster::{ADMIN_PORT, operator_pods};
 use crate::support::{component, pods, ready, run};
 
-/// Attempts that are under way at once.
-const ATTEMPTS: usize = 4;
+/// Attempts that are under way at once. A refusal takes about a second: kernels send few of them.
+const ATTEMPTS: usize = 16;
 
 /// A pod, and a process in its network namespace.
 struct Place {

@@ -18,7 +18,9 @@ use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
 
-const DNS_PORT: u16 = 53;
+/// Namespaces of the clusters' DNS, and the port of its pods there: what a Service makes of a port
+/// happens before a policy looks. OpenShift has a place and a port of its own.
+const DNS: [(&str, u16); 2] = [("kube-system", 53), ("openshift-dns", 5353)];
 /// Label that every namespace has, with its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where NodeLocal DNSCache listens on every node that has it.
@@ -27,7 +29,6 @@ const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 /// Policy of the whole platform: denies both ways, but lets every pod ask for names.
 #[must_use]
 pub fn default_deny(platform: &Platform) -> NetworkPolicy {
-    let dns_pods = namespaces([(NAMESPACE_NAME.to_owned(), "kube-system".to_owned())]);
     let node_local = NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: NODE_LOCAL_DNS.to_owned(),
@@ -35,10 +36,15 @@ pub fn default_deny(platform: &Platform) -> NetworkPolicy {
         }),
         ..NetworkPolicyPeer::default()
     };
-    let dns = NetworkPolicyEgressRule {
-        to: Some(vec![dns_pods, node_local]),
-        ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
+    let rule = |peer, number| NetworkPolicyEgressRule {
+        to: Some(vec![peer]),
+        ports: Some(vec![port("UDP", number), port("TCP", number)]),
     };
+    let pods = DNS.map(|(namespace, number)| {
+        let peer = namespaces([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]);
+        rule(peer, number)
+    });
+    let dns = pods.into_iter().chain([rule(node_local, 53)]).collect();
     NetworkPolicy {
         metadata: platform.platform_metadata(platform.object_name("default-deny")),
         spec: Some(NetworkPolicySpec {
@@ -48,7 +54,7 @@ pub fn default_deny(platform: &Platform) -> NetworkPolicy {
             }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: None,
-            egress: Some(vec![dns]),
+            egress: Some(dns),
         }),
     }
 }
