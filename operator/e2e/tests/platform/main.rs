@@ -14,6 +14,7 @@ mod lifecycle;
 mod network;
 mod provider;
 mod resource;
+mod second;
 mod sign_in;
 mod support;
 mod workloads;

@@ -9,6 +9,7 @@ mod lookup;
 mod metrics;
 pub mod prompt;
 mod rambling;
+mod runner;
 mod schedule;
 mod text;
 
