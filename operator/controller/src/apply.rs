@@ -130,7 +130,8 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
-/// Applies `desired` in its order, except what is held and Jobs that exist already.
+/// Applies `desired` in its order, except what is held and Jobs that exist already. Gives the
+/// metadata of what was sent, as it is now.
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names (then nothing was written), or at the
@@ -141,8 +142,9 @@ pub async fn apply(
     existing: &Existing,
     cache: &Cache,
     desired: &[Desired],
-) -> Result<(), Error> {
+) -> Result<Vec<(ObjectId, ObjectMeta)>, Error> {
     refuse_foreign(client, owner, existing, desired).await?;
+    let mut sent = Vec::new();
     let params = PatchParams::apply(FIELD_MANAGER).force();
     for object in desired {
         let kind = object.planned.resource.kind.as_str();
@@ -167,11 +169,12 @@ pub async fn apply(
                 &Patch::Apply(&object.planned.body),
             )
             .await
-            .context(PatchSnafu { id })?;
+            .context(PatchSnafu { id: id.clone() })?;
         cache.record(owner, &applied.metadata, body);
         metrics::object(kind, "applied");
+        sent.push((id, applied.metadata));
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.

@@ -225,9 +225,12 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         namespace: &platform.namespace,
         uid: &platform.uid,
     };
-    Step::begin("apply")
+    let sent = Step::begin("apply")
         .end(apply::apply(client, owner, &existing, &context.applied, &desired).await)
         .context(ApplySnafu)?;
+    for (id, metadata) in sent {
+        seen.observed.sent(&id, metadata);
+    }
     let ids = desired.iter().map(Desired::id).collect();
     Step::begin("prune")
         .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)

@@ -6,7 +6,10 @@ use std::fmt;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::spec::PullPolicy;
+
+use crate::resources::ObjectId;
 
 use crate::kinds::{Certificate, HTTPRoute};
 
@@ -35,6 +38,22 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Takes over what a write made of a workload's metadata: a new generation has yet to be rolled
+    /// out, whatever was read of the one before.
+    pub fn sent(&mut self, id: &ObjectId, metadata: ObjectMeta) {
+        let current = match id.kind.as_str() {
+            "Deployment" => self.deployments.get_mut(&id.name).map(|o| &mut o.metadata),
+            "StatefulSet" => self
+                .stateful_sets
+                .get_mut(&id.name)
+                .map(|o| &mut o.metadata),
+            _ => None,
+        };
+        if let Some(current) = current {
+            *current = metadata;
+        }
+    }
+
     /// One value of a Secret.
     #[must_use]
     pub fn secret_value(&self, name: &str, key: &str) -> Option<&[u8]> {

@@ -200,13 +200,38 @@ pub(crate) fn resource(access: &Access) -> Result<Value> {
     })
 }
 
-/// Waits until the resource is Ready at its own generation; prints its message whenever it changes.
+/// Pods that are on their way out: until they are gone they answer as they were told before.
+fn leaving(access: &Access) -> Result<String> {
+    let selector = format!("app.kubernetes.io/instance={NAME}");
+    let names = "go-template={{range .items}}{{if .metadata.deletionTimestamp}}\
+                 {{.metadata.name}} {{end}}{{end}}";
+    access.kubectl(&[
+        "get",
+        "pods",
+        "--namespace",
+        NAMESPACE,
+        "--selector",
+        &selector,
+        "-o",
+        names,
+    ])
+}
+
+/// Waits until the resource is Ready at its own generation and no pod of before is left; prints its
+/// message whenever it changes.
 pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
     let begun = Instant::now();
     let mut last = String::new();
     loop {
         let object = resource(access)?;
-        let (ready, message) = readiness(&object);
+        let (mut ready, mut message) = readiness(&object);
+        if ready {
+            let pods = leaving(access)?;
+            if !pods.trim().is_empty() {
+                ready = false;
+                message = text::waits_for_end(pods.trim());
+            }
+        }
         if message != last {
             println!("  {:>4.0} s  {message}", begun.elapsed().as_secs_f64());
             last = message;
@@ -228,7 +253,8 @@ pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
     }
 }
 
-/// Whether `Ready` is true for the current generation, and the line that tells people how far it is.
+/// Whether `Ready` is true for the current generation with nothing left to roll out, and the line
+/// that tells people how far it is.
 fn readiness(object: &Value) -> (bool, String) {
     let generation = &object["metadata"]["generation"];
     let conditions = object["status"]["conditions"]
@@ -241,7 +267,12 @@ fn readiness(object: &Value) -> (bool, String) {
     else {
         return (false, text::waits_for_operator());
     };
-    let is_ready = ready["status"] == "True" && &ready["observedGeneration"] == generation;
+    let at_work = conditions
+        .iter()
+        .find(|condition| condition["type"] == "Reconciling" && condition["status"] == "True");
+    let is_ready = ready["status"] == "True"
+        && &ready["observedGeneration"] == generation
+        && at_work.is_none();
     let components = object["status"]["componentsReady"]
         .as_str()
         .unwrap_or("0/?")
@@ -250,7 +281,9 @@ fn readiness(object: &Value) -> (bool, String) {
         is_ready,
         format!(
             "{components}  {}",
-            ready["message"].as_str().unwrap_or_default()
+            at_work.unwrap_or(ready)["message"]
+                .as_str()
+                .unwrap_or_default()
         ),
     )
 }
@@ -275,5 +308,18 @@ mod tests {
         assert!(!readiness(&object("False", 2)).0);
         assert!(!readiness(&json!({"metadata": {"generation": 1}})).0);
         assert_eq!(readiness(&object("False", 2)).1, "3/14  m");
+    }
+
+    #[test]
+    fn what_rolls_out_is_waited_for() {
+        let mut object = object("True", 2);
+        let at_work =
+            json!({"type": "Reconciling", "status": "True", "message": "agents: rolls out"});
+        let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(at_work);
+        assert_eq!(
+            readiness(&object),
+            (false, "3/14  agents: rolls out".to_owned())
+        );
     }
 }

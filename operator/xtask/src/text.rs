@@ -82,6 +82,10 @@ lotoai_local::texts! {
         "Ready {seconds:.0} s después de kubectl apply"
     }
     waits_for_operator() { "waiting for the operator" "a la espera del operador" }
+    waits_for_end(pods) {
+        "waiting for the end of {pods}"
+        "a la espera de que termine {pods}"
+    }
     ready_platform() {
         "the platform to become Ready; see `kubectl -n lotoai describe loto demo`"
         "que la plataforma esté Ready; mira `kubectl -n lotoai describe loto demo`"

@@ -96,7 +96,7 @@ fn second() -> DynamicObject {
                 "objectStorage": { "external": {
                     "url": format!("http://{}:9000", host("minio")),
                     "bucket": "second",
-                    "credentialsSecretName": admin("s3"),
+                    "credentialsSecretName": admin("minio"),
                 } },
             },
             "messaging": { "rabbitmq": { "external": {

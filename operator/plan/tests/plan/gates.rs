@@ -161,6 +161,29 @@ fn conditions(status: &LotoAIStatus) -> Vec<(&str, &str, &str)> {
 }
 
 #[test]
+fn what_was_just_sent_has_yet_to_be_rolled_out() {
+    let mut cluster = Cluster::up();
+    let mut lotoai = resource("minimal");
+    lotoai.status = Some(cluster.status(&lotoai, &ProbeOutcome::Answered, T1));
+    let agents = "demo-agents".to_owned();
+    let mut metadata = cluster.observed.deployments[&agents].metadata.clone();
+    metadata.generation = Some(2);
+    let id = ObjectId {
+        kind: "Deployment".to_owned(),
+        name: agents,
+    };
+    cluster.observed.sent(&id, metadata);
+    let status = cluster.status(&lotoai, &ProbeOutcome::Answered, T2);
+    assert_eq!(
+        conditions(&status),
+        [
+            ("Ready", "True", "Available"),
+            ("Reconciling", "True", "Progressing")
+        ]
+    );
+}
+
+#[test]
 fn an_empty_cluster_starts_with_what_needs_nothing() {
     let open = Cluster::new().open();
     let expected = [
