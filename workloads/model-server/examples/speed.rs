@@ -69,7 +69,7 @@ async fn embeddings(embedder: &Embedder) {
 }
 
 async fn answers(chat: &Chat) {
-    // Answers from passages quote them, and quoting is quicker than writing freely.
+    // The longer the text before it, the slower the next token.
     let passages = |question: &str| format!("{PASSAGES}\n\nQuestion: {question}");
     let prompts = [
         ("passages", passages("How is a credential rotated?")),

@@ -38,8 +38,3 @@ pub(super) fn truncated(inputs: usize) {
 pub(super) fn rambled() {
     metrics::counter!("lotoai_model_server_rambling_answers_total").increment(1);
 }
-
-/// A token that had been guessed right, and was not computed by itself.
-pub(super) fn guessed() {
-    metrics::counter!("lotoai_model_server_guessed_tokens_total").increment(1);
-}

@@ -5,7 +5,6 @@ mod chat;
 mod embed;
 mod error;
 mod loader;
-mod lookup;
 mod metrics;
 pub mod prompt;
 mod rambling;

@@ -20,7 +20,7 @@ use super::error::{
 use super::prompt::{Message, Segment, segments};
 use super::rambling::Rambling;
 use super::text::{Characters, Stops};
-use super::{CHAT_MODEL as MODEL, loader, lookup, metrics};
+use super::{CHAT_MODEL as MODEL, loader, metrics};
 
 /// Prompt tokens of one call. Between calls a client that has gone is noticed.
 const CALL_TOKENS: usize = 512;
@@ -36,30 +36,6 @@ const TOP_K: i32 = 40;
 pub(super) enum Outcome {
     Answered,
     ClientGone,
-}
-
-/// Which outputs of a call can be sampled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outputs {
-    Last,
-    All,
-}
-
-/// Where an answer stands in the last call.
-struct Ahead {
-    /// The output to be sampled next: its place in the call, or -1 for the last one.
-    output: i32,
-    /// Tokens at the end of the context that were guessed and not chosen yet.
-    guesses: usize,
-}
-
-impl Default for Ahead {
-    fn default() -> Self {
-        Self {
-            output: -1,
-            guesses: 0,
-        }
-    }
 }
 
 /// The model at work on one job after the other.
@@ -121,7 +97,7 @@ impl<'model> Runner<'model> {
             if events.is_closed() {
                 return Ok(Outcome::ClientGone);
             }
-            self.read(call, Outputs::Last)?;
+            self.read(call)?;
         }
         metrics::tokens(MODEL, "input", prompt.len());
         metrics::seconds(MODEL, "first_token", started.elapsed());
@@ -198,59 +174,19 @@ impl<'model> Runner<'model> {
         self.held.clear();
     }
 
-    /// Reads at most [`CALL_TOKENS`] tokens; their outputs can be sampled afterwards.
-    fn read(&mut self, tokens: &[LlamaToken], outputs: Outputs) -> Result<(), EngineError> {
+    /// Reads at most [`CALL_TOKENS`] tokens; the output of the last one can be sampled afterwards.
+    fn read(&mut self, tokens: &[LlamaToken]) -> Result<(), EngineError> {
         self.batch.clear();
         let last = tokens.len().saturating_sub(1);
         for (place, token) in tokens.iter().enumerate() {
             // The context has at most 8192 tokens.
             let position = i32::try_from(self.held.len() + place).unwrap_or(i32::MAX);
             self.batch
-                .add(
-                    *token,
-                    position,
-                    &[0],
-                    outputs == Outputs::All || place == last,
-                )
+                .add(*token, position, &[0], place == last)
                 .context(FillBatchSnafu)?;
         }
         self.context.decode(&mut self.batch).context(DecodeSnafu)?;
         self.held.extend_from_slice(tokens);
-        Ok(())
-    }
-
-    /// Makes the output after `token` the next one to be sampled: it is there already when the
-    /// token was guessed, else the token is read, with guesses of what follows it. `room` is how
-    /// many tokens may follow.
-    fn advance(
-        &mut self,
-        token: LlamaToken,
-        ahead: &mut Ahead,
-        room: usize,
-    ) -> Result<(), EngineError> {
-        let confirmed = self.held.len() - ahead.guesses;
-        if self.held.get(confirmed) == Some(&token) {
-            ahead.guesses -= 1;
-            ahead.output += 1;
-            metrics::guessed();
-            return Ok(());
-        }
-        if ahead.guesses > 0 && !self.cut(confirmed) {
-            let text = self.held[..confirmed].to_vec();
-            self.forget();
-            for call in text.chunks(CALL_TOKENS) {
-                self.read(call, Outputs::Last)?;
-            }
-        }
-        self.held.push(token);
-        let guess = lookup::guess(&self.held).iter().take(room).copied();
-        let call: Vec<_> = std::iter::once(token).chain(guess).collect();
-        self.held.pop();
-        self.read(&call, Outputs::All)?;
-        *ahead = Ahead {
-            output: 0,
-            guesses: call.len() - 1,
-        };
         Ok(())
     }
 
@@ -267,12 +203,11 @@ impl<'model> Runner<'model> {
         let mut stops = Stops::new(job.stop.clone());
         let mut rambling = Rambling::default();
         let mut written = 0;
-        let mut ahead = Ahead::default();
         let reason = loop {
             if written == limit || Instant::now() >= deadline {
                 break FinishReason::Length;
             }
-            let token = sampler.sample(&self.context, ahead.output);
+            let token = sampler.sample(&self.context, -1);
             if self.model.vocab().is_eog(token) {
                 break FinishReason::Stop;
             }
@@ -294,7 +229,7 @@ impl<'model> Runner<'model> {
                 return Ok(None);
             }
             if written < limit {
-                self.advance(token, &mut ahead, limit - written)?;
+                self.read(&[token])?;
             }
         };
         let (mut rest, stopped) = stops.push(&characters.finish());
