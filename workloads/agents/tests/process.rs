@@ -1,5 +1,11 @@
 //! The program as the operator runs it: the key of a provider comes from the environment, goes to
 //! that provider, and is seen nowhere else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

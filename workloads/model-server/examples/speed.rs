@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a measurement that cannot be made has no figure"
 )]
 

@@ -1,4 +1,10 @@
 //! Both models behind the real router. Needs the model files; see local/models/build.py.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -50,6 +50,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 }
 
 /// The clients of the far sides. None of them connects before it is used.
+#[expect(clippy::result_large_err, reason = "it is called once, at the start")]
 fn hub(config: &Config, store: store::Store) -> Result<flows::Hub, Error> {
     let client = |service| error::ClientSnafu { service };
     let agents = config.agents.grpc_channel().context(client("agents"))?;

@@ -120,9 +120,12 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     serde_yaml_ng::from_str(&text).context(ParseFileSnafu { path })
 }
 
+/// Gives the value of a variable.
+type LookUp = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The passwords that the file names.
 pub(crate) struct Secrets {
-    look_up: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    look_up: LookUp,
 }
 
 impl Secrets {

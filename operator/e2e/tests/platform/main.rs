@@ -4,17 +4,31 @@
 //! with `KUBECONFIG` set. The tests do not depend on their order: each one waits until the platform
 //! is Ready and makes what it needs.
 
+#[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod browser;
+#[cfg(test)]
 mod cluster;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod heal;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod network;
+#[cfg(test)]
 mod provider;
+#[cfg(test)]
 mod resource;
+#[cfg(test)]
 mod second;
+#[cfg(test)]
 mod sign_in;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod workloads;

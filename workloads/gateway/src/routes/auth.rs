@@ -27,7 +27,6 @@ pub struct LoginQuery {
 ///
 /// # Errors
 /// 500 when the attempt cannot be sealed.
-#[expect(clippy::unused_async, reason = "the router takes async handlers")]
 pub async fn login(
     State(state): State<Arc<AppState>>,
     Query(query): Query<LoginQuery>,

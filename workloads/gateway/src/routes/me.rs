@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::identity::SignedIn;
 
 /// Says who is signed in.
-#[expect(clippy::unused_async, reason = "the router takes async handlers")]
 pub async fn show(SignedIn(identity): SignedIn) -> Json<Value> {
     Json(json!({
         "subject": identity.subject,

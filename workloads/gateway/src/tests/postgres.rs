@@ -15,7 +15,7 @@ pub(crate) struct Server {
 
 /// Starts a server that listens on a socket in its own directory. `None`, with the reason printed,
 /// when there is no PostgreSQL here.
-pub(crate) async fn start() -> Option<Server> {
+pub(crate) fn start() -> Option<Server> {
     let Some(programs) = programs() else {
         println!("SKIPPED: no `postgres` on PATH or in /usr/lib/postgresql/*/bin");
         return None;

@@ -123,7 +123,7 @@ impl Gateway {
     /// One with a database of its own, and the server of that. `None`, with the reason printed, when
     /// there is no PostgreSQL here.
     pub(crate) async fn stored(parts: Parts) -> Option<(postgres::Server, Self)> {
-        let server = postgres::start().await?;
+        let server = postgres::start()?;
         let pool = server.pool().await;
         let gateway = Self::start(Parts { pool, ..parts }).await;
         Some((server, gateway))

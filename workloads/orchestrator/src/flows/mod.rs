@@ -78,7 +78,7 @@ impl Done {
 /// What the caller should see as `failed`.
 pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     match session.run.model.clone().as_str() {
-        PROBE => probe::answer(hub, session).await,
+        PROBE => Box::pin(probe::answer(hub, session)).await,
         AUTOMATIC => automatic(hub, session).await,
         role => named(hub, session, role).await,
     }

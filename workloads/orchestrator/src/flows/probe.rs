@@ -43,7 +43,10 @@ pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
             hub.embeddings.embed(std::slice::from_ref(&question))
         ),
     );
-    (store?, agents?, mcp?, rag?);
+    store?;
+    agents?;
+    mcp?;
+    rag?;
     let vector = vectors?.into_iter().next();
     let decision = Decision {
         route: Route::Agent(PROBE.to_owned()),
