@@ -1,6 +1,5 @@
 //! Who may sign in: people of the managed Keycloak, or those of an issuer that is there already.
 
-use kube_core::Rule;
 use kube_derive::KubeSchema;
 use serde::{Deserialize, Serialize};
 
