@@ -3,11 +3,11 @@
 //! No client needed; infallible.
 
 use lotoai_api::Component;
-use lotoai_plan::credentials::{PASSWORD, USERNAME};
+use lotoai_plan::credentials::{PASSWORD, TOKEN, USERNAME};
 use lotoai_plan::gate::deployment_serves;
 use lotoai_plan::{Node, Observed, Platform, probe_question};
 
-use crate::probe::Target;
+use crate::probe::{Proof, Target};
 
 /// Where to ask, once the edge and the gateway behind it serve. An older outcome is worth nothing
 /// while they do not.
@@ -40,9 +40,17 @@ pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
         // makes sure that the edge shows this one, in time and for the right name.
         (false, authority) => format!("{}\n{}", authority.unwrap_or_default(), chain?),
     };
+    let credential = |key: &str| text(&question.credential_secret, key);
+    let proof = match question.token_path {
+        Some(token_path) => Proof::Client {
+            token_path,
+            id: credential(USERNAME)?,
+            secret: credential(PASSWORD)?,
+        },
+        None => Proof::Token(credential(TOKEN)?),
+    };
     Some(Target {
-        client_id: text(&question.credential_secret, USERNAME)?,
-        client_secret: text(&question.credential_secret, PASSWORD)?,
+        proof,
         roots,
         question,
     })

@@ -18,6 +18,8 @@ use crate::platform::Platform;
 pub const USERNAME: &str = "username";
 /// Key of a password.
 pub const PASSWORD: &str = "password";
+/// Key of the secret of an application at an external issuer.
+pub const CLIENT_SECRET: &str = "clientSecret";
 /// Key of a bearer token.
 pub const TOKEN: &str = "token";
 /// Key of a single value.
@@ -126,12 +128,15 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
             account(admin_username(store)),
         )
     }));
-    specs.push(spec(
-        platform,
-        platform.first_user_secret(),
-        "sign-in of the first user".to_owned(),
-        account(platform.spec.identity.first_user.username.as_str()),
-    ));
+    if let Some(name) = platform.first_user_secret() {
+        let username = platform.spec.identity.first_user().username;
+        specs.push(spec(
+            platform,
+            name,
+            "sign-in of the first user".to_owned(),
+            account(username.as_str()),
+        ));
+    }
     specs.push(spec(
         platform,
         platform.session_secret(),

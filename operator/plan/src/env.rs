@@ -1,11 +1,12 @@
 //! Environment from edges: the table "Environment from an edge" of `docs/ARCHITECTURE.md`.
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
+use lotoai_api::spec::ExternalIdentity;
 use lotoai_api::{Component, Store};
 
 use crate::components::shared::authorities;
 use crate::components::shared::resources::amount;
-use crate::credentials::{PASSWORD, TOKEN, USERNAME};
+use crate::credentials::{CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
 
@@ -137,7 +138,10 @@ pub fn from_edges(platform: &Platform, node: Node) -> Vec<EnvVar> {
         .flat_map(|edge| from_edge(platform, edge))
         .collect();
     for (_, store, external) in topology.outside_from(node) {
-        let prefix = upper(store.name());
+        let prefix = match store {
+            Store::Keycloak => "OIDC".to_owned(),
+            other => upper(other.name()),
+        };
         if external.ca_secret.is_some() {
             variables.push(var(&format!("{prefix}_CA_FILE"), authorities::file(store)));
         }
@@ -232,17 +236,37 @@ fn store_variables(
             variables.extend(account_variables("CLICKHOUSE", secret));
             variables
         }
-        Store::Keycloak => vec![
-            var(
-                "OIDC_ISSUER",
-                format!("{}/realms/{REALM}", platform.url.url),
-            ),
-            var("OIDC_INTERNAL_URL", at("http", &format!("/realms/{REALM}"))),
-            var("OIDC_AUDIENCE", AUDIENCE),
-            secret_var("OIDC_CLIENT_ID", secret, USERNAME),
-            secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
-        ],
+        Store::Keycloak => match &platform.spec.identity.external {
+            None => vec![
+                var(
+                    "OIDC_ISSUER",
+                    format!("{}/realms/{REALM}", platform.url.url),
+                ),
+                var("OIDC_INTERNAL_URL", at("http", &format!("/realms/{REALM}"))),
+                var("OIDC_AUDIENCE", AUDIENCE),
+                secret_var("OIDC_CLIENT_ID", secret, USERNAME),
+                secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
+            ],
+            Some(issuer) => external_identity(issuer, secret),
+        },
     }
+}
+
+/// The issuer as it stands in the resource: tokens name it letter by letter.
+fn external_identity(issuer: &ExternalIdentity, secret: &str) -> Vec<EnvVar> {
+    vec![
+        var("OIDC_ISSUER", &issuer.issuer_url),
+        var("OIDC_AUDIENCE", issuer.audience()),
+        var("OIDC_CLIENT_ID", &issuer.client_id),
+        secret_var("OIDC_CLIENT_SECRET", secret, CLIENT_SECRET),
+        var("OIDC_SCOPES", issuer.scopes.join(" ")),
+        var("OIDC_GROUPS_CLAIM", &issuer.groups_claim),
+        // Empty: nobody.
+        var(
+            "OIDC_ADMIN_GROUP",
+            issuer.admin_group.as_deref().unwrap_or_default(),
+        ),
+    ]
 }
 
 /// The administrator's way into a store.

@@ -59,10 +59,12 @@ impl Platform {
         )
     }
 
-    /// Secret with the first user's name and password.
+    /// Secret with the first user's name and password; none when people are known elsewhere.
     #[must_use]
-    pub fn first_user_secret(&self) -> String {
-        self.object_name("first-user")
+    pub fn first_user_secret(&self) -> Option<String> {
+        self.topology
+            .has(Node::Component(Component::Keycloak))
+            .then(|| self.object_name("first-user"))
     }
 
     /// Secret with the certificate that people see: the one the resource names, the one that

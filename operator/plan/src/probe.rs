@@ -16,13 +16,14 @@ pub struct ProbeQuestion {
     pub edge_host: String,
     /// HTTPS port there.
     pub edge_port: u16,
-    /// Path of the token endpoint, for the client credentials grant.
-    pub token_path: &'static str,
+    /// Path of the token endpoint, for the client credentials grant; none where the credential is
+    /// the token itself.
+    pub token_path: Option<&'static str>,
     /// Path of the question.
     pub path: &'static str,
     /// Model to ask: it answers from a passage built into the platform.
     pub model: &'static str,
-    /// Secret with `username` (client id) and `password` (client secret).
+    /// Secret with `username` (client id) and `password` (client secret), or with `token`.
     pub credential_secret: String,
     /// Secret with the certificate: `ca.crt`, else `tls.crt`, is to be trusted when it is ours.
     pub tls_secret: String,
@@ -53,7 +54,8 @@ pub fn probe_question(platform: &Platform) -> ProbeQuestion {
         url: platform.url.url.clone(),
         edge_host,
         edge_port,
-        token_path: "/realms/lotoai/protocol/openid-connect/token",
+        token_path: (!platform.topology.probe_has_token())
+            .then_some("/realms/lotoai/protocol/openid-connect/token"),
         path: "/v1/chat/completions",
         model: "probe",
         credential_secret: platform.edge_secret(Node::Operator, Component::Traefik),

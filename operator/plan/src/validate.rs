@@ -4,6 +4,7 @@
 mod components;
 mod edge;
 mod external;
+mod identity;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -308,6 +309,7 @@ pub fn references(spec: &LotoAISpec) -> Vec<Reference> {
     certificate
         .chain(providers)
         .chain(external::references(spec))
+        .chain(identity::references(spec))
         .collect()
 }
 

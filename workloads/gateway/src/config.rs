@@ -1,6 +1,7 @@
 //! Everything the gateway can be told, all of it by environment.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub struct Config {
     /// Who says who somebody is.
     #[command(flatten)]
     pub oidc: OidcArgs,
+    /// Token of the operator's test question, where the issuer gives it none.
+    #[arg(long, env = "PROBE_TOKEN", hide_env_values = true)]
+    pub probe_token: Option<SecretString>,
     /// URL under which browsers reach the platform, for example `https://ai.example.org`.
     #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
     pub public_url: Url,
@@ -59,12 +63,16 @@ impl HasCommon for Config {
 #[derive(Debug, Clone, clap::Args)]
 pub struct OidcArgs {
     /// Issuer as written in tokens; browsers sign in under it.
-    #[arg(long = "oidc-issuer", env = "OIDC_ISSUER", value_parser = base_url)]
-    pub issuer: Url,
-    /// The same realm as the gateway reaches it.
+    #[arg(long = "oidc-issuer", env = "OIDC_ISSUER", value_parser = Issuer::from_str)]
+    pub issuer: Issuer,
+    /// The same issuer as the gateway reaches it, where that is not under its own address.
     #[arg(long = "oidc-internal-url", env = "OIDC_INTERNAL_URL", value_parser = base_url)]
-    pub internal_url: Url,
-    /// Audience that every access token must carry.
+    pub internal_url: Option<Url>,
+    /// Authority of the issuer's certificate, as PEM; trusted beside the well-known ones.
+    #[arg(long = "oidc-ca-file", env = "OIDC_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// Audience that every token must carry. Where it is the client id, ID tokens identify people,
+    /// because access tokens of many issuers are not meant to be read by us.
     #[arg(long = "oidc-audience", env = "OIDC_AUDIENCE")]
     pub audience: String,
     /// Client id for browser sign-in.
@@ -77,6 +85,63 @@ pub struct OidcArgs {
         hide_env_values = true
     )]
     pub client_secret: SecretString,
+    /// Scopes to ask for at sign-in beside `openid`, with spaces between them.
+    #[arg(
+        long = "oidc-scopes",
+        env = "OIDC_SCOPES",
+        default_value = "profile email"
+    )]
+    scopes: String,
+    /// Claim with the list of a person's groups.
+    #[arg(
+        long = "oidc-groups-claim",
+        env = "OIDC_GROUPS_CLAIM",
+        default_value = "groups"
+    )]
+    pub groups_claim: String,
+    /// Group whose members are administrators here; nobody is when it is empty.
+    #[arg(
+        long = "oidc-admin-group",
+        env = "OIDC_ADMIN_GROUP",
+        default_value = "admins"
+    )]
+    pub admin_group: String,
+}
+
+impl OidcArgs {
+    /// Authority of the issuer's certificate.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
+    }
+
+    /// Scopes to ask for beside `openid`.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        let scopes = self.scopes.split_whitespace();
+        scopes.filter(|scope| *scope != "openid")
+    }
+
+    /// Whether people are identified by their ID token and not by their access token.
+    pub fn by_id_token(&self) -> bool {
+        self.audience == self.client_id
+    }
+}
+
+/// An issuer, kept as it is written: tokens name it letter by letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer(String);
+
+impl FromStr for Issuer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        base_url(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Limits that protect the gateway.

@@ -29,8 +29,10 @@ use crate::error::{
     LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
     RabbitmqSnafu, ServeSnafu,
 };
+use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
 use crate::identity::login::Login;
+use crate::identity::probe::ProbeToken;
 use crate::identity::provider::ProviderHttp;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
@@ -70,11 +72,9 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .map_err(Into::into)
         .context(RabbitmqSnafu)?;
 
-    let http = ProviderHttp::new().context(ProviderSnafu)?;
-    let jwks = Arc::new(Jwks::new(&config.oidc.internal_url, http.clone()));
-    let state = assemble(&config, &service, Store::new(pool), Arc::clone(&jwks), http)?;
+    let state = assemble(&config, &service, Store::new(pool))?;
 
-    keep_keys_fresh(&service, jwks);
+    keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
     work_in_background(&service, &state, rabbitmq);
     let web = WebClient::new(&config.web_root);
     if !config.web_root.join("index.html").is_file() {
@@ -90,21 +90,21 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 }
 
 /// Puts together what the handlers share.
-fn assemble(
-    config: &Config,
-    service: &Service,
-    store: Store,
-    jwks: Arc<Jwks>,
-    http: ProviderHttp,
-) -> Result<Arc<AppState>, Error> {
-    let verifier = Arc::new(TokenVerifier::new(
-        Arc::clone(&jwks),
-        &config.oidc.issuer,
-        &config.oidc.audience,
-    ));
+fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppState>, Error> {
+    let http = ProviderHttp::new(config.oidc.ca_file()).context(ProviderSnafu)?;
+    let discovery = Arc::new(Discovery::new(&config.oidc, http.clone()));
+    let jwks = Arc::new(Jwks::new(Arc::clone(&discovery), http.clone()));
+    let verifier = Arc::new(TokenVerifier::new(Arc::clone(&jwks), &config.oidc));
     let key = config.session_key.clone();
-    let login = Login::new(&config.oidc, &config.public_url, jwks, http, key.clone())
-        .context(LoginSnafu)?;
+    let login = Login::new(
+        &config.oidc,
+        &config.public_url,
+        discovery,
+        jwks,
+        http,
+        key.clone(),
+    )
+    .context(LoginSnafu)?;
     let login = Arc::new(login);
     let sessions = Sessions::new(
         store.clone(),
@@ -123,6 +123,7 @@ fn assemble(
         objects: Objects::new(bucket, service.tasks.clone()),
         orchestrator: Orchestrator::new(channel, &config.limits),
         verifier,
+        probe_token: ProbeToken::new(config.probe_token.as_ref()),
         login,
         sessions,
         limits: config.limits,
@@ -136,7 +137,7 @@ fn assemble(
 /// Nobody can be told from anybody without keys, so the first of them are a condition of being
 /// ready. Later the old ones go on working.
 fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
-    let gate = service.readiness.register("keycloak");
+    let gate = service.readiness.register("identity-provider");
     let stop = service.shutdown.clone();
     service.spawn("signing-keys", async move {
         let fetching = jwks.keep_fresh(|outcome| match outcome {

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::LimitArgs;
 use crate::identity::login::Login;
+use crate::identity::probe::ProbeToken;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
 use crate::objects::Objects;
@@ -23,6 +24,8 @@ pub struct AppState {
     pub orchestrator: Orchestrator,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
+    /// Knows the operator, where the identity provider does not.
+    pub probe_token: ProbeToken,
     /// Signs browsers in.
     pub login: Arc<Login>,
     /// Browser sessions.

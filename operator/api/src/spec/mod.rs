@@ -6,6 +6,7 @@ mod agents;
 mod data;
 mod edge;
 mod external;
+mod identity;
 mod images;
 mod mcp;
 mod placement;
@@ -18,7 +19,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Component;
-use crate::names::UserName;
 use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
@@ -30,6 +30,7 @@ pub use edge::{
 pub use external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq, SecretName,
 };
+pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use placement::{
@@ -170,52 +171,6 @@ pub enum DeletionPolicy {
     Retain,
     /// They are deleted with the resource.
     Delete,
-}
-
-/// Who may sign in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Identity {
-    /// The first user: member of group `admins`, with a generated password.
-    #[serde(default)]
-    pub first_user: FirstUser,
-}
-
-/// The first user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(crates(kube_core = "::kube_core"))]
-pub struct FirstUser {
-    /// Name to sign in with.
-    #[serde(default = "FirstUser::default_username")]
-    pub username: UserName,
-    /// Address of the user. Nothing is sent to it.
-    #[serde(default = "FirstUser::default_email")]
-    #[schemars(length(min = 3, max = 254))]
-    #[x_kube(validation = kube_core::Rule::new("self.matches('^[^@ ]+@[^@ ]+$')").message(
-        "identity.firstUser.email must be an address like ana@example.com",
-    ))]
-    pub email: String,
-}
-
-impl FirstUser {
-    #[expect(clippy::expect_used, reason = "a literal, checked by a test")]
-    fn default_username() -> UserName {
-        "admin".parse().expect("admin is a user name")
-    }
-
-    fn default_email() -> String {
-        "admin@example.com".to_owned()
-    }
-}
-
-impl Default for FirstUser {
-    fn default() -> Self {
-        Self {
-            username: Self::default_username(),
-            email: Self::default_email(),
-        }
-    }
 }
 
 /// Where telemetry goes.

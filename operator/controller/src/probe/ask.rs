@@ -1,5 +1,5 @@
-//! One probe question: a token from the platform's own sign-in, then a chat completion, both
-//! through the edge exactly as a client sends them.
+//! One probe question: a token from the platform's own sign-in, where it has one, then a chat
+//! completion, both through the edge exactly as a client sends them.
 //!
 //! No Kubernetes client needed.
 
@@ -29,10 +29,24 @@ pub struct Target {
     pub question: ProbeQuestion,
     /// PEM of the certificates to trust, and no others.
     pub roots: String,
-    /// Client id of the probe's service account.
-    pub client_id: String,
-    /// Client secret of the probe's service account.
-    pub client_secret: String,
+    /// What the probe proves itself with.
+    pub proof: Proof,
+}
+
+/// What the probe proves itself with.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A service account of the managed Keycloak, which gives a token for it.
+    Client {
+        /// Path of the token endpoint behind the edge.
+        token_path: &'static str,
+        /// Client id.
+        id: String,
+        /// Client secret.
+        secret: String,
+    },
+    /// A token that the gateway knows.
+    Token(String),
 }
 
 impl std::fmt::Debug for Target {
@@ -190,23 +204,32 @@ async fn ask(target: &Target) -> Result<(), Error> {
             .context(UrlSnafu { url })?;
         Ok(at)
     };
-    let response = client
-        .post(at(question.token_path)?)
-        .header(http::header::HOST, &authority)
-        .form(&[
-            ("grant_type", "client_credentials"),
-            ("client_id", &target.client_id),
-            ("client_secret", &target.client_secret),
-        ])
-        .send()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .context(SendSnafu { step: TOKEN })?;
-    let token: Token = decode(TOKEN, response).await?;
+    let token = match &target.proof {
+        Proof::Token(token) => token.clone(),
+        Proof::Client {
+            token_path,
+            id,
+            secret,
+        } => {
+            let response = client
+                .post(at(token_path)?)
+                .header(http::header::HOST, &authority)
+                .form(&[
+                    ("grant_type", "client_credentials"),
+                    ("client_id", id),
+                    ("client_secret", secret),
+                ])
+                .send()
+                .await
+                .map_err(reqwest::Error::without_url)
+                .context(SendSnafu { step: TOKEN })?;
+            decode::<Token>(TOKEN, response).await?.access_token
+        }
+    };
     let response = client
         .post(at(question.path)?)
         .header(http::header::HOST, &authority)
-        .bearer_auth(&token.access_token)
+        .bearer_auth(&token)
         .json(&json!({
             "model": question.model,
             "messages": [{ "role": "user", "content": QUESTION }],

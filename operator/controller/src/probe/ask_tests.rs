@@ -15,7 +15,7 @@ fn target(server: &MockServer) -> Target {
             url: "http://ai.example:8443".to_owned(),
             edge_host: server.address().ip().to_string(),
             edge_port: server.address().port(),
-            token_path: TOKEN_PATH,
+            token_path: Some(TOKEN_PATH),
             path: "/v1/chat/completions",
             model: "probe",
             credential_secret: "demo-operator-traefik".to_owned(),
@@ -23,8 +23,11 @@ fn target(server: &MockServer) -> Target {
             self_signed: true,
         },
         roots: String::new(),
-        client_id: "lotoai-probe".to_owned(),
-        client_secret: "s3cret".to_owned(),
+        proof: Proof::Client {
+            token_path: TOKEN_PATH,
+            id: "lotoai-probe".to_owned(),
+            secret: "s3cret".to_owned(),
+        },
     }
 }
 
@@ -66,6 +69,18 @@ fn answer(content: &str, citations: usize) -> ResponseTemplate {
 async fn an_answer_with_a_citation_is_good() {
     let server = platform(answer("With citations [1].", 1)).await;
     Https.ask(&target(&server)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_the_gateway_knows_is_sent_as_it_is() {
+    let server = platform(answer("With citations [1].", 1)).await;
+    let target = Target {
+        proof: Proof::Token("t0ken".to_owned()),
+        ..target(&server)
+    };
+    Https.ask(&target).await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1, "no token is asked for");
 }
 
 #[rstest]

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use ask::{Ask, Error, Https, TIMEOUT, Target};
+pub use ask::{Ask, Error, Https, Proof, TIMEOUT, Target};
 
 use crate::error::chain;
 use crate::metrics;

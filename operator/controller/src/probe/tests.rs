@@ -30,7 +30,7 @@ fn target(edge_host: &str) -> Target {
             url: "https://lotoai.example".to_owned(),
             edge_host: edge_host.to_owned(),
             edge_port: 443,
-            token_path: "/token",
+            token_path: Some("/token"),
             path: "/ask",
             model: "probe",
             credential_secret: "demo-operator-traefik".to_owned(),
@@ -38,8 +38,11 @@ fn target(edge_host: &str) -> Target {
             self_signed: true,
         },
         roots: String::new(),
-        client_id: "lotoai-probe".to_owned(),
-        client_secret: "secret".to_owned(),
+        proof: Proof::Client {
+            token_path: "/token",
+            id: "lotoai-probe".to_owned(),
+            secret: "secret".to_owned(),
+        },
     }
 }
 

@@ -86,7 +86,8 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         set.autoscalers
             .extend(autoscaler::build(platform, component));
     }
-    for store in Store::ALL {
+    let provisioned = |store: &Store| platform.topology.has(Node::Provision(*store));
+    for store in Store::ALL.into_iter().filter(provisioned) {
         set.extend(provision::build(platform, store));
         set.service_accounts
             .push(service_account::build(platform, Node::Provision(store)));

@@ -6,7 +6,7 @@ use lotoai_api::spec::ProviderKind;
 use lotoai_api::{Component, versions};
 use url::Url;
 
-use super::{EDGES, Node, Protocol};
+use super::{EDGES, Edge, Node, Protocol};
 use crate::components::shared::network_policy::is_ours;
 use crate::platform::Platform;
 
@@ -31,7 +31,7 @@ impl Protocol {
 #[must_use]
 pub fn mermaid() -> String {
     let mut text = String::from("flowchart LR\n");
-    edges(&mut text);
+    edges(&mut text, EDGES);
     text
 }
 
@@ -60,7 +60,7 @@ pub fn mermaid_of(platform: &Platform) -> String {
         };
         let _ = writeln!(text, "  {component}([\"{component}: {place}\"])");
     }
-    edges(&mut text);
+    edges(&mut text, topology.edges());
     for outside in outside(platform) {
         let Outside {
             from,
@@ -77,8 +77,8 @@ pub fn mermaid_of(platform: &Platform) -> String {
     text
 }
 
-fn edges(text: &mut String) {
-    for edge in EDGES {
+fn edges(text: &mut String, all: &[Edge]) {
+    for edge in all {
         let arrow = match edge.from {
             Node::Provision(_) => "-.->",
             Node::Anyone | Node::Operator | Node::Component(_) => "-->",

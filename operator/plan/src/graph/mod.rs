@@ -128,7 +128,8 @@ pub enum CredentialKind {
     /// Nothing: the callee checks each request itself, or the caller is another pod of the callee
     /// and knows what it knows.
     None,
-    /// Secret `<platform>-<from>-<to>` with key `token`; the callee knows the same token.
+    /// Secret `<platform>-<from>-<to>` with key `token`; the callee, or who is behind it when it is
+    /// the proxy, knows the same token.
     Token,
     /// Secret `<platform>-<from>-<to>` with keys `username` and `password`; a provision Job makes
     /// the user in the store.

@@ -60,7 +60,29 @@ impl Topology {
     /// where the edge is managed.
     #[must_use]
     pub fn new(platform: &str, external: BTreeMap<Store, External>, managed_edge: bool) -> Self {
+        let elsewhere = |component: Component| {
+            let mut stores = external.keys();
+            stores.any(|store| store.component() == component)
+        };
+        // What is elsewhere calls nobody here. People find their way to an issuer that is
+        // elsewhere by themselves, and nothing is made there.
+        let there_is = |edge: &&Edge| match edge.from {
+            Node::Component(Component::Traefik) | Node::Provision(Store::Keycloak) => {
+                edge.to != Component::Keycloak || !elsewhere(Component::Keycloak)
+            }
+            Node::Component(component) => !elsewhere(component),
+            Node::Provision(_) | Node::Anyone | Node::Operator => true,
+        };
         let resolve = |edge: &Edge| match edge.credential {
+            // An issuer that is elsewhere need not have an account for us.
+            CredentialKind::Account(Store::Keycloak, _)
+                if edge.from == Node::Operator && external.contains_key(&Store::Keycloak) =>
+            {
+                Edge {
+                    credential: CredentialKind::Token,
+                    ..*edge
+                }
+            }
             CredentialKind::Account(store, _)
                 if external.get(&store).is_some_and(|to| !to.accounts) =>
             {
@@ -73,7 +95,7 @@ impl Topology {
         };
         Self {
             prefix: platform.to_owned(),
-            edges: EDGES.iter().map(resolve).collect(),
+            edges: EDGES.iter().filter(there_is).map(resolve).collect(),
             external,
             managed_edge,
         }
@@ -99,6 +121,7 @@ impl Topology {
     pub fn has(&self, node: Node) -> bool {
         match node {
             Node::Anyone | Node::Operator => false,
+            Node::Provision(Store::Keycloak) => self.external(Store::Keycloak).is_none(),
             Node::Provision(_) => true,
             Node::Component(Component::Traefik) => self.managed_edge,
             Node::Component(component) => self.outside(component).is_none(),
@@ -139,6 +162,14 @@ impl Topology {
             let (store, external) = self.outside(edge.to)?;
             Some((edge, store, external))
         })
+    }
+
+    /// The credential of the operator's question: a token that the gateway knows, or an account of
+    /// the managed Keycloak.
+    #[must_use]
+    pub fn probe_has_token(&self) -> bool {
+        let mut edges = self.edges_from(Node::Operator);
+        edges.any(|edge| edge.credential == CredentialKind::Token)
     }
 
     /// Name of an account, or of a database, in a store. In a server that others may use as well

@@ -144,6 +144,7 @@ pub(super) fn children(
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {
         Store::ALL
             .into_iter()
+            .filter(move |store| platform.topology.has(Node::Provision(*store)))
             .map(move |store| job(platform, observed, prepared, store, now))
     });
     components.chain(jobs).collect()

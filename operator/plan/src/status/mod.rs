@@ -108,7 +108,7 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
     let ready = ours.clone().filter(|child| child.settled);
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
-    status.first_user_secret = Some(platform.first_user_secret());
+    status.first_user_secret = platform.first_user_secret();
     status.credentials = required_secrets(platform)
         .into_iter()
         .map(|spec| CredentialStatus {

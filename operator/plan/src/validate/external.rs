@@ -6,7 +6,7 @@ use lotoai_api::Store;
 use lotoai_api::spec::{LotoAISpec, SecretName};
 use url::Url;
 
-use super::{Invalid, Reference};
+use super::{Invalid, Reference, identity};
 use crate::components::shared::authorities;
 use crate::credentials::{PASSWORD, USERNAME};
 use crate::env::{REGION, VHOST};
@@ -169,6 +169,9 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
                 path_style: given.path_style,
             },
         );
+    }
+    if let Some(issuer) = identity::issuer(spec, faults) {
+        external.insert(Store::Keycloak, issuer);
     }
     let topology = Topology::new(name, external, spec.edge.is_managed());
     unused(spec, &topology, faults);

@@ -151,7 +151,7 @@ impl Cluster {
     }
 }
 
-const T1: &str = "2026-11-22T10:00:00Z";
+pub(crate) const T1: &str = "2026-11-22T10:00:00Z";
 const T2: &str = "2026-11-22T10:05:00Z";
 
 fn conditions(status: &LotoAIStatus) -> Vec<(&str, &str, &str)> {

@@ -84,6 +84,13 @@ fn other_edge(way: Value) -> Value {
     json!({ "edge": edge })
 }
 
+fn issuer_elsewhere(extra: Value) -> Value {
+    let mut external = json!({ "issuerURL": "https://leaf.example.com/staff/",
+                               "clientID": "app", "clientSecretName": "sign-in" });
+    merge(&mut external, extra);
+    json!({ "identity": { "external": external } })
+}
+
 fn issuer(extra: Value) -> Value {
     let mut issuer = json!({ "name": "leafy" });
     merge(&mut issuer, extra);
@@ -336,6 +343,46 @@ fn platform_cases() -> Vec<Case> {
             "identity.firstUser.username",
             json!({ "identity": { "firstUser": { "username": "leafy" } } }),
             "username: leafy",
+        ),
+        (
+            "identity.external.issuerURL",
+            issuer_elsewhere(json!({})),
+            "https://leaf.example.com/staff/",
+        ),
+        (
+            "identity.external.clientID",
+            issuer_elsewhere(json!({ "clientID": "leafy" })),
+            r#""name":"OIDC_CLIENT_ID","value":"leafy""#,
+        ),
+        (
+            "identity.external.clientSecretName",
+            issuer_elsewhere(json!({})),
+            r#""key":"clientSecret","name":"sign-in""#,
+        ),
+        (
+            "identity.external.audience",
+            issuer_elsewhere(json!({ "audience": "api://leaf" })),
+            r#""name":"OIDC_AUDIENCE","value":"api://leaf""#,
+        ),
+        (
+            "identity.external.caSecretName",
+            issuer_elsewhere(json!({ "caSecretName": "company-ca" })),
+            "/etc/lotoai-ca/keycloak/ca.crt",
+        ),
+        (
+            "identity.external.groupsClaim",
+            issuer_elsewhere(json!({ "groupsClaim": "leaves" })),
+            r#""name":"OIDC_GROUPS_CLAIM","value":"leaves""#,
+        ),
+        (
+            "identity.external.adminGroup",
+            issuer_elsewhere(json!({ "adminGroup": "gardeners" })),
+            r#""name":"OIDC_ADMIN_GROUP","value":"gardeners""#,
+        ),
+        (
+            "identity.external.scopes[]",
+            issuer_elsewhere(json!({ "scopes": ["leaf", "tree"] })),
+            r#""name":"OIDC_SCOPES","value":"leaf tree""#,
         ),
         (
             "identity.firstUser.email",

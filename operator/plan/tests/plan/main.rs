@@ -9,6 +9,8 @@ mod edge;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod leaves;

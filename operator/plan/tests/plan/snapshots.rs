@@ -142,6 +142,11 @@ fn an_external_store_takes_exactly_its_objects_away() {
         usual("clickhouse", &["ConfigMap", "Secret"])
     );
     assert_eq!(gone("external-s3"), usual("minio", &[]));
+    let mut keycloak = usual("keycloak", &[]);
+    let job = ["ConfigMap", "Job", "NetworkPolicy", "ServiceAccount"];
+    keycloak.extend(job.map(|kind| format!("{kind}-demo-provision-keycloak")));
+    keycloak.sort();
+    assert_eq!(gone("external-oidc"), keycloak);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Identity, SignedIn, csrf, session};
+use super::{Identity, SignedIn, csrf, probe, session};
 use crate::failure::{Failure, is_api};
 use crate::state::AppState;
 
@@ -34,7 +34,7 @@ pub async fn authenticate(
     if is_public(request.method(), route, request.uri().path()) {
         return next.run(request).await;
     }
-    match identify(&state, request.method(), request.headers()).await {
+    match identify(&state, request.method(), route, request.headers()).await {
         Ok(identity) => {
             request.extensions_mut().insert(SignedIn(identity));
             next.run(request).await
@@ -59,6 +59,7 @@ fn is_public(method: &Method, route: Option<&str>, path: &str) -> bool {
 async fn identify(
     state: &AppState,
     method: &Method,
+    route: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Arc<Identity>, Failure> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
@@ -70,6 +71,9 @@ async fn identify(
             .map(|(_, token)| token.trim())
             .filter(|token| !token.is_empty())
             .ok_or_else(|| unauthorized("the Authorization header must be `Bearer <token>`"))?;
+        if state.probe_token.is(token) {
+            return probe::admit(method, route, state.verifier.jwks());
+        }
         return state.verifier.verify(token).await;
     }
     let Some(cookie) = session::cookie(headers, session::SESSION_COOKIE) else {

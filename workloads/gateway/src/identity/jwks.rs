@@ -2,6 +2,7 @@
 //! is not known. What was fetched stays good while the provider is away.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use serde::Deserialize;
 use snafu::{ResultExt as _, Snafu};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::Url;
 
+use super::discovery::{Discovery, DiscoveryError};
 use super::provider::{self, ProviderHttp};
 
 /// However many tokens name unknown keys, the provider is asked no more often than this.
@@ -26,6 +27,12 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Why the keys could not be fetched.
 #[derive(Debug, Snafu)]
 pub enum JwksError {
+    /// It is not known where they are.
+    #[snafu(display("failed to find the signing keys"))]
+    Discover {
+        /// Cause.
+        source: DiscoveryError,
+    },
     /// The provider could not be reached or refused.
     #[snafu(display("failed to fetch the signing keys"))]
     Fetch {
@@ -74,19 +81,20 @@ struct LastFetch {
 
 /// The cache of signing keys.
 pub struct Jwks {
-    url: Url,
+    discovery: Arc<Discovery>,
     http: ProviderHttp,
+    reachable: AtomicBool,
     keys: RwLock<Keys>,
     last: Mutex<Option<LastFetch>>,
 }
 
 impl Jwks {
-    /// A cache that is still empty, for the realm at `internal_url`.
-    pub fn new(internal_url: &Url, http: ProviderHttp) -> Self {
-        let url = provider::endpoint(internal_url, "certs");
+    /// A cache that is still empty, of the provider that `discovery` finds.
+    pub fn new(discovery: Arc<Discovery>, http: ProviderHttp) -> Self {
         Self {
-            url,
+            discovery,
             http,
+            reachable: AtomicBool::new(false),
             keys: RwLock::default(),
             last: Mutex::new(None),
         }
@@ -111,6 +119,11 @@ impl Jwks {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .generation
+    }
+
+    /// Whether the provider gave its keys when it was last asked, which is every minute.
+    pub fn reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
     }
 
     /// The keys as the sign-in library takes them; fetched if there are none yet.
@@ -177,6 +190,7 @@ impl Jwks {
             at: Instant::now(),
             ok: fetched.is_ok(),
         });
+        self.reachable.store(fetched.is_ok(), Ordering::Relaxed);
         metrics::counter!("lotoai_gateway_jwks_fetches_total",
             "outcome" => if fetched.is_ok() { "ok" } else { "failed" })
         .increment(1);
@@ -194,9 +208,10 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<(HashMap<String, SigningKey>, CoreJsonWebKeySet), JwksError> {
+        let endpoints = self.discovery.endpoints().await.context(DiscoverSnafu)?;
         let body = self
             .http
-            .get(self.url.clone(), MAX_BYTES)
+            .get(endpoints.jwks.clone(), MAX_BYTES)
             .await
             .context(FetchSnafu)?;
         let for_sign_in = serde_json::from_slice(&body).context(ReadSnafu)?;

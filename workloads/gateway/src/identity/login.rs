@@ -1,12 +1,11 @@
-//! Sign-in of browsers: authorization code with PKCE, state and nonce. The browser is sent to the
-//! public issuer; the gateway redeems the code over the provider's internal address, which is why
-//! the endpoints are set by hand and not discovered.
+//! Sign-in of browsers: authorization code with PKCE, state and nonce.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use openidconnect::core::{
-    CoreClient, CoreErrorResponseType, CoreJwsSigningAlgorithm, CoreResponseType,
+    CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier,
+    CoreJwsSigningAlgorithm, CoreResponseType, CoreTokenResponse,
 };
 use openidconnect::{
     AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
@@ -20,8 +19,9 @@ use snafu::{ResultExt as _, Snafu};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
+use super::discovery::{Discovery, DiscoveryError, Endpoints, SignOut};
 use super::jwks::Jwks;
-use super::provider::{self, ProviderHttp};
+use super::provider::{ProviderError, ProviderHttp};
 use super::seal::SealingKey;
 use super::token::{now, provider_unavailable};
 use crate::config::OidcArgs;
@@ -51,26 +51,46 @@ pub enum LoginSetupError {
     },
 }
 
+/// Why the provider was not told of a sign-out.
+#[derive(Debug, Snafu)]
+pub enum EndError {
+    /// It is not known where.
+    #[snafu(display("failed to find where to sign out"))]
+    Find {
+        /// Cause.
+        source: DiscoveryError,
+    },
+    /// It could not be asked or refused.
+    #[snafu(display("failed to sign out"))]
+    Tell {
+        /// Cause.
+        source: ProviderError,
+    },
+}
+
 /// The relying party.
 pub struct Login {
-    client: Client,
     client_id: ClientId,
     client_secret: ClientSecret,
     issuer: IssuerUrl,
+    callback: RedirectUrl,
+    scopes: Vec<Scope>,
+    by_id_token: bool,
+    discovery: Arc<Discovery>,
     jwks: Arc<Jwks>,
     http: ProviderHttp,
-    logout_url: Url,
     key: SealingKey,
 }
 
 /// What a provider gave for a signed-in person. Stored sealed, never sent to the browser.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Tokens {
-    /// Proves the person to the APIs.
+    /// Proves the person to the APIs: the access token, or the ID token where that is what carries
+    /// the audience.
     pub access_token: String,
     /// Gets the next access token.
     pub refresh_token: Option<String>,
-    /// Unix seconds at which the access token ends.
+    /// Unix seconds at which that token ends.
     pub expires_at: u64,
 }
 
@@ -108,55 +128,72 @@ impl Login {
     pub fn new(
         oidc: &OidcArgs,
         public_url: &Url,
+        discovery: Arc<Discovery>,
         jwks: Arc<Jwks>,
         http: ProviderHttp,
         key: SealingKey,
     ) -> Result<Self, LoginSetupError> {
-        let issuer = IssuerUrl::new(oidc.issuer.as_str().trim_end_matches('/').to_owned())
-            .context(AddressSnafu)?;
-        let client_id = ClientId::new(oidc.client_id.clone());
-        let client_secret = ClientSecret::new(oidc.client_secret.expose_secret().to_owned());
         let callback = public_url.join("/auth/callback").context(AddressSnafu)?;
-        let client = CoreClient::new(
-            client_id.clone(),
-            issuer.clone(),
-            JsonWebKeySet::new(Vec::new()),
-        )
-        .set_client_secret(client_secret.clone())
-        .set_auth_type(AuthType::BasicAuth)
-        .set_auth_uri(AuthUrl::from_url(provider::endpoint(&oidc.issuer, "auth")))
-        .set_token_uri(TokenUrl::from_url(provider::endpoint(
-            &oidc.internal_url,
-            "token",
-        )))
-        .set_redirect_uri(RedirectUrl::from_url(callback));
         Ok(Self {
-            client,
-            client_id,
-            client_secret,
-            issuer,
+            client_id: ClientId::new(oidc.client_id.clone()),
+            client_secret: ClientSecret::new(oidc.client_secret.expose_secret().to_owned()),
+            issuer: IssuerUrl::new(oidc.issuer.to_string()).context(AddressSnafu)?,
+            callback: RedirectUrl::from_url(callback),
+            scopes: oidc
+                .scopes()
+                .map(|scope| Scope::new(scope.to_owned()))
+                .collect(),
+            by_id_token: oidc.by_id_token(),
+            discovery,
             jwks,
             http,
-            logout_url: provider::endpoint(&oidc.internal_url, "logout"),
             key,
         })
+    }
+
+    async fn endpoints(&self) -> Result<Arc<Endpoints>, Failure> {
+        self.discovery.endpoints().await.map_err(|error| {
+            tracing::warn!(
+                error = crate::error::chain(&error),
+                "nobody can sign in: the identity provider's endpoints are not known"
+            );
+            provider_unavailable()
+        })
+    }
+
+    fn client(&self, endpoints: &Endpoints) -> Client {
+        let auth_type = if endpoints.secret_in_form {
+            AuthType::RequestBody
+        } else {
+            AuthType::BasicAuth
+        };
+        CoreClient::new(
+            self.client_id.clone(),
+            self.issuer.clone(),
+            JsonWebKeySet::new(Vec::new()),
+        )
+        .set_client_secret(self.client_secret.clone())
+        .set_auth_type(auth_type)
+        .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
+        .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
+        .set_redirect_uri(self.callback.clone())
     }
 
     /// Begins an attempt: where to send the browser, and the cookie value to keep.
     ///
     /// # Errors
-    /// 500 when the attempt cannot be sealed.
-    pub fn begin(&self, return_to: Option<&str>) -> Result<(Url, String), Failure> {
+    /// 500 when the attempt cannot be sealed, 503 when it is not known where people sign in.
+    pub async fn begin(&self, return_to: Option<&str>) -> Result<(Url, String), Failure> {
+        let endpoints = self.endpoints().await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let (url, state, nonce) = self
-            .client
+        let client = self.client(&endpoints);
+        let (url, state, nonce) = client
             .authorize_url(
                 AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
                 CsrfToken::new_random,
                 Nonce::new_random,
             )
-            .add_scope(Scope::new("profile".into()))
-            .add_scope(Scope::new("email".into()))
+            .add_scopes(self.scopes.iter().cloned())
             .set_pkce_challenge(challenge)
             .url();
         let attempt = Attempt {
@@ -214,8 +251,9 @@ impl Login {
         verifier: String,
         nonce: String,
     ) -> Result<Tokens, Failure> {
-        let response = self
-            .client
+        let endpoints = self.endpoints().await?;
+        let client = self.client(&endpoints);
+        let response = client
             .exchange_code(AuthorizationCode::new(code))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier))
             .request_async(&self.http)
@@ -230,24 +268,10 @@ impl Login {
                     broken("the identity provider did not accept the code")
                 }
             })?;
-        let keys = self
-            .jwks
-            .for_sign_in()
-            .await
-            .ok_or_else(provider_unavailable)?;
         let id_token = response
             .id_token()
             .ok_or_else(|| broken("the identity provider sent no ID token"))?;
-        let id_verifier = openidconnect::core::CoreIdTokenVerifier::new_confidential_client(
-            self.client_id.clone(),
-            self.client_secret.clone(),
-            self.issuer.clone(),
-            keys,
-        )
-        .set_allowed_algs([
-            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-        ]);
+        let id_verifier = self.id_verifier().await.ok_or_else(provider_unavailable)?;
         let claims = id_token
             .claims(&id_verifier, &Nonce::new(nonce))
             .map_err(|error| {
@@ -271,7 +295,52 @@ impl Login {
                 return Err(broken("the access token does not belong to the ID token"));
             }
         }
-        Ok(tokens(&response, None))
+        Ok(if self.by_id_token {
+            identifying(&response, id_token, claims, None)
+        } else {
+            tokens(&response, None)
+        })
+    }
+
+    /// Checks ID tokens; nothing while no signing key is known.
+    async fn id_verifier(&self) -> Option<CoreIdTokenVerifier<'static>> {
+        let verifier = CoreIdTokenVerifier::new_confidential_client(
+            self.client_id.clone(),
+            self.client_secret.clone(),
+            self.issuer.clone(),
+            self.jwks.for_sign_in().await?,
+        );
+        Some(verifier.set_allowed_algs([
+            CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+            CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+        ]))
+    }
+
+    /// What a refresh gave, where the ID token proves the person. It carries no nonce: nobody was
+    /// sent away for it.
+    async fn refreshed(
+        &self,
+        response: &CoreTokenResponse,
+        refresh_token: String,
+    ) -> Result<Tokens, RefreshFailure> {
+        let Some(id_token) = response.id_token() else {
+            tracing::info!("a refresh gave no ID token: the person signs in again");
+            return Err(RefreshFailure::Ended);
+        };
+        let verifier = self
+            .id_verifier()
+            .await
+            .ok_or(RefreshFailure::Unavailable)?;
+        match id_token.claims(&verifier, |_: Option<&Nonce>| Ok(())) {
+            Ok(claims) => Ok(identifying(response, id_token, claims, Some(refresh_token))),
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::error::chain(&error),
+                    "an ID token of a refresh was refused"
+                );
+                Err(RefreshFailure::Ended)
+            }
+        }
     }
 
     /// Gets the next access token.
@@ -280,12 +349,19 @@ impl Login {
     /// Says whether the session is over or the provider is away.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshFailure> {
         let refresh_token = RefreshToken::new(refresh_token.to_owned());
+        let endpoints = self
+            .endpoints()
+            .await
+            .map_err(|_| RefreshFailure::Unavailable)?;
         match self
-            .client
+            .client(&endpoints)
             .exchange_refresh_token(&refresh_token)
             .request_async(&self.http)
             .await
         {
+            Ok(response) if self.by_id_token => {
+                self.refreshed(&response, refresh_token.into_secret()).await
+            }
             Ok(response) => Ok(tokens(&response, Some(refresh_token.into_secret()))),
             Err(RequestTokenError::ServerResponse(error))
                 if *error.error() == CoreErrorResponseType::InvalidGrant =>
@@ -303,24 +379,44 @@ impl Login {
         }
     }
 
-    /// Ends the person's session at the provider, so that the next sign-in asks again.
+    /// Tells the provider that a session is over, as far as it can be told.
     ///
     /// # Errors
     /// When the provider cannot be asked or refuses.
-    pub async fn end(&self, refresh_token: &str) -> Result<(), provider::ProviderError> {
+    pub async fn end(&self, refresh_token: &str) -> Result<(), EndError> {
+        let endpoints = self.discovery.endpoints().await.context(FindSnafu)?;
+        let (url, field) = match &endpoints.sign_out {
+            None => return Ok(()),
+            Some(SignOut::EndSession(url)) => (url, "refresh_token"),
+            Some(SignOut::Revoke(url)) => (url, "token"),
+        };
         let form = [
             ("client_id", self.client_id.as_str()),
             ("client_secret", self.client_secret.secret().as_str()),
-            ("refresh_token", refresh_token),
+            (field, refresh_token),
         ];
-        self.http.post_form(self.logout_url.clone(), &form).await
+        self.http
+            .post_form(url.clone(), &form)
+            .await
+            .context(TellSnafu)
     }
 }
 
-fn tokens(
-    response: &openidconnect::core::CoreTokenResponse,
+/// Tokens of which the ID token proves the person.
+fn identifying(
+    response: &CoreTokenResponse,
+    id_token: &CoreIdToken,
+    claims: &CoreIdTokenClaims,
     previous_refresh: Option<String>,
 ) -> Tokens {
+    Tokens {
+        access_token: id_token.to_string(),
+        expires_at: u64::try_from(claims.expiration().timestamp()).unwrap_or(0),
+        ..tokens(response, previous_refresh)
+    }
+}
+
+fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
     let lifetime = response
         .expires_in()
         .map_or(60, |lifetime| lifetime.as_secs());

@@ -2,8 +2,10 @@
 
 pub mod authenticate;
 pub mod csrf;
+pub mod discovery;
 pub mod jwks;
 pub mod login;
+pub mod probe;
 pub mod provider;
 pub mod seal;
 pub mod session;
@@ -23,13 +25,16 @@ pub const ADMINS: &str = "admins";
 pub struct Identity {
     /// OIDC `sub`.
     pub subject: String,
-    /// `preferred_username`, or the subject when there is none.
+    /// `preferred_username`, else `email`, else the subject.
     pub name: String,
     /// Groups without a leading slash.
     pub groups: Vec<String>,
     /// Unix seconds at which the token ends.
     #[serde(skip)]
     pub expires_at: u64,
+    /// Whether it is the operator, which may ask its own question and do nothing else.
+    #[serde(skip)]
+    pub probe: bool,
 }
 
 impl Identity {

@@ -1,9 +1,11 @@
-//! HTTP to the identity provider, with limits, over its internal address.
+//! HTTP to the identity provider, with limits.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotoai_kit::authority::{self, AuthorityError};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use snafu::{OptionExt as _, ResultExt as _, Snafu};
 use url::Url;
@@ -19,6 +21,12 @@ pub enum ProviderError {
     Client {
         /// Cause.
         source: reqwest::Error,
+    },
+    /// The authority of its certificate cannot be trusted.
+    #[snafu(display("failed to trust the identity provider's certificate authority"))]
+    Authority {
+        /// Cause.
+        source: AuthorityError,
     },
     /// No connection, no answer in time, or a broken answer.
     #[snafu(display("failed to reach the identity provider"))]
@@ -54,17 +62,20 @@ pub enum ProviderError {
 pub struct ProviderHttp(Arc<reqwest::Client>);
 
 impl ProviderHttp {
-    /// A client with a connect timeout of 2 s and 5 s for a whole exchange.
+    /// A client with a connect timeout of 2 s and 5 s for a whole exchange. It trusts the
+    /// authority in `ca_file` beside the well-known ones.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up.
-    pub fn new() -> Result<Self, ProviderError> {
-        reqwest::Client::builder()
+    /// When that file holds no certificate or the TLS library cannot be set up.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, ProviderError> {
+        let builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))
             .timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .no_proxy()
+            .no_proxy();
+        authority::trust(builder, ca_file)
+            .context(AuthoritySnafu)?
             .build()
             .map(|client| Self(Arc::new(client)))
             .context(ClientSnafu)
@@ -144,17 +155,6 @@ impl<'c> AsyncHttpClient<'c> for ProviderHttp {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.carry(request))
     }
-}
-
-/// An endpoint of the realm at `base`, as Keycloak lays them out.
-pub fn endpoint(base: &Url, name: &str) -> Url {
-    let mut url = base.clone();
-    let path = format!(
-        "{}/protocol/openid-connect/{name}",
-        base.path().trim_end_matches('/')
-    );
-    url.set_path(&path);
-    url
 }
 
 async fn read_capped(

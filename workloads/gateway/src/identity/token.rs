@@ -9,10 +9,12 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use moka::Expiry;
 use moka::future::Cache;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::Identity;
 use super::jwks::{Jwks, Lookup};
+use super::{ADMINS, Identity};
+use crate::config::OidcArgs;
 use crate::failure::Failure;
 
 /// Clocks may differ by this many seconds.
@@ -27,6 +29,9 @@ pub struct TokenVerifier {
     jwks: Arc<Jwks>,
     issuer: String,
     audience: String,
+    groups_claim: String,
+    admin_group: String,
+    id_tokens: bool,
     // The key is the SHA-256 of the whole token: a shorter key would let two people share one.
     verdicts: Cache<[u8; 32], Verdict>,
 }
@@ -57,18 +62,22 @@ struct Claims {
     sub: String,
     exp: u64,
     preferred_username: Option<String>,
+    email: Option<String>,
     typ: Option<String>,
-    #[serde(default)]
-    groups: Vec<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 impl TokenVerifier {
-    /// A verifier for tokens of `issuer` that carry `audience`.
-    pub fn new(jwks: Arc<Jwks>, issuer: &url::Url, audience: &str) -> Self {
+    /// A verifier for tokens of the given issuer and audience.
+    pub fn new(jwks: Arc<Jwks>, oidc: &OidcArgs) -> Self {
         Self {
             jwks,
-            issuer: issuer.as_str().trim_end_matches('/').to_owned(),
-            audience: audience.to_owned(),
+            issuer: oidc.issuer.to_string(),
+            audience: oidc.audience.clone(),
+            groups_claim: oidc.groups_claim.clone(),
+            admin_group: oidc.admin_group.clone(),
+            id_tokens: oidc.by_id_token(),
             verdicts: Cache::builder()
                 .max_capacity(CACHED_VERDICTS)
                 .expire_after(UntilTokenEnds)
@@ -77,7 +86,7 @@ impl TokenVerifier {
     }
 
     /// The keys that tokens are checked with.
-    pub fn jwks(&self) -> &Jwks {
+    pub const fn jwks(&self) -> &Arc<Jwks> {
         &self.jwks
     }
 
@@ -146,22 +155,54 @@ impl TokenVerifier {
         let claims = decode::<Claims>(token, &key.key, &validation)
             .map_err(|error| self.explain(error.kind()))?
             .claims;
-        if claims.typ.as_deref().is_some_and(|kind| kind != "Bearer") {
+        // Keycloak says what a token is for; others say nothing here.
+        let good = match claims.typ.as_deref() {
+            None | Some("Bearer") => true,
+            Some("ID") => self.id_tokens,
+            Some(_) => false,
+        };
+        if !good {
             return Err(refused("token_invalid", "this is not an access token"));
         }
+        let groups = self.groups(claims.others)?;
         Ok(Identity {
             name: claims
                 .preferred_username
+                .or(claims.email)
                 .unwrap_or_else(|| claims.sub.clone()),
             subject: claims.sub,
-            groups: claims
-                .groups
-                .into_iter()
-                .map(|group| group.trim_start_matches('/').to_owned())
-                .filter(|group| !group.is_empty())
-                .collect(),
+            groups,
             expires_at: claims.exp,
+            probe: false,
         })
+    }
+
+    /// The groups of a person. The one that the configuration names makes an administrator, and no
+    /// other: a group of a company may be called as ours is.
+    fn groups(&self, mut claims: Map<String, Value>) -> Result<Vec<String>, Failure> {
+        let Some(claim) = claims.remove(&self.groups_claim) else {
+            return Ok(Vec::new());
+        };
+        let groups: Vec<String> = serde_json::from_value(claim).map_err(|_| {
+            let message = format!(
+                "claim {:?} of the access token is not a list of groups",
+                self.groups_claim
+            );
+            refused("token_invalid", message)
+        })?;
+        let mut groups: Vec<String> = groups
+            .into_iter()
+            .map(|group| group.trim_start_matches('/').to_owned())
+            .filter(|group| !group.is_empty())
+            .collect();
+        let admin = groups.contains(&self.admin_group);
+        if self.admin_group != ADMINS {
+            groups.retain(|group| group != ADMINS);
+            if admin {
+                groups.push(ADMINS.to_owned());
+            }
+        }
+        Ok(groups)
     }
 
     fn explain(&self, kind: &ErrorKind) -> Failure {

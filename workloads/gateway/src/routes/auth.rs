@@ -26,12 +26,12 @@ pub struct LoginQuery {
 /// Sends the browser to the identity provider.
 ///
 /// # Errors
-/// 500 when the attempt cannot be sealed.
+/// 500 when the attempt cannot be sealed, 503 when it is not known where people sign in.
 pub async fn login(
     State(state): State<Arc<AppState>>,
     Query(query): Query<LoginQuery>,
 ) -> Result<Response, Failure> {
-    let (url, attempt) = state.login.begin(query.return_to.as_deref())?;
+    let (url, attempt) = Box::pin(state.login.begin(query.return_to.as_deref())).await?;
     redirect(
         url.as_str(),
         [set_cookie(ATTEMPT_COOKIE, &attempt, ATTEMPT_SECONDS)?],

@@ -13,6 +13,7 @@ use crate::identity::token::now;
 
 pub(crate) const ISSUER: &str = "https://ai.example.org/realms/lotoai";
 pub(crate) const AUDIENCE: &str = "lotoai";
+pub(crate) const DISCOVERY: &str = "/realms/lotoai/.well-known/openid-configuration";
 pub(crate) const CERTS: &str = "/realms/lotoai/protocol/openid-connect/certs";
 
 /// A private key with its id.
@@ -86,6 +87,22 @@ pub(crate) async fn realm(signers: &[&Signer]) -> MockServer {
 }
 
 pub(crate) async fn publish(server: &MockServer, signers: &[&Signer]) {
+    // As Keycloak answers at its Service: what only the gateway calls has the address of that.
+    let inside = format!("{}/realms/lotoai/protocol/openid-connect", server.uri());
+    let document = json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": format!("{ISSUER}/protocol/openid-connect/auth"),
+        "token_endpoint": format!("{inside}/token"),
+        "jwks_uri": format!("{inside}/certs"),
+        "end_session_endpoint": format!("{inside}/logout"),
+        "revocation_endpoint": format!("{inside}/revoke"),
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_basic"],
+    });
+    Mock::given(method("GET"))
+        .and(path(DISCOVERY))
+        .respond_with(ResponseTemplate::new(200).set_body_json(document))
+        .mount(server)
+        .await;
     let mut keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     let mut encryption = Signer::rsa("encryption").jwk();
     encryption["use"] = json!("enc");

@@ -2,7 +2,9 @@
 //! and, where it matters, a real PostgreSQL.
 
 mod chat;
+mod discovery;
 mod documents;
+mod external;
 mod keys;
 mod orchestrator;
 mod postgres;

@@ -18,8 +18,6 @@ use wiremock::MockServer;
 use super::keys::{ISSUER, Signer, realm};
 use super::postgres;
 use crate::config::Config;
-use crate::identity::jwks::Jwks;
-use crate::identity::provider::ProviderHttp;
 use crate::objects::Objects;
 use crate::routes::web::WebClient;
 use crate::state::AppState;
@@ -131,10 +129,17 @@ impl Gateway {
 
     pub(crate) fn with_realm(parts: Parts, realm: MockServer, signer: Signer) -> Self {
         let config = config(&realm.uri(), &parts.orchestrator);
+        Self::with_config(&config, parts, realm, signer)
+    }
+
+    pub(crate) fn with_config(
+        config: &Config,
+        parts: Parts,
+        realm: MockServer,
+        signer: Signer,
+    ) -> Self {
         let service = Service::for_tests("gateway");
-        let http = ProviderHttp::new().unwrap();
-        let jwks = Arc::new(Jwks::new(&config.oidc.internal_url, http.clone()));
-        let state = crate::assemble(&config, &service, Store::new(parts.pool), jwks, http).unwrap();
+        let state = crate::assemble(config, &service, Store::new(parts.pool)).unwrap();
         let mut state = Arc::into_inner(state).unwrap();
         state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
         let state = Arc::new(state);

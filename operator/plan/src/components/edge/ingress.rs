@@ -16,8 +16,7 @@ pub(super) fn build(platform: &Platform, given: &spec::Ingress) -> Ingress {
     let rule = IngressRule {
         host: Some(host.clone()),
         http: Some(HTTPIngressRuleValue {
-            paths: paths()
-                .into_iter()
+            paths: paths(platform)
                 .map(|(path, component)| HTTPIngressPath {
                     path: Some(path),
                     path_type: "Prefix".to_owned(),

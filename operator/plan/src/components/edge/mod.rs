@@ -7,6 +7,7 @@ mod route;
 use lotoai_api::Component;
 
 use crate::env::REALM;
+use crate::graph::Node;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
 
@@ -39,10 +40,12 @@ const PORT: i32 = 8080;
 
 /// Paths and who serves them, the longest first. Only the platform's own realm is public:
 /// administrators are in another one.
-fn paths() -> [(String, Component); 3] {
+fn paths(platform: &Platform) -> impl Iterator<Item = (String, Component)> {
     [
         (format!("/realms/{REALM}"), Component::Keycloak),
         ("/resources".to_owned(), Component::Keycloak),
         ("/".to_owned(), Component::Gateway),
     ]
+    .into_iter()
+    .filter(|(_, component)| platform.topology.has(Node::Component(*component)))
 }

@@ -8,8 +8,7 @@ use crate::kinds::HTTPRoute;
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform, given: &GatewayApi) -> HTTPRoute {
-    let rules: Vec<Value> = paths()
-        .into_iter()
+    let rules: Vec<Value> = paths(platform)
         .map(|(path, component)| {
             json!({
                 "matches": [{ "path": { "type": "PathPrefix", "value": path } }],

@@ -23,8 +23,9 @@ fn postgresql_conf(platform: &Platform) -> String {
         Component::Keycloak,
     ];
     let pods: i32 = clients
+        .into_iter()
+        .filter(|client| platform.topology.has(Node::Component(*client)))
         .map(|client| platform.scale(client).most())
-        .iter()
         .sum();
     let connections = SPARE_CONNECTIONS + CONNECTIONS_PER_POD * pods;
     format!(

@@ -114,7 +114,7 @@ fn access(account: &Account) -> &'static str {
 }
 
 fn keycloak(platform: &Platform) -> Value {
-    let user = &platform.spec.identity.first_user;
+    let user = platform.spec.identity.first_user();
     json!({
         "realm": REALM,
         "audience": AUDIENCE,

@@ -28,8 +28,9 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
         let secret = platform.edge_secret(account.node, to);
         env::secret_var(&account.password_env(), &secret, PASSWORD)
     }));
-    if store == Store::Keycloak {
-        let secret = platform.first_user_secret();
+    if store == Store::Keycloak
+        && let Some(secret) = platform.first_user_secret()
+    {
         variables.push(env::secret_var(FIRST_USER_PASSWORD, &secret, PASSWORD));
     }
     let mut volumes = vec![config_map_volume(platform, node), empty_dir("tmp", "16Mi")];

@@ -149,23 +149,40 @@ fn dynamic(platform: &Platform) -> Value {
         "security-headers-gateway".to_owned(),
         json!({ "headers": for_gateway(always) }),
     );
+    let redirect = json!({
+        "rule": "PathPrefix(`/`)",
+        "service": "noop@internal",
+        "entryPoints": ["web"],
+        "middlewares": ["redirect-to-https"],
+    });
+    let sign_in = platform.topology.has(Node::Component(Component::Keycloak));
+    let those_here = |parts: Vec<(&str, Value)>| -> Map<String, Value> {
+        let parts = parts.into_iter();
+        parts
+            .filter(|(name, _)| sign_in || *name != "keycloak")
+            .map(|(name, part)| (name.to_owned(), part))
+            .collect()
+    };
+    let routers = those_here(vec![
+        (
+            "keycloak",
+            secure(&identity, "keycloak", "security-headers", 200),
+        ),
+        (
+            "gateway",
+            secure(&host, "gateway", "security-headers-gateway", 100),
+        ),
+        ("redirect", redirect),
+    ]);
+    let services = those_here(vec![
+        ("gateway", server(Component::Gateway)),
+        ("keycloak", server(Component::Keycloak)),
+    ]);
     json!({
         "http": {
-            "routers": {
-                "keycloak": secure(&identity, "keycloak", "security-headers", 200),
-                "gateway": secure(&host, "gateway", "security-headers-gateway", 100),
-                "redirect": {
-                    "rule": "PathPrefix(`/`)",
-                    "service": "noop@internal",
-                    "entryPoints": ["web"],
-                    "middlewares": ["redirect-to-https"],
-                },
-            },
+            "routers": routers,
             "middlewares": middlewares,
-            "services": {
-                "gateway": server(Component::Gateway),
-                "keycloak": server(Component::Keycloak),
-            },
+            "services": services,
         },
         "tls": {
             "options": { "default": { "minVersion": "VersionTLS12" } },

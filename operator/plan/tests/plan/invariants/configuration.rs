@@ -1,6 +1,7 @@
 //! What a change restarts.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use lotoai_api::spec::FirstUser;
 use lotoai_plan::{Node, Observed, build, labels, required_secrets, validate};
 
 use super::templates;
@@ -57,7 +58,10 @@ fn a_changed_certificate_of_the_resource_restarts_the_proxy() {
 #[test]
 fn a_changed_account_makes_a_new_job() {
     let (mut platform, before) = objects("minimal");
-    platform.spec.identity.first_user.email = "eva@example.com".to_owned();
+    platform.spec.identity.first_user = Some(FirstUser {
+        email: "eva@example.com".to_owned(),
+        ..FirstUser::default()
+    });
     let after = lotoai_plan::build(&platform, &credentials(&platform));
     for store in lotoai_api::Store::ALL {
         let name = Node::Provision(store).name();

@@ -23,7 +23,9 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
                 .spec
                 .as_ref()
                 .unwrap();
-            let mut ingress = EDGES
+            let mut ingress = platform
+                .topology
+                .edges()
                 .iter()
                 .filter(|edge| Node::Component(edge.to) == node && edge.from != Node::Operator)
                 .count();
@@ -50,7 +52,7 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
                     matches!(place, Some(Elsewhere::Anywhere(_)))
                 })
                 .count();
-            let edges = EDGES.iter().filter(|edge| edge.from == node).count();
+            let edges = platform.topology.edges_from(node).count();
             assert_eq!(within + anywhere, edges, "{node:?}");
             let outside = spec
                 .egress

@@ -69,7 +69,7 @@ fn no_pod_holds_a_credential_of_somebody_else() {
             match node {
                 Node::Provision(store) => {
                     allowed.insert(platform.admin_secret(store));
-                    allowed.insert(platform.first_user_secret());
+                    allowed.extend(platform.first_user_secret());
                     allowed.extend(
                         EDGES
                             .iter()
@@ -79,6 +79,9 @@ fn no_pod_holds_a_credential_of_somebody_else() {
                 }
                 Node::Component(Component::Gateway) => {
                     allowed.insert(platform.session_secret());
+                    if platform.topology.probe_has_token() {
+                        allowed.insert(platform.edge_secret(Node::Operator, Component::Traefik));
+                    }
                 }
                 Node::Component(Component::Agents) => {
                     allowed.insert("openai".to_owned());

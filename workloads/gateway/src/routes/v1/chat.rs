@@ -14,7 +14,7 @@ use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
-use crate::identity::SignedIn;
+use crate::identity::{SignedIn, probe};
 use crate::state::AppState;
 
 /// Answers a question, whole or as a stream.
@@ -28,6 +28,7 @@ pub async fn complete(
     body: Body,
 ) -> Result<Response, Failure> {
     let request = ChatRequest::parse(&read(body).await?)?;
+    probe::keep_to_model(&identity, &request.model)?;
     let run = Run::begin(state, &identity, &request).await?;
     if request.stream {
         sse::stream(run, request.model, request.include_usage).await

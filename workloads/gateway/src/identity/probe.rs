@@ -1,0 +1,83 @@
+//! The operator's own question, where no identity provider can give it a token: the operator and
+//! the gateway share one that is good for that question and for nothing else.
+
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::Identity;
+use super::jwks::Jwks;
+use super::token::{now, provider_unavailable};
+use crate::domain::chat_request::PROBE_MODEL;
+use crate::failure::Failure;
+
+/// Name of the asker in logs and traces.
+const SUBJECT: &str = "lotoai-probe";
+/// The one call that it may make.
+const ROUTE: (Method, &str) = (Method::POST, "/v1/chat/completions");
+/// Every question is checked anew; this only has to be longer than an answer.
+const SECONDS: u64 = 60;
+
+/// The token, of which only the digest is kept.
+pub struct ProbeToken(Option<[u8; 32]>);
+
+impl ProbeToken {
+    /// The token of the configuration; without one nobody is the probe.
+    pub fn new(token: Option<&SecretString>) -> Self {
+        Self(token.map(|token| digest(token.expose_secret())))
+    }
+
+    /// Whether this is it.
+    pub fn is(&self, token: &str) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|known| known.ct_eq(&digest(token)).into())
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Lets the probe ask, while people could sign in: an answer that nobody else can get proves
+/// nothing.
+///
+/// # Errors
+/// 403 for any other call, 503 while the identity provider does not give its signing keys.
+pub fn admit(method: &Method, route: Option<&str>, jwks: &Jwks) -> Result<Arc<Identity>, Failure> {
+    if (method, route) != (&ROUTE.0, Some(ROUTE.1)) {
+        return Err(refused());
+    }
+    if !jwks.reachable() {
+        return Err(provider_unavailable());
+    }
+    Ok(Arc::new(Identity {
+        subject: SUBJECT.to_owned(),
+        name: SUBJECT.to_owned(),
+        groups: Vec::new(),
+        expires_at: now() + SECONDS,
+        probe: true,
+    }))
+}
+
+/// Keeps the probe to its own model.
+///
+/// # Errors
+/// 403 when the probe asks another one.
+pub fn keep_to_model(identity: &Identity, model: &str) -> Result<(), Failure> {
+    if identity.probe && model != PROBE_MODEL {
+        return Err(refused());
+    }
+    Ok(())
+}
+
+fn refused() -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "probe_only",
+        format!("this token is for the operator's question to model {PROBE_MODEL:?} only"),
+    )
+}
