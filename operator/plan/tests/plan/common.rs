@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 15] = [
+pub(crate) const FIXTURES: [&str; 17] = [
     "minimal",
     "demo",
     "custom",
@@ -28,6 +28,8 @@ pub(crate) const FIXTURES: [&str; 15] = [
     "external-clickhouse",
     "external-s3",
     "external",
+    "delegated-postgres",
+    "delegated-postgres-ha",
 ];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
@@ -83,6 +85,8 @@ pub(crate) fn provided() -> Observed {
             account("clickhouse-admin"),
             account("s3-key"),
             ("company-ca".to_owned(), secret(&[("ca.crt", "pem")])),
+            account("demo-postgres-superuser"),
+            ("demo-postgres-ca".to_owned(), secret(&[("ca.crt", "pem")])),
             ("openai".to_owned(), secret(&[("apiKey", "sk-provided")])),
             (
                 "ai-example-com".to_owned(),
