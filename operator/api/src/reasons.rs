@@ -28,6 +28,8 @@ pub const DEPENDENCY_MISSING: &str = "DependencyMissing";
 pub const CERTIFICATE_NOT_READY: &str = "CertificateNotReady";
 /// A Gateway does not take the platform's route.
 pub const ROUTE_NOT_ACCEPTED: &str = "RouteNotAccepted";
+/// Another operator has not made a store ready that it runs for the platform.
+pub const STORE_NOT_READY: &str = "StoreNotReady";
 /// An image cannot be pulled.
 pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
 /// A container ends again and again.

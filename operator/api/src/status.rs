@@ -36,7 +36,7 @@ pub struct LotoAIStatus {
     /// Version of the operator that wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Ready components of all that the operator runs, for example `13/14`.
+    /// Ready components of all that are not external, for example `13/14`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components_ready: Option<String>,
     /// Each component.
@@ -61,7 +61,8 @@ pub struct ComponentStatus {
     /// Who runs it.
     #[serde(default)]
     pub mode: Mode,
-    /// Ready pods of wanted pods, for example `1/1`; `0/0` when it is external.
+    /// Ready pods of wanted pods, for example `1/1`, as their operator counts them when it is
+    /// delegated; `0/0` when it is external.
     pub ready: String,
     /// Why it is not ready; empty when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -82,6 +83,8 @@ pub enum Mode {
     Managed,
     /// Somebody else: it has no pods here, and whether it works is seen in those that use it.
     External,
+    /// Another operator of the cluster, for this platform alone.
+    Delegated,
 }
 
 /// A Secret that the operator made.

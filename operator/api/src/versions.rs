@@ -41,6 +41,11 @@ impl Component {
     }
 }
 
+/// PostgreSQL as CloudNativePG runs it: that operator starts its own manager in the pod and relies
+/// on the paths of its own images.
+pub const CLOUDNATIVE_PG_POSTGRES: Source =
+    Source::Upstream("ghcr.io/cloudnative-pg/postgresql:18.6-system-trixie");
+
 impl Source {
     /// The complete reference: upstream as published, ours with this operator version as tag.
     #[must_use]
@@ -105,8 +110,9 @@ mod tests {
 
     #[test]
     fn every_image_has_an_exact_tag() {
-        for component in Component::ALL {
-            let reference = component.image().reference("0.1.0");
+        let images = Component::ALL.map(Component::image).into_iter();
+        for image in images.chain([CLOUDNATIVE_PG_POSTGRES]) {
+            let reference = image.reference("0.1.0");
             assert!(!["", "latest"].contains(&tag(&reference)), "{reference}");
         }
     }

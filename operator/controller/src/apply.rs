@@ -2,6 +2,7 @@
 //!
 //! Needs a client; the only writer of workloads. It never adopts: an object that bears one of our
 //! names but does not belong to the platform stays untouched, and nothing else is written either.
+//! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +16,7 @@ use lotoai_plan::ObjectId;
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::metrics;
-use crate::object::{Desired, Existing, owned_by, show};
+use crate::object::{Desired, Existing, belongs, owned_by, show};
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.
@@ -153,7 +154,7 @@ pub async fn apply(
             continue;
         }
         let id = object.id();
-        let current = existing.get(&id).filter(|meta| owned_by(meta, owner.uid));
+        let current = existing.get(&id).filter(|meta| belongs(meta, owner.uid));
         let body = hash(&object.planned.body);
         let unchanged = current.is_some_and(|meta| {
             is_immutable(&object.planned.resource) || cache.is_current(owner, meta, body)
@@ -219,7 +220,7 @@ async fn foreign(
 ) -> Result<Option<ObjectId>, Error> {
     let id = object.id();
     let ours = match existing.get(&id) {
-        Some(meta) => owned_by(meta, owner.uid),
+        Some(meta) => belongs(meta, owner.uid),
         // Without our labels it may still be ours: somebody may have removed them.
         None => api(client, owner, &object.planned.resource)
             .get_metadata_opt(&object.planned.name)

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
-use lotoai_plan::kinds::{Certificate, HTTPRoute};
+use lotoai_plan::kinds::{Certificate, Cluster, HTTPRoute};
 use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds};
 use serde::de::DeserializeOwned;
@@ -68,7 +68,18 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         namespace: &namespace,
         params: &params,
     };
-    let (secrets, deployments, stateful_sets, jobs, pods, claims, others, certificates, routes) = futures::try_join!(
+    let (
+        secrets,
+        deployments,
+        stateful_sets,
+        jobs,
+        pods,
+        claims,
+        others,
+        certificates,
+        routes,
+        clusters,
+    ) = futures::try_join!(
         reader.list::<Secret>(),
         reader.list::<Deployment>(),
         reader.list::<StatefulSet>(),
@@ -78,10 +89,12 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         reader.metadata_of_others(),
         reader.list_optional::<Certificate>().boxed(),
         reader.list_optional::<HTTPRoute>().boxed(),
+        reader.list_optional::<Cluster>().boxed(),
     )?;
     let mut missing_kinds = BTreeSet::new();
     let certificates = or_missing(certificates, &mut missing_kinds);
     let routes = or_missing(routes, &mut missing_kinds);
+    let clusters = or_missing(clusters, &mut missing_kinds);
     let mut existing = others;
     extend(&mut existing, &secrets);
     extend(&mut existing, &deployments);
@@ -89,6 +102,7 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
     extend(&mut existing, &jobs);
     extend(&mut existing, &certificates);
     extend(&mut existing, &routes);
+    extend(&mut existing, &clusters);
     let mut observed = Observed {
         secrets,
         deployments,
@@ -98,6 +112,7 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         claims,
         certificates,
         routes,
+        clusters,
         missing_kinds,
     };
     let named = referenced_secrets(&loto.name_any(), &loto.spec);
@@ -184,6 +199,7 @@ impl Reader<'_> {
             ApiResource::erase::<Job>(&()),
             ApiResource::erase::<Certificate>(&()),
             ApiResource::erase::<HTTPRoute>(&()),
+            ApiResource::erase::<Cluster>(&()),
         ];
         let others = owned_kinds()
             .into_iter()

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lotoai_plan::{ObjectId, PlannedObject};
+use lotoai_plan::{ObjectId, PlannedObject, labels};
 
 /// One object as it should be.
 #[derive(Clone, Debug)]
@@ -69,4 +69,45 @@ pub fn owned_by(meta: &ObjectMeta, uid: &str) -> bool {
         .iter()
         .flatten()
         .any(|owner| owner.uid == uid)
+}
+
+/// Whether an object with the labels of the platform is its own: owned by it, or data that outlived
+/// the resource and that nobody owns.
+#[must_use]
+pub fn belongs(meta: &ObjectMeta, uid: &str) -> bool {
+    let unowned = meta.owner_references.iter().flatten().next().is_none();
+    owned_by(meta, uid) || (unowned && has_label(meta, labels::DATA))
+}
+
+/// Whether the object carries a label, whatever its value.
+#[must_use]
+pub fn has_label(meta: &ObjectMeta, label: &str) -> bool {
+    let labels = meta.labels.as_ref();
+    labels.is_some_and(|labels| labels.contains_key(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::owned(json!({ "ownerReferences": [owner("u")] }), true)]
+    #[case::of_another(json!({ "ownerReferences": [owner("other")] }), false)]
+    #[case::unowned(json!({}), false)]
+    #[case::retained_data(json!({ "labels": { "lotoai.dev/data": "true" } }), true)]
+    #[case::data_of_another(
+        json!({ "labels": { "lotoai.dev/data": "true" }, "ownerReferences": [owner("other")] }),
+        false
+    )]
+    fn tells_what_belongs_to_a_platform(#[case] meta: Value, #[case] expected: bool) {
+        let meta: ObjectMeta = serde_json::from_value(meta).unwrap();
+        assert_eq!(belongs(&meta, "u"), expected);
+    }
+
+    fn owner(uid: &str) -> Value {
+        json!({ "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI", "name": "demo", "uid": uid })
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Needs a client. An object goes only when it carries the platform's labels (it would not be in
 //! `existing` otherwise), is owned by the platform's UID, and is not desired. Desired counts also
-//! when a gate still holds it. Volume claims are not among the kinds, and credentials are passed
-//! over: both hold what cannot be made again.
+//! when a gate still holds it. Volume claims are not among the kinds; credentials and what
+//! asks another operator for a store are passed over: all of them hold what cannot be made again.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use snafu::Snafu;
 
 use crate::apply::{Cache, Owner};
 use crate::metrics;
-use crate::object::{Existing, owned_by, show};
+use crate::object::{Existing, has_label, owned_by, show};
 
 /// Why an object could not be deleted.
 #[derive(Debug, Snafu)]
@@ -34,10 +34,9 @@ impl Error {
     }
 }
 
-fn is_credential(meta: &ObjectMeta) -> bool {
-    meta.labels
-        .as_ref()
-        .is_some_and(|all| all.contains_key(labels::CREDENTIAL))
+/// What cannot be made again.
+fn is_precious(meta: &ObjectMeta) -> bool {
+    has_label(meta, labels::CREDENTIAL) || has_label(meta, labels::DATA)
 }
 
 /// Deletes the orphans among `existing` and returns which they were.
@@ -62,7 +61,7 @@ pub async fn prune(
         let orphan = owned_by(meta, owner.uid)
             && !desired.contains(id)
             && meta.deletion_timestamp.is_none()
-            && !is_credential(meta);
+            && !is_precious(meta);
         if !orphan {
             continue;
         }

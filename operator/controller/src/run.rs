@@ -145,6 +145,7 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
     for OwnedKind {
         resource: kind,
         optional,
+        delegated,
     } in owned_kinds()
     {
         // A watch on a kind that is not there would be restarted for ever. Passes see one that
@@ -160,7 +161,12 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::<DynamicObject>::all_with(client.clone(), &kind),
         };
-        controller = controller.owns_with(children, kind, ours.clone());
+        controller = if delegated {
+            // It may have no owner, and says by its labels whose it is.
+            controller.watches_with(children, kind, ours.clone(), |object| platform_of(&object))
+        } else {
+            controller.owns_with(children, kind, ours.clone())
+        };
     }
     let watched = namespace.map(str::to_owned);
     let probed = context.probes.changes().filter_map(move |key| {

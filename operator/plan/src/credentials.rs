@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lotoai_api::spec::DeletionPolicy;
 use lotoai_api::{Component, Store};
 use sha2::{Digest, Sha256};
 use snafu::Snafu;
@@ -203,9 +202,7 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
 
 fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {
     let mut metadata = platform.platform_metadata(name);
-    if platform.spec.deletion_policy == DeletionPolicy::Retain {
-        metadata.owner_references = None;
-    }
+    platform.retain(&mut metadata);
     metadata
         .labels
         .get_or_insert_default()

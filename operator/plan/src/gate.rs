@@ -66,8 +66,7 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
             .topology
             .needs(node)
             .into_iter()
-            .filter(|need| !state.ready(*need))
-            .map(Node::name)
+            .filter_map(|need| state.missing(need))
             .collect();
         let certificate = (node == Node::Component(Component::Traefik))
             .then(|| edge::certificate(platform, observed))
@@ -141,6 +140,18 @@ impl<'a> States<'a> {
             "Deployment" => self.observed.deployments.contains_key(&object.name),
             _ => self.observed.jobs.contains_key(&object.name),
         }
+    }
+
+    /// What is said of a node that is not ready; nothing when it is.
+    fn missing(&self, node: Node) -> Option<String> {
+        if let Node::Component(component) = node
+            && let Some(delegated) = self.platform.topology.delegated(component)
+        {
+            let wait = delegated.state(self.observed).wait?;
+            let operator = delegated.operator.name();
+            return Some(format!("{component} ({operator}: {})", wait.message));
+        }
+        (!self.ready(node)).then(|| node.name())
     }
 
     fn ready(&self, node: Node) -> bool {

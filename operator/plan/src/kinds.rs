@@ -80,6 +80,29 @@ kind! {
     HTTPRoute, RouteStatus, "gateway.networking.k8s.io", "v1", "httproutes"
 }
 
+kind! {
+    /// A PostgreSQL cluster of CloudNativePG.
+    Cluster, ClusterStatus, "postgresql.cnpg.io", "v1", "clusters"
+}
+
+/// What CloudNativePG says of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Servers that serve.
+    #[serde(default)]
+    pub ready_instances: i32,
+    /// What it is doing, for people; empty before its first look.
+    #[serde(default)]
+    pub phase: String,
+    /// More about the phase, for people.
+    #[serde(default)]
+    pub phase_reason: String,
+    /// `Ready` among them.
+    #[serde(default)]
+    pub conditions: Vec<StatedCondition>,
+}
+
 /// What cert-manager says of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CertificateStatus {
@@ -88,7 +111,7 @@ pub struct CertificateStatus {
     pub conditions: Vec<StatedCondition>,
 }
 
-/// A condition of cert-manager, which leaves out fields that those of Kubernetes have.
+/// A condition of another project, which may leave out fields that those of Kubernetes have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedCondition {
     /// What it is about.

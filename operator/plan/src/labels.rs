@@ -25,6 +25,9 @@ pub const PART_OF_VALUE: &str = "lotoai";
 pub const MANAGED_BY_VALUE: &str = "lotoai-operator";
 /// Label that only Secrets with generated credentials carry: those are never pruned.
 pub const CREDENTIAL: &str = "lotoai.dev/credential";
+/// Label of objects by which another operator runs a store: they stand for data, so they are never
+/// pruned, and have no owner with deletion policy `Retain`.
+pub const DATA: &str = "lotoai.dev/data";
 /// Annotation on pod templates: pods restart when it changes.
 pub const CONFIG_HASH: &str = "lotoai.dev/config-hash";
 

@@ -14,6 +14,7 @@
 
 pub mod components;
 pub mod credentials;
+pub mod delegated;
 pub mod edge;
 pub mod env;
 pub mod gate;

@@ -37,20 +37,24 @@ impl Platform {
         self.object_name(&format!("{}-{to}", from.name()))
     }
 
-    /// Volume claim that holds what the provision Job of a store makes; none when that is
-    /// elsewhere.
+    /// Object that stands for what the provision Job of a store makes: a volume claim, or what asks
+    /// another operator for the store; none when the store is external.
     #[must_use]
-    pub fn data_claim(&self, store: Store) -> Option<String> {
+    pub fn data_object(&self, store: Store) -> Option<String> {
         let component = match store {
             Store::Keycloak => Component::Postgres,
             other => other.component(),
         };
+        if let Some(delegated) = self.topology.delegated(component) {
+            return Some(delegated.object.clone());
+        }
         self.topology
             .has(Node::Component(component))
             .then(|| format!("{DATA}-{}-0", self.component_name(component)))
     }
 
-    /// Secret with the administrator of a store: the one the resource names, or our own.
+    /// Secret with the administrator of a store: the one the resource names, the one that another
+    /// operator makes, or our own.
     #[must_use]
     pub fn admin_secret(&self, store: Store) -> String {
         self.topology.external(store).map_or_else(

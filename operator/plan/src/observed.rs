@@ -9,15 +9,15 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::spec::PullPolicy;
 
+use crate::kinds::{Certificate, Cluster, HTTPRoute};
 use crate::resources::ObjectId;
 
-use crate::kinds::{Certificate, HTTPRoute};
-
 /// What was read, each map by object name. Workloads, Jobs, pods and claims are those with the
-/// platform's labels; Secrets are also those that the resource names.
+/// platform's labels; Secrets are also those that the resource names, and
+/// those that others make for it.
 #[derive(Clone, Default)]
 pub struct Observed {
-    /// Secrets: credentials, and those that the resource names.
+    /// Secrets: credentials, those that the resource names, and those that others make.
     pub secrets: BTreeMap<String, Secret>,
     /// Deployments of the platform.
     pub deployments: BTreeMap<String, Deployment>,
@@ -33,6 +33,8 @@ pub struct Observed {
     pub certificates: BTreeMap<String, Certificate>,
     /// Routes of the platform.
     pub routes: BTreeMap<String, HTTPRoute>,
+    /// PostgreSQL clusters of the platform that CloudNativePG runs.
+    pub clusters: BTreeMap<String, Cluster>,
     /// Optional kinds that the cluster does not have, for example `HTTPRoute`.
     pub missing_kinds: BTreeSet<String>,
 }
@@ -74,6 +76,7 @@ impl fmt::Debug for Observed {
             .field("claims", &self.claims.len())
             .field("certificates", &self.certificates.len())
             .field("routes", &self.routes.len())
+            .field("clusters", &self.clusters.len())
             .field("missing_kinds", &self.missing_kinds)
             .finish()
     }

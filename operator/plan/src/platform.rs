@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use lotoai_api::spec::{LotoAISpec, PullPolicy};
+use lotoai_api::spec::{DeletionPolicy, LotoAISpec, PullPolicy};
 use lotoai_api::{Component, GROUP, PlatformName, VERSION};
 
 use crate::graph::{Node, Topology};
@@ -40,8 +40,8 @@ pub struct Platform {
     /// Digest of each value of a Secret that the resource names, by Secret and key, so that pods
     /// restart when somebody changes it.
     pub provided: BTreeMap<(String, String), String>,
-    /// UID of each volume claim that there is, by name, so that a store with a new volume is
-    /// provisioned again.
+    /// UID of each volume claim and each delegated store that there is, by the name of its object,
+    /// so that a store that begins anew is provisioned again.
     pub volumes: BTreeMap<String, String>,
 }
 
@@ -90,6 +90,13 @@ impl Platform {
     #[must_use]
     pub fn platform_metadata(&self, name: String) -> ObjectMeta {
         self.owned(name, labels::platform(self))
+    }
+
+    /// Takes the owner from what is to outlive the resource by its deletion policy.
+    pub fn retain(&self, metadata: &mut ObjectMeta) {
+        if self.spec.deletion_policy == DeletionPolicy::Retain {
+            metadata.owner_references = None;
+        }
     }
 
     fn owned(&self, name: String, labels: BTreeMap<String, String>) -> ObjectMeta {

@@ -150,6 +150,15 @@ pub const fn scale_of(profile: Profile, component: Component) -> Scale {
     }
 }
 
+/// How many servers a store has that another operator runs, and that can replicate.
+#[must_use]
+pub const fn delegated_instances(profile: Profile) -> i32 {
+    match profile {
+        Profile::Demo | Profile::Small => 1,
+        Profile::HighAvailability => 3,
+    }
+}
+
 const fn following(min_replicas: i32, max_replicas: i32) -> Scale {
     Scale::Following(Autoscaling {
         min_replicas,

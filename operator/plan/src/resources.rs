@@ -1,6 +1,7 @@
 //! The kinds that the operator owns: one list, from which come the set of objects, the order in
 //! which they are applied, what is pruned, and the RBAC table. An `optional` kind comes with another
-//! project: it is read, watched and pruned only in a cluster that has it.
+//! project: it is read, watched and pruned only in a cluster that has it. A `delegated` one is an
+//! optional kind that asks another operator for a store.
 
 use std::marker::PhantomData;
 
@@ -12,7 +13,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_core::{ApiResource, Resource as _};
 
-use crate::kinds::{Certificate, HTTPRoute};
+use crate::kinds::{Certificate, Cluster, HTTPRoute};
 
 /// Planned, not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct OwnedKind {
     /// Whether a cluster may be without the kind: it comes with another project, and only some
     /// resources need it.
     pub optional: bool,
+    /// Whether its objects stand for data: they may have no owner, and are never pruned.
+    pub delegated: bool,
 }
 
 /// Kind and name of an object in the platform's namespace.
@@ -111,7 +114,8 @@ macro_rules! resource_kinds {
         pub fn owned_kinds() -> Vec<OwnedKind> {
             vec![$(OwnedKind {
                 resource: ApiResource::erase::<$kind>(&()),
-                optional: matches!(stringify!($($presence)?), "optional"),
+                optional: matches!(stringify!($($presence)?), "optional" | "delegated"),
+                delegated: matches!(stringify!($($presence)?), "delegated"),
             },)*]
         }
     };
@@ -136,6 +140,8 @@ resource_kinds! {
     ingresses: Ingress,
     /// The way in through a Gateway of the cluster.
     http_routes: HTTPRoute => optional,
+    /// PostgreSQL that CloudNativePG runs.
+    clusters: Cluster => delegated,
     /// Components with a volume.
     stateful_sets: StatefulSet,
     /// Components without one.

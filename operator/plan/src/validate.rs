@@ -16,6 +16,8 @@ use url::{Host, Url};
 
 use crate::components::builtin;
 use crate::credentials::digest;
+use crate::delegated;
+use crate::graph::Topology;
 use crate::names::issued_secret;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::{Platform, PublicUrl};
@@ -68,16 +70,27 @@ pub fn validate(
     if let Some(name) = &name {
         components::check_members(&spec, name, observed, &mut faults);
     }
-    let images = images(&spec, env, &mut faults);
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
     let topology = external::topology(&spec, own_name, &mut faults);
+    faults.extend(delegated::missing(&topology, observed));
+    let images = images(&spec, env, &topology, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
         return Err(faults);
     };
     provided.extend(edge::issued(&spec.edge, &name, observed));
+    provided.extend(delegated::issued(&topology, observed));
+    let mut volumes = volumes(observed);
+    volumes.extend(delegated::uids(&topology, observed));
     builtin::fill_in(&mut spec, &name);
-    let provision_image = image(&spec, env, PROVISION, Source::Workload(PROVISION));
+    let installed = env.images.get(PROVISION);
+    let provision_image = image(
+        &spec,
+        env,
+        PROVISION,
+        installed,
+        Source::Workload(PROVISION),
+    );
     let otlp = spec
         .observability
         .otlp_endpoint
@@ -96,7 +109,7 @@ pub fn validate(
         operator_namespace: env.namespace.clone(),
         otlp_endpoint: otlp,
         provided,
-        volumes: volumes(observed),
+        volumes,
         spec,
     })
 }
@@ -236,6 +249,7 @@ fn check_chunk(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
 fn images(
     spec: &LotoAISpec,
     env: &OperatorEnv,
+    topology: &Topology,
     faults: &mut Vec<Invalid>,
 ) -> BTreeMap<Component, String> {
     for name in spec.images.overrides.keys() {
@@ -250,23 +264,30 @@ fn images(
     Component::ALL
         .into_iter()
         .map(|component| {
-            (
-                component,
-                image(spec, env, component.name(), component.image()),
-            )
+            let name = component.name();
+            let image = match topology.delegated(component) {
+                // The operator was told about images for its own pods.
+                Some(delegated) => image(spec, env, name, None, delegated.operator.image()),
+                None => image(spec, env, name, env.images.get(name), component.image()),
+            };
+            (component, image)
         })
         .collect()
 }
 
 /// The resource's own reference, else the operator's, else the table's, the last two moved to the
 /// resource's registry.
-fn image(spec: &LotoAISpec, env: &OperatorEnv, name: &str, source: Source) -> String {
+fn image(
+    spec: &LotoAISpec,
+    env: &OperatorEnv,
+    name: &str,
+    installed: Option<&String>,
+    source: Source,
+) -> String {
     if let Some(reference) = spec.images.overrides.get(name) {
         return reference.clone();
     }
-    let reference = env
-        .images
-        .get(name)
+    let reference = installed
         .cloned()
         .unwrap_or_else(|| source.reference(&env.version));
     match &spec.images.registry {
@@ -348,8 +369,8 @@ fn provided(
     digests
 }
 
-/// Names of the Secrets that the resource of this name refers to, and of the one that cert-manager
-/// fills for it: the controller reads and watches them.
+/// Names of the Secrets that the resource of this name refers to, and of those that cert-manager
+/// and the operators of its stores make for it: the controller reads and watches them.
 #[must_use]
 pub fn referenced_secrets(name: &str, spec: &LotoAISpec) -> std::collections::BTreeSet<String> {
     let issued = spec.edge.tls.cert_manager.as_ref();
@@ -357,6 +378,7 @@ pub fn referenced_secrets(name: &str, spec: &LotoAISpec) -> std::collections::BT
         .into_iter()
         .map(|reference| reference.secret)
         .chain(issued.map(|_| issued_secret(name)))
+        .chain(delegated::secrets(spec, name))
         .collect()
 }
 

@@ -5,6 +5,7 @@ use kube_derive::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::delegated::DelegatedPostgres;
 use super::external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq,
 };
@@ -36,18 +37,19 @@ pub struct Messaging {
     pub rabbitmq: Rabbitmq,
 }
 
-/// A store that the operator runs, or one that is there already.
+/// A store that the operator runs, one that is there already, or, where `delegated` has a type, one
+/// that another operator of the cluster runs.
 macro_rules! store {
-    ($(#[$doc:meta])* $name:ident, $external:ty) => {
+    ($(#[$doc:meta])* $name:ident, $external:ty $(, $delegated:ty)?) => {
         $(#[$doc])*
         ///
-        /// The operator runs it unless `external` says where it is.
+        /// The operator runs it unless another field than `storage` says who does.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
         #[serde(rename_all = "camelCase")]
         #[x_kube(
             crates(kube_core = "::kube_core"),
-            validation = one_mode(),
-            validation = fixed_mode(),
+            validation = one_mode(&[$(<$delegated>::FIELD)?]),
+            validation = fixed_mode(&[$(<$delegated>::FIELD)?]),
             validation = fixed_volume(),
         )]
         pub struct $name {
@@ -58,6 +60,12 @@ macro_rules! store {
             /// no volume for it.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub external: Option<$external>,
+            $(
+                /// Which operator of the cluster runs it for the platform, and how large. The
+                /// platform's operator then makes that operator's object and no workload.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub delegated: Option<$delegated>,
+            )?
         }
 
         impl $name {
@@ -72,7 +80,7 @@ macro_rules! store {
 
 store! {
     /// PostgreSQL.
-    Postgres, ExternalPostgres
+    Postgres, ExternalPostgres, DelegatedPostgres
 }
 store! {
     /// ClickHouse.
@@ -87,18 +95,36 @@ store! {
     Rabbitmq, ExternalRabbitmq
 }
 
-fn one_mode() -> Rule {
-    Rule::new("!(has(self.external) && has(self.storage))").message(
-        "a store has either storage (the operator runs it) or external (it is there already): \
-         remove one of them",
-    )
+/// `more` names the modes of a store beside `storage` and `external`.
+fn one_mode(more: &[&str]) -> Rule {
+    let mut modes = vec!["storage", "external"];
+    modes.extend(more);
+    let mut clashes = Vec::new();
+    for (index, one) in modes.iter().enumerate() {
+        for other in &modes[index + 1..] {
+            clashes.push(format!("!(has(self.{one}) && has(self.{other}))"));
+        }
+    }
+    let who = match more {
+        [] => "storage (the operator runs it) or external (it is there already)",
+        _ => {
+            "storage (the operator runs it), external (it is there already) or delegated (another \
+             operator of the cluster runs it)"
+        }
+    };
+    let message = format!("a store has either {who}: remove one of them");
+    Rule::new(clashes.join(" && ")).message(message.as_str())
 }
 
-fn fixed_mode() -> Rule {
-    Rule::new("has(self.external) == has(oldSelf.external)").message(
-        "whether a store is external is fixed, because its data would stay behind: set it back, \
-         or back up the store, make a new LotoAI resource that says where the store is, and \
-         restore there",
+fn fixed_mode(more: &[&str]) -> Rule {
+    let mut modes = vec!["external"];
+    modes.extend(more);
+    let same = modes
+        .iter()
+        .map(|mode| format!("has(self.{mode}) == has(oldSelf.{mode})"));
+    Rule::new(same.collect::<Vec<_>>().join(" && ")).message(
+        "who runs a store is fixed, because its data would stay behind: set it back, or back up \
+         the store, make a new LotoAI resource that says where the store is, and restore there",
     )
 }
 

@@ -4,6 +4,7 @@
 
 mod agents;
 mod data;
+mod delegated;
 mod edge;
 mod external;
 mod identity;
@@ -23,6 +24,7 @@ use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
 pub use data::{Clickhouse, Data, Messaging, ObjectStorage, Postgres, Rabbitmq, Storage};
+pub use delegated::{DelegatedPostgres, PostgresOperator};
 pub use edge::{
     CertManager, Edge, EdgeService, EdgeTls, GatewayApi, Ingress, IssuerRef, ParentRef, RateLimit,
     SecurityHeaders, ServiceType, Traefik,

@@ -351,7 +351,10 @@ fn object_storage(url: &str) -> Value {
 #[case(object_storage("https://s3.eu-central-1.amazonaws.com"))]
 #[case(rabbitmq("amqps://mq:5671", "http://mq:15672"))]
 #[case(rabbitmq("amqp://mq", "https://mq:15671"))]
-fn accepts_external_stores(#[case] spec: Value) {
+#[case(data("postgres", &json!({ "delegated": {} })))]
+#[case(data("postgres", &json!({ "delegated": {
+    "operator": "CloudNativePG", "instances": 9, "storage": { "size": "20Gi" } } })))]
+fn accepts_stores_that_others_run(#[case] spec: Value) {
     let outcome = resource("demo", spec).validate_cel();
     assert!(outcome.is_ok(), "{outcome:?}");
 }
@@ -359,6 +362,14 @@ fn accepts_external_stores(#[case] spec: Value) {
 #[rstest]
 #[case(
     data("postgres", &json!({ "storage": {}, "external": external_postgres() })),
+    "remove one of them"
+)]
+#[case(
+    data("postgres", &json!({ "storage": {}, "delegated": {} })),
+    "or delegated (another operator of the cluster runs it): remove one of them"
+)]
+#[case(
+    data("postgres", &json!({ "external": external_postgres(), "delegated": {} })),
     "remove one of them"
 )]
 #[case(
@@ -403,6 +414,19 @@ fn refuses_external_stores_that_contradict_themselves(#[case] spec: Value, #[cas
 #[rstest]
 #[case(json!({}), json!({ "external": external_postgres() }), Some("is fixed, because its data"))]
 #[case(json!({ "external": external_postgres() }), json!({}), Some("back up the store"))]
+#[case(json!({}), json!({ "delegated": {} }), Some("is fixed, because its data"))]
+#[case(json!({ "delegated": {} }), json!({}), Some("who runs a store is fixed"))]
+#[case(
+    json!({ "delegated": {} }),
+    json!({ "external": external_postgres() }),
+    Some("who runs a store is fixed")
+)]
+#[case(json!({ "delegated": {} }), json!({ "delegated": { "instances": 3 } }), None)]
+#[case(
+    json!({ "delegated": {} }),
+    json!({ "delegated": { "storage": { "size": "6Gi" } } }),
+    Some("storage.size is fixed")
+)]
 #[case(json!({ "storage": {} }), json!({}), None)]
 #[case(json!({}), json!({ "storage": { "size": "5Gi" } }), None)]
 #[case(json!({}), json!({ "storage": { "size": "6Gi" } }), Some("storage is fixed"))]

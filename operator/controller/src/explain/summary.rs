@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use lotoai_api::Component;
 use lotoai_plan::components::workload_kind;
-use lotoai_plan::{SecretKind, owned_kinds};
+use lotoai_plan::{Node, SecretKind, owned_kinds};
 use serde_json::Value;
 
 use super::{Explanation, objects};
@@ -90,6 +90,22 @@ fn components(explanation: &Explanation) -> Vec<[String; 4]> {
         ])
     };
     let mut rows: Vec<_> = Component::ALL.into_iter().filter_map(of).collect();
+    let delegated = explanation.platform.topology.delegated_stores();
+    rows.extend(delegated.map(|(component, _, delegated)| {
+        [
+            component.to_string(),
+            format!(
+                "{} of {}",
+                delegated.operator.kind(),
+                delegated.operator.name()
+            ),
+            plural(delegated.instances, "instance"),
+            explanation
+                .platform
+                .image(Node::Component(component))
+                .to_owned(),
+        ]
+    }));
     rows.extend(explanation.set.jobs.first().map(|job| {
         [
             "provision".to_owned(),

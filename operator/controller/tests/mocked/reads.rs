@@ -21,7 +21,8 @@ fn empty_list() -> (u16, Value) {
 }
 
 fn is_optional(call: &Call) -> bool {
-    call.path.ends_with("/certificates") || call.path.ends_with("/httproutes")
+    let optional = ["/certificates", "/httproutes", "/clusters"];
+    optional.iter().any(|kind| call.path.ends_with(kind))
 }
 
 #[tokio::test]
@@ -32,7 +33,7 @@ async fn a_kind_that_the_cluster_lacks_is_missing_and_no_failure() {
     });
     let (observed, _) = dereference(&client, &demo()).await.unwrap();
     let missing: Vec<_> = observed.missing_kinds.into_iter().collect();
-    assert_eq!(missing, ["Certificate", "HTTPRoute"]);
+    assert_eq!(missing, ["Certificate", "Cluster", "HTTPRoute"]);
 }
 
 #[tokio::test]

@@ -222,10 +222,15 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
     );
     // A kind outside of the list is never deleted, whatever its owner.
     existing.extend("PersistentVolumeClaim", [meta("data", UID)]);
-    // Neither is a credential, although its kind is in the list.
-    let mut credential = meta("credential", UID);
-    credential.labels = Some([(labels::CREDENTIAL.to_owned(), "true".to_owned())].into());
-    existing.extend("ConfigMap", [credential]);
+    // Neither are a credential and what stands for data, although their kind is in the list.
+    let precious = [("credential", labels::CREDENTIAL), ("data", labels::DATA)];
+    existing.extend(
+        "ConfigMap",
+        precious.map(|(name, label)| ObjectMeta {
+            labels: Some([(label.to_owned(), "true".to_owned())].into()),
+            ..meta(name, UID)
+        }),
+    );
     let wanted = HashSet::from([ObjectId {
         kind: "ConfigMap".to_owned(),
         name: "wanted".to_owned(),

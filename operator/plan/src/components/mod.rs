@@ -23,6 +23,7 @@ pub mod traefik;
 use lotoai_api::{Component, Store};
 
 use crate::credentials::Credentials;
+use crate::delegated;
 use crate::graph::{Node, ports};
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
@@ -92,6 +93,7 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         set.service_accounts
             .push(service_account::build(platform, Node::Provision(store)));
     }
+    set.extend(delegated::build(platform));
     set.extend(edge::build(platform));
     set.network_policies
         .push(network_policy::default_deny(platform));

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use lotoai_api::{Component, Store};
 use url::Url;
 
+use crate::delegated::Delegated;
 use crate::env::{BUCKET, REGION, VHOST};
 
 use super::{CredentialKind, EDGES, Edge, Node};
 
-/// A store that somebody else runs.
+/// A store that somebody else runs: one that is there already, or one that another operator runs
+/// for the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct External {
     /// Address for those who use it.
@@ -31,6 +33,8 @@ pub struct External {
     pub region: String,
     /// Whether the bucket's name stands in the path, for S3.
     pub path_style: bool,
+    /// How another operator is asked for it; nothing when it is there already.
+    pub delegated: Option<Delegated>,
 }
 
 impl External {
@@ -114,6 +118,19 @@ impl Topology {
             .iter()
             .find(|(store, _)| store.component() == component)
             .map(|(store, external)| (*store, external))
+    }
+
+    /// How another operator is asked for a component, if one is.
+    #[must_use]
+    pub fn delegated(&self, component: Component) -> Option<&Delegated> {
+        self.outside(component)?.1.delegated.as_ref()
+    }
+
+    /// All stores that other operators run for the platform, with their component.
+    pub fn delegated_stores(&self) -> impl Iterator<Item = (Component, &External, &Delegated)> {
+        self.external.iter().filter_map(|(store, external)| {
+            Some((store.component(), external, external.delegated.as_ref()?))
+        })
     }
 
     /// Whether the node has pods in the platform's namespace.
@@ -206,7 +223,7 @@ impl Topology {
     }
 
     /// What must be ready before a node starts: whom it calls, and the Jobs that make its
-    /// credentials. Nobody waits for what is elsewhere: the Job that prepares it does.
+    /// credentials. Nobody waits for what is external: the Job that prepares it does.
     #[must_use]
     pub fn needs(&self, node: Node) -> BTreeSet<Node> {
         self.edges_from(node)
@@ -217,11 +234,15 @@ impl Topology {
                 [Some(Node::Component(edge.to)), job]
             })
             .flatten()
-            .filter(|need| self.has(*need))
+            .filter(|need| self.has(*need) || self.is_delegated(*need))
             .collect()
     }
 
-    /// All nodes with pods, each after everything that it needs.
+    fn is_delegated(&self, node: Node) -> bool {
+        matches!(node, Node::Component(component) if self.delegated(component).is_some())
+    }
+
+    /// All nodes with pods, each after everything with pods that it needs.
     ///
     /// The table has no cycle (a test proves it); were there one, its nodes would come last.
     #[must_use]
@@ -229,10 +250,12 @@ impl Topology {
         let mut rest: Vec<Node> = self.nodes().collect();
         let mut order = Vec::with_capacity(rest.len());
         while !rest.is_empty() {
-            let (now, later): (Vec<_>, Vec<_>) = rest
-                .iter()
-                .copied()
-                .partition(|node| self.needs(*node).iter().all(|need| order.contains(need)));
+            let (now, later): (Vec<_>, Vec<_>) = rest.iter().copied().partition(|node| {
+                let needs = self.needs(*node);
+                needs
+                    .iter()
+                    .all(|need| order.contains(need) || self.is_delegated(*need))
+            });
             if now.is_empty() {
                 order.extend(later);
                 break;

@@ -8,6 +8,7 @@ use lotoai_api::{Component, Mode, Store, reasons, versions};
 
 use super::pods::{self, Failure};
 use crate::components::{WorkloadKind, workload_kind};
+use crate::delegated::Delegated;
 use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
@@ -32,6 +33,7 @@ pub struct Child {
     pub message: String,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
+    mode: Mode,
     version: String,
     endpoint: String,
 }
@@ -51,7 +53,7 @@ impl Child {
     pub fn status(&self) -> Option<ComponentStatus> {
         self.component().map(|component| ComponentStatus {
             name: component.name().to_owned(),
-            mode: Mode::Managed,
+            mode: self.mode,
             ready: format!("{}/{}", self.ready, self.wanted),
             message: self.message.clone(),
             version: self.version.clone(),
@@ -63,8 +65,8 @@ impl Child {
 /// How the status shows every component, those that are elsewhere included.
 pub(super) fn components(platform: &Platform, children: &[Child]) -> Vec<ComponentStatus> {
     let shown = |component| match platform.topology.outside(component) {
-        Some((_, external)) => Some(outside(component, external)),
-        None => children
+        Some((_, external)) if external.delegated.is_none() => Some(outside(component, external)),
+        _ => children
             .iter()
             .find(|child| child.component() == Some(component))
             .and_then(Child::status),
@@ -141,13 +143,19 @@ pub(super) fn children(
         .topology
         .components()
         .map(|c| component(platform, observed, planned, c, now));
+    let delegated = platform
+        .topology
+        .delegated_stores()
+        .map(|(component, external, delegated)| {
+            delegated_store(platform, observed, component, external, delegated)
+        });
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {
         Store::ALL
             .into_iter()
             .filter(move |store| platform.topology.has(Node::Provision(*store)))
             .map(move |store| job(platform, observed, prepared, store, now))
     });
-    components.chain(jobs).collect()
+    components.chain(delegated).chain(jobs).collect()
 }
 
 fn component(
@@ -198,8 +206,52 @@ fn component(
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,
         failure,
+        mode: Mode::Managed,
         version: versions::tag(platform.image(node)).to_owned(),
         endpoint: endpoint(platform, component),
+    }
+}
+
+/// A store that another operator runs: its word for it.
+fn delegated_store(
+    platform: &Platform,
+    observed: &Observed,
+    component: Component,
+    external: &External,
+    delegated: &Delegated,
+) -> Child {
+    let node = Node::Component(component);
+    let state = delegated.state(observed);
+    let Delegated {
+        operator, object, ..
+    } = delegated;
+    let failure = state.wait.map(|wait| Failure {
+        reason: reasons::STORE_NOT_READY,
+        message: format!(
+            "{} {object} of {}: {}; see  kubectl -n {} describe {} {object}",
+            operator.kind(),
+            operator.name(),
+            wait.message,
+            platform.namespace,
+            operator.resource(),
+        ),
+        needs_a_person: wait.needs_a_person,
+    });
+    let host = external.url.host_str().unwrap_or_default();
+    let port = external.url.port_or_known_default().unwrap_or_default();
+    Child {
+        node,
+        ready: state.ready,
+        wanted: delegated.instances,
+        settled: failure.is_none(),
+        serves: state.ready > 0,
+        message: failure
+            .as_ref()
+            .map_or_else(String::new, |failure| failure.message.clone()),
+        failure,
+        mode: Mode::Delegated,
+        version: versions::tag(platform.image(node)).to_owned(),
+        endpoint: format!("{host}.{}.svc:{port}", platform.namespace),
     }
 }
 
@@ -242,6 +294,7 @@ fn job(
         serves: complete,
         message,
         failure,
+        mode: Mode::Managed,
         version: String::new(),
         endpoint: String::new(),
     }

@@ -1,14 +1,15 @@
-//! Stores that somebody else runs, from the resource: the only place that looks at which ones.
+//! Stores that are there already, from the resource: the only place that looks at which ones.
 
 use std::collections::BTreeMap;
 
-use lotoai_api::Store;
 use lotoai_api::spec::{LotoAISpec, SecretName};
+use lotoai_api::{Component, Store};
 use url::Url;
 
 use super::{Invalid, Reference, identity};
 use crate::components::shared::authorities;
 use crate::credentials::{PASSWORD, USERNAME};
+use crate::delegated;
 use crate::env::{REGION, VHOST};
 use crate::graph::{External, Node, Topology};
 
@@ -144,7 +145,7 @@ pub(super) fn references(spec: &LotoAISpec) -> Vec<Reference> {
 
 /// The topology that a resource of this name asks for.
 pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>) -> Topology {
-    let mut external = BTreeMap::new();
+    let mut external: BTreeMap<_, _> = delegated::stores(spec, name);
     for given in given(spec, name) {
         let url = address(given.field, &given.url, faults);
         let admin_url = match &given.admin_url {
@@ -167,6 +168,7 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
                 container: given.container,
                 region: given.region.to_owned(),
                 path_style: given.path_style,
+                delegated: None,
             },
         );
     }
@@ -224,11 +226,26 @@ fn unused(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>) {
     ];
     for (field, names) in settings {
         for name in names {
-            let component = name.parse().map(Node::Component);
-            if component.is_ok_and(|component| !topology.has(component)) {
+            let component = name.parse::<Component>().ok();
+            let unused = component.is_some_and(|component| {
+                !topology.has(Node::Component(component)) && topology.delegated(component).is_none()
+            });
+            if unused {
                 let message = format!("{name} is not run by this platform; remove it");
                 faults.push(Invalid::spec(format!("spec.{field}[{name}]"), message));
             }
+        }
+    }
+    for (component, _, delegated) in topology.delegated_stores() {
+        let settings = spec.components.get(component.name());
+        if settings.is_some_and(|settings| settings.replicas.is_some()) {
+            let message = format!(
+                "{} runs {component}; remove it, and write {}.instances",
+                delegated.operator.name(),
+                delegated.field
+            );
+            let field = format!("spec.components[{component}].replicas");
+            faults.push(Invalid::spec(field, message));
         }
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn issuer(spec: &LotoAISpec, faults: &mut Vec<Invalid>) -> Option<Ext
         accounts: false,
         container: String::new(),
         region: REGION.to_owned(),
+        delegated: None,
         path_style: true,
     })
 }

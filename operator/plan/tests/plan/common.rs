@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 16] = [
+pub(crate) const FIXTURES: [&str; 18] = [
     "minimal",
     "demo",
     "custom",
@@ -29,6 +29,8 @@ pub(crate) const FIXTURES: [&str; 16] = [
     "external-s3",
     "external",
     "external-oidc",
+    "delegated-postgres",
+    "delegated-postgres-ha",
 ];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
@@ -85,6 +87,8 @@ pub(crate) fn provided() -> Observed {
             account("s3-key"),
             ("company-ca".to_owned(), secret(&[("ca.crt", "pem")])),
             ("sign-in".to_owned(), secret(&[("clientSecret", "given")])),
+            account("demo-postgres-superuser"),
+            ("demo-postgres-ca".to_owned(), secret(&[("ca.crt", "pem")])),
             ("openai".to_owned(), secret(&[("apiKey", "sk-provided")])),
             (
                 "ai-example-com".to_owned(),

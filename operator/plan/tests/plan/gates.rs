@@ -42,6 +42,7 @@ impl Cluster {
     /// Everything applied, and everything ready.
     pub(crate) fn up_of(fixture: &str) -> Self {
         let mut cluster = Self::of(fixture);
+        cluster.ready_stores();
         for node in cluster.nodes() {
             cluster.ready(node);
         }
@@ -50,6 +51,24 @@ impl Cluster {
 
     fn nodes(&self) -> Vec<Node> {
         self.platform.topology.start_order()
+    }
+
+    /// Stores that other operators run become ready.
+    fn ready_stores(&mut self) {
+        for (_, _, delegated) in self.platform.topology.delegated_stores() {
+            let cluster = serde_json::from_value(json!({
+                "metadata": { "name": delegated.object, "uid": "c" },
+                "spec": {},
+                "status": {
+                    "readyInstances": delegated.instances,
+                    "phase": "Cluster in healthy state",
+                    "conditions": [{ "type": "Ready", "status": "True" }],
+                },
+            }));
+            self.observed
+                .clusters
+                .insert(delegated.object.clone(), cluster.unwrap());
+        }
     }
 
     fn ready(&mut self, node: Node) {
@@ -219,6 +238,7 @@ fn open_step_by_step(mut cluster: Cluster) {
         {
             cluster.ready(node);
         }
+        cluster.ready_stores();
         started = open;
         steps += 1;
     }

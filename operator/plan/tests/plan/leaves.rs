@@ -69,6 +69,7 @@ fn cases() -> Vec<Case> {
     cases.extend(pod_cases());
     cases.extend(edge_cases());
     cases.extend(external_cases());
+    cases.extend(delegated_cases());
     cases
 }
 
@@ -312,6 +313,32 @@ fn external_cases() -> Vec<Case> {
             "messaging.rabbitmq.external.caSecretName",
             external_rabbitmq(),
             CA,
+        ),
+    ]
+}
+
+fn delegated_cases() -> Vec<Case> {
+    let of = |delegated: Value| json!({ "data": { "postgres": { "delegated": delegated } } });
+    vec![
+        (
+            "data.postgres.delegated.operator",
+            of(json!({ "operator": "CloudNativePG" })),
+            r#""apiVersion":"postgresql.cnpg.io/v1""#,
+        ),
+        (
+            "data.postgres.delegated.instances",
+            of(json!({ "instances": 7 })),
+            r#""instances":7"#,
+        ),
+        (
+            "data.postgres.delegated.storage.size",
+            of(json!({ "storage": { "size": "71Gi" } })),
+            r#""size":"71Gi""#,
+        ),
+        (
+            "data.postgres.delegated.storage.storageClassName",
+            of(json!({ "storage": { "storageClassName": "leaf" } })),
+            r#""storageClass":"leaf""#,
         ),
     ]
 }

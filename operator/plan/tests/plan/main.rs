@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod delegated;
+#[cfg(test)]
 mod diagram;
 #[cfg(test)]
 mod edge;

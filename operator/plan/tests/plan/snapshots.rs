@@ -150,6 +150,18 @@ fn an_external_store_takes_exactly_its_objects_away() {
 }
 
 #[test]
+fn a_delegated_store_has_one_object_in_the_place_of_all_others() {
+    let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
+    let delegated = names("delegated-postgres");
+    let more: Vec<_> = delegated
+        .difference(&names("external-postgres"))
+        .cloned()
+        .collect();
+    assert_eq!(more, ["Cluster-demo-postgres"]);
+    assert!(names("external-postgres").is_subset(&delegated));
+}
+
+#[test]
 fn building_twice_gives_the_same() {
     for fixture in FIXTURES {
         assert_eq!(rendered(fixture), rendered(fixture));

@@ -14,20 +14,44 @@ const SPARE_CONNECTIONS: i32 = 30;
 /// new version rolls out.
 const CONNECTIONS_PER_POD: i32 = 10;
 
-/// A fifth of the memory limit is for buffers, the rest for connections.
+/// What follows from the memory limit and from the number of clients: a fifth of the limit is for
+/// buffers, the rest for connections.
+pub(crate) struct Sizes {
+    /// Connections at once.
+    pub(crate) connections: i32,
+    /// Shared buffers in MiB.
+    pub(crate) buffers: u128,
+    /// Memory of maintenance in MiB.
+    pub(crate) maintenance: u128,
+}
+
+impl Sizes {
+    pub(crate) fn of(platform: &Platform) -> Self {
+        let memory = memory_limit_mib(platform, Component::Postgres);
+        let clients = [
+            Component::Gateway,
+            Component::Orchestrator,
+            Component::Keycloak,
+        ];
+        let pods: i32 = clients
+            .into_iter()
+            .filter(|client| platform.topology.has(Node::Component(*client)))
+            .map(|client| platform.scale(client).most())
+            .sum();
+        Self {
+            connections: SPARE_CONNECTIONS + CONNECTIONS_PER_POD * pods,
+            buffers: memory * 3 / 16,
+            maintenance: memory * 3 / 32,
+        }
+    }
+}
+
 fn postgresql_conf(platform: &Platform) -> String {
-    let memory = memory_limit_mib(platform, Component::Postgres);
-    let clients = [
-        Component::Gateway,
-        Component::Orchestrator,
-        Component::Keycloak,
-    ];
-    let pods: i32 = clients
-        .into_iter()
-        .filter(|client| platform.topology.has(Node::Component(*client)))
-        .map(|client| platform.scale(client).most())
-        .sum();
-    let connections = SPARE_CONNECTIONS + CONNECTIONS_PER_POD * pods;
+    let Sizes {
+        connections,
+        buffers,
+        maintenance,
+    } = Sizes::of(platform);
     format!(
         "\
 listen_addresses = '*'
@@ -45,9 +69,7 @@ log_destination = stderr
 log_line_prefix = '%m [%p] %u@%d '
 log_timezone = UTC
 timezone = UTC
-",
-        buffers = memory * 3 / 16,
-        maintenance = memory * 3 / 32,
+"
     )
 }
 

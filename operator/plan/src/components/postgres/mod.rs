@@ -3,6 +3,8 @@
 mod config;
 mod statefulset;
 
+pub(crate) use config::Sizes;
+
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
 

@@ -78,7 +78,8 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
     };
     if topology.external(store).is_some() {
         match store {
-            // Others have databases there too.
+            // Others have databases there too: those who share the server, or the operator that
+            // runs it, whose standby servers rewind through the administrator's database.
             Store::Postgres => value["shared"] = true.into(),
             Store::S3 => value["buckets"] = json!([topology.bucket()]),
             Store::Rabbitmq | Store::Keycloak | Store::Clickhouse => {}

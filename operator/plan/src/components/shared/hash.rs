@@ -78,8 +78,9 @@ impl Sources<'_> {
     }
 
     /// A Job cannot change, so everything about its pod is in its name; and so is its store's
-    /// volume, because a new one is empty. Claims are made before the store's first pod, thus
-    /// before the gate lets the Job through: it does not run twice on a first installation.
+    /// volume or delegated object, because a new one is empty. They are made before the store's
+    /// first pod, thus before the gate lets the Job through: it does not run twice on a first
+    /// installation.
     fn name(&self, job: &mut Job) {
         let Some(spec) = &mut job.spec else { return };
         self.annotate(&mut spec.template);
@@ -91,13 +92,13 @@ impl Sources<'_> {
         *name = format!("{name}-{hash}");
     }
 
-    /// UID of the volume claim behind a Job of this name; empty while there is none.
+    /// UID of what holds the data behind a Job of this name; empty while there is nothing.
     fn volume(&self, job: &str) -> &str {
         let mut stores = Store::ALL.into_iter();
         stores
             .find(|store| self.platform.node_name(Node::Provision(*store)) == job)
-            .and_then(|store| self.platform.data_claim(store))
-            .and_then(|claim| self.platform.volumes.get(&claim))
+            .and_then(|store| self.platform.data_object(store))
+            .and_then(|object| self.platform.volumes.get(&object))
             .map_or("", String::as_str)
     }
 

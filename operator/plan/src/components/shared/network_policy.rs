@@ -1,6 +1,6 @@
 //! NetworkPolicies: nothing in, nothing out, but for the edges of the graph.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -95,6 +95,13 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
         .collect();
     let mut outside = outside_ports(platform, node);
     for (edge, _, external) in topology.outside_from(node) {
+        if let Some(delegated) = &external.delegated {
+            egress.push(NetworkPolicyEgressRule {
+                to: Some(vec![pods(delegated.pods.clone())]),
+                ports: Some(vec![port("TCP", edge.port)]),
+            });
+            continue;
+        }
         match elsewhere::of(external.address(edge)) {
             Some(Elsewhere::Cluster(peer)) => egress.push(NetworkPolicyEgressRule {
                 to: Some(vec![peer]),
@@ -141,13 +148,20 @@ fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
         Node::Component(Component::Traefik) if !platform.topology.has(node) => {
             Some(vec![namespaces(platform.spec.edge.from_namespaces.clone())])
         }
-        Node::Provision(_) | Node::Component(_) => Some(vec![NetworkPolicyPeer {
-            pod_selector: Some(LabelSelector {
-                match_labels: Some(labels::selector(platform, node)),
-                ..LabelSelector::default()
-            }),
-            ..NetworkPolicyPeer::default()
-        }]),
+        Node::Provision(_) | Node::Component(_) => {
+            Some(vec![pods(labels::selector(platform, node))])
+        }
+    }
+}
+
+/// The pods of the platform's namespace with these labels.
+fn pods(labels: BTreeMap<String, String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(labels),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
     }
 }
 

@@ -13,8 +13,10 @@ use super::workload::selector;
 use crate::graph::Node;
 use crate::platform::Platform;
 
-const HOST: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
+/// Label of nodes with their host.
+pub const HOST: &str = "kubernetes.io/hostname";
+/// Label of nodes with their zone.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 
 type Map = BTreeMap<String, String>;
 

@@ -59,10 +59,18 @@ pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
 /// Memory limit of a component's container in MiB: its own settings for memory follow from it.
 #[must_use]
 pub fn memory_limit_mib(platform: &Platform, component: Component) -> u128 {
-    let requirements = requirements(platform, Node::Component(component));
-    let limits = requirements.limits.unwrap_or_default();
-    let limit = limits.get("memory").map_or(0, |limit| amount(&limit.0));
-    limit / 1000 / (1 << 20)
+    memory_mib(requirements(platform, Node::Component(component)).limits)
+}
+
+/// Memory request of a component's container in MiB.
+#[must_use]
+pub fn memory_request_mib(platform: &Platform, component: Component) -> u128 {
+    memory_mib(requirements(platform, Node::Component(component)).requests)
+}
+
+fn memory_mib(values: Option<BTreeMap<String, Quantity>>) -> u128 {
+    let memory = values.and_then(|mut values| values.remove("memory"));
+    memory.map_or(0, |memory| amount(&memory.0)) / 1000 / (1 << 20)
 }
 
 fn values(given: &ResourceValues, cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {

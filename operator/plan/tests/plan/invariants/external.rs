@@ -45,6 +45,25 @@ fn addresses_of_external_stores_reach_those_who_use_them() {
              &sslrootcert=%2Fetc%2Flotoai-ca%2Fpostgres%2Fca.crt",
         ),
         (
+            "delegated-postgres",
+            Node::Component(Component::Gateway),
+            "POSTGRES_URL",
+            "postgres://demo-postgres-rw:5432/demo-gateway?sslmode=verify-full",
+        ),
+        (
+            "delegated-postgres",
+            Node::Component(Component::Keycloak),
+            "KC_DB_URL",
+            "jdbc:postgresql://demo-postgres-rw:5432/demo-keycloak?sslmode=verify-full\
+             &sslrootcert=%2Fetc%2Flotoai-ca%2Fpostgres%2Fca.crt",
+        ),
+        (
+            "delegated-postgres",
+            Node::Provision(Postgres),
+            "POSTGRES_CA_FILE",
+            "/etc/lotoai-ca/postgres/ca.crt",
+        ),
+        (
             "external",
             Node::Component(Component::Orchestrator),
             "POSTGRES_URL",
@@ -147,6 +166,22 @@ fn a_changed_secret_of_an_external_store_restarts_exactly_those_who_use_it() {
     assert_eq!(
         restarted("external-postgres", ("postgres-admin", "password")),
         ["demo-provision-postgres"]
+    );
+    assert_eq!(
+        restarted(
+            "delegated-postgres",
+            ("demo-postgres-superuser", "password")
+        ),
+        ["demo-provision-postgres"]
+    );
+    assert_eq!(
+        restarted("delegated-postgres", ("demo-postgres-ca", "ca.crt")),
+        [
+            "demo-keycloak",
+            "demo-gateway",
+            "demo-orchestrator",
+            "demo-provision-postgres"
+        ]
     );
     assert_eq!(
         restarted("external-s3", ("s3-key", "password")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lotoai_api::spec::DeletionPolicy;
 use lotoai_plan::{Node, labels, owned_kinds};
 
 use super::{template, templates};
@@ -15,12 +16,14 @@ fn every_object_has_owner_namespace_labels_and_a_short_name() {
         for object in set.objects() {
             let id = object.id();
             let metadata = &object.body["metadata"];
-            assert_eq!(
-                metadata["ownerReferences"][0]["uid"],
-                platform.uid.as_str(),
-                "{id:?}"
-            );
-            assert_eq!(metadata["ownerReferences"][0]["controller"], true, "{id:?}");
+            let outlives = platform.spec.deletion_policy == DeletionPolicy::Retain;
+            if outlives && metadata["labels"][labels::DATA] == "true" {
+                assert!(metadata["ownerReferences"].is_null(), "{id:?}");
+            } else {
+                let owner = &metadata["ownerReferences"][0];
+                assert_eq!(owner["uid"], platform.uid.as_str(), "{id:?}");
+                assert_eq!(owner["controller"], true, "{id:?}");
+            }
             assert_eq!(metadata["namespace"], "ai", "{id:?}");
             for (key, value) in labels::platform(&platform) {
                 assert_eq!(metadata["labels"][&key], value.as_str(), "{id:?}");

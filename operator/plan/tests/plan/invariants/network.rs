@@ -111,6 +111,23 @@ fn edges_are_allowed_at_both_ends() {
 }
 
 #[test]
+fn a_delegated_store_is_reached_at_its_own_pods_and_nowhere_else() {
+    let (platform, set) = objects("delegated-postgres");
+    let edges = platform.topology.edges_to(Component::Postgres);
+    for edge in edges {
+        let name = platform.node_name(edge.from);
+        let spec = serde_json::to_value(policy(&set, &name).spec.as_ref()).unwrap();
+        let rules = spec["egress"].as_array().unwrap();
+        let wanted = serde_json::json!({
+            "ports": [{ "port": 5432, "protocol": "TCP" }],
+            "to": [{ "podSelector": { "matchLabels": { "cnpg.io/cluster": "demo-postgres" } } }],
+        });
+        let found = rules.iter().filter(|rule| **rule == wanted).count();
+        assert_eq!(found, 1, "{name}: {rules:?}");
+    }
+}
+
+#[test]
 fn admin_ports_are_not_exposed() {
     let (_, set) = objects("minimal");
     for component in Component::ALL.into_iter().filter(|c| is_ours(*c)) {

@@ -172,7 +172,7 @@ fn every_claim_that_a_job_depends_on_is_made_by_a_stateful_set() {
         })
         .collect();
     for store in Store::ALL {
-        let claim = platform.data_claim(store).unwrap();
+        let claim = platform.data_object(store).unwrap();
         assert!(claims.contains(&claim), "{store:?}");
     }
 }

@@ -15,7 +15,8 @@ fn credentials_outlive_the_resource_unless_it_says_otherwise() {
         let (platform, _) = objects(fixture);
         for spec in required_secrets(&platform) {
             let owned = spec.metadata.owner_references.is_some();
-            assert_eq!(owned, fixture == "demo", "{}", spec.name());
+            let deleted = ["demo", "delegated-postgres-ha"].contains(&fixture);
+            assert_eq!(owned, deleted, "{}", spec.name());
             assert_eq!(
                 spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL],
                 "true"

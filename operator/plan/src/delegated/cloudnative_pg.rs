@@ -1,0 +1,220 @@
+//! PostgreSQL run by CloudNativePG, as its version 1.30 does it: what its source says stands beside
+//! each fact.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec, TopologySpreadConstraint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use lotoai_api::Component;
+use lotoai_api::spec::{DelegatedPostgres, Profile};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Delegated, Operator, State, Wait};
+use crate::components::postgres::Sizes;
+use crate::components::shared::authorities;
+use crate::components::shared::placement::{HOST, ZONE, place};
+use crate::components::shared::resources::{memory_request_mib, requirements};
+use crate::credentials::{PASSWORD, USERNAME};
+use crate::env::REGION;
+use crate::graph::{External, Node};
+use crate::kinds::{Cluster, ClusterStatus};
+use crate::labels;
+use crate::observed::Observed;
+use crate::platform::Platform;
+use crate::profile;
+
+pub(super) const KIND: &str = "Cluster";
+pub(super) const RESOURCE: &str = "clusters.postgresql.cnpg.io";
+
+/// Label of all pods of a cluster (`docs/src/labels_annotations.md`).
+const CLUSTER_LABEL: &str = "cnpg.io/cluster";
+const NODE: Node = Node::Component(Component::Postgres);
+
+/// Phases that a person must end (`api/v1/cluster_types.go`).
+const STUCK: [&str; 4] = [
+    "Cluster is unrecoverable and needs manual intervention",
+    "Invalid cluster definition",
+    "Unable to create required cluster objects",
+    "Waiting for user action",
+];
+
+/// Where everything is.
+///
+/// Service `<cluster>-rw` leads to the server that takes writes, and the certificate that the
+/// operator signs names it without a namespace too (`GetClusterAltDNSNames`); its authority is key
+/// `ca.crt` of Secret `<cluster>-ca` (`docs/src/certificates.md`). With superuser access Secret
+/// `<cluster>-superuser` holds `username` and `password` (`pkg/specs/secrets.go`).
+pub(super) fn store(
+    profile: Profile,
+    asked: &DelegatedPostgres,
+    platform: &str,
+) -> Option<External> {
+    let object = format!("{platform}-{}", Component::Postgres);
+    // Fails only for a platform's name that is refused anyway.
+    let url = Url::parse(&format!("postgres://{object}-rw:5432?sslmode=verify-full")).ok()?;
+    let (superuser, authority) = (format!("{object}-superuser"), format!("{object}-ca"));
+    Some(External {
+        admin_url: url.clone(),
+        url,
+        secret: superuser.clone(),
+        ca_secret: Some(authority.clone()),
+        accounts: true,
+        container: String::new(),
+        region: REGION.to_owned(),
+        path_style: true,
+        delegated: Some(Delegated {
+            operator: Operator::CloudNativePg,
+            field: "spec.data.postgres.delegated",
+            instances: asked
+                .instances
+                .unwrap_or(profile::delegated_instances(profile)),
+            storage: asked.storage.clone(),
+            pods: BTreeMap::from([(CLUSTER_LABEL.to_owned(), object.clone())]),
+            secrets: vec![
+                (superuser.clone(), USERNAME),
+                (superuser, PASSWORD),
+                (authority, authorities::KEY),
+            ],
+            object,
+        }),
+    })
+}
+
+/// What the operator says. Condition `Ready` is true in phase "Cluster in healthy state" alone
+/// (`pkg/resources/status/transactions.go`); a primary may serve before and after.
+pub(super) fn state(delegated: &Delegated, observed: &Observed) -> State {
+    let Some(cluster) = observed.clusters.get(&delegated.object) else {
+        return State {
+            ready: 0,
+            wait: Some(Wait::new("it is not asked yet")),
+        };
+    };
+    let Some(status) = cluster.status.as_ref().filter(|s| !s.phase.is_empty()) else {
+        let silent = "it has said nothing yet; does it run, and does it watch this namespace?";
+        return State {
+            ready: 0,
+            wait: Some(Wait::new(silent)),
+        };
+    };
+    State {
+        ready: status.ready_instances,
+        wait: wait(delegated, status),
+    }
+}
+
+fn wait(delegated: &Delegated, status: &ClusterStatus) -> Option<Wait> {
+    let mut conditions = status.conditions.iter();
+    let ready = conditions.any(|found| found.type_ == "Ready" && found.status == "True");
+    if !ready {
+        let message = match status.phase_reason.as_str() {
+            "" => status.phase.clone(),
+            reason => format!("{}: {reason}", status.phase),
+        };
+        return Some(Wait {
+            message,
+            needs_a_person: STUCK.contains(&status.phase.as_str()),
+        });
+    }
+    // It has not looked at a changed number yet.
+    (status.ready_instances < delegated.instances).then(|| {
+        Wait::new(format!(
+            "{}/{} instances ready",
+            status.ready_instances, delegated.instances
+        ))
+    })
+}
+
+/// The cluster. It owns its volumes (`pkg/reconciler/persistentvolumeclaim/build.go`), so with
+/// deletion policy `Retain` it has no owner and outlives the resource, as credentials do.
+pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
+    let mut metadata = platform.metadata(delegated.object.clone(), NODE);
+    metadata
+        .labels
+        .get_or_insert_default()
+        .insert(labels::DATA.to_owned(), "true".to_owned());
+    platform.retain(&mut metadata);
+
+    let mut template = PodTemplateSpec {
+        spec: Some(PodSpec::default()),
+        ..PodTemplateSpec::default()
+    };
+    place(platform, NODE, &mut template);
+    let pod = template.spec.unwrap_or_default();
+    let inherited = template.metadata.unwrap_or_default();
+    let images = &platform.spec.images;
+    let mut spec = json!({
+        "imageName": platform.image(NODE),
+        "imagePullPolicy": platform.pull_policy.as_str(),
+        "instances": delegated.instances,
+        // The provision Job makes roles and databases with it.
+        "enableSuperuserAccess": true,
+        "storage": { "size": delegated.storage.size },
+        "resources": requirements(platform, NODE),
+        "affinity": {
+            "enablePodAntiAffinity": true,
+            "podAntiAffinityType": "preferred",
+            "topologyKey": HOST,
+        },
+        "postgresql": { "parameters": parameters(platform) },
+    });
+    let several = delegated.instances > 1;
+    let spread = several.then(|| vec![over_zones(delegated)]);
+    for (path, value) in [
+        (
+            "/storage/storageClass",
+            json!(delegated.storage.storage_class_name),
+        ),
+        ("/affinity/nodeSelector", json!(pod.node_selector)),
+        ("/affinity/tolerations", json!(pod.tolerations)),
+        ("/topologySpreadConstraints", json!(spread)),
+        ("/priorityClassName", json!(pod.priority_class_name)),
+        ("/inheritedMetadata/labels", json!(inherited.labels)),
+        (
+            "/inheritedMetadata/annotations",
+            json!(inherited.annotations),
+        ),
+        ("/imagePullSecrets", json!(images.pull_secrets)),
+    ] {
+        insert(&mut spec, path, value);
+    }
+    Cluster::new(metadata, spec)
+}
+
+/// Puts a value that is there at its place.
+fn insert(spec: &mut Value, path: &str, value: Value) {
+    if value.is_null() || value.as_array().is_some_and(Vec::is_empty) {
+        return;
+    }
+    let mut place = spec;
+    for key in path.split('/').skip(1) {
+        place = &mut place[key];
+    }
+    *place = value;
+}
+
+/// As the operator's own PostgreSQL is set. CloudNativePG refuses buffers that are larger than the
+/// memory request (`internal/webhook/v1/cluster_webhook.go`).
+fn parameters(platform: &Platform) -> Value {
+    let sizes = Sizes::of(platform);
+    let request = memory_request_mib(platform, Component::Postgres);
+    json!({
+        "max_connections": sizes.connections.to_string(),
+        "shared_buffers": format!("{}MB", sizes.buffers.min(request)),
+        "work_mem": "4MB",
+        "maintenance_work_mem": format!("{}MB", sizes.maintenance),
+    })
+}
+
+fn over_zones(delegated: &Delegated) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(LabelSelector {
+            match_labels: Some(delegated.pods.clone()),
+            ..LabelSelector::default()
+        }),
+        max_skew: 1,
+        topology_key: ZONE.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
+    }
+}
