@@ -1,17 +1,19 @@
 //! Sign-in of browsers: authorization code with PKCE, state and nonce.
 
+mod renewal;
+
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use openidconnect::core::{
-    CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier,
-    CoreJwsSigningAlgorithm, CoreResponseType, CoreTokenResponse,
+    CoreClient, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
+    CoreResponseType, CoreTokenResponse,
 };
 use openidconnect::{
     AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
     ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySet, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    Scope, TokenResponse as _, TokenUrl,
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -19,13 +21,15 @@ use snafu::{ResultExt as _, Snafu};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::discovery::{Discovery, DiscoveryError, Endpoints, SignOut};
+use super::discovery::{Discovery, Endpoints};
 use super::jwks::Jwks;
-use super::provider::{ProviderError, ProviderHttp};
+use super::provider::ProviderHttp;
 use super::seal::SealingKey;
 use super::token::{now, provider_unavailable};
 use crate::config::OidcArgs;
 use crate::failure::Failure;
+
+pub use renewal::{EndError, RefreshFailure};
 
 /// A person has this long to sign in.
 pub const ATTEMPT_SECONDS: u64 = 600;
@@ -48,23 +52,6 @@ pub enum LoginSetupError {
     Address {
         /// Cause.
         source: url::ParseError,
-    },
-}
-
-/// Why the provider was not told of a sign-out.
-#[derive(Debug, Snafu)]
-pub enum EndError {
-    /// It is not known where.
-    #[snafu(display("failed to find where to sign out"))]
-    Find {
-        /// Cause.
-        source: DiscoveryError,
-    },
-    /// It could not be asked or refused.
-    #[snafu(display("failed to sign out"))]
-    Tell {
-        /// Cause.
-        source: ProviderError,
     },
 }
 
@@ -110,14 +97,6 @@ pub struct CallbackQuery {
     code: Option<String>,
     state: Option<String>,
     error: Option<String>,
-}
-
-/// Why a token could not be refreshed.
-pub enum RefreshFailure {
-    /// The provider ended the session.
-    Ended,
-    /// The provider cannot be asked now.
-    Unavailable,
 }
 
 impl Login {
@@ -314,91 +293,6 @@ impl Login {
             CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
             CoreJwsSigningAlgorithm::EcdsaP256Sha256,
         ]))
-    }
-
-    /// What a refresh gave, where the ID token proves the person. It carries no nonce: nobody was
-    /// sent away for it.
-    async fn refreshed(
-        &self,
-        response: &CoreTokenResponse,
-        refresh_token: String,
-    ) -> Result<Tokens, RefreshFailure> {
-        let Some(id_token) = response.id_token() else {
-            tracing::info!("a refresh gave no ID token: the person signs in again");
-            return Err(RefreshFailure::Ended);
-        };
-        let verifier = self
-            .id_verifier()
-            .await
-            .ok_or(RefreshFailure::Unavailable)?;
-        match id_token.claims(&verifier, |_: Option<&Nonce>| Ok(())) {
-            Ok(claims) => Ok(identifying(response, id_token, claims, Some(refresh_token))),
-            Err(error) => {
-                tracing::warn!(
-                    error = crate::error::chain(&error),
-                    "an ID token of a refresh was refused"
-                );
-                Err(RefreshFailure::Ended)
-            }
-        }
-    }
-
-    /// Gets the next access token.
-    ///
-    /// # Errors
-    /// Says whether the session is over or the provider is away.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshFailure> {
-        let refresh_token = RefreshToken::new(refresh_token.to_owned());
-        let endpoints = self
-            .endpoints()
-            .await
-            .map_err(|_| RefreshFailure::Unavailable)?;
-        match self
-            .client(&endpoints)
-            .exchange_refresh_token(&refresh_token)
-            .request_async(&self.http)
-            .await
-        {
-            Ok(response) if self.by_id_token => {
-                self.refreshed(&response, refresh_token.into_secret()).await
-            }
-            Ok(response) => Ok(tokens(&response, Some(refresh_token.into_secret()))),
-            Err(RequestTokenError::ServerResponse(error))
-                if *error.error() == CoreErrorResponseType::InvalidGrant =>
-            {
-                tracing::info!("the identity provider ended a session");
-                Err(RefreshFailure::Ended)
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = crate::error::chain(&error),
-                    "a token was not refreshed"
-                );
-                Err(RefreshFailure::Unavailable)
-            }
-        }
-    }
-
-    /// Tells the provider that a session is over, as far as it can be told.
-    ///
-    /// # Errors
-    /// When the provider cannot be asked or refuses.
-    pub async fn end(&self, refresh_token: &str) -> Result<(), EndError> {
-        let endpoints = self.discovery.endpoints().await.context(FindSnafu)?;
-        let (url, field) = match &endpoints.sign_out {
-            None => return Ok(()),
-            Some(SignOut::EndSession(url)) => (url, "refresh_token"),
-            Some(SignOut::Revoke(url)) => (url, "token"),
-        };
-        let form = [
-            ("client_id", self.client_id.as_str()),
-            ("client_secret", self.client_secret.secret().as_str()),
-            (field, refresh_token),
-        ];
-        self.http
-            .post_form(url.clone(), &form)
-            .await
-            .context(TellSnafu)
     }
 }
 
