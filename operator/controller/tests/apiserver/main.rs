@@ -12,6 +12,8 @@ mod platform;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod secrets;
