@@ -83,6 +83,37 @@ fn check(
     }
 }
 
+/// Name of an object that somebody else made, such as a Secret or a storage class: a DNS subdomain.
+/// Whether there is such an object only the cluster knows, so the schema alone checks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectName(pub String);
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for ObjectName {
+    fn schema_name() -> Cow<'static, str> {
+        "ObjectName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 253,
+            "pattern": "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+        })
+    }
+}
+
 macro_rules! name_type {
     (
         $(#[$doc:meta])*

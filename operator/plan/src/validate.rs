@@ -5,6 +5,7 @@ mod components;
 mod edge;
 mod external;
 mod identity;
+mod qualified_name;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -128,15 +129,18 @@ fn platform_name(lotoai: &LotoAI, faults: &mut Vec<Invalid>) -> Option<PlatformN
         .ok()
 }
 
+/// Whether an address holds no user, password, query or fragment.
+fn is_bare(url: &Url) -> bool {
+    url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+}
+
 fn public_url(text: &str, faults: &mut Vec<Invalid>) -> Option<PublicUrl> {
-    let url = Url::parse(text).ok().filter(|url| {
-        url.scheme() == "https"
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| url.scheme() == "https" && url.path() == "/" && is_bare(url));
     let parts = url
         .as_ref()
         .and_then(|url| Some((url, url.host_str()?, url.port_or_known_default()?)));

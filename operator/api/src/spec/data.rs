@@ -5,6 +5,8 @@ use kube_derive::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::ObjectName;
+
 use super::delegated::DelegatedPostgres;
 use super::external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq,
@@ -175,10 +177,7 @@ pub struct Storage {
     pub size: String,
     /// Storage class; the cluster's default when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "Option<ObjectName>")]
     pub storage_class_name: Option<String>,
 }
 

@@ -3,43 +3,11 @@
 //! Secrets are named, never held. One with an account has the keys `username` and `password`, one
 //! with a certificate authority the key `ca.crt`.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use kube_core::Rule;
 use kube_derive::KubeSchema;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Name of a Secret in the namespace of the resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretName(pub String);
-
-impl fmt::Display for SecretName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl JsonSchema for SecretName {
-    fn schema_name() -> Cow<'static, str> {
-        "SecretName".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 253,
-            "pattern": "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
-        })
-    }
-}
+use crate::names::ObjectName;
 
 /// An address of one of these schemes: a host, with a port if it is not the scheme's own, and
 /// nothing else.
@@ -84,11 +52,11 @@ pub struct ExternalPostgres {
     pub tls: bool,
     /// Secret with `username` and `password` of a role that may create roles and databases. The
     /// platform's own accounts are made with it.
-    pub admin_secret_name: SecretName,
+    pub admin_secret_name: ObjectName,
     /// Secret with `ca.crt`, the authority of the server's certificate; the well-known
     /// authorities when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_name: Option<SecretName>,
+    pub ca_secret_name: Option<ObjectName>,
 }
 
 const fn yes() -> bool {
@@ -127,11 +95,11 @@ pub struct ExternalRabbitmq {
     pub virtual_host: Option<String>,
     /// Secret with `username` and `password` of a user with tag `administrator`. The platform's
     /// own users are made with it.
-    pub admin_secret_name: SecretName,
+    pub admin_secret_name: ObjectName,
     /// Secret with `ca.crt`, the authority of the broker's certificates; the well-known
     /// authorities when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_name: Option<SecretName>,
+    pub ca_secret_name: Option<ObjectName>,
 }
 
 /// A ClickHouse server, reached over its HTTP interface.
@@ -148,11 +116,11 @@ pub struct ExternalClickhouse {
     pub url: String,
     /// Secret with `username` and `password` of a user that may create databases and users. The
     /// platform's own user is made with it.
-    pub admin_secret_name: SecretName,
+    pub admin_secret_name: ObjectName,
     /// Secret with `ca.crt`, the authority of the server's certificate; the well-known
     /// authorities when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_name: Option<SecretName>,
+    pub ca_secret_name: Option<ObjectName>,
 }
 
 /// An object store that speaks S3.
@@ -184,11 +152,11 @@ pub struct ExternalObjectStorage {
     pub path_style: bool,
     /// Secret with `username` (access key) and `password` (secret key), which gateway and
     /// rag-ingest use as they are: S3 has no interface to make accounts with.
-    pub credentials_secret_name: SecretName,
+    pub credentials_secret_name: ObjectName,
     /// Secret with `ca.crt`, the authority of the server's certificate; the well-known
     /// authorities when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_name: Option<SecretName>,
+    pub ca_secret_name: Option<ObjectName>,
 }
 
 impl ExternalObjectStorage {

@@ -3,8 +3,7 @@
 use kube_derive::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::external::SecretName;
-use crate::names::UserName;
+use crate::names::{ObjectName, UserName};
 
 /// Who may sign in: people of a Keycloak that the operator runs, unless `external` names an issuer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -68,7 +67,7 @@ pub struct ExternalIdentity {
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
     pub client_id: String,
     /// Secret with `clientSecret`, the application's secret.
-    pub client_secret_name: SecretName,
+    pub client_secret_name: ObjectName,
     /// Audience that tokens must carry; the client id when it is not set. With an audience of its
     /// own, people are identified by their access token; without, by their ID token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +76,7 @@ pub struct ExternalIdentity {
     /// Secret with `ca.crt`, the authority of the issuer's certificate; the well-known authorities
     /// when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret_name: Option<SecretName>,
+    pub ca_secret_name: Option<ObjectName>,
     /// Claim of tokens with the list of a person's groups.
     #[serde(default = "ExternalIdentity::default_groups_claim")]
     #[schemars(length(min = 1, max = 256))]

@@ -29,9 +29,7 @@ pub use edge::{
     CertManager, Edge, EdgeService, EdgeTls, GatewayApi, Ingress, IssuerRef, ParentRef, RateLimit,
     SecurityHeaders, ServiceType, Traefik,
 };
-pub use external::{
-    ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq, SecretName,
-};
+pub use external::{ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Component;
+use crate::names::ObjectName;
 use crate::replication::{MAX_REPLICAS, Replication, listed};
 
 /// Prefixes of labels and annotations that are the operator's own.
@@ -118,10 +119,7 @@ pub struct Pods {
     pub annotations: BTreeMap<String, String>,
     /// PriorityClass; the cluster's default when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "Option<ObjectName>")]
     pub priority_class_name: Option<String>,
 }
 

@@ -55,7 +55,10 @@ pub fn mermaid_of(platform: &Platform) -> String {
     let elsewhere = |component: &Component| !topology.has(Node::Component(*component));
     for component in Component::ALL.into_iter().filter(elsewhere) {
         let place = match topology.outside(component) {
-            Some((_, external)) => host(external.url.as_str()),
+            Some((_, external)) => {
+                let (host, port) = external.host_and_port();
+                format!("{host}:{port}")
+            }
             None => "a controller of the cluster".to_owned(),
         };
         let _ = writeln!(text, "  {component}([\"{component}: {place}\"])");

@@ -46,6 +46,14 @@ impl External {
             Node::Component(_) | Node::Anyone | Node::Operator => &self.url,
         }
     }
+
+    /// Host and port of the server, for people. Validation gave every address both.
+    #[must_use]
+    pub fn host_and_port(&self) -> (&str, u16) {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        (host, port)
+    }
 }
 
 /// Nodes and edges of one platform.

@@ -77,8 +77,7 @@ pub(super) fn components(platform: &Platform, children: &[Child]) -> Vec<Compone
 /// A server that somebody else runs. The operator never connects to a store, so it says nothing of
 /// its health: the provision Job and the components that use it do.
 fn outside(component: Component, external: &External) -> ComponentStatus {
-    let host = external.url.host_str().unwrap_or_default();
-    let port = external.url.port_or_known_default().unwrap_or_default();
+    let (host, port) = external.host_and_port();
     ComponentStatus {
         name: component.name().to_owned(),
         mode: Mode::External,
@@ -237,8 +236,7 @@ fn delegated_store(
         ),
         needs_a_person: wait.needs_a_person,
     });
-    let host = external.url.host_str().unwrap_or_default();
-    let port = external.url.port_or_known_default().unwrap_or_default();
+    let (host, port) = external.host_and_port();
     Child {
         node,
         ready: state.ready,

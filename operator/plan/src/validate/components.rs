@@ -6,14 +6,11 @@ use lotoai_api::spec::{ComponentSettings, LotoAISpec, OWN_PREFIXES, refusal};
 use lotoai_api::{Component, PlatformName, Replication};
 
 use super::Invalid;
+use super::qualified_name::is_qualified_name;
 use crate::components::shared::resources::amount;
 use crate::components::shared::workload::DATA;
 use crate::observed::Observed;
 use crate::scale::scale;
-
-/// Longest name of a label without its prefix, and longest prefix.
-const MAX_NAME: usize = 63;
-const MAX_PREFIX: usize = 253;
 
 pub(super) fn check(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
     let pods = &spec.pods;
@@ -90,25 +87,6 @@ fn keys(field: &str, map: &BTreeMap<String, String>, reserved: bool, faults: &mu
     }
 }
 
-fn is_qualified_name(key: &str) -> bool {
-    let (prefix, name) = key
-        .split_once('/')
-        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_part = |text: &str, allowed: fn(&u8) -> bool| {
-        let bytes = text.as_bytes();
-        let ends = [bytes.first(), bytes.last()];
-        ends.iter()
-            .all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-            && bytes.iter().all(allowed)
-    };
-    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let in_label = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    let prefix_is_good = prefix.is_none_or(|prefix| {
-        prefix.len() <= MAX_PREFIX && prefix.split('.').all(|label| is_part(label, in_label))
-    });
-    prefix_is_good && name.len() <= MAX_NAME && is_part(name, in_name)
-}
-
 /// The data of a cluster of servers know how many they are: the number is that of the volumes.
 pub(super) fn check_members(
     spec: &LotoAISpec,
@@ -150,29 +128,4 @@ fn members_there(name: &PlatformName, component: Component, observed: &Observed)
     i32::try_from(claims.count())
         .ok()
         .filter(|count| *count > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("team", true)]
-    #[case("example.com/Team_1.x", true)]
-    #[case("", false)]
-    #[case("-a", false)]
-    #[case("a b", false)]
-    #[case("Example.com/a", false)]
-    #[case("example..com/a", false)]
-    #[case("/a", false)]
-    #[case("a/b/c", false)]
-    #[case(
-        "a234567890123456789012345678901234567890123456789012345678901234",
-        false
-    )]
-    fn tells_names_of_labels(#[case] key: &str, #[case] expected: bool) {
-        assert_eq!(is_qualified_name(key), expected);
-    }
 }

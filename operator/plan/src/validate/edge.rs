@@ -7,6 +7,7 @@ use lotoai_api::spec::{Edge, LotoAISpec};
 use lotoai_api::{PlatformName, reasons};
 
 use super::Invalid;
+use super::qualified_name::is_qualified_name;
 use crate::components::shared::resources::amount;
 use crate::credentials::digest;
 use crate::names::issued_secret;
@@ -14,8 +15,6 @@ use crate::observed::Observed;
 
 /// Ingestion holds a whole document several times over.
 const LARGEST_UPLOAD: &str = "256Mi";
-/// Longest key of a label or annotation, without its domain.
-const KEY_LENGTH: usize = 63;
 
 pub(super) fn check(spec: &LotoAISpec, observed: &Observed, faults: &mut Vec<Invalid>) {
     let edge = &spec.edge;
@@ -72,7 +71,7 @@ fn check_mode(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
             .keys()
             .map(|key| ("fromNamespaces", key)),
     );
-    for (field, key) in keys.filter(|(_, key)| !is_key(key)) {
+    for (field, key) in keys.filter(|(_, key)| !is_qualified_name(key)) {
         let message = "this is no name of a label or annotation; write for example \
                        kubernetes.io/metadata.name";
         faults.push(Invalid::spec(format!("spec.edge.{field}[{key}]"), message));
@@ -134,29 +133,6 @@ pub(super) fn issued(
         .collect()
 }
 
-/// Whether a text can be the key of a label or an annotation.
-fn is_key(text: &str) -> bool {
-    let (domain, name) = match text.split_once('/') {
-        Some((domain, name)) => (Some(domain), name),
-        None => (None, text),
-    };
-    let ends = |text: &str, good: fn(&u8) -> bool| {
-        let bytes = text.as_bytes();
-        bytes.first().is_some_and(good) && bytes.last().is_some_and(good)
-    };
-    let lower = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let domain = domain.is_none_or(|domain| {
-        domain.len() <= 253
-            && ends(domain, lower)
-            && domain.bytes().all(|b| lower(&b) || b"-.".contains(&b))
-    });
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    domain
-        && name.len() <= KEY_LENGTH
-        && ends(name, u8::is_ascii_alphanumeric)
-        && name.bytes().all(inner)
-}
-
 fn is_cidr(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
         return false;
@@ -194,21 +170,5 @@ mod tests {
     #[case("", false)]
     fn ranges(#[case] text: &str, #[case] good: bool) {
         assert_eq!(is_cidr(text), good, "{text}");
-    }
-
-    #[rstest]
-    #[case("kubernetes.io/metadata.name", true)]
-    #[case("nginx.ingress.kubernetes.io/proxy-body-size", true)]
-    #[case("team", true)]
-    #[case("A_b.c-1", true)]
-    #[case("/name", false)]
-    #[case("a/", false)]
-    #[case("a/b/c", false)]
-    #[case("Example.com/x", false)]
-    #[case("-a", false)]
-    #[case("a b", false)]
-    #[case("", false)]
-    fn keys(#[case] text: &str, #[case] good: bool) {
-        assert_eq!(is_key(text), good, "{text}");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lotoai_api::spec::{LotoAISpec, SecretName};
+use lotoai_api::names::ObjectName;
+use lotoai_api::spec::LotoAISpec;
 use lotoai_api::{Component, Store};
 use url::Url;
 
-use super::{Invalid, Reference, identity};
+use super::{Invalid, Reference, identity, is_bare};
 use crate::components::shared::authorities;
 use crate::credentials::{PASSWORD, USERNAME};
 use crate::delegated;
@@ -34,8 +35,8 @@ struct Given<'a> {
     /// What the address asks of its clients beside a host, as its query.
     query: Option<&'static str>,
     secret_field: &'static str,
-    secret: &'a SecretName,
-    ca: Option<&'a SecretName>,
+    secret: &'a ObjectName,
+    ca: Option<&'a ObjectName>,
     accounts: bool,
     container: String,
     region: &'a str,
@@ -126,7 +127,7 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
 pub(super) fn references(spec: &LotoAISpec) -> Vec<Reference> {
     let mut references = Vec::new();
     for given in given(spec, "") {
-        let mut wants = |field: &str, secret: &SecretName, key: &str| {
+        let mut wants = |field: &str, secret: &ObjectName, key: &str| {
             references.push(Reference {
                 field: format!("{}.{field}", given.field),
                 secret: secret.to_string(),
@@ -187,14 +188,9 @@ fn address(field: &str, given: &Address<'_>, faults: &mut Vec<Invalid>) -> Optio
         let mut known = given.schemes.iter();
         known.find(|(scheme, _)| *scheme == url.scheme())
     });
-    let plain = parsed.as_ref().filter(|url| {
-        url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && matches!(url.path(), "" | "/")
-    });
+    let plain = parsed
+        .as_ref()
+        .filter(|url| url.has_host() && is_bare(url) && matches!(url.path(), "" | "/"));
     let (Some(url), Some((_, port))) = (plain, scheme) else {
         let schemes: Vec<String> = given
             .schemes

@@ -3,7 +3,7 @@
 use lotoai_api::spec::LotoAISpec;
 use url::Url;
 
-use super::{Invalid, Reference};
+use super::{Invalid, Reference, is_bare};
 use crate::components::shared::authorities;
 use crate::credentials::CLIENT_SECRET;
 use crate::env::REGION;
@@ -37,14 +37,9 @@ pub(super) fn issuer(spec: &LotoAISpec, faults: &mut Vec<Invalid>) -> Option<Ext
         faults.push(Invalid::spec("spec.identity.firstUser", message));
     }
     // The schema refuses most of these; a resource that never met it is refused here.
-    let url = Url::parse(&issuer.issuer_url).ok().filter(|url| {
-        url.scheme() == "https"
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    });
+    let url = Url::parse(&issuer.issuer_url)
+        .ok()
+        .filter(|url| url.scheme() == "https" && url.has_host() && is_bare(url));
     let Some(url) = url else {
         // The address is not repeated: it may hold a password, and a status is read by many.
         let message = "this is no issuer; write https://, a host and perhaps a path, and nothing \

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::ObjectName;
+
 /// An Ingress for a controller that the cluster has already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// Name of the IngressClass.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "ObjectName")]
     pub class_name: String,
     /// Annotations of the Ingress: what its controller is to do beside routing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -37,10 +36,7 @@ pub struct GatewayApi {
 #[serde(rename_all = "camelCase")]
 pub struct ParentRef {
     /// Name of the Gateway.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "ObjectName")]
     pub name: String,
     /// Its namespace; that of the platform when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,9 +47,6 @@ pub struct ParentRef {
     pub namespace: Option<String>,
     /// Name of its HTTPS listener; all its listeners when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "Option<ObjectName>")]
     pub section_name: Option<String>,
 }

@@ -4,6 +4,8 @@ use kube_derive::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::ObjectName;
+
 /// The certificate that people see. The operator signs one itself when nothing is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -16,10 +18,7 @@ use serde::{Deserialize, Serialize};
 pub struct EdgeTls {
     /// Secret of type `kubernetes.io/tls` in the same namespace (`tls.crt`, `tls.key`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "Option<ObjectName>")]
     pub secret_name: Option<String>,
     /// An issuer of cert-manager, which must be in the cluster, signs it and renews it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,10 +46,7 @@ pub struct CertManager {
 #[serde(rename_all = "camelCase")]
 pub struct IssuerRef {
     /// Name of the issuer.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "ObjectName")]
     pub name: String,
     /// Its kind: `Issuer` is looked for in the same namespace, `ClusterIssuer` is everybody's.
     #[serde(default = "IssuerRef::default_kind")]
@@ -58,10 +54,7 @@ pub struct IssuerRef {
     pub kind: String,
     /// API group of its kind.
     #[serde(default = "IssuerRef::default_group")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(with = "ObjectName")]
     pub group: String,
 }
 
