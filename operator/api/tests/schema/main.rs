@@ -1,4 +1,10 @@
 //! The schema: what `kubectl apply` accepts and refuses, run without a cluster.
 
 #[cfg(test)]
+mod definition;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod stores;

@@ -1,7 +1,7 @@
 //! Stores that another operator runs: what it is asked for, what is waited for, what is said.
 
+use crate::cluster::Cluster as World;
 use crate::common::{credentials, objects, operator, provided, resource};
-use crate::gates::Cluster as World;
 use lotoai_api::{LotoAIStatus, Mode, reasons};
 use lotoai_plan::kinds::Cluster;
 use lotoai_plan::validate::referenced_secrets;

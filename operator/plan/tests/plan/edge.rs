@@ -1,7 +1,7 @@
 //! The edge: what its options reach.
 
+use crate::cluster::Cluster;
 use crate::common::{objects, operator, provided, resource};
-use crate::gates::Cluster;
 use lotoai_api::{Component, reasons};
 use lotoai_plan::credentials::required_secrets;
 use lotoai_plan::kinds::{Certificate, HTTPRoute};

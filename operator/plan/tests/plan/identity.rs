@@ -8,8 +8,9 @@ use lotoai_plan::graph::{CredentialKind, mermaid_of};
 use lotoai_plan::{Node, ProbeOutcome, build, probe_question};
 use serde_json::Value;
 
+use crate::cluster::Cluster;
 use crate::common::{credentials, objects, platform};
-use crate::gates::{Cluster, T1};
+use crate::status::T1;
 
 const FIXTURE: &str = "external-oidc";
 

@@ -1,6 +1,8 @@
 //! Planning as a whole: from fixtures to objects, gates and status.
 
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod delegated;
@@ -18,3 +20,5 @@ mod invariants;
 mod leaves;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod status;
