@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod leader;
 #[cfg(test)]
 mod platform;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
