@@ -130,7 +130,8 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
-/// Applies `desired` in its order, except what is held and Jobs that exist already.
+/// Applies `desired` in its order, except what is held and Jobs that exist already. What that made
+/// or changed goes to `changed`, also when a later write is refused.
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names (then nothing was written), or at the
@@ -141,6 +142,7 @@ pub async fn apply(
     existing: &Existing,
     cache: &Cache,
     desired: &[Desired],
+    changed: &mut Vec<ObjectId>,
 ) -> Result<(), Error> {
     refuse_foreign(client, owner, existing, desired).await?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -167,7 +169,12 @@ pub async fn apply(
                 &Patch::Apply(&object.planned.body),
             )
             .await
-            .context(PatchSnafu { id })?;
+            .context(PatchSnafu { id: id.clone() })?;
+        // An operator that has just started sends what the API server has already.
+        let version = &applied.metadata.resource_version;
+        if current.is_none_or(|meta| meta.resource_version != *version) {
+            changed.push(id);
+        }
         cache.record(owner, &applied.metadata, body);
         metrics::object(kind, "applied");
     }

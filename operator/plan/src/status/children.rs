@@ -12,7 +12,7 @@ use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
-use crate::resources::{Prepared, ResourceSet};
+use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::scale::Scale;
 
 /// State of what one node of the graph runs.
@@ -30,6 +30,8 @@ pub struct Child {
     pub serves: bool,
     /// What it waits for; empty when settled.
     pub message: String,
+    /// The workload object or Job.
+    pub object: ObjectId,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
     version: String,
@@ -196,6 +198,7 @@ fn component(
         settled,
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,
+        object: ObjectId::new(workload_kind(component).kind(), &name),
         failure,
         version: versions::tag(platform.image(node)).to_owned(),
         endpoint: endpoint(platform, component),
@@ -217,9 +220,8 @@ fn job(
     now: Timestamp,
 ) -> Child {
     let node = Node::Provision(store);
-    let job = prepared
-        .job_name(&node.name())
-        .and_then(|name| observed.jobs.get(name));
+    let name = prepared.job_name(&node.name()).unwrap_or_default();
+    let job = observed.jobs.get(name);
     let complete = job.is_some_and(job_complete);
     let failure = match job {
         Some(job) if !complete => {
@@ -240,6 +242,7 @@ fn job(
         settled: complete,
         serves: complete,
         message,
+        object: ObjectId::new("Job", name),
         failure,
         version: String::new(),
         endpoint: String::new(),
@@ -262,5 +265,6 @@ fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
             ns = platform.namespace
         ),
         needs_a_person: true,
+        object: ObjectId::new("Job", name),
     })
 }
