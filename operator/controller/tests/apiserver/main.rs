@@ -10,6 +10,8 @@ mod faults;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod owned;
+#[cfg(test)]
 mod platform;
 #[cfg(test)]
 mod proxy;
