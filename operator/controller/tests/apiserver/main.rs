@@ -18,6 +18,8 @@ mod proxy;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod secrets;

@@ -7,7 +7,7 @@ use kube::{Client, ResourceExt};
 use lotoai_api::LotoAI;
 use serde_json::{Value, json};
 
-async fn lotos(client: &Client, namespace: &str) -> Api<DynamicObject> {
+pub(crate) async fn lotos(client: &Client, namespace: &str) -> Api<DynamicObject> {
     platform::install_crd(client).await;
     platform::namespace(client, namespace).await;
     Api::namespaced_with(
@@ -17,7 +17,7 @@ async fn lotos(client: &Client, namespace: &str) -> Api<DynamicObject> {
     )
 }
 
-fn resource(name: &str, spec: &Value) -> DynamicObject {
+pub(crate) fn resource(name: &str, spec: &Value) -> DynamicObject {
     serde_json::from_value(json!({
         "apiVersion": "lotoai.dev/v1alpha1",
         "kind": "LotoAI",
@@ -25,140 +25,6 @@ fn resource(name: &str, spec: &Value) -> DynamicObject {
         "spec": spec,
     }))
     .unwrap()
-}
-
-/// Each entry: what is wrong, name, spec, and a text of the fix that the refusal must hold.
-fn broken() -> Vec<(&'static str, &'static str, Value, &'static str)> {
-    let url = "https://lotoai.localhost";
-    vec![
-        ("no url", "a", json!({}), "spec.url: Required value"),
-        (
-            "http",
-            "a",
-            json!({ "url": "http://lotoai.localhost" }),
-            "url must be https://",
-        ),
-        (
-            "a path",
-            "a",
-            json!({ "url": "https://a.example/x" }),
-            "without a path",
-        ),
-        (
-            "upper case",
-            "a",
-            json!({ "url": "https://A.example" }),
-            "lower-case host",
-        ),
-        (
-            "profile",
-            "a",
-            json!({ "url": url, "profile": "Huge" }),
-            "supported values: \"Demo\"",
-        ),
-        (
-            "a name that is too long",
-            "abcdefghijklmnopqrstuvwxyzabcdefgh",
-            json!({ "url": url }),
-            "at most 30 characters",
-        ),
-        (
-            "a name with a dot",
-            "a.b",
-            json!({ "url": url }),
-            "lower-case letters, digits and dashes",
-        ),
-        (
-            "a provider without key",
-            "a",
-            json!({ "url": url, "agents": { "providers": [{ "name": "openai", "kind": "OpenAI" }] } }),
-            "needs apiKeySecretRef",
-        ),
-        (
-            "a compatible provider without address",
-            "a",
-            json!({ "url": url, "agents": { "providers": [{ "name": "x", "kind": "OpenAICompatible" }] } }),
-            "needs baseURL",
-        ),
-        (
-            "a role with an unknown provider",
-            "a",
-            json!({ "url": url, "agents": { "roles": [{
-                "name": "r", "description": "d", "prompt": "p",
-                "models": [{ "provider": "nobody", "model": "m" }],
-            }] } }),
-            "must name a provider of agents.providers, or local",
-        ),
-        (
-            "a provider named local",
-            "a",
-            json!({ "url": url, "agents": { "providers": [
-                { "name": "local", "kind": "OpenAICompatible", "baseURL": "http://x:1/v1" },
-            ] } }),
-            "may not be named local",
-        ),
-        (
-            "a tool that does nothing",
-            "a",
-            json!({ "url": url, "mcp": { "tools": [{ "name": "t", "description": "d" }] } }),
-            "exactly one of http and script",
-        ),
-        (
-            "a node port without NodePort",
-            "a",
-            json!({ "url": url, "edge": { "service": { "httpsNodePort": 30443 } } }),
-            "needs edge.service.type NodePort",
-        ),
-        (
-            "an unknown component",
-            "a",
-            json!({ "url": url, "components": { "mailer": {} } }),
-            "must be a component",
-        ),
-        (
-            "an image without version",
-            "a",
-            json!({ "url": url, "images": { "overrides": { "gateway": "a.example/gateway" } } }),
-            "needs a tag other than latest",
-        ),
-        (
-            "an overlap as long as the chunk",
-            "a",
-            json!({ "url": url, "rag": { "chunk": { "maxCharacters": 300, "overlapCharacters": 299 } } }),
-            "at most half",
-        ),
-        (
-            "a size without unit",
-            "a",
-            json!({ "url": url, "data": { "postgres": { "storage": { "size": "5" } } } }),
-            "spec.data.postgres.storage.size",
-        ),
-    ]
-}
-
-#[tokio::test]
-async fn broken_resources_are_refused_with_the_fix() {
-    let Some(server) = server::shared() else {
-        return;
-    };
-    let api = lotos(&server.client(), "broken").await;
-    for (what, name, spec, fix) in broken() {
-        let refusal = match api
-            .create(&PostParams::default(), &resource(name, &spec))
-            .await
-        {
-            Ok(_) => panic!("{what}: accepted"),
-            Err(kube::Error::Api(refusal)) => refusal,
-            Err(error) => panic!("{what}: {error}"),
-        };
-        assert_eq!(refusal.code, 422, "{what}: {}", refusal.message);
-        assert!(
-            refusal.message.contains(fix),
-            "{what}: {:?} is not in {}",
-            fix,
-            refusal.message
-        );
-    }
 }
 
 #[tokio::test]
