@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, LocalBoxFuture};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -145,21 +146,27 @@ impl World {
 
     /// Runs the operator as its process does while `test` goes on, which begins when the platform
     /// is ready.
-    pub(crate) async fn operating(&self, test: impl Future<Output = ()>) {
-        let shutdown = CancellationToken::new();
-        let namespaces = [self.namespace.clone()];
-        let client = &self.context.client;
-        assert!(run::wait_for_type(client, &namespaces, &shutdown).await);
-        let operator = run::run(Arc::clone(&self.context), &namespaces, &shutdown);
-        let test = async {
-            wait_for("the platform is ready", DEADLINE, async || {
-                self.is_up().await
-            })
-            .await;
-            test.await;
-            shutdown.cancel();
+    pub(crate) fn operating<'a>(
+        &'a self,
+        test: impl Future<Output = ()> + 'a,
+    ) -> LocalBoxFuture<'a, ()> {
+        let operating = async move {
+            let shutdown = CancellationToken::new();
+            let namespaces = [self.namespace.clone()];
+            let client = &self.context.client;
+            assert!(run::wait_for_type(client, &namespaces, &shutdown).await);
+            let operator = run::run(Arc::clone(&self.context), &namespaces, &shutdown);
+            let test = async {
+                wait_for("the platform is ready", DEADLINE, async || {
+                    self.is_up().await
+                })
+                .await;
+                test.await;
+                shutdown.cancel();
+            };
+            futures::future::join(Box::pin(operator), Box::pin(test)).await;
         };
-        futures::future::join(operator, test).await;
+        operating.boxed_local()
     }
 
     /// Whether the status is about the newest spec and says that nothing is left to do, with
