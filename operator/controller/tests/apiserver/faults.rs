@@ -124,7 +124,7 @@ async fn requests_that_hang() {
 #[tokio::test]
 async fn watches_that_hang() {
     if !is_soak() {
-        println!("watches that hang: left to `make soak`");
+        println!("SKIPPED watches_that_hang: it takes minutes; `make soak` runs it");
         return;
     }
     let fault = Fault::Silence { watches: true };

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use lotoai_plan::labels;
-use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::world::{World, kinds};
@@ -84,35 +83,37 @@ fn without_identities(state: &mut State) {
 /// addresses, and all that comes of chance.
 pub(crate) async fn anonymous(world: &World) -> State {
     let uid = world.lotos().get("demo").await.unwrap().uid().unwrap();
-    let digest = Regex::new("-[0-9a-f]{8}$").unwrap();
-    let state = state(world).await.into_iter().map(|(name, mut value)| {
-        if let Some(data) = value
-            .get_mut("data")
-            .filter(|_| name.starts_with("Secret/"))
-        {
-            let keys = data
-                .as_object()
-                .into_iter()
-                .flat_map(|map| map.keys().cloned());
-            *data = keys.collect();
-        }
-        if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.retain(|key, _| !key.starts_with("clusterIP"));
-        }
-        if let Some(annotations) = value.pointer_mut("/spec/template/metadata/annotations") {
-            annotations[labels::CONFIG_HASH] = json!("…");
-        }
-        let name = if name.starts_with("Job/") {
-            value["metadata"]["name"] = json!("…");
-            digest.replace(&name, "-…").into_owned()
-        } else {
-            name
+    let state = state(world).await.into_iter().map(|(name, value)| {
+        let value = without_chance(&name, value).to_string();
+        let value = value.replace(&world.namespace, "…").replace(&uid, "…");
+        // A Job's name ends with a digest of what its pod gets.
+        let Some(job) = name.strip_prefix("Job/") else {
+            return (name, serde_json::from_str(&value).unwrap());
         };
-        let text = value.to_string();
-        let text = text.replace(&world.namespace, "…").replace(&uid, "…");
-        (name, serde_json::from_str(&text).unwrap())
+        let (task, _) = job.rsplit_once('-').unwrap();
+        let value = value.replace(job, task);
+        (format!("Job/{task}"), serde_json::from_str(&value).unwrap())
     });
     state.collect()
+}
+
+fn without_chance(name: &str, mut value: Value) -> Value {
+    if name.starts_with("Secret/")
+        && let Some(data) = value.get_mut("data").and_then(Value::as_object_mut)
+    {
+        data.values_mut().for_each(|value| *value = json!("…"));
+    }
+    if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| !key.starts_with("clusterIP"));
+    }
+    let ports = value.pointer_mut("/spec/ports");
+    for port in ports.and_then(Value::as_array_mut).into_iter().flatten() {
+        port.as_object_mut().unwrap().remove("nodePort");
+    }
+    if let Some(annotations) = value.pointer_mut("/spec/template/metadata/annotations") {
+        annotations[labels::CONFIG_HASH] = json!("…");
+    }
+    value
 }
 
 /// What is in one state and not in the other, for people.
