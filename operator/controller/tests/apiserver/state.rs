@@ -1,6 +1,6 @@
 //! What is in a namespace, without what changes by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -118,11 +118,12 @@ fn without_chance(name: &str, mut value: Value) -> Value {
 
 /// What is in one state and not in the other, for people.
 pub(crate) fn difference(one: &State, other: &State) -> String {
-    let names: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     let different = names
         .into_iter()
         .filter(|name| one.get(*name) != other.get(*name));
-    let show = |value: Option<&Value>| value.map_or("not there".to_owned(), Value::to_string);
+    let show =
+        |value: Option<&Value>| value.map_or_else(|| "not there".to_owned(), Value::to_string);
     different
         .map(|name| {
             format!(
