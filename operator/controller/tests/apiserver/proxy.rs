@@ -74,6 +74,7 @@ struct Inner {
     fault: watch::Sender<Option<Fault>>,
     failed: AtomicUsize,
     seen: AtomicUsize,
+    watches: AtomicUsize,
     writes: Mutex<Vec<String>>,
     port: u16,
 }
@@ -94,6 +95,7 @@ impl Proxy {
             fault: watch::Sender::new(None),
             failed: AtomicUsize::new(0),
             seen: AtomicUsize::new(0),
+            watches: AtomicUsize::new(0),
             writes: Mutex::default(),
             port: listener.local_addr().unwrap().port(),
         }));
@@ -122,6 +124,11 @@ impl Proxy {
     /// Requests and watches that met the fault since it was set.
     pub(crate) fn failed(&self) -> usize {
         self.0.failed.load(Ordering::SeqCst)
+    }
+
+    /// Watches that were begun so far.
+    pub(crate) fn watches(&self) -> usize {
+        self.0.watches.load(Ordering::SeqCst)
     }
 
     /// Method and path of all that would have changed something so far.
@@ -178,6 +185,7 @@ impl Proxy {
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONTENT_LENGTH);
         let body = if watches {
+            self.0.watches.fetch_add(1, Ordering::SeqCst);
             let (sender, receiver) = mpsc::channel(1);
             tokio::spawn(self.clone().pass_on(answer, sender));
             Body::from_stream(receiver)

@@ -40,6 +40,7 @@ async fn nothing_but_the_lease_is_written(world: &World, proxy: &Proxy) {
     })
     .await;
     let (leases, before) = writes(proxy);
+    let watches = proxy.watches();
     let versions = world.versions().await;
     let period = if is_soak() { LONG } else { SHORT };
     let started = Instant::now();
@@ -55,6 +56,10 @@ async fn nothing_but_the_lease_is_written(world: &World, proxy: &Proxy) {
     })
     .await;
     assert_eq!(world.versions().await, versions);
+    // The server ends each after some five minutes; one that is quiet is not dead.
+    let again = proxy.watches() - watches;
+    let times = if is_soak() { 3 } else { 0 };
+    assert!(again <= times * watches, "{again} watches begun again");
     // Or the operator slept, or nobody counted.
     assert!(writes(proxy).0 > leases, "the lease was not renewed");
 }
