@@ -5,10 +5,11 @@ use k8s_openapi::api::core::v1::{Container, VolumeMount};
 use lotoai_api::Component;
 
 use super::config::SERVER_FILE;
+use crate::components::shared::authorities;
 use crate::components::shared::config::{
     config_map_volume, empty_dir, mount, mount_read_only, rendered_name, secret_volume,
 };
-use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::pod::{container, https_probe, set_probes, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::env::var;
 use crate::graph::Node;
@@ -19,6 +20,7 @@ const START_SECONDS: i32 = 180;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Clickhouse);
+    let (tls, tls_mount) = authorities::certificate(platform, Component::Clickhouse);
     let mut container = Container {
         // Or the entry point would write a user into the directory that we mount read-only.
         env: Some(vec![var("CLICKHOUSE_SKIP_USER_SETUP", "1")]),
@@ -30,16 +32,18 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
                 ..mount_read_only("config", "/etc/clickhouse-server/config.d/lotoai.xml")
             },
             mount_read_only("users", "/etc/clickhouse-server/users.d"),
+            tls_mount,
             mount("log", "/var/log/clickhouse-server"),
             mount("tmp", "/tmp"),
         ]),
         ..container(platform, node)
     };
-    let probe = http_probe("/ping", 8123);
+    let probe = https_probe("/ping", 8443);
     set_probes(&mut container, &probe, &probe, START_SECONDS);
     let volumes = vec![
         config_map_volume(platform, node),
         secret_volume("users", &rendered_name(platform, node), &[]),
+        tls,
         empty_dir("log", "256Mi"),
         empty_dir("tmp", "256Mi"),
     ];
