@@ -23,6 +23,7 @@ mod runtime;
 pub mod s3;
 mod service;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
 
 pub use common::{CommonArgs, HasCommon};

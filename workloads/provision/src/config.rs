@@ -132,6 +132,9 @@ pub struct KeycloakAdmin {
     /// Password of the administrator
     #[arg(long, env = "KEYCLOAK_PASSWORD", hide_env_values = true)]
     pub keycloak_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "KEYCLOAK_CA_FILE")]
+    pub keycloak_ca_file: Option<PathBuf>,
 }
 
 /// Administrator of ClickHouse.

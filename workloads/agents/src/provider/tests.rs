@@ -45,7 +45,7 @@ fn table(kind: &str, base: &str) -> Table {
 }
 
 fn completer(table: Table) -> Completer {
-    let providers = Providers::open(&table, &timeouts(), |_| Some("k-123".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| Some("k-123".to_owned())).unwrap();
     Completer::new(table, providers, timeouts())
 }
 
@@ -343,7 +343,7 @@ async fn a_slow_local_model_is_busy_and_not_ill(#[case] kind: &str, #[case] last
         local_first_token: Duration::from_millis(50),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &short, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &short, &TlsArgs::default(), |_| Some("k".to_owned())).unwrap();
     let completer = Completer::new(table, providers, short);
     for _ in 0..FAILURES_TO_OPEN {
         let failure = run(&completer).await.1.unwrap_err();
@@ -360,7 +360,7 @@ async fn a_local_model_has_its_own_time_to_begin() {
         first_token: Duration::from_millis(20),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &times, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &times, &TlsArgs::default(), |_| Some("k".to_owned())).unwrap();
     let (text, _) = run(&Completer::new(table, providers, times)).await;
     assert_eq!(text, "Hello, world.");
 }
@@ -383,12 +383,12 @@ async fn a_provider_without_its_key_is_skipped_and_says_what_to_set() {
     let healthy = serve(sse(OPENAI_STREAM)).await;
     let table = two("http://127.0.0.1:9", &healthy.uri());
     let only_b = |name: &str| (name == "KEY_B").then(|| "k".to_owned());
-    let providers = Providers::open(&table, &timeouts(), only_b).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), only_b).unwrap();
     let with_b = Completer::new(table.clone(), providers, timeouts());
     assert_eq!(run(&with_b).await.1.unwrap().provider, "b");
     assert!(!with_b.roles().next().unwrap().1, "what is left is local");
 
-    let providers = Providers::open(&table, &timeouts(), |_| Some(" ".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| Some(" ".to_owned())).unwrap();
     let failure = run(&Completer::new(table, providers, timeouts()))
         .await
         .1

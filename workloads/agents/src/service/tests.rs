@@ -24,7 +24,7 @@ fn service(table: &str) -> AgentsService {
         total: Duration::from_secs(60),
     };
     let table = Table::parse(table).unwrap();
-    let providers = Providers::open(&table, &timeouts, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts, &TlsArgs::default(), |_| Some("k".to_owned())).unwrap();
     let completer = Arc::new(Completer::new(table, providers, timeouts));
     AgentsService::new(completer, TaskTracker::new())
 }
