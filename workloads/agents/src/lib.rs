@@ -39,7 +39,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let providers = provider::Providers::open(&table, &timeouts, &config.common.tls, |name| {
         std::env::var(name).ok()
     })
-        .context(error::OpenProvidersSnafu)?;
+    .context(error::OpenProvidersSnafu)?;
     for (name, reason) in providers.unavailable() {
         tracing::warn!(provider = name, reason, "a provider cannot be used");
     }

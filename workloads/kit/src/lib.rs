@@ -23,6 +23,8 @@ mod runtime;
 pub mod s3;
 mod service;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod upstream;
 

@@ -63,7 +63,10 @@ pub enum Error {
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let tools = load(&config.mcp_config).await?;
     tracing::info!(tools = tools.len(), "tools declared");
-    let tools = Tools::new(tools, run::http::client(&config.common.tls).context(ClientSnafu)?);
+    let tools = Tools::new(
+        tools,
+        run::http::client(&config.common.tls).context(ClientSnafu)?,
+    );
     let router = router(
         tools,
         config.allowed_hosts(),

@@ -54,10 +54,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 fn hub(config: &Config, store: store::Store) -> Result<flows::Hub, Error> {
     let client = |service| error::ClientSnafu { service };
     let tls = &config.common.tls;
-    let agents = config
-        .agents
-        .grpc_channel(tls)
-        .context(client("agents"))?;
+    let agents = config.agents.grpc_channel(tls).context(client("agents"))?;
     let rag = config
         .rag_server
         .grpc_channel(tls)

@@ -10,6 +10,10 @@ mod tests;
 use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
+use lotoai_kit::{
+    tls::TlsArgs,
+    upstream::{UpstreamError, secured},
+};
 use reqwest::{
     Client,
     header::{HeaderMap, HeaderName, HeaderValue},

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
@@ -45,7 +46,10 @@ fn table(kind: &str, base: &str) -> Table {
 }
 
 fn completer(table: Table) -> Completer {
-    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| Some("k-123".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+        Some("k-123".to_owned())
+    })
+    .unwrap();
     Completer::new(table, providers, timeouts())
 }
 
@@ -343,7 +347,10 @@ async fn a_slow_local_model_is_busy_and_not_ill(#[case] kind: &str, #[case] last
         local_first_token: Duration::from_millis(50),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &short, &TlsArgs::default(), |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &short, &TlsArgs::default(), |_| {
+        Some("k".to_owned())
+    })
+    .unwrap();
     let completer = Completer::new(table, providers, short);
     for _ in 0..FAILURES_TO_OPEN {
         let failure = run(&completer).await.1.unwrap_err();
@@ -360,7 +367,10 @@ async fn a_local_model_has_its_own_time_to_begin() {
         first_token: Duration::from_millis(20),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &times, &TlsArgs::default(), |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &times, &TlsArgs::default(), |_| {
+        Some("k".to_owned())
+    })
+    .unwrap();
     let (text, _) = run(&Completer::new(table, providers, times)).await;
     assert_eq!(text, "Hello, world.");
 }
@@ -388,7 +398,10 @@ async fn a_provider_without_its_key_is_skipped_and_says_what_to_set() {
     assert_eq!(run(&with_b).await.1.unwrap().provider, "b");
     assert!(!with_b.roles().next().unwrap().1, "what is left is local");
 
-    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| Some(" ".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+        Some(" ".to_owned())
+    })
+    .unwrap();
     let failure = run(&Completer::new(table, providers, timeouts()))
         .await
         .1

@@ -29,7 +29,7 @@ pub(crate) struct Certificates {
 }
 
 /// What the two files held.
-type Seen = [u8; 32];
+pub(super) type Seen = [u8; 32];
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +66,7 @@ impl Certificates {
         let shutdown = service.shutdown.clone();
         service.spawn("certificates", async move {
             let mut looks = tokio::time::interval(every);
-            let mut seen = Some(self.opened);
+            let mut seen = self.seen();
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok::<_, std::convert::Infallible>(()),
@@ -77,7 +77,7 @@ impl Certificates {
     }
 
     /// Takes a pair that is not the one in `seen`. `None` there: the files could not be read.
-    fn look(&self, seen: &mut Option<Seen>) {
+    pub(super) fn look(&self, seen: &mut Option<Seen>) {
         // A few kilobytes of a volume in memory: no reason for another thread.
         let files = match Files::read(&self.certificate, &self.key) {
             Ok(files) => files,
@@ -100,11 +100,25 @@ impl Certificates {
             Err(error) => refuse(&error),
         }
     }
+
+    /// What [`Certificates::look`] begins with.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        Some(self.opened)
+    }
+
+    /// The certificate that is shown now.
+    #[cfg(test)]
+    pub(super) fn leaf(&self) -> Vec<u8> {
+        self.current.read().unwrap().cert[0].to_vec()
+    }
 }
 
 fn refuse(error: &TlsError) {
     let error = runtime::chain(error);
-    tracing::warn!(error, "the new certificate cannot be used; the one before stays");
+    tracing::warn!(
+        error,
+        "the new certificate cannot be used; the one before stays"
+    );
 }
 
 /// What the two files hold.

@@ -61,7 +61,9 @@ impl TlsListener {
 
     /// The connections as a stream without end.
     #[cfg(feature = "grpc")]
-    pub(crate) fn into_stream(self) -> impl futures::Stream<Item = io::Result<TlsStream<TcpStream>>> {
+    pub(crate) fn into_stream(
+        self,
+    ) -> impl futures::Stream<Item = io::Result<TlsStream<TcpStream>>> {
         futures::stream::unfold(self, |mut listener| async move {
             let (stream, _) = listener.accept().await;
             Some((Ok(stream), listener))

@@ -87,7 +87,12 @@ fn a_token_that_cannot_stand_in_a_header_is_an_error_that_does_not_show_it() {
 async fn a_channel_is_made_without_a_server_and_adds_the_token() {
     use tonic::service::Interceptor;
 
-    grpc_channel(&"http://127.0.0.1:1".parse().unwrap(), &"t0ken".into(), &TlsArgs::default()).unwrap();
+    grpc_channel(
+        &"http://127.0.0.1:1".parse().unwrap(),
+        &"t0ken".into(),
+        &TlsArgs::default(),
+    )
+    .unwrap();
     let mut value: tonic::metadata::AsciiMetadataValue = "Bearer t0ken".parse().unwrap();
     value.set_sensitive(true);
     let request = Bearer { value }.call(tonic::Request::new(())).unwrap();

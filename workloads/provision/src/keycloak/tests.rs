@@ -14,6 +14,7 @@ fn admin(url: &str) -> KeycloakAdmin {
         keycloak_url: url.parse().unwrap(),
         keycloak_username: "root".to_owned(),
         keycloak_password: "secret".into(),
+        keycloak_ca_file: None,
     }
 }
 
