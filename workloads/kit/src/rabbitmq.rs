@@ -169,6 +169,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn over_tls_the_authority_and_the_name_are_checked() {
+        use crate::testing::{Authority, secured};
+
+        let platform = Authority::new("platform");
+        platform.issue(&["localhost"]);
+        let refusal = async |host: &str, authority: &Authority| {
+            let (port, greeted) = secured(platform.certificates(), &[]).await;
+            let mut args = args(&format!("amqps://{host}:{port}/lotoai"));
+            args.rabbitmq_ca_file = Some(authority.file("ca.crt"));
+            let service = Service::for_tests("test");
+            let _rabbitmq = args.connect(&service).await.unwrap();
+            let greeted = greeted.await.unwrap();
+            if greeted.is_err() {
+                let told = async {
+                    loop {
+                        match service.readiness.reasons().remove("rabbitmq") {
+                            Some(reason) if reason != "starting" => return reason,
+                            _ => tokio::task::yield_now().await,
+                        }
+                    }
+                };
+                let reason = tokio::time::timeout(std::time::Duration::from_secs(10), told).await;
+                service.shutdown.cancel();
+                return Err(reason.unwrap());
+            }
+            service.shutdown.cancel();
+            greeted
+        };
+        // The first that AMQP says, once the handshake is done.
+        assert_eq!(refusal("localhost", &platform).await.unwrap(), b"AMQP");
+        let cause = refusal("localhost", &Authority::new("other"))
+            .await
+            .unwrap_err();
+        assert!(cause.contains("UnknownIssuer"), "{cause}");
+        let cause = refusal("127.0.0.1", &platform).await.unwrap_err();
+        assert!(cause.contains("not valid for name"), "{cause}");
+    }
+
+    #[tokio::test]
     async fn without_a_broker_the_gate_stays_shut_and_a_stop_ends_the_connecting() {
         let service = Service::for_tests("test");
         let rabbitmq = args("amqp://127.0.0.1:1/lotoai")

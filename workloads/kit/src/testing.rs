@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -94,4 +95,27 @@ pub(crate) async fn serve(router: Router, certificates: Option<Arc<Certificates>
         port,
         server,
     }
+}
+
+/// A server of another protocol, for one connection: answers eight bytes with `yes` when it is not
+/// empty, shakes hands, and gives the first four bytes that it is then told.
+pub(crate) async fn secured(
+    certificates: Arc<Certificates>,
+    yes: &'static [u8],
+) -> (u16, JoinHandle<std::io::Result<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = crate::tls::acceptor(&certificates).unwrap();
+    let greeted = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        if !yes.is_empty() {
+            stream.read_exact(&mut [0; 8]).await?;
+            stream.write_all(yes).await?;
+        }
+        let mut stream = acceptor.accept(stream).await?;
+        let mut first = vec![0; 4];
+        stream.read_exact(&mut first).await?;
+        Ok(first)
+    });
+    (port, greeted)
 }

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use listener::TlsListener;
+#[cfg(test)]
+pub(crate) use listener::acceptor;
 
 /// How often the files of the certificate are looked at.
 pub(crate) const RELOAD_EVERY: Duration = Duration::from_secs(10);

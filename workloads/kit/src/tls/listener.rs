@@ -19,6 +19,16 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once. More callers wait in the kernel's queue until one is done or too late.
 const HANDSHAKES: usize = 512;
 
+/// Shakes hands with what `certificates` holds at that time.
+pub(crate) fn acceptor(certificates: &Arc<Certificates>) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(certificates) as _);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
 /// A listener whose connections are those with which the handshake is done. A caller that dawdles
 /// holds up no other.
 pub(crate) struct TlsListener {
@@ -33,14 +43,9 @@ impl TlsListener {
         tcp: TcpListener,
         certificates: &Arc<Certificates>,
     ) -> Result<Self, rustls::Error> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(certificates) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             tcp,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            acceptor: acceptor(certificates)?,
             shaking: JoinSet::new(),
         })
     }
