@@ -168,6 +168,20 @@ mod tests {
         service.shutdown.cancel();
     }
 
+    /// Why there is no connection, once that is known.
+    async fn reason(service: &Service) -> String {
+        let known = async {
+            loop {
+                match service.readiness.reasons().remove("rabbitmq") {
+                    Some(reason) if reason != "starting" => return reason,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let limit = std::time::Duration::from_secs(10);
+        tokio::time::timeout(limit, known).await.unwrap()
+    }
+
     #[tokio::test]
     async fn over_tls_the_authority_and_the_name_are_checked() {
         use crate::testing::{Authority, secured};
@@ -180,22 +194,12 @@ mod tests {
             args.rabbitmq_ca_file = Some(authority.file("ca.crt"));
             let service = Service::for_tests("test");
             let _rabbitmq = args.connect(&service).await.unwrap();
-            let greeted = greeted.await.unwrap();
-            if greeted.is_err() {
-                let told = async {
-                    loop {
-                        match service.readiness.reasons().remove("rabbitmq") {
-                            Some(reason) if reason != "starting" => return reason,
-                            _ => tokio::task::yield_now().await,
-                        }
-                    }
-                };
-                let reason = tokio::time::timeout(std::time::Duration::from_secs(10), told).await;
-                service.shutdown.cancel();
-                return Err(reason.unwrap());
-            }
+            let result = match greeted.await.unwrap() {
+                Ok(first) => Ok(first),
+                Err(_) => Err(reason(&service).await),
+            };
             service.shutdown.cancel();
-            greeted
+            result
         };
         // The first that AMQP says, once the handshake is done.
         assert_eq!(refusal("localhost", &platform).await.unwrap(), b"AMQP");
