@@ -26,7 +26,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// Where the database is and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct PostgresArgs {
-    /// Address with database, for example `postgres://lotoai-postgres:5432/gateway`
+    /// Address with database, for example `postgres://lotoai-postgres:5432/gateway?sslmode=verify-full`
     #[arg(long, env = "POSTGRES_URL")]
     pub postgres_url: Url,
     /// Role

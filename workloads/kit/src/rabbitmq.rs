@@ -31,7 +31,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// Where the broker is and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct RabbitmqArgs {
-    /// Address with virtual host, for example `amqp://lotoai-rabbitmq:5672/lotoai`
+    /// Address with virtual host, for example `amqps://lotoai-rabbitmq:5671/lotoai`
     #[arg(long, env = "RABBITMQ_URL")]
     pub rabbitmq_url: Url,
     /// User
@@ -50,7 +50,7 @@ pub struct RabbitmqArgs {
 pub enum AddressError {
     /// `RABBITMQ_URL` cannot be used.
     #[snafu(display(
-        "failed to use RABBITMQ_URL: {reason}; write it as amqp://host:5672/virtual-host"
+        "failed to use RABBITMQ_URL: {reason}; write it as amqps://host:5671/virtual-host"
     ))]
     Url {
         /// Why.
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn another_protocol_is_refused_with_the_fix() {
         let error = args("http://broker/").uri().unwrap_err().to_string();
-        assert!(error.contains("write it as amqp://"), "{error}");
+        assert!(error.contains("write it as amqps://"), "{error}");
     }
 
     #[test]

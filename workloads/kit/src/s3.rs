@@ -23,7 +23,7 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where the objects are and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct S3Args {
-    /// Address of the object store, for example `http://lotoai-minio:9000`
+    /// Address of the object store, for example `https://lotoai-minio:9000`
     #[arg(long, env = "S3_URL")]
     pub s3_url: Url,
     /// Bucket

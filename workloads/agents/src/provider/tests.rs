@@ -421,3 +421,18 @@ async fn an_unknown_role_is_named() {
     assert_eq!(failure.kind, FailureKind::UnknownRole);
     assert!(failure.message.contains("nobody"));
 }
+
+#[test]
+fn only_the_platforms_own_model_server_needs_the_platforms_authority() {
+    let open = |kind: &str, base: &str| {
+        let table = table(kind, base);
+        Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+            Some("k".to_owned())
+        })
+    };
+    let error = open("Local", "https://model-server:8080/v1").unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("set TLS_CA_FILE"), "{cause}");
+    assert!(open("Local", "http://model-server:8080/v1").is_ok());
+    assert!(open("OpenAI", "https://api.openai.com/v1").is_ok());
+}

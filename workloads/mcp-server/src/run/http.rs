@@ -125,6 +125,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_authority_that_is_not_there_is_an_error() {
+        let tls = TlsArgs {
+            tls_ca_file: Some("/nowhere/ca.crt".into()),
+            ..TlsArgs::default()
+        };
+        let error = super::client(&tls).unwrap_err().to_string();
+        assert_eq!(error, "failed to use TLS_CA_FILE");
+    }
+
     #[tokio::test]
     async fn the_answer_is_the_result_and_the_token_is_sent() {
         let server = MockServer::start().await;

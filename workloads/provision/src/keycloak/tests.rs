@@ -306,3 +306,11 @@ async fn a_plan_that_cannot_be_carried_out_is_refused_before_the_server_is_touch
     }
     assert!(server.received_requests().await.unwrap().is_empty());
 }
+
+#[test]
+fn an_authority_that_is_not_there_is_an_error() {
+    let mut admin = admin("https://keycloak:8443");
+    admin.keycloak_ca_file = Some("/nowhere/ca.crt".into());
+    let error = Api::new(&admin, "lotoai").err().unwrap();
+    assert!(matches!(error, HttpError::Authority { .. }), "{error}");
+}
