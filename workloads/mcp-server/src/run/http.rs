@@ -131,7 +131,7 @@ mod tests {
             tls_ca_file: Some("/nowhere/ca.crt".into()),
             ..TlsArgs::default()
         };
-        let error = super::client(&tls).unwrap_err().to_string();
+        let error = client(&tls).unwrap_err().to_string();
         assert_eq!(error, "failed to use TLS_CA_FILE");
     }
 
@@ -147,7 +147,7 @@ mod tests {
             .await;
         let arguments = json!({"day": "today"});
         let tool = tool(format!("{}/usage", server.uri()));
-        let client = client().unwrap();
+        let client = client(&TlsArgs::default()).unwrap();
         let result = call(
             &client,
             &tool,
@@ -181,7 +181,13 @@ mod tests {
             .respond_with(answer)
             .mount(&server)
             .await;
-        let result = call(&client().unwrap(), &tool(server.uri()), None, &Map::new()).await;
+        let result = call(
+            &client(&TlsArgs::default()).unwrap(),
+            &tool(server.uri()),
+            None,
+            &Map::new(),
+        )
+        .await;
         assert!(result.is_error && result.text.contains(says), "{result:?}");
     }
 }

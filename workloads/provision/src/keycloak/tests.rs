@@ -5,6 +5,7 @@ use wiremock::matchers::{
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
+use crate::http::HttpError;
 use crate::plan::{ConfidentialClient, FirstUser};
 
 const REALM: &str = "/admin/realms/lotoai";
