@@ -430,7 +430,7 @@ fn only_the_platforms_own_model_server_needs_the_platforms_authority() {
             Some("k".to_owned())
         })
     };
-    let error = open("Local", "https://model-server:8080/v1").unwrap_err();
+    let error = open("Local", "https://model-server:8080/v1").err().unwrap();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("set TLS_CA_FILE"), "{cause}");
     assert!(open("Local", "http://model-server:8080/v1").is_ok());
