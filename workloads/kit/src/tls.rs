@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use snafu::Snafu;
+use snafu::{ResultExt, Snafu};
 use tokio::net::TcpStream;
 
 pub(crate) use certificates::Certificates;
@@ -104,8 +104,6 @@ pub(crate) fn no_delay(stream: &TcpStream) {
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    use snafu::ResultExt;
-
     std::fs::read(path).context(ReadSnafu { variable, path })
 }
 
