@@ -36,8 +36,10 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         path: &config.agents_config,
     })?;
     let timeouts = config.timeouts();
-    let providers = provider::Providers::open(&table, &timeouts, |name| std::env::var(name).ok())
-        .context(error::OpenProvidersSnafu)?;
+    let providers = provider::Providers::open(&table, &timeouts, &config.common.tls, |name| {
+        std::env::var(name).ok()
+    })
+    .context(error::OpenProvidersSnafu)?;
     for (name, reason) in providers.unavailable() {
         tracing::warn!(provider = name, reason, "a provider cannot be used");
     }

@@ -30,7 +30,7 @@ pub struct Config {
 /// Where ClickHouse is and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct ClickHouseArgs {
-    /// Address of the HTTP interface, for example `http://lotoai-clickhouse:8123`
+    /// Address of the HTTP interface, for example `https://lotoai-clickhouse:8443`
     #[arg(long, env = "CLICKHOUSE_URL")]
     pub clickhouse_url: Url,
     /// Database

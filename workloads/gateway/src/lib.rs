@@ -115,7 +115,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
     let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
     let channel = config
         .orchestrator
-        .grpc_channel()
+        .grpc_channel(&config.common.tls)
         .map_err(Into::into)
         .context(OrchestratorSnafu)?;
     Ok(Arc::new(AppState {

@@ -1,5 +1,6 @@
-//! Certificate authorities of stores that the platform does not run: a file each, which a client
-//! trusts beside the well-known authorities.
+//! Certificate authorities, each a file of one or more certificates. The authority of a store or an
+//! identity provider is trusted beside the well-known ones, because the server may be anybody's;
+//! our own services are known by the platform's authority alone.
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,15 @@ pub fn trust(builder: ClientBuilder, file: Option<&Path>) -> Result<ClientBuilde
     };
     let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
     Ok(builder.tls_certs_merge(parse(path, &text)?))
+}
+
+/// An HTTP client that trusts the authority of a file and nobody else.
+///
+/// # Errors
+/// The file cannot be read or holds no certificates.
+pub fn trust_only(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder, AuthorityError> {
+    let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
+    Ok(builder.tls_certs_only(parse(path, &text)?))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
+use crate::tls::TlsArgs;
+
 /// Configuration that every workload has; flattened into its own configuration.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
@@ -33,6 +35,10 @@ pub struct CommonArgs {
     /// OTLP gRPC endpoint for traces and logs, for example `http://collector:4317`
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otel_exporter_otlp_endpoint: Option<Url>,
+
+    /// Certificates of this process and authority of the platform's
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 impl CommonArgs {
@@ -85,6 +91,22 @@ mod tests {
         assert_eq!(common.grpc_listen(), "0.0.0.0:50051".parse().unwrap());
         assert_eq!(common.admin_listen, "0.0.0.0:9090".parse().unwrap());
         assert_eq!(common.drain(), Duration::from_secs(25));
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_set_together() {
+        for (set, missing) in [
+            ("--tls-cert-file", "TLS_KEY_FILE"),
+            ("--tls-key-file", "TLS_CERT_FILE"),
+        ] {
+            let error = Config::try_parse_from(["test", set, "/x"]).unwrap_err();
+            let command = <Config as clap::CommandFactory>::command();
+            let text = crate::config_error::describe(&command, &error);
+            let wanted = format!("{missing} is not set; set it: ");
+            assert!(text.starts_with(&wanted), "{text}");
+        }
+        let both = ["test", "--tls-cert-file", "/x", "--tls-key-file", "/y"];
+        assert!(Config::try_parse_from(both).is_ok());
     }
 
     #[test]

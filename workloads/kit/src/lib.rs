@@ -23,6 +23,9 @@ mod runtime;
 pub mod s3;
 mod service;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
+pub mod tls;
 pub mod upstream;
 
 pub use common::{CommonArgs, HasCommon};

@@ -26,7 +26,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// Where the database is and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct PostgresArgs {
-    /// Address with database, for example `postgres://lotoai-postgres:5432/gateway`
+    /// Address with database, for example `postgres://lotoai-postgres:5432/gateway?sslmode=verify-full`
     #[arg(long, env = "POSTGRES_URL")]
     pub postgres_url: Url,
     /// Role
@@ -205,6 +205,35 @@ mod tests {
             "{error:?}"
         );
         server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_authority_and_the_name_are_checked() {
+        use crate::testing::{Authority, secured};
+
+        let platform = Authority::new("platform");
+        platform.issue(&["localhost"]);
+        let attempt = async |host: &str, authority: &Authority| {
+            // The server says yes to the eight bytes that ask for TLS.
+            let (port, greeted) = secured(platform.certificates(), b"S").await;
+            let mut args = args(&format!("postgres://{host}:{port}/x?sslmode=verify-full"));
+            args.postgres_ca_file = Some(authority.file("ca.crt"));
+            let options = args.connect_options("test").unwrap();
+            let error = sqlx::ConnectOptions::connect(&options).await.unwrap_err();
+            (greeted.await.unwrap(), crate::runtime::chain(&error))
+        };
+        // Who is let in says who he is; the server is no database and hangs up then.
+        assert!(attempt("localhost", &platform).await.0.is_ok());
+        let (greeted, cause) = attempt("localhost", &Authority::new("other")).await;
+        assert!(
+            greeted.is_err() && cause.contains("UnknownIssuer"),
+            "{cause}"
+        );
+        let (greeted, cause) = attempt("127.0.0.1", &platform).await;
+        assert!(
+            greeted.is_err() && cause.contains("not valid for name"),
+            "{cause}"
+        );
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// Where the broker is and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct RabbitmqArgs {
-    /// Address with virtual host, for example `amqp://lotoai-rabbitmq:5672/lotoai`
+    /// Address with virtual host, for example `amqps://lotoai-rabbitmq:5671/lotoai`
     #[arg(long, env = "RABBITMQ_URL")]
     pub rabbitmq_url: Url,
     /// User
@@ -50,7 +50,7 @@ pub struct RabbitmqArgs {
 pub enum AddressError {
     /// `RABBITMQ_URL` cannot be used.
     #[snafu(display(
-        "failed to use RABBITMQ_URL: {reason}; write it as amqp://host:5672/virtual-host"
+        "failed to use RABBITMQ_URL: {reason}; write it as amqps://host:5671/virtual-host"
     ))]
     Url {
         /// Why.
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn another_protocol_is_refused_with_the_fix() {
         let error = args("http://broker/").uri().unwrap_err().to_string();
-        assert!(error.contains("write it as amqp://"), "{error}");
+        assert!(error.contains("write it as amqps://"), "{error}");
     }
 
     #[test]
@@ -166,6 +166,49 @@ mod tests {
         // A TLS handshake record; AMQP in clear text would begin with an A.
         assert_eq!(first, [22]);
         service.shutdown.cancel();
+    }
+
+    /// Why there is no connection, once that is known.
+    async fn reason(service: &Service) -> String {
+        let known = async {
+            loop {
+                match service.readiness.reasons().remove("rabbitmq") {
+                    Some(reason) if reason != "starting" => return reason,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let limit = std::time::Duration::from_secs(10);
+        tokio::time::timeout(limit, known).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_authority_and_the_name_are_checked() {
+        use crate::testing::{Authority, secured};
+
+        let platform = Authority::new("platform");
+        platform.issue(&["localhost"]);
+        let refusal = async |host: &str, authority: &Authority| {
+            let (port, greeted) = secured(platform.certificates(), &[]).await;
+            let mut args = args(&format!("amqps://{host}:{port}/lotoai"));
+            args.rabbitmq_ca_file = Some(authority.file("ca.crt"));
+            let service = Service::for_tests("test");
+            let _rabbitmq = args.connect(&service).await.unwrap();
+            let result = match greeted.await.unwrap() {
+                Ok(first) => Ok(first),
+                Err(_) => Err(reason(&service).await),
+            };
+            service.shutdown.cancel();
+            result
+        };
+        // The first that AMQP says, once the handshake is done.
+        assert_eq!(refusal("localhost", &platform).await.unwrap(), b"AMQP");
+        let cause = refusal("localhost", &Authority::new("other"))
+            .await
+            .unwrap_err();
+        assert!(cause.contains("UnknownIssuer"), "{cause}");
+        let cause = refusal("127.0.0.1", &platform).await.unwrap_err();
+        assert!(cause.contains("not valid for name"), "{cause}");
     }
 
     #[tokio::test]

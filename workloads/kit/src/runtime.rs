@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::common::{CommonArgs, HasCommon};
 use crate::service::{Failure, Service};
 use crate::telemetry::{self, TelemetryError};
+use crate::tls::{self, TlsError};
 use crate::{admin, config_error};
 
 /// Exit code of a refused configuration.
@@ -39,6 +41,8 @@ enum RunError {
         listen: std::net::SocketAddr,
         source: std::io::Error,
     },
+    #[snafu(display("failed to use the certificate to serve with"))]
+    Tls { source: TlsError },
     #[snafu(display("{name} failed"))]
     Workload {
         name: &'static str,
@@ -122,7 +126,7 @@ where
     Fut: Future<Output = Result<(), RunError>>,
 {
     // A second installation is refused, which only means that somebody was here before.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    drop(tls::provider().install_default());
     install_panic_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -176,7 +180,11 @@ where
     // Never empty: a scrape of a workload that has done nothing yet says which version it is.
     metrics::gauge!("lotoai_build_info", "workload" => name, "version" => env!("CARGO_PKG_VERSION"))
         .set(1.0);
-    let (service, failures) = Service::new(name);
+    let (mut service, failures) = Service::new(name);
+    service.certificates = common.tls.certificates().context(TlsSnafu)?;
+    if let Some(certificates) = &service.certificates {
+        Arc::clone(certificates).watch(&service, tls::RELOAD_EVERY);
+    }
     let listen = common.admin_listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -23,7 +23,7 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where the objects are and who we are there.
 #[derive(Debug, Clone, Args)]
 pub struct S3Args {
-    /// Address of the object store, for example `http://lotoai-minio:9000`
+    /// Address of the object store, for example `https://lotoai-minio:9000`
     #[arg(long, env = "S3_URL")]
     pub s3_url: Url,
     /// Bucket
@@ -180,6 +180,38 @@ mod tests {
         args.s3_ca_file = Some("/nowhere/ca.crt".into());
         let error = args.open().unwrap_err().to_string();
         assert_eq!(error, "failed to use S3_CA_FILE");
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_authority_and_the_name_are_checked() {
+        use crate::testing::{Authority, serve};
+
+        let platform = Authority::new("platform");
+        platform.issue(&["localhost"]);
+        let answer = || {
+            let headers = [
+                ("last-modified", "Sun, 22 Nov 2026 10:00:00 GMT"),
+                ("etag", "x"),
+            ];
+            std::future::ready((headers, "text"))
+        };
+        let router = axum::Router::new().route("/documents/a", axum::routing::get(answer));
+        let running = serve(router, Some(platform.certificates())).await;
+        let get = async |host: &str, authority: &Authority| {
+            let mut args = args(&format!("https://{host}:{}", running.port));
+            args.s3_ca_file = Some(authority.file("ca.crt"));
+            let result = args.open().unwrap().get(&Path::from("a")).await;
+            result
+                .map(drop)
+                .map_err(|error| crate::runtime::chain(&error))
+        };
+        get("localhost", &platform).await.unwrap();
+        let cause = get("localhost", &Authority::new("other"))
+            .await
+            .unwrap_err();
+        assert!(cause.contains("UnknownIssuer"), "{cause}");
+        let cause = get("127.0.0.1", &platform).await.unwrap_err();
+        assert!(cause.contains("not valid for name"), "{cause}");
     }
 
     #[tokio::test]

@@ -3,11 +3,14 @@
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt;
+use axum::serve::{Listener, ListenerExt};
 use futures::FutureExt;
 use snafu::{ResultExt, Snafu};
+#[cfg(feature = "grpc")]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +18,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::readiness::Readiness;
-use crate::{request, runtime};
+use crate::tls::{Certificates, TlsListener};
+use crate::{request, runtime, tls};
 
 /// The largest gRPC message that LotoAI's services take or send. Give it to every generated
 /// server and client: `max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES)`.
@@ -36,6 +40,12 @@ pub enum ServeError {
         listen: SocketAddr,
         /// The cause.
         source: std::io::Error,
+    },
+    /// The TLS library refused the configuration.
+    #[snafu(display("failed to set up TLS"))]
+    Tls {
+        /// The cause.
+        source: rustls::Error,
     },
     /// Accepting failed for good.
     #[snafu(display("failed to serve HTTP"))]
@@ -70,6 +80,8 @@ pub struct Service {
     pub shutdown: CancellationToken,
     /// Tasks that a stop waits for. [`Service::spawn`] is the way to add one.
     pub tasks: TaskTracker,
+    /// What the servers show who they are with; without it they speak in clear text.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     failures: mpsc::UnboundedSender<Failure>,
 }
 
@@ -81,6 +93,7 @@ impl Service {
             readiness: Readiness::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            certificates: None,
             failures,
         };
         (service, receiver)
@@ -115,13 +128,13 @@ impl Service {
             .spawn(work.instrument(tracing::info_span!("task", task = name)));
     }
 
-    /// Serves `router` on `listen` until a stop, then lets open requests finish. Adds request ids
-    /// (`x-request-id`), one span and one log line per request (method and path, never query or
-    /// body), the metric `lotoai_http_request_seconds`, and turns a panic into a 500.
-    /// Registers the gate `http`.
+    /// Serves `router` on `listen` until a stop, then lets open requests finish. Speaks TLS when
+    /// `TLS_CERT_FILE` and `TLS_KEY_FILE` are set. Adds request ids (`x-request-id`), one span and
+    /// one log line per request (method and path, never query or body), the metric
+    /// `lotoai_http_request_seconds`, and turns a panic into a 500. Registers the gate `http`.
     ///
     /// # Errors
-    /// The address cannot be bound, or accepting fails.
+    /// The address cannot be bound, TLS cannot be set up, or accepting fails.
     pub async fn serve_http(&self, listen: SocketAddr, router: Router) -> Result<(), ServeError> {
         let listener = TcpListener::bind(listen)
             .await
@@ -132,18 +145,30 @@ impl Service {
     /// Like [`Service::serve_http`], on a bound listener.
     ///
     /// # Errors
-    /// Accepting fails.
+    /// TLS cannot be set up, or accepting fails.
     pub async fn serve_http_on(
         &self,
         listener: TcpListener,
         router: Router,
     ) -> Result<(), ServeError> {
-        self.readiness.register("http").ready();
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "failed to set TCP_NODELAY");
+        match &self.certificates {
+            Some(certificates) => {
+                let listener = TlsListener::new(listener, certificates).context(TlsSnafu)?;
+                self.serve_http_from(listener, router).await
             }
-        });
+            None => {
+                let listener = listener.tap_io(|stream| tls::no_delay(stream));
+                self.serve_http_from(listener, router).await
+            }
+        }
+    }
+
+    async fn serve_http_from<L>(&self, listener: L, router: Router) -> Result<(), ServeError>
+    where
+        L: Listener,
+        L::Addr: std::fmt::Debug,
+    {
+        self.readiness.register("http").ready();
         axum::serve(listener, request::instrument(router))
             .with_graceful_shutdown(self.shutdown.clone().cancelled_owned())
             .await
@@ -154,7 +179,7 @@ impl Service {
     /// open calls finish. Adds what [`Service::serve_http`] adds. Registers the gate `grpc`.
     ///
     /// # Errors
-    /// The address cannot be bound, or accepting fails.
+    /// The address cannot be bound, TLS cannot be set up, or accepting fails.
     #[cfg(feature = "grpc")]
     pub async fn serve_grpc(
         &self,
@@ -170,7 +195,7 @@ impl Service {
     /// Like [`Service::serve_grpc`], on a bound listener.
     ///
     /// # Errors
-    /// Accepting fails.
+    /// TLS cannot be set up, or accepting fails.
     #[cfg(feature = "grpc")]
     pub async fn serve_grpc_on(
         &self,
@@ -179,6 +204,28 @@ impl Service {
     ) -> Result<(), ServeError> {
         use tonic::transport::server::TcpIncoming;
 
+        match &self.certificates {
+            Some(certificates) => {
+                let listener = TlsListener::new(listener, certificates).context(TlsSnafu)?;
+                self.serve_grpc_from(listener.into_stream(), routes).await
+            }
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                self.serve_grpc_from(incoming, routes).await
+            }
+        }
+    }
+
+    #[cfg(feature = "grpc")]
+    async fn serve_grpc_from<I, S>(
+        &self,
+        incoming: I,
+        routes: tonic::service::Routes,
+    ) -> Result<(), ServeError>
+    where
+        I: futures::Stream<Item = std::io::Result<S>>,
+        S: AsyncRead + AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
+    {
         let (health, health_service) = tonic_health::server::health_reporter();
         let shutdown = self.shutdown.clone();
         let stop = async move {
@@ -192,10 +239,7 @@ impl Service {
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(GRPC_KEEPALIVE))
             .add_routes(router.into())
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                stop,
-            )
+            .serve_with_incoming_shutdown(incoming, stop)
             .await
             .context(GrpcSnafu)
     }

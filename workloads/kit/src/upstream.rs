@@ -1,15 +1,18 @@
 //! Clients of our own services: address and token from the environment, deadlines for connecting,
 //! the trace context on every call.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
-use snafu::{ResultExt, Snafu};
+use snafu::{OptionExt, ResultExt, Snafu};
 use url::Url;
 
+use crate::authority::{self, AuthorityError};
 use crate::telemetry;
+use crate::tls::TlsArgs;
 
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +41,20 @@ pub enum UpstreamError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// The address asks for TLS, and nothing says whose certificates are to be trusted.
+    #[snafu(display(
+        "failed to use {url}: set TLS_CA_FILE to the file with the authority of its certificate"
+    ))]
+    NoAuthority {
+        /// The service.
+        url: Url,
+    },
+    /// `TLS_CA_FILE` cannot be used.
+    #[snafu(display("failed to use TLS_CA_FILE"))]
+    Authority {
+        /// The cause.
+        source: AuthorityError,
+    },
     /// The address is no gRPC address.
     #[cfg(feature = "grpc")]
     #[snafu(display("failed to use {url} as a gRPC address"))]
@@ -60,23 +77,57 @@ fn bearer(url: &Url, token: &SecretString) -> Result<HeaderValue, UpstreamError>
     Ok(value)
 }
 
+/// The file with the authority of the service's certificate; none when TLS is not spoken.
+fn authority<'a>(url: &Url, tls: &'a TlsArgs) -> Result<Option<&'a Path>, UpstreamError> {
+    if url.scheme() != "https" {
+        return Ok(None);
+    }
+    let file = tls.tls_ca_file.as_deref();
+    file.context(NoAuthoritySnafu { url: url.clone() })
+        .map(Some)
+}
+
 /// An HTTP client that sends `token` with every request, follows no redirect (a redirect would
-/// carry the token elsewhere) and uses no proxy.
+/// carry the token elsewhere), uses no proxy, and over TLS trusts the platform's authority alone.
 ///
 /// # Errors
-/// The token cannot stand in a header, or the client is refused.
-pub fn http_client(url: &Url, token: &SecretString) -> Result<reqwest::Client, UpstreamError> {
+/// The token cannot stand in a header, the authority is missing, or the client is refused.
+pub fn http_client(
+    url: &Url,
+    token: &SecretString,
+    tls: &TlsArgs,
+) -> Result<reqwest::Client, UpstreamError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, bearer(url, token)?);
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+        .no_proxy();
+    secured(builder, url, tls)?
         .build()
         .context(ClientSnafu { url: url.clone() })
+}
+
+/// What every HTTP client of a service of ours has: over TLS it trusts the platform's authority
+/// alone, and it spreads its requests over connections.
+///
+/// # Errors
+/// The authority is missing or cannot be used.
+pub fn secured(
+    builder: reqwest::ClientBuilder,
+    url: &Url,
+    tls: &TlsArgs,
+) -> Result<reqwest::ClientBuilder, UpstreamError> {
+    // Over TLS the two sides would agree on HTTP/2 and one connection: with several replicas
+    // behind a Service all requests would then go to one of them.
+    let builder = builder.http1_only();
+    match authority(url, tls)? {
+        Some(file) => authority::trust_only(builder, file).context(AuthoritySnafu),
+        None => Ok(builder),
+    }
 }
 
 /// Adds the trace context of the current span to an HTTP request.
@@ -123,19 +174,34 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
-/// A channel that connects at the first call, and again after a broken connection.
+/// A channel that connects at the first call, and again after a broken connection. Over TLS it
+/// trusts the platform's authority alone.
 ///
 /// # Errors
-/// The token cannot stand in a header, or the address is no gRPC address.
+/// The token cannot stand in a header, the authority is missing, or the address is no gRPC address.
 #[cfg(feature = "grpc")]
-pub fn grpc_channel(url: &Url, token: &SecretString) -> Result<GrpcChannel, UpstreamError> {
-    let endpoint = tonic::transport::Endpoint::from_shared(url.to_string())
-        .context(EndpointSnafu { url: url.clone() })?
+pub fn grpc_channel(
+    url: &Url,
+    token: &SecretString,
+    tls: &TlsArgs,
+) -> Result<GrpcChannel, UpstreamError> {
+    use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+
+    let context = || EndpointSnafu { url: url.clone() };
+    let mut endpoint = Endpoint::from_shared(url.to_string())
+        .with_context(|_| context())?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
+    if let Some(file) = authority(url, tls)? {
+        let pem = authority::read(file).context(AuthoritySnafu)?;
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(pem))
+            .timeout(CONNECT_TIMEOUT);
+        endpoint = endpoint.tls_config(tls).with_context(|_| context())?;
+    }
     let header = bearer(url, token)?;
     let mut value = tonic::metadata::AsciiMetadataValue::try_from(header.as_bytes())
         .map_err(|_| UpstreamError::Token { url: url.clone() })?;
@@ -161,18 +227,18 @@ macro_rules! services {
             /// A gRPC channel to the service, see [`grpc_channel`].
             ///
             /// # Errors
-            /// The token cannot stand in a header, or the address is no gRPC address.
+            /// See [`grpc_channel`].
             #[cfg(feature = "grpc")]
-            pub fn grpc_channel(&self) -> Result<GrpcChannel, UpstreamError> {
-                grpc_channel(&self.url, &self.token)
+            pub fn grpc_channel(&self, tls: &TlsArgs) -> Result<GrpcChannel, UpstreamError> {
+                grpc_channel(&self.url, &self.token, tls)
             }
 
             /// An HTTP client for the service, see [`http_client`].
             ///
             /// # Errors
-            /// The token cannot stand in a header, or the client is refused.
-            pub fn http_client(&self) -> Result<reqwest::Client, UpstreamError> {
-                http_client(&self.url, &self.token)
+            /// See [`http_client`].
+            pub fn http_client(&self, tls: &TlsArgs) -> Result<reqwest::Client, UpstreamError> {
+                http_client(&self.url, &self.token, tls)
             }
         }
     )*};

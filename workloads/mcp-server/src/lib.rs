@@ -46,7 +46,7 @@ pub enum Error {
     #[snafu(display("failed to build the HTTP client of the tools"))]
     Client {
         /// Cause.
-        source: reqwest::Error,
+        source: run::http::ClientError,
     },
     /// The listener failed.
     #[snafu(display("failed to serve"))]
@@ -63,7 +63,10 @@ pub enum Error {
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let tools = load(&config.mcp_config).await?;
     tracing::info!(tools = tools.len(), "tools declared");
-    let tools = Tools::new(tools, run::http::client().context(ClientSnafu)?);
+    let tools = Tools::new(
+        tools,
+        run::http::client(&config.common.tls).context(ClientSnafu)?,
+    );
     let router = router(
         tools,
         config.allowed_hosts(),

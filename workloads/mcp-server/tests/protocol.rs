@@ -35,7 +35,10 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let declarations = serde_yaml_ng::from_str(TOOLS).unwrap();
-        let tools = Tools::new(tool::tools(declarations).0, run::http::client().unwrap());
+        let tools = Tools::new(
+            tool::tools(declarations).0,
+            run::http::client(&lotoai_kit::tls::TlsArgs::default()).unwrap(),
+        );
         let service = Service::for_tests("mcp-server");
         let callers = Callers::new([("ORCHESTRATOR".to_owned(), TOKEN.into())]);
         let app = router(tools, vec!["127.0.0.1".into()], &callers, &service);

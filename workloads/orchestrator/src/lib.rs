@@ -53,18 +53,19 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 #[expect(clippy::result_large_err, reason = "it is called once, at the start")]
 fn hub(config: &Config, store: store::Store) -> Result<flows::Hub, Error> {
     let client = |service| error::ClientSnafu { service };
-    let agents = config.agents.grpc_channel().context(client("agents"))?;
+    let tls = &config.common.tls;
+    let agents = config.agents.grpc_channel(tls).context(client("agents"))?;
     let rag = config
         .rag_server
-        .grpc_channel()
+        .grpc_channel(tls)
         .context(client("rag-server"))?;
     let models = config
         .model_server
-        .http_client()
+        .http_client(tls)
         .context(client("model-server"))?;
     let tools = config
         .mcp_server
-        .http_client()
+        .http_client(tls)
         .context(client("mcp-server"))?;
     let embedding_model = config.answer.embedding_model.clone();
     let embeddings = embeddings::Embeddings::new(models, &config.model_server.url, embedding_model)

@@ -66,7 +66,7 @@ pub enum Store {
 /// Administrator of PostgreSQL.
 #[derive(Debug, Clone, Args)]
 pub struct PostgresAdmin {
-    /// Address with database, for example `postgres://lotoai-postgres:5432/postgres`
+    /// Address with database, for example `postgres://lotoai-postgres:5432/postgres?sslmode=verify-full`
     #[arg(long, env = "POSTGRES_URL")]
     pub postgres_url: Url,
     /// A role that may create roles and databases
@@ -83,7 +83,7 @@ pub struct PostgresAdmin {
 /// Administrator of RabbitMQ.
 #[derive(Debug, Clone, Args)]
 pub struct RabbitmqAdmin {
-    /// Address of the management plugin, for example `http://lotoai-rabbitmq:15672`
+    /// Address of the management plugin, for example `https://lotoai-rabbitmq:15671`
     #[arg(long, env = "RABBITMQ_URL")]
     pub rabbitmq_url: Url,
     /// A user with tag `administrator`
@@ -100,7 +100,7 @@ pub struct RabbitmqAdmin {
 /// Administrator of MinIO.
 #[derive(Debug, Clone, Args)]
 pub struct S3Admin {
-    /// Address, for example `http://lotoai-minio:9000`
+    /// Address, for example `https://lotoai-minio:9000`
     #[arg(long, env = "S3_URL")]
     pub s3_url: Url,
     /// Region that requests are signed for
@@ -123,7 +123,7 @@ pub struct S3Admin {
 /// Administrator of Keycloak.
 #[derive(Debug, Clone, Args)]
 pub struct KeycloakAdmin {
-    /// Address inside the cluster, for example `http://lotoai-keycloak:8080`
+    /// Address inside the cluster, for example `https://lotoai-keycloak:8443`
     #[arg(long, env = "KEYCLOAK_URL")]
     pub keycloak_url: Url,
     /// Administrator of realm `master`
@@ -132,12 +132,15 @@ pub struct KeycloakAdmin {
     /// Password of the administrator
     #[arg(long, env = "KEYCLOAK_PASSWORD", hide_env_values = true)]
     pub keycloak_password: SecretString,
+    /// File with the authority of the server's certificate, beside the well-known ones
+    #[arg(long, env = "KEYCLOAK_CA_FILE")]
+    pub keycloak_ca_file: Option<PathBuf>,
 }
 
 /// Administrator of ClickHouse.
 #[derive(Debug, Clone, Args)]
 pub struct ClickhouseAdmin {
-    /// Address, for example `http://lotoai-clickhouse:8123`
+    /// Address, for example `https://lotoai-clickhouse:8443`
     #[arg(long, env = "CLICKHOUSE_URL")]
     pub clickhouse_url: Url,
     /// A user that may create databases

@@ -45,11 +45,11 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     .context(error::ChunkSizeSnafu)?;
     let http = config
         .model_server
-        .http_client()
+        .http_client(&config.common.tls)
         .context(error::UpstreamSnafu)?;
     let channel = config
         .rag_server
-        .grpc_channel()
+        .grpc_channel(&config.common.tls)
         .context(error::UpstreamSnafu)?;
     let rabbitmq = config
         .rabbitmq

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lotoai_kit::http_error::{BodyError, read_body_capped};
+use lotoai_kit::tls::TlsArgs;
 use lotoai_kit::upstream::{ModelServerArgs, UpstreamError, traced};
 use serde::{Deserialize, Serialize};
 use snafu::{OptionExt, ResultExt, Snafu, ensure};
@@ -82,12 +83,16 @@ impl Embedder {
     ///
     /// # Errors
     ///
-    /// When the token cannot stand in a header.
-    pub fn new(server: &ModelServerArgs, model: String) -> Result<Self, UpstreamError> {
+    /// When the token cannot stand in a header, or the platform's authority cannot be used.
+    pub fn new(
+        server: &ModelServerArgs,
+        model: String,
+        tls: &TlsArgs,
+    ) -> Result<Self, UpstreamError> {
         let mut url = server.url.clone();
         url.set_path("/v1/embeddings");
         Ok(Self {
-            client: server.http_client()?,
+            client: server.http_client(tls)?,
             url,
             model,
         })

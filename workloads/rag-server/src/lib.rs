@@ -30,7 +30,8 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let store = store::Edge::open(&config.rag_data)
         .await
         .context(error::OpenStoreSnafu)?;
-    let embedder = embedder::Embedder::new(&config.model_server, config.embedding_model.clone())
+    let model = config.embedding_model.clone();
+    let embedder = embedder::Embedder::new(&config.model_server, model, &config.common().tls)
         .context(error::PrepareEmbedderSnafu)?;
     let store = Arc::new(store);
     service.spawn(

@@ -4,15 +4,19 @@ import contextlib
 import io
 import json
 import pathlib
+import ssl
+import subprocess
 import sys
 import tempfile
+import threading
 import unittest
+import urllib.request
 from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "files/opt/lotoai"
 sys.path.insert(0, str(ROOT))
 
-from clickhouse_http import access, sql, users  # noqa: E402
+from clickhouse_http import access, configuration, server, sql, tls, users  # noqa: E402
 from clickhouse_http.errors import EngineError, QueryError  # noqa: E402
 
 XML = """<clickhouse><users>
@@ -167,6 +171,84 @@ class Accounts(unittest.TestCase):
     def test_a_password_is_no_file_for_others(self):
         self.change("CREATE USER a IDENTIFIED BY 'x'")
         self.assertEqual((self.root / "users.json").stat().st_mode & 0o777, 0o600)
+
+
+class Configured(unittest.TestCase):
+    def read(self, **files):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in files.items():
+                pathlib.Path(directory, f"{name}.xml").write_text(
+                    f"<clickhouse>{text}</clickhouse>")
+            return configuration.read(directory)
+
+    def test_without_files_it_is_clear_text_on_the_usual_port(self):
+        found = self.read()
+        self.assertEqual((found.http_port, found.https_port, found.memory), (8123, None, 0))
+
+    def test_the_operator_leaves_tls_alone(self):
+        found = self.read(a="""<https_port>8443</https_port><http_port remove="1"/>
+            <openSSL><server><certificateFile>/c</certificateFile>
+            <privateKeyFile>/k</privateKeyFile></server></openSSL>""",
+                          b="<max_server_memory_usage>9</max_server_memory_usage>")
+        self.assertEqual((found.http_port, found.https_port), (None, 8443))
+        self.assertEqual((found.certificate, found.key, found.memory), ("/c", "/k", 9))
+
+    def test_tls_without_a_certificate_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "certificateFile"):
+            self.read(a="<https_port>8443</https_port>")
+
+
+class Tls(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.root = pathlib.Path(directory.name)
+        self.issue()
+        certificates = tls.Certificates(self.root / "tls.crt", self.root / "tls.key")
+        self.server = server.Server(0, None, None, certificates)
+        log = contextlib.redirect_stderr(io.StringIO())
+        self.log = log.__enter__()
+        self.addCleanup(log.__exit__, None, None, None)
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+
+    def issue(self):
+        """A certificate that is its own authority."""
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-keyout", self.root / "tls.key", "-out", self.root / "tls.crt",
+             "-days", "9", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost"],
+            check=True, capture_output=True)
+        return (self.root / "tls.crt").read_text()
+
+    def ping(self, authority, host="localhost", scheme="https"):
+        context = ssl.create_default_context(cadata=authority) if scheme == "https" else None
+        url = f"{scheme}://{host}:{self.server.server_port}/ping"
+        with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+            return answer.read()
+
+    def test_the_name_and_the_authority_are_checked_and_clear_text_is_refused(self):
+        own = (self.root / "tls.crt").read_text()
+        self.assertEqual(self.ping(own), b"Ok.\n")
+        with self.assertRaises(OSError):
+            self.ping(own, "127.0.0.1")
+        with self.assertRaises(OSError):
+            self.ping(own, scheme="http")
+        self.assertIn("handshake with", self.log.getvalue())
+        self.assertEqual(self.ping(own), b"Ok.\n")
+
+    def test_a_changed_pair_is_taken_and_a_broken_one_is_not(self):
+        first = (self.root / "tls.crt").read_text()
+        second = self.issue()
+        self.assertEqual(self.ping(second), b"Ok.\n")
+        with self.assertRaises(OSError):
+            self.ping(first)
+        (self.root / "tls.key").write_text("half of a fi")
+        self.assertEqual(self.ping(second), b"Ok.\n")
+        self.assertIn("cannot be used", self.log.getvalue())
 
 
 class Errors(unittest.TestCase):

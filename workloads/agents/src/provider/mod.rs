@@ -10,6 +10,10 @@ mod tests;
 use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
+use lotoai_kit::{
+    tls::TlsArgs,
+    upstream::{UpstreamError, secured},
+};
 use reqwest::{
     Client,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -119,6 +123,14 @@ pub enum OpenError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// The client of the platform's own model server cannot be made.
+    #[snafu(display("failed to reach provider {provider:?} securely"))]
+    Local {
+        /// The provider.
+        provider: String,
+        /// The cause.
+        source: UpstreamError,
+    },
     /// The address is not usable.
     #[snafu(display("failed to use the address of provider {provider:?}"))]
     Address {
@@ -137,6 +149,7 @@ impl Providers {
     pub fn open(
         table: &Table,
         timeouts: &Timeouts,
+        tls: &TlsArgs,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, OpenError> {
         let mut all = HashMap::new();
@@ -147,10 +160,10 @@ impl Providers {
                 .map(|name| (name, variable(name)));
             let opened = match key {
                 Some((name, value)) => match value.filter(|v| !v.trim().is_empty()) {
-                    Some(value) => Ok(Provider::open(entry, timeouts, Some((name, value)))?),
+                    Some(value) => Ok(Provider::open(entry, timeouts, tls, Some((name, value)))?),
                     None => Err(format!("set {name}: the key of provider `{}`", entry.name)),
                 },
-                None => Ok(Provider::open(entry, timeouts, None)?),
+                None => Ok(Provider::open(entry, timeouts, tls, None)?),
             };
             all.insert(entry.name.clone(), opened);
         }
@@ -192,6 +205,7 @@ impl Provider {
     fn open(
         entry: &table::Provider,
         timeouts: &Timeouts,
+        tls: &TlsArgs,
         key: Option<(&str, String)>,
     ) -> Result<Self, OpenError> {
         let provider = &entry.name;
@@ -212,15 +226,19 @@ impl Provider {
                 .context(KeySnafu { provider, variable })?;
             headers.insert(name, value);
         }
-        let client = Client::builder()
+        let builder = Client::builder()
             .default_headers(headers)
             .connect_timeout(timeouts.connect)
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("lotoai-agents/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context(BuildSnafu { provider })?;
+            .user_agent(concat!("lotoai-agents/", env!("CARGO_PKG_VERSION")));
+        let builder = if entry.kind == Kind::Local {
+            secured(builder, &url, tls).context(LocalSnafu { provider })?
+        } else {
+            builder
+        };
+        let client = builder.build().context(BuildSnafu { provider })?;
         Ok(Self {
             name: provider.clone(),
             kind: entry.kind,

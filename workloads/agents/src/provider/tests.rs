@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
@@ -45,7 +46,10 @@ fn table(kind: &str, base: &str) -> Table {
 }
 
 fn completer(table: Table) -> Completer {
-    let providers = Providers::open(&table, &timeouts(), |_| Some("k-123".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+        Some("k-123".to_owned())
+    })
+    .unwrap();
     Completer::new(table, providers, timeouts())
 }
 
@@ -343,7 +347,10 @@ async fn a_slow_local_model_is_busy_and_not_ill(#[case] kind: &str, #[case] last
         local_first_token: Duration::from_millis(50),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &short, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &short, &TlsArgs::default(), |_| {
+        Some("k".to_owned())
+    })
+    .unwrap();
     let completer = Completer::new(table, providers, short);
     for _ in 0..FAILURES_TO_OPEN {
         let failure = run(&completer).await.1.unwrap_err();
@@ -360,7 +367,10 @@ async fn a_local_model_has_its_own_time_to_begin() {
         first_token: Duration::from_millis(20),
         ..timeouts()
     };
-    let providers = Providers::open(&table, &times, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &times, &TlsArgs::default(), |_| {
+        Some("k".to_owned())
+    })
+    .unwrap();
     let (text, _) = run(&Completer::new(table, providers, times)).await;
     assert_eq!(text, "Hello, world.");
 }
@@ -383,12 +393,15 @@ async fn a_provider_without_its_key_is_skipped_and_says_what_to_set() {
     let healthy = serve(sse(OPENAI_STREAM)).await;
     let table = two("http://127.0.0.1:9", &healthy.uri());
     let only_b = |name: &str| (name == "KEY_B").then(|| "k".to_owned());
-    let providers = Providers::open(&table, &timeouts(), only_b).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), only_b).unwrap();
     let with_b = Completer::new(table.clone(), providers, timeouts());
     assert_eq!(run(&with_b).await.1.unwrap().provider, "b");
     assert!(!with_b.roles().next().unwrap().1, "what is left is local");
 
-    let providers = Providers::open(&table, &timeouts(), |_| Some(" ".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+        Some(" ".to_owned())
+    })
+    .unwrap();
     let failure = run(&Completer::new(table, providers, timeouts()))
         .await
         .1
@@ -407,4 +420,19 @@ async fn an_unknown_role_is_named() {
     let failure = completer.complete(&other, &sender).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::UnknownRole);
     assert!(failure.message.contains("nobody"));
+}
+
+#[test]
+fn only_the_platforms_own_model_server_needs_the_platforms_authority() {
+    let open = |kind: &str, base: &str| {
+        let table = table(kind, base);
+        Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
+            Some("k".to_owned())
+        })
+    };
+    let error = open("Local", "https://model-server:8080/v1").err().unwrap();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("set TLS_CA_FILE"), "{cause}");
+    assert!(open("Local", "http://model-server:8080/v1").is_ok());
+    assert!(open("OpenAI", "https://api.openai.com/v1").is_ok());
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lotoai_contracts::v1::agents_server::Agents as _;
+use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +25,10 @@ fn service(table: &str) -> AgentsService {
         total: Duration::from_secs(60),
     };
     let table = Table::parse(table).unwrap();
-    let providers = Providers::open(&table, &timeouts, |_| Some("k".to_owned())).unwrap();
+    let providers = Providers::open(&table, &timeouts, &TlsArgs::default(), |_| {
+        Some("k".to_owned())
+    })
+    .unwrap();
     let completer = Arc::new(Completer::new(table, providers, timeouts));
     AgentsService::new(completer, TaskTracker::new())
 }

@@ -18,6 +18,7 @@ fn common(drain_seconds: u64) -> CommonArgs {
         platform: "test".to_owned(),
         drain_seconds,
         otel_exporter_otlp_endpoint: None,
+        tls: crate::tls::TlsArgs::default(),
     }
 }
 

@@ -3,30 +3,9 @@ use std::time::Duration;
 
 use axum::routing::get;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::*;
-
-struct Running {
-    service: Service,
-    base: String,
-    server: JoinHandle<Result<(), ServeError>>,
-}
-
-async fn serve(router: Router) -> Running {
-    let service = Service::for_tests("test");
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = {
-        let service = service.clone();
-        tokio::spawn(async move { service.serve_http_on(listener, router).await })
-    };
-    Running {
-        service,
-        base,
-        server,
-    }
-}
+use crate::testing::serve;
 
 #[tokio::test]
 async fn a_stop_lets_an_open_request_finish_and_takes_no_new_one() {
@@ -39,13 +18,14 @@ async fn a_stop_lets_an_open_request_finish_and_takes_no_new_one() {
             "finished"
         }
     };
-    let running = serve(Router::new().route("/slow", get(handler))).await;
-    let open = tokio::spawn(reqwest::get(format!("{}/slow", running.base)));
+    let running = serve(Router::new().route("/slow", get(handler)), None).await;
+    let address = format!("http://127.0.0.1:{}/slow", running.port);
+    let open = tokio::spawn(reqwest::get(address.clone()));
     entered.notified().await;
 
     running.service.shutdown.cancel();
     // The listener closes soon after the stop: wait for the refusal, not for a time.
-    let refused = async { while reqwest::get(format!("{}/slow", running.base)).await.is_ok() {} };
+    let refused = async { while reqwest::get(&address).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(10), refused)
         .await
         .unwrap();
@@ -65,8 +45,10 @@ async fn a_stop_lets_an_open_request_finish_and_takes_no_new_one() {
 
 #[tokio::test]
 async fn the_gate_opens_when_the_server_listens() {
-    let running = serve(Router::new().route("/", get(|| std::future::ready("ok")))).await;
-    reqwest::get(&running.base).await.unwrap();
+    let router = Router::new().route("/", get(|| std::future::ready("ok")));
+    let running = serve(router, None).await;
+    let address = format!("http://127.0.0.1:{}", running.port);
+    reqwest::get(address).await.unwrap();
     assert!(running.service.readiness.is_ready());
 }
 

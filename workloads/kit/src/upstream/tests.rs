@@ -68,14 +68,14 @@ async fn every_http_request_carries_the_token_and_redirects_are_not_followed() {
         .mount(&server)
         .await;
     let url: Url = server.uri().parse().unwrap();
-    let client = http_client(&url, &"t0ken".into()).unwrap();
+    let client = http_client(&url, &"t0ken".into(), &TlsArgs::default()).unwrap();
     assert_eq!(client.get(url).send().await.unwrap().status(), 302);
 }
 
 #[test]
 fn a_token_that_cannot_stand_in_a_header_is_an_error_that_does_not_show_it() {
     let url: Url = "http://agents:50051".parse().unwrap();
-    let error = http_client(&url, &"line\nbreak".into())
+    let error = http_client(&url, &"line\nbreak".into(), &TlsArgs::default())
         .unwrap_err()
         .to_string();
     assert!(error.contains("visible ASCII"), "{error}");
@@ -87,7 +87,12 @@ fn a_token_that_cannot_stand_in_a_header_is_an_error_that_does_not_show_it() {
 async fn a_channel_is_made_without_a_server_and_adds_the_token() {
     use tonic::service::Interceptor;
 
-    grpc_channel(&"http://127.0.0.1:1".parse().unwrap(), &"t0ken".into()).unwrap();
+    grpc_channel(
+        &"http://127.0.0.1:1".parse().unwrap(),
+        &"t0ken".into(),
+        &TlsArgs::default(),
+    )
+    .unwrap();
     let mut value: tonic::metadata::AsciiMetadataValue = "Bearer t0ken".parse().unwrap();
     value.set_sensitive(true);
     let request = Bearer { value }.call(tonic::Request::new(())).unwrap();

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use lotoai_kit::authority::{self, AuthorityError};
 use lotoai_kit::http_error::read_body_capped;
+use lotoai_kit::tls::TlsArgs;
 use lotoai_kit::upstream::{CONNECT_TIMEOUT, traced};
 use serde_json::{Map, Value};
+use snafu::{ResultExt, Snafu};
 
 use super::ToolResult;
 use crate::domain::declaration::{HttpTool, Method};
@@ -13,16 +16,37 @@ use crate::domain::request;
 /// More than this of an answer is not read.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// A client that follows no redirect: a redirect would leave the declared host.
+/// Why the client cannot be made.
+#[derive(Debug, Snafu)]
+pub enum ClientError {
+    /// The platform's authority cannot be used.
+    #[snafu(display("failed to use TLS_CA_FILE"))]
+    Authority {
+        /// The cause.
+        source: AuthorityError,
+    },
+    /// The TLS library cannot be set up.
+    #[snafu(display("failed to set up TLS"))]
+    Build {
+        /// The cause.
+        source: reqwest::Error,
+    },
+}
+
+/// A client that follows no redirect: a redirect would leave the declared host. Tools call anybody,
+/// and the platform's own services: it trusts the platform's authority beside the well-known ones.
 ///
 /// # Errors
-/// The TLS library cannot be set up.
-pub fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+/// The authority cannot be read, or the TLS library cannot be set up.
+pub fn client(tls: &TlsArgs) -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+        .no_proxy();
+    authority::trust(builder, tls.tls_ca_file.as_deref())
+        .context(AuthoritySnafu)?
         .build()
+        .context(BuildSnafu)
 }
 
 /// Calls the tool's address. `token` is the value of its token variable.
@@ -101,6 +125,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_authority_that_is_not_there_is_an_error() {
+        let tls = TlsArgs {
+            tls_ca_file: Some("/nowhere/ca.crt".into()),
+            ..TlsArgs::default()
+        };
+        let error = client(&tls).unwrap_err().to_string();
+        assert_eq!(error, "failed to use TLS_CA_FILE");
+    }
+
     #[tokio::test]
     async fn the_answer_is_the_result_and_the_token_is_sent() {
         let server = MockServer::start().await;
@@ -113,7 +147,7 @@ mod tests {
             .await;
         let arguments = json!({"day": "today"});
         let tool = tool(format!("{}/usage", server.uri()));
-        let client = client().unwrap();
+        let client = client(&TlsArgs::default()).unwrap();
         let result = call(
             &client,
             &tool,
@@ -147,7 +181,13 @@ mod tests {
             .respond_with(answer)
             .mount(&server)
             .await;
-        let result = call(&client().unwrap(), &tool(server.uri()), None, &Map::new()).await;
+        let result = call(
+            &client(&TlsArgs::default()).unwrap(),
+            &tool(server.uri()),
+            None,
+            &Map::new(),
+        )
+        .await;
         assert!(result.is_error && result.text.contains(says), "{result:?}");
     }
 }

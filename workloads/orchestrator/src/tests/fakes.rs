@@ -16,6 +16,7 @@ use lotoai_contracts::v1::{
     orchestrator_server::Orchestrator as _,
     rag_server::{Rag, RagServer},
 };
+use lotoai_kit::tls::TlsArgs;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -250,8 +251,10 @@ pub(super) async fn stage(world: World) -> Stage {
 
     let token = SecretString::from("t".repeat(32));
     let pick = |down: bool, url: Url| if down { nowhere.clone() } else { url };
-    let channel = |url: &Url| lotoai_kit::upstream::grpc_channel(url, &token).unwrap();
-    let client = |url: &Url| lotoai_kit::upstream::http_client(url, &token).unwrap();
+    let channel =
+        |url: &Url| lotoai_kit::upstream::grpc_channel(url, &token, &TlsArgs::default()).unwrap();
+    let client =
+        |url: &Url| lotoai_kit::upstream::http_client(url, &token, &TlsArgs::default()).unwrap();
     let models_url = pick(world.models_down, models.uri().parse().unwrap());
     let mcp_url = pick(world.mcp_down, http_url.join("/mcp").unwrap());
     let stored: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -46,7 +46,7 @@ pub(super) struct Thing {
 impl<'a> Api<'a> {
     pub(super) fn new(admin: &'a KeycloakAdmin, realm: &'a str) -> Result<Self, HttpError> {
         Ok(Self {
-            client: client(None)?,
+            client: client(admin.keycloak_ca_file.as_deref())?,
             admin,
             realm,
             token: Mutex::new(None),

@@ -5,6 +5,7 @@ use wiremock::matchers::{
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
+use crate::http::HttpError;
 use crate::plan::{ConfidentialClient, FirstUser};
 
 const REALM: &str = "/admin/realms/lotoai";
@@ -14,6 +15,7 @@ fn admin(url: &str) -> KeycloakAdmin {
         keycloak_url: url.parse().unwrap(),
         keycloak_username: "root".to_owned(),
         keycloak_password: "secret".into(),
+        keycloak_ca_file: None,
     }
 }
 
@@ -304,4 +306,12 @@ async fn a_plan_that_cannot_be_carried_out_is_refused_before_the_server_is_touch
         assert!(error.to_string().starts_with(field), "{error}");
     }
     assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+#[test]
+fn an_authority_that_is_not_there_is_an_error() {
+    let mut admin = admin("https://keycloak:8443");
+    admin.keycloak_ca_file = Some("/nowhere/ca.crt".into());
+    let error = Api::new(&admin, "lotoai").err().unwrap();
+    assert!(matches!(error, HttpError::Authority { .. }), "{error}");
 }

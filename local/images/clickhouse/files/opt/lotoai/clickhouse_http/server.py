@@ -11,12 +11,13 @@ import time
 import urllib.parse
 import uuid
 
-from .engine import Request
 from .errors import QueryError
+from .request import Request
 
 BODY_LIMIT = 64 * 1024 * 1024
 CONNECTIONS = 128
 IDLE_SECONDS = 60
+HANDSHAKE_SECONDS = 10
 # Parameters of a request that are no settings of the engine.
 RESERVED = {
     "query", "database", "default_format", "user", "password", "query_id", "session_id",
@@ -36,14 +37,15 @@ TYPES = {
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """One thread a connection, and not too many of them."""
+    """One thread a connection, and not too many of them. With certificates it speaks TLS."""
 
     daemon_threads = True
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, port, engine, users):
+    def __init__(self, port, engine, users, certificates=None):
         self.engine = engine
+        self._certificates = certificates
         self.users = users
         self._free = threading.BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
@@ -63,6 +65,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def process_request_thread(self, request, client_address):
         try:
+            if self._certificates:
+                request.settimeout(HANDSHAKE_SECONDS)
+                context = self._certificates.context()
+                request = context.wrap_socket(request, server_side=True)
+        except OSError as error:
+            print(f"a TLS handshake with {client_address[0]} failed: {error}", file=sys.stderr)
+            request.close()
+        else:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
