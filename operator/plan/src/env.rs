@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Secr
 use lotoai_api::spec::ExternalIdentity;
 use lotoai_api::{Component, Store};
 
+use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::authorities;
 use crate::components::shared::resources::amount;
-use crate::credentials::{CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
+use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
 
@@ -22,6 +23,8 @@ pub const REGION: &str = "us-east-1";
 pub const VHOST: &str = "lotoai";
 /// Database of usage in ClickHouse.
 pub const USAGE_DATABASE: &str = "lotoai";
+/// Collection of passages in Qdrant.
+pub const COLLECTION: &str = "passages";
 /// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
 const DRAIN_SECONDS: &str = "25";
 
@@ -158,6 +161,10 @@ pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
     match edge.credential {
         CredentialKind::None => Vec::new(),
         CredentialKind::Token => token(platform, edge),
+        CredentialKind::ApiKey(store) => {
+            let secret = platform.edge_secret(edge.from, edge.to);
+            store_variables(platform, edge, store, "", &secret)
+        }
         CredentialKind::Admin(store) => admin(platform, edge, store),
         CredentialKind::Account(store, account) => {
             let secret = platform.edge_secret(edge.from, edge.to);
@@ -234,8 +241,16 @@ fn store_variables(
                 ),
             ];
             variables.extend(account_variables("CLICKHOUSE", secret));
+            if !platform.members(Component::Clickhouse).is_empty() {
+                variables.push(var("CLICKHOUSE_CLUSTER", CLUSTER));
+            }
             variables
         }
+        Store::Qdrant => vec![
+            var("QDRANT_URL", at("http", "")),
+            var("QDRANT_COLLECTION", topology.collection()),
+            secret_var("QDRANT_API_KEY", secret, API_KEY),
+        ],
         Store::Keycloak => match &platform.spec.identity.external {
             None => vec![
                 var(

@@ -84,7 +84,9 @@ fn components(explanation: &Explanation) -> Vec<[String; 4]> {
         let (_, replicas, template) = all.iter().find(|object| object.0.as_ref() == Some(&name))?;
         Some([
             component.to_string(),
-            workload_kind(component).kind().to_owned(),
+            workload_kind(&explanation.platform, component)
+                .kind()
+                .to_owned(),
             plural(replicas.unwrap_or(1), "replica"),
             image(*template),
         ])

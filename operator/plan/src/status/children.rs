@@ -167,7 +167,7 @@ fn component(
     let node = Node::Component(component);
     let name = platform.component_name(component);
     let scale = platform.scale(component);
-    let replicas = match workload_kind(component) {
+    let replicas = match workload_kind(platform, component) {
         WorkloadKind::Deployment => observed
             .deployments
             .get(&name)

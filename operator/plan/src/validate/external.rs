@@ -9,9 +9,9 @@ use url::Url;
 
 use super::{Invalid, Reference, identity, is_bare};
 use crate::components::shared::authorities;
-use crate::credentials::{PASSWORD, USERNAME};
+use crate::credentials::{API_KEY, PASSWORD, USERNAME};
 use crate::delegated;
-use crate::env::{REGION, VHOST};
+use crate::env::{COLLECTION, REGION, VHOST};
 use crate::graph::{External, Node, Topology};
 
 /// An address of the resource.
@@ -25,6 +25,9 @@ struct Address<'a> {
 
 const HTTP: &[(&str, u16)] = &[("http", 80), ("https", 443)];
 
+/// Keys of a Secret with an account.
+const ACCOUNT: &[&str] = &[USERNAME, PASSWORD];
+
 /// What the resource says about one external store.
 struct Given<'a> {
     store: Store,
@@ -36,6 +39,7 @@ struct Given<'a> {
     query: Option<&'static str>,
     secret_field: &'static str,
     secret: &'a ObjectName,
+    keys: &'static [&'static str],
     ca: Option<&'a ObjectName>,
     accounts: bool,
     container: String,
@@ -62,6 +66,7 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         }),
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
         accounts: true,
         container: String::new(),
@@ -80,6 +85,7 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
         accounts: true,
         container: match &to.virtual_host {
@@ -97,6 +103,7 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "credentialsSecretName",
         secret: &to.credentials_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
         accounts: false,
         container: to.bucket.clone(),
@@ -111,13 +118,32 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
         accounts: true,
         container: String::new(),
         region: REGION,
         path_style: true,
     });
-    [postgres, rabbitmq, s3, clickhouse]
+    let qdrant = spec.rag.vector_store.external.as_ref().map(|to| Given {
+        store: Store::Qdrant,
+        field: "spec.rag.vectorStore.external",
+        url: url(&to.url, &[("http", 6334), ("https", 6334)]),
+        admin_url: None,
+        query: None,
+        secret_field: "apiKeySecretName",
+        secret: &to.api_key_secret_name,
+        keys: &[API_KEY],
+        ca: to.ca_secret_name.as_ref(),
+        accounts: false,
+        container: match &to.collection {
+            Some(given) => given.clone(),
+            None => format!("{name}-{COLLECTION}"),
+        },
+        region: REGION,
+        path_style: true,
+    });
+    [postgres, rabbitmq, s3, clickhouse, qdrant]
         .into_iter()
         .flatten()
         .collect()
@@ -134,7 +160,7 @@ pub(super) fn references(spec: &LotoAISpec) -> Vec<Reference> {
                 key: key.to_owned(),
             });
         };
-        for key in [USERNAME, PASSWORD] {
+        for key in given.keys {
             wants(given.secret_field, given.secret, key);
         }
         if let Some(secret) = given.ca {
@@ -176,7 +202,12 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
     if let Some(issuer) = identity::issuer(spec, faults) {
         external.insert(Store::Keycloak, issuer);
     }
-    let topology = Topology::new(name, external, spec.edge.is_managed());
+    let topology = Topology::new(
+        name,
+        external,
+        spec.edge.is_managed(),
+        spec.rag.vector_store.managed.is_some(),
+    );
     unused(spec, &topology, faults);
     topology
 }

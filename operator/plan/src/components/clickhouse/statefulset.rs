@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 use lotoai_api::Component;
 
+use super::cluster;
 use super::config::SERVER_FILE;
 use crate::components::shared::config::{
     config_map_volume, empty_dir, mount, mount_read_only, rendered_name, secret_volume,
@@ -19,9 +20,11 @@ const START_SECONDS: i32 = 180;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Clickhouse);
+    // Or the entry point would write a user into the directory that we mount read-only.
+    let mut environment = vec![var("CLICKHOUSE_SKIP_USER_SETUP", "1")];
+    environment.extend(cluster::environment(platform));
     let mut container = Container {
-        // Or the entry point would write a user into the directory that we mount read-only.
-        env: Some(vec![var("CLICKHOUSE_SKIP_USER_SETUP", "1")]),
+        env: Some(environment),
         volume_mounts: Some(vec![
             mount(DATA, "/var/lib/clickhouse"),
             VolumeMount {

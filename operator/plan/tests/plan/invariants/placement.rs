@@ -26,7 +26,7 @@ fn every_component_has_the_objects_that_its_number_asks_for() {
             let name = platform.component_name(component);
             let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
             let scale = platform.scale(component);
-            let workload = get(workload_kind(component).kind(), &name).unwrap();
+            let workload = get(workload_kind(&platform, component).kind(), &name).unwrap();
             let replicas = workload["spec"].get("replicas").and_then(Value::as_i64);
             assert_eq!(replicas, scale.written().map(i64::from), "{name}");
             let budget = get("PodDisruptionBudget", &name);
@@ -34,7 +34,7 @@ fn every_component_has_the_objects_that_its_number_asks_for() {
             let autoscaler = get("HorizontalPodAutoscaler", &name);
             let follows = matches!(scale, Scale::Following(_));
             assert_eq!(autoscaler.is_some(), follows, "{name}");
-            assert!(!follows || workload_kind(component) == WorkloadKind::Deployment);
+            assert!(!follows || workload_kind(&platform, component) == WorkloadKind::Deployment);
             let pod = &workload["spec"]["template"]["spec"];
             for rule in ["affinity", "topologySpreadConstraints"] {
                 assert_eq!(pod.get(rule).is_some(), scale.most() > 1, "{name} {rule}");
@@ -65,7 +65,6 @@ fn high_availability_runs_everything_twice_that_can() {
         .collect();
     let expected = [
         Component::Postgres,
-        Component::Clickhouse,
         Component::RagIngest,
         Component::RagServer,
     ];
