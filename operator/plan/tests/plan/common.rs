@@ -30,7 +30,7 @@ pub(crate) const FIXTURES: [&str; 21] = [
     "external",
     "external-oidc",
     "qdrant",
-    "qdrant-ha",
+    "qdrant-cluster",
     "external-qdrant",
     "delegated-postgres",
     "delegated-postgres-ha",

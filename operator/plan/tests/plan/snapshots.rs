@@ -97,8 +97,9 @@ fn fixtures_differ_in_what_they_ask_for_and_in_nothing_else() {
     // Those without a part of their own lack its objects, and may have others in their place.
     let whole = FIXTURES.into_iter().filter(|fixture| {
         // Qdrant has no part in `minimal`.
-        let count = objects(fixture).0.topology.components().count();
-        count == Component::ALL.len() - 1
+        let platform = objects(fixture).0;
+        platform.spec.rag.vector_store.is_embedded()
+            && platform.topology.components().count() == Component::ALL.len() - 1
     });
     for fixture in whole {
         let more: Vec<_> = names(fixture).difference(&minimal).cloned().collect();
@@ -166,13 +167,9 @@ fn vectors_that_are_not_embedded_need_no_volume_of_rag_server() {
     let mut more = own.map(|kind| format!("{kind}-demo-qdrant")).to_vec();
     more.insert(0, "Deployment-demo-rag-server".to_owned());
     assert_eq!(difference(&managed, &minimal), more);
-    let (small, external) = (names("small"), names("external-qdrant"));
     assert_eq!(
-        difference(&external, &small),
-        [
-            "Deployment-demo-rag-server",
-            "PodDisruptionBudget-demo-rag-server"
-        ]
+        difference(&names("external-qdrant"), &minimal),
+        ["Deployment-demo-rag-server"]
     );
 }
 

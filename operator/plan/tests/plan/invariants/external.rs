@@ -124,13 +124,13 @@ fn addresses_of_external_stores_reach_those_who_use_them() {
             "/etc/lotoai-ca/qdrant/ca.crt",
         ),
         (
-            "qdrant-ha",
+            "qdrant-cluster",
             Node::Component(Component::RagServer),
             "QDRANT_URL",
             "http://demo-qdrant:6334",
         ),
         (
-            "qdrant-ha",
+            "qdrant-cluster",
             Node::Component(Component::RagServer),
             "QDRANT_REPLICATION_FACTOR",
             "3",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use lotoai_api::Component;
+use lotoai_api::spec::ManagedQdrant;
 use lotoai_plan::components::{WorkloadKind, workload_kind};
 use lotoai_plan::{Node, Observed, Scale, labels, validate};
 use rstest::rstest;
@@ -69,8 +70,12 @@ fn high_availability_runs_everything_twice_that_can() {
         Component::RagServer,
     ];
     assert_eq!(single, expected);
-    let (platform, _) = objects("qdrant-ha");
+    let mut lotoai = resource("high-availability");
+    lotoai.spec.rag.vector_store.managed = Some(ManagedQdrant::default());
+    let platform = validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    assert_eq!(platform.scale(Component::Qdrant), Scale::Fixed(3));
     assert_eq!(platform.scale(Component::RagServer).least(), 2);
+    assert_eq!(platform.scale(Component::RagServer).most(), 4);
 }
 
 #[test]
@@ -149,7 +154,7 @@ fn engines_of_several_servers_know_each_other() {
 
 #[test]
 fn peers_of_qdrant_know_the_first_one_and_prove_nothing_but_the_key() {
-    let (platform, set) = objects("qdrant-ha");
+    let (platform, set) = objects("qdrant-cluster");
     let pod = template(&platform, &set, Node::Component(Component::Qdrant));
     let plain = |name: &str| {
         let env = super::container(pod).env.iter().flatten();
