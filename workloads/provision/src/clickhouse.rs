@@ -14,6 +14,9 @@ use crate::plan::{ClickhousePlan, ClickhouseUser, Secrets};
 
 const STORE: &str = "ClickHouse";
 
+/// How long every server of a cluster may take for a statement: less than a request may.
+const DDL_SECONDS: &str = "15";
+
 /// What a user may do in its own database: everything with tables, views and rows, but nothing
 /// with the database itself, with users or with the server.
 const PRIVILEGES: &str = "SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, \
@@ -32,6 +35,12 @@ pub(crate) async fn provision(
         statements.extend(statements_for(user, &password, plan.cluster.as_deref())?);
     }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
+    let mut admin = admin.clone();
+    if plan.cluster.is_some() {
+        let mut settings = admin.clickhouse_url.query_pairs_mut();
+        settings.append_pair("distributed_ddl_task_timeout", DDL_SECONDS);
+    }
+    let admin = &admin;
     retry::until(STORE, patience, || {
         query(&client, admin, "reach ClickHouse", "SELECT 1")
     })
