@@ -8,7 +8,8 @@
 //!    ones and hands all values back as [`Credentials`];
 //! 3. [`build`]: every object, infallible;
 //! 4. [`gates`]: which workload objects must wait;
-//! 5. [`status()`]: what the resource's status says.
+//! 5. [`judge`]: what the resource's status says;
+//! 6. [`events`]: what `kubectl describe` tells of the pass.
 //!
 //! Nothing here reads, writes, waits or knows what time it is.
 
@@ -17,6 +18,7 @@ pub mod credentials;
 pub mod delegated;
 pub mod edge;
 pub mod env;
+pub mod events;
 pub mod gate;
 pub mod graph;
 pub mod kinds;
@@ -42,5 +44,5 @@ pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
 pub use scale::Scale;
-pub use status::{Outcome, Pass, status};
+pub use status::{Judgement, Outcome, Pass, judge, status};
 pub use validate::{Invalid, validate};

@@ -131,6 +131,14 @@ impl Delegated {
         )))
     }
 
+    /// Whether the object that asks for it is there.
+    #[must_use]
+    pub fn exists(&self, observed: &Observed) -> bool {
+        match self.operator {
+            Operator::CloudNativePg => observed.clusters.contains_key(&self.object),
+        }
+    }
+
     /// UID of the object that asks for it: another object is another, empty store.
     fn uid(&self, observed: &Observed) -> Option<String> {
         match self.operator {

@@ -13,7 +13,7 @@ use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
-use crate::resources::{Prepared, ResourceSet};
+use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::scale::Scale;
 
 /// State of what one node of the graph runs.
@@ -31,6 +31,8 @@ pub struct Child {
     pub serves: bool,
     /// What it waits for; empty when settled.
     pub message: String,
+    /// The workload object or Job.
+    pub object: ObjectId,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
     mode: Mode,
@@ -204,6 +206,7 @@ fn component(
         settled,
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,
+        object: ObjectId::new(workload_kind(component).kind(), &name),
         failure,
         mode: Mode::Managed,
         version: versions::tag(platform.image(node)).to_owned(),
@@ -224,6 +227,7 @@ fn delegated_store(
     let Delegated {
         operator, object, ..
     } = delegated;
+    let asked = ObjectId::new(operator.kind(), object);
     let failure = state.wait.map(|wait| Failure {
         reason: reasons::STORE_NOT_READY,
         message: format!(
@@ -235,6 +239,7 @@ fn delegated_store(
             operator.resource(),
         ),
         needs_a_person: wait.needs_a_person,
+        object: asked.clone(),
     });
     let (host, port) = external.host_and_port();
     Child {
@@ -246,6 +251,7 @@ fn delegated_store(
         message: failure
             .as_ref()
             .map_or_else(String::new, |failure| failure.message.clone()),
+        object: asked,
         failure,
         mode: Mode::Delegated,
         version: versions::tag(platform.image(node)).to_owned(),
@@ -268,9 +274,8 @@ fn job(
     now: Timestamp,
 ) -> Child {
     let node = Node::Provision(store);
-    let job = prepared
-        .job_name(&node.name())
-        .and_then(|name| observed.jobs.get(name));
+    let name = prepared.job_name(&node.name()).unwrap_or_default();
+    let job = observed.jobs.get(name);
     let complete = job.is_some_and(job_complete);
     let failure = match job {
         Some(job) if !complete => {
@@ -291,6 +296,7 @@ fn job(
         settled: complete,
         serves: complete,
         message,
+        object: ObjectId::new("Job", name),
         failure,
         mode: Mode::Managed,
         version: String::new(),
@@ -314,5 +320,6 @@ fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
             ns = platform.namespace
         ),
         needs_a_person: true,
+        object: ObjectId::new("Job", name),
     })
 }

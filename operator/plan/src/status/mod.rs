@@ -4,6 +4,8 @@ mod children;
 mod conditions;
 mod pods;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use lotoai_api::status::CredentialStatus;
 use lotoai_api::{LotoAI, LotoAIStatus};
@@ -13,7 +15,7 @@ use crate::gate::Gates;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
-use crate::resources::{Prepared, ResourceSet};
+use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::validate::Invalid;
 
 pub use children::Child;
@@ -75,10 +77,25 @@ pub struct Pass<'a> {
     pub outcome: Outcome<'a>,
 }
 
+/// A status, and what its conditions are about.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// The status to write.
+    pub status: LotoAIStatus,
+    /// The object at fault, by type of condition.
+    pub about: BTreeMap<&'static str, ObjectId>,
+}
+
 /// The status to write. A condition keeps its transition time while its status stays the same, so
 /// a pass in which nothing happened gives the status of before.
 #[must_use]
 pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
+    judge(pass, now).status
+}
+
+/// [`status()`], with the objects at fault.
+#[must_use]
+pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     let before = pass.lotoai.status.clone().unwrap_or_default();
     let mut status = LotoAIStatus {
         observed_generation: pass.lotoai.metadata.generation,
@@ -98,7 +115,10 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
     }
     let verdict = conditions::verdict(pass, &before, &children);
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
-    status
+    Judgement {
+        status,
+        about: conditions::about(&verdict),
+    }
 }
 
 /// Everything but the conditions.

@@ -8,6 +8,7 @@ use crate::graph::Node;
 use crate::labels;
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::resources::ObjectId;
 
 /// A scheduler or an autoscaler may need this long; only then a person must act.
 const SCHEDULING_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
@@ -25,6 +26,8 @@ pub struct Failure {
     pub message: String,
     /// Whether it will not mend itself.
     pub needs_a_person: bool,
+    /// The object at fault.
+    pub object: ObjectId,
 }
 
 /// The first failure among the pods of a node, if there is one.
@@ -69,6 +72,7 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
             ),
             needs_a_person: since
                 .is_some_and(|since| now.duration_since(since) > SCHEDULING_PATIENCE),
+            object: ObjectId::new("Pod", name),
         });
     }
     let containers = status.init_container_statuses.iter().flatten();
@@ -108,6 +112,7 @@ fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Opti
         reason,
         message: format!("Pod {pod}: {word}{cause}; see  {next}"),
         needs_a_person,
+        object: ObjectId::new("Pod", pod),
     })
 }
 

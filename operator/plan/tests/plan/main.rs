@@ -21,4 +21,6 @@ mod leaves;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]
+mod started;
+#[cfg(test)]
 mod status;
