@@ -32,6 +32,7 @@ pub mod resources;
 pub mod scale;
 pub mod status;
 pub mod validate;
+pub mod warnings;
 
 pub use components::build;
 pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
@@ -46,3 +47,4 @@ pub use resources::{
 pub use scale::Scale;
 pub use status::{Judgement, Outcome, Pass, judge, status};
 pub use validate::{Invalid, validate};
+pub use warnings::warnings;

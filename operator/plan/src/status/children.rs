@@ -206,7 +206,7 @@ fn component(
         settled,
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,
-        object: ObjectId::new(workload_kind(component).kind(), &name),
+        object: ObjectId::new(workload_kind(platform, component).kind(), &name),
         failure,
         mode: Mode::Managed,
         version: versions::tag(platform.image(node)).to_owned(),

@@ -17,6 +17,7 @@ use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::validate::Invalid;
+use crate::warnings::warnings;
 
 pub use children::Child;
 
@@ -128,6 +129,7 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
     let ready = ours.clone().filter(|child| child.settled);
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
+    status.warnings = warnings(platform);
     status.first_user_secret = platform.first_user_secret();
     status.credentials = required_secrets(platform)
         .into_iter()

@@ -350,3 +350,16 @@ fn components_that_are_not_there_are_counted_as_wanted() {
     let minio = status.components.iter().find(|c| c.name == "minio");
     assert_eq!(minio.unwrap().ready, "0/4");
 }
+
+#[test]
+fn high_availability_says_what_is_not() {
+    let warned = |fixture: &str| {
+        let cluster = Cluster::up_of(fixture);
+        let status = cluster.status(&resource(fixture), &ProbeOutcome::Answered, T1);
+        let first = |text: &String| text.split(' ').next().unwrap_or_default().to_owned();
+        status.warnings.iter().map(first).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("high-availability"), ["postgres", "rag-server"]);
+    assert_eq!(warned("delegated-postgres-ha"), ["rag-server"]);
+    assert!(warned("minimal").is_empty());
+}
