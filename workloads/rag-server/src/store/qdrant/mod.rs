@@ -116,7 +116,7 @@ impl Qdrant {
     async fn create(&self) -> Result<CollectionInfo, StoreError> {
         let request = collection::create(&self.collection, self.layout);
         let mut collections = self.clients.collections();
-        let created = self.once(
+        let created = once(
             "create the collection",
             self.limits.write,
             collections.create(request),
@@ -131,7 +131,7 @@ impl Qdrant {
             (None, Some(error)) => Err(error),
             (None, None) => {
                 let absent = Status::not_found("it is not there after it was made");
-                Err(absent).context(call("create the collection", Code::NotFound))
+                failed("create the collection", absent)
             }
         }
     }
@@ -181,26 +181,6 @@ impl Qdrant {
         .map(drop)
     }
 
-    /// Asks once, within `limit`.
-    async fn once<T>(
-        &self,
-        what: &'static str,
-        limit: Duration,
-        asking: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, StoreError> {
-        let answer = match tokio::time::timeout(limit, asking).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Status::deadline_exceeded(format!(
-                "no answer within {limit:?}"
-            ))),
-        };
-        let answer = answer.map_err(|status| (status.code(), status));
-        match answer {
-            Ok(answer) => Ok(answer.into_inner()),
-            Err((code, status)) => Err(status).context(call(what, code)),
-        }
-    }
-
     /// Asks again while Qdrant is away, within `limit`. Only for what does the same when it is done
     /// twice: reading, writing points under ids of their content's place, removing.
     async fn repeat<T, F, A>(
@@ -224,15 +204,27 @@ impl Qdrant {
             }
             ask().await
         };
-        self.once(what, limit, asking).await
+        once(what, limit, asking).await
     }
 }
 
-fn call(what: &'static str, code: Code) -> CallSnafu<&'static str, Failure> {
-    CallSnafu {
-        what,
-        failure: Failure::of(code),
+/// Asks once, within `limit`.
+async fn once<T>(
+    what: &'static str,
+    limit: Duration,
+    asking: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, StoreError> {
+    let silence = || Status::deadline_exceeded(format!("no answer within {limit:?}"));
+    let answer = tokio::time::timeout(limit, asking).await;
+    match answer.unwrap_or_else(|_| Err(silence())) {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(status) => failed(what, status),
     }
+}
+
+fn failed<T>(what: &'static str, status: Status) -> Result<T, StoreError> {
+    let failure = Failure::of(status.code());
+    Err(status).context(CallSnafu { what, failure })
 }
 
 #[async_trait]

@@ -11,11 +11,11 @@ use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::vectors::VectorsOptions;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
-    CollectionConfig, CollectionInfo, CollectionOperationResponse, CollectionParams, CountPoints,
-    CountResponse, CountResult, CreateCollection, CreateFieldIndexCollection, DeletePoints,
-    FieldCondition, Filter, GetCollectionInfoRequest, GetCollectionInfoResponse, PayloadSchemaInfo,
-    PointId, PointsOperationResponse, QueryPoints, QueryResponse, ScoredPoint, UpdateResult,
-    UpsertPoints, Value, query, vector, vector_input,
+    CollectionConfig, CollectionInfo, CollectionOperationResponse, CollectionParams, Condition,
+    CountPoints, CountResponse, CountResult, CreateCollection, CreateFieldIndexCollection,
+    DeletePoints, FieldCondition, Filter, GetCollectionInfoRequest, GetCollectionInfoResponse,
+    PayloadSchemaInfo, PointId, PointsOperationResponse, QueryPoints, QueryResponse, ScoredPoint,
+    UpdateResult, UpsertPoints, Value, query, vector, vector_input,
 };
 use tonic::Status;
 
@@ -257,12 +257,13 @@ fn holds(filter: &Filter, fields: &Fields) -> Result<bool, Status> {
     if filter.min_should.is_some() {
         return Err(Status::unimplemented("min_should"));
     }
-    let check = |condition: &qdrant_client::qdrant::Condition| match &condition.condition_one_of {
+    let check = |condition: &Condition| match &condition.condition_one_of {
         Some(ConditionOneOf::Filter(nested)) => holds(nested, fields),
         Some(ConditionOneOf::Field(field)) => of_field(field, fields),
         _ => Err(Status::unimplemented("conditions but on fields")),
     };
-    let all = |conditions: &[_]| conditions.iter().map(check).collect::<Result<Vec<_>, _>>();
+    let all =
+        |conditions: &[Condition]| conditions.iter().map(check).collect::<Result<Vec<_>, _>>();
     let (must, should) = (all(&filter.must)?, all(&filter.should)?);
     let must_not = all(&filter.must_not)?;
     Ok(must.iter().all(|held| *held)

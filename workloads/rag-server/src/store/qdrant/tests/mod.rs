@@ -130,7 +130,8 @@ async fn nobody_there_is_unavailable() {
     let mut args = args();
     args.qdrant_api_key = None;
     let url = "http://127.0.0.1:1".parse().unwrap();
-    let store = Qdrant::new(&url, &args).unwrap();
+    let mut store = Qdrant::new(&url, &args).unwrap();
+    store.limits.pauses = [Duration::from_millis(1); 3];
     assert_eq!(failure(store.ping().await), Failure::Unavailable);
 }
 

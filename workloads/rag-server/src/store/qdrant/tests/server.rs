@@ -192,7 +192,9 @@ where
                 let state = state.clone();
                 async move { state.call(name, request, work).await }
             });
-            let mut grpc = tonic::server::Grpc::new(ProstCodec::<O, I>::default());
+            // As Qdrant's own.
+            let grpc = tonic::server::Grpc::new(ProstCodec::<O, I>::default());
+            let mut grpc = grpc.max_decoding_message_size(usize::MAX);
             grpc.unary(call, request).await
         }
     });
