@@ -104,8 +104,7 @@ pub enum StoreError {
         /// What kind of failure it is.
         failure: Failure,
         /// Why.
-        #[snafu(source(from(tonic::Status, Box::new)))]
-        source: Box<tonic::Status>,
+        source: tonic::Status,
     },
     /// The process was told to stop before the store was ready.
     #[snafu(display("stopped before the store was ready"))]
