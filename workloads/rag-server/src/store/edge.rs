@@ -301,8 +301,12 @@ fn points(document: &Document) -> Result<Vec<PointStructPersisted>, StoreError> 
 }
 
 fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
-    let Payload(fields) = point.payload.unwrap_or_default();
-    payload::hit(&point.id.to_string(), fields, point.score)
+    let id = point.id.to_string();
+    let Some(Payload(fields)) = point.payload else {
+        let fault = "it has no payload".to_owned();
+        return Err(StoreError::ReadChunk { id, fault });
+    };
+    payload::hit(&id, fields, point.score)
 }
 
 fn remove(shard: &EdgeShard, filter: Filter) -> Result<(), StoreError> {
