@@ -18,6 +18,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
 use lotoai_plan::events::Renewed;
+use lotoai_plan::tls::PRIVATE_KEY;
 use lotoai_plan::{
     Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
 };
@@ -27,8 +28,6 @@ use snafu::{OptionExt, ResultExt, Snafu, ensure};
 use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
-
-pub(crate) use certificate::authority_name;
 
 /// Why credentials are not complete.
 #[derive(Debug, Snafu)]
@@ -153,11 +152,17 @@ pub async fn credentials(
         now,
     };
     let mut values = BTreeMap::new();
-    for spec in required {
+    let mut signers = None;
+    for spec in authority_first(required) {
         let existing = observed.secrets.get(spec.name());
         let secret = match &spec.kind {
             SecretKind::Values(wanted) => store.values(spec, existing, wanted).await?,
-            SecretKind::SelfSigned {
+            SecretKind::Authority => {
+                let (secret, found) = store.authority(spec, existing).await?;
+                signers = Some(found);
+                secret
+            }
+            SecretKind::Certificate {
                 common_name,
                 names,
                 days,
@@ -167,7 +172,11 @@ pub async fn credentials(
                     names,
                     days: *days,
                 };
-                store.certificate(spec, observed, request).await?
+                let signers = signers.as_ref().context(DamagedSnafu {
+                    name: platform.authority_secret(),
+                    key: PRIVATE_KEY,
+                })?;
+                store.certificate(spec, existing, request, signers).await?
             }
         };
         let data = secret.data.unwrap_or_default();
@@ -179,6 +188,21 @@ pub async fn credentials(
         );
     }
     Credentials::new(required, values).context(MissingSnafu)
+}
+
+/// The certificates come after who signs them.
+fn authority_first(required: &[SecretSpec]) -> impl Iterator<Item = &SecretSpec> {
+    let is_authority = |spec: &&SecretSpec| matches!(spec.kind, SecretKind::Authority);
+    let others = move |spec: &&SecretSpec| !is_authority(spec);
+    let all = || required.iter();
+    all().filter(is_authority).chain(all().filter(others))
+}
+
+/// What is to change in a Secret, by key; nothing stands for what is to go.
+#[derive(Default)]
+struct Change {
+    data: BTreeMap<String, Option<ByteString>>,
+    annotations: BTreeMap<String, Option<String>>,
 }
 
 impl Store<'_> {
@@ -199,11 +223,14 @@ impl Store<'_> {
             }
         };
         let given = wanted.iter().filter_map(|(key, value)| match value {
-            Value::Fixed(text) => Some((key.clone(), ByteString(text.clone().into_bytes()))),
+            Value::Fixed(text) => Some((key.clone(), Some(ByteString(text.clone().into_bytes())))),
             Value::Random { .. } => None,
         });
-        self.keep(&spec.metadata, secret, given.collect(), BTreeMap::new())
-            .await
+        let change = Change {
+            data: given.collect(),
+            annotations: BTreeMap::new(),
+        };
+        self.keep(&spec.metadata, secret, change).await
     }
 
     /// Makes a Secret; one that somebody made in the meantime is taken as it is.
@@ -243,24 +270,23 @@ impl Store<'_> {
         }
     }
 
-    /// Checks that an existing Secret is ours, and brings owner, `data` and `annotations` to what
+    /// Checks that an existing Secret is ours, and brings its owner and what `change` names to what
     /// they should be. Other values stay.
     async fn keep(
         &self,
         wanted: &ObjectMeta,
         secret: Secret,
-        data: BTreeMap<String, ByteString>,
-        annotations: BTreeMap<String, String>,
+        change: Change,
     ) -> Result<Secret, Error> {
+        let Change { data, annotations } = change;
         let name = secret.name_any();
         self.check_ours(&secret)?;
         let owned = owned_by(&secret.metadata, &self.platform.uid);
         let same_owner = owned == wanted.owner_references.is_some();
         let held = secret.data.as_ref();
-        let same_data = data.iter().all(|(key, value)| {
-            held.and_then(|held| held.get(key))
-                .is_some_and(|held| held == value)
-        });
+        let same_data = data
+            .iter()
+            .all(|(key, value)| held.and_then(|held| held.get(key)) == value.as_ref());
         if same_owner && same_data {
             return Ok(secret);
         }

@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
-use lotoai_plan::kinds::{Certificate, Cluster, HTTPRoute};
+use lotoai_plan::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
 use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds};
 use serde::de::DeserializeOwned;
@@ -78,6 +78,7 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         others,
         certificates,
         routes,
+        checks,
         clusters,
     ) = futures::try_join!(
         reader.list::<Secret>(),
@@ -89,11 +90,13 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         reader.metadata_of_others(),
         reader.list_optional::<Certificate>().boxed(),
         reader.list_optional::<HTTPRoute>().boxed(),
+        reader.list_optional::<BackendTLSPolicy>().boxed(),
         reader.list_optional::<Cluster>().boxed(),
     )?;
     let mut missing_kinds = BTreeSet::new();
     let certificates = or_missing(certificates, &mut missing_kinds);
     let routes = or_missing(routes, &mut missing_kinds);
+    let checks = or_missing(checks, &mut missing_kinds);
     let clusters = or_missing(clusters, &mut missing_kinds);
     let mut existing = others;
     extend(&mut existing, &secrets);
@@ -102,6 +105,7 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
     extend(&mut existing, &jobs);
     extend(&mut existing, &certificates);
     extend(&mut existing, &routes);
+    extend(&mut existing, &checks);
     extend(&mut existing, &clusters);
     let mut observed = Observed {
         secrets,
@@ -199,6 +203,7 @@ impl Reader<'_> {
             ApiResource::erase::<Job>(&()),
             ApiResource::erase::<Certificate>(&()),
             ApiResource::erase::<HTTPRoute>(&()),
+            ApiResource::erase::<BackendTLSPolicy>(&()),
             ApiResource::erase::<Cluster>(&()),
         ];
         let others = owned_kinds()

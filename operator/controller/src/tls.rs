@@ -1,18 +1,15 @@
-//! Certificates for an edge that nobody gave a certificate: an authority per platform and a
-//! certificate signed by it.
+//! Certificates: an authority per platform, and what it signs.
 //!
 //! No client needed. Random numbers are used here (keys, serial numbers) and in
 //! [`crate::credentials`], nowhere else.
 
 use jiff::{Span, Timestamp, tz::TimeZone};
+use lotoai_plan::tls::AUTHORITY_DAYS;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use snafu::{ResultExt, Snafu};
-
-/// Life of an authority, in days.
-const AUTHORITY_DAYS: i64 = 3650;
 
 /// Why no certificate could be made.
 #[derive(Debug, Snafu)]
@@ -80,7 +77,7 @@ fn authority_params(platform: &str) -> CertificateParams {
 pub fn authority(platform: &str, now: Timestamp) -> Result<Certified, Error> {
     let subject = authority_name(platform);
     let mut params = authority_params(platform);
-    let not_after = set_life(&mut params, now, AUTHORITY_DAYS)?;
+    let not_after = set_life(&mut params, now, AUTHORITY_DAYS.into())?;
     let key = KeyPair::generate().context(CertificateSnafu {
         step: "generate a key",
         subject: &subject,
@@ -111,7 +108,7 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// When the stored key or a name is unusable, or the clock is absurd.
-pub fn edge(
+pub fn certificate(
     platform: &str,
     authority_key: &str,
     request: Request<'_>,
@@ -147,23 +144,6 @@ pub fn edge(
     })
 }
 
-/// Whether less than a third of a life of `days` is left.
-#[must_use]
-pub fn edge_is_due(not_after: Timestamp, days: u16, now: Timestamp) -> bool {
-    left(not_after, now) < i64::from(days) * 24 / 3
-}
-
-/// Whether an authority ends within two years, so that what it signs now could outlive it.
-#[must_use]
-pub fn authority_is_due(not_after: Timestamp, now: Timestamp) -> bool {
-    left(not_after, now) < 2 * 365 * 24
-}
-
-/// Whole hours from `now` to `not_after`.
-fn left(not_after: Timestamp, now: Timestamp) -> i64 {
-    (not_after.as_second() - now.as_second()) / 3600
-}
-
 /// Sets the life of a certificate in whole days, from yesterday on so that a clock which is a
 /// little behind accepts it, and returns its end.
 fn set_life(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<Timestamp, Error> {
@@ -190,47 +170,4 @@ fn set_life(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: i64 = 24 * 3600;
-
-    fn later(days: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + days * DAY).unwrap()
-    }
-
-    #[test]
-    fn an_edge_certificate_is_renewed_in_the_last_third_of_its_life() {
-        let authority = authority("demo", later(0)).unwrap();
-        let names = ["lotoai.example".to_owned(), "192.0.2.7".to_owned()];
-        let request = Request {
-            subject: "lotoai.example",
-            names: &names,
-            days: 365,
-        };
-        let edge = edge("demo", &authority.key, request, later(0)).unwrap();
-        assert!(edge.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
-        assert!(!edge_is_due(edge.not_after, 365, later(240)));
-        assert!(edge_is_due(edge.not_after, 365, later(250)));
-        assert!(
-            edge_is_due(edge.not_after, 365, later(400)),
-            "one that has ended is due"
-        );
-        assert!(!authority_is_due(authority.not_after, later(2900)));
-        assert!(authority_is_due(authority.not_after, later(2950)));
-    }
-
-    #[test]
-    fn an_unusable_key_is_an_error_that_names_the_step() {
-        let request = Request {
-            subject: "a.example",
-            names: &["a.example".to_owned()],
-            days: 365,
-        };
-        let error = edge("demo", "not a key", request, later(0)).unwrap_err();
-        assert!(
-            error.to_string().contains("read the authority's key"),
-            "{error}"
-        );
-    }
-}
+mod tests;

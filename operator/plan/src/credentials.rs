@@ -12,6 +12,7 @@ use snafu::Snafu;
 use crate::graph::{CredentialKind, Edge, Node};
 use crate::labels;
 use crate::platform::Platform;
+use crate::tls;
 
 /// Key of a user name.
 pub const USERNAME: &str = "username";
@@ -28,8 +29,6 @@ pub const KEY: &str = "key";
 
 /// Random bytes in every generated value.
 const RANDOM_BYTES: usize = 32;
-/// Life of a certificate that the operator makes, in days.
-const CERTIFICATE_DAYS: u16 = 365;
 
 /// How a generated value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +58,12 @@ pub enum Value {
 pub enum SecretKind {
     /// Values by key. An existing value is never overwritten, but for fixed ones.
     Values(BTreeMap<String, Value>),
-    /// `tls.crt`, `tls.key` and `ca.crt` of a certificate that the operator signs itself; renewed
-    /// when less than a third of its life is left or when the names changed.
-    SelfSigned {
+    /// `tls.crt` and `tls.key` of the platform's own authority, and of the ones before and after it
+    /// while there are any. [`tls::life::turn`] says what happens to it.
+    Authority,
+    /// `tls.crt`, `tls.key` and `ca.crt` of a certificate that the platform's authority signs, the
+    /// last being the authority. [`tls::life::is_due`] says when it is made anew.
+    Certificate {
         /// Subject.
         common_name: String,
         /// Names and addresses that it is for.
@@ -97,7 +99,7 @@ impl SecretSpec {
     pub const fn type_(&self) -> &'static str {
         match self.kind {
             SecretKind::Values(_) => "Opaque",
-            SecretKind::SelfSigned { .. } => "kubernetes.io/tls",
+            SecretKind::Authority | SecretKind::Certificate { .. } => "kubernetes.io/tls",
         }
     }
 
@@ -106,7 +108,10 @@ impl SecretSpec {
     pub fn keys(&self) -> Vec<&str> {
         match &self.kind {
             SecretKind::Values(values) => values.keys().map(String::as_str).collect(),
-            SecretKind::SelfSigned { .. } => vec!["tls.crt", "tls.key", "ca.crt"],
+            SecretKind::Authority => vec![tls::CERTIFICATE, tls::PRIVATE_KEY],
+            SecretKind::Certificate { .. } => {
+                vec![tls::CERTIFICATE, tls::PRIVATE_KEY, tls::AUTHORITY]
+            }
         }
     }
 }
@@ -160,27 +165,54 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
             random(KEY, Encoding::Base64Url),
         ));
     }
+    specs.push(spec(
+        platform,
+        platform.authority_secret(),
+        "authority of the certificates inside the platform".to_owned(),
+        SecretKind::Authority,
+    ));
+    let served = topology.components().filter(|c| tls::serves(*c));
+    specs.extend(served.map(|component| server(platform, component)));
     if platform.spec.edge.tls.is_self_signed() {
         specs.push(spec(
             platform,
             platform.tls_secret(),
             "self-signed certificate of the public address".to_owned(),
-            certificate(platform),
+            edge_certificate(platform),
         ));
     }
     specs.sort_by(|a, b| a.name().cmp(b.name()));
     specs
 }
 
-fn certificate(platform: &Platform) -> SecretKind {
+/// The certificate that a component shows inside the platform. It goes with the resource whatever
+/// the deletion policy: it opens nothing that stays.
+fn server(platform: &Platform, component: Component) -> SecretSpec {
+    let names = tls::names(platform, component);
+    let kind = SecretKind::Certificate {
+        common_name: platform.component_name(component),
+        names,
+        days: tls::SERVER_DAYS,
+    };
+    let name = platform.certificate_secret(component);
+    let mut metadata = platform.platform_metadata(name);
+    mark(&mut metadata);
+    SecretSpec {
+        metadata,
+        purpose: format!("certificate of {component}"),
+        kind,
+    }
+}
+
+fn edge_certificate(platform: &Platform) -> SecretKind {
     let service = platform.object_name("traefik");
-    SecretKind::SelfSigned {
+    SecretKind::Certificate {
         common_name: platform.url.host.clone(),
         names: vec![
             platform.url.host.clone(),
             format!("{service}.{}.svc", platform.namespace),
         ],
-        days: CERTIFICATE_DAYS,
+        days: tls::EDGE_DAYS,
     }
 }
 
@@ -216,15 +248,19 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
 fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {
     let mut metadata = platform.platform_metadata(name);
     platform.retain(&mut metadata);
-    metadata
-        .labels
-        .get_or_insert_default()
-        .insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
+    mark(&mut metadata);
     SecretSpec {
         metadata,
         purpose,
         kind,
     }
+}
+
+fn mark(metadata: &mut ObjectMeta) {
+    metadata
+        .labels
+        .get_or_insert_default()
+        .insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
 }
 
 fn account(username: &str) -> SecretKind {

@@ -10,6 +10,7 @@ use crate::components::shared::resources::amount;
 use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
+use crate::tls;
 
 /// Realm of the platform in Keycloak.
 pub const REALM: &str = "lotoai";
@@ -25,6 +26,8 @@ pub const VHOST: &str = "lotoai";
 pub const USAGE_DATABASE: &str = "lotoai";
 /// Collection of passages in Qdrant.
 pub const COLLECTION: &str = "passages";
+/// End of an address of PostgreSQL: speak TLS only, and check who answers.
+pub const POSTGRES_CHECKED: &str = "?sslmode=verify-full";
 /// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
 const DRAIN_SECONDS: &str = "25";
 
@@ -108,7 +111,14 @@ pub fn common(platform: &Platform) -> Vec<EnvVar> {
 /// begins with a slash or is empty.
 fn target(platform: &Platform, scheme: &str, edge: &Edge, path: &str) -> String {
     match platform.topology.outside(edge.to) {
-        None => format!("{}{path}", address(platform, scheme, edge.to, edge.port)),
+        None => {
+            let checked = match edge.protocol {
+                Protocol::Postgres => POSTGRES_CHECKED,
+                _ => "",
+            };
+            let address = address(platform, scheme, edge.to, edge.port);
+            format!("{address}{path}{checked}")
+        }
         Some((_, external)) => {
             let mut url = external.address(edge).clone();
             url.set_path(path);
@@ -140,19 +150,36 @@ pub fn from_edges(platform: &Platform, node: Node) -> Vec<EnvVar> {
         .edges_from(node)
         .flat_map(|edge| from_edge(platform, edge))
         .collect();
-    for (_, store, external) in topology.outside_from(node) {
-        let prefix = match store {
-            Store::Keycloak => "OIDC".to_owned(),
-            other => upper(other.name()),
+    for edge in topology.edges_from(node) {
+        let Some(store) = edge.credential.store() else {
+            continue;
         };
-        if external.ca_secret.is_some() {
-            variables.push(var(&format!("{prefix}_CA_FILE"), authorities::file(store)));
+        let prefix = match (store, edge.from) {
+            (Store::Keycloak, Node::Component(_)) => "OIDC".to_owned(),
+            _ => upper(store.name()),
+        };
+        if let Some(file) = authorities::file(platform, store) {
+            variables.push(var(&format!("{prefix}_CA_FILE"), file));
         }
-        if !external.path_style {
+        let path_style = topology.external(store).is_none_or(|to| to.path_style);
+        if !path_style {
             variables.push(var(&format!("{prefix}_PATH_STYLE"), "false"));
         }
     }
+    let mut edges = topology.edges_from(node);
+    if edges.any(|edge| edge.credential == CredentialKind::Token) {
+        variables.push(var("TLS_CA_FILE", tls::bundle_file()));
+    }
     variables
+}
+
+/// The certificate that one of our workloads shows.
+#[must_use]
+pub fn certificate() -> [EnvVar; 2] {
+    [
+        var("TLS_CERT_FILE", tls::certificate_file()),
+        var("TLS_KEY_FILE", tls::key_file()),
+    ]
 }
 
 /// What the caller of one edge needs. The proxy needs nothing: its routes are configuration.
@@ -183,7 +210,7 @@ fn token(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
     } else {
         ""
     };
-    let url = address(platform, "http", edge.to, edge.port);
+    let url = address(platform, "https", edge.to, edge.port);
     vec![
         var(&format!("{prefix}_URL"), format!("{url}{path}")),
         secret_var(
@@ -219,13 +246,13 @@ fn store_variables(
         }
         Store::Rabbitmq => {
             let host = format!("/{}", topology.virtual_host());
-            let mut variables = vec![var("RABBITMQ_URL", at("amqp", &host))];
+            let mut variables = vec![var("RABBITMQ_URL", at("amqps", &host))];
             variables.extend(account_variables("RABBITMQ", secret));
             variables
         }
         Store::S3 => {
             let mut variables = vec![
-                var("S3_URL", at("http", "")),
+                var("S3_URL", at("https", "")),
                 var("S3_BUCKET", topology.bucket()),
                 var("S3_REGION", topology.region()),
             ];
@@ -234,7 +261,7 @@ fn store_variables(
         }
         Store::Clickhouse => {
             let mut variables = vec![
-                var("CLICKHOUSE_URL", at("http", "")),
+                var("CLICKHOUSE_URL", at("https", "")),
                 var(
                     "CLICKHOUSE_DATABASE",
                     topology.account(store, USAGE_DATABASE),
@@ -247,7 +274,7 @@ fn store_variables(
             variables
         }
         Store::Qdrant => vec![
-            var("QDRANT_URL", at("http", "")),
+            var("QDRANT_URL", at("https", "")),
             var("QDRANT_COLLECTION", topology.collection()),
             secret_var("QDRANT_API_KEY", secret, API_KEY),
         ],
@@ -257,7 +284,10 @@ fn store_variables(
                     "OIDC_ISSUER",
                     format!("{}/realms/{REALM}", platform.url.url),
                 ),
-                var("OIDC_INTERNAL_URL", at("http", &format!("/realms/{REALM}"))),
+                var(
+                    "OIDC_INTERNAL_URL",
+                    at("https", &format!("/realms/{REALM}")),
+                ),
                 var("OIDC_AUDIENCE", AUDIENCE),
                 secret_var("OIDC_CLIENT_ID", secret, USERNAME),
                 secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
@@ -286,13 +316,10 @@ fn external_identity(issuer: &ExternalIdentity, secret: &str) -> Vec<EnvVar> {
 
 /// The administrator's way into a store.
 fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
-    let scheme = match edge.protocol {
-        Protocol::Postgres => "postgres",
-        Protocol::Amqp => "amqp",
-        Protocol::Https => "https",
-        Protocol::Http | Protocol::Grpc | Protocol::S3 | Protocol::Oidc | Protocol::Cluster => {
-            "http"
-        }
+    let scheme = match store {
+        Store::Postgres => "postgres",
+        // The management API, where it is RabbitMQ.
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => "https",
     };
     let database = if store == Store::Postgres {
         "/postgres"

@@ -79,6 +79,10 @@ kind! {
     /// A route of the Gateway API.
     HTTPRoute, RouteStatus, "gateway.networking.k8s.io", "v1", "httproutes"
 }
+kind! {
+    /// How a Gateway checks the server behind a route. Of the Gateway API since its version 1.4.
+    BackendTLSPolicy, Value, "gateway.networking.k8s.io", "v1", "backendtlspolicies"
+}
 
 kind! {
     /// A PostgreSQL cluster of CloudNativePG.

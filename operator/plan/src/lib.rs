@@ -31,6 +31,7 @@ pub mod profile;
 pub mod resources;
 pub mod scale;
 pub mod status;
+pub mod tls;
 pub mod validate;
 pub mod warnings;
 

@@ -83,6 +83,24 @@ impl Platform {
         }
     }
 
+    /// Secret with the platform's own authority. No pod mounts it.
+    #[must_use]
+    pub fn authority_secret(&self) -> String {
+        self.object_name("ca")
+    }
+
+    /// ConfigMap with the authorities that vouch for servers inside the platform.
+    #[must_use]
+    pub fn bundle_name(&self) -> String {
+        self.object_name("ca")
+    }
+
+    /// Secret with the certificate that a component shows inside the platform.
+    #[must_use]
+    pub fn certificate_secret(&self, component: Component) -> String {
+        format!("{}-tls", self.component_name(component))
+    }
+
     /// The way in through a controller of the cluster.
     #[must_use]
     pub fn edge_name(&self) -> String {

@@ -13,7 +13,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_core::{ApiResource, Resource as _};
 
-use crate::kinds::{Certificate, Cluster, HTTPRoute};
+use crate::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
 
 /// Planned, not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +149,8 @@ resource_kinds! {
     certificates: Certificate => optional,
     /// The way in through a controller of the cluster.
     ingresses: Ingress,
+    /// How a Gateway of the cluster checks who is behind the route.
+    backend_tls_policies: BackendTLSPolicy => optional,
     /// The way in through a Gateway of the cluster.
     http_routes: HTTPRoute => optional,
     /// PostgreSQL that CloudNativePG runs.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ObjectMeta;
 use lotoai_api::LotoAI;
 use lotoai_api::spec::PullPolicy;
 use lotoai_plan::{
@@ -98,7 +97,7 @@ impl Template {
     }
 }
 
-/// The Secrets of the credentials. The authority of a certificate lies in one of its own.
+/// The Secrets of the credentials.
 fn secrets(required: &[SecretSpec]) -> Vec<Value> {
     let mut secrets = Vec::new();
     for spec in required {
@@ -109,17 +108,6 @@ fn secrets(required: &[SecretSpec]) -> Vec<Value> {
             data: Some(data.map(|(key, value)| (key, ByteString(value))).collect()),
             ..Secret::default()
         });
-        if matches!(spec.kind, SecretKind::SelfSigned { .. }) {
-            let data = ["ca.crt", "ca.key"].map(|key| (key.to_owned(), ByteString(certificate())));
-            secrets.push(Secret {
-                metadata: ObjectMeta {
-                    name: Some(format!("{}-ca", spec.name())),
-                    ..spec.metadata.clone()
-                },
-                data: Some(data.into()),
-                ..Secret::default()
-            });
-        }
     }
     secrets.into_iter().map(|secret| json!(secret)).collect()
 }
@@ -140,7 +128,7 @@ fn bytes(spec: &SecretSpec) -> BTreeMap<String, Vec<u8>> {
                 (key.clone(), text.into_bytes())
             })
             .collect(),
-        SecretKind::SelfSigned { .. } => spec
+        SecretKind::Authority | SecretKind::Certificate { .. } => spec
             .keys()
             .into_iter()
             .map(|key| (key.to_owned(), certificate()))

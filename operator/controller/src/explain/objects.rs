@@ -1,13 +1,11 @@
 //! The objects as YAML documents.
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lotoai_plan::{SecretKind, SecretSpec};
+use lotoai_plan::SecretSpec;
 use serde_json::{Value, json};
 use snafu::ResultExt;
 
 use super::{Error, Explanation, WriteSnafu, placeholders};
-use crate::credentials::authority_name;
 
 /// A document for each object, after a line that says what they are.
 pub(super) fn yaml(explanation: &Explanation) -> Result<String, Error> {
@@ -31,39 +29,19 @@ pub(super) fn all(explanation: &Explanation) -> Vec<Value> {
         "Secret" => readable(object.body),
         _ => object.body,
     });
-    let credentials = explanation.secrets.iter().flat_map(credential);
+    let credentials = explanation.secrets.iter().map(credential);
     credentials.chain(planned).collect()
 }
 
-/// The Secret of a credential, and that of the authority behind a certificate.
-fn credential(spec: &SecretSpec) -> Vec<Value> {
-    let secret = |metadata: &ObjectMeta, type_: &str, values: Value| {
-        json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": metadata,
-            "type": type_,
-            "stringData": values,
-        })
-    };
-    let mut all = vec![secret(
-        &spec.metadata,
-        spec.type_(),
-        json!(placeholders::values(spec)),
-    )];
-    if matches!(spec.kind, SecretKind::SelfSigned { .. }) {
-        let name = authority_name(spec);
-        let values = json!({
-            "ca.crt": placeholders::text(&name, "ca.crt"),
-            "ca.key": placeholders::text(&name, "ca.key"),
-        });
-        let metadata = ObjectMeta {
-            name: Some(name),
-            ..spec.metadata.clone()
-        };
-        all.push(secret(&metadata, "Opaque", values));
-    }
-    all
+/// The Secret of a credential.
+fn credential(spec: &SecretSpec) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": spec.metadata,
+        "type": spec.type_(),
+        "stringData": placeholders::values(spec),
+    })
 }
 
 /// Configuration that holds a credential, as text: in base64 nobody could read it.

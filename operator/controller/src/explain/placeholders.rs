@@ -24,7 +24,7 @@ pub(super) fn values(spec: &SecretSpec) -> BTreeMap<String, String> {
             Some(Value::Fixed(given)) => given.clone(),
             Some(Value::Random { .. }) | None => text(spec.name(), key),
         },
-        SecretKind::SelfSigned { .. } => text(spec.name(), key),
+        SecretKind::Authority | SecretKind::Certificate { .. } => text(spec.name(), key),
     };
     let keys = spec.keys().into_iter();
     keys.map(|key| (key.to_owned(), value(key))).collect()

@@ -174,8 +174,8 @@ fn credentials(explanation: &Explanation) -> Vec<[String; 2]> {
     let rows = explanation.secrets.iter();
     rows.map(|spec| {
         let purpose = match &spec.kind {
-            SecretKind::Values(_) => spec.purpose.clone(),
-            SecretKind::SelfSigned { names, .. } => {
+            SecretKind::Values(_) | SecretKind::Authority => spec.purpose.clone(),
+            SecretKind::Certificate { names, .. } => {
                 format!("{} ({})", spec.purpose, names.join(", "))
             }
         };

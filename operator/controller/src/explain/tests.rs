@@ -54,7 +54,7 @@ fn what_is_printed_holds_no_value_that_could_be_one() {
         }
     }
     assert!(text.contains("default_pass = placeholder-demo-rabbitmq-admin-password"));
-    assert!(text.contains("name: demo-tls-ca\n"));
+    assert!(text.contains("name: demo-ca\n"));
 }
 
 #[test]

@@ -21,7 +21,12 @@ fn empty_list() -> (u16, Value) {
 }
 
 fn is_optional(call: &Call) -> bool {
-    let optional = ["/certificates", "/httproutes", "/clusters"];
+    let optional = [
+        "/certificates",
+        "/httproutes",
+        "/backendtlspolicies",
+        "/clusters",
+    ];
     optional.iter().any(|kind| call.path.ends_with(kind))
 }
 
@@ -33,7 +38,10 @@ async fn a_kind_that_the_cluster_lacks_is_missing_and_no_failure() {
     });
     let (observed, _) = dereference(&client, &demo()).await.unwrap();
     let missing: Vec<_> = observed.missing_kinds.into_iter().collect();
-    assert_eq!(missing, ["Certificate", "Cluster", "HTTPRoute"]);
+    assert_eq!(
+        missing,
+        ["BackendTLSPolicy", "Certificate", "Cluster", "HTTPRoute"]
+    );
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ fn invitation() -> NetworkPolicy {
 fn second() -> DynamicObject {
     let admin = |store: &str| format!("{NAME}-{store}-admin");
     let host = |component: &str| format!("{NAME}-{component}");
+    // Beside its certificate lies who signed it.
+    let authority = |component: &str| format!("{NAME}-{component}-tls");
     let object = json!({
         "apiVersion": "lotoai.dev/v1alpha1",
         "kind": "LotoAI",
@@ -86,22 +88,25 @@ fn second() -> DynamicObject {
             "data": {
                 "postgres": { "external": {
                     "url": format!("postgres://{}:5432", host("postgres")),
-                    "tls": false,
+                    "caSecretName": authority("postgres"),
                     "adminSecretName": admin("postgres"),
                 } },
                 "clickhouse": { "external": {
-                    "url": format!("http://{}:8123", host("clickhouse")),
+                    "url": format!("https://{}:8443", host("clickhouse")),
+                    "caSecretName": authority("clickhouse"),
                     "adminSecretName": admin("clickhouse"),
                 } },
                 "objectStorage": { "external": {
-                    "url": format!("http://{}:9000", host("minio")),
+                    "url": format!("https://{}:9000", host("minio")),
+                    "caSecretName": authority("minio"),
                     "bucket": "second",
                     "credentialsSecretName": admin("minio"),
                 } },
             },
             "messaging": { "rabbitmq": { "external": {
-                "url": format!("amqp://{}:5672", host("rabbitmq")),
-                "managementURL": format!("http://{}:15672", host("rabbitmq")),
+                "url": format!("amqps://{}:5671", host("rabbitmq")),
+                "managementURL": format!("https://{}:15671", host("rabbitmq")),
+                "caSecretName": authority("rabbitmq"),
                 "adminSecretName": admin("rabbitmq"),
             } } },
         },

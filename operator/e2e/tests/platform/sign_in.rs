@@ -209,7 +209,7 @@ async fn administrators_token(platform: &Platform) -> String {
         text("password")
     );
     let path = format!(
-        "/api/v1/namespaces/{NAMESPACE}/pods/{NAME}-keycloak-0:8080/proxy/realms/master/protocol/\
+        "/api/v1/namespaces/{NAMESPACE}/pods/https:{NAME}-keycloak-0:8443/proxy/realms/master/protocol/\
          openid-connect/token"
     );
     let request = http::Request::post(path)

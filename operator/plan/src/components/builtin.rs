@@ -98,7 +98,7 @@ fn platform_usage(platform: &PlatformName) -> Tool {
         input_schema: object(json!({ "type": "object", "additionalProperties": false })),
         http: Some(HttpTool {
             method: HttpMethod::Get,
-            url: format!("http://{platform}-analytics:8080/v1/usage/summary"),
+            url: format!("https://{platform}-analytics:8080/v1/usage/summary"),
             headers: Default::default(),
             timeout_seconds: 10,
         }),

@@ -28,7 +28,7 @@ use crate::delegated;
 use crate::graph::{Node, ports};
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
-use shared::{autoscaler, disruption, hash, network_policy, service, service_account};
+use shared::{authorities, autoscaler, disruption, hash, network_policy, service, service_account};
 
 /// Which kind of object runs a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,8 @@ pub fn build(platform: &Platform, credentials: &Credentials) -> ResourceSet<Prep
         set.service_accounts
             .push(service_account::build(platform, Node::Provision(store)));
     }
+    set.config_maps
+        .push(authorities::bundle(platform, credentials));
     set.extend(delegated::build(platform));
     set.extend(edge::build(platform));
     set.network_policies

@@ -19,10 +19,11 @@ impl Protocol {
             Self::Http => "HTTP",
             Self::Grpc => "gRPC",
             Self::Postgres => "PostgreSQL",
-            Self::Amqp => "AMQP",
+            Self::Amqps => "AMQPS",
             Self::S3 => "S3",
             Self::Oidc => "OIDC",
-            Self::Cluster => "cluster",
+            Self::Cluster => "plain cluster",
+            Self::ClusterTls => "cluster",
         }
     }
 }

@@ -10,7 +10,7 @@ mod topology;
 use lotoai_api::{Component, Store};
 
 pub use mermaid::{mermaid, mermaid_of};
-pub use table::EDGES;
+pub use table::{EDGES, PLAIN};
 pub use topology::{External, Topology};
 
 /// Somebody who talks to a component, or is talked to.
@@ -110,20 +110,39 @@ pub const fn is_ours(component: Component) -> bool {
 pub enum Protocol {
     /// HTTP with TLS.
     Https,
-    /// Plain HTTP inside the cluster.
+    /// HTTP without.
     Http,
-    /// gRPC.
+    /// gRPC with TLS.
     Grpc,
-    /// PostgreSQL's own.
+    /// PostgreSQL's own, with TLS.
     Postgres,
-    /// AMQP 0-9-1.
-    Amqp,
-    /// Amazon S3 over HTTP.
+    /// AMQP 0-9-1 with TLS.
+    Amqps,
+    /// Amazon S3 over HTTPS.
     S3,
-    /// OpenID Connect over HTTP.
+    /// OpenID Connect over HTTPS.
     Oidc,
-    /// What the servers of one engine say to each other.
+    /// What the servers of one engine say to each other, without TLS.
     Cluster,
+    /// The same, with TLS.
+    ClusterTls,
+}
+
+impl Protocol {
+    /// Whether the server proves who it is, and nobody on the way can read or change anything.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        match self {
+            Self::Https
+            | Self::Grpc
+            | Self::Postgres
+            | Self::Amqps
+            | Self::S3
+            | Self::Oidc
+            | Self::ClusterTls => true,
+            Self::Http | Self::Cluster => false,
+        }
+    }
 }
 
 /// What the caller proves itself with.
@@ -157,6 +176,18 @@ impl CredentialKind {
             Self::Given(Store::Qdrant) => None,
             Self::Account(store, _) | Self::Given(store) => Some(store),
             Self::None | Self::Token | Self::ApiKey(_) | Self::Admin(_) => None,
+        }
+    }
+
+    /// The store in which the credential is one.
+    #[must_use]
+    pub const fn store(self) -> Option<Store> {
+        match self {
+            Self::Account(store, _)
+            | Self::ApiKey(store)
+            | Self::Given(store)
+            | Self::Admin(store) => Some(store),
+            Self::None | Self::Token => None,
         }
     }
 }
@@ -200,11 +231,11 @@ const fn port(name: &'static str, number: u16) -> Port {
 pub const fn ports(component: Component) -> &'static [Port] {
     match component {
         Component::Postgres => const { &[port("postgres", 5432)] },
-        Component::Rabbitmq => const { &[port("amqp", 5672), port("management", 15672)] },
+        Component::Rabbitmq => const { &[port("amqps", 5671), port("management", 15671)] },
         Component::Minio => const { &[port("s3", 9000)] },
-        Component::Clickhouse => const { &[port("http", 8123)] },
+        Component::Clickhouse => const { &[port("https", 8443)] },
         Component::Qdrant => const { &[port("grpc", 6334)] },
-        Component::Keycloak => const { &[port("http", 8080)] },
+        Component::Keycloak => const { &[port("https", 8443)] },
         Component::Traefik => {
             const {
                 &[
@@ -227,7 +258,7 @@ pub const fn ports(component: Component) -> &'static [Port] {
         Component::Gateway
         | Component::ModelServer
         | Component::McpServer
-        | Component::Analytics => const { &[port("http", 8080)] },
+        | Component::Analytics => const { &[port("https", 8080)] },
         Component::RagIngest => &[],
     }
 }
@@ -242,8 +273,8 @@ pub const fn peer_ports(component: Component) -> &'static [Port] {
         Component::Clickhouse => {
             const {
                 &[
-                    port("replication", 9009),
-                    port("keeper", 9181),
+                    port("replication", 9010),
+                    port("keeper", 9281),
                     port("raft", 9234),
                 ]
             }

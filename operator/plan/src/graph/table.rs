@@ -9,7 +9,7 @@ const fn service(from: Component, to: Component) -> Edge {
         Component::Orchestrator | Component::Agents | Component::RagServer => {
             (50051, Protocol::Grpc)
         }
-        _ => (8080, Protocol::Http),
+        _ => (8080, Protocol::Https),
     };
     Edge {
         from: Node::Component(from),
@@ -20,12 +20,12 @@ const fn service(from: Component, to: Component) -> Edge {
     }
 }
 
-const fn route(to: Component) -> Edge {
+const fn route(to: Component, port: u16) -> Edge {
     Edge {
         from: Node::Component(Component::Traefik),
         to,
-        port: 8080,
-        protocol: Protocol::Http,
+        port,
+        protocol: Protocol::Https,
         credential: CredentialKind::None,
     }
 }
@@ -34,10 +34,10 @@ const fn route(to: Component) -> Edge {
 const fn account(from: Component, store: Store, username: &'static str) -> Edge {
     let (port, protocol) = match store {
         Store::Postgres => (5432, Protocol::Postgres),
-        Store::Rabbitmq => (5672, Protocol::Amqp),
+        Store::Rabbitmq => (5671, Protocol::Amqps),
         Store::S3 => (9000, Protocol::S3),
-        Store::Keycloak => (8080, Protocol::Oidc),
-        Store::Clickhouse => (8123, Protocol::Http),
+        Store::Keycloak => (8443, Protocol::Oidc),
+        Store::Clickhouse => (8443, Protocol::Https),
         Store::Qdrant => (6334, Protocol::Grpc),
     };
     Edge {
@@ -53,10 +53,10 @@ const fn provision(store: Store) -> Edge {
     let (port, protocol) = match store {
         Store::Postgres => (5432, Protocol::Postgres),
         // Users and permissions are made through the management API.
-        Store::Rabbitmq => (15672, Protocol::Http),
+        Store::Rabbitmq => (15671, Protocol::Https),
         Store::S3 => (9000, Protocol::S3),
-        Store::Keycloak => (8080, Protocol::Http),
-        Store::Clickhouse => (8123, Protocol::Http),
+        Store::Keycloak => (8443, Protocol::Https),
+        Store::Clickhouse => (8443, Protocol::Https),
         Store::Qdrant => (6334, Protocol::Grpc),
     };
     Edge {
@@ -79,15 +79,40 @@ const fn edge(port: u16, protocol: Protocol) -> Edge {
 }
 
 /// Between the pods of one component.
-const fn peers(component: Component, port: u16) -> Edge {
+const fn peers(component: Component, port: u16, protocol: Protocol) -> Edge {
     Edge {
         from: Node::Component(component),
         to: component,
         port,
-        protocol: Protocol::Cluster,
+        protocol,
         credential: CredentialKind::None,
     }
 }
+
+/// The ports at which TLS is not spoken, and why: the whole list. A test holds it against the edges.
+pub const PLAIN: &[(Component, u16, &str)] = &[
+    (
+        Component::Traefik,
+        8000,
+        "answers every request with a redirect to HTTPS",
+    ),
+    (
+        Component::Keycloak,
+        57800,
+        "sockets by which a lost server is noticed; no data go over them",
+    ),
+    (
+        Component::Rabbitmq,
+        4369,
+        "names and ports of Erlang nodes; no data go over it",
+    ),
+    (
+        Component::Rabbitmq,
+        25672,
+        "Erlang's own protocol between the servers of a cluster: both sides prove that they know \
+         the cookie, and policies let nobody else in; queues are copied over it in the clear",
+    ),
+];
 
 /// Every edge of a platform.
 pub const EDGES: &[Edge] = &[
@@ -100,8 +125,8 @@ pub const EDGES: &[Edge] = &[
         protocol: Protocol::Https,
         credential: CredentialKind::Account(Store::Keycloak, "lotoai-probe"),
     },
-    route(Component::Gateway),
-    route(Component::Keycloak),
+    route(Component::Gateway, 8080),
+    route(Component::Keycloak, 8443),
     account(Component::Gateway, Store::Postgres, "gateway"),
     account(Component::Gateway, Store::Rabbitmq, "gateway"),
     account(Component::Gateway, Store::S3, "gateway"),
@@ -130,18 +155,19 @@ pub const EDGES: &[Edge] = &[
     account(Component::Analytics, Store::Rabbitmq, "analytics"),
     account(Component::Analytics, Store::Clickhouse, "analytics"),
     account(Component::Keycloak, Store::Postgres, "keycloak"),
-    // Caches, and the sockets by which a lost server is noticed.
-    peers(Component::Keycloak, 7800),
-    peers(Component::Keycloak, 57800),
+    // Caches, between certificates that the servers make themselves and share in their database,
+    // and the sockets by which a lost server is noticed.
+    peers(Component::Keycloak, 7800, Protocol::ClusterTls),
+    peers(Component::Keycloak, 57800, Protocol::Cluster),
     // Names of Erlang nodes, and what they say to each other.
-    peers(Component::Rabbitmq, 4369),
-    peers(Component::Rabbitmq, 25672),
-    peers(Component::Minio, 9000),
+    peers(Component::Rabbitmq, 4369, Protocol::Cluster),
+    peers(Component::Rabbitmq, 25672, Protocol::Cluster),
+    peers(Component::Minio, 9000, Protocol::S3),
     // Parts of tables, what the servers agree on, and how they do.
-    peers(Component::Clickhouse, 9009),
-    peers(Component::Clickhouse, 9181),
-    peers(Component::Clickhouse, 9234),
-    peers(Component::Qdrant, 6335),
+    peers(Component::Clickhouse, 9010, Protocol::ClusterTls),
+    peers(Component::Clickhouse, 9281, Protocol::ClusterTls),
+    peers(Component::Clickhouse, 9234, Protocol::ClusterTls),
+    peers(Component::Qdrant, 6335, Protocol::ClusterTls),
     provision(Store::Postgres),
     provision(Store::Rabbitmq),
     provision(Store::S3),

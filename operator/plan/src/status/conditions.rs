@@ -57,7 +57,13 @@ const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 
-pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
+/// `overdue` is said of a certificate that should have been renewed.
+pub(super) fn verdict(
+    pass: &Pass<'_>,
+    before: &LotoAIStatus,
+    children: &[Child],
+    overdue: Option<&str>,
+) -> Verdict {
     let only = |status, ready: Say| Verdict {
         ready: (status, ready),
         reconciling: None,
@@ -79,16 +85,16 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
                 ..only(FALSE, fault)
             }
         }
-        Outcome::Paused { .. } => only(
-            UNKNOWN,
-            say(
-                reasons::PAUSED,
-                "The operator changes nothing and asks nothing while spec.paused is true; set it \
-                 to false to go on",
-            ),
-        ),
+        Outcome::Paused { .. } => {
+            let message = "The operator changes nothing and asks nothing while spec.paused is \
+                           true; set it to false to go on";
+            only(
+                UNKNOWN,
+                say(reasons::PAUSED, with_overdue(message, overdue)),
+            )
+        }
         Outcome::Failed { message, .. } => {
-            let failed = say(reasons::RECONCILE_FAILED, message);
+            let failed = say(reasons::RECONCILE_FAILED, with_overdue(message, overdue));
             let ready = match (pass.probe, was(before, reasons::READY)) {
                 // What serves goes on serving while the operator has trouble.
                 (ProbeOutcome::Answered, true) => (TRUE, available(pass)),
@@ -102,6 +108,13 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
             }
         }
         Outcome::Reconciled { .. } => reconciled(pass, before, children),
+    }
+}
+
+fn with_overdue(message: &str, overdue: Option<&str>) -> String {
+    match overdue {
+        Some(overdue) => format!("{overdue}; {message}"),
+        None => message.to_owned(),
     }
 }
 

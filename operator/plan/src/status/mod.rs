@@ -16,6 +16,7 @@ use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::tls::life;
 use crate::validate::Invalid;
 use crate::warnings::warnings;
 
@@ -114,7 +115,9 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         children = children::children(platform, pass.observed, gates, now);
         describe(&mut status, platform, &children);
     }
-    let verdict = conditions::verdict(pass, &before, &children);
+    let platform = pass.outcome.platform();
+    let overdue = platform.and_then(|platform| life::overdue(platform, pass.observed, now));
+    let verdict = conditions::verdict(pass, &before, &children, overdue.as_deref());
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,

@@ -92,6 +92,12 @@ fn check_kinds(edge: &Edge, observed: &Observed, faults: &mut Vec<Invalid>) {
             "spec.edge.gatewayAPI",
             "install the Gateway API CRDs, or use edge.traefik",
         ),
+        (
+            edge.gateway_api.is_some(),
+            "BackendTLSPolicy",
+            "spec.edge.gatewayAPI",
+            "install the CRDs of Gateway API 1.4 or newer, or use edge.traefik",
+        ),
     ];
     for (needed, kind, field, fix) in needs {
         if needed && observed.missing_kinds.contains(kind) {

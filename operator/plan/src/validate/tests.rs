@@ -308,6 +308,8 @@ fn referenced_secrets_are_those_that_the_resource_names() {
     "spec.edge.tls.certManager", "install cert-manager")]
 #[case("HTTPRoute", json!({ "gatewayAPI": { "parentRefs": [{ "name": "public" }] } }),
     "spec.edge.gatewayAPI", "install the Gateway API")]
+#[case("BackendTLSPolicy", json!({ "gatewayAPI": { "parentRefs": [{ "name": "public" }] } }),
+    "spec.edge.gatewayAPI", "Gateway API 1.4")]
 fn a_kind_that_the_cluster_lacks_is_told_with_the_way_out(
     #[case] kind: &str,
     #[case] edge: Value,

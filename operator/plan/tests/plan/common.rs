@@ -122,7 +122,7 @@ pub(crate) fn credentials(platform: &Platform) -> Credentials {
                     Value::Fixed(text) => text.clone(),
                     Value::Random { .. } => format!("random-{}-{key}", spec.name()),
                 },
-                SecretKind::SelfSigned { .. } => format!("pem-{key}"),
+                SecretKind::Authority | SecretKind::Certificate { .. } => format!("pem-{key}"),
             };
             let keys = spec.keys().into_iter();
             let values = keys

@@ -2,6 +2,7 @@
 
 use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons};
 use lotoai_plan::{Node, ObjectId, Observed, Outcome, Pass, ProbeOutcome, status};
+use rstest::rstest;
 use serde_json::json;
 
 use crate::cluster::Cluster;
@@ -312,6 +313,46 @@ fn faults_pause_failure_and_deletion_are_told() {
     );
     let deleting = tell(Outcome::Deleting);
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
+}
+
+/// Whoever keeps the operator from renewing certificates is told while there is time.
+#[rstest]
+#[case::fresh("2027-01-10T00:00:00Z", None)]
+#[case::two_weeks_late("2026-12-01T00:00:00Z", Some("ends at 2026-12-01T00:00:00Z"))]
+#[case::over("2026-11-20T00:00:00Z", Some("ended at 2026-11-20T00:00:00Z"))]
+fn a_certificate_that_nobody_renews_is_in_the_message(
+    #[case] end: &str,
+    #[case] said: Option<&str>,
+) {
+    let mut cluster = Cluster::up();
+    let secret = json!({ "metadata": { "annotations": { "lotoai.dev/not-after": end } } });
+    let secret = serde_json::from_value(secret).unwrap();
+    let secrets = &mut cluster.observed.secrets;
+    secrets.insert("demo-gateway-tls".to_owned(), secret);
+    let lotoai = resource("minimal");
+    let env = operator("minimal");
+    let platform = &cluster.platform;
+    let message = "failed to apply x";
+    for outcome in [
+        Outcome::Paused { platform },
+        Outcome::Failed {
+            platform: Some(platform),
+            message,
+        },
+    ] {
+        let pass = Pass {
+            lotoai: &lotoai,
+            env: &env,
+            observed: &cluster.observed,
+            probe: &ProbeOutcome::Pending,
+            outcome,
+        };
+        let status = status(&pass, "2026-11-22T10:00:00Z".parse().unwrap());
+        let message = &status.condition("Ready").unwrap().message;
+        let found = message.contains("the certificate in Secret demo-gateway-tls");
+        assert_eq!(found, said.is_some(), "{message}");
+        assert!(message.contains(said.unwrap_or_default()), "{message}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) fn build(platform: &Platform) -> ConfigMap {
         kind: "Local",
         base_url: Some(format!(
             "{}/v1",
-            address(platform, "http", Component::ModelServer, 8080)
+            address(platform, "https", Component::ModelServer, 8080)
         )),
         api_key_env: Some("MODEL_SERVER_TOKEN".to_owned()),
     }];

@@ -9,6 +9,7 @@ use lotoai_api::Component;
 use crate::credentials::KEY;
 use crate::env::{field_var, secret_var, var};
 use crate::platform::Platform;
+use crate::tls;
 
 /// Name of the cluster in `ON CLUSTER`.
 pub const CLUSTER: &str = "lotoai";
@@ -20,7 +21,8 @@ const POD_INDEX: &str = "metadata.labels['apps.kubernetes.io/pod-index']";
 
 /// The part of the server's configuration that makes it one of several; empty for one server.
 ///
-/// Users are kept in Keeper too, so that a server that begins anew has them.
+/// Users are kept in Keeper too, so that a server that begins anew has them. Port 9000 is a name only:
+/// by it a server knows itself in the list, and nobody listens there.
 pub(super) fn xml(platform: &Platform) -> String {
     let members = platform.members(Component::Clickhouse);
     if members.is_empty() {
@@ -43,7 +45,8 @@ pub(super) fn xml(platform: &Platform) -> String {
             "
     <node>
       <host>{host}</host>
-      <port>9181</port>
+      <port>9281</port>
+      <secure>1</secure>
     </node>"
         );
         let _ = write!(
@@ -55,9 +58,21 @@ pub(super) fn xml(platform: &Platform) -> String {
         </replica>"
         );
     }
+    let authorities = tls::bundle_file();
     format!(
-        "  <keeper_server>
-    <tcp_port>9181</tcp_port>
+        "  <openSSL>
+    <client>
+      <caConfig>{authorities}</caConfig>
+      <loadDefaultCAFile>false</loadDefaultCAFile>
+      <verificationMode>strict</verificationMode>
+      <disableProtocols>sslv2,sslv3,tlsv1,tlsv1_1</disableProtocols>
+      <invalidCertificateHandler>
+        <name>RejectCertificateHandler</name>
+      </invalidCertificateHandler>
+    </client>
+  </openSSL>
+  <keeper_server>
+    <tcp_port_secure>9281</tcp_port_secure>
     <server_id from_env=\"KEEPER_SERVER_ID\"/>
     <log_storage_path>/var/lib/clickhouse/coordination/log</log_storage_path>
     <snapshot_storage_path>/var/lib/clickhouse/coordination/snapshots</snapshot_storage_path>
@@ -66,7 +81,8 @@ pub(super) fn xml(platform: &Platform) -> String {
       <session_timeout_ms>30000</session_timeout_ms>
       <raft_logs_level>warning</raft_logs_level>
     </coordination_settings>
-    <raft_configuration>{raft}
+    <raft_configuration>
+      <secure>true</secure>{raft}
     </raft_configuration>
   </keeper_server>
   <zookeeper>{keepers}
@@ -87,7 +103,7 @@ pub(super) fn xml(platform: &Platform) -> String {
     <path>/clickhouse/task_queue/ddl</path>
   </distributed_ddl>
   <interserver_http_host from_env=\"INTERSERVER_HOST\"/>
-  <interserver_http_port>9009</interserver_http_port>
+  <interserver_https_port>9010</interserver_https_port>
   <interserver_http_credentials>
     <user>replica</user>
     <password from_env=\"INTERSERVER_PASSWORD\"/>

@@ -9,17 +9,34 @@ use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls;
 
 /// File of the server's configuration.
 pub(super) const SERVER_FILE: &str = "lotoai.xml";
 
-/// Three quarters of the memory limit are for queries and merges. The server's diaries of itself
-/// cost a small node more than all that we ask of it.
+/// HTTPS is the only way in; the certificate is read again when its files change. Three quarters of
+/// the memory limit are for queries and merges. The server's diaries of itself cost a small node more
+/// than all that we ask of it.
 fn server_xml(memory: u128, cluster: &str) -> String {
+    let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
         "\
 <clickhouse>
   <listen_host>0.0.0.0</listen_host>
+  <https_port>8443</https_port>
+  <http_port remove=\"1\"/>
+  <tcp_port remove=\"1\"/>
+  <mysql_port remove=\"1\"/>
+  <postgresql_port remove=\"1\"/>
+  <interserver_http_port remove=\"1\"/>
+  <openSSL>
+    <server>
+      <certificateFile>{certificate}</certificateFile>
+      <privateKeyFile>{key}</privateKeyFile>
+      <verificationMode>none</verificationMode>
+      <disableProtocols>sslv2,sslv3,tlsv1,tlsv1_1</disableProtocols>
+    </server>
+  </openSSL>
   <logger>
     <level>warning</level>
     <console>1</console>

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::Component;
 use lotoai_api::spec;
 
-use super::{PORT, paths};
+use super::{paths, port};
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform, given: &spec::Ingress) -> Ingress {
@@ -48,7 +48,7 @@ fn backend(platform: &Platform, component: Component) -> IngressBackend {
         service: Some(IngressServiceBackend {
             name: platform.component_name(component),
             port: Some(ServiceBackendPort {
-                number: Some(PORT),
+                number: Some(port(component)),
                 name: None,
             }),
         }),

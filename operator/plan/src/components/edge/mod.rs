@@ -1,5 +1,6 @@
 //! The edge outside of our own pods: certificate, Ingress and route.
 
+mod backend;
 mod certificate;
 mod ingress;
 mod route;
@@ -7,7 +8,7 @@ mod route;
 use lotoai_api::Component;
 
 use crate::env::REALM;
-use crate::graph::Node;
+use crate::graph::{Node, ports};
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
 
@@ -27,6 +28,11 @@ pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
             .map(|given| ingress::build(platform, given))
             .into_iter()
             .collect(),
+        backend_tls_policies: gateway
+            .into_iter()
+            .flat_map(|_| behind(platform))
+            .map(|component| backend::build(platform, component))
+            .collect(),
         http_routes: gateway
             .map(|given| route::build(platform, given))
             .into_iter()
@@ -35,8 +41,17 @@ pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
     }
 }
 
-/// Port of the components behind the edge.
-const PORT: i32 = 8080;
+/// Port of a component behind the edge.
+fn port(component: Component) -> i32 {
+    i32::from(ports(component)[0].service)
+}
+
+/// The components behind the edge.
+fn behind(platform: &Platform) -> impl Iterator<Item = Component> {
+    [Component::Gateway, Component::Keycloak]
+        .into_iter()
+        .filter(|component| platform.topology.has(Node::Component(*component)))
+}
 
 /// Paths and who serves them, the longest first. Only the platform's own realm is public:
 /// administrators are in another one.

@@ -3,7 +3,7 @@
 use lotoai_api::spec::{GatewayApi, ParentRef};
 use serde_json::{Map, Value, json};
 
-use super::{PORT, paths};
+use super::{paths, port};
 use crate::kinds::HTTPRoute;
 use crate::platform::Platform;
 
@@ -12,7 +12,7 @@ pub(super) fn build(platform: &Platform, given: &GatewayApi) -> HTTPRoute {
         .map(|(path, component)| {
             json!({
                 "matches": [{ "path": { "type": "PathPrefix", "value": path } }],
-                "backendRefs": [{ "name": platform.component_name(component), "port": PORT }],
+                "backendRefs": [{ "name": platform.component_name(component), "port": port(component) }],
                 // An answer streams for as long as it takes; the gateway ends it.
                 "timeouts": { "request": "0s" },
             })

@@ -6,13 +6,14 @@ use lotoai_api::{Component, Store};
 
 use crate::components::shared::authorities;
 use crate::components::shared::config::{empty_dir, mount};
-use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::pod::{container, https_probe, set_probes, template};
 use crate::components::shared::resources::memory_limit_mib;
 use crate::components::shared::workload;
 use crate::credentials::{PASSWORD, USERNAME};
-use crate::env::{field_var, secret_var, var};
+use crate::env::{POSTGRES_CHECKED, field_var, secret_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls;
 
 const UID: i64 = 1000;
 /// Port of health and metrics; no Service exposes it.
@@ -24,7 +25,8 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Keycloak);
     let mut volumes = vec![empty_dir("tmp", "256Mi"), empty_dir("data", "256Mi")];
     let mut mounts = vec![mount("tmp", "/tmp"), mount("data", "/opt/keycloak/data")];
-    for (volume, mount) in authorities::volumes(platform, node) {
+    let own = authorities::certificate(platform, Component::Keycloak);
+    for (volume, mount) in authorities::volumes(platform, node).chain([own]) {
         volumes.push(volume);
         mounts.push(mount);
     }
@@ -43,8 +45,9 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     if let Some(security) = &mut container.security_context {
         security.read_only_root_filesystem = Some(false);
     }
-    let live = http_probe("/health/live", MANAGEMENT_PORT);
-    let ready = http_probe("/health/ready", MANAGEMENT_PORT);
+    // The management port speaks what the main port speaks.
+    let live = https_probe("/health/live", MANAGEMENT_PORT);
+    let ready = https_probe("/health/ready", MANAGEMENT_PORT);
     set_probes(&mut container, &live, &ready, START_SECONDS);
     let template = template(platform, node, UID, container, volumes);
     workload::stateful_set(platform, Component::Keycloak, template, None)
@@ -67,7 +70,11 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
         var("KC_HOSTNAME", &platform.url.url),
         var("KC_HOSTNAME_BACKCHANNEL_DYNAMIC", "true"),
         var("KC_PROXY_HEADERS", "xforwarded"),
-        var("KC_HTTP_ENABLED", "true"),
+        var("KC_HTTP_ENABLED", "false"),
+        var("KC_HTTPS_PORT", "8443"),
+        var("KC_HTTPS_CERTIFICATE_FILE", tls::certificate_file()),
+        var("KC_HTTPS_CERTIFICATE_KEY_FILE", tls::key_file()),
+        var("KC_HTTPS_CERTIFICATES_RELOAD_PERIOD", "1m"),
         var("KC_HEALTH_ENABLED", "true"),
         var("KC_METRICS_ENABLED", "true"),
         secret_var("KC_BOOTSTRAP_ADMIN_USERNAME", &admin, USERNAME),
@@ -87,6 +94,8 @@ fn cache(platform: &Platform) -> Vec<EnvVar> {
     vec![
         var("KC_CACHE", "ispn"),
         var("KC_CACHE_STACK", "jdbc-ping"),
+        // Each server makes a certificate, and they know each other's through the database.
+        var("KC_CACHE_EMBEDDED_MTLS_ENABLED", "true"),
         field_var("POD_IP", "status.podIP"),
         // Or it would look for an address of a private network, which a pod need not have.
         var("JAVA_OPTS_APPEND", "-Djgroups.bind.address=$(POD_IP)"),
@@ -97,14 +106,16 @@ fn cache(platform: &Platform) -> Vec<EnvVar> {
 fn database_url(platform: &Platform) -> String {
     let Some(external) = platform.topology.external(Store::Postgres) else {
         let postgres = platform.component_name(Component::Postgres);
-        return format!("jdbc:postgresql://{postgres}:5432/keycloak");
+        let bundle = tls::bundle_file();
+        return format!(
+            "jdbc:postgresql://{postgres}:5432/keycloak{POSTGRES_CHECKED}&sslrootcert={bundle}"
+        );
     };
     let mut url = external.url.clone();
     url.set_path(&platform.topology.account(Store::Postgres, "keycloak"));
     let checked = url.query() == Some("sslmode=verify-full");
-    match (&external.ca_secret, checked) {
-        (Some(_), _) => {
-            let file = authorities::file(Store::Postgres);
+    match (authorities::file(platform, Store::Postgres), checked) {
+        (Some(file), _) => {
             url.query_pairs_mut().append_pair("sslrootcert", &file);
         }
         // Or the driver would look for a file in the home directory.

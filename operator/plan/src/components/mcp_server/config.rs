@@ -30,7 +30,8 @@ pub(super) fn build(platform: &Platform) -> ConfigMap {
 /// A tool that calls our own analytics sends the token of that edge; no other tool ever does.
 fn entry(platform: &Platform, tool: &Tool) -> Value {
     let mut value = serde_json::to_value(tool).unwrap_or_default();
-    let analytics = format!("{}/", address(platform, "http", Component::Analytics, 8080));
+    let analytics = address(platform, "https", Component::Analytics, 8080);
+    let analytics = format!("{analytics}/");
     if tool
         .http
         .as_ref()

@@ -4,13 +4,15 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Container;
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::authorities::{self, certificate_as};
 use crate::components::shared::config::{empty_dir, mount};
-use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::pod::{container, https_probe, set_probes, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::credentials::{PASSWORD, USERNAME};
 use crate::env::{REGION, secret_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls::{self, OWN};
 
 const UID: i64 = 1000;
 const START_SECONDS: i32 = 120;
@@ -18,10 +20,18 @@ const START_SECONDS: i32 = 120;
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Minio);
     let admin = platform.admin_secret(Store::S3);
+    let mut volumes = vec![empty_dir("tmp", "256Mi")];
+    let mut mounts = vec![mount(DATA, "/data"), mount("tmp", "/tmp")];
+    let own = certificate_as(platform, Component::Minio, ["public.crt", "private.key"]);
+    for (volume, mount) in authorities::volumes(platform, node).chain([own]) {
+        volumes.push(volume);
+        mounts.push(mount);
+    }
     let mut container = Container {
         command: Some(vec![
             "minio".to_owned(),
             "server".to_owned(),
+            format!("--certs-dir={OWN}"),
             drives(platform),
         ]),
         env: Some(vec![
@@ -30,22 +40,18 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
             // The console would listen on a port of its own choice.
             var("MINIO_BROWSER", "off"),
             var("MINIO_REGION", REGION),
+            // Whom it trusts when its servers call each other.
+            var("SSL_CERT_FILE", tls::bundle_file()),
             secret_var("MINIO_ROOT_USER", &admin, USERNAME),
             secret_var("MINIO_ROOT_PASSWORD", &admin, PASSWORD),
         ]),
-        volume_mounts: Some(vec![mount(DATA, "/data"), mount("tmp", "/tmp")]),
+        volume_mounts: Some(mounts),
         ..container(platform, node)
     };
-    let live = http_probe("/minio/health/live", 9000);
-    let ready = http_probe("/minio/health/ready", 9000);
+    let live = https_probe("/minio/health/live", 9000);
+    let ready = https_probe("/minio/health/ready", 9000);
     set_probes(&mut container, &live, &ready, START_SECONDS);
-    let template = template(
-        platform,
-        node,
-        UID,
-        container,
-        vec![empty_dir("tmp", "256Mi")],
-    );
+    let template = template(platform, node, UID, container, volumes);
     let storage = platform.spec.data.object_storage.volume();
     workload::stateful_set(platform, Component::Minio, template, Some(&storage))
 }
@@ -59,5 +65,5 @@ fn drives(platform: &Platform) -> String {
     let name = platform.component_name(Component::Minio);
     let domain = platform.member_domain(Component::Minio);
     let last = count - 1;
-    format!("http://{name}-{{0...{last}}}.{domain}:9000/data")
+    format!("https://{name}-{{0...{last}}}.{domain}:9000/data")
 }

@@ -7,6 +7,7 @@ use crate::components::shared::config::config_map;
 use crate::components::shared::resources::memory_limit_mib;
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls;
 
 /// Connections for provision Jobs, people and the server itself.
 const SPARE_CONNECTIONS: i32 = 30;
@@ -52,6 +53,7 @@ fn postgresql_conf(platform: &Platform) -> String {
         buffers,
         maintenance,
     } = Sizes::of(platform);
+    let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
         "\
 listen_addresses = '*'
@@ -64,6 +66,10 @@ work_mem = 4MB
 maintenance_work_mem = {maintenance}MB
 max_wal_size = 512MB
 password_encryption = scram-sha-256
+ssl = on
+ssl_cert_file = '{certificate}'
+ssl_key_file = '{key}'
+ssl_min_protocol_version = 'TLSv1.2'
 logging_collector = off
 log_destination = stderr
 log_line_prefix = '%m [%p] %u@%d '
@@ -74,9 +80,9 @@ timezone = UTC
 }
 
 const PG_HBA_CONF: &str = "\
-# Everybody proves a password, whatever the way in.
-local all all scram-sha-256
-host  all all all scram-sha-256
+# Everybody proves a password, whatever the way in; over the network there is no way in without TLS.
+local   all all scram-sha-256
+hostssl all all all scram-sha-256
 ";
 
 /// The database cluster is made in a directory of its own that gets its name when it is complete,
@@ -89,6 +95,14 @@ if ! test -s "$data/PG_VERSION"; then
     --auth=scram-sha-256 --encoding=UTF8 --locale=C
   mv "$data.new" "$data"
 fi
+# The server reads a renewed certificate when it is told to. It will have the number of this shell.
+(
+  held=$(cat /etc/lotoai-tls/tls.crt)
+  while sleep 30; do
+    found=$(cat /etc/lotoai-tls/tls.crt)
+    if [ "$found" != "$held" ] && kill -HUP $$; then held=$found; fi
+  done
+) &
 exec postgres -D "$data" -c config_file=/etc/lotoai/postgresql.conf
 "#;
 

@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, ExecAction, Lifecycle, LifecycleHandler};
 use lotoai_api::{Component, Store};
 
+use crate::components::shared::authorities;
 use crate::components::shared::config::{
     config_map_volume, empty_dir, mount, mount_read_only, secret_volume,
 };
@@ -19,12 +20,14 @@ const START_SECONDS: i32 = 300;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Postgres);
+    let (tls, tls_mount) = authorities::certificate(platform, Component::Postgres);
     let mut container = Container {
         command: Some(vec!["sh".to_owned(), "/etc/lotoai/start.sh".to_owned()]),
         volume_mounts: Some(vec![
             mount(DATA, "/var/lib/postgresql"),
             mount_read_only("config", "/etc/lotoai"),
             mount_read_only("admin", "/etc/lotoai-admin"),
+            tls_mount,
             mount("run", "/var/run/postgresql"),
             mount("tmp", "/tmp"),
         ]),
@@ -47,6 +50,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     let volumes = vec![
         config_map_volume(platform, node),
         secret_volume("admin", &admin, &[PASSWORD]),
+        tls,
         empty_dir("run", "16Mi"),
         empty_dir("tmp", "256Mi"),
     ];

@@ -8,16 +8,29 @@ use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls;
 
 /// An absolute watermark: the server would take a share of the node's memory, not of its limit.
 /// The default user exists only in a new database.
 fn rabbitmq_conf(platform: &Platform, username: &str, password: &str) -> String {
     let watermark = memory_limit_mib(platform, Component::Rabbitmq) * 5 / 8;
     let cluster = cluster_conf(platform);
+    let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
         "\
-listeners.tcp.default = 5672
-management.tcp.port = 15672
+listeners.tcp = none
+listeners.ssl.default = 5671
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+management.ssl.port = 15671
+management.ssl.certfile = {certificate}
+management.ssl.keyfile = {key}
+management.ssl.versions.1 = tlsv1.3
+management.ssl.versions.2 = tlsv1.2
 default_user = {username}
 default_pass = {password}
 vm_memory_high_watermark.absolute = {watermark}MiB

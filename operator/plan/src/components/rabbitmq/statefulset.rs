@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use lotoai_api::Component;
 
+use crate::components::shared::authorities;
 use crate::components::shared::config::{
     empty_dir, mount, mount_read_only, rendered_name, secret_volume,
 };
@@ -19,6 +20,7 @@ const START_SECONDS: i32 = 180;
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Rabbitmq);
+    let (tls, tls_mount) = authorities::certificate(platform, Component::Rabbitmq);
     let mut container = Container {
         command: Some(vec!["sh".to_owned(), "/etc/lotoai/start.sh".to_owned()]),
         env: Some(environment(platform)),
@@ -26,6 +28,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
             mount(DATA, "/var/lib/rabbitmq"),
             mount_read_only("config", "/etc/lotoai"),
             mount_read_only("cookie", "/etc/lotoai-cookie"),
+            tls_mount,
             mount("log", "/var/log/rabbitmq"),
             mount("tmp", "/tmp"),
         ]),
@@ -33,11 +36,12 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     };
     // The port opens when the server is up; `rabbitmq-diagnostics` would start a second Erlang
     // machine every few seconds.
-    let probe = tcp_probe(5672);
+    let probe = tcp_probe(5671);
     set_probes(&mut container, &probe, &probe, START_SECONDS);
     let volumes = vec![
         secret_volume("config", &rendered_name(platform, node), &[]),
         secret_volume("cookie", &platform.cookie_secret(), &[KEY]),
+        tls,
         empty_dir("log", "64Mi"),
         empty_dir("tmp", "64Mi"),
     ];

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::graph::Node;
 use crate::platform::Platform;
@@ -18,8 +19,14 @@ const MODE: i32 = 0o440;
 /// ConfigMap `<platform>-<node>` of these files.
 #[must_use]
 pub fn config_map(platform: &Platform, node: Node, files: &[(&str, String)]) -> ConfigMap {
+    config_map_named(platform.metadata(platform.node_name(node), node), files)
+}
+
+/// ConfigMap with this metadata of these files.
+#[must_use]
+pub fn config_map_named(metadata: ObjectMeta, files: &[(&str, String)]) -> ConfigMap {
     ConfigMap {
-        metadata: platform.metadata(platform.node_name(node), node),
+        metadata,
         data: Some(
             files
                 .iter()
@@ -55,10 +62,16 @@ pub fn rendered_name(platform: &Platform, node: Node) -> String {
 /// Volume `config` with the ConfigMap of a node.
 #[must_use]
 pub fn config_map_volume(platform: &Platform, node: Node) -> Volume {
+    map_volume("config", platform.node_name(node))
+}
+
+/// Volume with a ConfigMap.
+#[must_use]
+pub fn map_volume(name: &str, map: String) -> Volume {
     Volume {
-        name: "config".to_owned(),
+        name: name.to_owned(),
         config_map: Some(ConfigMapVolumeSource {
-            name: platform.node_name(node),
+            name: map,
             default_mode: Some(MODE),
             ..ConfigMapVolumeSource::default()
         }),
@@ -69,11 +82,18 @@ pub fn config_map_volume(platform: &Platform, node: Node) -> Volume {
 /// Volume with all keys of a Secret, or with some of them.
 #[must_use]
 pub fn secret_volume(name: &str, secret: &str, keys: &[&str]) -> Volume {
-    let items = keys
+    let files: Vec<_> = keys.iter().map(|key| (*key, *key)).collect();
+    secret_files(name, secret, &files)
+}
+
+/// Volume with some keys of a Secret, each with the name of its file.
+#[must_use]
+pub fn secret_files(name: &str, secret: &str, files: &[(&str, &str)]) -> Volume {
+    let items = files
         .iter()
-        .map(|key| KeyToPath {
+        .map(|(key, path)| KeyToPath {
             key: (*key).to_owned(),
-            path: (*key).to_owned(),
+            path: (*path).to_owned(),
             mode: None,
         })
         .collect::<Vec<_>>();

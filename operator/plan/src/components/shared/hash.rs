@@ -3,7 +3,7 @@
 //!
 //! The digest is taken from the finished pod, so a builder cannot forget what its pod mounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, PodTemplateSpec, Secret};
@@ -14,6 +14,7 @@ use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+use crate::tls;
 
 /// Hex digits of the annotation.
 const ANNOTATION_DIGITS: usize = 32;
@@ -26,6 +27,8 @@ struct Sources<'a> {
     credentials: &'a Credentials,
     config_maps: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
+    /// Secrets whose users take a change from their files, without a restart.
+    followed: BTreeSet<String>,
 }
 
 /// Writes the digests into all templates and Job names.
@@ -35,6 +38,12 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
         credentials,
         config_maps: set.config_maps.iter().map(of_config_map).collect(),
         secrets: set.secrets.iter().map(of_secret).collect(),
+        followed: platform
+            .topology
+            .components()
+            .filter(|component| tls::follows(*component))
+            .map(|component| platform.certificate_secret(component))
+            .collect(),
     };
     for stateful_set in &mut set.stateful_sets {
         if let Some(spec) = &mut stateful_set.spec {
@@ -125,6 +134,9 @@ impl Sources<'_> {
             }
             if let Some(secret) = &volume.secret {
                 let name = secret.secret_name.clone().unwrap_or_default();
+                if self.followed.contains(&name) {
+                    continue;
+                }
                 if let Some(hash) = self.secrets.get(&name) {
                     uses.insert(format!("rendered/{name}"), hash.clone());
                 }

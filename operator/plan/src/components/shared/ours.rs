@@ -11,6 +11,7 @@ use super::pod::{container, http_probe, set_probes, template};
 use crate::env;
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::tls;
 
 /// User of all our images.
 pub const UID: i64 = 65532;
@@ -42,7 +43,11 @@ pub fn pod(platform: &Platform, component: Component, extra: Extra) -> PodTempla
     mounts.push(mount("tmp", "/tmp"));
     let mut volumes = extra.volumes;
     volumes.push(empty_dir("tmp", "512Mi"));
-    for (volume, mount) in authorities::volumes(platform, node) {
+    let own = tls::serves(component).then(|| authorities::certificate(platform, component));
+    if own.is_some() {
+        variables.extend(env::certificate());
+    }
+    for (volume, mount) in authorities::volumes(platform, node).chain(own) {
         volumes.push(volume);
         mounts.push(mount);
     }

@@ -115,6 +115,16 @@ pub fn http_probe(path: &str, port: u16) -> Probe {
     }
 }
 
+/// Asks over HTTPS. The kubelet does not check the certificate.
+#[must_use]
+pub fn https_probe(path: &str, port: u16) -> Probe {
+    let mut probe = http_probe(path, port);
+    if let Some(action) = &mut probe.http_get {
+        action.scheme = Some("HTTPS".to_owned());
+    }
+    probe
+}
+
 /// Opens a connection.
 #[must_use]
 pub fn tcp_probe(port: u16) -> Probe {

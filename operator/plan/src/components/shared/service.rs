@@ -67,6 +67,9 @@ fn service_port(platform: &Platform, edge: bool, port: Port) -> ServicePort {
     let fixed = edge && port.name == "https" && service.type_ == ServiceType::NodePort;
     ServicePort {
         name: Some(port.name.to_owned()),
+        // Controllers of the cluster that lead to it look here, or at the name. Those that lead to
+        // the proxy may ask it questions of their own by this.
+        app_protocol: (port.name == "https" && !edge).then(|| "https".to_owned()),
         port: i32::from(port.service),
         protocol: Some("TCP".to_owned()),
         target_port: Some(IntOrString::Int(i32::from(port.number))),

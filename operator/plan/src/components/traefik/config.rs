@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::components::shared::config::config_map;
 use crate::env::{REALM, address};
-use crate::graph::Node;
+use crate::graph::{Node, ports};
 use crate::platform::Platform;
+use crate::tls;
 
 use super::{PROBE_PORT, is_guarded};
 
@@ -129,10 +130,20 @@ fn dynamic(platform: &Platform) -> Value {
             "tls": {},
         })
     };
-    let server = |component| {
+    let server = |component: Component| {
+        let url = address(platform, "https", component, ports(component)[0].number);
         json!({ "loadBalancer": {
-            "servers": [{ "url": address(platform, "http", component, 8080) }],
+            "servers": [{ "url": url }],
+            "serversTransport": component.name(),
         } })
+    };
+    let transport = |component: Component| {
+        json!({
+            "rootCAs": [tls::bundle_file()],
+            "serverName": platform.component_name(component),
+            // One connection for all requests would lead them all to one pod.
+            "disableHTTP2": true,
+        })
     };
     let mut middlewares = limits(platform);
     middlewares.insert(
@@ -178,11 +189,16 @@ fn dynamic(platform: &Platform) -> Value {
         ("gateway", server(Component::Gateway)),
         ("keycloak", server(Component::Keycloak)),
     ]);
+    let transports = those_here(vec![
+        ("gateway", transport(Component::Gateway)),
+        ("keycloak", transport(Component::Keycloak)),
+    ]);
     json!({
         "http": {
             "routers": routers,
             "middlewares": middlewares,
             "services": services,
+            "serversTransports": transports,
         },
         "tls": {
             "options": { "default": { "minVersion": "VersionTLS12" } },

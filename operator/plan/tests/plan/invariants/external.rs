@@ -127,7 +127,7 @@ fn addresses_of_external_stores_reach_those_who_use_them() {
             "qdrant-cluster",
             Node::Component(Component::RagServer),
             "QDRANT_URL",
-            "http://demo-qdrant:6334",
+            "https://demo-qdrant:6334",
         ),
         (
             "qdrant-cluster",

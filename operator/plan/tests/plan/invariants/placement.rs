@@ -143,8 +143,8 @@ fn engines_of_several_servers_know_each_other() {
     );
     let minio = &of(Component::Minio).spec.as_ref().unwrap().containers[0];
     assert_eq!(
-        minio.command.as_ref().unwrap()[2],
-        "http://demo-minio-{0...3}.demo-minio-nodes.ai:9000/data"
+        minio.command.as_ref().unwrap()[3],
+        "https://demo-minio-{0...3}.demo-minio-nodes.ai:9000/data"
     );
     assert!(variables(of(Component::Keycloak)).contains_key("KC_CACHE_STACK"));
     let (platform, set) = objects("minimal");

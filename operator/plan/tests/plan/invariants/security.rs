@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lotoai_api::Component;
 use lotoai_plan::graph::{CredentialKind, EDGES};
-use lotoai_plan::{Node, labels, required_secrets};
+use lotoai_plan::{Node, SecretKind, labels, required_secrets};
 
 use super::{container, template, templates, variables};
 use crate::common::{FIXTURES, objects};
@@ -15,8 +15,11 @@ fn credentials_outlive_the_resource_unless_it_says_otherwise() {
         let (platform, _) = objects(fixture);
         for spec in required_secrets(&platform) {
             let owned = spec.metadata.owner_references.is_some();
+            // A certificate opens nothing that stays. People may trust the one of the edge.
+            let goes = matches!(spec.kind, SecretKind::Certificate { .. })
+                && spec.name() != platform.tls_secret();
             let deleted = ["demo", "delegated-postgres-ha"].contains(&fixture);
-            assert_eq!(owned, deleted, "{}", spec.name());
+            assert_eq!(owned, deleted || goes, "{}", spec.name());
             assert_eq!(
                 spec.metadata.labels.as_ref().unwrap()[labels::CREDENTIAL],
                 "true"

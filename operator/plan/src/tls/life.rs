@@ -1,0 +1,167 @@
+//! When certificates and their authority are due. Time is an argument.
+//!
+//! The authority changes in three steps, a week and years apart, so that nobody ever meets a
+//! certificate that he cannot check: the next one is made and handed to everybody who checks; a
+//! week later it signs, and what the one before has signed is renewed in its own time; the one
+//! before is forgotten when its life is over.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lotoai_api::Component;
+
+use super::serves;
+use crate::observed::Observed;
+use crate::platform::Platform;
+
+/// Annotation with the end of a certificate's life.
+pub const NOT_AFTER: &str = "lotoai.dev/not-after";
+/// Annotation with the names that a certificate is for.
+pub const NAMES: &str = "lotoai.dev/names";
+/// Annotation with the time since which everybody is handed the next authority.
+pub const NEXT_SINCE: &str = "lotoai.dev/next-since";
+/// Annotation with the end of the next authority's life.
+pub const NEXT_NOT_AFTER: &str = "lotoai.dev/next-not-after";
+/// Annotation with the end of the life of the authority that signed before.
+pub const PREVIOUS_NOT_AFTER: &str = "lotoai.dev/previous-not-after";
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The next authority is made when the one that signs ends within this time.
+const AHEAD: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// How long everybody is handed the next authority before it signs: many passes, and longer than
+/// pods take to see a changed ConfigMap or to restart for it.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The dates of an authority's Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority {
+    /// End of the one that signs.
+    pub end: Timestamp,
+    /// The one that signs next: since when everybody has it, and its end.
+    pub next: Option<(Timestamp, Timestamp)>,
+    /// End of the one that signed before.
+    pub previous: Option<Timestamp>,
+}
+
+impl Authority {
+    /// The dates that stand on a Secret; nothing when it does not say when the authority ends.
+    #[must_use]
+    pub fn of(secret: &Secret) -> Option<Self> {
+        let metadata = &secret.metadata;
+        Some(Self {
+            end: time(metadata, NOT_AFTER)?,
+            next: time(metadata, NEXT_SINCE).zip(time(metadata, NEXT_NOT_AFTER)),
+            previous: time(metadata, PREVIOUS_NOT_AFTER),
+        })
+    }
+}
+
+/// What is to be done about an authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing.
+    Keep,
+    /// Make one that signs at once: there is none that could.
+    Begin,
+    /// Make the next one.
+    Prepare,
+    /// Let the next one sign from now on, and keep the one before for those who check.
+    Promote,
+    /// Forget the one that signed before.
+    Forget,
+}
+
+/// What is to be done about an authority now.
+#[must_use]
+pub fn turn(held: Option<&Authority>, now: Timestamp) -> Turn {
+    let Some(held) = held else { return Turn::Begin };
+    match (held.next, held.previous) {
+        (Some((since, _)), _) if held.end <= now || now.duration_since(since) >= OVERLAP => {
+            Turn::Promote
+        }
+        (None, _) if held.end <= now => Turn::Begin,
+        (_, Some(end)) if end <= now => Turn::Forget,
+        (None, _) if held.end.duration_since(now) < AHEAD => Turn::Prepare,
+        _ => Turn::Keep,
+    }
+}
+
+/// What a certificate that is there says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held<'a> {
+    /// End of its life.
+    pub end: Timestamp,
+    /// The names that it is for.
+    pub names: &'a str,
+    /// The authority that signed it, PEM.
+    pub signer: &'a str,
+}
+
+/// What a certificate should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The names that it should be for.
+    pub names: &'a str,
+    /// Life in days.
+    pub days: u16,
+    /// The authorities that everybody trusts and that live, PEM.
+    pub signers: &'a [&'a str],
+}
+
+/// Whether a certificate is to be made anew: two thirds of its life are over, it is for other
+/// names, or nobody trusts who signed it.
+#[must_use]
+pub fn is_due(held: Option<&Held<'_>>, wanted: Wanted<'_>, now: Timestamp) -> bool {
+    held.is_none_or(|held| {
+        now >= renewal(held.end, wanted.days)
+            || held.names != wanted.names
+            || !wanted.signers.contains(&held.signer)
+    })
+}
+
+/// When a certificate that ends then is to be renewed.
+fn renewal(end: Timestamp, days: u16) -> Timestamp {
+    // Fails only for dates thousands of years away, which are due.
+    end.checked_sub(DAY * i32::from(days) / 3)
+        .unwrap_or(Timestamp::MIN)
+}
+
+/// Names, joined as an annotation holds them.
+#[must_use]
+pub fn joined(names: &[String]) -> String {
+    names.join(",")
+}
+
+/// Own certificates that should have been renewed long ago, for people: something keeps the
+/// operator from it, or the resource is paused. Half of the time that is left for it is over.
+#[must_use]
+pub fn overdue(platform: &Platform, observed: &Observed, now: Timestamp) -> Option<String> {
+    let components = platform.topology.components();
+    let ends: BTreeMap<String, Timestamp> = components
+        .filter(|component| serves(*component))
+        .map(|component: Component| platform.certificate_secret(component))
+        .filter_map(|name| {
+            let end = time(&observed.secrets.get(&name)?.metadata, NOT_AFTER)?;
+            (end.duration_since(now) < DAY * i32::from(super::SERVER_DAYS) / 6)
+                .then_some((name, end))
+        })
+        .collect();
+    let (name, end) = ends.iter().min_by_key(|(_, end)| **end)?;
+    let others = match ends.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let verb = if *end <= now { "ended" } else { "ends" };
+    Some(format!(
+        "the certificate in Secret {name} {verb} at {end}{others}"
+    ))
+}
+
+fn time(metadata: &ObjectMeta, annotation: &str) -> Option<Timestamp> {
+    metadata.annotations.as_ref()?.get(annotation)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

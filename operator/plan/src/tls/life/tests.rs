@@ -1,0 +1,122 @@
+use rstest::rstest;
+
+use super::*;
+
+/// Hours after an arbitrary moment.
+fn at(hours: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
+}
+
+const DAYS: i64 = 24;
+const YEAR: i64 = 365 * DAYS;
+
+fn authority(end: i64, next: Option<(i64, i64)>, previous: Option<i64>) -> Authority {
+    Authority {
+        end: at(end),
+        next: next.map(|(since, end)| (at(since), at(end))),
+        previous: previous.map(at),
+    }
+}
+
+#[rstest]
+#[case::fresh(authority(10 * YEAR, None, None), Turn::Keep)]
+#[case::exactly_a_year_is_left(authority(YEAR, None, None), Turn::Keep)]
+#[case::less_than_a_year_is_left(authority(YEAR - 1, None, None), Turn::Prepare)]
+#[case::the_next_is_new(authority(YEAR - 1, Some((0, 10 * YEAR)), None), Turn::Keep)]
+#[case::almost_a_week(authority(YEAR, Some((1 - 7 * DAYS, 10 * YEAR)), None), Turn::Keep)]
+#[case::a_week(authority(YEAR, Some((-7 * DAYS, 10 * YEAR)), None), Turn::Promote)]
+#[case::the_one_before_lives(authority(9 * YEAR, None, Some(1)), Turn::Keep)]
+#[case::the_one_before_has_ended(authority(9 * YEAR, None, Some(0)), Turn::Forget)]
+#[case::ended_before_the_week_was_over(authority(0, Some((-1, 10 * YEAR)), None), Turn::Promote)]
+#[case::ended_without_a_next(authority(0, None, None), Turn::Begin)]
+#[case::ended_twice(authority(-1, None, Some(-2)), Turn::Begin)]
+#[case::a_clock_that_went_back(authority(YEAR, Some((DAYS, 10 * YEAR)), None), Turn::Keep)]
+fn an_authority_takes_its_turns(#[case] held: Authority, #[case] expected: Turn) {
+    assert_eq!(turn(Some(&held), at(0)), expected);
+}
+
+#[test]
+fn without_an_authority_one_is_made() {
+    assert_eq!(turn(None, at(0)), Turn::Begin);
+}
+
+/// Twenty years, a pass every hour. Whoever has just been handed the bundle of the pass before can
+/// check what is signed in this one.
+#[test]
+fn nothing_is_signed_by_who_is_not_yet_trusted_or_no_longer_lives() {
+    let mut held = authority(10 * YEAR, None, None);
+    let mut trusted = vec![held.end];
+    let mut turns = Vec::new();
+    for hour in (0..20 * YEAR).step_by(6) {
+        let step = turn(Some(&held), at(hour));
+        let new_end = at(hour + 10 * YEAR);
+        match step {
+            Turn::Keep => {}
+            Turn::Begin => panic!("nobody could sign in hour {hour}"),
+            Turn::Prepare => held.next = Some((at(hour), new_end)),
+            Turn::Promote => {
+                held.previous = Some(held.end);
+                held.end = held.next.take().unwrap().1;
+            }
+            Turn::Forget => held.previous = None,
+        }
+        if step != Turn::Keep {
+            turns.push(step);
+        }
+        assert!(trusted.contains(&held.end), "hour {hour}");
+        assert!(held.end > at(hour + 90 * DAYS), "hour {hour}");
+        trusted = [held.previous, Some(held.end), held.next.map(|next| next.1)]
+            .into_iter()
+            .flatten()
+            .collect();
+    }
+    let round = [Turn::Prepare, Turn::Promote, Turn::Forget];
+    assert_eq!(turns, [round, round].concat());
+}
+
+const HELD: Held<'static> = Held {
+    end: Timestamp::UNIX_EPOCH,
+    names: "a,b",
+    signer: "new",
+};
+const WANTED: Wanted<'static> = Wanted {
+    names: "a,b",
+    days: 90,
+    signers: &["old", "new"],
+};
+
+#[rstest]
+#[case::fresh(90 * DAYS, false)]
+#[case::an_hour_before(30 * DAYS + 1, false)]
+#[case::two_thirds_are_over(30 * DAYS, true)]
+#[case::ended(0, true)]
+#[case::ended_long_ago(-YEAR, true)]
+fn a_certificate_is_renewed_when_a_third_of_its_life_is_left(
+    #[case] end: i64,
+    #[case] expected: bool,
+) {
+    let held = Held {
+        end: at(end),
+        ..HELD
+    };
+    assert_eq!(is_due(Some(&held), WANTED, at(0)), expected);
+}
+
+#[rstest]
+#[case::as_wanted("a,b", "new", false)]
+#[case::signed_by_the_one_before("a,b", "old", false)]
+#[case::signed_by_a_stranger("a,b", "other", true)]
+#[case::for_fewer_names("a", "new", true)]
+fn a_certificate_that_nobody_would_accept_is_made_anew(
+    #[case] names: &str,
+    #[case] signer: &str,
+    #[case] expected: bool,
+) {
+    let held = Held {
+        end: at(80 * DAYS),
+        names,
+        signer,
+    };
+    assert_eq!(is_due(Some(&held), WANTED, at(0)), expected);
+    assert!(is_due(None, WANTED, at(0)));
+}
