@@ -121,8 +121,8 @@ impl Qdrant {
             self.limits.write,
             collections.create(request),
         );
-        let failed = created.await.err();
-        match (self.info().await?, failed) {
+        let refused = created.await.err();
+        match (self.info().await?, refused) {
             (Some(info), None) => {
                 tracing::info!(collection = self.collection, "made the collection");
                 Ok(info)
