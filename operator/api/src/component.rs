@@ -18,6 +18,8 @@ pub enum Component {
     Minio,
     /// Column store for usage.
     Clickhouse,
+    /// Vector database for passages, when rag-server does not keep them itself.
+    Qdrant,
     /// Identity provider.
     Keycloak,
     /// Reverse proxy that ends TLS.
@@ -42,11 +44,12 @@ pub enum Component {
 
 impl Component {
     /// All components, in the order in which status and documentation list them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Postgres,
         Self::Rabbitmq,
         Self::Minio,
         Self::Clickhouse,
+        Self::Qdrant,
         Self::Keycloak,
         Self::Traefik,
         Self::Gateway,
@@ -67,6 +70,7 @@ impl Component {
             Self::Rabbitmq => "rabbitmq",
             Self::Minio => "minio",
             Self::Clickhouse => "clickhouse",
+            Self::Qdrant => "qdrant",
             Self::Keycloak => "keycloak",
             Self::Traefik => "traefik",
             Self::Gateway => "gateway",
@@ -107,7 +111,8 @@ impl FromStr for Component {
     }
 }
 
-/// A store that a provision Job prepares: users, databases, queues, buckets, clients.
+/// A store of the platform. A provision Job prepares all but Qdrant: users, databases, queues,
+/// buckets, clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Store {
     /// Roles and databases in PostgreSQL.
@@ -120,10 +125,12 @@ pub enum Store {
     Keycloak,
     /// Database and users in ClickHouse.
     Clickhouse,
+    /// Vectors in Qdrant. It has no accounts, and rag-server alone uses it and makes its collection.
+    Qdrant,
 }
 
 impl Store {
-    /// All stores.
+    /// All stores that a provision Job prepares.
     pub const ALL: [Self; 5] = [
         Self::Postgres,
         Self::Rabbitmq,
@@ -132,7 +139,8 @@ impl Store {
         Self::Clickhouse,
     ];
 
-    /// Subcommand of the provision image, and the last part of the Job's name.
+    /// Its name in files and volumes; also the subcommand of the provision image that prepares it,
+    /// and the last part of the Job's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -141,10 +149,11 @@ impl Store {
             Self::S3 => "s3",
             Self::Keycloak => "keycloak",
             Self::Clickhouse => "clickhouse",
+            Self::Qdrant => "qdrant",
         }
     }
 
-    /// The component that is provisioned.
+    /// The component that is the store.
     #[must_use]
     pub const fn component(self) -> Component {
         match self {
@@ -153,6 +162,7 @@ impl Store {
             Self::S3 => Component::Minio,
             Self::Keycloak => Component::Keycloak,
             Self::Clickhouse => Component::Clickhouse,
+            Self::Qdrant => Component::Qdrant,
         }
     }
 }

@@ -44,7 +44,9 @@ impl Component {
             // It keeps no session between calls.
             | Self::McpServer
             // Its events are told apart by their run, however often and wherever they arrive.
-            | Self::Analytics => Replication::Any,
+            | Self::Analytics
+            // With the embedded vector store it is one: see `components` of the spec.
+            | Self::RagServer => Replication::Any,
             Self::Keycloak => Replication::Only {
                 counts: &[1, 2, 3],
                 reason: "each server keeps the sessions of the others too",
@@ -62,12 +64,12 @@ impl Component {
                 reason: "the operator runs one PostgreSQL server without replicas",
             },
             Self::Clickhouse => Replication::Only {
-                counts: ONE,
-                reason: "the operator runs one ClickHouse server without replicas",
+                counts: &[1, 3],
+                reason: "a majority of its Keeper, which runs in the servers, must agree",
             },
-            Self::RagServer => Replication::Only {
-                counts: ONE,
-                reason: "the vector store lies on a volume that one process opens",
+            Self::Qdrant => Replication::Only {
+                counts: &[1, 3],
+                reason: "a majority of the peers must agree",
             },
             Self::RagIngest => Replication::Only {
                 counts: ONE,
@@ -76,11 +78,14 @@ impl Component {
         }
     }
 
-    /// Whether the number of pods is fixed once the component has volumes: a broker's and an
-    /// object store's data know how many servers they are spread over.
+    /// Whether the number of pods is fixed once the component has volumes: the data of these know
+    /// how many servers they are spread over.
     #[must_use]
     pub const fn members_are_fixed(self) -> bool {
-        matches!(self, Self::Rabbitmq | Self::Minio)
+        matches!(
+            self,
+            Self::Rabbitmq | Self::Minio | Self::Clickhouse | Self::Qdrant
+        )
     }
 }
 

@@ -43,6 +43,9 @@ pub struct LotoAIStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube_core::ListMerge::Map(vec!["name".to_owned()]))]
     pub components: Vec<ComponentStatus>,
+    /// What works, but is less safe than the profile sounds, and what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Name of the Secret with the first user's `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_user_secret: Option<String>,

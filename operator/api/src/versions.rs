@@ -27,6 +27,8 @@ impl Component {
             Self::Rabbitmq => Source::Upstream("docker.io/library/rabbitmq:4.3.5-management"),
             Self::Minio => Source::Upstream("quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"),
             Self::Clickhouse => Source::Upstream("docker.io/library/clickhouse:26.3"),
+            // The version that the client of rag-server is tested with by its authors.
+            Self::Qdrant => Source::Upstream("docker.io/qdrant/qdrant:v1.20.0"),
             Self::Keycloak => Source::Upstream("quay.io/keycloak/keycloak:26.7.3"),
             Self::Traefik => Source::Upstream("docker.io/library/traefik:v3.7.11"),
             Self::Gateway

@@ -20,6 +20,8 @@ pub const USERNAME: &str = "username";
 pub const PASSWORD: &str = "password";
 /// Key of the secret of an application at an external issuer.
 pub const CLIENT_SECRET: &str = "clientSecret";
+/// Key of the one key of a store without accounts.
+pub const API_KEY: &str = "apiKey";
 /// Key of a bearer token.
 pub const TOKEN: &str = "token";
 /// Key of a single value.
@@ -155,6 +157,14 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
             random(KEY, Encoding::Base64Url),
         ));
     }
+    if !platform.members(Component::Clickhouse).is_empty() {
+        specs.push(spec(
+            platform,
+            platform.replication_secret(),
+            "servers of clickhouse fetch from each other".to_owned(),
+            random(KEY, Encoding::Base64Url),
+        ));
+    }
     specs.push(spec(
         platform,
         platform.authority_secret(),
@@ -211,7 +221,9 @@ fn edge_certificate(platform: &Platform) -> SecretKind {
 pub const fn admin_username(store: Store) -> &'static str {
     match store {
         Store::Postgres => "postgres",
-        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse => "admin",
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => {
+            "admin"
+        }
     }
 }
 
@@ -219,6 +231,7 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
     let kind = match edge.credential {
         CredentialKind::None | CredentialKind::Admin(_) | CredentialKind::Given(_) => return None,
         CredentialKind::Token => random(TOKEN, Encoding::Base64Url),
+        CredentialKind::ApiKey(_) => random(API_KEY, Encoding::Base64Url),
         CredentialKind::Account(store, username) => {
             account(&platform.topology.account(store, username))
         }

@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Secr
 use lotoai_api::spec::ExternalIdentity;
 use lotoai_api::{Component, Store};
 
+use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::authorities;
 use crate::components::shared::resources::amount;
-use crate::credentials::{CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
+use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
 use crate::tls;
@@ -23,6 +24,8 @@ pub const REGION: &str = "us-east-1";
 pub const VHOST: &str = "lotoai";
 /// Database of usage in ClickHouse.
 pub const USAGE_DATABASE: &str = "lotoai";
+/// Collection of passages in Qdrant.
+pub const COLLECTION: &str = "passages";
 /// End of an address of PostgreSQL: speak TLS only, and check who answers.
 pub const POSTGRES_CHECKED: &str = "?sslmode=verify-full";
 /// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
@@ -185,6 +188,10 @@ pub fn from_edge(platform: &Platform, edge: &Edge) -> Vec<EnvVar> {
     match edge.credential {
         CredentialKind::None => Vec::new(),
         CredentialKind::Token => token(platform, edge),
+        CredentialKind::ApiKey(store) => {
+            let secret = platform.edge_secret(edge.from, edge.to);
+            store_variables(platform, edge, store, "", &secret)
+        }
         CredentialKind::Admin(store) => admin(platform, edge, store),
         CredentialKind::Account(store, account) => {
             let secret = platform.edge_secret(edge.from, edge.to);
@@ -261,8 +268,16 @@ fn store_variables(
                 ),
             ];
             variables.extend(account_variables("CLICKHOUSE", secret));
+            if !platform.members(Component::Clickhouse).is_empty() {
+                variables.push(var("CLICKHOUSE_CLUSTER", CLUSTER));
+            }
             variables
         }
+        Store::Qdrant => vec![
+            var("QDRANT_URL", at("https", "")),
+            var("QDRANT_COLLECTION", topology.collection()),
+            secret_var("QDRANT_API_KEY", secret, API_KEY),
+        ],
         Store::Keycloak => match &platform.spec.identity.external {
             None => vec![
                 var(
@@ -304,7 +319,7 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     let scheme = match store {
         Store::Postgres => "postgres",
         // The management API, where it is RabbitMQ.
-        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse => "https",
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => "https",
     };
     let database = if store == Store::Postgres {
         "/postgres"

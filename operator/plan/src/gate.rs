@@ -124,7 +124,7 @@ impl<'a> States<'a> {
             Node::Provision(_) => ("Job", self.prepared.job_name(&node.name())?.to_owned()),
             Node::Component(_) if !self.platform.topology.has(node) => return None,
             Node::Component(component) => (
-                workload_kind(component).kind(),
+                workload_kind(self.platform, component).kind(),
                 self.platform.component_name(component),
             ),
         };
@@ -164,7 +164,7 @@ impl<'a> States<'a> {
                 .is_some_and(job_complete),
             Node::Component(component) => {
                 let name = self.platform.component_name(component);
-                match workload_kind(component) {
+                match workload_kind(self.platform, component) {
                     WorkloadKind::StatefulSet => self
                         .observed
                         .stateful_sets

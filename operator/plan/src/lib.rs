@@ -33,6 +33,7 @@ pub mod scale;
 pub mod status;
 pub mod tls;
 pub mod validate;
+pub mod warnings;
 
 pub use components::build;
 pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
@@ -47,3 +48,4 @@ pub use resources::{
 pub use scale::Scale;
 pub use status::{Judgement, Outcome, Pass, judge, status};
 pub use validate::{Invalid, validate};
+pub use warnings::warnings;

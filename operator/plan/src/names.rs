@@ -113,6 +113,12 @@ impl Platform {
         self.object_name("gateway-session")
     }
 
+    /// Secret by which the servers of ClickHouse know each other.
+    #[must_use]
+    pub fn replication_secret(&self) -> String {
+        self.object_name("clickhouse-replication")
+    }
+
     /// Secret with the Erlang cookie of RabbitMQ.
     #[must_use]
     pub fn cookie_secret(&self) -> String {

@@ -55,6 +55,7 @@ const fn demo(component: Component) -> Size {
         Component::Rabbitmq => size("100m", "192Mi", "512Mi"),
         Component::Minio => size("50m", "128Mi", "512Mi"),
         Component::Clickhouse => size("100m", "384Mi", "1536Mi"),
+        Component::Qdrant => size("50m", "128Mi", "1Gi"),
         // The heap ends at three sevenths; the rest is metaspace, code and threads.
         Component::Keycloak => size("150m", "512Mi", "896Mi"),
         Component::Traefik => size("25m", "64Mi", "256Mi"),
@@ -79,6 +80,7 @@ const fn small(component: Component) -> Size {
         Component::Rabbitmq => size("200m", "384Mi", "768Mi"),
         Component::Minio => size("100m", "256Mi", "1Gi"),
         Component::Clickhouse => size("250m", "1Gi", "3Gi"),
+        Component::Qdrant => size("200m", "384Mi", "2Gi"),
         Component::Keycloak => size("250m", "768Mi", "1280Mi"),
         Component::Traefik => size("50m", "96Mi", "256Mi"),
         Component::Gateway => size("100m", "128Mi", "512Mi"),
@@ -99,6 +101,7 @@ const fn high_availability(component: Component) -> Size {
         Component::Rabbitmq => size("500m", "1Gi", "2Gi"),
         Component::Minio => size("250m", "512Mi", "2Gi"),
         Component::Clickhouse => size("500m", "2Gi", "6Gi"),
+        Component::Qdrant => size("500m", "1Gi", "4Gi"),
         Component::Keycloak => size("500m", "1Gi", "2Gi"),
         Component::Traefik => size("200m", "128Mi", "512Mi"),
         Component::Gateway => size("250m", "256Mi", "1Gi"),
@@ -112,7 +115,7 @@ const fn high_availability(component: Component) -> Size {
     }
 }
 
-/// How many pods of a component run.
+/// How many pods of a component run; of rag-server, when its vectors are not embedded.
 #[must_use]
 pub const fn scale_of(profile: Profile, component: Component) -> Scale {
     match profile {
@@ -124,28 +127,27 @@ pub const fn scale_of(profile: Profile, component: Component) -> Scale {
             | Component::Agents
             | Component::ModelServer
             | Component::McpServer
+            | Component::RagServer
             | Component::Analytics => Scale::Fixed(2),
             Component::Postgres
             | Component::Rabbitmq
             | Component::Minio
             | Component::Clickhouse
+            | Component::Qdrant
             | Component::Keycloak
-            | Component::RagIngest
-            | Component::RagServer => Scale::Fixed(1),
+            | Component::RagIngest => Scale::Fixed(1),
         },
         Profile::HighAvailability => match component {
             Component::Gateway | Component::Orchestrator => following(3, 6),
             Component::Agents
             | Component::ModelServer
             | Component::McpServer
+            | Component::RagServer
             | Component::Analytics => following(2, 4),
             Component::Traefik | Component::Keycloak => Scale::Fixed(2),
-            Component::Rabbitmq => Scale::Fixed(3),
+            Component::Rabbitmq | Component::Clickhouse | Component::Qdrant => Scale::Fixed(3),
             Component::Minio => Scale::Fixed(4),
-            Component::Postgres
-            | Component::Clickhouse
-            | Component::RagIngest
-            | Component::RagServer => Scale::Fixed(1),
+            Component::Postgres | Component::RagIngest => Scale::Fixed(1),
         },
     }
 }

@@ -3,6 +3,7 @@
 use lotoai_api::Component;
 use lotoai_api::spec::{Autoscaling, LotoAISpec};
 
+use crate::graph::Node;
 use crate::platform::Platform;
 use crate::profile;
 
@@ -52,6 +53,9 @@ pub fn scale(spec: &LotoAISpec, component: Component) -> Scale {
         let replicas = settings.replicas.map(Scale::Fixed);
         replicas.or(settings.autoscaling.map(Scale::Following))
     });
+    if component == Component::RagServer && spec.rag.vector_store.is_embedded() {
+        return Scale::Fixed(1);
+    }
     given.unwrap_or_else(|| profile::scale_of(spec.profile, component))
 }
 
@@ -67,7 +71,8 @@ impl Platform {
     #[must_use]
     pub fn members(&self, component: Component) -> Vec<String> {
         let count = self.scale(component).least();
-        if !component.members_are_fixed() || count < 2 {
+        let is_here = self.topology.has(Node::Component(component));
+        if !is_here || !component.members_are_fixed() || count < 2 {
             return Vec::new();
         }
         let name = self.component_name(component);

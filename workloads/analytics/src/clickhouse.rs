@@ -18,6 +18,15 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Characters of the server's error text that are shown.
 const ERROR_CHARACTERS: usize = 300;
 
+/// Rows are acknowledged when most servers have them. A server that is away makes the table when it
+/// is back, and nobody waits for it.
+const CLUSTER_SETTINGS: [(&str, &str); 4] = [
+    ("insert_quorum", "auto"),
+    ("insert_quorum_timeout", "15000"),
+    ("distributed_ddl_task_timeout", "15"),
+    ("distributed_ddl_output_mode", "null_status_on_timeout"),
+];
+
 /// Why a statement was not carried out.
 #[derive(Debug, Snafu)]
 pub enum Error {
@@ -82,6 +91,9 @@ impl ClickHouse {
         url.query_pairs_mut()
             .append_pair("database", &args.clickhouse_database)
             .append_pair("date_time_input_format", "best_effort");
+        if args.clickhouse_cluster.is_some() {
+            url.query_pairs_mut().extend_pairs(CLUSTER_SETTINGS);
+        }
         Ok(Self {
             http,
             url,
@@ -135,5 +147,48 @@ impl ClickHouse {
             text,
         }
         .fail()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wiremock::matchers::{method, query_param, query_param_is_missing};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+
+    fn client(server: &MockServer, cluster: Option<&str>) -> ClickHouse {
+        ClickHouse::new(&ClickHouseArgs {
+            clickhouse_ca_file: None,
+            clickhouse_cluster: cluster.map(str::to_owned),
+            clickhouse_url: server.uri().parse().unwrap(),
+            clickhouse_database: "lotoai".into(),
+            clickhouse_username: "analytics".into(),
+            clickhouse_password: "p".into(),
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn in_a_cluster_most_servers_must_have_a_row() {
+        let server = MockServer::start().await;
+        let ok = ResponseTemplate::new(200);
+        Mock::given(method("POST"))
+            .and(query_param("insert_quorum", "auto"))
+            .respond_with(ok.clone())
+            .expect(1)
+            .mount(&server)
+            .await;
+        Mock::given(method("POST"))
+            .and(query_param_is_missing("insert_quorum"))
+            .respond_with(ok)
+            .expect(1)
+            .mount(&server)
+            .await;
+        let insert = "INSERT INTO t FORMAT JSONEachRow";
+        for cluster in [Some("lotoai"), None] {
+            let client = client(&server, cluster);
+            client.insert(insert, "{}".to_owned()).await.unwrap();
+        }
     }
 }

@@ -36,6 +36,9 @@ pub struct ClickHouseArgs {
     /// Database
     #[arg(long, env = "CLICKHOUSE_DATABASE", default_value = "lotoai")]
     pub clickhouse_database: String,
+    /// Name of the cluster, when there are several servers
+    #[arg(long, env = "CLICKHOUSE_CLUSTER", value_parser = cluster_name)]
+    pub clickhouse_cluster: Option<String>,
     /// User
     #[arg(long, env = "CLICKHOUSE_USERNAME")]
     pub clickhouse_username: String,
@@ -45,6 +48,16 @@ pub struct ClickHouseArgs {
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "CLICKHOUSE_CA_FILE")]
     pub clickhouse_ca_file: Option<PathBuf>,
+}
+
+/// A name that needs no quoting in a statement.
+fn cluster_name(name: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.is_empty() && name.len() <= 63 && name.chars().all(plain) {
+        Ok(name.to_owned())
+    } else {
+        Err("use up to 63 letters, digits and underscores".to_owned())
+    }
 }
 
 impl HasCommon for Config {

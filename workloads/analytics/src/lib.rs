@@ -67,7 +67,8 @@ pub enum Error {
 /// The configuration cannot be used, ClickHouse stays away at start, or the listener fails.
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let clickhouse = ClickHouse::new(&config.clickhouse).context(PrepareSnafu)?;
-    let create = || clickhouse.execute(usage::CREATE_TABLE);
+    let table = usage::create_table(config.clickhouse.clickhouse_cluster.as_deref());
+    let create = || clickhouse.execute(&table);
     retry::until("ClickHouse", START_PATIENCE, create)
         .await
         .context(PrepareSnafu)?;
@@ -148,6 +149,7 @@ mod tests {
     async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
         let clickhouse = ClickHouse::new(&ClickHouseArgs {
             clickhouse_ca_file: None,
+            clickhouse_cluster: None,
             clickhouse_url: "http://127.0.0.1:1".parse().unwrap(),
             clickhouse_database: "lotoai".into(),
             clickhouse_username: "analytics".into(),

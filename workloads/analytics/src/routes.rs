@@ -85,6 +85,7 @@ mod tests {
             .await;
         let clickhouse = ClickHouse::new(&ClickHouseArgs {
             clickhouse_ca_file: None,
+            clickhouse_cluster: None,
             clickhouse_url: server.uri().parse().unwrap(),
             clickhouse_database: "lotoai".into(),
             clickhouse_username: "analytics".into(),

@@ -3,9 +3,7 @@
 use lotoai_contracts::events::UsageRecorded;
 use serde::{Deserialize, Serialize};
 
-/// A run counts once however often its event arrives: rows with the same key replace each other.
-pub const CREATE_TABLE: &str = "\
-CREATE TABLE IF NOT EXISTS usage_events (
+const COLUMNS: &str = "\
     run_id String,
     ended_at DateTime64(3, 'UTC'),
     subject String,
@@ -17,8 +15,26 @@ CREATE TABLE IF NOT EXISTS usage_events (
     input_tokens Nullable(UInt64),
     output_tokens Nullable(UInt64),
     first_token_ms Nullable(UInt64),
-    duration_ms UInt64
-) ENGINE = ReplacingMergeTree ORDER BY run_id";
+    duration_ms UInt64";
+
+/// The statement that makes the table, on every server of the cluster if there is one.
+///
+/// A run counts once however often its event arrives: rows with the same key replace each other.
+#[must_use]
+pub fn create_table(cluster: Option<&str>) -> String {
+    let (everywhere, engine) = match cluster {
+        None => (String::new(), "ReplacingMergeTree"),
+        Some(cluster) => (
+            format!(" ON CLUSTER {cluster}"),
+            "ReplicatedReplacingMergeTree(\
+             '/clickhouse/tables/{shard}/{database}/{table}', '{replica}')",
+        ),
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS usage_events{everywhere} (\n{COLUMNS}\n) \
+         ENGINE = {engine} ORDER BY run_id"
+    )
+}
 
 /// Followed by one JSON object a line.
 pub const INSERT: &str = "INSERT INTO usage_events FORMAT JSONEachRow";
@@ -102,8 +118,26 @@ mod tests {
         let event: UsageRecorded = serde_json::from_value(event).unwrap();
         let row: serde_json::Value = serde_json::from_str(rows(&[event]).unwrap().trim()).unwrap();
         for field in row.as_object().unwrap().keys() {
-            assert!(CREATE_TABLE.contains(&format!("    {field} ")), "{field}");
+            assert!(COLUMNS.contains(&format!("{field} ")), "{field}");
         }
+    }
+
+    #[test]
+    fn the_table_is_on_every_server_of_a_cluster() {
+        let alone = create_table(None);
+        assert!(alone.contains("usage_events ("), "{alone}");
+        assert!(
+            alone.ends_with("ENGINE = ReplacingMergeTree ORDER BY run_id"),
+            "{alone}"
+        );
+        let cluster = create_table(Some("lotoai"));
+        assert!(
+            cluster.contains("usage_events ON CLUSTER lotoai ("),
+            "{cluster}"
+        );
+        assert!(
+            cluster.contains("ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/")
+        );
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::plan::{ClickhousePlan, ClickhouseUser, Secrets};
 
 const STORE: &str = "ClickHouse";
 
+/// How long every server of a cluster may take for a statement: less than a request may.
+const DDL_SECONDS: &str = "15";
+
 /// What a user may do in its own database: everything with tables, views and rows, but nothing
 /// with the database itself, with users or with the server.
 const PRIVILEGES: &str = "SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, \
@@ -29,9 +32,15 @@ pub(crate) async fn provision(
     let mut statements = Vec::new();
     for user in &plan.users {
         let password = secrets.get(&user.password_env, &user.username)?;
-        statements.extend(statements_for(user, &password)?);
+        statements.extend(statements_for(user, &password, plan.cluster.as_deref())?);
     }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
+    let mut admin = admin.clone();
+    if plan.cluster.is_some() {
+        let mut settings = admin.clickhouse_url.query_pairs_mut();
+        settings.append_pair("distributed_ddl_task_timeout", DDL_SECONDS);
+    }
+    let admin = &admin;
     retry::until(STORE, patience, || {
         query(&client, admin, "reach ClickHouse", "SELECT 1")
     })
@@ -49,23 +58,33 @@ pub(crate) async fn provision(
 /// The statements for one user, each with what it does. The names are checked, so that they need
 /// no quoting; the password goes as its digest, which is all that the server keeps, because
 /// statements end up in the server's log of queries.
+///
+/// The servers of a cluster share users, but each has databases of its own.
 fn statements_for(
     user: &ClickhouseUser,
     password: &SecretString,
-) -> Result<[(String, String); 4], Error> {
+    cluster: Option<&str>,
+) -> Result<Vec<(String, String)>, Error> {
     let (database, name) = (&user.database, &user.username);
     check("users[].database", database)?;
     check("users[].username", name)?;
+    let everywhere = match cluster {
+        None => String::new(),
+        Some(cluster) => {
+            check("cluster", cluster)?;
+            format!(" ON CLUSTER {cluster}")
+        }
+    };
     let hash = digest(&SHA256, password.expose_secret().as_bytes());
     let hash = hash
         .as_ref()
         .iter()
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let identified = format!("IDENTIFIED WITH sha256_hash BY '{hash}'");
-    Ok([
+    let mut statements = vec![
         (
             format!("create database {database:?} if it is missing"),
-            format!("CREATE DATABASE IF NOT EXISTS {database}"),
+            format!("CREATE DATABASE IF NOT EXISTS {database}{everywhere}"),
         ),
         (
             format!("create user {name:?} if it is missing"),
@@ -79,7 +98,15 @@ fn statements_for(
             format!("give database {database:?} to user {name:?}"),
             format!("GRANT {PRIVILEGES} ON {database}.* TO {name}"),
         ),
-    ])
+    ];
+    if cluster.is_some() {
+        // What it may do there is what it may do in its database.
+        statements.push((
+            format!("let user {name:?} make tables on every server"),
+            format!("GRANT CLUSTER ON *.* TO {name}"),
+        ));
+    }
+    Ok(statements)
 }
 
 async fn query(
@@ -142,7 +169,10 @@ mod tests {
             username: "analytics".to_owned(),
             password_env: "P".to_owned(),
         };
-        ClickhousePlan { users: vec![user] }
+        ClickhousePlan {
+            cluster: None,
+            users: vec![user],
+        }
     }
 
     async fn run(server: &MockServer) -> Result<(), Error> {
@@ -170,6 +200,24 @@ mod tests {
                 .await;
         }
         run(&server).await.unwrap();
+    }
+
+    #[test]
+    fn in_a_cluster_every_server_gets_the_database_and_users_are_shared() {
+        let user = &plan().users[0];
+        let statements = statements_for(user, &"abc".into(), Some("lotoai")).unwrap();
+        let texts: Vec<_> = statements.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(
+            texts[0],
+            "CREATE DATABASE IF NOT EXISTS lotoai ON CLUSTER lotoai"
+        );
+        let everywhere = texts.iter().filter(|text| text.contains("ON CLUSTER"));
+        assert_eq!(everywhere.count(), 1);
+        assert_eq!(texts[4], "GRANT CLUSTER ON *.* TO analytics");
+        let alone = statements_for(user, &"abc".into(), None).unwrap();
+        assert!(alone.iter().all(|(_, text)| !text.contains("CLUSTER")));
+        let bad = statements_for(user, &"abc".into(), Some("x; DROP DATABASE y"));
+        assert!(bad.unwrap_err().to_string().contains("cluster"));
     }
 
     #[tokio::test]

@@ -102,6 +102,8 @@ pub(crate) struct FirstUser {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClickhousePlan {
+    /// Name of the cluster, when there are several servers.
+    pub(crate) cluster: Option<String>,
     pub(crate) users: Vec<ClickhouseUser>,
 }
 

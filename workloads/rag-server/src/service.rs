@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::{Hit, Query};
 use crate::embedder::{EmbedError, Embedder};
-use crate::store::{StoreError, VectorStore};
+use crate::store::{Failure, StoreError, VectorStore};
 use crate::validate;
 
 /// The service behind the callers' tokens.
@@ -139,8 +139,19 @@ fn no_vector(error: EmbedError) -> Status {
 }
 
 fn store_failed(error: StoreError) -> Status {
+    let failure = error.failure();
     tracing::error!(error = %Report::from_error(error), "the vector store failed");
-    Status::internal("the vector store failed; the server's log says why")
+    match failure {
+        Some(Failure::Unavailable | Failure::Deadline | Failure::Exhausted) => {
+            Status::unavailable("the vector store is not available; try again")
+        }
+        Some(Failure::TooLarge) => {
+            Status::resource_exhausted("the vector store takes no message of this size")
+        }
+        Some(Failure::Unauthenticated | Failure::Missing | Failure::Refused) | None => {
+            Status::internal("the vector store failed; the server's log says why")
+        }
+    }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn one_mode(more: &[&str]) -> Rule {
     Rule::new(clashes.join(" && ")).message(message.as_str())
 }
 
-fn fixed_mode(more: &[&str]) -> Rule {
+pub(super) fn fixed_mode(more: &[&str]) -> Rule {
     let mut modes = vec!["external"];
     modes.extend(more);
     let same = modes
@@ -132,7 +132,7 @@ fn fixed_mode(more: &[&str]) -> Rule {
 
 /// Complements the rules of [`Storage`], which the API server asks only where both the old and the
 /// new resource have one.
-fn fixed_volume() -> Rule {
+pub(super) fn fixed_volume() -> Rule {
     let size = |of: &str| format!("(has({of}.storage) ? {of}.storage.size : '{DEFAULT_SIZE}')");
     let class = |of: &str| {
         format!(

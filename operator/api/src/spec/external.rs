@@ -123,6 +123,43 @@ pub struct ExternalClickhouse {
     pub ca_secret_name: Option<ObjectName>,
 }
 
+/// A Qdrant server or cluster, version 1.19 or newer, reached over gRPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = ca_needs_tls("url", "https"),
+)]
+pub struct ExternalQdrant {
+    /// Address of its gRPC port, for example `https://qdrant.example.com:6334`.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = address("http|https", "url", "https://qdrant.example.com:6334"))]
+    pub url: String,
+    /// Collection of passages; `<platform>-passages` when it is not set. It is made when it is not
+    /// there. No two platforms may share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub collection: Option<String>,
+    /// On how many peers each passage lies, when the collection is made.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 9))]
+    pub replication_factor: i32,
+    /// Into how many shards passages are divided, when the collection is made.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 64))]
+    pub shards: i32,
+    /// Secret with `apiKey`, a key that may manage and write the collection.
+    pub api_key_secret_name: ObjectName,
+    /// Secret with `ca.crt`, the authority of the server's certificate; the well-known
+    /// authorities when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_name: Option<ObjectName>,
+}
+
+const fn one() -> i32 {
+    1
+}
+
 /// An object store that speaks S3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

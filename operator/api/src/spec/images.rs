@@ -23,7 +23,7 @@ pub struct Images {
     pub registry: Option<String>,
     /// Complete references by component (`provision` for the provision Jobs).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 15), extend("additionalProperties" = serde_json::json!({
+    #[schemars(extend("maxProperties" = 16), extend("additionalProperties" = serde_json::json!({
         "type": "string", "minLength": 1, "maxLength": 400,
     })))]
     #[x_kube(validation = overridable())]

@@ -29,14 +29,17 @@ pub use edge::{
     CertManager, Edge, EdgeService, EdgeTls, GatewayApi, Ingress, IssuerRef, ParentRef, RateLimit,
     SecurityHeaders, ServiceType, Traefik,
 };
-pub use external::{ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq};
+pub use external::{
+    ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalQdrant, ExternalRabbitmq,
+};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use placement::{
-    Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues, refusal,
+    Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,
+    embedded_refusal, refusal,
 };
-pub use rag::{Chunk, Rag};
+pub use rag::{Chunk, ManagedQdrant, Rag, VectorStore};
 
 /// A company's AI platform: one resource stands for all of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -79,7 +82,10 @@ pub use rag::{Chunk, Rag};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(crates(kube_core = "::kube_core"))]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = placement::one_with_an_embedded_store(),
+)]
 pub struct LotoAISpec {
     /// Sizes and replicas to begin with; `components` overrides each of them.
     #[serde(default)]
@@ -123,14 +129,14 @@ pub struct LotoAISpec {
     pub messaging: Messaging,
     /// Number, size and place of pods by component; what is not given keeps the profile's value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 14))]
+    #[schemars(extend("maxProperties" = 15))]
     #[x_kube(validation = placement::known_components())]
     #[x_kube(validation = placement::counts_of(Component::Keycloak))]
     #[x_kube(validation = placement::counts_of(Component::Rabbitmq))]
     #[x_kube(validation = placement::counts_of(Component::Minio))]
     #[x_kube(validation = placement::counts_of(Component::Postgres))]
     #[x_kube(validation = placement::counts_of(Component::Clickhouse))]
-    #[x_kube(validation = placement::counts_of(Component::RagServer))]
+    #[x_kube(validation = placement::counts_of(Component::Qdrant))]
     #[x_kube(validation = placement::counts_of(Component::RagIngest))]
     pub components: BTreeMap<String, ComponentSettings>,
     /// What holds for all pods, those of provision Jobs among them.
@@ -159,7 +165,8 @@ pub enum Profile {
     /// For a team: stateless components run twice, stores once. Asks for 3.2 cores and 6 GiB.
     Small,
     /// For a company: everything that can runs two times or more, over hosts and zones, and grows
-    /// with the load. PostgreSQL, ClickHouse and the vector store stay single.
+    /// with the load. PostgreSQL stays single unless it is delegated or external, and rag-server
+    /// unless its vectors lie in Qdrant (`rag.vectorStore`); the status warns of both.
     HighAvailability,
 }
 

@@ -186,6 +186,28 @@ pub fn refusal(component: Component, counts: &[i32], reason: &str) -> String {
     )
 }
 
+/// Why rag-server runs once with the embedded vector store.
+#[must_use]
+pub fn embedded_refusal() -> String {
+    let reason = "the embedded vector store lies on a volume that one process opens; keep vectors \
+                  in Qdrant with rag.vectorStore.managed or rag.vectorStore.external to run more";
+    refusal(Component::RagServer, &[1], reason)
+}
+
+/// Rule of the spec: a volume that one process opens has one pod.
+pub(super) fn one_with_an_embedded_store() -> kube_core::Rule {
+    let settings = format!("self.components['{}']", Component::RagServer);
+    let rule = format!(
+        "(has(self.rag) && has(self.rag.vectorStore) \
+          && (has(self.rag.vectorStore.managed) || has(self.rag.vectorStore.external))) \
+         || !has(self.components) || !('{}' in self.components) \
+         || (!has({settings}.autoscaling) \
+             && (!has({settings}.replicas) || {settings}.replicas == 1))",
+        Component::RagServer
+    );
+    kube_core::Rule::new(rule).message(embedded_refusal().as_str())
+}
+
 /// Rule of labels and annotations: those of the operator select and restart pods.
 fn not_our_own(field: &str) -> kube_core::Rule {
     let tests: Vec<_> = OWN_PREFIXES

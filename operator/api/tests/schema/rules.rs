@@ -282,6 +282,10 @@ fn components_refuse_numbers_that_they_cannot_run_with_and_say_why() {
             outcome.map_err(|errors| errors.to_string())
         };
         assert!(outcome(json!({ "replicas": 1 })).is_ok(), "{component}");
+        // How many it may have depends on where its vectors are: see `stores`.
+        if component == Component::RagServer {
+            continue;
+        }
         let Replication::Only { counts, reason } = component.replication() else {
             assert!(outcome(json!({ "replicas": 2 })).is_ok(), "{component}");
             continue;

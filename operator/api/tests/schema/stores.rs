@@ -153,3 +153,97 @@ fn the_mode_of_a_store_is_fixed(
         (outcome, _) => panic!("{outcome:?}"),
     }
 }
+
+fn rag(value: &Value) -> Value {
+    with(json!({ "rag": value }))
+}
+
+fn external_qdrant() -> Value {
+    json!({ "url": "https://qdrant.example.com:6334", "apiKeySecretName": "key" })
+}
+
+#[rstest]
+#[case(rag(&json!({ "vectorStore": {} })))]
+#[case(rag(&json!({ "storage": { "size": "6Gi" }, "vectorStore": {} })))]
+#[case(rag(&json!({ "vectorStore": { "managed": { "storage": { "size": "6Gi" } } } })))]
+#[case(rag(&json!({ "vectorStore": { "external": external_qdrant() } })))]
+#[case(with(json!({
+    "rag": { "vectorStore": { "managed": {} } },
+    "components": { "rag-server": { "replicas": 4 }, "qdrant": { "replicas": 3 } },
+})))]
+#[case(with(json!({
+    "rag": { "vectorStore": { "external": external_qdrant() } },
+    "components": { "rag-server": { "autoscaling": { "maxReplicas": 4 } } },
+})))]
+fn accepts_vector_stores(#[case] spec: Value) {
+    let outcome = resource("demo", spec).validate_cel();
+    assert!(outcome.is_ok(), "{outcome:?}");
+}
+
+#[rstest]
+#[case(
+    rag(&json!({ "vectorStore": { "managed": {}, "external": external_qdrant() } })),
+    "remove one of them"
+)]
+#[case(
+    rag(&json!({ "storage": {}, "vectorStore": { "managed": {} } })),
+    "rag.storage is the volume of the embedded vector store"
+)]
+#[case(
+    rag(&json!({ "vectorStore": { "external": {
+        "url": "grpc://q", "apiKeySecretName": "key" } } })),
+    "url must be http:// or https://"
+)]
+#[case(
+    rag(&json!({ "vectorStore": { "external": {
+        "url": "http://q", "apiKeySecretName": "key", "caSecretName": "ca" } } })),
+    "caSecretName needs TLS"
+)]
+#[case(
+    with(json!({ "components": { "rag-server": { "replicas": 2 } } })),
+    "components.rag-server.replicas must be 1"
+)]
+#[case(
+    with(json!({ "components": { "rag-server": { "autoscaling": { "maxReplicas": 2 } } } })),
+    "components.rag-server.replicas must be 1"
+)]
+#[case(
+    with(json!({
+        "rag": { "vectorStore": { "managed": {} } },
+        "components": { "qdrant": { "replicas": 2 } },
+    })),
+    "components.qdrant.replicas must be 1 or 3"
+)]
+fn refuses_vector_stores_that_contradict_themselves(#[case] spec: Value, #[case] message: &str) {
+    let errors = resource("demo", spec)
+        .validate_cel()
+        .unwrap_err()
+        .to_string();
+    assert!(errors.contains(message), "{errors}");
+}
+
+#[rstest]
+#[case(json!({}), json!({ "managed": {} }), false)]
+#[case(json!({ "managed": {} }), json!({}), false)]
+#[case(json!({ "managed": {} }), json!({ "external": external_qdrant() }), false)]
+#[case(json!({}), json!({}), true)]
+#[case(json!({ "managed": {} }), json!({ "managed": { "storage": { "size": "5Gi" } } }), true)]
+#[case(
+    json!({ "external": external_qdrant() }),
+    json!({ "external": { "url": "https://q2", "apiKeySecretName": "other" } }),
+    true
+)]
+fn where_vectors_are_is_fixed(#[case] old: Value, #[case] new: Value, #[case] good: bool) {
+    let of = |store| resource("demo", rag(&json!({ "vectorStore": store })));
+    let outcome = of(new).validate_cel_update(&of(old));
+    match outcome {
+        Ok(()) => assert!(good),
+        Err(errors) => {
+            assert!(!good, "{errors}");
+            assert!(
+                errors.to_string().contains("who runs a store is fixed"),
+                "{errors}"
+            );
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use lotoai_api::Component;
 use lotoai_plan::components::workload_kind;
-use lotoai_plan::{Node, SecretKind, owned_kinds};
+use lotoai_plan::{Node, SecretKind, owned_kinds, warnings};
 use serde_json::Value;
 
 use super::{Explanation, objects};
@@ -42,6 +42,13 @@ pub(super) fn text(explanation: &Explanation) -> String {
         rows.len(),
         &rows,
     );
+    let rows: Vec<[String; 1]> = warnings(&explanation.platform)
+        .into_iter()
+        .map(|warning| [warning])
+        .collect();
+    if !rows.is_empty() {
+        section(&mut text, "Warnings", rows.len(), &rows);
+    }
     let objects = objects::all(explanation);
     section(&mut text, "Objects", objects.len(), &kinds(&objects));
     text
@@ -84,7 +91,9 @@ fn components(explanation: &Explanation) -> Vec<[String; 4]> {
         let (_, replicas, template) = all.iter().find(|object| object.0.as_ref() == Some(&name))?;
         Some([
             component.to_string(),
-            workload_kind(component).kind().to_owned(),
+            workload_kind(&explanation.platform, component)
+                .kind()
+                .to_owned(),
             plural(replicas.unwrap_or(1), "replica"),
             image(*template),
         ])

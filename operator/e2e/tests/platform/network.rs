@@ -33,7 +33,8 @@ fn exactly_the_edges_of_the_graph_connect() {
             return;
         };
         let targets: Vec<&Place> = places.iter().filter(|place| place.node.is_some()).collect();
-        assert_eq!(targets.len(), Component::ALL.len(), "one pod each");
+        // Its vectors are embedded: there is no Qdrant.
+        assert_eq!(targets.len(), Component::ALL.len() - 1, "one pod each");
 
         let mut attempts = Vec::new();
         for target in &targets {

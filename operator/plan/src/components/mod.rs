@@ -14,6 +14,7 @@ pub mod model_server;
 pub mod orchestrator;
 pub mod postgres;
 pub mod provision;
+pub mod qdrant;
 pub mod rabbitmq;
 pub mod rag_ingest;
 pub mod rag_server;
@@ -49,16 +50,19 @@ impl WorkloadKind {
     }
 }
 
-/// Which kind of object runs this component.
+/// Which kind of object runs this component. It never changes: whether vectors are embedded is fixed.
 #[must_use]
-pub const fn workload_kind(component: Component) -> WorkloadKind {
+pub const fn workload_kind(platform: &Platform, component: Component) -> WorkloadKind {
     match component {
         Component::Postgres
         | Component::Rabbitmq
         | Component::Minio
         | Component::Clickhouse
-        | Component::Keycloak
-        | Component::RagServer => WorkloadKind::StatefulSet,
+        | Component::Qdrant
+        | Component::Keycloak => WorkloadKind::StatefulSet,
+        Component::RagServer if platform.spec.rag.vector_store.is_embedded() => {
+            WorkloadKind::StatefulSet
+        }
         Component::Traefik
         | Component::Gateway
         | Component::Orchestrator
@@ -66,6 +70,7 @@ pub const fn workload_kind(component: Component) -> WorkloadKind {
         | Component::ModelServer
         | Component::McpServer
         | Component::RagIngest
+        | Component::RagServer
         | Component::Analytics => WorkloadKind::Deployment,
     }
 }
@@ -119,6 +124,7 @@ fn own(
         Component::Rabbitmq => rabbitmq::build(platform, credentials),
         Component::Minio => minio::build(platform),
         Component::Clickhouse => clickhouse::build(platform, credentials),
+        Component::Qdrant => qdrant::build(platform),
         Component::Keycloak => keycloak::build(platform),
         Component::Traefik => traefik::build(platform),
         Component::Gateway => gateway::build(platform),

@@ -123,9 +123,11 @@ fn listed(what: &str, names: &[String]) -> String {
 /// The stage in which a component starts, and its place in the order.
 const fn stage(component: Component) -> &'static str {
     match component {
-        Component::Postgres | Component::Clickhouse | Component::Minio | Component::Rabbitmq => {
-            "stores"
-        }
+        Component::Postgres
+        | Component::Clickhouse
+        | Component::Qdrant
+        | Component::Minio
+        | Component::Rabbitmq => "stores",
         Component::Keycloak => "identity provider",
         Component::Gateway
         | Component::Orchestrator
@@ -154,7 +156,7 @@ impl Part {
             let object = ObjectId::new(delegated.operator.kind(), &delegated.object);
             (object, delegated.exists(observed))
         } else if platform.topology.has(Node::Component(component)) {
-            let kind = workload_kind(component);
+            let kind = workload_kind(platform, component);
             let name = platform.component_name(component);
             let existed = match kind {
                 WorkloadKind::Deployment => observed.deployments.contains_key(&name),

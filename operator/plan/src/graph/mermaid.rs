@@ -60,6 +60,8 @@ pub fn mermaid_of(platform: &Platform) -> String {
                 let (host, port) = external.host_and_port();
                 format!("{host}:{port}")
             }
+            // The vectors are in rag-server.
+            None if component == Component::Qdrant => continue,
             None => "a controller of the cluster".to_owned(),
         };
         let _ = writeln!(text, "  {component}([\"{component}: {place}\"])");

@@ -53,7 +53,10 @@ impl Node {
             Self::Anyone | Self::Operator => "outside",
             Self::Provision(_) => "provision",
             Self::Component(component) => match component {
-                Component::Postgres | Component::Clickhouse | Component::Minio => "data",
+                Component::Postgres
+                | Component::Clickhouse
+                | Component::Qdrant
+                | Component::Minio => "data",
                 Component::Rabbitmq => "messaging",
                 Component::Keycloak => "identity",
                 Component::Traefik => "edge",
@@ -88,6 +91,7 @@ pub const fn is_ours(component: Component) -> bool {
         | Component::Rabbitmq
         | Component::Minio
         | Component::Clickhouse
+        | Component::Qdrant
         | Component::Keycloak
         | Component::Traefik => false,
         Component::Gateway
@@ -153,10 +157,13 @@ pub enum CredentialKind {
     /// Secret `<platform>-<from>-<to>` with keys `username` and `password`; a provision Job makes
     /// the user in the store.
     Account(Store, &'static str),
+    /// Secret `<platform>-<from>-<to>` with key `apiKey`, which the store itself is started with: it
+    /// has no accounts.
+    ApiKey(Store),
     /// The Secret of the store's administrator, with keys `username` and `password`.
     Admin(Store),
     /// The Secret that the resource names for an external store in which no accounts can be made,
-    /// with keys `username` and `password`.
+    /// with keys `username` and `password`, or `apiKey`.
     Given(Store),
 }
 
@@ -165,8 +172,10 @@ impl CredentialKind {
     #[must_use]
     pub const fn provisioned_by(self) -> Option<Store> {
         match self {
+            // Whoever uses it makes what there must be in it.
+            Self::Given(Store::Qdrant) => None,
             Self::Account(store, _) | Self::Given(store) => Some(store),
-            Self::None | Self::Token | Self::Admin(_) => None,
+            Self::None | Self::Token | Self::ApiKey(_) | Self::Admin(_) => None,
         }
     }
 
@@ -174,7 +183,10 @@ impl CredentialKind {
     #[must_use]
     pub const fn store(self) -> Option<Store> {
         match self {
-            Self::Account(store, _) | Self::Given(store) | Self::Admin(store) => Some(store),
+            Self::Account(store, _)
+            | Self::ApiKey(store)
+            | Self::Given(store)
+            | Self::Admin(store) => Some(store),
             Self::None | Self::Token => None,
         }
     }
@@ -222,6 +234,7 @@ pub const fn ports(component: Component) -> &'static [Port] {
         Component::Rabbitmq => const { &[port("amqps", 5671), port("management", 15671)] },
         Component::Minio => const { &[port("s3", 9000)] },
         Component::Clickhouse => const { &[port("https", 8443)] },
+        Component::Qdrant => const { &[port("grpc", 6334)] },
         Component::Keycloak => const { &[port("https", 8443)] },
         Component::Traefik => {
             const {
@@ -257,8 +270,17 @@ pub const fn peer_ports(component: Component) -> &'static [Port] {
         Component::Keycloak => const { &[port("cache", 7800), port("cache-failure", 57800)] },
         Component::Rabbitmq => const { &[port("epmd", 4369), port("distribution", 25672)] },
         Component::Minio => const { &[port("s3", 9000)] },
+        Component::Clickhouse => {
+            const {
+                &[
+                    port("replication", 9010),
+                    port("keeper", 9281),
+                    port("raft", 9234),
+                ]
+            }
+        }
+        Component::Qdrant => const { &[port("peers", 6335)] },
         Component::Postgres
-        | Component::Clickhouse
         | Component::Traefik
         | Component::Gateway
         | Component::Orchestrator

@@ -38,6 +38,7 @@ const fn account(from: Component, store: Store, username: &'static str) -> Edge 
         Store::S3 => (9000, Protocol::S3),
         Store::Keycloak => (8443, Protocol::Oidc),
         Store::Clickhouse => (8443, Protocol::Https),
+        Store::Qdrant => (6334, Protocol::Grpc),
     };
     Edge {
         from: Node::Component(from),
@@ -56,6 +57,7 @@ const fn provision(store: Store) -> Edge {
         Store::S3 => (9000, Protocol::S3),
         Store::Keycloak => (8443, Protocol::Https),
         Store::Clickhouse => (8443, Protocol::Https),
+        Store::Qdrant => (6334, Protocol::Grpc),
     };
     Edge {
         from: Node::Provision(store),
@@ -142,6 +144,14 @@ pub const EDGES: &[Edge] = &[
     service(Component::RagIngest, Component::ModelServer),
     service(Component::RagIngest, Component::RagServer),
     service(Component::RagServer, Component::ModelServer),
+    // Only where the vectors are not embedded.
+    Edge {
+        from: Node::Component(Component::RagServer),
+        to: Component::Qdrant,
+        port: 6334,
+        protocol: Protocol::Grpc,
+        credential: CredentialKind::ApiKey(Store::Qdrant),
+    },
     account(Component::Analytics, Store::Rabbitmq, "analytics"),
     account(Component::Analytics, Store::Clickhouse, "analytics"),
     account(Component::Keycloak, Store::Postgres, "keycloak"),
@@ -153,6 +163,11 @@ pub const EDGES: &[Edge] = &[
     peers(Component::Rabbitmq, 4369, Protocol::Cluster),
     peers(Component::Rabbitmq, 25672, Protocol::Cluster),
     peers(Component::Minio, 9000, Protocol::S3),
+    // Parts of tables, what the servers agree on, and how they do.
+    peers(Component::Clickhouse, 9010, Protocol::ClusterTls),
+    peers(Component::Clickhouse, 9281, Protocol::ClusterTls),
+    peers(Component::Clickhouse, 9234, Protocol::ClusterTls),
+    peers(Component::Qdrant, 6335, Protocol::ClusterTls),
     provision(Store::Postgres),
     provision(Store::Rabbitmq),
     provision(Store::S3),

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn start_order_puts_everything_after_what_it_needs() {
-    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true);
+    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true, true);
     let order = topology.start_order();
     for (index, node) in order.iter().enumerate() {
         for need in topology.needs(*node) {
@@ -56,7 +56,7 @@ fn no_edge_is_listed_twice() {
 
 #[test]
 fn gateway_waits_for_stores_and_their_accounts() {
-    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true);
+    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true, false);
     let needs = topology.needs(Node::Component(Component::Gateway));
     for store in [Store::Postgres, Store::Rabbitmq, Store::S3, Store::Keycloak] {
         assert!(needs.contains(&Node::Provision(store)));

@@ -7,7 +7,7 @@ use lotoai_api::{Component, Store};
 use url::Url;
 
 use crate::delegated::Delegated;
-use crate::env::{BUCKET, REGION, VHOST};
+use crate::env::{BUCKET, COLLECTION, REGION, VHOST};
 
 use super::{CredentialKind, EDGES, Edge, Node};
 
@@ -26,7 +26,7 @@ pub struct External {
     pub ca_secret: Option<String>,
     /// Whether the platform makes an account of its own for everybody who uses it.
     pub accounts: bool,
-    /// Where in it the platform's things lie: virtual host or bucket. Databases are named after
+    /// Where in it the platform's things lie: virtual host, bucket or collection. Databases are named after
     /// their account.
     pub container: String,
     /// Region, for S3.
@@ -80,21 +80,30 @@ pub struct Topology {
     external: BTreeMap<Store, External>,
     /// Whether Traefik is the way in, and not a controller of the cluster.
     managed_edge: bool,
+    /// Whether the operator runs Qdrant.
+    managed_vectors: bool,
     edges: Vec<Edge>,
 }
 
 impl Topology {
-    /// The topology of the platform of this name with these external stores, and with Traefik
-    /// where the edge is managed.
+    /// The topology of the platform of this name with these external stores, with Traefik where
+    /// the edge is managed, and with Qdrant where it is.
     #[must_use]
-    pub fn new(platform: &str, external: BTreeMap<Store, External>, managed_edge: bool) -> Self {
+    pub fn new(
+        platform: &str,
+        external: BTreeMap<Store, External>,
+        managed_edge: bool,
+        managed_vectors: bool,
+    ) -> Self {
         let elsewhere = |component: Component| {
             let mut stores = external.keys();
             stores.any(|store| store.component() == component)
         };
         // What is elsewhere calls nobody here. People find their way to an issuer that is
         // elsewhere by themselves, and nothing is made there.
+        let vectors = managed_vectors || external.contains_key(&Store::Qdrant);
         let there_is = |edge: &&Edge| match edge.from {
+            _ if edge.to == Component::Qdrant && !vectors => false,
             Node::Component(Component::Traefik) | Node::Provision(Store::Keycloak) => {
                 edge.to != Component::Keycloak || !elsewhere(Component::Keycloak)
             }
@@ -111,7 +120,7 @@ impl Topology {
                     ..*edge
                 }
             }
-            CredentialKind::Account(store, _)
+            CredentialKind::Account(store, _) | CredentialKind::ApiKey(store)
                 if external.get(&store).is_some_and(|to| !to.accounts) =>
             {
                 Edge {
@@ -126,6 +135,7 @@ impl Topology {
             edges: EDGES.iter().filter(there_is).map(resolve).collect(),
             external,
             managed_edge,
+            managed_vectors,
         }
     }
 
@@ -163,8 +173,9 @@ impl Topology {
         match node {
             Node::Anyone | Node::Operator => false,
             Node::Provision(Store::Keycloak) => self.external(Store::Keycloak).is_none(),
-            Node::Provision(_) => true,
+            Node::Provision(store) => store != Store::Qdrant,
             Node::Component(Component::Traefik) => self.managed_edge,
+            Node::Component(Component::Qdrant) => self.managed_vectors,
             Node::Component(component) => self.outside(component).is_none(),
         }
     }
@@ -237,6 +248,13 @@ impl Topology {
     pub fn bucket(&self) -> &str {
         self.external(Store::S3)
             .map_or(BUCKET, |to| to.container.as_str())
+    }
+
+    /// Collection of passages in Qdrant.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        self.external(Store::Qdrant)
+            .map_or(COLLECTION, |to| to.container.as_str())
     }
 
     /// Region of the object store.

@@ -169,7 +169,7 @@ fn component(
     let node = Node::Component(component);
     let name = platform.component_name(component);
     let scale = platform.scale(component);
-    let replicas = match workload_kind(component) {
+    let replicas = match workload_kind(platform, component) {
         WorkloadKind::Deployment => observed
             .deployments
             .get(&name)
@@ -206,7 +206,7 @@ fn component(
         settled,
         serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
         message,
-        object: ObjectId::new(workload_kind(component).kind(), &name),
+        object: ObjectId::new(workload_kind(platform, component).kind(), &name),
         failure,
         mode: Mode::Managed,
         version: versions::tag(platform.image(node)).to_owned(),

@@ -18,6 +18,7 @@ use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::tls::life;
 use crate::validate::Invalid;
+use crate::warnings::warnings;
 
 pub use children::Child;
 
@@ -131,6 +132,7 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
     let ready = ours.clone().filter(|child| child.settled);
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
+    status.warnings = warnings(platform);
     status.first_user_secret = platform.first_user_secret();
     status.credentials = required_secrets(platform)
         .into_iter()

@@ -60,10 +60,17 @@ pub fn key_file() -> String {
 /// Whether the component shows a certificate of the platform's authority to those who call it. The
 /// proxy shows the one of the public address.
 ///
-/// All of them take a renewed one from its files, so that it restarts nobody.
+/// All of them [but one](follows) take a renewed one from its files, so that it restarts nobody.
 #[must_use]
 pub const fn serves(component: Component) -> bool {
     !matches!(component, Component::Traefik) && !ports(component).is_empty()
+}
+
+/// Whether the component takes a renewed certificate from its files. Qdrant does so for HTTP but not
+/// for gRPC, so its pods restart one after the other.
+#[must_use]
+pub const fn follows(component: Component) -> bool {
+    serves(component) && !matches!(component, Component::Qdrant)
 }
 
 /// Names under which a component is called: those of its Service, of each of its servers where
@@ -89,7 +96,7 @@ pub fn trusts(platform: &Platform, node: Node) -> bool {
     let mut edges = topology.edges_from(node);
     edges.any(|edge| {
         let checks = match edge.protocol {
-            // Servers of one engine make certificates of their own.
+            // Whose servers trust the authority among themselves is its builder's to say.
             Protocol::ClusterTls => false,
             other => other.is_tls(),
         };

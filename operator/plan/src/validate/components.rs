@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lotoai_api::spec::{ComponentSettings, LotoAISpec, OWN_PREFIXES, refusal};
+use lotoai_api::spec::{ComponentSettings, LotoAISpec, OWN_PREFIXES, embedded_refusal, refusal};
 use lotoai_api::{Component, PlatformName, Replication};
 
 use super::Invalid;
@@ -17,6 +17,7 @@ pub(super) fn check(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
     keys("spec.pods.nodeSelector", &pods.node_selector, false, faults);
     keys("spec.pods.labels", &pods.labels, true, faults);
     keys("spec.pods.annotations", &pods.annotations, true, faults);
+    check_embedded(spec, faults);
     for (name, settings) in &spec.components {
         let field = format!("spec.components[{name}]");
         match name.parse::<Component>() {
@@ -49,6 +50,18 @@ fn check_count(
         && (!allowed || settings.autoscaling.is_some())
     {
         faults.push(Invalid::spec(field, refusal(component, counts, reason)));
+    }
+}
+
+/// A volume that one process opens has one pod.
+fn check_embedded(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
+    let Some(settings) = spec.components.get(Component::RagServer.name()) else {
+        return;
+    };
+    let one = settings.replicas.is_none_or(|replicas| replicas == 1);
+    if spec.rag.vector_store.is_embedded() && !(one && settings.autoscaling.is_none()) {
+        let field = format!("spec.components[{}]", Component::RagServer);
+        faults.push(Invalid::spec(field, embedded_refusal()));
     }
 }
 

@@ -9,9 +9,9 @@ use url::Url;
 
 use super::{Invalid, Reference, identity, is_bare};
 use crate::components::shared::authorities;
-use crate::credentials::{PASSWORD, USERNAME};
+use crate::credentials::{API_KEY, PASSWORD, USERNAME};
 use crate::delegated;
-use crate::env::VHOST;
+use crate::env::{COLLECTION, VHOST};
 use crate::graph::{External, Node, Topology};
 
 /// An address of the resource.
@@ -25,6 +25,9 @@ struct Address<'a> {
 
 const HTTP: &[(&str, u16)] = &[("http", 80), ("https", 443)];
 
+/// Keys of a Secret with an account.
+const ACCOUNT: &[&str] = &[USERNAME, PASSWORD];
+
 /// What the resource says about one external store.
 struct Given<'a> {
     store: Store,
@@ -36,8 +39,9 @@ struct Given<'a> {
     query: Option<&'static str>,
     secret_field: &'static str,
     secret: &'a ObjectName,
+    keys: &'static [&'static str],
     ca: Option<&'a ObjectName>,
-    virtual_host: Option<String>,
+    container: Option<String>,
     bucket: Option<&'a ExternalObjectStorage>,
 }
 
@@ -60,8 +64,9 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         }),
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
-        virtual_host: None,
+        container: None,
         bucket: None,
     });
     let rabbitmq = spec.messaging.rabbitmq.external.as_ref().map(|to| Given {
@@ -76,8 +81,9 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
-        virtual_host: Some(match &to.virtual_host {
+        container: Some(match &to.virtual_host {
             Some(given) => given.clone(),
             None => format!("{name}-{VHOST}"),
         }),
@@ -91,8 +97,9 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "credentialsSecretName",
         secret: &to.credentials_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
-        virtual_host: None,
+        container: None,
         bucket: Some(to),
     });
     let clickhouse = spec.data.clickhouse.external.as_ref().map(|to| Given {
@@ -103,11 +110,28 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         query: None,
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
+        keys: ACCOUNT,
         ca: to.ca_secret_name.as_ref(),
-        virtual_host: None,
+        container: None,
         bucket: None,
     });
-    [postgres, rabbitmq, s3, clickhouse]
+    let qdrant = spec.rag.vector_store.external.as_ref().map(|to| Given {
+        store: Store::Qdrant,
+        field: "spec.rag.vectorStore.external",
+        url: url(&to.url, &[("http", 6334), ("https", 6334)]),
+        admin_url: None,
+        query: None,
+        secret_field: "apiKeySecretName",
+        secret: &to.api_key_secret_name,
+        keys: &[API_KEY],
+        ca: to.ca_secret_name.as_ref(),
+        container: Some(match &to.collection {
+            Some(given) => given.clone(),
+            None => format!("{name}-{COLLECTION}"),
+        }),
+        bucket: None,
+    });
+    [postgres, rabbitmq, s3, clickhouse, qdrant]
         .into_iter()
         .flatten()
         .collect()
@@ -124,7 +148,7 @@ pub(super) fn references(spec: &LotoAISpec) -> Vec<Reference> {
                 key: key.to_owned(),
             });
         };
-        for key in [USERNAME, PASSWORD] {
+        for key in given.keys {
             wants(given.secret_field, given.secret, key);
         }
         if let Some(secret) = given.ca {
@@ -151,9 +175,11 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
         let authority = given.ca.map(ToString::to_string);
         let mut server = External::new(url, given.secret.to_string(), authority);
         server.admin_url = admin_url;
-        if let Some(virtual_host) = given.virtual_host {
-            server.container = virtual_host;
+        if let Some(container) = given.container {
+            server.container = container;
         }
+        // One key serves everybody.
+        server.accounts = given.keys != [API_KEY];
         if let Some(to) = given.bucket {
             server.accounts = false;
             server.container.clone_from(&to.bucket);
@@ -165,7 +191,12 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
     if let Some(issuer) = identity::issuer(spec, faults) {
         external.insert(Store::Keycloak, issuer);
     }
-    let topology = Topology::new(name, external, spec.edge.is_managed());
+    let topology = Topology::new(
+        name,
+        external,
+        spec.edge.is_managed(),
+        spec.rag.vector_store.managed.is_some(),
+    );
     unused(spec, &topology, faults);
     topology
 }

@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 18] = [
+pub(crate) const FIXTURES: [&str; 21] = [
     "minimal",
     "demo",
     "custom",
@@ -29,6 +29,9 @@ pub(crate) const FIXTURES: [&str; 18] = [
     "external-s3",
     "external",
     "external-oidc",
+    "qdrant",
+    "qdrant-cluster",
+    "external-qdrant",
     "delegated-postgres",
     "delegated-postgres-ha",
 ];
@@ -85,6 +88,7 @@ pub(crate) fn provided() -> Observed {
             account("rabbitmq-admin"),
             account("clickhouse-admin"),
             account("s3-key"),
+            ("qdrant-key".to_owned(), secret(&[("apiKey", "given")])),
             ("company-ca".to_owned(), secret(&[("ca.crt", "pem")])),
             ("sign-in".to_owned(), secret(&[("clientSecret", "given")])),
             account("demo-postgres-superuser"),

@@ -8,11 +8,16 @@ use crate::common::platform;
 #[test]
 fn every_component_is_in_it_once_and_every_edge_too() {
     let text = mermaid_of(&platform("minimal"));
+    // It keeps its vectors in rag-server.
     for component in Component::ALL {
-        assert_eq!(text.matches(&format!("    {component}[\"")).count(), 1);
+        let times = usize::from(component != Component::Qdrant);
+        assert_eq!(text.matches(&format!("    {component}[\"")).count(), times);
     }
-    let arrows = text.lines().filter(|line| line.contains("->|")).count();
-    assert_eq!(arrows, EDGES.len());
+    assert!(!text.contains("qdrant"), "{text}");
+    let arrows = |text: &str| text.lines().filter(|line| line.contains("->|")).count();
+    let of_qdrant = EDGES.iter().filter(|edge| edge.to == Component::Qdrant);
+    assert_eq!(arrows(&text), EDGES.len() - of_qdrant.count());
+    assert_eq!(arrows(&mermaid_of(&platform("qdrant"))), EDGES.len());
     assert!(text.contains("subgraph platform[\"ai/demo\"]"), "{text}");
 }
 

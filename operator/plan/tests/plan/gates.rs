@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lotoai_plan::{Node, ObjectId, gates};
+use lotoai_plan::{ObjectId, gates};
 
 use crate::cluster::Cluster;
 use crate::common::FIXTURES;
@@ -94,7 +94,7 @@ fn an_autoscaler_waits_with_its_deployment() {
         gates.held(&id).is_some()
     };
     assert!(held(&cluster));
-    for node in Node::pods() {
+    for node in cluster.nodes() {
         cluster.ready(node);
     }
     assert!(!held(&cluster));

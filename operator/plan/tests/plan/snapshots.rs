@@ -95,9 +95,12 @@ fn fixtures_differ_in_what_they_ask_for_and_in_nothing_else() {
     let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
     let minimal = names("minimal");
     // Those without a part of their own lack its objects, and may have others in their place.
-    let whole = FIXTURES
-        .into_iter()
-        .filter(|fixture| objects(fixture).0.topology.components().count() == Component::ALL.len());
+    let whole = FIXTURES.into_iter().filter(|fixture| {
+        // Qdrant has no part in `minimal`.
+        let platform = objects(fixture).0;
+        platform.spec.rag.vector_store.is_embedded()
+            && platform.topology.components().count() == Component::ALL.len() - 1
+    });
     for fixture in whole {
         let more: Vec<_> = names(fixture).difference(&minimal).cloned().collect();
         let known = more.iter().all(|name| {
@@ -147,6 +150,27 @@ fn an_external_store_takes_exactly_its_objects_away() {
     keycloak.extend(job.map(|kind| format!("{kind}-demo-provision-keycloak")));
     keycloak.sort();
     assert_eq!(gone("external-oidc"), keycloak);
+}
+
+#[test]
+fn vectors_that_are_not_embedded_need_no_volume_of_rag_server() {
+    let names = |fixture| rendered(fixture).into_keys().collect::<BTreeSet<_>>();
+    let difference = |a: &BTreeSet<String>, b: &BTreeSet<String>| -> Vec<String> {
+        a.difference(b).cloned().collect()
+    };
+    let (minimal, managed) = (names("minimal"), names("qdrant"));
+    assert_eq!(
+        difference(&minimal, &managed),
+        ["StatefulSet-demo-rag-server"]
+    );
+    let own = ["NetworkPolicy", "Service", "ServiceAccount", "StatefulSet"];
+    let mut more = own.map(|kind| format!("{kind}-demo-qdrant")).to_vec();
+    more.insert(0, "Deployment-demo-rag-server".to_owned());
+    assert_eq!(difference(&managed, &minimal), more);
+    assert_eq!(
+        difference(&names("external-qdrant"), &minimal),
+        ["Deployment-demo-rag-server"]
+    );
 }
 
 #[test]

@@ -98,7 +98,8 @@ fn external_stores_are_shown_but_neither_counted_nor_waited_for() {
             ("clickhouse", "clickhouse.analytics.svc:8443"),
         ]
     );
-    assert_eq!(status.components.len(), Component::ALL.len());
+    // There is no Qdrant: the vectors are embedded.
+    assert_eq!(status.components.len(), Component::ALL.len() - 1);
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn a_certificate_that_nobody_renews_is_in_the_message(
 #[test]
 fn what_an_autoscaler_wants_is_what_the_status_counts() {
     let mut cluster = Cluster::of("high-availability");
-    for node in Node::pods() {
+    for node in cluster.nodes() {
         cluster.set_ready(node, 3);
     }
     let gateway = cluster
@@ -389,4 +390,17 @@ fn components_that_are_not_there_are_counted_as_wanted() {
     let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T1);
     let minio = status.components.iter().find(|c| c.name == "minio");
     assert_eq!(minio.unwrap().ready, "0/4");
+}
+
+#[test]
+fn high_availability_says_what_is_not() {
+    let warned = |fixture: &str| {
+        let cluster = Cluster::up_of(fixture);
+        let status = cluster.status(&resource(fixture), &ProbeOutcome::Answered, T1);
+        let first = |text: &String| text.split(' ').next().unwrap_or_default().to_owned();
+        status.warnings.iter().map(first).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("high-availability"), ["postgres", "rag-server"]);
+    assert_eq!(warned("delegated-postgres-ha"), ["rag-server"]);
+    assert!(warned("minimal").is_empty());
 }

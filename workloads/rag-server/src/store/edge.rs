@@ -1,5 +1,7 @@
 //! The embedded store: Qdrant's engine in this process, one shard in one directory.
 
+mod convert;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -9,9 +11,9 @@ use async_trait::async_trait;
 use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
     EdgeVectorParams, FieldIndexOperations, NamedQuery, Payload, PayloadFieldSchema,
-    PayloadSchemaType, PointInsertOperations, PointOperations, PointStructPersisted, QueryEnum,
-    QueryRequest, ScoringQuery, UpdateOperation, VectorStructPersisted, WithPayloadInterface,
-    WithVector,
+    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStructPersisted,
+    QueryEnum, QueryRequest, ScoredPoint, ScoringQuery, UpdateOperation, VectorStructPersisted,
+    WithPayloadInterface, WithVector,
 };
 use snafu::ResultExt;
 
@@ -19,7 +21,8 @@ use super::error::{
     ClosedSnafu, CountSnafu, CrashedSnafu, IndexFieldSnafu, OpenShardSnafu, OptimiseSnafu,
     RemoveSnafu, SearchSnafu, StoreError, UseDirectorySnafu, WriteSnafu,
 };
-use super::payload::{CHUNK_INDEX, DOCUMENT_ID, GROUPS, KNOWLEDGE_BASE, OWNER, Record, point_id};
+use super::filter::Filter;
+use super::payload::{self, CHUNK_INDEX, TEXTS};
 use super::{VectorStore, filter, wal};
 use crate::domain::{DIMENSIONS, Document, Hit, Query, Stats};
 
@@ -31,13 +34,13 @@ const INDEX_FROM_KB: usize = 100_000;
 /// Changed points after which the store is optimised: merged, indexed, cleared of removed points.
 const OPTIMISE_AFTER: usize = 5_000;
 
-const INDEXED: [(&str, PayloadSchemaType); 5] = [
-    (DOCUMENT_ID, PayloadSchemaType::Keyword),
-    (KNOWLEDGE_BASE, PayloadSchemaType::Keyword),
-    (OWNER, PayloadSchemaType::Keyword),
-    (GROUPS, PayloadSchemaType::Keyword),
-    (CHUNK_INDEX, PayloadSchemaType::Integer),
-];
+/// Fields that are searched by, with their kind.
+fn indexed() -> impl Iterator<Item = (&'static str, PayloadSchemaType)> {
+    let texts = TEXTS.map(|field| (field, PayloadSchemaType::Keyword));
+    texts
+        .into_iter()
+        .chain([(CHUNK_INDEX, PayloadSchemaType::Integer)])
+}
 
 /// The embedded store. Cheap to clone; all clones are the same store.
 #[derive(Debug, Clone)]
@@ -189,10 +192,10 @@ fn open_shard(path: &Path) -> Result<EdgeShard, StoreError> {
         EdgeShard::new(path, config())
     }
     .context(OpenShardSnafu { path })?;
-    for (field, kind) in INDEXED {
+    for (field, kind) in indexed() {
         // Creating an index that is there already changes nothing.
         let index = CreateIndex {
-            field_name: filter::path(field),
+            field_name: convert::path(field),
             field_schema: Some(PayloadFieldSchema::FieldType(kind)),
         };
         shard
@@ -255,7 +258,7 @@ impl VectorStore for Edge {
 
     async fn search(&self, query: Query) -> Result<Vec<Hit>, StoreError> {
         self.read(move |shard| {
-            let filter = filter::of_query(&query);
+            let filter = convert::convert(filter::of_query(&query));
             let nearest = QueryEnum::Nearest(NamedQuery::default_dense(query.vector));
             let request = QueryRequest {
                 prefetches: Vec::new(),
@@ -269,7 +272,7 @@ impl VectorStore for Edge {
                 with_payload: WithPayloadInterface::Bool(true),
             };
             let points = shard.query(request).context(SearchSnafu)?;
-            points.into_iter().map(Record::hit).collect()
+            points.into_iter().map(hit).collect()
         })
         .await
     }
@@ -285,32 +288,39 @@ impl VectorStore for Edge {
 }
 
 fn points(document: &Document) -> Result<Vec<PointStructPersisted>, StoreError> {
-    (0_u32..)
-        .zip(&document.chunks)
-        .map(|(index, chunk)| {
-            let id = point_id(&document.id, index);
-            let record = Record::new(document, index, &chunk.heading, &chunk.text);
+    payload::points(document)
+        .map(|point| {
+            let point = point?;
             Ok(PointStructPersisted {
-                id,
-                vector: VectorStructPersisted::Single(chunk.vector.clone()),
-                payload: Some(Payload(record.fields(id)?)),
+                id: PointId::Uuid(point.id),
+                vector: VectorStructPersisted::Single(point.vector.to_vec()),
+                payload: Some(Payload(point.fields)),
             })
         })
         .collect()
 }
 
-fn remove(shard: &EdgeShard, filter: qdrant_edge::Filter) -> Result<(), StoreError> {
+fn hit(point: ScoredPoint) -> Result<Hit, StoreError> {
+    let id = point.id.to_string();
+    let Some(Payload(fields)) = point.payload else {
+        let fault = "it has no payload".to_owned();
+        return Err(StoreError::ReadChunk { id, fault });
+    };
+    payload::hit(&id, fields, point.score)
+}
+
+fn remove(shard: &EdgeShard, filter: Filter) -> Result<(), StoreError> {
     shard
         .update(UpdateOperation::PointOperation(
-            PointOperations::DeletePointsByFilter(filter),
+            PointOperations::DeletePointsByFilter(convert::convert(filter)),
         ))
         .context(RemoveSnafu)
 }
 
-fn count(shard: &EdgeShard, filter: Option<qdrant_edge::Filter>) -> Result<usize, StoreError> {
+fn count(shard: &EdgeShard, filter: Option<Filter>) -> Result<usize, StoreError> {
     shard
         .count(CountRequest {
-            filter,
+            filter: filter.map(convert::convert),
             exact: true,
         })
         .context(CountSnafu)

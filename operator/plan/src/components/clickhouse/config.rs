@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use lotoai_api::{Component, Store};
 
+use super::cluster;
 use crate::components::shared::config::{config_map, rendered_secret};
 use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
@@ -13,9 +14,10 @@ use crate::tls;
 /// File of the server's configuration.
 pub(super) const SERVER_FILE: &str = "lotoai.xml";
 
-/// HTTPS is the only way in; the certificate is read again when its files change. Three quarters of the memory limit are for queries and merges. The server's diaries of itself
-/// cost a small node more than all that we ask of it.
-fn server_xml(memory: u128) -> String {
+/// HTTPS is the only way in; the certificate is read again when its files change. Three quarters of
+/// the memory limit are for queries and merges. The server's diaries of itself cost a small node more
+/// than all that we ask of it.
+fn server_xml(memory: u128, cluster: &str) -> String {
     let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
         "\
@@ -52,14 +54,14 @@ fn server_xml(memory: u128) -> String {
   <trace_log remove=\"1\"/>
   <text_log remove=\"1\"/>
   <latency_log remove=\"1\"/>
-</clickhouse>
+{cluster}</clickhouse>
 "
     )
 }
 
 pub(super) fn server(platform: &Platform) -> ConfigMap {
     let memory = memory_limit_mib(platform, Component::Clickhouse) * (1 << 20) * 3 / 4;
-    let files = [(SERVER_FILE, server_xml(memory))];
+    let files = [(SERVER_FILE, server_xml(memory, &cluster::xml(platform)))];
     config_map(platform, Node::Component(Component::Clickhouse), &files)
 }
 

@@ -1,11 +1,14 @@
 //! clickhouse: usage.
 
+mod cluster;
 mod config;
 mod statefulset;
 
 use crate::credentials::Credentials;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+
+pub use cluster::CLUSTER;
 
 /// Objects of its own.
 #[must_use]

@@ -1,9 +1,10 @@
 //! `provision.yaml`: what there must be in a store, from the edges that end at it.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use lotoai_api::Store;
+use lotoai_api::{Component, Store};
 use serde_json::{Value, json};
 
+use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::config::config_map;
 use crate::env::{AUDIENCE, REALM, USAGE_DATABASE, upper};
 use crate::graph::{CredentialKind, Node};
@@ -69,12 +70,17 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
             "bucket": topology.bucket(),
             "access": access(account),
         })) }),
-        Store::Clickhouse => json!({ "users": list(&|account| json!({
+        Store::Clickhouse => clickhouse(
+            json!({ "users": list(&|account| json!({
             "database": topology.account(store, USAGE_DATABASE),
             "username": account.username,
             "password_env": account.password_env(),
         })) }),
+            platform,
+        ),
         Store::Keycloak => keycloak(platform),
+        // No Job prepares it.
+        Store::Qdrant => json!({}),
     };
     if topology.external(store).is_some() {
         match store {
@@ -82,7 +88,7 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
             // runs it, whose standby servers rewind through the administrator's database.
             Store::Postgres => value["shared"] = true.into(),
             Store::S3 => value["buckets"] = json!([topology.bucket()]),
-            Store::Rabbitmq | Store::Keycloak | Store::Clickhouse => {}
+            Store::Rabbitmq | Store::Keycloak | Store::Clickhouse | Store::Qdrant => {}
         }
     }
     // Serialising JSON values as YAML cannot fail.
@@ -112,6 +118,14 @@ fn access(account: &Account) -> &'static str {
     } else {
         "read"
     }
+}
+
+/// In a cluster the Job makes databases on every server.
+fn clickhouse(mut value: Value, platform: &Platform) -> Value {
+    if !platform.members(Component::Clickhouse).is_empty() {
+        value["cluster"] = CLUSTER.into();
+    }
+    value
 }
 
 fn keycloak(platform: &Platform) -> Value {

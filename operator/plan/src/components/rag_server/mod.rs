@@ -1,15 +1,23 @@
 //! rag-server: the only owner of the vector store.
 
-mod statefulset;
+mod workload;
 
+use crate::components::{WorkloadKind, workload_kind};
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+use lotoai_api::Component;
 
 /// Objects of its own.
 #[must_use]
 pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
-    ResourceSet {
-        stateful_sets: vec![statefulset::build(platform)],
-        ..ResourceSet::default()
+    match workload_kind(platform, Component::RagServer) {
+        WorkloadKind::StatefulSet => ResourceSet {
+            stateful_sets: vec![workload::embedded(platform)],
+            ..ResourceSet::default()
+        },
+        WorkloadKind::Deployment => ResourceSet {
+            deployments: vec![workload::with_qdrant(platform)],
+            ..ResourceSet::default()
+        },
     }
 }

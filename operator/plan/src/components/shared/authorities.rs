@@ -39,17 +39,21 @@ pub fn bundle(platform: &Platform, credentials: &Credentials) -> ConfigMap {
     )
 }
 
+/// Volume with the platform's authorities, and where it is mounted.
+#[must_use]
+pub fn of_the_platform(platform: &Platform) -> (Volume, VolumeMount) {
+    (
+        map_volume("ca", platform.bundle_name()),
+        mount_read_only("ca", &format!("{AUTHORITIES}/platform")),
+    )
+}
+
 /// Volumes with the authorities of the servers that a node calls, and where they are mounted.
 pub fn volumes(
     platform: &Platform,
     node: Node,
 ) -> impl Iterator<Item = (Volume, VolumeMount)> + use<'_> {
-    let bundle = tls::trusts(platform, node).then(|| {
-        (
-            map_volume("ca", platform.bundle_name()),
-            mount_read_only("ca", &format!("{AUTHORITIES}/platform")),
-        )
-    });
+    let bundle = tls::trusts(platform, node).then(|| of_the_platform(platform));
     let external = platform.topology.outside_from(node);
     bundle
         .into_iter()

@@ -41,7 +41,7 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
         followed: platform
             .topology
             .components()
-            .filter(|component| tls::serves(*component))
+            .filter(|component| tls::follows(*component))
             .map(|component| platform.certificate_secret(component))
             .collect(),
     };

@@ -106,6 +106,36 @@ fn addresses_of_external_stores_reach_those_who_use_them() {
             "/etc/lotoai-ca/clickhouse/ca.crt",
         ),
         (
+            "external-qdrant",
+            Node::Component(Component::RagServer),
+            "QDRANT_URL",
+            "https://qdrant.example.com:6334",
+        ),
+        (
+            "external-qdrant",
+            Node::Component(Component::RagServer),
+            "QDRANT_COLLECTION",
+            "demo-passages",
+        ),
+        (
+            "external-qdrant",
+            Node::Component(Component::RagServer),
+            "QDRANT_CA_FILE",
+            "/etc/lotoai-ca/qdrant/ca.crt",
+        ),
+        (
+            "qdrant-cluster",
+            Node::Component(Component::RagServer),
+            "QDRANT_URL",
+            "https://demo-qdrant:6334",
+        ),
+        (
+            "qdrant-cluster",
+            Node::Component(Component::RagServer),
+            "QDRANT_REPLICATION_FACTOR",
+            "3",
+        ),
+        (
             "external-s3",
             Node::Component(Component::RagIngest),
             "S3_URL",
@@ -183,6 +213,9 @@ fn a_changed_secret_of_an_external_store_restarts_exactly_those_who_use_it() {
             "demo-provision-postgres"
         ]
     );
+    for key in [("qdrant-key", "apiKey"), ("company-ca", "ca.crt")] {
+        assert_eq!(restarted("external-qdrant", key), ["demo-rag-server"]);
+    }
     assert_eq!(
         restarted("external-s3", ("s3-key", "password")),
         ["demo-gateway", "demo-rag-ingest", "demo-provision-s3"]

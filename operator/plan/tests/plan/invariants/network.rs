@@ -83,7 +83,7 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
 
 #[test]
 fn edges_are_allowed_at_both_ends() {
-    let (platform, set) = objects("minimal");
+    let (platform, set) = objects("qdrant");
     let has = |rules: &serde_json::Value, peer: &str, side: &str, port: u16| {
         rules.as_array().unwrap().iter().any(|rule| {
             rule["ports"][0]["port"] == port

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use lotoai_api::Component;
+use lotoai_api::spec::ManagedQdrant;
 use lotoai_plan::components::{WorkloadKind, workload_kind};
 use lotoai_plan::{Node, Observed, Scale, labels, validate};
 use rstest::rstest;
@@ -26,7 +27,7 @@ fn every_component_has_the_objects_that_its_number_asks_for() {
             let name = platform.component_name(component);
             let get = |kind: &str, name: &str| bodies.get(&(kind.to_owned(), name.to_owned()));
             let scale = platform.scale(component);
-            let workload = get(workload_kind(component).kind(), &name).unwrap();
+            let workload = get(workload_kind(&platform, component).kind(), &name).unwrap();
             let replicas = workload["spec"].get("replicas").and_then(Value::as_i64);
             assert_eq!(replicas, scale.written().map(i64::from), "{name}");
             let budget = get("PodDisruptionBudget", &name);
@@ -34,7 +35,7 @@ fn every_component_has_the_objects_that_its_number_asks_for() {
             let autoscaler = get("HorizontalPodAutoscaler", &name);
             let follows = matches!(scale, Scale::Following(_));
             assert_eq!(autoscaler.is_some(), follows, "{name}");
-            assert!(!follows || workload_kind(component) == WorkloadKind::Deployment);
+            assert!(!follows || workload_kind(&platform, component) == WorkloadKind::Deployment);
             let pod = &workload["spec"]["template"]["spec"];
             for rule in ["affinity", "topologySpreadConstraints"] {
                 assert_eq!(pod.get(rule).is_some(), scale.most() > 1, "{name} {rule}");
@@ -65,11 +66,16 @@ fn high_availability_runs_everything_twice_that_can() {
         .collect();
     let expected = [
         Component::Postgres,
-        Component::Clickhouse,
         Component::RagIngest,
         Component::RagServer,
     ];
     assert_eq!(single, expected);
+    let mut lotoai = resource("high-availability");
+    lotoai.spec.rag.vector_store.managed = Some(ManagedQdrant::default());
+    let platform = validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    assert_eq!(platform.scale(Component::Qdrant), Scale::Fixed(3));
+    assert_eq!(platform.scale(Component::RagServer).least(), 2);
+    assert_eq!(platform.scale(Component::RagServer).most(), 4);
 }
 
 #[test]
@@ -146,6 +152,61 @@ fn engines_of_several_servers_know_each_other() {
     assert!(!variables(keycloak).contains_key("KC_CACHE_STACK"));
 }
 
+#[test]
+fn peers_of_qdrant_know_the_first_one_and_prove_nothing_but_the_key() {
+    let (platform, set) = objects("qdrant-cluster");
+    let pod = template(&platform, &set, Node::Component(Component::Qdrant));
+    let plain = |name: &str| {
+        let env = super::container(pod).env.iter().flatten();
+        let mut found = env.filter(|variable| variable.name == name);
+        found.find_map(|variable| variable.value.clone())
+    };
+    assert_eq!(plain("QDRANT__CLUSTER__ENABLED").as_deref(), Some("true"));
+    assert_eq!(
+        plain("FIRST_PEER").as_deref(),
+        Some("demo-qdrant-0.demo-qdrant-nodes.ai")
+    );
+    let (platform, set) = objects("qdrant");
+    let pod = template(&platform, &set, Node::Component(Component::Qdrant));
+    assert_eq!(
+        super::container(pod).command,
+        Some(vec!["./qdrant".to_owned()])
+    );
+    assert!(!variables(pod).contains_key("QDRANT__CLUSTER__ENABLED"));
+}
+
+#[test]
+fn servers_of_clickhouse_agree_through_their_keepers() {
+    let (platform, set) = objects("high-availability");
+    let xml = |set: &lotoai_plan::ResourceSet<_>| {
+        let map = set
+            .config_maps
+            .iter()
+            .find(|map| map.metadata.name.as_deref() == Some("demo-clickhouse"));
+        map.unwrap().data.as_ref().unwrap()["lotoai.xml"].clone()
+    };
+    let text = xml(&set);
+    let members = platform.members(Component::Clickhouse);
+    assert_eq!(members.len(), 3);
+    for (number, member) in members.iter().enumerate() {
+        // Its Keeper, the way there, and the replica.
+        let host = format!("<host>{member}</host>");
+        assert_eq!(text.matches(&host).count(), 2, "{text}");
+        let keeper = format!("<id>1{number}</id>\n        <hostname>{member}</hostname>");
+        assert_eq!(text.matches(&keeper).count(), 1, "{text}");
+    }
+    let pod = template(&platform, &set, Node::Component(Component::Clickhouse));
+    let given: Vec<_> = super::container(pod).env.iter().flatten().collect();
+    let own = given.iter().find(|v| v.name == "KEEPER_SERVER_ID").unwrap();
+    assert_eq!(own.value.as_deref(), Some("1$(POD_INDEX)"));
+    let analytics = template(&platform, &set, Node::Component(Component::Analytics));
+    assert!(variables(analytics).contains_key("CLICKHOUSE_CLUSTER"));
+    let (platform, set) = objects("minimal");
+    assert!(!xml(&set).contains("keeper"));
+    let analytics = template(&platform, &set, Node::Component(Component::Analytics));
+    assert!(!variables(analytics).contains_key("CLICKHOUSE_CLUSTER"));
+}
+
 /// A cluster in which a store runs on so many volumes.
 fn with_members(component: Component, replicas: i32, set: bool) -> Observed {
     let mut observed = provided();
@@ -168,7 +229,7 @@ fn with_members(component: Component, replicas: i32, set: bool) -> Observed {
 
 #[rstest]
 fn a_cluster_of_servers_keeps_its_number(
-    #[values(Component::Rabbitmq, Component::Minio)] component: Component,
+    #[values(Component::Rabbitmq, Component::Minio, Component::Clickhouse)] component: Component,
     #[values(true, false)] set: bool,
 ) {
     for (fixture, there) in [("high-availability", 1), ("minimal", 3)] {

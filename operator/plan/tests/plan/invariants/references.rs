@@ -134,6 +134,12 @@ fn every_edge_is_in_the_environment_of_both_sides() {
                         "{edge:?}"
                     );
                 }
+                CredentialKind::ApiKey(_) => {
+                    let key = Some((secret.as_str(), "apiKey"));
+                    assert_eq!(from["QDRANT_API_KEY"], key, "{edge:?}");
+                    let to = variables(template(&platform, &set, Node::Component(edge.to)));
+                    assert_eq!(to["QDRANT__SERVICE__API_KEY"], key, "{edge:?}");
+                }
                 CredentialKind::Account(store, _) => {
                     let values: BTreeSet<_> = from.values().flatten().collect();
                     assert!(values.contains(&(secret.as_str(), "password")), "{edge:?}");
@@ -147,6 +153,7 @@ fn every_edge_is_in_the_environment_of_both_sides() {
                     // Whoever registers at an issuer is known by one value.
                     let key = match edge.credential {
                         CredentialKind::Given(Store::Keycloak) => "clientSecret",
+                        CredentialKind::Given(Store::Qdrant) => "apiKey",
                         _ => "password",
                     };
                     let values: BTreeSet<_> = from.values().flatten().collect();

@@ -90,6 +90,9 @@ fn no_pod_holds_a_credential_of_somebody_else() {
                 Node::Component(Component::Agents) => {
                     allowed.insert("openai".to_owned());
                 }
+                Node::Component(Component::Clickhouse) => {
+                    allowed.insert(platform.replication_secret());
+                }
                 Node::Component(Component::Minio) => {
                     allowed.insert(platform.admin_secret(lotoai_api::Store::S3));
                 }

@@ -32,6 +32,10 @@ fn tls_ports(node: &str) -> Vec<i64> {
         // Its management port speaks what its main port speaks.
         speaks.push(9000);
     }
+    if component == Component::Qdrant {
+        // Of the HTTP interface, at which nobody else asks.
+        speaks.push(6333);
+    }
     speaks
 }
 
@@ -257,7 +261,11 @@ fn changed(platform: &Platform, secret: &str, key: &str) -> Credentials {
 }
 
 fn restarted(secret: &str, key: &str) -> Vec<String> {
-    let (platform, before) = objects("minimal");
+    restarted_of("minimal", secret, key)
+}
+
+fn restarted_of(fixture: &str, secret: &str, key: &str) -> Vec<String> {
+    let (platform, before) = objects(fixture);
     let after = build(&platform, &changed(&platform, secret, key));
     templates(&before)
         .into_iter()
@@ -272,6 +280,17 @@ fn a_renewed_certificate_restarts_nobody() {
     for component in Component::ALL.into_iter().filter(|c| tls::serves(*c)) {
         let secret = format!("demo-{component}-tls");
         assert_eq!(restarted(&secret, "tls.crt"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn but_for_qdrant_which_reads_it_once() {
+    let fixture = "qdrant-cluster";
+    for component in Component::ALL.into_iter().filter(|c| tls::serves(*c)) {
+        let restarted = restarted_of(fixture, &format!("demo-{component}-tls"), "tls.crt");
+        let reads_once = component == Component::Qdrant;
+        assert_eq!(restarted == ["demo-qdrant"], reads_once, "{restarted:?}");
+        assert_eq!(restarted.len(), usize::from(reads_once));
     }
 }
 

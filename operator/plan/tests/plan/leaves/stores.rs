@@ -29,6 +29,11 @@ pub(super) fn storage_cases() -> Vec<Case> {
     [
         both("rag.storage.size", "rag.storage.storageClassName", &["rag"]),
         both(
+            "rag.vectorStore.managed.storage.size",
+            "rag.vectorStore.managed.storage.storageClassName",
+            &["rag", "vectorStore", "managed"],
+        ),
+        both(
             "data.postgres.storage.size",
             "data.postgres.storage.storageClassName",
             &["data", "postgres"],
@@ -65,6 +70,17 @@ fn external_clickhouse() -> Value {
     json!({ "data": { "clickhouse": { "external": {
         "url": "https://leaf.example.com:8471",
         "adminSecretName": "clickhouse-admin",
+        "caSecretName": "company-ca",
+    } } } })
+}
+
+fn external_qdrant() -> Value {
+    json!({ "rag": { "vectorStore": { "external": {
+        "url": "https://leaf.example.com:6471",
+        "collection": "leaves",
+        "replicationFactor": 7,
+        "shards": 17,
+        "apiKeySecretName": "qdrant-key",
         "caSecretName": "company-ca",
     } } } })
 }
@@ -127,6 +143,36 @@ pub(super) fn external_cases() -> Vec<Case> {
         (
             "data.clickhouse.external.caSecretName",
             external_clickhouse(),
+            CA,
+        ),
+        (
+            "rag.vectorStore.external.url",
+            external_qdrant(),
+            "https://leaf.example.com:6471",
+        ),
+        (
+            "rag.vectorStore.external.collection",
+            external_qdrant(),
+            r#""name":"QDRANT_COLLECTION","value":"leaves""#,
+        ),
+        (
+            "rag.vectorStore.external.replicationFactor",
+            external_qdrant(),
+            r#""name":"QDRANT_REPLICATION_FACTOR","value":"7""#,
+        ),
+        (
+            "rag.vectorStore.external.shards",
+            external_qdrant(),
+            r#""name":"QDRANT_SHARDS","value":"17""#,
+        ),
+        (
+            "rag.vectorStore.external.apiKeySecretName",
+            external_qdrant(),
+            r#""name":"qdrant-key""#,
+        ),
+        (
+            "rag.vectorStore.external.caSecretName",
+            external_qdrant(),
             CA,
         ),
         (
