@@ -6,6 +6,7 @@ mod edge;
 mod external;
 mod identity;
 mod qualified_name;
+mod version;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -61,6 +62,7 @@ pub fn validate(
 ) -> Result<Platform, Vec<Invalid>> {
     let mut faults = Vec::new();
     let mut spec = lotoai.spec.clone();
+    version::check(lotoai, env, &mut faults);
     let name = platform_name(lotoai, &mut faults);
     let url = public_url(&spec.url, &mut faults);
     edge::check(&spec, observed, &mut faults);

@@ -145,6 +145,9 @@ pub struct LotoAISpec {
     /// What becomes of volumes and credentials when the resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Stops every pod, those that need others first, and keeps volumes, Secrets and Services.
+    #[serde(default)]
+    pub suspend: bool,
     /// Stops all changes; status goes on being written.
     #[serde(default)]
     pub paused: bool,

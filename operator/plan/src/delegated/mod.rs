@@ -131,6 +131,25 @@ impl Delegated {
         )))
     }
 
+    /// Whether the operator has been asked for it.
+    #[must_use]
+    pub fn is_there(&self, observed: &Observed) -> bool {
+        match self.operator {
+            Operator::CloudNativePg => observed.clusters.contains_key(&self.object),
+        }
+    }
+
+    /// Whether nothing of it runs, because it was asked to rest or not asked for at all.
+    #[must_use]
+    pub fn sleeps(&self, observed: &Observed) -> bool {
+        match self.operator {
+            Operator::CloudNativePg => observed
+                .clusters
+                .get(&self.object)
+                .is_none_or(cloudnative_pg::sleeps),
+        }
+    }
+
     /// UID of the object that asks for it: another object is another, empty store.
     fn uid(&self, observed: &Observed) -> Option<String> {
         match self.operator {

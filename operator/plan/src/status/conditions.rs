@@ -86,7 +86,31 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
                 degraded: None,
             }
         }
+        Outcome::Reconciled { platform, .. } if platform.spec.suspend => suspended(children),
         Outcome::Reconciled { .. } => reconciled(pass, before, children),
+    }
+}
+
+/// Nobody has to act, and nothing is wrong: it was asked for.
+fn suspended(children: &[Child]) -> Verdict {
+    let running: Vec<String> = children
+        .iter()
+        .filter(|child| !child.settled)
+        .map(|child| named(child, &child.message))
+        .collect();
+    let (ready, reconciling) = if running.is_empty() {
+        let message = "Nothing runs while spec.suspend is true; volumes, Secrets and Services stay; \
+                       set it to false to go on";
+        (say(reasons::SUSPENDED, message), None)
+    } else {
+        let stops = say(reasons::SUSPENDING, running.join("; "));
+        (stops.clone(), Some(stops))
+    };
+    Verdict {
+        ready: (FALSE, ready),
+        reconciling,
+        stalled: None,
+        degraded: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod children;
 mod conditions;
 mod pods;
+mod upgrade;
 
 use jiff::Timestamp;
 use lotoai_api::status::CredentialStatus;
@@ -82,7 +83,6 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
     let before = pass.lotoai.status.clone().unwrap_or_default();
     let mut status = LotoAIStatus {
         observed_generation: pass.lotoai.metadata.generation,
-        version: Some(pass.env.version.clone()),
         ..before.clone()
     };
     let mut children = Vec::new();
@@ -93,19 +93,34 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
             } => Some((gates, prepared)),
             _ => None,
         };
-        children = children::children(platform, pass.observed, gates, now);
+        children = children::children(platform, pass.observed, gates, &before, now);
         describe(&mut status, platform, &children);
     }
+    status.version = Some(version(pass, &before, &children));
     let verdict = conditions::verdict(pass, &before, &children);
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     status
+}
+
+/// Version of the platform: that of the operator once every part runs what it plans, and until then
+/// the one of before.
+fn version(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> String {
+    let planned = &pass.env.version;
+    let whole = matches!(pass.outcome, Outcome::Reconciled { platform, .. }
+        if !platform.spec.suspend && children.iter().all(|child| child.settled));
+    match &before.version {
+        Some(version) if !whole => version.clone(),
+        Some(_) | None => planned.clone(),
+    }
 }
 
 /// Everything but the conditions.
 fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) {
     status.url = Some(platform.url.url.clone());
     let ours = children.iter().filter(|child| child.component().is_some());
-    let ready = ours.clone().filter(|child| child.settled);
+    let ready = ours
+        .clone()
+        .filter(|child| child.settled && !platform.spec.suspend);
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
     status.first_user_secret = platform.first_user_secret();

@@ -18,6 +18,7 @@ mod identity;
 mod invariants;
 #[cfg(test)]
 mod leaves;
+mod life;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]

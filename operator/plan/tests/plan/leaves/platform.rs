@@ -117,6 +117,7 @@ pub(super) fn platform_cases() -> Vec<Case> {
             json!({ "deletionPolicy": "Delete" }),
             r#""whenDeleted":"Delete""#,
         ),
+        ("suspend", json!({ "suspend": true }), r#""replicas":0"#),
         ("paused", json!({ "paused": true }), r#""reason":"Paused""#),
     ]
 }
