@@ -18,6 +18,7 @@ mod identity;
 mod invariants;
 #[cfg(test)]
 mod leaves;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod snapshots;
