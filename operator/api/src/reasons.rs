@@ -56,3 +56,28 @@ pub const SUSPENDED: &str = "Suspended";
 pub const DOWNGRADE_REFUSED: &str = "DowngradeRefused";
 /// The resource is being deleted.
 pub const DELETING: &str = "Deleting";
+
+// Of events only.
+
+/// Another version of the operator changes the platform's objects.
+pub const UPGRADING: &str = "Upgrading";
+/// Every part runs what this version of the operator asks for.
+pub const UPGRADED: &str = "Upgraded";
+/// Every part runs what the changed resource asks for.
+pub const ROLLED_OUT: &str = "RolledOut";
+/// What was stalled or degraded is ready again; `Ready` was true all the time.
+pub const RECOVERED: &str = "Recovered";
+/// `Ready` was lost because a part is not ready.
+pub const NOT_READY: &str = "NotReady";
+/// Secrets with credentials were made.
+pub const CREDENTIALS_MADE: &str = "CredentialsMade";
+/// The operator's own certificate was made anew.
+pub const CERTIFICATE_RENEWED: &str = "CertificateRenewed";
+/// All workloads of a stage are there.
+pub const STARTED: &str = "Started";
+/// A store's provision Job is complete.
+pub const PROVISIONED: &str = "Provisioned";
+/// Objects were deleted because nothing asks for them.
+pub const PRUNED: &str = "Pruned";
+/// `spec.paused` is false again.
+pub const RESUMED: &str = "Resumed";

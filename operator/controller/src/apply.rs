@@ -131,8 +131,20 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
-/// Applies `desired` in its order, except what is held and Jobs that exist already. Gives the
-/// metadata of what was sent, as it is now.
+/// An object that was written.
+#[derive(Debug)]
+pub struct Sent {
+    /// Which.
+    pub id: ObjectId,
+    /// As it is now.
+    pub metadata: ObjectMeta,
+    /// Whether the write made or changed it: an operator that has just started sends what the API
+    /// server has already.
+    pub changed: bool,
+}
+
+/// Applies `desired` in its order, except what is held and Jobs that exist already. What was written
+/// goes to `sent`, also when a later write is refused.
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names (then nothing was written), or at the
@@ -143,9 +155,9 @@ pub async fn apply(
     existing: &Existing,
     cache: &Cache,
     desired: &[Desired],
-) -> Result<Vec<(ObjectId, ObjectMeta)>, Error> {
+    sent: &mut Vec<Sent>,
+) -> Result<(), Error> {
     refuse_foreign(client, owner, existing, desired).await?;
-    let mut sent = Vec::new();
     let params = PatchParams::apply(FIELD_MANAGER).force();
     for object in desired {
         let kind = object.planned.resource.kind.as_str();
@@ -171,11 +183,17 @@ pub async fn apply(
             )
             .await
             .context(PatchSnafu { id: id.clone() })?;
+        let version = &applied.metadata.resource_version;
+        let changed = current.is_none_or(|meta| meta.resource_version != *version);
         cache.record(owner, &applied.metadata, body);
         metrics::object(kind, "applied");
-        sent.push((id, applied.metadata));
+        sent.push(Sent {
+            id,
+            metadata: applied.metadata,
+            changed,
+        });
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.

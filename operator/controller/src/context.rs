@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use k8s_controller::events::{EventRecorder, Reporter};
 use kube::Client;
 use lotoai_plan::OperatorEnv;
+use lotoai_plan::events::Story;
 
 use crate::apply::Cache;
 use crate::probe::Probes;
@@ -24,6 +25,8 @@ pub struct Context {
     pub probes: Probes,
     /// What was applied last.
     pub applied: Cache,
+    /// What events have told, by UID of the resource.
+    stories: Mutex<HashMap<String, Story>>,
     /// Failures in a row by UID of the resource.
     failures: Mutex<HashMap<String, u32>>,
 }
@@ -41,6 +44,7 @@ impl Context {
             env,
             probes,
             applied: Cache::default(),
+            stories: Mutex::default(),
             failures: Mutex::default(),
         }
     }
@@ -53,9 +57,19 @@ impl Context {
         *count
     }
 
+    /// Goes on with the story of a resource.
+    pub fn story<T>(&self, uid: &str, tell: impl FnOnce(&mut Story) -> T) -> T {
+        let mut stories = self.stories.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(stories.entry(uid.to_owned()).or_default())
+    }
+
     /// Forgets a resource that is gone.
     pub fn gone(&self, uid: &str) {
         self.passed(uid);
+        self.stories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
         self.applied.forget_platform(uid);
     }
 

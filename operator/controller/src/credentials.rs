@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
+use lotoai_plan::events::Renewed;
 use lotoai_plan::{
     Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
 };
@@ -114,14 +115,25 @@ impl Error {
     }
 }
 
+/// What was made.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Names of new Secrets.
+    pub made: Vec<String>,
+    /// Certificates that took the place of others.
+    pub renewed: Vec<Renewed>,
+}
+
 /// Where Secrets are read and written.
 struct Store<'a> {
     api: Api<Secret>,
     platform: &'a Platform,
+    changes: &'a mut Changes,
     now: Timestamp,
 }
 
-/// Makes what is missing among `required` and returns all values.
+/// Makes what is missing among `required` and returns all values. What it made goes to `changes`,
+/// also when a later Secret cannot be made.
 ///
 /// # Errors
 /// At the first Secret that cannot be made or belongs to somebody else.
@@ -130,10 +142,16 @@ pub async fn credentials(
     platform: &Platform,
     observed: &Observed,
     required: &[SecretSpec],
+    changes: &mut Changes,
     now: Timestamp,
 ) -> Result<Credentials, Error> {
     let api = Api::namespaced(client.clone(), &platform.namespace);
-    let store = Store { api, platform, now };
+    let mut store = Store {
+        api,
+        platform,
+        changes,
+        now,
+    };
     let mut values = BTreeMap::new();
     for spec in required {
         let existing = observed.secrets.get(spec.name());
@@ -165,7 +183,7 @@ pub async fn credentials(
 
 impl Store<'_> {
     async fn values(
-        &self,
+        &mut self,
         spec: &SecretSpec,
         existing: Option<&Secret>,
         wanted: &BTreeMap<String, Value>,
@@ -190,7 +208,7 @@ impl Store<'_> {
 
     /// Makes a Secret; one that somebody made in the meantime is taken as it is.
     async fn create(
-        &self,
+        &mut self,
         metadata: &ObjectMeta,
         type_: &str,
         data: BTreeMap<String, ByteString>,
@@ -209,6 +227,7 @@ impl Store<'_> {
         match self.api.create(&params, &secret).await {
             Ok(created) => {
                 tracing::info!(secret = name, "made a credential");
+                self.changes.made.push(name);
                 Ok(created)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => {

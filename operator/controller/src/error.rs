@@ -12,8 +12,12 @@ use snafu::Snafu;
 
 use crate::{apply, credentials, dereference, prune, report};
 
-/// Longest wait after repeated transient failures.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(256);
+/// Longest wait after repeated transient failures: whatever failed, a platform is as it should be
+/// within a minute after the cluster is well again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(45);
+/// Wait while the API server does not know us. The client reads its token file anew when it has
+/// used a token for 50 s, so the first attempt after that must come soon.
+const UNKNOWN_TO_API_SERVER: Duration = Duration::from_secs(8);
 
 /// Why a pass failed. The variant's name is the reason of the event.
 #[derive(Debug, Snafu, strum::IntoStaticStr)]
@@ -82,13 +86,26 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::ReadResource { .. } | Self::InvalidSpec { .. } => ErrorClass::User,
-            Self::Dereference { source } => class_of(source.kube()),
             Self::Credentials { source } if source.is_for_user() => ErrorClass::User,
-            Self::Credentials { source } => class_of(source.kube()),
             Self::Apply { source } if source.is_foreign() => ErrorClass::User,
-            Self::Apply { source } => class_of(source.kube()),
-            Self::Prune { source } => class_of(source.kube()),
-            Self::Report { source } => class_of(source.kube()),
+            _ => class_of(self.kube()),
+        }
+    }
+
+    /// Whether the token is not, or no longer, one that the API server knows.
+    fn is_unauthorised(&self) -> bool {
+        matches!(self.kube(), Some(kube::Error::Api(status)) if status.code == 401)
+    }
+
+    /// What the API server said, if it said anything.
+    fn kube(&self) -> Option<&kube::Error> {
+        match self {
+            Self::ReadResource { .. } | Self::InvalidSpec { .. } => None,
+            Self::Dereference { source } => source.kube(),
+            Self::Credentials { source } => source.kube(),
+            Self::Apply { source } => source.kube(),
+            Self::Prune { source } => source.kube(),
+            Self::Report { source } => source.kube(),
         }
     }
 
@@ -98,6 +115,20 @@ impl Error {
         self.into()
     }
 
+    /// What the operator was doing: the action of the event.
+    #[must_use]
+    pub const fn attempt(&self) -> &'static str {
+        match self {
+            Self::ReadResource { .. } => "Read",
+            Self::InvalidSpec { .. } => "Validate",
+            Self::Dereference { .. } => "Observe",
+            Self::Credentials { .. } => "Create",
+            Self::Apply { .. } => "Apply",
+            Self::Prune { .. } => "Prune",
+            Self::Report { .. } => "WriteStatus",
+        }
+    }
+
     /// When to try again after `failures` failures in a row, this one included. A change of the
     /// resource or of anything it owns comes earlier by itself.
     pub fn action(&self, failures: u32) -> Action {
@@ -105,6 +136,9 @@ impl Error {
             // Objects that stand in the way are not ours, so nothing wakes us when they go.
             ErrorClass::User => Action::requeue(Duration::from_secs(60)),
             ErrorClass::Conflict => Action::requeue(Duration::from_secs(1)),
+            ErrorClass::Transient if self.is_unauthorised() => {
+                Action::requeue(UNKNOWN_TO_API_SERVER)
+            }
             ErrorClass::Transient => Action::requeue(backoff(failures)),
         }
     }
@@ -173,7 +207,7 @@ mod tests {
     #[test]
     fn backoff_grows_and_ends() {
         assert!(backoff(1) < Duration::from_secs(3));
-        assert!(backoff(6) > Duration::from_secs(50));
-        assert!(backoff(1000) <= LONGEST_BACKOFF.mul_f64(1.2));
+        assert!(backoff(6) > Duration::from_secs(30));
+        assert!(backoff(1000) < Duration::from_secs(60));
     }
 }

@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod context;
 pub mod credentials;
 pub mod dereference;
@@ -26,6 +27,7 @@ pub mod run;
 pub mod serve;
 pub mod start;
 pub mod tls;
+pub mod watch;
 
 pub use error::Error;
 pub use start::main;

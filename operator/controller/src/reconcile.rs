@@ -10,15 +10,18 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_plan::events::{self, Facts, Failed, Turn};
 use lotoai_plan::{
-    Gates, Invalid, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome, ResourceSet,
+    Gates, Invalid, Judgement, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome,
+    ResourceSet,
 };
 use rand::Rng;
 use snafu::ResultExt;
 use tracing::Instrument;
 
-use crate::apply::{self, Owner};
+use crate::apply::{self, Owner, Sent};
 use crate::context::Context;
+use crate::credentials::Changes;
 use crate::error::{
     ApplySnafu, CredentialsSnafu, DereferenceSnafu, Error, ErrorClass, PruneSnafu, ReportSnafu,
     chain,
@@ -132,7 +135,7 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
             let error = Error::ReadResource {
                 cause: invalid.error.clone(),
             };
-            report::failure(&context.recorder, object, &error).await;
+            report::unreadable(&context.recorder, object, &error).await;
             Err(error)
         }
     }
@@ -145,6 +148,7 @@ struct Seen {
     platform: Option<Platform>,
     planned: Option<(ResourceSet<Prepared>, Gates)>,
     faults: Vec<Invalid>,
+    facts: Facts,
 }
 
 async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
@@ -156,20 +160,22 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
         stages(loto, context, &mut seen).await
     };
     let probe = probe(loto, context, &seen, deleting);
-    let status = status(loto, context, &seen, &probe, &result);
+    let judgement = judge(loto, context, &seen, &probe, &result);
     let wrote = Step::begin("report")
-        .end(report::write(&context.client, loto, &status).await)
+        .end(report::write(&context.client, loto, &judgement.status).await)
         .context(ReportSnafu);
-    if wrote.as_ref().is_ok_and(|wrote| *wrote) {
-        report::transitions(&context.recorder, loto, loto.status.as_ref(), &status).await;
-    }
-    match &result {
-        // What a person must mend is told by the transition to Stalled.
-        Err(error) if error.class() == ErrorClass::Transient => {
-            report::failure(&context.recorder, loto, error).await;
-        }
-        _ => {}
-    }
+    // What a person must mend is told by the transition to Stalled.
+    seen.facts.failure = result
+        .as_ref()
+        .err()
+        .filter(|error| error.class() == ErrorClass::Transient)
+        .map(|error| Failed {
+            reason: error.reason(),
+            action: error.attempt(),
+            message: chain(error),
+        });
+    tell(loto, context, &seen.facts, &judgement, wrote.is_ok()).await;
+    let status = judgement.status;
     let done = result?;
     wrote?;
     Ok(match done {
@@ -177,6 +183,30 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
         Done::Waiting(_) => Done::Waiting(unchanged(&status, Timestamp::now())),
         done => done,
     })
+}
+
+/// Publishes what the pass adds to the story. A status that could not be written is written by a
+/// later pass, which then tells what it says.
+async fn tell(
+    loto: &LotoAI,
+    context: &Context,
+    facts: &Facts,
+    judgement: &Judgement,
+    written: bool,
+) {
+    let before = loto.status.as_ref();
+    let events = if written {
+        let turn = Turn {
+            before,
+            after: judgement,
+            facts,
+        };
+        let uid = loto.uid().unwrap_or_default();
+        context.story(&uid, |story| story.tell(&turn, Timestamp::now()))
+    } else {
+        facts.events(false)
+    };
+    report::tell(&context.recorder, loto, events).await;
 }
 
 /// Guarded resource in, everything written that may be written.
@@ -198,20 +228,22 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         return Ok(Done::Paused);
     }
     let required = lotoai_plan::required_secrets(platform);
-    let credentials = Step::begin("credentials")
-        .end(
-            credentials::credentials(
-                client,
-                platform,
-                &seen.observed,
-                &required,
-                Timestamp::now(),
-            )
-            .await,
+    let mut changes = Changes::default();
+    let credentials = Step::begin("credentials").end(
+        credentials::credentials(
+            client,
+            platform,
+            &seen.observed,
+            &required,
+            &mut changes,
+            Timestamp::now(),
         )
-        .context(CredentialsSnafu)?;
-    let prepared = lotoai_plan::build(platform, &credentials);
-    let gates = lotoai_plan::gates(platform, &prepared, &seen.observed);
+        .await,
+    );
+    seen.facts.made = changes.made;
+    seen.facts.renewed = changes.renewed;
+    let credentials = credentials.context(CredentialsSnafu)?;
+    let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
     let desired: Vec<Desired> = prepared
         .objects()
         .into_iter()
@@ -220,22 +252,41 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
             planned,
         })
         .collect();
+    seen.facts.provisioned = Some(events::provisioned(&prepared, &seen.observed));
     seen.planned = Some((prepared, gates));
     let owner = Owner {
         namespace: &platform.namespace,
         uid: &platform.uid,
     };
-    let sent = Step::begin("apply")
-        .end(apply::apply(client, owner, &existing, &context.applied, &desired).await)
-        .context(ApplySnafu)?;
-    for (id, metadata) in sent {
-        seen.observed.sent(&id, metadata);
-    }
+    let mut sent = Vec::new();
+    let applied = Step::begin("apply").end(
+        apply::apply(
+            client,
+            owner,
+            &existing,
+            &context.applied,
+            &desired,
+            &mut sent,
+        )
+        .await,
+    );
+    take_over(sent, platform, &mut seen.observed, &mut seen.facts);
+    applied.context(ApplySnafu)?;
     let ids = desired.iter().map(Desired::id).collect();
-    Step::begin("prune")
+    seen.facts.pruned = Step::begin("prune")
         .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
         .context(PruneSnafu)?;
     Ok(Done::Waiting(Duration::ZERO))
+}
+
+/// What writes came to, for the rest of the pass.
+fn take_over(sent: Vec<Sent>, platform: &Platform, observed: &mut Observed, facts: &mut Facts) {
+    let changed = sent.iter().filter(|sent| sent.changed);
+    facts.changed = changed.map(|sent| sent.id.clone()).collect();
+    facts.started = events::started(platform, observed, &facts.changed);
+    for Sent { id, metadata, .. } in sent {
+        observed.sent(&id, metadata);
+    }
 }
 
 /// Keeps the probe of a platform that can be asked, ends that of one that cannot or may not.
@@ -244,7 +295,7 @@ fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> Probe
         namespace: loto.namespace().unwrap_or_default(),
         name: loto.name_any(),
     };
-    if deleting || loto.spec.paused {
+    if deleting || loto.spec.paused || loto.spec.suspend {
         context.probes.stop(&key);
         return ProbeOutcome::Pending;
     }
@@ -261,13 +312,13 @@ fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> Probe
     }
 }
 
-fn status(
+fn judge(
     loto: &LotoAI,
     context: &Context,
     seen: &Seen,
     probe: &ProbeOutcome,
     result: &Result<Done, Error>,
-) -> LotoAIStatus {
+) -> Judgement {
     let platform = seen.platform.as_ref();
     let message = result
         .as_ref()
@@ -301,7 +352,7 @@ fn status(
         probe,
         outcome,
     };
-    lotoai_plan::status(&pass, Timestamp::now())
+    lotoai_plan::judge(&pass, Timestamp::now())
 }
 
 /// Ready, and nothing left to do.

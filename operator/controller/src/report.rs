@@ -4,10 +4,13 @@
 
 use jiff::Timestamp;
 use k8s_controller::events::{Event, EventRecorder, EventType};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ApiResource, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
-use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_api::{LotoAI, LotoAIStatus};
+use lotoai_plan::events::{Event as Told, Tone};
+use lotoai_plan::{ObjectId, owned_kinds};
 use serde_json::json;
 use snafu::{ResultExt, Snafu};
 
@@ -79,24 +82,26 @@ fn timeless(status: &LotoAIStatus) -> LotoAIStatus {
     status
 }
 
-/// Publishes what changed between the status that was and the one that is.
-pub async fn transitions(
-    recorder: &EventRecorder,
-    loto: &LotoAI,
-    before: Option<&LotoAIStatus>,
-    after: &LotoAIStatus,
-) {
-    for event in changes(before, after) {
-        publish(recorder, loto, &event).await;
+/// Publishes events of a pass over a resource.
+pub async fn tell(recorder: &EventRecorder, loto: &LotoAI, events: Vec<Told>) {
+    let namespace = loto.namespace().unwrap_or_default();
+    for event in events {
+        publish(recorder, loto, &published(event, &namespace)).await;
     }
 }
 
-/// Publishes that a pass failed, with the whole chain of causes.
-pub async fn failure<K>(recorder: &EventRecorder, object: &K, error: &crate::Error)
+/// Publishes that a stored resource cannot be read.
+pub async fn unreadable<K>(recorder: &EventRecorder, object: &K, error: &crate::Error)
 where
     K: Resource<DynamicType = ()>,
 {
-    let event = event(EventType::Warning, error.reason(), &chain(error));
+    let event = Event {
+        type_: EventType::Warning,
+        reason: error.reason().to_owned(),
+        action: error.attempt().to_owned(),
+        note: Some(chain(error)),
+        related: None,
+    };
     publish(recorder, object, &event).await;
 }
 
@@ -110,104 +115,76 @@ where
     }
 }
 
-fn event(type_: EventType, reason: &str, note: &str) -> Event {
+fn published(event: Told, namespace: &str) -> Event {
     Event {
-        type_,
-        reason: reason.to_owned(),
-        action: "Reconcile".to_owned(),
-        note: Some(note.to_owned()),
-        related: None,
+        type_: match event.tone {
+            Tone::Normal => EventType::Normal,
+            Tone::Warning => EventType::Warning,
+        },
+        reason: event.reason,
+        action: event.action.to_owned(),
+        note: Some(event.note),
+        related: event.about.map(|object| reference(object, namespace)),
     }
 }
 
-/// One event for each condition whose status changed, and for a `Stalled` or `Degraded` that is
-/// there for another reason than before.
-fn changes(before: Option<&LotoAIStatus>, after: &LotoAIStatus) -> Vec<Event> {
-    let mut events = Vec::new();
-    for type_ in [reasons::READY, reasons::STALLED, reasons::DEGRADED] {
-        let was = before.and_then(|status| status.condition(type_));
-        let is = after.condition(type_);
-        let was_true = was.is_some_and(|condition| condition.status == "True");
-        let is_true = is.is_some_and(|condition| condition.status == "True");
-        let Some(is) = is else { continue };
-        let same_reason = was.is_some_and(|was| was.reason == is.reason);
-        let bad = type_ != reasons::READY;
-        if bad && is_true && !(was_true && same_reason) || !bad && was_true && !is_true {
-            events.push(event(EventType::Warning, &is.reason, &is.message));
-        } else if !bad && is_true && !was_true || is.reason == reasons::PAUSED && !same_reason {
-            events.push(event(EventType::Normal, &is.reason, &is.message));
-        }
+/// What an event points to: an owned object or a pod.
+fn reference(object: ObjectId, namespace: &str) -> ObjectReference {
+    let owned = owned_kinds().into_iter().map(|owned| owned.resource);
+    let api_version = owned
+        .chain([ApiResource::erase::<Pod>(&())])
+        .find(|resource| resource.kind == object.kind)
+        .map(|resource| resource.api_version);
+    ObjectReference {
+        api_version,
+        kind: Some(object.kind),
+        namespace: Some(namespace.to_owned()),
+        name: Some(object.name),
+        ..ObjectReference::default()
     }
-    events
 }
 
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-    use rstest::rstest;
 
     use super::*;
 
-    fn status(conditions: &[(&str, &str, &str)], second: i64) -> LotoAIStatus {
-        let conditions = conditions
-            .iter()
-            .map(|(type_, status, reason)| Condition {
-                type_: (*type_).to_owned(),
-                status: (*status).to_owned(),
-                reason: (*reason).to_owned(),
-                message: String::new(),
-                observed_generation: Some(1),
-                last_transition_time: Time(Timestamp::from_second(second).unwrap()),
-            })
-            .collect();
+    fn status(conditions: &[&str], second: i64) -> LotoAIStatus {
+        let conditions = conditions.iter().map(|type_| Condition {
+            type_: (*type_).to_owned(),
+            status: "True".to_owned(),
+            reason: "Available".to_owned(),
+            message: String::new(),
+            observed_generation: Some(1),
+            last_transition_time: Time(Timestamp::from_second(second).unwrap()),
+        });
         LotoAIStatus {
-            conditions,
+            conditions: conditions.collect(),
             ..LotoAIStatus::default()
         }
     }
 
-    #[rstest]
-    #[case::first_look(&[], &[("Ready", "False", "Progressing")], &[])]
-    #[case::became_ready(
-        &[("Ready", "False", "Progressing")], &[("Ready", "True", "Available")], &["Available"]
-    )]
-    #[case::stays_ready(
-        &[("Ready", "True", "Available")], &[("Ready", "True", "Available")], &[]
-    )]
-    #[case::was_lost(
-        &[("Ready", "True", "Available")], &[("Ready", "False", "ProbeFailed")], &["ProbeFailed"]
-    )]
-    #[case::stalled(
-        &[("Ready", "False", "Progressing")],
-        &[("Ready", "False", "ImagePullFailed"), ("Stalled", "True", "ImagePullFailed")],
-        &["ImagePullFailed"]
-    )]
-    #[case::goes_on_stalling(
-        &[("Stalled", "True", "ImagePullFailed")], &[("Stalled", "True", "ImagePullFailed")], &[]
-    )]
-    #[case::stalls_for_another_reason(
-        &[("Stalled", "True", "ImagePullFailed")],
-        &[("Stalled", "True", "SecretNotFound")],
-        &["SecretNotFound"]
-    )]
-    #[case::paused(
-        &[("Ready", "False", "Progressing")], &[("Ready", "False", "Paused")], &["Paused"]
-    )]
-    fn events_come_on_transitions_only(
-        #[case] before: &[(&str, &str, &str)],
-        #[case] after: &[(&str, &str, &str)],
-        #[case] expected: &[&str],
-    ) {
-        let events = changes(Some(&status(before, 0)), &status(after, 9));
-        let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
-        assert_eq!(reasons, expected);
+    #[test]
+    fn a_status_that_differs_in_times_only_is_the_same() {
+        let (one, other) = (status(&["Ready"], 1), status(&["Ready"], 2));
+        assert_eq!(timeless(&one), timeless(&other));
+        assert_ne!(timeless(&one), timeless(&status(&[], 1)));
     }
 
     #[test]
-    fn a_status_that_differs_in_times_only_is_the_same() {
-        let one = status(&[("Ready", "True", "Available")], 1);
-        let other = status(&[("Ready", "True", "Available")], 2);
-        assert_eq!(timeless(&one), timeless(&other));
-        assert_ne!(timeless(&one), timeless(&status(&[], 1)));
+    fn an_event_points_to_the_object_at_fault() {
+        let kinds = [
+            ("Pod", "v1"),
+            ("Job", "batch/v1"),
+            ("Deployment", "apps/v1"),
+        ];
+        for (kind, version) in kinds {
+            let reference = reference(ObjectId::new(kind, "demo-a"), "default");
+            assert_eq!(reference.api_version.as_deref(), Some(version));
+            assert_eq!(reference.kind.as_deref(), Some(kind));
+            assert_eq!(reference.name.as_deref(), Some("demo-a"));
+            assert_eq!(reference.namespace.as_deref(), Some("default"));
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::dereference::is_unknown_kind;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
+use crate::watch::steady;
 
 /// Passes under way at once.
 const CONCURRENCY: u16 = 4;
@@ -131,11 +132,14 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
         labels::MANAGED_BY_VALUE
     ));
     let (store, writer) = reflector::store();
-    let resources = watcher(api::<Guarded>(client, namespace), everything.clone())
-        // Nobody reads them, and they are larger than the rest of a resource.
-        .modify(|object| object.meta_mut().managed_fields = None)
-        .reflect(writer)
-        .applied_objects();
+    let resources = steady(watcher(
+        api::<Guarded>(client, namespace),
+        everything.clone(),
+    ))
+    // Nobody reads them, and they are larger than the rest of a resource.
+    .modify(|object| object.meta_mut().managed_fields = None)
+    .reflect(writer)
+    .applied_objects();
     let mut controller = Controller::for_stream(resources, store.clone()).with_config(
         controller::Config::default()
             .concurrency(CONCURRENCY)
@@ -159,29 +163,29 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
         }
         let children = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
-            None => Api::<DynamicObject>::all_with(client.clone(), &kind),
+            None => Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind),
         };
+        let children = steady(watcher(children, ours.clone())).touched_objects();
         controller = if delegated {
             // It may have no owner, and says by its labels whose it is.
-            controller.watches_with(children, kind, ours.clone(), |object| platform_of(&object))
+            controller.watches_stream_with(children, |object| platform_of(&object), kind)
         } else {
-            controller.owns_with(children, kind, ours.clone())
+            controller.owns_stream_with(children, kind)
         };
     }
+    let pods = api::<PartialObjectMeta<Pod>>(client, namespace);
+    let secrets = api::<PartialObjectMeta<Secret>>(client, namespace);
     let watched = namespace.map(str::to_owned);
     let probed = context.probes.changes().filter_map(move |key| {
         let ours = watched.as_ref().is_none_or(|only| *only == key.namespace);
         future::ready(ours.then(|| ObjectRef::new(&key.name).within(&key.namespace)))
     });
     controller
-        .watches(
-            api::<PartialObjectMeta<Pod>>(client, namespace),
-            ours,
-            |pod| platform_of(&pod),
-        )
-        .watches(
-            api::<PartialObjectMeta<Secret>>(client, namespace),
-            everything,
+        .watches_stream(steady(watcher(pods, ours)).touched_objects(), |pod| {
+            platform_of(&pod)
+        })
+        .watches_stream(
+            steady(watcher(secrets, everything)).touched_objects(),
             move |secret| platforms_of_secret(&store, &secret),
         )
         .reconcile_on(probed)
@@ -215,7 +219,7 @@ fn observe(
                 name: gone.name,
             });
         }
-        Err(error) => tracing::warn!(error = %chain(&error), "a watch failed and is restarted"),
+        Err(error) => tracing::warn!(error = %chain(&error), "the controller reports a problem"),
     }
 }
 

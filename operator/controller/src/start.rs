@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use kube::Client;
 use snafu::{ResultExt, Snafu};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, Cli, Command, RunArgs};
+use crate::client::client;
 use crate::context::Context;
 use crate::error::chain;
 use crate::leader::{self, Identity, lead};
@@ -137,7 +137,7 @@ async fn operate(
         leader_election = identity.is_some(),
         "starting"
     );
-    let client = Client::try_from(config).context(ClientSnafu)?;
+    let client = client(config).context(ClientSnafu)?;
     let shutdown = CancellationToken::new();
     let readiness = Readiness::default();
     let context = Arc::new(Context::new(

@@ -5,6 +5,7 @@ use lotoai_api::reasons;
 
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::resources::ObjectId;
 
 /// Something that others have not done yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Wait {
     pub reason: &'static str,
     /// Who has not done what, for people.
     pub message: String,
+    /// The object of ours that waits.
+    pub object: ObjectId,
 }
 
 /// What the edge waits for, if anything.
@@ -49,6 +52,7 @@ pub fn certificate(platform: &Platform, observed: &Observed) -> Option<Wait> {
              describe certificate {name}",
             platform.namespace
         ),
+        object: ObjectId::new("Certificate", &name),
     })
 }
 
@@ -80,5 +84,6 @@ fn route(platform: &Platform, observed: &Observed) -> Option<Wait> {
     Some(Wait {
         reason: reasons::ROUTE_NOT_ACCEPTED,
         message,
+        object: ObjectId::new("HTTPRoute", &name),
     })
 }

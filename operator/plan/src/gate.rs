@@ -103,7 +103,7 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
     }
     for (component, _, delegated) in platform.topology.delegated_stores() {
         let node = Node::Component(component);
-        let there = delegated.is_there(observed);
+        let there = delegated.exists(observed);
         if let Some(message) = suspend::obstacle(platform, observed, node, there) {
             gates.by_node.insert(node, Gate::Closed { message });
             let name = delegated.object.clone();

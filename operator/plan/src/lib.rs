@@ -8,7 +8,8 @@
 //!    ones and hands all values back as [`Credentials`];
 //! 3. [`plan()`]: every object ([`build`], infallible), and which workload objects must wait
 //!    ([`gates`]);
-//! 4. [`status()`]: what the resource's status says.
+//! 4. [`judge`]: what the resource's status says;
+//! 5. [`events`]: what `kubectl describe` tells of the pass.
 //!
 //! Nothing here reads, writes, waits or knows what time it is.
 
@@ -17,6 +18,7 @@ pub mod credentials;
 pub mod delegated;
 pub mod edge;
 pub mod env;
+pub mod events;
 pub mod gate;
 pub mod graph;
 pub mod kinds;
@@ -44,5 +46,5 @@ pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
 pub use scale::Scale;
-pub use status::{Outcome, Pass, status};
+pub use status::{Judgement, Outcome, Pass, judge, status};
 pub use validate::{Invalid, validate};

@@ -43,6 +43,17 @@ pub struct ObjectId {
     pub name: String,
 }
 
+impl ObjectId {
+    /// The object of this kind and name.
+    #[must_use]
+    pub fn new(kind: &str, name: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
 /// An object ready to be applied.
 #[derive(Debug, Clone)]
 pub struct PlannedObject {

@@ -23,6 +23,8 @@ pub(crate) struct Rollout<'a> {
     /// Image in the object's template.
     pub(crate) image: &'a str,
     updated: i32,
+    /// Pods of any template.
+    all: i32,
     current_generation: bool,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Rollout<'a> {
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             image: image(component, spec.and_then(|spec| spec.template.spec.as_ref())),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
+            all: status.and_then(|s| s.replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
                 >= deployment.metadata.generation,
         }
@@ -78,14 +81,19 @@ impl<'a> Rollout<'a> {
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
             image: image(component, spec.and_then(|spec| spec.template.spec.as_ref())),
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
+            all: status.map_or(0, |s| s.replicas),
             current_generation: status.and_then(|s| s.observed_generation)
                 >= set.metadata.generation,
         }
     }
 
-    /// Whether all pods are ready and run the object's template.
+    /// Whether all pods are ready and run the object's template. A pod of an earlier one that still
+    /// serves would be counted among the ready ones otherwise.
     pub(crate) const fn settled(&self) -> bool {
-        self.current_generation && self.ready >= self.wanted && self.updated >= self.wanted
+        self.current_generation
+            && self.ready >= self.wanted
+            && self.updated >= self.wanted
+            && self.all <= self.updated
     }
 
     /// Whether at least one pod serves.

@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
+use lotoai_plan::events::Renewed;
 use lotoai_plan::{Observed, SecretSpec};
 use snafu::{OptionExt, ResultExt};
 
@@ -29,7 +30,7 @@ impl Store<'_> {
     /// The certificate: made when it is not there, renewed when it ends soon, is for other names
     /// or is signed by another authority.
     pub(super) async fn certificate(
-        &self,
+        &mut self,
         spec: &SecretSpec,
         observed: &Observed,
         request: Request<'_>,
@@ -71,8 +72,14 @@ impl Store<'_> {
         match existing {
             Some(secret) => {
                 tracing::info!(secret = spec.name(), not_after = %made.not_after, "renewing the certificate");
-                self.keep(&spec.metadata, secret.clone(), data, annotations)
-                    .await
+                let kept = self
+                    .keep(&spec.metadata, secret.clone(), data, annotations)
+                    .await?;
+                self.changes.renewed.push(Renewed {
+                    secret: spec.name().to_owned(),
+                    until: made.not_after,
+                });
+                Ok(kept)
             }
             None => {
                 let metadata = annotated(&spec.metadata, annotations);
@@ -84,7 +91,7 @@ impl Store<'_> {
     }
 
     /// The authority. It lies in a Secret of its own, because no pod may mount its key.
-    async fn authority(&self, spec: &SecretSpec, observed: &Observed) -> Result<Secret, Error> {
+    async fn authority(&mut self, spec: &SecretSpec, observed: &Observed) -> Result<Secret, Error> {
         let name = authority_name(spec);
         let metadata = ObjectMeta {
             name: Some(name.clone()),
@@ -109,8 +116,14 @@ impl Store<'_> {
         let data = data([("ca.crt", certificate), ("ca.key", key)]);
         match existing {
             Some(secret) => {
-                self.keep(&metadata, secret.clone(), data, annotations)
-                    .await
+                let kept = self
+                    .keep(&metadata, secret.clone(), data, annotations)
+                    .await?;
+                self.changes.renewed.push(Renewed {
+                    secret: kept.name_any(),
+                    until: not_after,
+                });
+                Ok(kept)
             }
             None => {
                 let annotated = annotated(&metadata, annotations);

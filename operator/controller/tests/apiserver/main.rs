@@ -6,9 +6,17 @@ mod delegated;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod owned;
+#[cfg(test)]
 mod platform;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]

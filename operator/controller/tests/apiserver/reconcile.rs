@@ -1,19 +1,16 @@
 //! Whole passes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use lotoai_operator::run;
 use lotoai_plan::labels;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
-use crate::world::{Answering, DEADLINE, Silent, World, context};
+use crate::world::{Answering, DEADLINE, Silent, World, context, wait_for};
 
 #[tokio::test]
 async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
@@ -194,10 +191,11 @@ async fn a_foreign_object_with_our_name_is_refused_and_untouched() {
         .list(&ListParams::default())
         .await
         .unwrap();
-    let note = events
+    let warning = events
         .iter()
-        .find_map(|event| event.note.as_deref())
-        .expect("an event");
+        .find(|event| event.type_.as_deref() == Some("Warning"))
+        .expect("a warning");
+    let note = warning.note.as_deref().unwrap_or_default();
     assert!(note.contains("demo-traefik"), "{note}");
 
     maps.delete("demo-traefik", &DeleteParams::default())
@@ -277,51 +275,22 @@ async fn the_running_operator_brings_a_deleted_child_back() {
     let Some(world) = World::demo("running").await else {
         return;
     };
-    let shutdown = CancellationToken::new();
-    let namespaces = [world.namespace.clone()];
-    let client = &world.context.client;
-    assert!(run::wait_for_type(client, &namespaces, &shutdown).await);
-    let operator = run::run(Arc::clone(&world.context), &namespaces, &shutdown);
-    let test = async {
-        let services = world.api::<Service>();
-        let sets = world.api::<StatefulSet>();
-        wait_for("the first pass", async || {
-            sets.get_opt("demo-postgres").await.unwrap().is_some()
-        })
-        .await;
-        wait_for("the platform is ready", async || {
-            world.make_ready(|_| true).await;
-            let status = world.status().await;
-            status
-                .condition("Ready")
-                .is_some_and(|ready| ready.status == "True")
-        })
-        .await;
-        let before = services.get("demo-gateway").await.unwrap().uid();
-        services
-            .delete("demo-gateway", &DeleteParams::default())
-            .await
-            .unwrap();
-        wait_for("the child is back", async || {
+    world
+        .operating(async {
+            let services = world.api::<Service>();
+            let before = services.get("demo-gateway").await.unwrap().uid();
             services
-                .get_opt("demo-gateway")
+                .delete("demo-gateway", &DeleteParams::default())
                 .await
-                .unwrap()
-                .is_some_and(|s| s.uid() != before)
+                .unwrap();
+            wait_for("the child is back", DEADLINE, async || {
+                services
+                    .get_opt("demo-gateway")
+                    .await
+                    .unwrap()
+                    .is_some_and(|s| s.uid() != before)
+            })
+            .await;
         })
         .await;
-        shutdown.cancel();
-    };
-    let both = futures::future::join(operator, test);
-    tokio::time::timeout(DEADLINE * 2, both)
-        .await
-        .expect("the operator ends on shutdown");
-}
-
-async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !condition().await {
-        assert!(started.elapsed() < DEADLINE, "{what} did not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 const ETCD: &str = "etcd-3.6.8/etcd";
 const APISERVER: &str = "kubernetes-1.36.3/kube-apiserver";
 const ADMINISTRATOR: &str = "tests-only";
-const OPERATOR: &str = "tests-only-operator";
+/// Token of the user `operator`.
+pub(crate) const OPERATOR: &str = "tests-only-operator";
 /// A cold kube-apiserver takes some five seconds on two busy cores.
 const START: Duration = Duration::from_secs(90);
 
@@ -142,11 +143,18 @@ impl ApiServer {
         self.client_as(OPERATOR)
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Certificate of its authority.
+    pub(crate) fn authority(&self) -> &[u8] {
+        &self.authority.der
+    }
+
     fn client_as(&self, token: &str) -> Client {
-        let url = format!("https://127.0.0.1:{}", self.port)
-            .parse()
-            .expect("a URL");
-        let mut config = Config::new(url);
+        let mut config = Config::new(self.url().parse().expect("a URL"));
         config.root_cert = Some(vec![self.authority.der.clone()]);
         config.auth_info = AuthInfo {
             token: Some(token.to_owned().into()),
@@ -175,7 +183,7 @@ impl ApiServer {
         let config = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "server",
             "clusters": [{ "name": "server", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
+                "server": self.url(),
                 "certificate-authority-data": authority,
             } }],
             "users": [{ "name": "administrator", "user": { "token": ADMINISTRATOR } }],

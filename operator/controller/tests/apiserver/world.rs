@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, LocalBoxFuture};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -16,9 +17,10 @@ use lotoai_api::spec::PullPolicy;
 use lotoai_api::{LotoAI, LotoAIStatus};
 use lotoai_operator::context::Context;
 use lotoai_operator::probe::{Ask, Error as ProbeError, Probes, Target};
-use lotoai_operator::{Error, reconcile};
+use lotoai_operator::{Error, reconcile, run};
 use lotoai_plan::{OperatorEnv, owned_kinds};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{platform, server};
 
@@ -140,6 +142,44 @@ impl World {
             Api::namespaced(self.client.clone(), &self.namespace);
         let object = api.get("demo").await.unwrap();
         reconcile::reconcile(Arc::new(object), Arc::clone(&self.context)).await
+    }
+
+    /// Runs the operator as its process does while `test` goes on, which begins when the platform
+    /// is ready.
+    pub(crate) fn operating<'a>(
+        &'a self,
+        test: impl Future<Output = ()> + 'a,
+    ) -> LocalBoxFuture<'a, ()> {
+        let operating = async move {
+            let shutdown = CancellationToken::new();
+            let namespaces = [self.namespace.clone()];
+            let client = &self.context.client;
+            assert!(run::wait_for_type(client, &namespaces, &shutdown).await);
+            let operator = run::run(Arc::clone(&self.context), &namespaces, &shutdown);
+            let test = async {
+                wait_for("the platform is ready", DEADLINE, async || {
+                    self.is_up().await
+                })
+                .await;
+                test.await;
+                shutdown.cancel();
+            };
+            futures::future::join(Box::pin(operator), Box::pin(test)).await;
+        };
+        operating.boxed_local()
+    }
+
+    /// Whether the status is about the newest spec and says that nothing is left to do, with
+    /// workloads that become ready at once.
+    pub(crate) async fn is_up(&self) -> bool {
+        self.make_ready(|_| true).await;
+        let loto = self.lotos().get("demo").await.unwrap();
+        let status = loto.status.unwrap_or_default();
+        let conditions = status.conditions.iter();
+        let summary: Vec<_> = conditions
+            .map(|condition| (condition.type_.as_str(), condition.status.as_str()))
+            .collect();
+        status.observed_generation == loto.metadata.generation && summary == [("Ready", "True")]
     }
 
     /// Passes until the platform is ready, with workloads that become ready at once.
@@ -276,6 +316,19 @@ impl World {
             }
         }
         versions
+    }
+}
+
+/// Waits for what comes within `limit` or not at all.
+pub(crate) async fn wait_for(
+    what: &str,
+    limit: Duration,
+    mut condition: impl AsyncFnMut() -> bool,
+) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -80,6 +80,7 @@ async fn objects_are_applied_in_order_and_held_ones_are_not() {
         &Existing::default(),
         &Cache::default(),
         &objects,
+        &mut Vec::new(),
     )
     .await
     .unwrap();
@@ -109,9 +110,16 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
             desired::<ConfigMap>("demo-a", false),
             desired::<Deployment>("demo-b", false),
         ];
-        let error = apply(&client, OWNER, &existing, &Cache::default(), &objects)
-            .await
-            .unwrap_err();
+        let error = apply(
+            &client,
+            OWNER,
+            &existing,
+            &Cache::default(),
+            &objects,
+            &mut Vec::new(),
+        )
+        .await
+        .unwrap_err();
         assert!(error.is_foreign());
         let text = error.to_string();
         assert!(
@@ -130,12 +138,19 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
 async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let (client, log) = serve(accepting);
     let (cache, objects) = (Cache::default(), [desired::<ConfigMap>("demo-a", false)]);
-    apply(&client, OWNER, &Existing::default(), &cache, &objects)
-        .await
-        .unwrap();
+    apply(
+        &client,
+        OWNER,
+        &Existing::default(),
+        &cache,
+        &objects,
+        &mut Vec::new(),
+    )
+    .await
+    .unwrap();
     let mut existing = Existing::default();
     existing.extend("ConfigMap", [meta("demo-a", UID)]);
-    apply(&client, OWNER, &existing, &cache, &objects)
+    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
         .await
         .unwrap();
     assert_eq!(
@@ -147,7 +162,7 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let mut touched = meta("demo-a", UID);
     touched.resource_version = Some("8".to_owned());
     existing.extend("ConfigMap", [touched]);
-    apply(&client, OWNER, &existing, &cache, &objects)
+    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
         .await
         .unwrap();
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
@@ -156,7 +171,7 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let mut applied = meta("demo-a", UID);
     applied.resource_version = Some("7".to_owned());
     existing.extend("ConfigMap", [applied]);
-    apply(&client, OWNER, &existing, &cache, &objects)
+    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
         .await
         .unwrap();
     assert_eq!(
@@ -172,9 +187,16 @@ async fn a_job_that_exists_is_left_alone() {
     let mut existing = Existing::default();
     existing.extend("Job", [meta("demo-provision", UID)]);
     let objects = [desired::<Job>("demo-provision", false)];
-    apply(&client, OWNER, &existing, &Cache::default(), &objects)
-        .await
-        .unwrap();
+    apply(
+        &client,
+        OWNER,
+        &existing,
+        &Cache::default(),
+        &objects,
+        &mut Vec::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!(log.summary(&["PATCH"]), [""; 0]);
 }
 
@@ -197,6 +219,7 @@ async fn a_refused_write_names_the_object_and_stops() {
         &Existing::default(),
         &Cache::default(),
         &objects,
+        &mut Vec::new(),
     )
     .await
     .unwrap_err();

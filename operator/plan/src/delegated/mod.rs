@@ -131,9 +131,9 @@ impl Delegated {
         )))
     }
 
-    /// Whether the operator has been asked for it.
+    /// Whether the object that asks for it is there.
     #[must_use]
-    pub fn is_there(&self, observed: &Observed) -> bool {
+    pub fn exists(&self, observed: &Observed) -> bool {
         match self.operator {
             Operator::CloudNativePg => observed.clusters.contains_key(&self.object),
         }

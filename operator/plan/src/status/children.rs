@@ -7,12 +7,13 @@ use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons, versions};
 
 use super::pods::{self, Failure};
 use super::upgrade::Upgrade;
+use crate::components::workload_kind;
 use crate::delegated::Delegated;
 use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
-use crate::resources::{Prepared, ResourceSet};
+use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::rollout::{Rollout, is_behind};
 use crate::suspend::has_stopped;
 
@@ -32,6 +33,8 @@ pub struct Child {
     pub serves: bool,
     /// What it waits for; empty when settled.
     pub message: String,
+    /// The workload object or Job.
+    pub object: ObjectId,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
     mode: Mode,
@@ -177,6 +180,10 @@ fn component(
         settled,
         serves: rollout.is_some_and(|rollout| rollout.serves()),
         message,
+        object: ObjectId::new(
+            workload_kind(component).kind(),
+            &platform.component_name(component),
+        ),
         failure,
         mode: Mode::Managed,
         version: upgrade.map_or_else(
@@ -209,6 +216,7 @@ fn delegated_store(
     let Delegated {
         operator, object, ..
     } = delegated;
+    let asked = ObjectId::new(operator.kind(), object);
     let failure = state.wait.map(|wait| Failure {
         reason: reasons::STORE_NOT_READY,
         message: format!(
@@ -220,6 +228,7 @@ fn delegated_store(
             operator.resource(),
         ),
         needs_a_person: wait.needs_a_person,
+        object: asked.clone(),
     });
     let (host, port) = external.host_and_port();
     Child {
@@ -231,6 +240,7 @@ fn delegated_store(
         message: failure
             .as_ref()
             .map_or_else(String::new, |failure| failure.message.clone()),
+        object: asked,
         failure,
         mode: Mode::Delegated,
         version: versions::tag(platform.image(node)).to_owned(),
@@ -253,9 +263,8 @@ fn job(
     now: Timestamp,
 ) -> Child {
     let node = Node::Provision(store);
-    let job = prepared
-        .job_name(&node.name())
-        .and_then(|name| observed.jobs.get(name));
+    let name = prepared.job_name(&node.name()).unwrap_or_default();
+    let job = observed.jobs.get(name);
     let complete = job.is_some_and(job_complete);
     let failure = match job {
         Some(job) if !complete => {
@@ -276,6 +285,7 @@ fn job(
         settled: complete,
         serves: complete,
         message,
+        object: ObjectId::new("Job", name),
         failure,
         mode: Mode::Managed,
         version: String::new(),
@@ -299,5 +309,6 @@ fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
             ns = platform.namespace
         ),
         needs_a_person: true,
+        object: ObjectId::new("Job", name),
     })
 }

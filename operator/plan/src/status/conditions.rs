@@ -3,6 +3,8 @@
 //! `Ready` says whether the platform serves now, so it stays true through a roll-out that serves
 //! on. `Reconciling`, `Stalled` and `Degraded` are present only while they are true.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
@@ -10,6 +12,7 @@ use lotoai_api::{LotoAI, LotoAIStatus, reasons};
 use super::{Child, Outcome, Pass};
 use crate::edge;
 use crate::probe::ProbeOutcome;
+use crate::resources::ObjectId;
 use crate::validate::Invalid;
 
 /// Messages are cut to this many characters; the schema of conditions allows 32,768.
@@ -20,12 +23,24 @@ const MAX_MESSAGE: usize = 1024;
 pub(super) struct Say {
     reason: &'static str,
     message: String,
+    /// The object at fault, where one is.
+    about: Option<ObjectId>,
 }
 
 fn say(reason: &'static str, message: impl Into<String>) -> Say {
     Say {
         reason,
         message: message.into(),
+        about: None,
+    }
+}
+
+impl Say {
+    fn about(self, object: &ObjectId) -> Self {
+        Self {
+            about: Some(object.clone()),
+            ..self
+        }
     }
 }
 
@@ -121,7 +136,7 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
     let trouble = trouble(children.len(), &unsettled).or_else(|| {
         // An answer shows that the edge serves, whatever others have yet to say.
         let wait = edge::wait(pass.outcome.platform()?, pass.observed).filter(|_| !answered)?;
-        Some(say(wait.reason, format!("edge: {}", wait.message)))
+        Some(say(wait.reason, format!("edge: {}", wait.message)).about(&wait.object))
     });
     let ready = match (&trouble, pass.probe) {
         // The first time everything must be there; later only what people need.
@@ -147,17 +162,23 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
         .iter()
         .filter_map(|child| Some((child, child.failure.as_ref()?)))
         .find(|(_, failure)| failure.needs_a_person)
-        .map(|(child, failure)| say(failure.reason, named(child, &failure.message)));
-    let down: Vec<String> = unsettled
+        .map(|(child, failure)| {
+            say(failure.reason, named(child, &failure.message)).about(&failure.object)
+        });
+    let down: Vec<&&Child> = unsettled
         .iter()
         .filter(|child| child.component().is_some() && !child.serves)
-        .map(|child| named(child, &child.message))
         .collect();
-    let degraded = (was_up && !down.is_empty()).then(|| {
+    let degraded = down.first().filter(|_| was_up).map(|first| {
+        let texts: Vec<String> = down
+            .iter()
+            .map(|child| named(child, &child.message))
+            .collect();
         say(
             trouble.as_ref().map_or(reasons::PROGRESSING, |t| t.reason),
-            down.join("; "),
+            texts.join("; "),
         )
+        .about(at_fault(first))
     });
     let reconciling = match (&stalled, &trouble, answered) {
         (Some(_), _, _) | (None, None, true) => None,
@@ -199,7 +220,14 @@ fn trouble(all: usize, unsettled: &[&Child]) -> Option<Say> {
             unsettled.len()
         );
     }
-    Some(say(reason, message))
+    Some(say(reason, message).about(at_fault(first)))
+}
+
+fn at_fault(child: &Child) -> &ObjectId {
+    child
+        .failure
+        .as_ref()
+        .map_or(&child.object, |failure| &failure.object)
 }
 
 fn named(child: &Child, message: &str) -> String {
@@ -218,6 +246,18 @@ fn was(before: &LotoAIStatus, type_: &str) -> bool {
     before
         .condition(type_)
         .is_some_and(|condition| condition.status == TRUE)
+}
+
+/// The objects at fault, by type of condition.
+pub(super) fn about(verdict: &Verdict) -> BTreeMap<&'static str, ObjectId> {
+    [
+        (reasons::READY, Some(&verdict.ready.1)),
+        (reasons::STALLED, verdict.stalled.as_ref()),
+        (reasons::DEGRADED, verdict.degraded.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(type_, say)| Some((type_, say?.about.clone()?)))
+    .collect()
 }
 
 /// The conditions to write, in a fixed order.

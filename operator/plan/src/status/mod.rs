@@ -5,6 +5,8 @@ mod conditions;
 mod pods;
 mod upgrade;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use lotoai_api::status::CredentialStatus;
 use lotoai_api::{LotoAI, LotoAIStatus};
@@ -14,7 +16,7 @@ use crate::gate::Gates;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
-use crate::resources::{Prepared, ResourceSet};
+use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::validate::Invalid;
 
 pub use children::Child;
@@ -76,10 +78,27 @@ pub struct Pass<'a> {
     pub outcome: Outcome<'a>,
 }
 
+/// A status, and what its conditions are about.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// The status to write.
+    pub status: LotoAIStatus,
+    /// The object at fault, by type of condition.
+    pub about: BTreeMap<&'static str, ObjectId>,
+    /// The version that the platform is being brought to, when it has not reached it.
+    pub upgrading_to: Option<String>,
+}
+
 /// The status to write. A condition keeps its transition time while its status stays the same, so
 /// a pass in which nothing happened gives the status of before.
 #[must_use]
 pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
+    judge(pass, now).status
+}
+
+/// [`status()`], with the objects at fault.
+#[must_use]
+pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     let before = pass.lotoai.status.clone().unwrap_or_default();
     let mut status = LotoAIStatus {
         observed_generation: pass.lotoai.metadata.generation,
@@ -96,10 +115,16 @@ pub fn status(pass: &Pass<'_>, now: Timestamp) -> LotoAIStatus {
         children = children::children(platform, pass.observed, gates, &before, now);
         describe(&mut status, platform, &children);
     }
-    status.version = Some(version(pass, &before, &children));
+    let version = version(pass, &before, &children);
+    let upgrading_to = (version != pass.env.version).then(|| pass.env.version.clone());
+    status.version = Some(version);
     let verdict = conditions::verdict(pass, &before, &children);
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
-    status
+    Judgement {
+        status,
+        about: conditions::about(&verdict),
+        upgrading_to,
+    }
 }
 
 /// Version of the platform: that of the operator once every part runs what it plans, and until then

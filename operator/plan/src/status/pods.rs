@@ -7,6 +7,7 @@ use lotoai_api::reasons;
 use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::resources::ObjectId;
 use crate::rollout;
 
 /// A scheduler or an autoscaler may need this long; only then a person must act.
@@ -25,6 +26,8 @@ pub struct Failure {
     pub message: String,
     /// Whether it will not mend itself.
     pub needs_a_person: bool,
+    /// The object at fault.
+    pub object: ObjectId,
 }
 
 /// The first failure among the pods of a node, if there is one.
@@ -58,6 +61,7 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
             ),
             needs_a_person: since
                 .is_some_and(|since| now.duration_since(since) > SCHEDULING_PATIENCE),
+            object: ObjectId::new("Pod", name),
         });
     }
     let containers = status.init_container_statuses.iter().flatten();
@@ -97,6 +101,7 @@ fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Opti
         reason,
         message: format!("Pod {pod}: {word}{cause}; see  {next}"),
         needs_a_person,
+        object: ObjectId::new("Pod", pod),
     })
 }
 

@@ -75,6 +75,7 @@ impl Upgrade {
             reason,
             message,
             needs_a_person,
+            object,
         } = failure;
         let (component, image) = (self.component, &self.image);
         Failure {
@@ -84,6 +85,7 @@ impl Upgrade {
                 self.under_way(&message)
             ),
             needs_a_person,
+            object,
         }
     }
 }

@@ -23,4 +23,6 @@ mod life;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]
+mod started;
+#[cfg(test)]
 mod status;

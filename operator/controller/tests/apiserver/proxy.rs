@@ -1,0 +1,211 @@
+//! A reverse proxy between the operator and the API server that fails as a test tells it to.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::channel::mpsc;
+use futures::{SinkExt, StreamExt};
+use kube::Client;
+use kube::config::{AuthInfo, Config};
+use lotoai_operator::client::client;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::server::{ApiServer, OPERATOR};
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Every PATCH meets a newer object.
+    Conflicts,
+    /// Everything is refused with this status, and a pause to keep where one is given.
+    Refused(StatusCode, Option<u32>),
+    /// Open watches end in the middle of a line, and no new one comes about.
+    CutWatches,
+    /// Only this token is known.
+    OnlyToken(String),
+    /// Every answer comes this much later.
+    Delay(Duration),
+}
+
+/// The proxy. It ends with the test's runtime.
+#[derive(Clone)]
+pub(crate) struct Proxy(Arc<Inner>);
+
+struct Inner {
+    upstream: reqwest::Client,
+    server: String,
+    fault: watch::Sender<Option<Fault>>,
+    failed: AtomicUsize,
+    writes: Mutex<Vec<String>>,
+    port: u16,
+}
+
+impl Proxy {
+    /// Starts in front of a server.
+    pub(crate) async fn start(server: &ApiServer) -> Self {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .unwrap();
+        let authority = reqwest::Certificate::from_der(server.authority()).unwrap();
+        let proxy = Self(Arc::new(Inner {
+            upstream: reqwest::Client::builder()
+                .tls_certs_only([authority])
+                .build()
+                .unwrap(),
+            server: server.url(),
+            fault: watch::Sender::new(None),
+            failed: AtomicUsize::new(0),
+            writes: Mutex::default(),
+            port: listener.local_addr().unwrap().port(),
+        }));
+        let router = Router::new().fallback(answer).with_state(proxy.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        proxy
+    }
+
+    /// A client as the operator makes it, with the token in this file.
+    pub(crate) fn client(&self, token: &Path) -> Client {
+        let mut config = Config::new(format!("http://127.0.0.1:{}", self.0.port).parse().unwrap());
+        config.auth_info = AuthInfo {
+            token_file: Some(token.to_str().unwrap().to_owned()),
+            ..AuthInfo::default()
+        };
+        client(config).unwrap()
+    }
+
+    /// From now on this goes wrong, or nothing.
+    pub(crate) fn set(&self, fault: Option<Fault>) {
+        self.0.failed.store(0, Ordering::SeqCst);
+        self.0.fault.send_replace(fault);
+    }
+
+    /// Requests and watches that met the fault since it was set.
+    pub(crate) fn failed(&self) -> usize {
+        self.0.failed.load(Ordering::SeqCst)
+    }
+
+    /// Method and path of all that would have changed something so far.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.0.writes.lock().unwrap().clone()
+    }
+
+    fn refuse(&self, status: StatusCode, retry_after: Option<u32>) -> Response {
+        self.0.failed.fetch_add(1, Ordering::SeqCst);
+        let reason = status.canonical_reason().unwrap_or_default();
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status.as_u16(),
+            "reason": reason.replace(' ', ""), "message": format!("the proxy says: {reason}"),
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        (status, headers, body.to_string()).into_response()
+    }
+
+    async fn forward(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().unwrap().as_str();
+        if parts.method != Method::GET {
+            let line = format!("{} {}", parts.method, parts.uri.path());
+            self.0.writes.lock().unwrap().push(line);
+        }
+        let watches = parts
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("watch=true"));
+        let mut headers = parts.headers.clone();
+        headers.remove(header::HOST);
+        // Who may pass is the proxy's to say; the server knows one token for the operator.
+        let token = format!("Bearer {OPERATOR}").parse().unwrap();
+        headers.insert(header::AUTHORIZATION, token);
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let answer = self
+            .0
+            .upstream
+            .request(parts.method, format!("{}{path}", self.0.server))
+            .headers(headers)
+            .body(body)
+            .send()
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+        };
+        let status = answer.status();
+        let mut headers = answer.headers().clone();
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
+        let body = if watches {
+            let (sender, receiver) = mpsc::channel(1);
+            tokio::spawn(self.clone().pass_on(answer, sender));
+            Body::from_stream(receiver)
+        } else {
+            Body::from_stream(answer.bytes_stream())
+        };
+        (status, headers, body).into_response()
+    }
+
+    /// Passes a watch on until it ends, nobody listens or it is cut.
+    async fn pass_on(
+        self,
+        answer: reqwest::Response,
+        mut to: mpsc::Sender<std::io::Result<Bytes>>,
+    ) {
+        let mut fault = self.0.fault.subscribe();
+        let mut chunks = answer.bytes_stream();
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk.map(|chunk| chunk.map_err(std::io::Error::other)),
+                _ = fault.wait_for(|fault| matches!(fault, Some(Fault::CutWatches))) => {
+                    self.0.failed.fetch_add(1, Ordering::SeqCst);
+                    Some(Err(std::io::Error::other("cut")))
+                }
+            };
+            let Some(chunk) = chunk else { return };
+            let last = chunk.is_err();
+            if to.send(chunk).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
+    let fault = proxy.0.fault.borrow().clone();
+    let watches = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("watch=true"));
+    match fault {
+        Some(Fault::Conflicts) if request.method() == Method::PATCH => {
+            return proxy.refuse(StatusCode::CONFLICT, None);
+        }
+        Some(Fault::Refused(status, retry_after)) => return proxy.refuse(status, retry_after),
+        Some(Fault::CutWatches) if watches => {
+            return proxy.refuse(StatusCode::BAD_GATEWAY, None);
+        }
+        Some(Fault::OnlyToken(token)) => {
+            let sent = request.headers().get(header::AUTHORIZATION);
+            if sent.is_none_or(|sent| sent.as_bytes() != format!("Bearer {token}").as_bytes()) {
+                return proxy.refuse(StatusCode::UNAUTHORIZED, None);
+            }
+        }
+        Some(Fault::Delay(time)) => {
+            proxy.0.failed.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(time).await;
+        }
+        Some(Fault::Conflicts | Fault::CutWatches) | None => {}
+    }
+    proxy.forward(request).await
+}

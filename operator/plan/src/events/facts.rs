@@ -1,0 +1,216 @@
+//! What a pass did.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lotoai_api::{Component, Store, reasons};
+
+use super::{Event, NAMES, Tone};
+use crate::components::{WorkloadKind, workload_kind};
+use crate::gate::job_complete;
+use crate::graph::Node;
+use crate::observed::Observed;
+use crate::platform::Platform;
+use crate::resources::{ObjectId, Prepared, ResourceSet};
+
+/// What a pass did, for the story.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Objects that it made or changed.
+    pub changed: Vec<ObjectId>,
+    /// Objects that it deleted because nothing asks for them any more.
+    pub pruned: Vec<ObjectId>,
+    /// Names of Secrets with credentials that it made.
+    pub made: Vec<String>,
+    /// Certificates that it made anew.
+    pub renewed: Vec<Renewed>,
+    /// Stages of which it made the last part.
+    pub started: Vec<Started>,
+    /// Names of complete Jobs by store; nothing when the pass did not come so far.
+    pub provisioned: Option<BTreeMap<Store, String>>,
+    /// Why it failed, unless trying again at once is all that is needed.
+    pub failure: Option<Failed>,
+}
+
+/// A certificate that was made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// Name of its Secret.
+    pub secret: String,
+    /// The end of its life.
+    pub until: Timestamp,
+}
+
+/// A stage whose parts are all there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Name for people, for example `stores`.
+    pub stage: &'static str,
+    /// Names of its components.
+    pub components: Vec<&'static str>,
+}
+
+/// Why a pass failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Name of the error.
+    pub reason: &'static str,
+    /// What the operator tried.
+    pub action: &'static str,
+    /// The whole chain of causes.
+    pub message: String,
+}
+
+impl Facts {
+    /// What can be told without the status. Parts start only while the platform comes up: later
+    /// it is one object that somebody deleted.
+    #[must_use]
+    pub fn events(&self, coming_up: bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        if !self.made.is_empty() {
+            let note = format!("Made credentials in {}", listed("Secrets", &self.made));
+            events.push(Event::normal(reasons::CREDENTIALS_MADE, "Create", note));
+        }
+        events.extend(self.renewed.iter().map(|Renewed { secret, until }| {
+            let note = format!("Secret {secret} has a new certificate, good until {until}");
+            Event::normal(reasons::CERTIFICATE_RENEWED, "Renew", note)
+                .about(Some(ObjectId::new("Secret", secret)))
+        }));
+        if coming_up {
+            events.extend(self.started.iter().map(|Started { stage, components }| {
+                let note = format!("Starts the {stage}: {}", components.join(", "));
+                Event::normal(reasons::STARTED, "Start", note)
+            }));
+        }
+        if !self.pruned.is_empty() {
+            let note = format!("Deleted what nothing asks for: {}", names(&self.pruned));
+            events.push(Event::normal(reasons::PRUNED, "Prune", note));
+        }
+        events.extend(self.failure.as_ref().map(|failed| {
+            Event::new(
+                Tone::Warning,
+                failed.reason,
+                failed.action,
+                failed.message.clone(),
+            )
+        }));
+        events
+    }
+}
+
+/// `Kind/name` of some objects.
+pub(super) fn names(objects: &[ObjectId]) -> String {
+    let names: Vec<String> = objects
+        .iter()
+        .map(|object| format!("{}/{}", object.kind, object.name))
+        .collect();
+    listed("objects", &names)
+}
+
+fn listed(what: &str, names: &[String]) -> String {
+    match names {
+        [one] => one.clone(),
+        few if few.len() <= NAMES => format!("{} {what}: {}", few.len(), few.join(", ")),
+        many => format!(
+            "{} {what}: {} and {} more",
+            many.len(),
+            many[..NAMES].join(", "),
+            many.len() - NAMES
+        ),
+    }
+}
+
+/// The stage in which a component starts, and its place in the order.
+const fn stage(component: Component) -> &'static str {
+    match component {
+        Component::Postgres | Component::Clickhouse | Component::Minio | Component::Rabbitmq => {
+            "stores"
+        }
+        Component::Keycloak => "identity provider",
+        Component::Gateway
+        | Component::Orchestrator
+        | Component::Agents
+        | Component::ModelServer
+        | Component::McpServer
+        | Component::RagIngest
+        | Component::RagServer
+        | Component::Analytics => "services",
+        Component::Traefik => "edge",
+    }
+}
+
+/// A part of the platform, and the object that runs it or asks another operator for it.
+struct Part {
+    component: Component,
+    object: ObjectId,
+    existed: bool,
+}
+
+impl Part {
+    /// Nothing for a component that is off, or a server that somebody else runs: the platform
+    /// starts neither.
+    fn of(component: Component, platform: &Platform, observed: &Observed) -> Option<Self> {
+        let (object, existed) = if let Some(delegated) = platform.topology.delegated(component) {
+            let object = ObjectId::new(delegated.operator.kind(), &delegated.object);
+            (object, delegated.exists(observed))
+        } else if platform.topology.has(Node::Component(component)) {
+            let kind = workload_kind(component);
+            let name = platform.component_name(component);
+            let existed = match kind {
+                WorkloadKind::Deployment => observed.deployments.contains_key(&name),
+                WorkloadKind::StatefulSet => observed.stateful_sets.contains_key(&name),
+            };
+            (ObjectId::new(kind.kind(), &name), existed)
+        } else {
+            return None;
+        };
+        Some(Self {
+            component,
+            object,
+            existed,
+        })
+    }
+}
+
+/// The stages of which a pass that changed these objects made the last part.
+#[must_use]
+pub fn started(platform: &Platform, observed: &Observed, changed: &[ObjectId]) -> Vec<Started> {
+    let mut stages: Vec<(&'static str, Vec<Part>)> = Vec::new();
+    for component in Component::ALL {
+        let Some(part) = Part::of(component, platform, observed) else {
+            continue;
+        };
+        let stage = stage(component);
+        match stages.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, parts)) => parts.push(part),
+            None => stages.push((stage, vec![part])),
+        }
+    }
+    stages
+        .into_iter()
+        .filter(|(_, parts)| {
+            let is_there = |part: &Part| part.existed || changed.contains(&part.object);
+            parts.iter().all(is_there) && !parts.iter().all(|part| part.existed)
+        })
+        .map(|(stage, parts)| Started {
+            stage,
+            components: parts.iter().map(|part| part.component.name()).collect(),
+        })
+        .collect()
+}
+
+/// Names of complete Jobs by store.
+#[must_use]
+pub fn provisioned(
+    prepared: &ResourceSet<Prepared>,
+    observed: &Observed,
+) -> BTreeMap<Store, String> {
+    Store::ALL
+        .into_iter()
+        .filter_map(|store| {
+            let name = prepared.job_name(&Node::Provision(store).name())?;
+            let job = observed.jobs.get(name)?;
+            job_complete(job).then(|| (store, name.to_owned()))
+        })
+        .collect()
+}
