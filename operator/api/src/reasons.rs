@@ -52,6 +52,10 @@ pub const PAUSED: &str = "Paused";
 pub const SUSPENDING: &str = "Suspending";
 /// `spec.suspend` is true, and nothing runs.
 pub const SUSPENDED: &str = "Suspended";
+/// Credentials are being made anew; the old ones are valid until nobody uses them.
+pub const ROTATING: &str = "Rotating";
+/// Credentials were made anew, and the old ones are void.
+pub const ROTATED: &str = "Rotated";
 /// The operator is older than what the platform ran before.
 pub const DOWNGRADE_REFUSED: &str = "DowngradeRefused";
 /// The resource is being deleted.

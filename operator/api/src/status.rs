@@ -95,6 +95,12 @@ pub struct CredentialStatus {
     pub secret: String,
     /// What it is for.
     pub purpose: String,
+    /// The request of `spec.credentials.rotate` that it was made for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// What its rotation waits for; empty when it is in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 impl LotoAIStatus {

@@ -11,6 +11,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
 use lotoai_plan::events::{self, Facts, Failed, Turn};
+use lotoai_plan::rotation;
 use lotoai_plan::{
     Gates, Invalid, Judgement, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome,
     ResourceSet,
@@ -276,6 +277,21 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     seen.facts.pruned = Step::begin("prune")
         .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
         .context(PruneSnafu)?;
+    let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
+    let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed));
+    let rotated = &mut seen.facts.rotated;
+    Step::begin("rotate")
+        .end(
+            credentials::rotate(
+                client,
+                platform,
+                &seen.observed,
+                steps.unwrap_or_default(),
+                rotated,
+            )
+            .await,
+        )
+        .context(CredentialsSnafu)?;
     Ok(Done::Waiting(Duration::ZERO))
 }
 

@@ -30,6 +30,7 @@ pub mod probe;
 pub mod profile;
 pub mod resources;
 mod rollout;
+pub mod rotation;
 pub mod scale;
 pub mod status;
 mod suspend;

@@ -1,7 +1,9 @@
 //! What runs of a component: read from its workload object, never remembered.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube_core::Resource;
 use lotoai_api::Component;
 
 use crate::components::{WorkloadKind, workload_kind};
@@ -9,6 +11,7 @@ use crate::graph::Node;
 use crate::labels;
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::resources::{Prepared, ResourceSet};
 use crate::scale::Scale;
 
 /// A workload object that is there.
@@ -154,6 +157,62 @@ pub(crate) fn other_image(
         .chain([rollout.image])
         .find(|image| !image.is_empty() && *image != planned)
         .map(str::to_owned)
+}
+
+/// Whether every pod of a component runs what is planned now, down to its credentials.
+pub(crate) fn runs_planned(
+    platform: &Platform,
+    prepared: &ResourceSet<Prepared>,
+    observed: &Observed,
+    component: Component,
+) -> bool {
+    let name = platform.component_name(component);
+    let planned = match workload_kind(component) {
+        WorkloadKind::Deployment => template_of(prepared.deployments.iter(), &name, |o| {
+            o.spec.as_ref().map(|spec| &spec.template)
+        }),
+        WorkloadKind::StatefulSet => template_of(prepared.stateful_sets.iter(), &name, |o| {
+            o.spec.as_ref().map(|spec| &spec.template)
+        }),
+    };
+    let found = match workload_kind(component) {
+        WorkloadKind::Deployment => {
+            let object = observed.deployments.get(&name);
+            object
+                .and_then(|o| o.spec.as_ref())
+                .map(|spec| &spec.template)
+        }
+        WorkloadKind::StatefulSet => {
+            let object = observed.stateful_sets.get(&name);
+            object
+                .and_then(|o| o.spec.as_ref())
+                .map(|spec| &spec.template)
+        }
+    };
+    let (Some(planned), Some(found)) = (planned, found) else {
+        return false;
+    };
+    let wanted = config_hash(planned.metadata.as_ref());
+    config_hash(found.metadata.as_ref()) == wanted
+        && Rollout::of(platform, observed, component)
+            .is_some_and(|rollout| rollout.settled() && !is_behind(platform, &rollout, component))
+        && pods(platform, observed, Node::Component(component))
+            .all(|pod| config_hash(Some(&pod.metadata)) == wanted)
+}
+
+fn template_of<'a, K: Resource>(
+    mut objects: impl Iterator<Item = &'a K>,
+    name: &str,
+    template: impl Fn(&'a K) -> Option<&'a PodTemplateSpec>,
+) -> Option<&'a PodTemplateSpec> {
+    objects
+        .find(|object| object.meta().name.as_deref() == Some(name))
+        .and_then(template)
+}
+
+fn config_hash(metadata: Option<&ObjectMeta>) -> Option<&str> {
+    let annotations = metadata?.annotations.as_ref()?;
+    annotations.get(labels::CONFIG_HASH).map(String::as_str)
 }
 
 /// Whether a component's object still has another image than planned.

@@ -6,6 +6,7 @@ mod edge;
 mod external;
 mod identity;
 mod qualified_name;
+mod rotation;
 mod version;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ pub fn validate(
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
     let topology = external::topology(&spec, own_name, &mut faults);
     faults.extend(delegated::missing(&topology, observed));
+    rotation::check(&spec, &topology, &mut faults);
     let images = images(&spec, env, &topology, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
@@ -112,6 +114,7 @@ pub fn validate(
         operator_namespace: env.namespace.clone(),
         otlp_endpoint: otlp,
         provided,
+        held: crate::rotation::held(observed),
         volumes,
         spec,
     })

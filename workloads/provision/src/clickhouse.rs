@@ -31,6 +31,13 @@ pub(crate) async fn provision(
         let password = secrets.get(&user.password_env, &user.username)?;
         statements.extend(statements_for(user, &password)?);
     }
+    for name in &plan.retired {
+        check("retired[]", name)?;
+        statements.push((
+            format!("delete user {name:?} if it is there"),
+            format!("DROP USER IF EXISTS {name}"),
+        ));
+    }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
     retry::until(STORE, patience, || {
         query(&client, admin, "reach ClickHouse", "SELECT 1")
@@ -142,7 +149,10 @@ mod tests {
             username: "analytics".to_owned(),
             password_env: "P".to_owned(),
         };
-        ClickhousePlan { users: vec![user] }
+        ClickhousePlan {
+            users: vec![user],
+            retired: vec!["analytics_b".to_owned()],
+        }
     }
 
     async fn run(server: &MockServer) -> Result<(), Error> {
@@ -159,6 +169,7 @@ mod tests {
             format!("CREATE USER IF NOT EXISTS analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
             format!("ALTER USER analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
             format!("GRANT {PRIVILEGES} ON lotoai.* TO analytics"),
+            "DROP USER IF EXISTS analytics_b".to_owned(),
         ] {
             Mock::given(method("POST"))
                 .and(header("x-clickhouse-user", "admin"))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_api::{CredentialStatus, LotoAI, LotoAIStatus, reasons};
 
 use super::{Child, Outcome, Pass};
 use crate::edge;
@@ -57,7 +57,12 @@ const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 
-pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
+pub(super) fn verdict(
+    pass: &Pass<'_>,
+    before: &LotoAIStatus,
+    children: &[Child],
+    credentials: &[CredentialStatus],
+) -> Verdict {
     let only = |status, ready: Say| Verdict {
         ready: (status, ready),
         reconciling: None,
@@ -102,8 +107,26 @@ pub(super) fn verdict(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]
             }
         }
         Outcome::Reconciled { platform, .. } if platform.spec.suspend => suspended(children),
-        Outcome::Reconciled { .. } => reconciled(pass, before, children),
+        Outcome::Reconciled { .. } => {
+            let mut verdict = reconciled(pass, before, children);
+            if verdict.stalled.is_none() {
+                verdict.reconciling = verdict.reconciling.or_else(|| rotating(credentials));
+            }
+            verdict
+        }
     }
+}
+
+/// Credentials that are being made anew while everything else is as it should be.
+fn rotating(credentials: &[CredentialStatus]) -> Option<Say> {
+    let mut under_way = credentials.iter().filter(|one| !one.message.is_empty());
+    let first = under_way.next()?;
+    let mut message = format!("Secret {}: {}", first.secret, first.message);
+    let others = under_way.count();
+    if others > 0 {
+        message = format!("{message} (and {others} more)");
+    }
+    Some(say(reasons::ROTATING, message))
 }
 
 /// Nobody has to act, and nothing is wrong: it was asked for.

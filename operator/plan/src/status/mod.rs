@@ -17,6 +17,7 @@ use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::rotation::{self, Progress};
 use crate::validate::Invalid;
 
 pub use children::Child;
@@ -114,11 +115,12 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         };
         children = children::children(platform, pass.observed, gates, &before, now);
         describe(&mut status, platform, &children);
+        status.credentials = credentials(pass, platform);
     }
     let version = version(pass, &before, &children);
     let upgrading_to = (version != pass.env.version).then(|| pass.env.version.clone());
     status.version = Some(version);
-    let verdict = conditions::verdict(pass, &before, &children);
+    let verdict = conditions::verdict(pass, &before, &children, &status.credentials);
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,
@@ -149,11 +151,31 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
     status.first_user_secret = platform.first_user_secret();
-    status.credentials = required_secrets(platform)
-        .into_iter()
-        .map(|spec| CredentialStatus {
-            secret: spec.name().to_owned(),
-            purpose: spec.purpose,
+}
+
+/// Every Secret with a credential, and where each is in its rotation.
+fn credentials(pass: &Pass<'_>, platform: &Platform) -> Vec<CredentialStatus> {
+    let prepared = match pass.outcome {
+        Outcome::Reconciled { prepared, .. } => Some(prepared),
+        _ => None,
+    };
+    let mut progress: BTreeMap<String, Progress> = rotation::edges(&platform.topology)
+        .map(|edge| {
+            let secret = platform.edge_secret(edge.from, edge.to);
+            let progress = rotation::progress(platform, prepared, pass.observed, edge);
+            (secret, progress)
         })
         .collect();
+    required_secrets(platform)
+        .into_iter()
+        .map(|spec| {
+            let Progress { request, message } = progress.remove(spec.name()).unwrap_or_default();
+            CredentialStatus {
+                secret: spec.name().to_owned(),
+                purpose: spec.purpose,
+                rotation: request,
+                message: message.unwrap_or_default(),
+            }
+        })
+        .collect()
 }

@@ -25,6 +25,7 @@ fn plan(users: Vec<RabbitmqUser>) -> RabbitmqPlan {
     RabbitmqPlan {
         vhost: "lotoai".to_owned(),
         users,
+        retired: Vec::new(),
     }
 }
 

@@ -28,6 +28,7 @@ fn plan(access: Access) -> S3Plan {
     S3Plan {
         buckets: Vec::new(),
         users: vec![user],
+        retired: Vec::new(),
     }
 }
 
@@ -86,6 +87,7 @@ async fn run_without_accounts(server: &MockServer) -> Result<(), Error> {
     let plan = S3Plan {
         buckets: vec!["documents".to_owned()],
         users: Vec::new(),
+        retired: Vec::new(),
     };
     let mut admin = admin(&server.uri());
     admin.s3_region = "eu-central-1".to_owned();

@@ -1,5 +1,7 @@
-//! A platform's life after its installation, played on a made-up cluster: suspension and upgrades.
+//! A platform's life after its installation, played on a made-up cluster: rotations, suspension and
+//! upgrades.
 
+mod rotation;
 mod suspend;
 mod upgrade;
 mod world;
