@@ -3,7 +3,6 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube_core::Resource;
 use lotoai_api::Component;
 
 use crate::components::{WorkloadKind, workload_kind};
@@ -167,26 +166,25 @@ pub(crate) fn runs_planned(
     component: Component,
 ) -> bool {
     let name = platform.component_name(component);
-    let planned = match workload_kind(component) {
-        WorkloadKind::Deployment => template_of(prepared.deployments.iter(), &name, |o| {
-            o.spec.as_ref().map(|spec| &spec.template)
-        }),
-        WorkloadKind::StatefulSet => template_of(prepared.stateful_sets.iter(), &name, |o| {
-            o.spec.as_ref().map(|spec| &spec.template)
-        }),
-    };
-    let found = match workload_kind(component) {
+    let is_named = |metadata: &ObjectMeta| metadata.name.as_ref() == Some(&name);
+    let (planned, found) = match workload_kind(component) {
         WorkloadKind::Deployment => {
-            let object = observed.deployments.get(&name);
-            object
-                .and_then(|o| o.spec.as_ref())
-                .map(|spec| &spec.template)
+            let mut all = prepared.deployments.iter();
+            let planned = all.find(|object| is_named(&object.metadata));
+            let found = observed.deployments.get(&name);
+            (
+                planned.and_then(of_deployment),
+                found.and_then(of_deployment),
+            )
         }
         WorkloadKind::StatefulSet => {
-            let object = observed.stateful_sets.get(&name);
-            object
-                .and_then(|o| o.spec.as_ref())
-                .map(|spec| &spec.template)
+            let mut all = prepared.stateful_sets.iter();
+            let planned = all.find(|object| is_named(&object.metadata));
+            let found = observed.stateful_sets.get(&name);
+            (
+                planned.and_then(of_stateful_set),
+                found.and_then(of_stateful_set),
+            )
         }
     };
     let (Some(planned), Some(found)) = (planned, found) else {
@@ -200,14 +198,12 @@ pub(crate) fn runs_planned(
             .all(|pod| config_hash(Some(&pod.metadata)) == wanted)
 }
 
-fn template_of<'a, K: Resource>(
-    mut objects: impl Iterator<Item = &'a K>,
-    name: &str,
-    template: impl Fn(&'a K) -> Option<&'a PodTemplateSpec>,
-) -> Option<&'a PodTemplateSpec> {
-    objects
-        .find(|object| object.meta().name.as_deref() == Some(name))
-        .and_then(template)
+fn of_deployment(deployment: &Deployment) -> Option<&PodTemplateSpec> {
+    deployment.spec.as_ref().map(|spec| &spec.template)
+}
+
+fn of_stateful_set(set: &StatefulSet) -> Option<&PodTemplateSpec> {
+    set.spec.as_ref().map(|spec| &spec.template)
 }
 
 fn config_hash(metadata: Option<&ObjectMeta>) -> Option<&str> {
