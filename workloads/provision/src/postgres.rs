@@ -79,7 +79,8 @@ pub(crate) async fn provision(
 }
 
 /// It signs in only when it is among the logins as well.
-const CREATE_OWNER: &str = "SELECT format('CREATE ROLE %I NOLOGIN NOCREATEDB NOCREATEROLE', $1::text)";
+const CREATE_OWNER: &str =
+    "SELECT format('CREATE ROLE %I NOLOGIN NOCREATEDB NOCREATEROLE', $1::text)";
 /// Only a superuser may say anything about SUPERUSER of a role that is there.
 const ALTER_ROLE: &str =
     "SELECT format('ALTER ROLE %I LOGIN NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)";
@@ -93,7 +94,12 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
 }
 
 async fn has_role(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
-    exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = $1", name).await
+    exists(
+        connection,
+        "SELECT 1 FROM pg_roles WHERE rolname = $1",
+        name,
+    )
+    .await
 }
 
 async fn owner(connection: &mut PgConnection, name: &str) -> Result<(), Error> {

@@ -62,9 +62,7 @@ pub(crate) async fn provision(
             .context(HttpSnafu { store: STORE })?;
     }
     for name in &plan.retired {
-        api.retire(name)
-            .await
-            .context(HttpSnafu { store: STORE })?;
+        api.retire(name).await.context(HttpSnafu { store: STORE })?;
     }
     Ok(())
 }

@@ -60,8 +60,8 @@ fn change(step: Step) -> Change {
     }
 }
 
-fn accepting(call: &Call) -> (u16, Value) {
-    (200, call.body.clone())
+fn accepting(_: &Call) -> (u16, Value) {
+    (200, json!({ "metadata": { "name": NAME } }))
 }
 
 /// The one patch that a step comes to.
@@ -69,9 +69,15 @@ async fn patch(data: &[(&str, &str)], step: Step) -> Value {
     let (client, log) = serve(accepting);
     let mut taken = Vec::new();
     let observed = observed(data, true);
-    rotate(&client, &platform(), &observed, vec![change(step)], &mut taken)
-        .await
-        .unwrap();
+    rotate(
+        &client,
+        &platform(),
+        &observed,
+        vec![change(step)],
+        &mut taken,
+    )
+    .await
+    .unwrap();
     assert_eq!(taken, [change(step)]);
     assert_eq!(log.summary(&["PATCH"]), [format!("PATCH {NAME}")]);
     let calls = log.calls();
@@ -89,8 +95,7 @@ async fn a_new_credential_is_put_beside_the_one_in_use() {
         first["metadata"]["annotations"],
         json!({ "lotoai.dev/rotation": "2026-11-26", "lotoai.dev/rotation-state": "Introduced" })
     );
-    let keys: Vec<_> = first["data"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["standby-password", "standby-username"]);
+    assert_eq!(first["data"].as_object().unwrap().len(), 2);
     assert_eq!(first["data"]["standby-username"], "Z2F0ZXdheS1i");
     let second = patch(&held, Step::Introduce).await;
     let password = |patch: &Value| patch["data"]["standby-password"].clone();
@@ -115,13 +120,19 @@ async fn both_change_places_in_one_write() {
         })
     );
     let annotations = &patch["metadata"]["annotations"];
-    assert_eq!(*annotations, json!({ "lotoai.dev/rotation-state": "Promoted" }));
+    assert_eq!(
+        *annotations,
+        json!({ "lotoai.dev/rotation-state": "Promoted" })
+    );
 }
 
 #[tokio::test]
 async fn a_token_changes_places_alone() {
     let patch = patch(&[("token", "a"), ("standby-token", "b")], Step::Promote).await;
-    assert_eq!(patch["data"], json!({ "token": "Yg==", "standby-token": "YQ==" }));
+    assert_eq!(
+        patch["data"],
+        json!({ "token": "Yg==", "standby-token": "YQ==" })
+    );
 }
 
 #[tokio::test]
@@ -144,7 +155,11 @@ async fn a_refused_write_stops_and_tells_what_was_taken() {
     let error = rotate(&client, &platform(), &observed, changes, &mut taken)
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("failed to rotate Secret/demo-gateway-postgres"));
+    assert!(
+        error
+            .to_string()
+            .contains("failed to rotate Secret/demo-gateway-postgres")
+    );
     assert!(taken.is_empty());
     assert_eq!(log.calls().len(), 1);
 }
