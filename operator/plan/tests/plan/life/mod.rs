@@ -2,6 +2,7 @@
 //! upgrades.
 
 mod rotation;
+mod secrets;
 mod suspend;
 mod upgrade;
 mod world;
