@@ -13,7 +13,7 @@ for _, bad in ipairs({ "Stalled", "Degraded" }) do
     return { status = "Degraded", message = found[bad].message }
   end
 end
-if ready.reason == "Paused" then
+if ready.reason == "Paused" or ready.reason == "Suspended" then
   return { status = "Suspended", message = ready.message }
 end
 if found.Reconciling and found.Reconciling.status == "True" then

@@ -48,6 +48,16 @@ pub const PROBE_PENDING: &str = "ProbePending";
 pub const RECONCILE_FAILED: &str = "ReconcileFailed";
 /// `spec.paused` is true: nothing is applied or pruned.
 pub const PAUSED: &str = "Paused";
+/// `spec.suspend` is true, and parts of the platform still run.
+pub const SUSPENDING: &str = "Suspending";
+/// `spec.suspend` is true, and nothing runs.
+pub const SUSPENDED: &str = "Suspended";
+/// Credentials are being made anew; the old ones are valid until nobody uses them.
+pub const ROTATING: &str = "Rotating";
+/// Credentials were made anew, and the old ones are void.
+pub const ROTATED: &str = "Rotated";
+/// The operator is older than what the platform ran before.
+pub const DOWNGRADE_REFUSED: &str = "DowngradeRefused";
 /// The resource is being deleted.
 pub const DELETING: &str = "Deleting";
 

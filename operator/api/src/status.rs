@@ -33,7 +33,7 @@ pub struct LotoAIStatus {
     /// Public address of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Version of the operator that wrote this.
+    /// Version of the platform: the operator's, once every component runs what it brings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Ready components of all that are not external, for example `13/14`.
@@ -70,7 +70,7 @@ pub struct ComponentStatus {
     /// Why it is not ready; empty when it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Version: the tag of its image.
+    /// Version that runs: the tag of its image.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// Address inside the cluster, or that of the external server; empty when it serves nothing.
@@ -98,6 +98,12 @@ pub struct CredentialStatus {
     pub secret: String,
     /// What it is for.
     pub purpose: String,
+    /// The request of `spec.credentials.rotate` that it was made for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// What its rotation waits for; empty when it is in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 impl LotoAIStatus {

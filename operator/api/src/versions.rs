@@ -79,6 +79,16 @@ pub fn tag(reference: &str) -> &str {
     last.split_once(':').map_or(digest, |(_, tag)| tag)
 }
 
+/// The reference with another tag, or another digest.
+#[must_use]
+pub fn with_tag(reference: &str, tag: &str) -> String {
+    let name = reference.split('@').next().unwrap_or(reference);
+    let old = self::tag(name);
+    let name = name.strip_suffix(&format!(":{old}")).unwrap_or(name);
+    let separator = if tag.contains(':') { '@' } else { ':' };
+    format!("{name}{separator}{tag}")
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -108,6 +118,15 @@ mod tests {
     #[case("a/b@sha256:00", "sha256:00")]
     fn tags(#[case] reference: &str, #[case] expected: &str) {
         assert_eq!(tag(reference), expected);
+    }
+
+    #[rstest]
+    #[case("localhost:5000/a/b:v1", "v2", "localhost:5000/a/b:v2")]
+    #[case("localhost:5000/a/b", "v2", "localhost:5000/a/b:v2")]
+    #[case("a/b:v1@sha256:00", "v2", "a/b:v2")]
+    #[case("a/b:v1", "sha256:00", "a/b@sha256:00")]
+    fn tags_anew(#[case] reference: &str, #[case] tag: &str, #[case] expected: &str) {
+        assert_eq!(with_tag(reference, tag), expected);
     }
 
     #[test]

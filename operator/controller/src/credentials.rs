@@ -2,9 +2,11 @@
 //!
 //! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
 //! never overwritten: stores know it already. What changes in an existing Secret is its owner
-//! (with the deletion policy), a value that is given (a user name), and a certificate that ends.
+//! (with the deletion policy), a value that is given (a user name), a certificate that ends, and a
+//! credential that somebody wants made anew.
 
 mod certificate;
+mod rotation;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ use snafu::{OptionExt, ResultExt, Snafu, ensure};
 use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
+
+pub use rotation::rotate;
 
 /// Why credentials are not complete.
 #[derive(Debug, Snafu)]
@@ -222,9 +226,15 @@ impl Store<'_> {
                 self.create(&spec.metadata, spec.type_(), data).await?
             }
         };
-        let given = wanted.iter().filter_map(|(key, value)| match value {
-            Value::Fixed(text) => Some((key.clone(), Some(ByteString(text.clone().into_bytes())))),
-            Value::Random { .. } => None,
+        let given = wanted.iter().filter_map(|(key, value)| {
+            let text = match value {
+                Value::Fixed(text) => text,
+                // Whose turn it is was decided when it was written.
+                Value::Account { second, .. } if holds(&secret, key, second) => return None,
+                Value::Account { first, .. } => first,
+                Value::Random { .. } => return None,
+            };
+            Some((key.clone(), Some(ByteString(text.clone().into_bytes()))))
         });
         let change = Change {
             data: given.collect(),
@@ -280,7 +290,7 @@ impl Store<'_> {
     ) -> Result<Secret, Error> {
         let Change { data, annotations } = change;
         let name = secret.name_any();
-        self.check_ours(&secret)?;
+        check_ours(self.platform, &secret)?;
         let owned = owned_by(&secret.metadata, &self.platform.uid);
         let same_owner = owned == wanted.owner_references.is_some();
         let held = secret.data.as_ref();
@@ -311,28 +321,33 @@ impl Store<'_> {
                 name,
             })
     }
+}
 
-    fn check_ours(&self, secret: &Secret) -> Result<(), Error> {
-        let name = secret.name_any();
-        let labels = secret.labels();
-        let ours = labels.contains_key(labels::CREDENTIAL)
-            && labels::platform(self.platform)
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value));
-        ensure!(ours, ForeignSnafu { name });
-        let unowned = secret.owner_references().is_empty();
-        ensure!(
-            unowned || owned_by(&secret.metadata, &self.platform.uid),
-            LeftoverSnafu { name }
-        );
-        Ok(())
-    }
+fn check_ours(platform: &Platform, secret: &Secret) -> Result<(), Error> {
+    let name = secret.name_any();
+    let labels = secret.labels();
+    let ours = labels.contains_key(labels::CREDENTIAL)
+        && labels::platform(platform)
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value));
+    ensure!(ours, ForeignSnafu { name });
+    let unowned = secret.owner_references().is_empty();
+    ensure!(
+        unowned || owned_by(&secret.metadata, &platform.uid),
+        LeftoverSnafu { name }
+    );
+    Ok(())
+}
+
+fn holds(secret: &Secret, key: &str, text: &str) -> bool {
+    let held = secret.data.as_ref().and_then(|data| data.get(key));
+    held.is_some_and(|held| held.0 == text.as_bytes())
 }
 
 /// Makes one value.
 fn make(name: &str, value: &Value) -> Result<ByteString, Error> {
     let text = match value {
-        Value::Fixed(text) => text.clone(),
+        Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
         Value::Random { bytes, encoding } => {
             let mut random = vec![0; *bytes];
             aws_lc_rs::rand::fill(&mut random)

@@ -11,6 +11,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use lotoai_api::{LotoAI, LotoAIStatus, reasons};
 use lotoai_plan::events::{self, Facts, Failed, Turn};
+use lotoai_plan::rotation;
 use lotoai_plan::{
     Gates, Invalid, Judgement, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome,
     ResourceSet,
@@ -243,8 +244,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     seen.facts.made = changes.made;
     seen.facts.renewed = changes.renewed;
     let credentials = credentials.context(CredentialsSnafu)?;
-    let prepared = lotoai_plan::build(platform, &credentials);
-    let gates = lotoai_plan::gates(platform, &prepared, &seen.observed);
+    let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
     let desired: Vec<Desired> = prepared
         .objects()
         .into_iter()
@@ -277,6 +277,21 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     seen.facts.pruned = Step::begin("prune")
         .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
         .context(PruneSnafu)?;
+    let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
+    let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed));
+    let rotated = &mut seen.facts.rotated;
+    Step::begin("rotate")
+        .end(
+            credentials::rotate(
+                client,
+                platform,
+                &seen.observed,
+                steps.unwrap_or_default(),
+                rotated,
+            )
+            .await,
+        )
+        .context(CredentialsSnafu)?;
     Ok(Done::Waiting(Duration::ZERO))
 }
 
@@ -296,7 +311,7 @@ fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> Probe
         namespace: loto.namespace().unwrap_or_default(),
         name: loto.name_any(),
     };
-    if deleting || loto.spec.paused {
+    if deleting || loto.spec.paused || loto.spec.suspend {
         context.probes.stop(&key);
         return ProbeOutcome::Pending;
     }

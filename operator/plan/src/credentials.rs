@@ -12,6 +12,7 @@ use snafu::Snafu;
 use crate::graph::{CredentialKind, Edge, Node};
 use crate::labels;
 use crate::platform::Platform;
+use crate::rotation;
 use crate::tls;
 
 /// Key of a user name.
@@ -51,6 +52,13 @@ pub enum Value {
     },
     /// Given; written as it is, and written again when it changed.
     Fixed(String),
+    /// Name of an account that takes turns with a second one; the first, unless it is the second.
+    Account {
+        /// The first name.
+        first: String,
+        /// The second name.
+        second: String,
+    },
 }
 
 /// What a Secret holds.
@@ -233,16 +241,25 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
         CredentialKind::Token => random(TOKEN, Encoding::Base64Url),
         CredentialKind::ApiKey(_) => random(API_KEY, Encoding::Base64Url),
         CredentialKind::Account(store, username) => {
-            account(&platform.topology.account(store, username))
+            let first = platform.topology.account(store, username);
+            let second = rotation::second(store, &first);
+            password_of(Value::Account { first, second })
         }
     };
     let purpose = format!("{} calls {}", edge.from.name(), edge.to);
-    Some(spec(
-        platform,
-        platform.edge_secret(edge.from, edge.to),
-        purpose,
-        kind,
-    ))
+    let name = platform.edge_secret(edge.from, edge.to);
+    let mut spec = spec(platform, name, purpose, kind);
+    // What is made now answers what is asked now.
+    let mut rotated = rotation::edges(&platform.topology);
+    if rotated.any(|rotated| rotated == edge)
+        && let Some(request) = rotation::request(&platform.spec, edge)
+    {
+        spec.metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(rotation::REQUEST.to_owned(), request.to_owned());
+    }
+    Some(spec)
 }
 
 fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {
@@ -264,8 +281,12 @@ fn mark(metadata: &mut ObjectMeta) {
 }
 
 fn account(username: &str) -> SecretKind {
+    password_of(Value::Fixed(username.to_owned()))
+}
+
+fn password_of(username: Value) -> SecretKind {
     SecretKind::Values(BTreeMap::from([
-        (USERNAME.to_owned(), Value::Fixed(username.to_owned())),
+        (USERNAME.to_owned(), username),
         (
             PASSWORD.to_owned(),
             Value::Random {

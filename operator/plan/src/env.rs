@@ -10,6 +10,7 @@ use crate::components::shared::resources::amount;
 use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
+use crate::rotation::STANDBY_TOKEN;
 use crate::tls;
 
 /// Realm of the platform in Keycloak.
@@ -30,6 +31,9 @@ pub const COLLECTION: &str = "passages";
 pub const POSTGRES_CHECKED: &str = "?sslmode=verify-full";
 /// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
 const DRAIN_SECONDS: &str = "25";
+
+/// End of the name of a variable with another value that is valid too.
+pub const STANDBY: &str = "_STANDBY";
 
 /// A variable with a value.
 #[must_use]
@@ -134,11 +138,16 @@ pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
         .topology
         .edges_to(component)
         .filter(|edge| edge.credential == CredentialKind::Token)
-        .map(|edge| {
+        .flat_map(|edge| {
             let secret = platform.edge_secret(edge.from, component);
             let name = format!("CALLER_TOKEN_{}", upper(&edge.from.name()));
-            secret_var(&name, &secret, TOKEN)
+            let held = platform.held.get(&secret);
+            let standby = held
+                .is_some_and(|held| held.has_standby)
+                .then(|| secret_var(&format!("{name}{STANDBY}"), &secret, STANDBY_TOKEN));
+            [Some(secret_var(&name, &secret, TOKEN)), standby]
         })
+        .flatten()
         .collect()
 }
 
@@ -319,7 +328,9 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     let scheme = match store {
         Store::Postgres => "postgres",
         // The management API, where it is RabbitMQ.
-        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => "https",
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => {
+            "https"
+        }
     };
     let database = if store == Store::Postgres {
         "/postgres"

@@ -1,21 +1,31 @@
-//! Gates: a workload object is applied for the first time only when all that it needs is ready.
+//! Gates: what of a platform may be applied now. All of it is decided from what was observed, so an
+//! operator that was killed goes on where it was.
 //!
-//! A gate holds nothing back that exists already: a running platform takes every change at once.
-//! The one exception is a proxy whose next certificate is not issued yet.
+//! - A workload object starts, for the first time or after a suspension, when all that it needs is
+//!   ready.
+//! - One that would get another image keeps its own, and its configuration, until all that it needs
+//!   runs the planned images on every pod: an upgrade goes from the stores to the edge.
+//! - On a platform that is suspended it stops when all that need it have stopped.
+//!
+//! Everything else a running platform takes at once. The one exception is a proxy whose next
+//! certificate is not issued yet.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use lotoai_api::Component;
 
-use crate::components::{WorkloadKind, workload_kind};
+use crate::components::shared::config::rendered_name;
+use crate::components::workload_kind;
 use crate::edge;
 use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::rollout::{Rollout, is_behind};
 use crate::scale::Scale;
+use crate::suspend;
 
 /// Whether a node's workload object may be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,52 +61,66 @@ impl Gates {
             Gate::Closed { message } => Some(message),
         }
     }
+
+    /// Ties an object to the gate of a node.
+    fn hold_with(&mut self, node: Node, kind: &str, name: String) {
+        let object = ObjectId {
+            kind: kind.to_owned(),
+            name,
+        };
+        self.by_object.insert(object, node);
+    }
 }
 
 /// Decides for every workload object whether it may be applied.
 #[must_use]
 pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &Observed) -> Gates {
-    let state = States::new(platform, prepared, observed);
+    let state = States {
+        platform,
+        prepared,
+        observed,
+    };
     let mut gates = Gates::default();
     for node in platform.topology.start_order() {
         let Some(object) = state.object(node) else {
             continue;
         };
-        let missing: Vec<String> = platform
-            .topology
-            .needs(node)
-            .into_iter()
-            .filter_map(|need| state.missing(need))
-            .collect();
-        let certificate = (node == Node::Component(Component::Traefik))
-            .then(|| edge::certificate(platform, observed))
-            .flatten();
-        let gate = if let Some(wait) = certificate {
-            // A proxy that runs goes on with the certificate that it has.
-            Gate::Closed {
-                message: wait.message,
+        let gate = state.gate(node, &object);
+        if let Node::Component(component) = node {
+            if matches!(platform.scale(component), Scale::Following(_)) {
+                // An autoscaler without its Deployment complains.
+                let name = object.name.clone();
+                gates.hold_with(node, "HorizontalPodAutoscaler", name);
             }
-        } else if missing.is_empty() || state.exists(&object) {
-            Gate::Open
-        } else {
-            Gate::Closed {
-                message: format!("waits for {}", missing.join(", ")),
+            if state.is_behind(component) {
+                // Pods of before may start again, and must find what they were made for.
+                gates.hold_with(node, "ConfigMap", platform.node_name(node));
+                gates.hold_with(node, "Secret", rendered_name(platform, node));
             }
-        };
-        gates.by_node.insert(node, gate);
-        if let Node::Component(component) = node
-            && matches!(platform.scale(component), Scale::Following(_))
-        {
-            // An autoscaler without its Deployment complains.
-            let autoscaler = ObjectId {
-                kind: "HorizontalPodAutoscaler".to_owned(),
-                name: object.name.clone(),
-            };
-            gates.by_object.insert(autoscaler, node);
         }
+        gates.by_node.insert(node, gate);
         gates.by_object.insert(object, node);
     }
+    for (component, _, delegated) in platform.topology.delegated_stores() {
+        let node = Node::Component(component);
+        let there = delegated.exists(observed);
+        if let Some(message) = suspend::obstacle(platform, observed, node, there) {
+            gates.by_node.insert(node, Gate::Closed { message });
+            let name = delegated.object.clone();
+            gates.hold_with(node, delegated.operator.kind(), name);
+        }
+    }
     gates
+}
+
+/// How a node stands to what is planned for it.
+enum Stand {
+    /// It has no pods: it is not there, or it was stopped.
+    Starts,
+    /// It runs another image.
+    Behind,
+    /// It runs.
+    Runs,
 }
 
 struct States<'a> {
@@ -105,17 +129,31 @@ struct States<'a> {
     observed: &'a Observed,
 }
 
-impl<'a> States<'a> {
-    const fn new(
-        platform: &'a Platform,
-        prepared: &'a ResourceSet<Prepared>,
-        observed: &'a Observed,
-    ) -> Self {
-        Self {
-            platform,
-            prepared,
-            observed,
-        }
+impl States<'_> {
+    fn gate(&self, node: Node, object: &ObjectId) -> Gate {
+        let message = if self.platform.spec.suspend {
+            suspend::obstacle(self.platform, self.observed, node, self.is_there(object))
+        } else {
+            let certificate = (node == Node::Component(Component::Traefik))
+                .then(|| edge::certificate(self.platform, self.observed))
+                .flatten();
+            // A proxy that runs goes on with the certificate that it has.
+            certificate
+                .map(|wait| wait.message)
+                .or_else(|| self.unmet(node, object))
+        };
+        message.map_or(Gate::Open, |message| Gate::Closed { message })
+    }
+
+    fn unmet(&self, node: Node, object: &ObjectId) -> Option<String> {
+        let stand = self.stand(node, object);
+        let needs = self.platform.topology.needs(node).into_iter();
+        let missing: Vec<String> = match stand {
+            Stand::Runs => return None,
+            Stand::Starts => needs.filter_map(|need| self.missing(need)).collect(),
+            Stand::Behind => needs.filter_map(|need| self.unsettled(need)).collect(),
+        };
+        (!missing.is_empty()).then(|| format!("waits for {}", missing.join(", ")))
     }
 
     fn object(&self, node: Node) -> Option<ObjectId> {
@@ -134,7 +172,7 @@ impl<'a> States<'a> {
         })
     }
 
-    fn exists(&self, object: &ObjectId) -> bool {
+    fn is_there(&self, object: &ObjectId) -> bool {
         match object.kind.as_str() {
             "StatefulSet" => self.observed.stateful_sets.contains_key(&object.name),
             "Deployment" => self.observed.deployments.contains_key(&object.name),
@@ -142,20 +180,43 @@ impl<'a> States<'a> {
         }
     }
 
-    /// What is said of a node that is not ready; nothing when it is.
-    fn missing(&self, node: Node) -> Option<String> {
-        if let Node::Component(component) = node
-            && let Some(delegated) = self.platform.topology.delegated(component)
-        {
-            let wait = delegated.state(self.observed).wait?;
-            let operator = delegated.operator.name();
-            return Some(format!("{component} ({operator}: {})", wait.message));
+    fn stand(&self, node: Node, object: &ObjectId) -> Stand {
+        let Node::Component(component) = node else {
+            return if self.is_there(object) {
+                Stand::Runs
+            } else {
+                Stand::Starts
+            };
+        };
+        match self.rollout(component) {
+            None => Stand::Starts,
+            Some(rollout) if rollout.sleeps() => Stand::Starts,
+            Some(rollout) if is_behind(self.platform, &rollout, component) => Stand::Behind,
+            Some(_) => Stand::Runs,
         }
-        (!self.ready(node)).then(|| node.name())
     }
 
-    fn ready(&self, node: Node) -> bool {
-        match node {
+    fn rollout(&self, component: Component) -> Option<Rollout<'_>> {
+        Rollout::of(self.platform, self.observed, component)
+    }
+
+    fn is_behind(&self, component: Component) -> bool {
+        self.rollout(component)
+            .is_some_and(|rollout| is_behind(self.platform, &rollout, component))
+    }
+
+    /// What is said of a node that does not serve as planned; nothing when it does.
+    fn missing(&self, node: Node) -> Option<String> {
+        self.not_yet(node, |rollout| rollout.serves())
+    }
+
+    /// The same of a node that is not wholly as planned.
+    fn unsettled(&self, node: Node) -> Option<String> {
+        self.not_yet(node, |rollout| rollout.settled())
+    }
+
+    fn not_yet(&self, node: Node, enough: impl Fn(&Rollout<'_>) -> bool) -> Option<String> {
+        let done = match node {
             Node::Anyone | Node::Operator => true,
             Node::Provision(_) => self
                 .prepared
@@ -163,21 +224,17 @@ impl<'a> States<'a> {
                 .and_then(|name| self.observed.jobs.get(name))
                 .is_some_and(job_complete),
             Node::Component(component) => {
-                let name = self.platform.component_name(component);
-                match workload_kind(self.platform, component) {
-                    WorkloadKind::StatefulSet => self
-                        .observed
-                        .stateful_sets
-                        .get(&name)
-                        .is_some_and(stateful_set_serves),
-                    WorkloadKind::Deployment => self
-                        .observed
-                        .deployments
-                        .get(&name)
-                        .is_some_and(deployment_serves),
+                if let Some(delegated) = self.platform.topology.delegated(component) {
+                    let wait = delegated.state(self.observed).wait?;
+                    let operator = delegated.operator.name();
+                    return Some(format!("{component} ({operator}: {})", wait.message));
                 }
+                self.rollout(component).is_some_and(|rollout| {
+                    enough(&rollout) && !is_behind(self.platform, &rollout, component)
+                })
             }
-        }
+        };
+        (!done).then(|| node.name())
     }
 }
 
@@ -187,16 +244,6 @@ pub fn job_complete(job: &Job) -> bool {
     job.status
         .as_ref()
         .and_then(|status| status.succeeded)
-        .unwrap_or(0)
-        > 0
-}
-
-/// Whether at least one pod serves.
-#[must_use]
-pub fn stateful_set_serves(set: &StatefulSet) -> bool {
-    set.status
-        .as_ref()
-        .and_then(|status| status.ready_replicas)
         .unwrap_or(0)
         > 0
 }

@@ -6,10 +6,10 @@
 //!    faults at once;
 //! 2. [`required_secrets`]: which credential Secrets there must be; the controller makes missing
 //!    ones and hands all values back as [`Credentials`];
-//! 3. [`build`]: every object, infallible;
-//! 4. [`gates`]: which workload objects must wait;
-//! 5. [`judge`]: what the resource's status says;
-//! 6. [`events`]: what `kubectl describe` tells of the pass.
+//! 3. [`plan()`]: every object ([`build`], infallible), and which workload objects must wait
+//!    ([`gates`]);
+//! 4. [`judge`]: what the resource's status says;
+//! 5. [`events`]: what `kubectl describe` tells of the pass.
 //!
 //! Nothing here reads, writes, waits or knows what time it is.
 
@@ -29,13 +29,16 @@ pub mod platform;
 pub mod probe;
 pub mod profile;
 pub mod resources;
+mod rollout;
+pub mod rotation;
 pub mod scale;
 pub mod status;
+mod suspend;
 pub mod tls;
 pub mod validate;
 pub mod warnings;
 
-pub use components::build;
+pub use components::{build, plan};
 pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
 pub use gate::{Gate, Gates, gates};
 pub use graph::{Edge, Node};

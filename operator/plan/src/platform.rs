@@ -9,6 +9,7 @@ use lotoai_api::{Component, GROUP, PlatformName, VERSION};
 
 use crate::graph::{Node, Topology};
 use crate::labels;
+use crate::rotation::Held;
 
 /// A checked platform, with built-in roles and tools filled in.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Platform {
     /// Digest of each value of a Secret that the resource names, by Secret and key, so that pods
     /// restart when somebody changes it.
     pub provided: BTreeMap<(String, String), String>,
+    /// What the Secrets with credentials hold, by name.
+    pub held: BTreeMap<String, Held>,
     /// UID of each volume claim and each delegated store that there is, by the name of its object,
     /// so that a store that begins anew is provisioned again.
     pub volumes: BTreeMap<String, String>,

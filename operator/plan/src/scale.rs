@@ -66,6 +66,17 @@ impl Platform {
         scale(&self.spec, component)
     }
 
+    /// The number of pods that the operator writes into the workload object of a component; nothing
+    /// where an autoscaler writes it.
+    #[must_use]
+    pub fn written_replicas(&self, component: Component) -> Option<i32> {
+        if self.spec.suspend {
+            // An autoscaler leaves alone what asks for no pods.
+            return Some(0);
+        }
+        self.scale(component).written()
+    }
+
     /// Names by which the servers of a store reach each other, in the order of their numbers;
     /// none when it is one server.
     #[must_use]

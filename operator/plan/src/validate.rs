@@ -6,6 +6,8 @@ mod edge;
 mod external;
 mod identity;
 mod qualified_name;
+mod rotation;
+mod version;
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -61,6 +63,7 @@ pub fn validate(
 ) -> Result<Platform, Vec<Invalid>> {
     let mut faults = Vec::new();
     let mut spec = lotoai.spec.clone();
+    version::check(lotoai, env, &mut faults);
     let name = platform_name(lotoai, &mut faults);
     let url = public_url(&spec.url, &mut faults);
     edge::check(&spec, observed, &mut faults);
@@ -74,6 +77,7 @@ pub fn validate(
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
     let topology = external::topology(&spec, own_name, &mut faults);
     faults.extend(delegated::missing(&topology, observed));
+    rotation::check(&spec, &topology, &mut faults);
     let images = images(&spec, env, &topology, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
@@ -110,6 +114,7 @@ pub fn validate(
         operator_namespace: env.namespace.clone(),
         otlp_endpoint: otlp,
         provided,
+        held: crate::rotation::held(observed),
         volumes,
         spec,
     })

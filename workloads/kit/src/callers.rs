@@ -17,6 +17,8 @@ use crate::http_error::ApiError;
 
 /// Variables whose name begins like this hold a caller's token.
 const PREFIX: &str = "CALLER_TOKEN_";
+/// Variables whose name ends like this hold another token of the same caller, valid as well.
+const STANDBY: &str = "_STANDBY";
 /// A shorter token is refused at start: it would be guessable.
 const MIN_TOKEN_BYTES: usize = 16;
 
@@ -49,7 +51,7 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Reads every `CALLER_TOKEN_<FROM>`. Without any, every call is refused and a warning says so.
+    /// Reads every `CALLER_TOKEN_<FROM>` and `CALLER_TOKEN_<FROM>_STANDBY`. Without any, every call is refused and a warning says so.
     #[must_use]
     pub fn from_env() -> Self {
         let found = std::env::vars_os().filter_map(|(variable, token)| {
@@ -59,7 +61,8 @@ impl Callers {
         Self::new(found)
     }
 
-    /// The callers with these names (as in the variable: `RAG_INGEST`) and tokens. A token of
+    /// The callers with these names (as in the variable: `RAG_INGEST`, `RAG_INGEST_STANDBY`) and
+    /// tokens. A token of
     /// less than 16 bytes is ignored, with a warning.
     pub fn new(tokens: impl IntoIterator<Item = (String, SecretString)>) -> Self {
         let mut known = Vec::new();
@@ -70,6 +73,7 @@ impl Callers {
                 );
                 continue;
             }
+            let from = from.strip_suffix(STANDBY).unwrap_or(&from);
             let name = from.to_ascii_lowercase().replace('_', "-").into();
             known.push(Known {
                 name,

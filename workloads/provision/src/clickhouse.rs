@@ -34,6 +34,13 @@ pub(crate) async fn provision(
         let password = secrets.get(&user.password_env, &user.username)?;
         statements.extend(statements_for(user, &password, plan.cluster.as_deref())?);
     }
+    for name in &plan.retired {
+        check("retired[]", name)?;
+        statements.push((
+            format!("delete user {name:?} if it is there"),
+            format!("DROP USER IF EXISTS {name}"),
+        ));
+    }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
     let mut admin = admin.clone();
     if plan.cluster.is_some() {
@@ -172,6 +179,7 @@ mod tests {
         ClickhousePlan {
             cluster: None,
             users: vec![user],
+            retired: vec!["analytics_b".to_owned()],
         }
     }
 
@@ -189,6 +197,7 @@ mod tests {
             format!("CREATE USER IF NOT EXISTS analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
             format!("ALTER USER analytics IDENTIFIED WITH sha256_hash BY '{ABC}'"),
             format!("GRANT {PRIVILEGES} ON lotoai.* TO analytics"),
+            "DROP USER IF EXISTS analytics_b".to_owned(),
         ] {
             Mock::given(method("POST"))
                 .and(header("x-clickhouse-user", "admin"))

@@ -1,6 +1,6 @@
 //! Creates roles, databases, queues, buckets and clients in the stores, idempotently: what is
-//! missing is created, what differs is corrected. Nothing is deleted but a queue that has no leader
-//! and would never get one.
+//! missing is created, what differs is corrected. Nothing is deleted but users that are retired, and
+//! a queue that has no leader and would never get one.
 
 mod clickhouse;
 mod config;

@@ -20,11 +20,23 @@ pub(crate) struct PostgresPlan {
     pub(crate) databases: Vec<Database>,
 }
 
-/// A database and the role that owns it.
+/// A database, the role that owns it, and who may sign in for it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Database {
     pub(crate) database: String,
+    pub(crate) owner: String,
+    /// The owner itself, or members of it that work in its name.
+    pub(crate) logins: Vec<Login>,
+    /// Roles that may not sign in any more.
+    #[serde(default)]
+    pub(crate) retired: Vec<String>,
+}
+
+/// Who may sign in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
     pub(crate) username: String,
     pub(crate) password_env: String,
 }
@@ -34,6 +46,9 @@ pub(crate) struct Database {
 pub(crate) struct RabbitmqPlan {
     pub(crate) vhost: String,
     pub(crate) users: Vec<RabbitmqUser>,
+    /// Users that must not be there.
+    #[serde(default)]
+    pub(crate) retired: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -55,6 +70,9 @@ pub(crate) struct S3Plan {
     #[serde(default)]
     pub(crate) buckets: Vec<String>,
     pub(crate) users: Vec<S3User>,
+    /// Users that must not be there.
+    #[serde(default)]
+    pub(crate) retired: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,6 +123,9 @@ pub(crate) struct ClickhousePlan {
     /// Name of the cluster, when there are several servers.
     pub(crate) cluster: Option<String>,
     pub(crate) users: Vec<ClickhouseUser>,
+    /// Users that must not be there.
+    #[serde(default)]
+    pub(crate) retired: Vec<String>,
 }
 
 /// A user and the database that is its own.

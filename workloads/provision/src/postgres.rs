@@ -28,7 +28,12 @@ pub(crate) async fn provision(
 ) -> Result<(), Error> {
     let mut wanted = Vec::new();
     for entry in &plan.databases {
-        wanted.push((entry, secrets.get(&entry.password_env, &entry.username)?));
+        let mut logins = Vec::new();
+        for login in &entry.logins {
+            let password = secrets.get(&login.password_env, &login.username)?;
+            logins.push((login.username.as_str(), password));
+        }
+        wanted.push((entry, logins));
     }
     let options: PgConnectOptions = admin
         .postgres_url
@@ -57,9 +62,15 @@ pub(crate) async fn provision(
         )
         .await?;
     }
-    for (entry, password) in wanted {
-        role(&mut connection, entry, &password).await?;
+    for (entry, logins) in wanted {
+        owner(&mut connection, &entry.owner).await?;
+        for (username, password) in logins {
+            login(&mut connection, &entry.owner, username, &password).await?;
+        }
         database(&mut connection, entry).await?;
+        for username in &entry.retired {
+            retire(&mut connection, username).await?;
+        }
     }
     connection
         .close()
@@ -67,6 +78,9 @@ pub(crate) async fn provision(
         .context(PostgresSnafu { what: "disconnect" })
 }
 
+/// It signs in only when it is among the logins as well.
+const CREATE_OWNER: &str =
+    "SELECT format('CREATE ROLE %I NOLOGIN NOCREATEDB NOCREATEROLE', $1::text)";
 /// Only a superuser may say anything about SUPERUSER of a role that is there.
 const ALTER_ROLE: &str =
     "SELECT format('ALTER ROLE %I LOGIN NOCREATEDB NOCREATEROLE PASSWORD %L', $1::text, $2::text)";
@@ -79,18 +93,35 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-async fn role(
-    connection: &mut PgConnection,
-    entry: &Database,
-    password: &SecretString,
-) -> Result<(), Error> {
-    let username = entry.username.as_str();
-    let there = exists(
+async fn has_role(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
+    exists(
         connection,
         "SELECT 1 FROM pg_roles WHERE rolname = $1",
-        username,
+        name,
     )
-    .await?;
+    .await
+}
+
+async fn owner(connection: &mut PgConnection, name: &str) -> Result<(), Error> {
+    if !has_role(connection, name).await? {
+        let what = format!("create role {name:?}");
+        execute(connection, &what, CREATE_OWNER, &[name]).await?;
+    }
+    // Whoever is no superuser may give a database only to a role that it is a member of.
+    let format = "SELECT format('GRANT %I TO CURRENT_USER', $1::text)";
+    let what = format!("become a member of role {name:?}");
+    execute(connection, &what, format, &[name]).await
+}
+
+/// Lets a role sign in: the owner, or a member of it that works in its name, so that it does not
+/// matter who of them made a table.
+async fn login(
+    connection: &mut PgConnection,
+    owner: &str,
+    username: &str,
+    password: &SecretString,
+) -> Result<(), Error> {
+    let there = has_role(connection, username).await?;
     let (verb, format) = if there {
         ("alter", ALTER_ROLE)
     } else {
@@ -101,10 +132,14 @@ async fn role(
         .ok()
         .context(NoRandomSnafu)?;
     execute(connection, &what, format, &[username, &verifier]).await?;
-    // Whoever is no superuser may give a database only to a role that it is a member of.
-    let format = "SELECT format('GRANT %I TO CURRENT_USER', $1::text)";
-    let what = format!("become a member of role {username:?}");
-    execute(connection, &what, format, &[username]).await?;
+    if username != owner {
+        let format = "SELECT format('GRANT %I TO %I', $1::text, $2::text)";
+        let what = format!("make role {username:?} a member of {owner:?}");
+        execute(connection, &what, format, &[owner, username]).await?;
+        let format = "SELECT format('ALTER ROLE %I SET role TO %L', $1::text, $2::text)";
+        let what = format!("let role {username:?} work as {owner:?}");
+        execute(connection, &what, format, &[username, owner]).await?;
+    }
     tracing::info!(
         role = username,
         created = !there,
@@ -113,8 +148,19 @@ async fn role(
     Ok(())
 }
 
+/// Takes a role's way in. It stays, because it may own things.
+async fn retire(connection: &mut PgConnection, username: &str) -> Result<(), Error> {
+    if has_role(connection, username).await? {
+        let format = "SELECT format('ALTER ROLE %I NOLOGIN PASSWORD NULL', $1::text)";
+        let what = format!("close role {username:?}");
+        execute(connection, &what, format, &[username]).await?;
+        tracing::info!(role = username, "role may not sign in");
+    }
+    Ok(())
+}
+
 async fn database(connection: &mut PgConnection, entry: &Database) -> Result<(), Error> {
-    let (database, owner) = (entry.database.as_str(), entry.username.as_str());
+    let (database, owner) = (entry.database.as_str(), entry.owner.as_str());
     let there = exists(
         connection,
         "SELECT 1 FROM pg_database WHERE datname = $1",
@@ -198,6 +244,7 @@ async fn execute(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Login;
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_within_the_patience() {
@@ -228,8 +275,12 @@ mod tests {
         };
         let database = Database {
             database: "d".to_owned(),
-            username: "u".to_owned(),
-            password_env: "NOT_SET".to_owned(),
+            owner: "u".to_owned(),
+            logins: vec![Login {
+                username: "u".to_owned(),
+                password_env: "NOT_SET".to_owned(),
+            }],
+            retired: Vec::new(),
         };
         let plan = PostgresPlan {
             shared: false,

@@ -4,7 +4,7 @@ mod queues;
 
 use std::time::Duration;
 
-use ::http::Method;
+use ::http::{Method, StatusCode};
 use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES};
 use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
@@ -60,6 +60,9 @@ pub(crate) async fn provision(
         api.user(user, &permissions, &password)
             .await
             .context(HttpSnafu { store: STORE })?;
+    }
+    for name in &plan.retired {
+        api.retire(name).await.context(HttpSnafu { store: STORE })?;
     }
     Ok(())
 }
@@ -181,6 +184,20 @@ impl Api<'_> {
         )
         .await
         .map(drop)
+    }
+
+    /// Deletes a user, which ends its connections.
+    async fn retire(&self, name: &str) -> Result<(), HttpError> {
+        let what = format!("delete user {name:?}");
+        let answer = self
+            .call(&what, Method::DELETE, &["users", name], None)
+            .await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        answer.success()?;
+        tracing::info!("{what}: done");
+        Ok(())
     }
 }
 

@@ -66,6 +66,12 @@ pub(crate) async fn provision(
             "user is there, with its password and policy"
         );
     }
+    for name in &plan.retired {
+        let deleted = api.delete_user(name).await.context(S3Snafu)?;
+        if deleted {
+            tracing::info!(user = name, "user is deleted");
+        }
+    }
     Ok(())
 }
 

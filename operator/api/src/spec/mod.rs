@@ -3,6 +3,7 @@
 //! What CEL can say is said in the schema, so that `kubectl apply` refuses it with the fix.
 
 mod agents;
+mod credentials;
 mod data;
 mod delegated;
 mod edge;
@@ -23,6 +24,7 @@ use crate::Component;
 use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
+pub use credentials::Credentials;
 pub use data::{Clickhouse, Data, Messaging, ObjectStorage, Postgres, Rabbitmq, Storage};
 pub use delegated::{DelegatedPostgres, PostgresOperator};
 pub use edge::{
@@ -148,9 +150,15 @@ pub struct LotoAISpec {
     /// Where telemetry goes.
     #[serde(default)]
     pub observability: Observability,
+    /// Credentials that the operator makes.
+    #[serde(default)]
+    pub credentials: Credentials,
     /// What becomes of volumes and credentials when the resource is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Stops every pod, those that need others first, and keeps volumes, Secrets and Services.
+    #[serde(default)]
+    pub suspend: bool,
     /// Stops all changes; status goes on being written.
     #[serde(default)]
     pub paused: bool,

@@ -21,7 +21,7 @@ pub(super) fn text(secret: &str, key: &str) -> String {
 pub(super) fn values(spec: &SecretSpec) -> BTreeMap<String, String> {
     let value = |key: &str| match &spec.kind {
         SecretKind::Values(values) => match values.get(key) {
-            Some(Value::Fixed(given)) => given.clone(),
+            Some(Value::Fixed(given) | Value::Account { first: given, .. }) => given.clone(),
             Some(Value::Random { .. }) | None => text(spec.name(), key),
         },
         SecretKind::Authority | SecretKind::Certificate { .. } => text(spec.name(), key),

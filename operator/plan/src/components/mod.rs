@@ -25,9 +25,12 @@ use lotoai_api::{Component, Store};
 
 use crate::credentials::Credentials;
 use crate::delegated;
+use crate::gate::{Gates, gates};
 use crate::graph::{Node, ports};
+use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+use crate::suspend;
 use shared::{authorities, autoscaler, disruption, hash, network_policy, service, service_account};
 
 /// Which kind of object runs a component.
@@ -73,6 +76,21 @@ pub const fn workload_kind(platform: &Platform, component: Component) -> Workloa
         | Component::RagServer
         | Component::Analytics => WorkloadKind::Deployment,
     }
+}
+
+/// All objects that a platform should have now, and which of them must wait.
+#[must_use]
+pub fn plan(
+    platform: &Platform,
+    credentials: &Credentials,
+    observed: &Observed,
+) -> (ResourceSet<Prepared>, Gates) {
+    let mut set = build(platform, credentials);
+    if platform.spec.suspend {
+        suspend::drop_unfinished_jobs(&mut set, observed);
+    }
+    let gates = gates(platform, &set, observed);
+    (set, gates)
 }
 
 /// All objects of a platform.

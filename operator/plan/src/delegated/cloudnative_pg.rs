@@ -73,6 +73,18 @@ pub(super) fn store(
     })
 }
 
+/// Annotation that lets a cluster rest with its volumes kept, and type of the condition that says
+/// so (`docs/src/declarative_hibernation.md`).
+const HIBERNATION: &str = "cnpg.io/hibernation";
+
+/// Whether the cluster rests.
+pub(super) fn sleeps(cluster: &Cluster) -> bool {
+    let status = cluster.status.iter();
+    status
+        .flat_map(|status| &status.conditions)
+        .any(|found| found.type_ == HIBERNATION && found.status == "True")
+}
+
 /// What the operator says. Condition `Ready` is true in phase "Cluster in healthy state" alone
 /// (`pkg/resources/status/transactions.go`); a primary may serve before and after.
 pub(super) fn state(delegated: &Delegated, observed: &Observed) -> State {
@@ -89,6 +101,12 @@ pub(super) fn state(delegated: &Delegated, observed: &Observed) -> State {
             wait: Some(Wait::new(silent)),
         };
     };
+    if sleeps(cluster) {
+        return State {
+            ready: 0,
+            wait: Some(Wait::new("it hibernates")),
+        };
+    }
     State {
         ready: status.ready_instances,
         wait: wait(delegated, status),
@@ -126,6 +144,12 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
         .get_or_insert_default()
         .insert(labels::DATA.to_owned(), "true".to_owned());
     platform.retain(&mut metadata);
+    if platform.spec.suspend {
+        metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(HIBERNATION.to_owned(), "on".to_owned());
+    }
 
     let mut template = PodTemplateSpec {
         spec: Some(PodSpec::default()),

@@ -137,6 +137,17 @@ impl Delegated {
         }
     }
 
+    /// Whether nothing of it runs, because it was asked to rest or not asked for at all.
+    #[must_use]
+    pub fn sleeps(&self, observed: &Observed) -> bool {
+        match self.operator {
+            Operator::CloudNativePg => observed
+                .clusters
+                .get(&self.object)
+                .is_none_or(cloudnative_pg::sleeps),
+        }
+    }
+
     /// UID of the object that asks for it: another object is another, empty store.
     fn uid(&self, observed: &Observed) -> Option<String> {
         match self.operator {

@@ -63,9 +63,14 @@ pub(super) fn milestones(turn: &Turn<'_>) -> Option<Event> {
     let action = match is.reason.as_str() {
         reason if reason == was_reason => return None,
         reasons::PAUSED => "Pause",
+        reasons::SUSPENDING | reasons::SUSPENDED => "Suspend",
         reasons::DELETING => "Delete",
         _ if was_reason == reasons::PAUSED => {
             let note = "spec.paused is false: the operator goes on";
+            return Some(Event::normal(reasons::RESUMED, "Resume", note));
+        }
+        _ if [reasons::SUSPENDING, reasons::SUSPENDED].contains(&was_reason) => {
+            let note = "spec.suspend is false: the parts start again, the stores first";
             return Some(Event::normal(reasons::RESUMED, "Resume", note));
         }
         // The operator has just started or the address has changed: nothing is wrong.
@@ -105,7 +110,13 @@ pub(super) fn troubles(turn: &Turn<'_>) -> Vec<Event> {
 fn is_worse(type_: &str, was: Option<&Condition>, is: &Condition) -> bool {
     let was_true = was.is_some_and(|was| was.status == "True");
     if type_ == reasons::READY {
-        let wanted = [reasons::PAUSED, reasons::DELETING, reasons::PROBE_PENDING];
+        let wanted = [
+            reasons::PAUSED,
+            reasons::SUSPENDING,
+            reasons::SUSPENDED,
+            reasons::DELETING,
+            reasons::PROBE_PENDING,
+        ];
         return was_true && is.status != "True" && !wanted.contains(&is.reason.as_str());
     }
     let same = was.is_some_and(|was| {
@@ -120,7 +131,8 @@ fn action(reason: &str) -> &'static str {
         reasons::INVALID_SPEC
         | reasons::SECRET_NOT_FOUND
         | reasons::SECRET_KEY_MISSING
-        | reasons::DEPENDENCY_MISSING => "Validate",
+        | reasons::DEPENDENCY_MISSING
+        | reasons::DOWNGRADE_REFUSED => "Validate",
         reasons::RECONCILE_FAILED => "Apply",
         reasons::PROBE_FAILED => "Probe",
         reasons::PROVISION_FAILED => "Provision",

@@ -12,6 +12,7 @@ use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::rotation::{Change, Step};
 
 /// What a pass did, for the story.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Facts {
     pub pruned: Vec<ObjectId>,
     /// Names of Secrets with credentials that it made.
     pub made: Vec<String>,
+    /// Steps in the rotation of credentials that it took.
+    pub rotated: Vec<Change>,
     /// Certificates that it made anew.
     pub renewed: Vec<Renewed>,
     /// Stages of which it made the last part.
@@ -76,6 +79,7 @@ impl Facts {
             Event::normal(reasons::CERTIFICATE_RENEWED, "Renew", note)
                 .about(Some(ObjectId::new("Secret", secret)))
         }));
+        events.extend(rotations(&self.rotated));
         if coming_up {
             events.extend(self.started.iter().map(|Started { stage, components }| {
                 let note = format!("Starts the {stage}: {}", components.join(", "));
@@ -96,6 +100,41 @@ impl Facts {
         }));
         events
     }
+}
+
+/// One event for each step.
+fn rotations(changes: &[Change]) -> Vec<Event> {
+    [Step::Introduce, Step::Promote, Step::Retire]
+        .into_iter()
+        .filter_map(|step| {
+            let secrets: Vec<String> = changes
+                .iter()
+                .filter(|change| change.step == step)
+                .map(|change| change.secret.clone())
+                .collect();
+            if secrets.is_empty() {
+                return None;
+            }
+            let secrets = listed("Secrets", &secrets);
+            let (reason, note) = match step {
+                Step::Introduce => (
+                    reasons::ROTATING,
+                    format!("Made new credentials beside those in use: {secrets}"),
+                ),
+                Step::Promote => (
+                    reasons::ROTATING,
+                    format!("Brings the new credentials into use: {secrets}"),
+                ),
+                Step::Retire => (
+                    reasons::ROTATED,
+                    format!(
+                        "Nobody uses the old credentials any more, they become void: {secrets}"
+                    ),
+                ),
+            };
+            Some(Event::normal(reason, "Rotate", note))
+        })
+        .collect()
 }
 
 /// `Kind/name` of some objects.

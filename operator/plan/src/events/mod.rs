@@ -89,7 +89,7 @@ enum Work {
     First,
     /// A changed resource.
     Generation(i64),
-    /// Another version of the operator wrote the status before.
+    /// The operator brings another version than the one that the platform runs.
     Upgrade { from: String, to: String },
 }
 
@@ -103,7 +103,8 @@ impl Work {
         let Some((before, generation)) = seen else {
             return Some(Self::First);
         };
-        match (&before.version, &after.version) {
+        let planned = turn.after.upgrading_to.as_ref().or(after.version.as_ref());
+        match (&before.version, planned) {
             (Some(from), Some(to)) if from != to => Some(Self::Upgrade {
                 from: from.clone(),
                 to: to.clone(),
@@ -202,6 +203,10 @@ impl Story {
             return None;
         }
         let work = self.pending.take()?;
+        if matches!(work, Work::Upgrade { .. }) && self.under_way.as_ref() == Some(&work) {
+            // The next of its components; its beginning was told.
+            return None;
+        }
         let event = work.begins(changed);
         self.under_way = Some(Work::and(self.under_way.take(), work));
         Some(event)

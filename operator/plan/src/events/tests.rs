@@ -35,6 +35,7 @@ fn status(conditions: &[Line<'_>], generation: i64, version: &str) -> LotoAIStat
 struct Teller {
     story: Story,
     before: Option<LotoAIStatus>,
+    upgrading_to: Option<String>,
     seconds: i64,
 }
 
@@ -55,6 +56,7 @@ impl Teller {
         let after = Judgement {
             status,
             about: BTreeMap::from([("Stalled", ObjectId::new("Pod", "demo-analytics-0"))]),
+            upgrading_to: self.upgrading_to.clone(),
         };
         let turn = Turn {
             before: self.before.as_ref(),
@@ -165,6 +167,20 @@ use Tone::{Normal, Warning};
 )]
 #[case::goes_on(
     &[("Ready", "Unknown", "Paused", "")], &[("Ready", "False", "ProbePending", "")],
+    &[(Normal, "Resumed")]
+)]
+#[case::suspended_while_ready(
+    &[READY],
+    &[("Ready", "False", "Suspending", "gateway: …"), ("Reconciling", "True", "Suspending", "…")],
+    &[(Normal, "Suspending")]
+)]
+#[case::suspended_at_last(
+    &[("Ready", "False", "Suspending", "gateway: …")], &[("Ready", "False", "Suspended", "")],
+    &[(Normal, "Suspended")]
+)]
+#[case::started_again(
+    &[("Ready", "False", "Suspended", "")],
+    &[("Ready", "False", "Progressing", "…"), ("Reconciling", "True", "Progressing", "…")],
     &[(Normal, "Resumed")]
 )]
 #[case::deleted_while_ready(
@@ -348,6 +364,25 @@ fn an_upgrade_is_told_from_its_first_change_to_its_end() {
         told(&teller.turn(new(&[READY]), &Facts::default())),
         SILENCE
     );
+}
+
+#[test]
+fn an_upgrade_from_component_to_component_is_told_once() {
+    let mut teller = Teller::after(&[READY]);
+    teller.upgrading_to = Some("1.1.0".to_owned());
+    let rolling = [
+        READY,
+        ("Reconciling", "True", "Progressing", "gateway: upgrading"),
+    ];
+    let events = teller.pass(&rolling, &changing(&["demo-postgres"]));
+    assert_eq!(told(&events), [(Normal, "Upgrading")]);
+    for name in ["demo-keycloak", "demo-gateway"] {
+        assert_eq!(told(&teller.pass(&rolling, &changing(&[name]))), SILENCE);
+    }
+    teller.upgrading_to = None;
+    let events = teller.turn(status(&[READY], 1, "1.1.0"), &Facts::default());
+    assert_eq!(told(&events), [(Normal, "Upgraded")]);
+    assert_eq!(events[0].note, "Runs version 1.1.0 (before: 1.0.0)");
 }
 
 #[test]

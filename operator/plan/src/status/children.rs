@@ -1,20 +1,21 @@
 //! State of each component and of each provision Job.
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use lotoai_api::status::ComponentStatus;
-use lotoai_api::{Component, Mode, Store, reasons, versions};
+use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons, versions};
 
 use super::pods::{self, Failure};
-use crate::components::{WorkloadKind, workload_kind};
+use super::upgrade::Upgrade;
+use crate::components::workload_kind;
 use crate::delegated::Delegated;
 use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
-use crate::scale::Scale;
+use crate::rollout::{Rollout, is_behind};
+use crate::suspend::has_stopped;
 
 /// State of what one node of the graph runs.
 #[derive(Debug, Clone)]
@@ -25,7 +26,8 @@ pub struct Child {
     pub ready: i32,
     /// Wanted pods.
     pub wanted: i32,
-    /// All pods are ready and run the newest template; a Job is complete.
+    /// All pods are ready and run the newest template; a Job is complete. On a suspended platform:
+    /// it has stopped.
     pub settled: bool,
     /// At least one pod serves; a Job is complete.
     pub serves: bool,
@@ -89,61 +91,19 @@ fn outside(component: Component, external: &External) -> ComponentStatus {
     }
 }
 
-/// Counts of a workload object.
-struct Replicas {
-    wanted: i32,
-    ready: i32,
-    updated: i32,
-    current_generation: bool,
-}
-
-impl Replicas {
-    /// What an autoscaler wants stands in the object itself, where it wrote it; a new object has
-    /// one pod until it does.
-    fn of_deployment(scale: Scale, deployment: &Deployment) -> Self {
-        let status = deployment.status.as_ref();
-        let spec = deployment.spec.as_ref();
-        Self {
-            wanted: match scale {
-                Scale::Fixed(replicas) => replicas,
-                Scale::Following(_) => spec
-                    .and_then(|spec| spec.replicas)
-                    .map_or(scale.least(), |replicas| replicas.max(scale.least())),
-            },
-            ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
-            updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
-            current_generation: status.and_then(|s| s.observed_generation)
-                >= deployment.metadata.generation,
-        }
-    }
-
-    fn of_stateful_set(scale: Scale, set: &StatefulSet) -> Self {
-        let status = set.status.as_ref();
-        Self {
-            wanted: scale.least(),
-            ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
-            updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
-            current_generation: status.and_then(|s| s.observed_generation)
-                >= set.metadata.generation,
-        }
-    }
-
-    const fn settled(&self) -> bool {
-        self.current_generation && self.ready >= self.wanted && self.updated >= self.wanted
-    }
-}
-
 /// State of all components and Jobs.
 pub(super) fn children(
     platform: &Platform,
     observed: &Observed,
     planned: Option<(&Gates, &ResourceSet<Prepared>)>,
+    before: &LotoAIStatus,
     now: Timestamp,
 ) -> Vec<Child> {
+    let gates = planned.map(|(gates, _)| gates);
     let components = platform
         .topology
         .components()
-        .map(|c| component(platform, observed, planned, c, now));
+        .map(|c| component(platform, observed, gates, before, c, now));
     let delegated = platform
         .topology
         .delegated_stores()
@@ -153,64 +113,93 @@ pub(super) fn children(
     let jobs = planned.into_iter().flat_map(|(_, prepared)| {
         Store::ALL
             .into_iter()
-            .filter(move |store| platform.topology.has(Node::Provision(*store)))
+            // None is waited for while the platform is suspended.
+            .filter(move |store| {
+                !platform.spec.suspend && platform.topology.has(Node::Provision(*store))
+            })
             .map(move |store| job(platform, observed, prepared, store, now))
     });
-    components.chain(delegated).chain(jobs).collect()
+    let mut children: Vec<_> = components.chain(delegated).chain(jobs).collect();
+    if platform.spec.suspend {
+        for child in &mut children {
+            rest(platform, observed, gates, child);
+        }
+    }
+    children
+}
+
+/// What a suspended platform shows of a part: how far it has stopped, and nothing of its troubles.
+fn rest(platform: &Platform, observed: &Observed, gates: Option<&Gates>, child: &mut Child) {
+    child.settled = has_stopped(platform, observed, child.node);
+    child.wanted = 0;
+    child.failure = None;
+    child.message = match gates.map(|gates| gates.gate(child.node)) {
+        _ if child.settled => "is suspended".to_owned(),
+        Some(Gate::Closed { message }) => message.clone(),
+        Some(Gate::Open) | None => "stops".to_owned(),
+    };
 }
 
 fn component(
     platform: &Platform,
     observed: &Observed,
-    planned: Option<(&Gates, &ResourceSet<Prepared>)>,
+    gates: Option<&Gates>,
+    before: &LotoAIStatus,
     component: Component,
     now: Timestamp,
 ) -> Child {
     let node = Node::Component(component);
-    let name = platform.component_name(component);
-    let scale = platform.scale(component);
-    let replicas = match workload_kind(platform, component) {
-        WorkloadKind::Deployment => observed
-            .deployments
-            .get(&name)
-            .map(|deployment| Replicas::of_deployment(scale, deployment)),
-        WorkloadKind::StatefulSet => observed
-            .stateful_sets
-            .get(&name)
-            .map(|set| Replicas::of_stateful_set(scale, set)),
-    };
-    let settled = replicas.as_ref().is_some_and(Replicas::settled);
-    let failure = if settled {
-        None
+    let rollout = Rollout::of(platform, observed, component);
+    let settled = rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.settled() && !is_behind(platform, rollout, component));
+    let upgrade = Upgrade::of(platform, observed, before, component, settled);
+    let (failure, message) = if settled {
+        (None, String::new())
     } else {
-        pods::failure(platform, observed, node, now)
-    };
-    let message = match (
-        &failure,
-        &replicas,
-        planned.map(|(gates, _)| gates.gate(node)),
-    ) {
-        _ if settled => String::new(),
-        (Some(failure), _, _) => failure.message.clone(),
-        (None, None, Some(Gate::Closed { message })) => message.clone(),
-        (None, None, _) => "is not created yet".to_owned(),
-        (None, Some(replicas), _) if replicas.ready >= replicas.wanted => "rolls out".to_owned(),
-        (None, Some(replicas), _) => format!("{}/{} pods ready", replicas.ready, replicas.wanted),
+        let failure = pods::failure(platform, observed, node, now);
+        let failure = match &upgrade {
+            Some(upgrade) => failure.map(|failure| upgrade.stuck(failure)),
+            None => failure,
+        };
+        let message = match &failure {
+            Some(failure) => failure.message.clone(),
+            None => {
+                let waits = waits_for(rollout.as_ref(), gates.map(|gates| gates.gate(node)));
+                upgrade
+                    .as_ref()
+                    .map_or(waits.clone(), |upgrade| upgrade.under_way(&waits))
+            }
+        };
+        (failure, message)
     };
     Child {
         node,
-        ready: replicas.as_ref().map_or(0, |replicas| replicas.ready),
-        wanted: replicas
-            .as_ref()
-            .map_or(scale.least(), |replicas| replicas.wanted),
+        ready: rollout.map_or(0, |rollout| rollout.ready),
+        wanted: rollout.map_or(platform.scale(component).least(), |rollout| rollout.wanted),
         settled,
-        serves: replicas.as_ref().is_some_and(|replicas| replicas.ready > 0),
+        serves: rollout.is_some_and(|rollout| rollout.serves()),
         message,
-        object: ObjectId::new(workload_kind(platform, component).kind(), &name),
+        object: ObjectId::new(
+            workload_kind(platform, component).kind(),
+            &platform.component_name(component),
+        ),
         failure,
         mode: Mode::Managed,
-        version: versions::tag(platform.image(node)).to_owned(),
+        version: upgrade.map_or_else(
+            || versions::tag(platform.image(node)).to_owned(),
+            |upgrade| upgrade.version_now().to_owned(),
+        ),
         endpoint: endpoint(platform, component),
+    }
+}
+
+fn waits_for(rollout: Option<&Rollout<'_>>, gate: Option<&Gate>) -> String {
+    match (rollout, gate) {
+        (_, Some(Gate::Closed { message })) => message.clone(),
+        (None, _) => "is not created yet".to_owned(),
+        (Some(rollout), _) if rollout.ready >= rollout.wanted => "rolls out".to_owned(),
+        (Some(rollout), _) => format!("{}/{} pods ready", rollout.ready, rollout.wanted),
     }
 }
 

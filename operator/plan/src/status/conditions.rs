@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_api::{CredentialStatus, LotoAI, LotoAIStatus, reasons};
 
 use super::{Child, Outcome, Pass};
 use crate::edge;
@@ -62,6 +62,7 @@ pub(super) fn verdict(
     pass: &Pass<'_>,
     before: &LotoAIStatus,
     children: &[Child],
+    credentials: &[CredentialStatus],
     overdue: Option<&str>,
 ) -> Verdict {
     let only = |status, ready: Say| Verdict {
@@ -107,7 +108,49 @@ pub(super) fn verdict(
                 degraded: None,
             }
         }
-        Outcome::Reconciled { .. } => reconciled(pass, before, children),
+        Outcome::Reconciled { platform, .. } if platform.spec.suspend => suspended(children),
+        Outcome::Reconciled { .. } => {
+            let mut verdict = reconciled(pass, before, children);
+            if verdict.stalled.is_none() {
+                verdict.reconciling = verdict.reconciling.or_else(|| rotating(credentials));
+            }
+            verdict
+        }
+    }
+}
+
+/// Credentials that are being made anew while everything else is as it should be.
+fn rotating(credentials: &[CredentialStatus]) -> Option<Say> {
+    let mut under_way = credentials.iter().filter(|one| !one.message.is_empty());
+    let first = under_way.next()?;
+    let mut message = format!("Secret {}: {}", first.secret, first.message);
+    let others = under_way.count();
+    if others > 0 {
+        message = format!("{message} (and {others} more)");
+    }
+    Some(say(reasons::ROTATING, message))
+}
+
+/// Nobody has to act, and nothing is wrong: it was asked for.
+fn suspended(children: &[Child]) -> Verdict {
+    let running: Vec<String> = children
+        .iter()
+        .filter(|child| !child.settled)
+        .map(|child| named(child, &child.message))
+        .collect();
+    let (ready, reconciling) = if running.is_empty() {
+        let message = "Nothing runs while spec.suspend is true; volumes, Secrets and Services stay; \
+                       set it to false to go on";
+        (say(reasons::SUSPENDED, message), None)
+    } else {
+        let stops = say(reasons::SUSPENDING, running.join("; "));
+        (stops.clone(), Some(stops))
+    };
+    Verdict {
+        ready: (FALSE, ready),
+        reconciling,
+        stalled: None,
+        degraded: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod children;
 mod conditions;
 mod pods;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::rotation::{self, Progress};
 use crate::tls::life;
 use crate::validate::Invalid;
 use crate::warnings::warnings;
@@ -86,6 +88,8 @@ pub struct Judgement {
     pub status: LotoAIStatus,
     /// The object at fault, by type of condition.
     pub about: BTreeMap<&'static str, ObjectId>,
+    /// The version that the platform is being brought to, when it has not reached it.
+    pub upgrading_to: Option<String>,
 }
 
 /// The status to write. A condition keeps its transition time while its status stays the same, so
@@ -101,7 +105,6 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     let before = pass.lotoai.status.clone().unwrap_or_default();
     let mut status = LotoAIStatus {
         observed_generation: pass.lotoai.metadata.generation,
-        version: Some(pass.env.version.clone()),
         ..before.clone()
     };
     let mut children = Vec::new();
@@ -112,16 +115,39 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
             } => Some((gates, prepared)),
             _ => None,
         };
-        children = children::children(platform, pass.observed, gates, now);
+        children = children::children(platform, pass.observed, gates, &before, now);
         describe(&mut status, platform, &children);
+        status.credentials = credentials(pass, platform);
     }
+    let version = version(pass, &before, &children);
+    let upgrading_to = (version != pass.env.version).then(|| pass.env.version.clone());
+    status.version = Some(version);
     let platform = pass.outcome.platform();
     let overdue = platform.and_then(|platform| life::overdue(platform, pass.observed, now));
-    let verdict = conditions::verdict(pass, &before, &children, overdue.as_deref());
+    let verdict = conditions::verdict(
+        pass,
+        &before,
+        &children,
+        &status.credentials,
+        overdue.as_deref(),
+    );
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,
         about: conditions::about(&verdict),
+        upgrading_to,
+    }
+}
+
+/// Version of the platform: that of the operator once every part runs what it plans, and until then
+/// the one of before.
+fn version(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> String {
+    let planned = &pass.env.version;
+    let whole = matches!(pass.outcome, Outcome::Reconciled { platform, .. }
+        if !platform.spec.suspend && children.iter().all(|child| child.settled));
+    match &before.version {
+        Some(version) if !whole => version.clone(),
+        Some(_) | None => planned.clone(),
     }
 }
 
@@ -129,16 +155,38 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
 fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) {
     status.url = Some(platform.url.url.clone());
     let ours = children.iter().filter(|child| child.component().is_some());
-    let ready = ours.clone().filter(|child| child.settled);
+    let ready = ours
+        .clone()
+        .filter(|child| child.settled && !platform.spec.suspend);
     status.components_ready = Some(format!("{}/{}", ready.count(), ours.count()));
     status.components = children::components(platform, children);
     status.warnings = warnings(platform);
     status.first_user_secret = platform.first_user_secret();
-    status.credentials = required_secrets(platform)
-        .into_iter()
-        .map(|spec| CredentialStatus {
-            secret: spec.name().to_owned(),
-            purpose: spec.purpose,
+}
+
+/// Every Secret with a credential, and where each is in its rotation.
+fn credentials(pass: &Pass<'_>, platform: &Platform) -> Vec<CredentialStatus> {
+    let prepared = match pass.outcome {
+        Outcome::Reconciled { prepared, .. } => Some(prepared),
+        _ => None,
+    };
+    let mut progress: BTreeMap<String, Progress> = rotation::edges(&platform.topology)
+        .map(|edge| {
+            let secret = platform.edge_secret(edge.from, edge.to);
+            let progress = rotation::progress(platform, prepared, pass.observed, edge);
+            (secret, progress)
         })
         .collect();
+    required_secrets(platform)
+        .into_iter()
+        .map(|spec| {
+            let Progress { request, message } = progress.remove(spec.name()).unwrap_or_default();
+            CredentialStatus {
+                secret: spec.name().to_owned(),
+                purpose: spec.purpose,
+                rotation: request,
+                message: message.unwrap_or_default(),
+            }
+        })
+        .collect()
 }

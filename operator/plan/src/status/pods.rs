@@ -5,10 +5,10 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use lotoai_api::reasons;
 
 use crate::graph::Node;
-use crate::labels;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::ObjectId;
+use crate::rollout;
 
 /// A scheduler or an autoscaler may need this long; only then a person must act.
 const SCHEDULING_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
@@ -37,19 +37,8 @@ pub(super) fn failure(
     node: Node,
     now: Timestamp,
 ) -> Option<Failure> {
-    let selector = labels::selector(platform, node);
-    observed
-        .pods
-        .values()
+    rollout::pods(platform, observed, node)
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter(|pod| {
-            let labels = pod.metadata.labels.as_ref();
-            selector.iter().all(|(key, value)| {
-                labels
-                    .and_then(|labels| labels.get(key))
-                    .is_some_and(|found| found == value)
-            })
-        })
         .find_map(|pod| of_pod(platform, pod, now))
 }
 

@@ -127,11 +127,14 @@ pub(super) fn check_members(
 }
 
 /// How many servers have data: as many as the StatefulSet wants, whose volumes are made one after
-/// the other; without one, as many as there are volumes.
+/// the other; without one, or on a suspended platform, as many as there are volumes.
 fn members_there(name: &PlatformName, component: Component, observed: &Observed) -> Option<i32> {
     let object = format!("{name}-{component}");
     if let Some(set) = observed.stateful_sets.get(&object) {
-        return set.spec.as_ref()?.replicas;
+        let asked = set.spec.as_ref()?.replicas?;
+        if asked > 0 {
+            return Some(asked);
+        }
     }
     let claim = format!("{DATA}-{object}-");
     let claims = observed.claims.keys().filter(|found| {

@@ -119,7 +119,7 @@ pub(crate) fn credentials(platform: &Platform) -> Credentials {
         .map(|spec| {
             let value = |key: &str| match &spec.kind {
                 SecretKind::Values(values) => match &values[key] {
-                    Value::Fixed(text) => text.clone(),
+                    Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
                     Value::Random { .. } => format!("random-{}-{key}", spec.name()),
                 },
                 SecretKind::Authority | SecretKind::Certificate { .. } => format!("pem-{key}"),

@@ -19,6 +19,8 @@ mod invariants;
 #[cfg(test)]
 mod leaves;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod started;

@@ -84,6 +84,12 @@ fn object(observed: u64, conditions: &[(&str, &str, &str)]) -> Value {
     "Degraded: Degraded PodCrashLooping"
 )]
 #[case::paused(2, &[("Ready", "Unknown", "Paused")], "Suspended: Ready Paused")]
+#[case::suspended(2, &[("Ready", "False", "Suspended")], "Suspended: Ready Suspended")]
+#[case::still_stopping(
+    2,
+    &[("Ready", "False", "Suspending"), ("Reconciling", "True", "Suspending")],
+    "Progressing: Reconciling Suspending"
+)]
 #[case::changed_since(1, &[("Ready", "True", "Available")], "Progressing: Waiting for the operator to see the change")]
 #[case::not_ready_and_nothing_said(2, &[("Ready", "False", "ProbeFailed")], "Progressing: Ready ProbeFailed")]
 fn conditions_become_health(

@@ -43,6 +43,20 @@ fn anything_else_is_refused(#[case] header: Option<&str>) {
 }
 
 #[test]
+fn during_a_rotation_two_tokens_of_a_caller_are_right_and_no_third_one() {
+    const NEW: &str = "gateway-token-new-9876543210";
+    let callers = Callers::new([
+        ("GATEWAY".to_owned(), GATEWAY.into()),
+        ("GATEWAY_STANDBY".to_owned(), NEW.into()),
+    ]);
+    for token in [GATEWAY, NEW] {
+        let caller = callers.check(Some(&format!("Bearer {token}"))).unwrap();
+        assert_eq!(caller.name, "gateway");
+    }
+    assert!(callers.check(Some(&format!("Bearer {INGEST}"))).is_err());
+}
+
+#[test]
 fn without_any_token_every_call_is_refused() {
     let nobody = Callers::new([]);
     assert!(nobody.check(Some("Bearer ")).is_err());

@@ -25,6 +25,7 @@ fn plan(users: Vec<RabbitmqUser>) -> RabbitmqPlan {
     RabbitmqPlan {
         vhost: "lotoai".to_owned(),
         users,
+        retired: Vec::new(),
     }
 }
 
@@ -180,4 +181,26 @@ async fn a_missing_password_is_found_before_the_broker_is_touched() {
     let result = provision(&admin(&server.uri()), &plan, &secrets, Duration::ZERO).await;
     assert!(matches!(result, Err(Error::NoSecret { .. })), "{result:?}");
     assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
+    for (status, good) in [(204, true), (404, true), (403, false)] {
+        let server = MockServer::start().await;
+        Mock::given(method("DELETE"))
+            .and(path("/api/users/gateway-b"))
+            .and(header("authorization", "Basic YWRtaW46c2VjcmV0"))
+            .respond_with(ResponseTemplate::new(status))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let admin = admin(&server.uri());
+        let api = Api {
+            client: client(None).unwrap(),
+            admin: &admin,
+            vhost: "lotoai",
+            start: Duration::ZERO,
+        };
+        assert_eq!(api.retire("gateway-b").await.is_ok(), good, "{status}");
+    }
 }

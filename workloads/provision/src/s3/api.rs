@@ -105,11 +105,16 @@ impl Api {
         query: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<(), S3Error> {
+        let url = self.admin_url(call, query);
+        self.call(what, Method::PUT, url, body).await?.success()?;
+        Ok(())
+    }
+
+    fn admin_url(&self, call: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("/minio/admin/v3/{call}"));
         url.query_pairs_mut().extend_pairs(query);
-        self.call(what, Method::PUT, url, body).await?.success()?;
-        Ok(())
+        url
     }
 
     /// Lists buckets: works only when the server is up and the credentials are right.
@@ -198,6 +203,18 @@ impl Api {
             .context(EncryptSnafu { what: &what })?;
         self.admin(&what, "add-user", &[("accessKey", name)], body)
             .await
+    }
+
+    /// True when the user was deleted, false when there was none.
+    pub(super) async fn delete_user(&self, name: &str) -> Result<bool, S3Error> {
+        let what = format!("delete user {name:?}");
+        let url = self.admin_url("remove-user", &[("accessKey", name)]);
+        let answer = self.call(&what, Method::DELETE, url, Vec::new()).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        answer.success()?;
+        Ok(true)
     }
 
     /// Makes the policy the only one of the user.

@@ -28,6 +28,7 @@ fn plan(access: Access) -> S3Plan {
     S3Plan {
         buckets: Vec::new(),
         users: vec![user],
+        retired: Vec::new(),
     }
 }
 
@@ -86,6 +87,7 @@ async fn run_without_accounts(server: &MockServer) -> Result<(), Error> {
     let plan = S3Plan {
         buckets: vec!["documents".to_owned()],
         users: Vec::new(),
+        retired: Vec::new(),
     };
     let mut admin = admin(&server.uri());
     admin.s3_region = "eu-central-1".to_owned();
@@ -194,4 +196,20 @@ fn a_bucket_name_that_s3_refuses_is_refused_first(#[case] bucket: &str) {
             .to_string()
             .contains("use 3 to 63")
     );
+}
+
+#[tokio::test]
+async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
+    for (status, expected) in [(200, Some(true)), (404, Some(false)), (403, None)] {
+        let server = MockServer::start().await;
+        Mock::given(method("DELETE"))
+            .and(path("/minio/admin/v3/remove-user"))
+            .and(query_param("accessKey", "gateway-b"))
+            .respond_with(ResponseTemplate::new(status))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let api = Api::new(&admin(&server.uri())).unwrap();
+        assert_eq!(api.delete_user("gateway-b").await.ok(), expected);
+    }
 }

@@ -26,7 +26,10 @@ async fn pipeline() -> Pipeline {
         objects: Arc::new(InMemory::new()),
         embedder: Embedder::new(reqwest::Client::new(), &nowhere(), "m").unwrap(),
         embedding_model: "m".to_owned(),
-        rag: RagClient::new(rag.grpc_channel(&lotoai_kit::tls::TlsArgs::default()).unwrap()),
+        rag: RagClient::new(
+            rag.grpc_channel(&lotoai_kit::tls::TlsArgs::default())
+                .unwrap(),
+        ),
         chunker: Arc::new(Chunker::new(100, 0).unwrap()),
         max_bytes: 1024,
         events: rabbitmq.connect(&Service::for_tests("test")).await.unwrap(),

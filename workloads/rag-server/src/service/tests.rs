@@ -26,7 +26,12 @@ fn embedder(server: &MockServer) -> Embedder {
         url: server.uri().parse().unwrap(),
         token: SecretString::from("token-of-rag-server"),
     };
-    Embedder::new(&args, MODEL.to_owned(), &lotoai_kit::tls::TlsArgs::default()).unwrap()
+    Embedder::new(
+        &args,
+        MODEL.to_owned(),
+        &lotoai_kit::tls::TlsArgs::default(),
+    )
+    .unwrap()
 }
 
 /// The directory comes first, so that it is dropped after the store that flushes into it.

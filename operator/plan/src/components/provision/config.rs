@@ -6,24 +6,69 @@ use serde_json::{Value, json};
 
 use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::config::config_map;
-use crate::env::{AUDIENCE, REALM, USAGE_DATABASE, upper};
+use crate::credentials::PASSWORD;
+use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, upper};
 use crate::graph::{CredentialKind, Node};
 use crate::platform::Platform;
+use crate::rotation::{STANDBY_PASSWORD, second};
 
-/// An account that the Job makes.
+/// Whose account it is that the Job makes.
 pub(super) struct Account {
     /// Whose it is.
     pub(super) node: Node,
     /// Its name in the table of edges.
     pub(super) name: &'static str,
-    /// Its name in the store.
-    pub(super) username: String,
+    /// Its name in the store, whichever account signs in; also that of what it owns.
+    pub(super) owner: String,
+    /// Who may sign in: one, or two during a rotation.
+    pub(super) logins: Vec<Login>,
+    /// Who may not sign in any more.
+    retired: Vec<String>,
+}
+
+/// A name in the store and where its password is.
+pub(super) struct Login {
+    username: String,
+    /// Variable with its password.
+    pub(super) password_env: String,
+    /// Key of the account's Secret.
+    pub(super) key: &'static str,
 }
 
 impl Account {
-    /// Variable with its password.
-    pub(super) fn password_env(&self) -> String {
-        format!("PASSWORD_{}", upper(self.name))
+    fn new(
+        platform: &Platform,
+        node: Node,
+        to: Component,
+        store: Store,
+        name: &'static str,
+    ) -> Self {
+        let owner = platform.topology.account(store, name);
+        let variable = format!("PASSWORD_{}", upper(name));
+        let held = platform.held.get(&platform.edge_secret(node, to));
+        let used = held.and_then(|held| held.username.clone());
+        let mut logins = vec![Login {
+            username: used.unwrap_or_else(|| owner.clone()),
+            password_env: variable.clone(),
+            key: PASSWORD,
+        }];
+        let standby = held.and_then(|held| held.standby.clone());
+        logins.extend(standby.map(|username| Login {
+            username,
+            password_env: format!("{variable}{STANDBY}"),
+            key: STANDBY_PASSWORD,
+        }));
+        let retired = [owner.clone(), second(store, &owner)]
+            .into_iter()
+            .filter(|name| logins.iter().all(|login| login.username != *name))
+            .collect();
+        Self {
+            node,
+            name,
+            owner,
+            logins,
+            retired,
+        }
     }
 }
 
@@ -31,16 +76,11 @@ impl Account {
 pub(super) fn accounts(
     platform: &Platform,
     store: Store,
-) -> impl Iterator<Item = (Account, lotoai_api::Component)> {
-    let topology = &platform.topology;
-    let edges = topology.edges().iter();
+) -> impl Iterator<Item = (Account, Component)> {
+    let edges = platform.topology.edges().iter();
     edges.filter_map(move |edge| match edge.credential {
         CredentialKind::Account(of, name) if of == store => Some((
-            Account {
-                node: edge.from,
-                name,
-                username: topology.account(store, name),
-            },
+            Account::new(platform, edge.from, edge.to, store, name),
             edge.to,
         )),
         _ => None,
@@ -49,33 +89,34 @@ pub(super) fn accounts(
 
 pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
     let topology = &platform.topology;
-    let list = |entry: &dyn Fn(&Account) -> Value| list(platform, store, entry);
+    let list = |entry: &dyn Fn(&Account, &Login) -> Value| list(platform, store, entry);
+    let retired = || -> Vec<String> {
+        accounts(platform, store)
+            .flat_map(|(account, _)| account.retired)
+            .collect()
+    };
     let mut value = match store {
-        Store::Postgres => json!({ "databases": list(&|account| json!({
-            "database": account.username,
-            "username": account.username,
-            "password_env": account.password_env(),
-        })) }),
+        Store::Postgres => json!({ "databases": databases(platform) }),
         Store::Rabbitmq => {
-            json!({ "vhost": topology.virtual_host(), "users": list(&|account| json!({
-            "username": account.username,
-            "password_env": account.password_env(),
+            json!({ "vhost": topology.virtual_host(), "users": list(&|account, login| json!({
+            "username": login.username,
+            "password_env": login.password_env,
             "publish": publishes(account),
             "queue": account.name,
-        })) })
+        })), "retired": retired() })
         }
-        Store::S3 => json!({ "users": list(&|account| json!({
-            "username": account.username,
-            "password_env": account.password_env(),
+        Store::S3 => json!({ "users": list(&|account, login| json!({
+            "username": login.username,
+            "password_env": login.password_env,
             "bucket": topology.bucket(),
             "access": access(account),
-        })) }),
+        })), "retired": retired() }),
         Store::Clickhouse => clickhouse(
-            json!({ "users": list(&|account| json!({
+            json!({ "users": list(&|_, login| json!({
             "database": topology.account(store, USAGE_DATABASE),
-            "username": account.username,
-            "password_env": account.password_env(),
-        })) }),
+            "username": login.username,
+            "password_env": login.password_env,
+        })), "retired": retired() }),
             platform,
         ),
         Store::Keycloak => keycloak(platform),
@@ -100,9 +141,35 @@ pub(super) fn build(platform: &Platform, store: Store) -> ConfigMap {
     )
 }
 
-fn list(platform: &Platform, store: Store, entry: &dyn Fn(&Account) -> Value) -> Vec<Value> {
-    accounts(platform, store)
-        .map(|(account, _)| entry(&account))
+/// One entry for everybody who may sign in.
+fn list(
+    platform: &Platform,
+    store: Store,
+    entry: &dyn Fn(&Account, &Login) -> Value,
+) -> Vec<Value> {
+    let mut entries = Vec::new();
+    for (account, _) in accounts(platform, store) {
+        entries.extend(account.logins.iter().map(|login| entry(&account, login)));
+    }
+    entries
+}
+
+/// A database belongs to one role, in whose name everybody who may sign in works.
+fn databases(platform: &Platform) -> Vec<Value> {
+    let entry = |account: Account| {
+        let logins = account
+            .logins
+            .iter()
+            .map(|login| json!({ "username": login.username, "password_env": login.password_env }));
+        json!({
+            "database": account.owner,
+            "owner": account.owner,
+            "logins": logins.collect::<Vec<_>>(),
+            "retired": account.retired,
+        })
+    };
+    accounts(platform, Store::Postgres)
+        .map(|(account, _)| entry(account))
         .collect()
 }
 
@@ -134,9 +201,9 @@ fn keycloak(platform: &Platform) -> Value {
         "realm": REALM,
         "audience": AUDIENCE,
         "public_url": platform.url.url,
-        "clients": list(platform, Store::Keycloak, &|account| json!({
-            "client_id": account.username,
-            "secret_env": account.password_env(),
+        "clients": list(platform, Store::Keycloak, &|_, login| json!({
+            "client_id": login.username,
+            "secret_env": login.password_env,
         })),
         "first_user": {
             "username": user.username.as_str(),

@@ -24,10 +24,13 @@ pub(super) fn build(platform: &Platform, store: Store) -> Job {
     let node = Node::Provision(store);
     let mut variables = env::common(platform);
     variables.extend(env::from_edges(platform, node));
-    variables.extend(accounts(platform, store).map(|(account, to)| {
+    for (account, to) in accounts(platform, store) {
         let secret = platform.edge_secret(account.node, to);
-        env::secret_var(&account.password_env(), &secret, PASSWORD)
-    }));
+        let passwords = account.logins.iter();
+        variables.extend(
+            passwords.map(|login| env::secret_var(&login.password_env, &secret, login.key)),
+        );
+    }
     if store == Store::Keycloak
         && let Some(secret) = platform.first_user_secret()
     {

@@ -31,7 +31,7 @@ pub fn deployment(
     Deployment {
         metadata: platform.metadata(platform.component_name(component), node),
         spec: Some(DeploymentSpec {
-            replicas: platform.scale(component).written(),
+            replicas: platform.written_replicas(component),
             revision_history_limit: Some(2),
             selector: selector(platform, node),
             strategy: Some(DeploymentStrategy {
@@ -75,7 +75,9 @@ pub fn stateful_set(
     StatefulSet {
         metadata: platform.metadata(name.clone(), node),
         spec: Some(StatefulSetSpec {
-            replicas: Some(platform.scale(component).least()),
+            replicas: platform
+                .written_replicas(component)
+                .or(Some(platform.scale(component).least())),
             revision_history_limit: Some(2),
             selector: selector(platform, node),
             // Pods have names of their own only below a Service without an address.

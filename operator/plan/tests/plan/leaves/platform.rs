@@ -117,6 +117,12 @@ pub(super) fn platform_cases() -> Vec<Case> {
             json!({ "deletionPolicy": "Delete" }),
             r#""whenDeleted":"Delete""#,
         ),
+        (
+            "credentials.rotate{}",
+            json!({ "credentials": { "rotate": { "gateway-postgres": "leaf-7" } } }),
+            r#""rotation":"leaf-7""#,
+        ),
+        ("suspend", json!({ "suspend": true }), r#""replicas":0"#),
         ("paused", json!({ "paused": true }), r#""reason":"Paused""#),
     ]
 }

@@ -1,0 +1,105 @@
+//! Carries out the steps of a rotation: one patch of one Secret each, so that a Secret is always in
+//! one of the states that planning knows.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use lotoai_plan::credentials::{PASSWORD, TOKEN, USERNAME};
+use lotoai_plan::rotation::{
+    Change, INTRODUCED, PROMOTED, REQUEST, STANDBY_PASSWORD, STANDBY_TOKEN, STANDBY_USERNAME,
+    STATE, Step, standby_key,
+};
+use lotoai_plan::{Encoding, Observed, Platform, Value};
+use serde_json::{Map, Value as Json, json};
+use snafu::ResultExt;
+
+use super::{Error, RequestSnafu, check_ours, make};
+use crate::apply::FIELD_MANAGER;
+
+/// Random bytes of a new password or token.
+const RANDOM: Value = Value::Random {
+    bytes: 32,
+    encoding: Encoding::Base64Url,
+};
+
+/// Takes these steps, one after the other. What was taken goes to `taken`, also when a later step
+/// fails.
+///
+/// # Errors
+/// At the first Secret that is somebody else's or changed since it was read.
+pub async fn rotate(
+    client: &Client,
+    platform: &Platform,
+    observed: &Observed,
+    changes: Vec<Change>,
+    taken: &mut Vec<Change>,
+) -> Result<(), Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &platform.namespace);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    for change in changes {
+        let name = &change.secret;
+        let Some(secret) = observed.secrets.get(name) else {
+            continue;
+        };
+        check_ours(platform, secret)?;
+        let patch = patch(secret, &change)?;
+        let verb = "rotate";
+        api.patch(name, &params, &Patch::Merge(&patch))
+            .await
+            .context(RequestSnafu { verb, name })?;
+        tracing::info!(secret = name, step = ?change.step, "rotates a credential");
+        taken.push(change);
+    }
+    Ok(())
+}
+
+fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
+    let (data, annotations) = match change.step {
+        Step::Introduce => (
+            introduced(change)?,
+            json!({ REQUEST: change.request, STATE: INTRODUCED }),
+        ),
+        Step::Promote => (promoted(secret), json!({ STATE: PROMOTED })),
+        Step::Retire => (
+            json!({ STANDBY_USERNAME: null, STANDBY_PASSWORD: null, STANDBY_TOKEN: null }),
+            json!({ STATE: null }),
+        ),
+    };
+    Ok(json!({
+        "metadata": {
+            // A Secret that changed since it was read is read again first.
+            "resourceVersion": secret.resource_version(),
+            "annotations": annotations,
+        },
+        "data": data,
+    }))
+}
+
+fn introduced(change: &Change) -> Result<Json, Error> {
+    let value = make(&change.secret, &RANDOM)?;
+    Ok(match &change.username {
+        Some(username) => json!({
+            STANDBY_USERNAME: ByteString(username.clone().into_bytes()),
+            STANDBY_PASSWORD: value,
+        }),
+        None => json!({ STANDBY_TOKEN: value }),
+    })
+}
+
+/// What callers use and the standby, in each other's places.
+fn promoted(secret: &Secret) -> Json {
+    let value = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
+    let pairs = [USERNAME, PASSWORD, TOKEN].into_iter().filter_map(|key| {
+        let standby = standby_key(key)?;
+        Some([(key, value(standby)?), (standby, value(key)?)])
+    });
+    let data: Map<String, Json> = pairs
+        .flatten()
+        .map(|(key, value)| (key.to_owned(), json!(value)))
+        .collect();
+    Json::Object(data)
+}

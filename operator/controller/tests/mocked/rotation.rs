@@ -1,0 +1,175 @@
+//! The writes of a rotation.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use lotoai_api::LotoAI;
+use lotoai_api::spec::PullPolicy;
+use lotoai_operator::credentials::rotate;
+use lotoai_plan::rotation::{Change, Step};
+use lotoai_plan::{Observed, OperatorEnv, Platform, labels, validate};
+use serde_json::{Value, json};
+
+use crate::server::{Call, refusal, serve};
+
+const NAME: &str = "demo-gateway-postgres";
+
+fn platform() -> Platform {
+    let loto: LotoAI = serde_json::from_value(json!({
+        "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
+        "metadata": { "name": "demo", "namespace": "default", "uid": "uid-of-demo" },
+        "spec": { "url": "https://lotoai.localhost" },
+    }))
+    .unwrap();
+    let env = OperatorEnv {
+        namespace: "lotoai-system".to_owned(),
+        version: "1.0.0".to_owned(),
+        images: [].into(),
+        pull_policy: PullPolicy::IfNotPresent,
+        otlp_endpoint: None,
+    };
+    validate(&loto, &Observed::default(), &env).unwrap()
+}
+
+/// The Secret of an edge with these values.
+fn observed(data: &[(&str, &str)], ours: bool) -> Observed {
+    let mut secret = Secret {
+        data: Some(
+            data.iter()
+                .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+                .collect(),
+        ),
+        ..Secret::default()
+    };
+    secret.metadata.name = Some(NAME.to_owned());
+    secret.metadata.resource_version = Some("7".to_owned());
+    let mut found = labels::owned_by(if ours { "demo" } else { "other" });
+    found.insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
+    secret.metadata.labels = Some(found);
+    Observed {
+        secrets: [(NAME.to_owned(), secret)].into(),
+        ..Observed::default()
+    }
+}
+
+fn change(step: Step) -> Change {
+    Change {
+        secret: NAME.to_owned(),
+        step,
+        request: "2026-11-26".to_owned(),
+        username: (step == Step::Introduce).then(|| "gateway-b".to_owned()),
+    }
+}
+
+fn accepting(_: &Call) -> (u16, Value) {
+    (200, json!({ "metadata": { "name": NAME } }))
+}
+
+/// The one patch that a step comes to.
+async fn patch(data: &[(&str, &str)], step: Step) -> Value {
+    let (client, log) = serve(accepting);
+    let mut taken = Vec::new();
+    let observed = observed(data, true);
+    rotate(
+        &client,
+        &platform(),
+        &observed,
+        vec![change(step)],
+        &mut taken,
+    )
+    .await
+    .unwrap();
+    assert_eq!(taken, [change(step)]);
+    assert_eq!(log.summary(&["PATCH"]), [format!("PATCH {NAME}")]);
+    let calls = log.calls();
+    assert_eq!(calls.len(), 1, "one write");
+    // A Secret that changed since it was read is refused.
+    assert_eq!(calls[0].body["metadata"]["resourceVersion"], "7");
+    calls[0].body.clone()
+}
+
+#[tokio::test]
+async fn a_new_credential_is_put_beside_the_one_in_use() {
+    let held = [("username", "gateway"), ("password", "old")];
+    let first = patch(&held, Step::Introduce).await;
+    assert_eq!(
+        first["metadata"]["annotations"],
+        json!({ "lotoai.dev/rotation": "2026-11-26", "lotoai.dev/rotation-state": "Introduced" })
+    );
+    assert_eq!(first["data"].as_object().unwrap().len(), 2);
+    assert_eq!(first["data"]["standby-username"], "Z2F0ZXdheS1i");
+    let second = patch(&held, Step::Introduce).await;
+    let password = |patch: &Value| patch["data"]["standby-password"].clone();
+    assert_ne!(password(&first), password(&second), "random");
+    assert!(password(&first).as_str().unwrap().len() >= 43);
+}
+
+#[tokio::test]
+async fn both_change_places_in_one_write() {
+    let held = [
+        ("username", "a"),
+        ("password", "b"),
+        ("standby-username", "c"),
+        ("standby-password", "d"),
+    ];
+    let patch = patch(&held, Step::Promote).await;
+    assert_eq!(
+        patch["data"],
+        json!({
+            "username": "Yw==", "password": "ZA==",
+            "standby-username": "YQ==", "standby-password": "Yg==",
+        })
+    );
+    let annotations = &patch["metadata"]["annotations"];
+    assert_eq!(
+        *annotations,
+        json!({ "lotoai.dev/rotation-state": "Promoted" })
+    );
+}
+
+#[tokio::test]
+async fn a_token_changes_places_alone() {
+    let patch = patch(&[("token", "a"), ("standby-token", "b")], Step::Promote).await;
+    assert_eq!(
+        patch["data"],
+        json!({ "token": "Yg==", "standby-token": "YQ==" })
+    );
+}
+
+#[tokio::test]
+async fn the_old_one_goes_and_the_request_stays_answered() {
+    let patch = patch(&[("token", "a"), ("standby-token", "b")], Step::Retire).await;
+    assert_eq!(
+        patch["data"],
+        json!({ "standby-username": null, "standby-password": null, "standby-token": null })
+    );
+    let annotations = &patch["metadata"]["annotations"];
+    assert_eq!(*annotations, json!({ "lotoai.dev/rotation-state": null }));
+}
+
+#[tokio::test]
+async fn a_refused_write_stops_and_tells_what_was_taken() {
+    let (client, log) = serve(|_| refusal(409, "Conflict"));
+    let mut taken = Vec::new();
+    let observed = observed(&[("token", "a")], true);
+    let changes = vec![change(Step::Introduce), change(Step::Promote)];
+    let error = rotate(&client, &platform(), &observed, changes, &mut taken)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("failed to rotate Secret/demo-gateway-postgres")
+    );
+    assert!(taken.is_empty());
+    assert_eq!(log.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_is_not_touched() {
+    let (client, log) = serve(accepting);
+    let observed = observed(&[("token", "a")], false);
+    let changes = vec![change(Step::Introduce)];
+    let result = rotate(&client, &platform(), &observed, changes, &mut Vec::new()).await;
+    assert!(result.is_err());
+    assert!(log.calls().is_empty());
+}

@@ -1,0 +1,8 @@
+//! A platform's life after its installation, played on a made-up cluster: rotations, suspension and
+//! upgrades.
+
+mod rotation;
+mod secrets;
+mod suspend;
+mod upgrade;
+mod world;

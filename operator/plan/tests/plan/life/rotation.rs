@@ -1,0 +1,302 @@
+//! Credentials that are made anew while they are used.
+
+use std::collections::BTreeMap;
+
+use lotoai_plan::rotation::{self, Step, edges};
+use lotoai_plan::{Node, graph::CredentialKind};
+
+use super::world::World;
+
+fn ask(world: &mut World, name: &str, request: &str) {
+    let rotate = &mut world.lotoai.spec.credentials.rotate;
+    rotate.insert(name.to_owned(), request.to_owned());
+}
+
+/// The variables with which a component signs in to a store.
+fn variables(from: Node, to: &str) -> [String; 2] {
+    let prefix = match (from.name().as_str(), to) {
+        ("keycloak", _) => "KC_DB".to_owned(),
+        (_, "minio") => "S3".to_owned(),
+        (_, store) => store.to_uppercase(),
+    };
+    [format!("{prefix}_USERNAME"), format!("{prefix}_PASSWORD")]
+}
+
+/// Nobody is turned away: whatever a pod began with is accepted where it calls.
+fn everybody_is_let_in(world: &World) {
+    let platform = world.platform();
+    for edge in edges(&platform.topology) {
+        let caller = platform.node_name(edge.from);
+        let of = |owner: &str| {
+            let prefix = format!("{owner}-");
+            let pods = world.started.iter();
+            let own = |name: &str| {
+                let number = name.strip_prefix(&prefix);
+                number.is_some_and(|number| number.parse::<u32>().is_ok())
+            };
+            pods.filter(|(name, _)| own(name))
+                .map(|(name, (_, env))| (name.clone(), env.clone()))
+                .collect::<Vec<_>>()
+        };
+        for (pod, env) in of(&caller) {
+            match edge.credential {
+                CredentialKind::Account(store, _) => {
+                    let [username, password] = variables(edge.from, edge.to.name());
+                    let (username, password) = (&env[&username], &env[&password]);
+                    let known = world.accounts[&store].get(username);
+                    assert_eq!(known, Some(password), "{pod} as {username} in {store:?}");
+                }
+                _ => {
+                    let variable = edge.to.name().to_uppercase().replace('-', "_");
+                    let token = &env[&format!("{variable}_TOKEN")];
+                    for (callee, known) in of(&platform.component_name(edge.to)) {
+                        let mut known = known
+                            .iter()
+                            .filter(|(name, _)| name.starts_with("CALLER_TOKEN_"));
+                        let found = known.any(|(_, known)| known == token);
+                        assert!(found, "{callee} does not know the token of {pod}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The secret part of every credential that can be made anew, by Secret.
+fn values(world: &World) -> BTreeMap<String, String> {
+    let platform = world.platform();
+    edges(&platform.topology)
+        .map(|edge| {
+            let name = platform.edge_secret(edge.from, edge.to);
+            let value = world
+                .secret(&name, "password")
+                .or_else(|| world.secret(&name, "token"));
+            (name, value.unwrap())
+        })
+        .collect()
+}
+
+/// Passes of an operator that is killed after so many writes of each kind, until nothing is left.
+fn live(world: &mut World, most: usize) -> usize {
+    for passes in 0..2000 {
+        let wrote = world.operator(most);
+        everybody_is_let_in(world);
+        let wrote = wrote + world.rotate(most);
+        everybody_is_let_in(world);
+        world.kubelet();
+        everybody_is_let_in(world);
+        if wrote == 0 {
+            return passes;
+        }
+    }
+    panic!("never at rest");
+}
+
+#[test]
+fn every_credential_is_made_anew_and_nobody_is_turned_away() {
+    for fixture in [
+        "minimal",
+        "high-availability",
+        "external",
+        "delegated-postgres",
+        "ingress",
+    ] {
+        let mut world = World::up(fixture);
+        let before = values(&world);
+        for request in ["2026-11-26", "2026-12-26", "2027-01-26"] {
+            let old = values(&world);
+            ask(&mut world, "all", request);
+            live(&mut world, usize::MAX);
+            let new = values(&world);
+            assert!(
+                new.iter().all(|(name, value)| old[name] != *value),
+                "{fixture}"
+            );
+            let known: Vec<_> = world.accounts.values().flat_map(BTreeMap::values).collect();
+            assert!(
+                old.values().all(|old| !known.contains(&old)),
+                "{fixture}: still valid"
+            );
+            for name in new.keys() {
+                let secret = &world.observed.secrets[name];
+                let annotations = secret.metadata.annotations.as_ref().unwrap();
+                assert_eq!(annotations[rotation::REQUEST], request);
+                assert!(!annotations.contains_key(rotation::STATE));
+                let data = secret.data.as_ref().unwrap();
+                assert!(
+                    data.keys().all(|key| !key.starts_with("standby-")),
+                    "{name}"
+                );
+            }
+            let status = world.report();
+            assert_eq!(status.condition("Reconciling"), None);
+        }
+        assert!(!before.is_empty());
+    }
+}
+
+#[test]
+fn a_pod_restarts_once_for_each_step_that_concerns_it() {
+    let mut world = World::up("minimal");
+    ask(&mut world, "all", "1");
+    live(&mut world, usize::MAX);
+    // Called by others: learns their new tokens, uses its own new ones, forgets the old tokens.
+    assert_eq!(world.starts["demo-orchestrator-0"], 3);
+    // Calls only.
+    assert_eq!(world.starts["demo-rag-ingest-0"], 1);
+    assert_eq!(world.starts["demo-keycloak-0"], 1);
+    // A store restarts for nobody.
+    assert_eq!(world.starts.get("demo-postgres-0"), None);
+}
+
+#[test]
+fn one_credential_alone_restarts_its_caller_alone() {
+    let mut world = World::up("minimal");
+    let before = values(&world);
+    ask(&mut world, "gateway-postgres", "leaked");
+    live(&mut world, usize::MAX);
+    let starts: Vec<_> = world.starts.iter().collect();
+    assert_eq!(starts, [(&"demo-gateway-0".to_owned(), &1)]);
+    let changed: Vec<_> = values(&world)
+        .into_iter()
+        .filter(|(name, value)| before[name] != *value)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(changed, ["demo-gateway-postgres"]);
+    let postgres = &world.accounts[&lotoai_api::Store::Postgres];
+    let names: Vec<_> = postgres.keys().map(String::as_str).collect();
+    assert_eq!(names, ["gateway-b", "keycloak", "orchestrator"]);
+}
+
+#[test]
+fn an_operator_that_is_killed_at_any_write_turns_nobody_away() {
+    for most in [1, 3] {
+        let mut world = World::up("minimal");
+        let old = values(&world);
+        ask(&mut world, "all", "1");
+        live(&mut world, most);
+        let new = values(&world);
+        assert!(new.iter().all(|(name, value)| old[name] != *value));
+    }
+}
+
+#[test]
+fn a_request_that_is_there_already_or_taken_back_changes_nothing() {
+    let mut world = World::up("minimal");
+    ask(&mut world, "all", "1");
+    live(&mut world, usize::MAX);
+    let before = values(&world);
+    assert_eq!(live(&mut world, usize::MAX), 0);
+    world.lotoai.spec.credentials.rotate.clear();
+    assert_eq!(live(&mut world, usize::MAX), 0);
+    assert_eq!(values(&world), before);
+}
+
+#[test]
+fn a_new_platform_answers_the_request_that_it_is_made_with() {
+    let mut world = World::up("minimal");
+    world.observed = crate::common::provided();
+    ask(&mut world, "all", "1");
+    world.settle();
+    assert!(
+        values(&world)
+            .values()
+            .all(|value| value.starts_with("first-"))
+    );
+}
+
+#[test]
+fn the_old_one_stays_until_the_last_pod_that_has_it_is_gone() {
+    let mut world = World::up("minimal");
+    ask(&mut world, "gateway-postgres", "1");
+    let draining = world.observed.pods["demo-gateway-0"].clone();
+    let mut steps = Vec::new();
+    for _ in 0..10 {
+        world.operator(usize::MAX);
+        let (platform, set, _) = world.plan();
+        steps.extend(
+            rotation::next(&platform, &set, &world.observed)
+                .into_iter()
+                .map(|change| change.step),
+        );
+        world.rotate(usize::MAX);
+        world.kubelet();
+        world
+            .observed
+            .pods
+            .insert("draining".to_owned(), draining.clone());
+    }
+    assert_eq!(steps, [Step::Introduce, Step::Promote]);
+    let status = world.report();
+    let mut credentials = status.credentials.iter();
+    let found = credentials
+        .find(|one| one.secret == "demo-gateway-postgres")
+        .unwrap();
+    assert_eq!(found.rotation.as_deref(), Some("1"));
+    assert_eq!(
+        found.message,
+        "the new one comes into use: waits for gateway"
+    );
+    let reconciling = status.condition("Reconciling").unwrap();
+    assert_eq!(reconciling.reason, "Rotating");
+    assert_eq!(
+        reconciling.message,
+        "Secret demo-gateway-postgres: the new one comes into use: waits for gateway"
+    );
+    assert_eq!(status.condition("Ready").unwrap().status, "True");
+    world.observed.pods.remove("draining");
+    world.settle();
+    assert_eq!(world.report().condition("Reconciling"), None);
+}
+
+#[test]
+fn a_job_that_still_runs_holds_every_step_back() {
+    let mut world = World::up("minimal");
+    let (_, set, _) = world.plan();
+    let name = set.job_name("provision-postgres").unwrap().to_owned();
+    world.observed.jobs.get_mut(&name).unwrap().status = None;
+    ask(&mut world, "gateway-postgres", "1");
+    assert_eq!(world.rotate(usize::MAX), 0);
+    world.kubelet();
+    assert_eq!(world.rotate(usize::MAX), 1);
+}
+
+#[test]
+fn a_suspended_platform_rotates_when_it_runs_again() {
+    let mut world = World::up("minimal");
+    let before = values(&world);
+    world.lotoai.spec.suspend = true;
+    world.settle();
+    ask(&mut world, "all", "1");
+    world.settle();
+    assert_eq!(values(&world), before);
+    world.lotoai.spec.suspend = false;
+    world.settle();
+    assert!(
+        values(&world)
+            .iter()
+            .all(|(name, value)| before[name] != *value)
+    );
+}
+
+#[test]
+fn what_cannot_be_made_anew_is_refused_by_name() {
+    let world = World::up("external-oidc");
+    for key in [
+        "gateway-keycloak",
+        "operator-traefik",
+        "postgres-admin",
+        "nobody",
+    ] {
+        let mut lotoai = world.lotoai.clone();
+        let rotate = &mut lotoai.spec.credentials.rotate;
+        rotate.insert(key.to_owned(), "1".to_owned());
+        let faults = lotoai_plan::validate(&lotoai, &world.observed, &world.env).unwrap_err();
+        assert_eq!(faults[0].field, format!("spec.credentials.rotate[{key}]"));
+        assert!(
+            faults[0].message.contains("gateway-postgres"),
+            "{}",
+            faults[0].message
+        );
+    }
+}

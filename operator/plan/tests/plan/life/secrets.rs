@@ -1,0 +1,179 @@
+//! What Secrets hold, what stores make of it, and what pods begin with.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{EnvVar, Pod, Secret};
+use lotoai_api::Store;
+use lotoai_plan::rotation::{self, Step};
+use lotoai_plan::{
+    Credentials, Node, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
+    required_secrets,
+};
+
+use super::world::World;
+
+impl World {
+    /// What the Secrets hold, and for those that are not there yet what they will hold.
+    pub(super) fn credentials(&self, platform: &Platform) -> Credentials {
+        let required = required_secrets(platform);
+        let values = required.iter().map(|spec| {
+            let found = self.observed.secrets.get(spec.name());
+            let data = found.map_or_else(|| data(spec), |found| found.data.clone().unwrap());
+            let data = data.into_iter().map(|(key, value)| (key, value.0));
+            (spec.name().to_owned(), data.collect())
+        });
+        Credentials::new(&required, values.collect()).unwrap()
+    }
+
+    /// Makes the Secrets that are missing.
+    pub(super) fn make_secrets(&mut self) {
+        for spec in required_secrets(&self.platform()) {
+            let secret = || Secret {
+                metadata: spec.metadata.clone(),
+                data: Some(data(&spec)),
+                ..Secret::default()
+            };
+            let name = spec.name().to_owned();
+            self.observed.secrets.entry(name).or_insert_with(secret);
+        }
+    }
+
+    /// Takes the steps of rotations that are due, at most so many.
+    pub(super) fn rotate(&mut self, most: usize) -> usize {
+        let (platform, set, _) = self.plan();
+        let changes = rotation::next(&platform, &set, &self.observed);
+        let taken = changes.len().min(most);
+        for change in changes.into_iter().take(most) {
+            self.made += 1;
+            let new = format!("new-{}", self.made);
+            let secret = self.observed.secrets.get_mut(&change.secret).unwrap();
+            let data = secret.data.as_mut().unwrap();
+            let annotations = secret.metadata.annotations.get_or_insert_default();
+            match change.step {
+                Step::Introduce => {
+                    let key = match &change.username {
+                        Some(username) => {
+                            data.insert(rotation::STANDBY_USERNAME.to_owned(), text(username));
+                            rotation::STANDBY_PASSWORD
+                        }
+                        None => rotation::STANDBY_TOKEN,
+                    };
+                    data.insert(key.to_owned(), text(&new));
+                    annotations.insert(rotation::REQUEST.to_owned(), change.request);
+                    annotations.insert(rotation::STATE.to_owned(), rotation::INTRODUCED.to_owned());
+                }
+                Step::Promote => {
+                    for key in ["username", "password", "token"] {
+                        let standby = rotation::standby_key(key).unwrap();
+                        let (Some(one), Some(other)) = (data.remove(key), data.remove(standby))
+                        else {
+                            continue;
+                        };
+                        data.insert(key.to_owned(), other);
+                        data.insert(standby.to_owned(), one);
+                    }
+                    annotations.insert(rotation::STATE.to_owned(), rotation::PROMOTED.to_owned());
+                }
+                Step::Retire => {
+                    data.retain(|key, _| !key.starts_with("standby-"));
+                    annotations.remove(rotation::STATE);
+                }
+            }
+        }
+        taken
+    }
+
+    /// One value of a Secret.
+    pub(super) fn secret(&self, name: &str, key: &str) -> Option<String> {
+        let value = self.observed.secret_value(name, key)?;
+        Some(String::from_utf8(value.to_vec()).unwrap())
+    }
+
+    pub(super) fn environment(&self, variables: &[EnvVar]) -> BTreeMap<String, String> {
+        let value = |variable: &EnvVar| {
+            let source = variable.value_from.as_ref();
+            let key = source.and_then(|source| source.secret_key_ref.as_ref())?;
+            Some((variable.name.clone(), self.secret(&key.name, &key.key)?))
+        };
+        variables.iter().filter_map(value).collect()
+    }
+
+    /// What a provision Job makes of its store.
+    pub(super) fn provision(&mut self, store: Store, set: &ResourceSet<Prepared>, job: &Job) {
+        let platform = self.platform();
+        let name = platform.node_name(Node::Provision(store));
+        let mut maps = set.config_maps.iter();
+        let map = maps
+            .find(|map| map.metadata.name.as_ref() == Some(&name))
+            .unwrap();
+        let file = &map.data.as_ref().unwrap()["provision.yaml"];
+        let file: serde_json::Value = serde_yaml_ng::from_str(file).unwrap();
+        let container = &job
+            .spec
+            .as_ref()
+            .unwrap()
+            .template
+            .spec
+            .as_ref()
+            .unwrap()
+            .containers[0];
+        let passwords = self.environment(container.env.as_deref().unwrap());
+        let accounts = self.accounts.entry(store).or_default();
+        let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+        let mut users = list(&file["users"]);
+        let mut retired = list(&file["retired"]);
+        for database in list(&file["databases"]) {
+            users.extend(list(&database["logins"]));
+            retired.extend(list(&database["retired"]));
+        }
+        for user in users {
+            let name = user["username"].as_str().unwrap().to_owned();
+            let password = passwords[user["password_env"].as_str().unwrap()].clone();
+            accounts.insert(name, password);
+        }
+        for name in retired {
+            accounts.remove(name.as_str().unwrap());
+        }
+    }
+
+    pub(super) fn remember(&mut self) {
+        let pods: Vec<Pod> = self.observed.pods.values().cloned().collect();
+        let mut started = BTreeMap::new();
+        for pod in pods {
+            let name = pod.metadata.name.clone().unwrap();
+            let annotations = pod.metadata.annotations.unwrap();
+            let digest = annotations["lotoai.dev/config-hash"].clone();
+            let before = self.started.get(&name).filter(|before| before.0 == digest);
+            let state = before.cloned().unwrap_or_else(|| {
+                let container = &pod.spec.as_ref().unwrap().containers[0];
+                let variables = container.env.as_deref().unwrap_or_default();
+                (digest, self.environment(variables))
+            });
+            if before.is_none() {
+                *self.starts.entry(name.clone()).or_default() += 1;
+            }
+            started.insert(name, state);
+        }
+        self.started = started;
+    }
+}
+
+fn text(value: &str) -> ByteString {
+    ByteString(value.as_bytes().to_vec())
+}
+
+/// What a Secret holds when it is made.
+fn data(spec: &SecretSpec) -> BTreeMap<String, ByteString> {
+    let value = |key: &str| match &spec.kind {
+        SecretKind::Values(values) => match &values[key] {
+            Value::Fixed(given) | Value::Account { first: given, .. } => given.clone(),
+            Value::Random { .. } => format!("first-{}-{key}", spec.name()),
+        },
+        SecretKind::SelfSigned { .. } => format!("pem-{key}"),
+    };
+    let keys = spec.keys().into_iter();
+    keys.map(|key| (key.to_owned(), text(&value(key))))
+        .collect()
+}
