@@ -1,10 +1,13 @@
 //! The front door: sign-in, public APIs, conversations, documents.
 
+pub mod admission;
+pub mod budget;
 pub mod config;
 pub mod domain;
 pub mod drain;
 pub mod error;
 pub mod failure;
+pub mod idempotency;
 pub mod identity;
 pub mod objects;
 pub mod orchestrator;
@@ -26,9 +29,12 @@ pub use config::Config;
 pub use error::Error;
 
 use crate::error::{
-    LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
+    BudgetsSnafu, LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
     RabbitmqSnafu, ServeSnafu,
 };
+use crate::admission::Admission;
+use crate::budget::ledger;
+use crate::budget::table::Table;
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
 use crate::identity::login::Login;
@@ -112,6 +118,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         Arc::clone(&login),
         Arc::clone(&verifier),
     );
+    let budgets = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
     let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
     let channel = config
         .orchestrator
@@ -126,10 +133,13 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         probe_token: ProbeToken::new(config.probe_token.as_ref()),
         login,
         sessions,
+        admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
+        budgets,
         public_url: config.public_url.clone(),
         events: Wake::default(),
         discarded: Wake::default(),
+        spendings: Wake::default(),
         tasks: service.tasks.clone(),
     }))
 }
@@ -172,6 +182,15 @@ fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbit
     let objects = state.objects.clone();
     service.spawn("discarded-objects", async move {
         objects::sweep(store, objects, wake, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (store, wake, stop) = (
+        state.store.clone(),
+        state.spendings.clone(),
+        service.shutdown.clone(),
+    );
+    service.spawn("spendings", async move {
+        ledger::keep(store, wake, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let (store, stop) = (state.store.clone(), service.shutdown.clone());

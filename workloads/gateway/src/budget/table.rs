@@ -1,7 +1,7 @@
 //! `budgets.yaml`: budgets, prices, and the models that may answer for a role. It is read once at
 //! start; anything that cannot be meant ends the process with the place and the fix.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -155,8 +155,8 @@ pub struct Budget {
 pub enum Highest {
     /// At most this.
     Known(Price),
-    /// Nobody knows, because this model has no price.
-    Unknown(ModelName),
+    /// Nobody knows, because this has no price.
+    Unknown(String),
 }
 
 /// Budgets and prices.
@@ -169,7 +169,7 @@ pub struct Table {
     /// ISO 4217 code; empty without prices.
     pub currency: String,
     prices: HashMap<ModelName, Price>,
-    roles: HashMap<String, Vec<ModelName>>,
+    roles: BTreeMap<String, Vec<ModelName>>,
 }
 
 impl Table {
@@ -231,22 +231,24 @@ impl Table {
         self.prices.get(model).copied()
     }
 
-    /// The highest price that an answer to this requested model may have. A role that is not known
-    /// here has no models, and whoever asks for it is not answered.
+    /// The highest price that an answer to this requested model may have.
     pub fn highest(&self, requested: &str) -> Highest {
-        let all;
-        let models: &mut dyn Iterator<Item = &ModelName> = if requested == AUTOMATIC {
-            all = &mut self.roles.values().flatten();
-            all
+        let models: Vec<&ModelName> = if requested == AUTOMATIC {
+            self.roles.values().flatten().collect()
         } else {
-            &mut self.roles.get(requested).into_iter().flatten()
+            self.roles.get(requested).into_iter().flatten().collect()
         };
+        // A role that is not known here may have any price.
+        if models.is_empty() {
+            return Highest::Unknown(format!("{requested:?}"));
+        }
         let mut highest = Price::default();
-        for model in models {
-            match self.price(model) {
-                Some(price) => highest = highest.max(price),
-                None => return Highest::Unknown(model.clone()),
-            }
+        for name in models {
+            let Some(price) = self.price(name) else {
+                let ModelName { provider, model } = name;
+                return Highest::Unknown(format!("{model:?} of provider {provider:?}"));
+            };
+            highest = highest.max(price);
         }
         Highest::Known(highest)
     }
@@ -321,7 +323,11 @@ roles:
         assert_eq!(table.highest("cheap"), price("1.25", "10"));
         assert_eq!(table.highest("both"), price("5", "10"));
         assert_eq!(table.highest("lotoai"), price("5", "10"));
-        assert_eq!(table.highest("no-such-role"), price("0", "0"));
+        // Unknown, never nothing.
+        assert_eq!(
+            table.highest("no-such-role"),
+            Highest::Unknown("\"no-such-role\"".into())
+        );
     }
 
     #[test]
@@ -333,8 +339,10 @@ roles:
             model: "small".into(),
         };
         assert_eq!(table.price(&small), None);
-        assert_eq!(table.highest("here"), Highest::Unknown(small.clone()));
-        assert_eq!(table.highest("lotoai"), Highest::Unknown(small));
+        for requested in ["here", "lotoai"] {
+            let unknown = Highest::Unknown("\"small\" of provider \"local\"".into());
+            assert_eq!(table.highest(requested), unknown);
+        }
         // The control: without that role the price is known.
         assert!(matches!(parse(PRICES).unwrap().highest("lotoai"), Highest::Known(_)));
     }

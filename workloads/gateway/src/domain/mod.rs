@@ -1,5 +1,6 @@
 //! The rules of the gateway, apart from HTTP and storage.
 
+pub mod charge;
 pub mod chat_request;
 pub mod fields;
 pub mod page;

@@ -10,14 +10,16 @@ use lotoai_contracts::v1::{AnswerRequest, Message};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::charge::{Charge, Settlement};
 use super::chat_request::{ChatRequest, PROBE_MODEL};
 use super::text::title;
 use super::transcript::{Step, Transcript};
+use crate::budget::estimate::Progress;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::orchestrator::Events;
 use crate::state::AppState;
-use crate::store::{Answer, NewMessage, Store, StoreError};
+use crate::store::{Answer, Change, NewMessage, StoreError};
 
 /// An answer may look back on this many stored messages …
 const HISTORY_MESSAGES: i64 = 40;
@@ -38,6 +40,7 @@ pub struct Run {
     state: Arc<AppState>,
     subject: String,
     requested_model: String,
+    charge: Charge,
     events: Events,
     started: Instant,
     first_token: Option<Duration>,
@@ -45,23 +48,28 @@ pub struct Run {
 }
 
 impl Run {
-    /// Stores the question and prepares the call.
+    /// Stores the question, reserves its budgets and prepares the call.
     ///
     /// # Errors
-    /// 404 when the conversation is not the caller's, 503 when it cannot be stored.
+    /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a
+    /// price must be known and is not, 503 when it cannot be stored.
     pub async fn begin(
         state: Arc<AppState>,
         identity: &Identity,
         request: &ChatRequest,
     ) -> Result<Self, Failure> {
         let started = Instant::now();
-        let (conversation_id, history) = prepare(&state.store, &identity.subject, request).await?;
         let id = Uuid::now_v7();
+        let Prepared {
+            conversation_id,
+            messages,
+            charge,
+        } = prepare(&state, id, identity, request).await?;
         let answer = AnswerRequest {
             run_id: id.to_string(),
             caller: Some(identity.to_caller()),
             model: request.model.clone(),
-            messages: with_history(history, &request.messages),
+            messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -74,11 +82,17 @@ impl Run {
             events: state.orchestrator.answer(answer),
             subject: identity.subject.clone(),
             requested_model: request.model.clone(),
+            charge,
             state,
             started,
             first_token: None,
             closed: false,
         })
+    }
+
+    /// What the caller should know about its budgets.
+    pub fn budget_warnings(&self) -> &[String] {
+        &self.charge.warnings
     }
 
     /// The next step of the answer. Safe to cancel: nothing is lost. The end, good or bad, is
@@ -170,6 +184,15 @@ impl Run {
                 .record(first_token.as_secs_f64());
         }
         tracing::info!(run_id = %self.id, outcome, route, "a run ends");
+        let settlement = self.charge.close(
+            &self.state,
+            Progress {
+                finished: self.transcript.finished.as_ref(),
+                decided: self.transcript.decision.is_some(),
+                text_bytes: self.transcript.text.len(),
+                outcome,
+            },
+        );
         let finished = self.transcript.finished.clone().unwrap_or_default();
         let usage = finished.usage.unwrap_or_default();
         let event = UsageRecorded {
@@ -199,6 +222,7 @@ impl Run {
         Record {
             answer,
             event,
+            settlement,
             probe: self.requested_model == PROBE_MODEL,
         }
     }
@@ -223,11 +247,12 @@ impl Drop for Run {
 struct Record {
     answer: Option<Answer>,
     event: UsageRecorded,
+    settlement: Settlement,
     probe: bool,
 }
 
 impl Record {
-    /// Answer and usage record become visible together. The platform's own probe leaves nothing.
+    /// Answer, usage record and charge become visible together. The platform's own probe leaves nothing.
     async fn store(self, state: &AppState) -> Result<(), StoreError> {
         if self.probe {
             return Ok(());
@@ -237,19 +262,78 @@ impl Record {
             change.insert_answer(answer).await?;
         }
         change.emit(&self.event).await?;
+        self.settlement.store(&mut change).await?;
         change.commit().await?;
         state.events.now();
+        state.spendings.now();
         Ok(())
     }
 }
 
-/// Stores the question; gives the conversation and what was said in it before.
+/// A question that is ready to be asked.
+struct Prepared {
+    conversation_id: Option<Uuid>,
+    messages: Vec<Message>,
+    charge: Charge,
+}
+
+/// Stores the question and reserves its budgets: both, or neither.
 async fn prepare(
-    store: &Store,
-    owner: &str,
+    state: &AppState,
+    run_id: Uuid,
+    identity: &Identity,
     request: &ChatRequest,
-) -> Result<(Option<Uuid>, Vec<NewMessage>), Failure> {
-    let new: Vec<NewMessage> = request
+) -> Result<Prepared, Failure> {
+    let mut history = Vec::new();
+    let mut kept = None;
+    if request.store || request.conversation_id.is_some() {
+        let mut change = state.store.begin().await?;
+        let id = place(&mut change, &identity.subject, request).await?;
+        if request.conversation_id.is_some() {
+            history = change.history(id, HISTORY_MESSAGES).await?;
+        }
+        // Without `store` the conversation was read, and nothing is left in it.
+        if request.store {
+            change.insert_messages(id, &new_messages(request)).await?;
+            kept = Some((id, change));
+        }
+    }
+    let messages = with_history(history, &request.messages);
+    let change = kept.as_mut().map(|(_, change)| change);
+    let charge = Charge::open(state, run_id, identity, request, &messages, change).await?;
+    let conversation_id = match kept {
+        None => None,
+        Some((id, change)) => {
+            change.commit().await?;
+            Some(id)
+        }
+    };
+    Ok(Prepared {
+        conversation_id,
+        messages,
+        charge,
+    })
+}
+
+/// The conversation of a question: the caller's own, or a new one.
+async fn place(change: &mut Change, owner: &str, request: &ChatRequest) -> Result<Uuid, Failure> {
+    let Some(id) = request.conversation_id else {
+        let id = Uuid::now_v7();
+        let title = title(request.question());
+        change.insert_conversation(id, owner, &title).await?;
+        return Ok(id);
+    };
+    if !change.touch_conversation(owner, id).await? {
+        let mut failure = Failure::not_found("conversation");
+        failure.param = Some("metadata.conversation_id".to_owned());
+        return Err(failure);
+    }
+    Ok(id)
+}
+
+/// What of a request becomes a part of its conversation.
+fn new_messages(request: &ChatRequest) -> Vec<NewMessage> {
+    request
         .messages
         .iter()
         .filter(|message| message.role != "system" && !message.content.is_empty())
@@ -257,37 +341,7 @@ async fn prepare(
             role: message.role.clone(),
             content: message.content.clone(),
         })
-        .collect();
-    if !request.store && request.conversation_id.is_none() {
-        return Ok((None, Vec::new()));
-    }
-    let mut change = store.begin().await?;
-    let mut history = Vec::new();
-    let id = match request.conversation_id {
-        Some(id) => {
-            if !change.touch_conversation(owner, id).await? {
-                let mut failure = Failure::not_found("conversation");
-                failure.param = Some("metadata.conversation_id".to_owned());
-                return Err(failure);
-            }
-            history = change.history(id, HISTORY_MESSAGES).await?;
-            id
-        }
-        None => {
-            let id = Uuid::now_v7();
-            change
-                .insert_conversation(id, owner, &title(request.question()))
-                .await?;
-            id
-        }
-    };
-    if !request.store {
-        // Reads the conversation, leaves nothing in it.
-        return Ok((None, history));
-    }
-    change.insert_messages(id, &new).await?;
-    change.commit().await?;
-    Ok((Some(id), history))
+        .collect()
 }
 
 /// System messages first, then what was said before, then what is new.
