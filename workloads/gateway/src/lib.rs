@@ -20,10 +20,12 @@ pub mod store;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotoai_kit::rabbitmq::Rabbitmq;
 use lotoai_kit::{HasCommon as _, Readiness, Service};
 use snafu::ResultExt as _;
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use error::Error;
@@ -140,8 +142,24 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         events: Wake::default(),
         discarded: Wake::default(),
         spendings: Wake::default(),
+        ending: ending(service, config.common().drain()),
         tasks: service.tasks.clone(),
     }))
+}
+
+/// Cancelled shortly before a stop runs out of time: what is still being answered then ends with an
+/// error that its client can read, and is stored, instead of being cut.
+fn ending(service: &Service, drain: Duration) -> CancellationToken {
+    const FAREWELL: Duration = Duration::from_secs(5);
+    let (ending, stop) = (CancellationToken::new(), service.shutdown.clone());
+    let told = ending.clone();
+    // Not one of the tasks that a stop waits for: with nothing to answer it is over sooner.
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
+        told.cancel();
+    });
+    ending
 }
 
 /// Nobody can be told from anybody without keys, so the first of them are a condition of being

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::admission::Admission;
@@ -46,6 +47,8 @@ pub struct AppState {
     pub discarded: Wake,
     /// Wakes the folding of spendings.
     pub spendings: Wake,
+    /// Cancelled when the process stops so soon that answers must end.
+    pub ending: CancellationToken,
     /// Work that outlives its request.
     pub tasks: tokio_util::task::TaskTracker,
 }

@@ -102,7 +102,15 @@ impl Run {
     /// Why there is no (further) answer; then the run is over.
     pub async fn next(&mut self) -> Result<Step, Failure> {
         loop {
-            let step = match self.events.next().await {
+            let event = tokio::select! {
+                biased;
+                event = self.events.next() => event,
+                () = self.state.ending.cancelled() => Some(Err(Failure::unavailable(
+                    "shutting_down",
+                    "this gateway stops and cannot finish the answer; ask again",
+                ))),
+            };
+            let step = match event {
                 Some(Ok(event)) => match event.event {
                     Some(event) => self.transcript.absorb(event),
                     // An event of a newer orchestrator.

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 
 /// The hash of a request, as its body arrives.
-pub struct RequestHash {
+pub(super) struct RequestHash {
     hash: Sha256,
     boundary: Vec<u8>,
     /// The end of what came, which may be the beginning of a boundary.
@@ -14,7 +14,7 @@ pub struct RequestHash {
 
 impl RequestHash {
     /// Of a request whose body is still to come.
-    pub fn begin(parts: &Parts) -> Self {
+    pub(super) fn begin(parts: &Parts) -> Self {
         let media_type = parts
             .headers
             .get(CONTENT_TYPE)
@@ -36,7 +36,7 @@ impl RequestHash {
 
     /// Takes more of the body. A client that sends a form again chooses a new boundary for it, so
     /// boundaries are left out.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         let Some(first) = self.boundary.first().copied() else {
             self.hash.update(bytes);
             return;
@@ -59,7 +59,7 @@ impl RequestHash {
     }
 
     /// The hash of the whole.
-    pub fn end(self) -> Vec<u8> {
+    pub(super) fn end(self) -> Vec<u8> {
         self.hash.chain_update(&self.tail).finalize().to_vec()
     }
 }

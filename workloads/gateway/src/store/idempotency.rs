@@ -9,7 +9,7 @@ use super::{Store, StoreError, within};
 /// A key is remembered for this long.
 const KEEP: &str = "24 hours";
 /// Keys that one caller may have at a time.
-pub const MAX_KEYS: i64 = 10_000;
+const MAX_KEYS: i64 = 10_000;
 
 /// An answer that can be given again.
 #[derive(Debug, Clone, PartialEq, Eq)]
