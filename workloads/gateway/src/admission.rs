@@ -58,7 +58,10 @@ impl Admission {
     pub fn admit(&self, body: Option<u64>) -> Result<Place, Failure> {
         let request = Arc::clone(&self.requests).try_acquire_owned();
         let request = request.map_err(|_| overloaded("requests"))?;
-        let kib = body.unwrap_or(BODY_IN_MEMORY).min(BODY_IN_MEMORY).div_ceil(1024);
+        let kib = body
+            .unwrap_or(BODY_IN_MEMORY)
+            .min(BODY_IN_MEMORY)
+            .div_ceil(1024);
         let body = match u32::try_from(kib) {
             Ok(0) => None,
             Ok(kib) => {
@@ -152,7 +155,10 @@ mod tests {
         let first = admission.admit(Some(0)).unwrap();
         let _second = admission.admit(Some(10)).unwrap();
         let failure = admission.admit(Some(0)).unwrap_err();
-        assert_eq!((failure.status.as_u16(), failure.retry_after), (429, Some(1)));
+        assert_eq!(
+            (failure.status.as_u16(), failure.retry_after),
+            (429, Some(1))
+        );
         drop(first);
         assert!(admission.admit(Some(0)).is_ok());
     }

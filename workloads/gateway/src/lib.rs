@@ -30,13 +30,13 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use error::Error;
 
-use crate::error::{
-    BudgetsSnafu, LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
-    RabbitmqSnafu, ServeSnafu,
-};
 use crate::admission::Admission;
 use crate::budget::ledger;
 use crate::budget::table::Table;
+use crate::error::{
+    BudgetsSnafu, LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu,
+    ProviderSnafu, RabbitmqSnafu, ServeSnafu,
+};
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
 use crate::identity::login::Login;

@@ -31,9 +31,7 @@ pub use edge::{
     SecurityHeaders, ServiceType, Traefik,
 };
 pub use external::{ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq};
-pub use gateway::{
-    Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice,
-};
+pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};

@@ -20,7 +20,9 @@ pub(super) fn check(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
         let (provider, model) = (price.provider.as_str(), price.model.as_str());
         let field = format!("spec.gateway.prices.models[{provider}/{model}]");
         let is_known = provider == LOCAL_PROVIDER
-            || providers.iter().any(|known| known.name.as_str() == provider);
+            || providers
+                .iter()
+                .any(|known| known.name.as_str() == provider);
         if !is_known {
             let message = "no provider has this name; write one of agents.providers, or local";
             faults.push(Invalid::spec(format!("{field}.provider"), message));

@@ -141,7 +141,12 @@ mod tests {
         }
     }
 
-    fn measure(finished: Option<&Finished>, decided: bool, bytes: usize, outcome: &str) -> Measured {
+    fn measure(
+        finished: Option<&Finished>,
+        decided: bool,
+        bytes: usize,
+        outcome: &str,
+    ) -> Measured {
         let progress = Progress {
             finished,
             decided,
@@ -182,7 +187,10 @@ mod tests {
     ) {
         let part = finished("openai", input, output);
         let measured = measure(Some(&part), true, 99, "ok");
-        assert_eq!((measured.tokens.input, measured.tokens.output), (read, written));
+        assert_eq!(
+            (measured.tokens.input, measured.tokens.output),
+            (read, written)
+        );
         assert!(measured.estimated);
     }
 
@@ -210,7 +218,10 @@ mod tests {
         #[case] written: u64,
     ) {
         let measured = measure(None, decided, bytes, outcome);
-        assert_eq!((measured.tokens.input, measured.tokens.output), (read, written));
+        assert_eq!(
+            (measured.tokens.input, measured.tokens.output),
+            (read, written)
+        );
         assert_eq!(measured.estimated, read > 0);
     }
 }

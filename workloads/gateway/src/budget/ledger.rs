@@ -23,7 +23,10 @@ pub async fn keep(store: Store, wake: Wake, stop: CancellationToken) {
     let mut swept = tokio::time::Instant::now();
     while !stop.is_cancelled() {
         if let Err(error) = fold(&store).await {
-            tracing::warn!(error = chain(&error), "spendings wait: they cannot be folded");
+            tracing::warn!(
+                error = chain(&error),
+                "spendings wait: they cannot be folded"
+            );
         }
         if swept.elapsed() >= SWEEP_EVERY {
             swept = tokio::time::Instant::now();
@@ -61,6 +64,9 @@ async fn sweep(store: &Store) {
         tracing::warn!(error = chain(&error), "ended budgets were not deleted");
     }
     if let Err(error) = store.sweep_idempotency_keys().await {
-        tracing::warn!(error = chain(&error), "ended idempotency keys were not deleted");
+        tracing::warn!(
+            error = chain(&error),
+            "ended idempotency keys were not deleted"
+        );
     }
 }

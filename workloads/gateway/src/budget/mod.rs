@@ -84,9 +84,8 @@ fn subjects<'a>(budget: &'a Budget, principal: &'a Principal) -> Vec<&'a str> {
         Scope::Group => principal.groups.iter().map(String::as_str).collect(),
         Scope::APIKey => principal.api_key.as_deref().into_iter().collect(),
     };
-    let is_named = |subject: &&str| {
-        budget.names.is_empty() || budget.names.iter().any(|name| name == subject)
-    };
+    let is_named =
+        |subject: &&str| budget.names.is_empty() || budget.names.iter().any(|name| name == subject);
     own.into_iter().filter(is_named).collect()
 }
 

@@ -69,8 +69,7 @@ impl Price {
         let part = |tokens: u64, price: Micros| {
             u128::from(tokens).saturating_mul(u128::from(price.0.unsigned_abs()))
         };
-        let whole =
-            part(input_tokens, self.input).saturating_add(part(output_tokens, self.output));
+        let whole = part(input_tokens, self.input).saturating_add(part(output_tokens, self.output));
         Micros(i64::try_from(whole.div_ceil(TOKENS_OF_A_PRICE)).unwrap_or(i64::MAX))
     }
 
@@ -118,7 +117,11 @@ mod tests {
         assert_eq!(price.of(1_000_000, 1_000_000), Micros(11_250_000));
         assert_eq!(price.of(1, 0), Micros(2), "1.25 millionths are two");
         assert_eq!(price.of(0, 0), Micros(0));
-        assert_eq!(price.of(u64::MAX, u64::MAX), Micros(i64::MAX), "no overflow");
+        assert_eq!(
+            price.of(u64::MAX, u64::MAX),
+            Micros(i64::MAX),
+            "no overflow"
+        );
     }
 
     proptest! {

@@ -172,7 +172,9 @@ impl Plan<'_> {
     pub fn judge(&self, reserved: &Reserved, now: Timestamp) -> Result<Vec<String>, Failure> {
         let windows = self.matched.iter().zip(&reserved.used);
         if reserved.admitted {
-            return Ok(windows.filter_map(|(it, used)| self.warning(it, used)).collect());
+            return Ok(windows
+                .filter_map(|(it, used)| self.warning(it, used))
+                .collect());
         }
         let needed = self.question.needed();
         windows
@@ -191,7 +193,10 @@ impl Plan<'_> {
         let name = &budget.name;
         if percent >= budget.warn_at_percent {
             let resets_at = window.resets_at();
-            return Some(format!("{name}; {}={percent}%; resets={resets_at}", word(kind)));
+            return Some(format!(
+                "{name}; {}={percent}%; resets={resets_at}",
+                word(kind)
+            ));
         }
         let unpriced = budget.limits.micros.is_some() && self.question.micros().is_none();
         unpriced.then(|| format!("{name}; money=unknown"))
@@ -209,7 +214,10 @@ impl Plan<'_> {
             Kind::Tokens => format!("{value} tokens"),
             Kind::Money => format!("{} {}", Micros(value), self.currency),
         };
-        let (left, needed) = (excess.limit.saturating_sub(excess.used).max(0), excess.needed);
+        let (left, needed) = (
+            excess.limit.saturating_sub(excess.used).max(0),
+            excess.needed,
+        );
         let hint = match excess.kind {
             Kind::Requests => "",
             Kind::Tokens | Kind::Money => " or send less and set a lower max_tokens,",
@@ -226,17 +234,20 @@ impl Plan<'_> {
         let mut failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", message);
         failure.retry_after = Some(wait);
         failure.is_final = wait > LONGEST_AUTOMATIC_WAIT;
-        failure.details = Some(("budget", json!({
-            "name": budget.name,
-            "scope": budget.scope,
-            "subject": subject,
-            "per": budget.per,
-            "kind": excess.kind,
-            "limit": shown(excess.kind, excess.limit, self.currency),
-            "used": shown(excess.kind, excess.used, self.currency),
-            "needed": shown(excess.kind, needed, self.currency),
-            "resets_at": resets_at,
-        })));
+        failure.details = Some((
+            "budget",
+            json!({
+                "name": budget.name,
+                "scope": budget.scope,
+                "subject": subject,
+                "per": budget.per,
+                "kind": excess.kind,
+                "limit": shown(excess.kind, excess.limit, self.currency),
+                "used": shown(excess.kind, excess.used, self.currency),
+                "needed": shown(excess.kind, needed, self.currency),
+                "resets_at": resets_at,
+            }),
+        ));
         failure
     }
 }

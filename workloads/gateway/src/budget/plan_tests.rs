@@ -83,18 +83,29 @@ fn a_refusal_says_what_is_left_and_when_it_is_whole_again() {
         plan.judge(&reserved, now()).unwrap_err()
     };
     let failure = refuse(used(10, 0, 0), used(0, 0, 0));
-    assert_eq!((failure.status.as_u16(), failure.code.as_ref()), (429, "budget_exceeded"));
+    assert_eq!(
+        (failure.status.as_u16(), failure.code.as_ref()),
+        (429, "budget_exceeded")
+    );
     assert_eq!((failure.retry_after, failure.is_final), (Some(30), false));
     let budget = &failure.problem(None)["budget"];
     assert_eq!(budget["name"], "day");
-    assert_eq!((&budget["kind"], &budget["limit"]), (&json!("requests"), &json!(10)));
+    assert_eq!(
+        (&budget["kind"], &budget["limit"]),
+        (&json!("requests"), &json!(10))
+    );
     assert_eq!(budget["subject"], "ana");
     assert_eq!(failure.openai()["error"]["budget"], *budget);
 
     // Of two, the one that ends last counts, and a client does not ask again by itself.
     let failure = refuse(used(10, 0, 0), used(0, 0, 9_000));
     assert!(failure.is_final);
-    assert!(failure.message.contains("0.001000 EUR are left of 0.010000 EUR"), "{failure:?}");
+    assert!(
+        failure
+            .message
+            .contains("0.001000 EUR are left of 0.010000 EUR"),
+        "{failure:?}"
+    );
     let budget = &failure.problem(None)["budget"];
     assert_eq!(budget["resets_at"], "2026-12-01T00:00:00Z");
     assert_eq!(budget["needed"]["micros"], 1_100);
@@ -106,7 +117,10 @@ fn an_unknown_price_is_refused_or_warned_of_and_never_nothing() {
     let failure = question(&strict, "free", SMALL)
         .plan(&strict, LEASE, now())
         .unwrap_err();
-    assert_eq!((failure.status.as_u16(), failure.code.as_ref()), (403, "price_unknown"));
+    assert_eq!(
+        (failure.status.as_u16(), failure.code.as_ref()),
+        (403, "price_unknown")
+    );
     assert!(failure.message.contains("\"small\" of provider \"local\""));
 
     let lenient = table("Warn");
@@ -117,7 +131,10 @@ fn an_unknown_price_is_refused_or_warned_of_and_never_nothing() {
         admitted: true,
         used: vec![used(1, 1, 0), used(1, 1, 0)],
     };
-    assert_eq!(plan.judge(&reserved, now()).unwrap(), ["month; money=unknown"]);
+    assert_eq!(
+        plan.judge(&reserved, now()).unwrap(),
+        ["month; money=unknown"]
+    );
 }
 
 fn measured(model: Option<(&str, &str)>, asked: bool) -> Measured {
@@ -149,5 +166,8 @@ fn an_answer_is_charged_by_who_wrote_it(
     let question = question(&table, requested, SMALL);
     let spending = question.spending(measured(model, asked), &table);
     assert_eq!(spending.micros, micros);
-    assert_eq!((spending.currency.as_str(), spending.price_version.as_str()), ("EUR", "v7"));
+    assert_eq!(
+        (spending.currency.as_str(), spending.price_version.as_str()),
+        ("EUR", "v7")
+    );
 }

@@ -114,7 +114,10 @@ mod tests {
         let needed = amounts(1, 50, 7);
         assert_eq!(limits.excess(&amounts(1, 50, 0), &needed), None);
         let excess = limits.excess(&amounts(1, 51, 0), &needed).unwrap();
-        assert_eq!((excess.kind, excess.used, excess.needed), (Kind::Tokens, 51, 50));
+        assert_eq!(
+            (excess.kind, excess.used, excess.needed),
+            (Kind::Tokens, 51, 50)
+        );
         let excess = limits.excess(&amounts(2, 0, 0), &needed).unwrap();
         assert_eq!((excess.kind, excess.limit), (Kind::Requests, 2));
     }

@@ -192,7 +192,10 @@ impl Table {
         let mut budgets = Vec::with_capacity(file.budgets.len());
         for entry in file.budgets {
             if !names.insert(entry.name.clone()) {
-                return Err(format!("there are two budgets {:?}; rename one", entry.name));
+                return Err(format!(
+                    "there are two budgets {:?}; rename one",
+                    entry.name
+                ));
             }
             budgets.push(budget(entry, file.prices.is_some())?);
         }
@@ -266,17 +269,29 @@ fn budget(entry: BudgetEntry, has_prices: bool) -> Result<Budget, String> {
             "budget {name:?} needs a name and one of requests, tokens and money"
         ));
     }
-    if [limits.requests, limits.tokens].iter().flatten().any(|limit| *limit < 1) {
-        return Err(format!("requests and tokens of budget {name:?} must be at least 1"));
+    if [limits.requests, limits.tokens]
+        .iter()
+        .flatten()
+        .any(|limit| *limit < 1)
+    {
+        return Err(format!(
+            "requests and tokens of budget {name:?} must be at least 1"
+        ));
     }
     if limits.micros.is_some() && !has_prices {
-        return Err(format!("budget {name:?} limits money and there are no prices; add them"));
+        return Err(format!(
+            "budget {name:?} limits money and there are no prices; add them"
+        ));
     }
     if entry.scope == Scope::Platform && !entry.names.is_empty() {
-        return Err(format!("budget {name:?} is for the platform; remove its names"));
+        return Err(format!(
+            "budget {name:?} is for the platform; remove its names"
+        ));
     }
     if !(1..=100).contains(&entry.warn_at_percent) {
-        return Err(format!("warnAtPercent of budget {name:?} must be from 1 to 100"));
+        return Err(format!(
+            "warnAtPercent of budget {name:?} must be from 1 to 100"
+        ));
     }
     Ok(Budget {
         name: entry.name,
@@ -344,18 +359,42 @@ roles:
             assert_eq!(table.highest(requested), unknown);
         }
         // The control: without that role the price is known.
-        assert!(matches!(parse(PRICES).unwrap().highest("lotoai"), Highest::Known(_)));
+        assert!(matches!(
+            parse(PRICES).unwrap().highest("lotoai"),
+            Highest::Known(_)
+        ));
     }
 
     #[rstest::rstest]
-    #[case("budgets: [{name: a, scope: User, per: Day}]", "one of requests, tokens and money")]
-    #[case("budgets: [{name: a, scope: User, per: Day, money: \"1\"}]", "there are no prices")]
-    #[case("budgets: [{name: a, scope: User, per: Day, money: 1.5}]", "expected a string")]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day}]",
+        "one of requests, tokens and money"
+    )]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day, money: \"1\"}]",
+        "there are no prices"
+    )]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day, money: 1.5}]",
+        "expected a string"
+    )]
     #[case("budgets: [{name: a, scope: User, per: Week, requests: 1}]", "Week")]
-    #[case("budgets: [{name: a, scope: User, per: Day, requests: 0}]", "at least 1")]
-    #[case("budgets: [{name: a, scope: Platform, names: [x], per: Day, requests: 1}]", "remove")]
-    #[case("budgets: [{name: a, scope: User, per: Day, requests: 1, warnAtPercent: 0}]", "1 to 100")]
-    #[case("budgets: [{name: a, scope: User, per: Day, request: 1}]", "unknown field")]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day, requests: 0}]",
+        "at least 1"
+    )]
+    #[case(
+        "budgets: [{name: a, scope: Platform, names: [x], per: Day, requests: 1}]",
+        "remove"
+    )]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day, requests: 1, warnAtPercent: 0}]",
+        "1 to 100"
+    )]
+    #[case(
+        "budgets: [{name: a, scope: User, per: Day, request: 1}]",
+        "unknown field"
+    )]
     fn what_cannot_be_meant_is_refused(#[case] text: &str, #[case] message: &str) {
         let error = parse(text).unwrap_err();
         assert!(error.contains(message), "{error}");

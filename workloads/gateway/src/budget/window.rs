@@ -82,14 +82,37 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case(Period::Minute, "2026-11-26T05:20:59.999Z", "2026-11-26T05:20:00Z", "2026-11-26T05:21:00Z")]
-    #[case(Period::Day, "2026-12-31T23:59:59Z", "2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z")]
-    #[case(Period::Month, "2028-02-29T12:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z")]
-    #[case(Period::Month, "2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z")]
+    #[case(
+        Period::Minute,
+        "2026-11-26T05:20:59.999Z",
+        "2026-11-26T05:20:00Z",
+        "2026-11-26T05:21:00Z"
+    )]
+    #[case(
+        Period::Day,
+        "2026-12-31T23:59:59Z",
+        "2026-12-31T00:00:00Z",
+        "2027-01-01T00:00:00Z"
+    )]
+    #[case(
+        Period::Month,
+        "2028-02-29T12:00:00Z",
+        "2028-02-01T00:00:00Z",
+        "2028-03-01T00:00:00Z"
+    )]
+    #[case(
+        Period::Month,
+        "2026-12-01T00:00:00Z",
+        "2026-12-01T00:00:00Z",
+        "2027-01-01T00:00:00Z"
+    )]
     fn windows(#[case] period: Period, #[case] now: &str, #[case] start: &str, #[case] end: &str) {
         let window = period.window(now.parse().unwrap());
         let at = |seconds| Timestamp::from_second(seconds).unwrap().to_string();
-        assert_eq!((at(window.start).as_str(), at(window.end).as_str()), (start, end));
+        assert_eq!(
+            (at(window.start).as_str(), at(window.end).as_str()),
+            (start, end)
+        );
         assert_eq!(window.resets_at(), end);
     }
 

@@ -53,7 +53,10 @@ impl Charge {
             highest: state.budgets.highest(&request.model),
         };
         let now = Timestamp::now();
-        let lease = state.limits.answer_max().saturating_add(LEASE_BEYOND_ANSWER);
+        let lease = state
+            .limits
+            .answer_max()
+            .saturating_add(LEASE_BEYOND_ANSWER);
         let warnings = match question.plan(&state.budgets, lease, now)? {
             None => None,
             Some(plan) => {

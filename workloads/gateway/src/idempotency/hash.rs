@@ -20,7 +20,10 @@ impl RequestHash {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", |target| target.as_str());
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let mut hash = Sha256::new();
         for part in [parts.method.as_str(), target, &essence.to_ascii_lowercase()] {
@@ -104,7 +107,10 @@ mod tests {
     #[test]
     fn every_part_counts() {
         let hash = whole("POST", "/a?b", "application/json", "{}");
-        assert_eq!(whole("POST", "/a?b", "Application/JSON; charset=utf-8", "{}"), hash);
+        assert_eq!(
+            whole("POST", "/a?b", "Application/JSON; charset=utf-8", "{}"),
+            hash
+        );
         for other in [
             whole("PUT", "/a?b", "application/json", "{}"),
             whole("POST", "/a", "application/json", "{}"),

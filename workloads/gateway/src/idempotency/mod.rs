@@ -78,7 +78,10 @@ pub async fn idempotency(
         Ok(None) => return next.run(request).await,
         Err(failure) => return failure.into_response(),
     };
-    let lease = state.limits.answer_max().saturating_add(LEASE_BEYOND_ANSWER);
+    let lease = state
+        .limits
+        .answer_max()
+        .saturating_add(LEASE_BEYOND_ANSWER);
     match state.store.claim_key(&key.owner, &key.key, lease).await {
         Err(error) => Failure::from(error).into_response(),
         Ok(Claim::Claimed) => {
@@ -102,7 +105,10 @@ pub async fn idempotency(
 
 /// The key of a request that writes, if it has one.
 fn key_of(request: &Request) -> Result<Option<KeyOf>, Failure> {
-    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let writes = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     let Some(SignedIn(identity)) = request.extensions().get::<SignedIn>() else {
         return Ok(None);
     };
@@ -180,14 +186,19 @@ impl Drop for Held {
             return;
         }
         let (state, key) = (Arc::clone(&self.state), self.key.clone());
-        self.state.tasks.spawn(async move { release(&state, &key).await });
+        self.state
+            .tasks
+            .spawn(async move { release(&state, &key).await });
     }
 }
 
 async fn release(state: &AppState, key: &KeyOf) {
     if let Err(error) = state.store.release_key(&key.owner, &key.key).await {
         let error = crate::error::chain(&error);
-        tracing::warn!(error, "a key was not given back; it stays taken until it expires");
+        tracing::warn!(
+            error,
+            "a key was not given back; it stays taken until it expires"
+        );
     }
 }
 
@@ -220,7 +231,13 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
     };
     if is_whole.is_none() {
         let failed = parts.extensions.get::<StreamFailed>().cloned();
-        let body = record(held, hash, kept(Vec::new()), failed.unwrap_or_default(), body);
+        let body = record(
+            held,
+            hash,
+            kept(Vec::new()),
+            failed.unwrap_or_default(),
+            body,
+        );
         return Response::from_parts(parts, body);
     }
     match to_bytes(body, MAX_ANSWER_BYTES).await {

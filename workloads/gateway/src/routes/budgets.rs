@@ -40,6 +40,11 @@ pub async fn list(
     let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<WindowCursor>()?;
+    if let Some((budget, subject, start)) = &after {
+        plain("cursor", budget)?;
+        plain("cursor", subject)?;
+        Timestamp::from_second(*start).map_err(|_| not_of_list())?;
+    }
     if all {
         administrators(&identity, "all")?;
         return everybodys(&state, after, limit).await.map(Json);
@@ -54,9 +59,9 @@ pub async fn list(
         state.store.windows_of(&keys).await?
     };
     let items = matched.iter().map(|it| {
-        let used = windows.iter().find(|window| {
-            (&window.budget, &window.subject) == (&it.budget.name, &it.subject)
-        });
+        let used = windows
+            .iter()
+            .find(|window| (&window.budget, &window.subject) == (&it.budget.name, &it.subject));
         let used = used.map(|window| window.used).unwrap_or_default();
         view(&state.budgets, it, used)
     });
@@ -168,6 +173,9 @@ pub async fn usage(
     let (from, to) = span(&mut query, Timestamp::now())?;
     let all = flag(&mut query, "all")?;
     let subject = query.take("subject");
+    if let Some(subject) = &subject {
+        plain("subject", subject)?;
+    }
     if all {
         administrators(&identity, "all")?;
     } else if subject.as_ref().is_some_and(|it| *it != identity.subject) {
@@ -198,7 +206,9 @@ pub async fn usage(
 /// First and last day of a question; the last 30 days when nothing is said.
 fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
     let today = now.to_zoned(TimeZone::UTC).date();
-    let to = query.take("to").map_or(Ok(today), |text| date("to", &text))?;
+    let to = query
+        .take("to")
+        .map_or(Ok(today), |text| date("to", &text))?;
     let from = query.take("from").map_or_else(
         || Ok(to.saturating_sub(jiff::Span::new().days(29))),
         |text| date("from", &text),
@@ -214,19 +224,37 @@ fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure>
 fn date(name: &str, text: &str) -> Result<Date, Failure> {
     let fault = || Failure::invalid(name, format!("{name} must be a day such as 2026-11-26"));
     let date: Date = text.parse().map_err(|_| fault())?;
-    // The parser takes times of a day as well.
-    if date.to_string() == text {
+    // The parser takes times of a day as well, and years that no database has.
+    if date.to_string() == text && date.year() > 0 {
         Ok(date)
     } else {
         Err(fault())
     }
 }
 
+/// Refuses what PostgreSQL has no text for.
+fn plain(name: &str, text: &str) -> Result<(), Failure> {
+    if text.contains('\0') {
+        return Err(Failure::invalid(
+            name,
+            format!("{name} must not hold a NUL character"),
+        ));
+    }
+    Ok(())
+}
+
+fn not_of_list() -> Failure {
+    Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
+}
+
 fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
     match query.take(name).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(Failure::invalid(name, format!("{name} must be true or false"))),
+        Some(_) => Err(Failure::invalid(
+            name,
+            format!("{name} must be true or false"),
+        )),
     }
 }
 
@@ -252,6 +280,7 @@ mod tests {
     #[case("from=2025-11-25", None)]
     #[case("from=2026-11-27", None)]
     #[case("from=yesterday", None)]
+    #[case("from=-000001-01-01", None)]
     #[case("from=2026-11-26T10:00", None)]
     fn spans(#[case] query: &str, #[case] expected: Option<(&str, &str)>) {
         let mut query = Parameters::parse(Some(query), &["from", "to"]).unwrap();

@@ -84,10 +84,7 @@ pub struct UsageCursor {
     pub id: i64,
 }
 
-async fn reserve(
-    executor: impl PgExecutor<'_>,
-    plan: &Plan<'_>,
-) -> Result<Reserved, StoreError> {
+async fn reserve(executor: impl PgExecutor<'_>, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
     let (mut budgets, mut subjects, mut starts, mut ends) = (vec![], vec![], vec![], vec![]);
     let (mut requests, mut tokens, mut micros) = (vec![], vec![], vec![]);
     for it in &plan.matched {

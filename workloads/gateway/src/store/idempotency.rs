@@ -136,7 +136,9 @@ impl Store {
         .bind(headers)
         .bind(answer.map(|answer| answer.body.as_slice()))
         .execute(&self.pool);
-        within("end an idempotency key", statement).await.map(|_| ())
+        within("end an idempotency key", statement)
+            .await
+            .map(|_| ())
     }
 
     /// Gives a key back whose request had no effect.

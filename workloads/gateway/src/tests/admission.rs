@@ -39,7 +39,10 @@ async fn what_is_too_much_is_refused_at_once_until_a_stream_ends() {
     let stream = endless(&gateway).await;
     for path in ["/api/me", "/v1/models"] {
         let reply = gateway.get(path, "ana").await;
-        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (429, "overloaded"));
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (429, "overloaded")
+        );
         assert_eq!(reply.header("retry-after"), "1");
     }
     // The files of the web client are not an API's.
@@ -58,7 +61,10 @@ async fn headers_have_an_end() {
         gateway.send(request).await
     };
     let reply = send(33 * 1024).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (431, "headers_too_large"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (431, "headers_too_large")
+    );
     assert_eq!(send(8 * 1024).await.status, StatusCode::OK);
 }
 
@@ -77,7 +83,9 @@ async fn a_stop_ends_a_stream_with_an_error_that_can_be_read() {
         }
         seen.cancelled.notified().await;
     };
-    tokio::time::timeout(Duration::from_secs(5), rest).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), rest)
+        .await
+        .unwrap();
     assert!(text.contains("\"code\":\"shutting_down\""), "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
 }

@@ -28,7 +28,10 @@ roles:
 "#;
 
 pub(super) fn budgets(list: &[&str]) -> String {
-    let entries: Vec<String> = list.iter().map(|entry| format!("  - {{{entry}}}\n")).collect();
+    let entries: Vec<String> = list
+        .iter()
+        .map(|entry| format!("  - {{{entry}}}\n"))
+        .collect();
     format!("{PRICES}budgets:\n{}", entries.concat())
 }
 
@@ -91,14 +94,26 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
         async move { gateway.chat(&subject, question("writer", &json!({}))).await }
     });
     let replies: Vec<Reply> = join_all(calls).await;
-    let with = |status: u16| replies.iter().filter(|it| it.status.as_u16() == status).count();
+    let with = |status: u16| {
+        replies
+            .iter()
+            .filter(|it| it.status.as_u16() == status)
+            .count()
+    };
     assert_eq!((with(200), with(429)), (50, 150), "{:?}", replies.last());
-    assert_eq!(seen.requests.lock().unwrap().len(), 50, "nobody else was asked");
+    assert_eq!(
+        seen.requests.lock().unwrap().len(),
+        50,
+        "nobody else was asked"
+    );
 
     let refused = replies.iter().find(|it| it.status.as_u16() == 429).unwrap();
     assert_eq!(refused.code(), "budget_exceeded");
     let budget = &refused.json()["error"]["budget"];
-    assert_eq!((&budget["name"], &budget["limit"]), (&json!("cap"), &json!(50)));
+    assert_eq!(
+        (&budget["name"], &budget["limit"]),
+        (&json!("cap"), &json!(50))
+    );
     assert_eq!(budget["kind"], "requests");
     let wait: i64 = refused.header("retry-after").parse().unwrap();
     let resets: jiff::Timestamp = budget["resets_at"].as_str().unwrap().parse().unwrap();
@@ -110,7 +125,10 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
     }
     fold(&replicas[0].state.store).await.unwrap();
     assert_eq!(used(&replicas[1], "ana").await["cap"]["requests"], 50);
-    assert_eq!(number(&server, "select sum(requests)::bigint from usage_days").await, 50);
+    assert_eq!(
+        number(&server, "select sum(requests)::bigint from usage_days").await,
+        50
+    );
 }
 
 #[tokio::test]
@@ -140,10 +158,22 @@ async fn an_answer_is_charged_with_what_was_counted() {
 
     let usage = gateway.get("/api/usage", "ana").await.json();
     let row = &usage["items"][0];
-    assert_eq!((&row["model"], &row["requests"]), (&json!("extractive"), &json!(1)));
-    assert_eq!((&row["input_tokens"], &row["output_tokens"]), (&json!(12), &json!(5)));
-    assert_eq!((&row["micros"], &row["price_version"]), (&json!(44), &json!("2026-11")));
-    assert_eq!((&row["estimated_requests"], &row["unpriced_requests"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&row["model"], &row["requests"]),
+        (&json!("extractive"), &json!(1))
+    );
+    assert_eq!(
+        (&row["input_tokens"], &row["output_tokens"]),
+        (&json!(12), &json!(5))
+    );
+    assert_eq!(
+        (&row["micros"], &row["price_version"]),
+        (&json!(44), &json!("2026-11"))
+    );
+    assert_eq!(
+        (&row["estimated_requests"], &row["unpriced_requests"]),
+        (&json!(0), &json!(0))
+    );
     assert_eq!(used(&gateway, "eve").await["tokens"]["tokens"], 0);
 }
 
@@ -158,14 +188,23 @@ async fn a_refused_question_leaves_nothing_and_the_last_one_warns() {
     let (first, last, over) = (ask().await, ask().await, ask().await);
     assert_eq!(first.header("x-lotoai-budget-warning"), "");
     let warning = last.header("x-lotoai-budget-warning");
-    assert!(warning.starts_with("two; requests=100%; resets="), "{warning}");
+    assert!(
+        warning.starts_with("two; requests=100%; resets="),
+        "{warning}"
+    );
     assert_eq!(over.status, StatusCode::TOO_MANY_REQUESTS);
     let conversations = number(&server, "select count(*) from conversations").await;
     assert_eq!((conversations, seen.requests.lock().unwrap().len()), (2, 2));
     // Somebody else's budget is another one, and the probe counts nowhere.
     let other = gateway.chat("eve", question("writer", &json!({}))).await;
     assert_eq!(other.status, StatusCode::OK);
-    assert_eq!(gateway.chat("ana", question("probe", &json!({}))).await.status, StatusCode::OK);
+    assert_eq!(
+        gateway
+            .chat("ana", question("probe", &json!({})))
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -184,29 +223,48 @@ async fn of_several_budgets_all_or_none_are_reserved() {
         *request.body_mut() = question("writer", &json!({})).into();
         gateway.send(request).await.status.as_u16()
     };
-    assert_eq!([ask(&["hr"]).await, ask(&["hr"]).await, ask(&["it"]).await], [200, 429, 200]);
+    assert_eq!(
+        [ask(&["hr"]).await, ask(&["hr"]).await, ask(&["it"]).await],
+        [200, 429, 200]
+    );
     fold(&gateway.state.store).await.unwrap();
     let used = used(&gateway, "ana").await;
-    assert_eq!((&used["wide"]["requests"], &used["wide"]["tokens"]), (&json!(2), &json!(34)));
+    assert_eq!(
+        (&used["wide"]["requests"], &used["wide"]["tokens"]),
+        (&json!(2), &json!(34))
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_price_is_refused_or_counted_as_unknown() {
-    let Some((_server, gateway, seen)) =
-        stored(&["name: money, scope: User, names: [ana], per: Day, money: \"9\"",
-            "name: soft, scope: User, names: [eve], per: Day, money: \"9\", unknownPrice: Warn"])
-        .await
+    let Some((_server, gateway, seen)) = stored(&[
+        "name: money, scope: User, names: [ana], per: Day, money: \"9\"",
+        "name: soft, scope: User, names: [eve], per: Day, money: \"9\", unknownPrice: Warn",
+    ])
+    .await
     else {
         return;
     };
     let reply = gateway.chat("ana", question("unpriced", &json!({}))).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "price_unknown"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (403, "price_unknown")
+    );
     assert!(seen.requests.lock().unwrap().is_empty());
     let reply = gateway.chat("eve", question("unpriced", &json!({}))).await;
     assert_eq!(reply.status, StatusCode::OK);
-    assert_eq!(reply.header("x-lotoai-budget-warning"), "soft; money=unknown");
+    assert_eq!(
+        reply.header("x-lotoai-budget-warning"),
+        "soft; money=unknown"
+    );
     // The control: nobody limits the money of bob.
-    assert_eq!(gateway.chat("bob", question("unpriced", &json!({}))).await.status, StatusCode::OK);
+    assert_eq!(
+        gateway
+            .chat("bob", question("unpriced", &json!({})))
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -220,7 +278,10 @@ async fn without_a_database_nothing_is_spent() {
     let limited = budgets(&["name: a, scope: Platform, per: Day, requests: 9"]);
     let gateway = Gateway::start(parts(limited)).await;
     let reply = gateway.chat("ana", question("writer", &json!({}))).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (503, "storage_unavailable"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (503, "storage_unavailable")
+    );
     assert_eq!(reply.header("retry-after"), "2");
     assert!(seen.requests.lock().unwrap().is_empty());
     // The control: what counts in no budget needs no database.
@@ -257,13 +318,29 @@ async fn people_see_their_own_and_administrators_all() {
         assert_eq!(subjects(&get(path, &["admins"]).await), ["ana"], "{path}");
     }
     for path in ["/api/budgets?all=true", "/api/usage?all=true"] {
-        assert_eq!(subjects(&get(path, &["admins"]).await), ["ana", "eve"], "{path}");
+        assert_eq!(
+            subjects(&get(path, &["admins"]).await),
+            ["ana", "eve"],
+            "{path}"
+        );
         let refused = get(path, &[]).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "admins_only"));
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (403, "admins_only")
+        );
     }
-    assert_eq!(subjects(&get("/api/usage?subject=eve", &["admins"]).await), ["eve"]);
-    assert_eq!(get("/api/usage?subject=eve", &[]).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(get("/api/usage?subject=ana", &[]).await.status, StatusCode::OK);
+    assert_eq!(
+        subjects(&get("/api/usage?subject=eve", &["admins"]).await),
+        ["eve"]
+    );
+    assert_eq!(
+        get("/api/usage?subject=eve", &[]).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        get("/api/usage?subject=ana", &[]).await.status,
+        StatusCode::OK
+    );
 
     // Pages hold all, each once.
     let mut found = Vec::new();
@@ -282,8 +359,13 @@ async fn people_see_their_own_and_administrators_all() {
     }
     found.sort();
     assert_eq!(found, ["ana", "ana", "eve", "eve"]);
-    let forged = gateway.get("/api/usage?cursor=eyJkYXkiOiJ4IiwiaWQiOjF9", "ana").await;
-    assert_eq!((forged.status.as_u16(), forged.code().as_str()), (400, "invalid_value"));
+    let forged = gateway
+        .get("/api/usage?cursor=eyJkYXkiOiJ4IiwiaWQiOjF9", "ana")
+        .await;
+    assert_eq!(
+        (forged.status.as_u16(), forged.code().as_str()),
+        (400, "invalid_value")
+    );
 }
 
 /// The statements that are sent to the database, by their first words.

@@ -44,7 +44,10 @@ async fn a_client_that_leaves_is_charged_for_what_was_written() {
     gateway.settle().await;
     let rows = usage(&gateway).await;
     // "begun" is 5 bytes: 3 tokens. What was read is the estimate.
-    assert_eq!((&rows[0]["input_tokens"], &rows[0]["output_tokens"]), (&json!(2_014), &json!(3)));
+    assert_eq!(
+        (&rows[0]["input_tokens"], &rows[0]["output_tokens"]),
+        (&json!(2_014), &json!(3))
+    );
     assert_eq!(rows[0]["estimated_requests"], 1);
     let used = used(&gateway, "ana").await;
     assert_eq!(used["day"]["tokens"], 2_017);
@@ -64,7 +67,10 @@ async fn what_failed_before_a_model_was_asked_costs_nothing() {
     usage(&gateway).await;
     let used = used(&gateway, "ana").await;
     // The one that broke had written "half".
-    assert_eq!((&used["day"]["requests"], &used["day"]["tokens"]), (&json!(2), &json!(2_016)));
+    assert_eq!(
+        (&used["day"]["requests"], &used["day"]["tokens"]),
+        (&json!(2), &json!(2_016))
+    );
 }
 
 fn reservation(gateway: &Gateway) -> Question {
@@ -91,17 +97,29 @@ async fn what_a_killed_process_reserved_is_charged_when_its_lease_ends() {
     let state = &gateway.state;
     for lease in [Duration::ZERO, Duration::from_secs(600)] {
         let question = reservation(&gateway);
-        let plan = question.plan(&state.budgets, lease, Timestamp::now()).unwrap().unwrap();
+        let plan = question
+            .plan(&state.budgets, lease, Timestamp::now())
+            .unwrap()
+            .unwrap();
         assert!(state.store.reserve(&plan).await.unwrap().admitted);
     }
     // Nobody will ever settle them. The one whose lease goes on is left alone.
     assert_eq!(fold(&state.store).await.unwrap(), 1);
     let rows = usage(&gateway).await;
-    assert_eq!((&rows[0]["requests"], &rows[0]["estimated_requests"]), (&json!(1), &json!(1)));
-    assert_eq!((&rows[0]["input_tokens"], &rows[0]["output_tokens"]), (&json!(70), &json!(30)));
+    assert_eq!(
+        (&rows[0]["requests"], &rows[0]["estimated_requests"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&rows[0]["input_tokens"], &rows[0]["output_tokens"]),
+        (&json!(70), &json!(30))
+    );
     assert_eq!(rows[0]["micros"], 70 + 300);
     let used = used(&gateway, "ana").await;
-    assert_eq!((&used["day"]["tokens"], &used["day"]["requests"]), (&json!(200), &json!(2)));
+    assert_eq!(
+        (&used["day"]["tokens"], &used["day"]["requests"]),
+        (&json!(200), &json!(2))
+    );
     assert_eq!(used["money"]["money"]["micros"], 740);
 }
 

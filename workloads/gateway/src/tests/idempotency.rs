@@ -64,7 +64,9 @@ async fn the_same_upload_has_the_same_answer_and_another_is_refused() {
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.header("content-type"), first.header("content-type"));
-    let other = gateway.send(upload(&gateway, "k1", "one", "other text")).await;
+    let other = gateway
+        .send(upload(&gateway, "k1", "one", "other text"))
+        .await;
     assert_eq!(code(&other), (422, "idempotency_key_reused".into()));
     assert_eq!(other.json()["param"], "Idempotency-Key");
     // The control: without the key the same content is told to be there already.
@@ -84,15 +86,19 @@ async fn a_key_is_its_callers_alone_and_ends_after_a_day() {
     assert_ne!(send("eve").await.body, first.body);
     assert_eq!(seen.requests.lock().unwrap().len(), 2);
     let pool = server.pool().await;
-    let row = sqlx::query("select min(expires_at - now()) > interval '23 hours' from idempotency_keys")
-        .fetch_one(&pool);
+    let row =
+        sqlx::query("select min(expires_at - now()) > interval '23 hours' from idempotency_keys")
+            .fetch_one(&pool);
     assert!(row.await.unwrap().get::<bool, _>(0));
     sqlx::query("update idempotency_keys set expires_at = now()")
         .execute(&pool)
         .await
         .unwrap();
     assert_ne!(send("ana").await.body, first.body);
-    assert_eq!(gateway.state.store.sweep_idempotency_keys().await.unwrap(), 1);
+    assert_eq!(
+        gateway.state.store.sweep_idempotency_keys().await.unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -106,11 +112,15 @@ async fn a_request_that_is_being_answered_is_not_answered_twice() {
     };
     claim("running", 60).await.unwrap();
     claim("lost", 0).await.unwrap();
-    let running = gateway.send(chat(&gateway, "ana", "running", "writer", &KEPT())).await;
+    let running = gateway
+        .send(chat(&gateway, "ana", "running", "writer", &KEPT()))
+        .await;
     assert_eq!(code(&running), (409, "idempotency_in_progress".into()));
     assert_eq!(running.header("retry-after"), "1");
     // After a crash nobody knows, and nothing is done a second time.
-    let lost = gateway.send(chat(&gateway, "ana", "lost", "writer", &KEPT())).await;
+    let lost = gateway
+        .send(chat(&gateway, "ana", "lost", "writer", &KEPT()))
+        .await;
     assert_eq!(code(&lost), (409, "idempotency_outcome_unknown".into()));
     assert_eq!(lost.header("x-should-retry"), "false");
     assert!(seen.requests.lock().unwrap().is_empty());
@@ -128,7 +138,11 @@ async fn of_many_at_once_one_takes_effect() {
     assert!(!whole.is_empty());
     assert!(whole.iter().all(|it| it.body == whole[0].body));
     let others = replies.iter().filter(|it| !it.status.is_success());
-    assert!(others.map(code).all(|it| it == (409, "idempotency_in_progress".into())));
+    assert!(
+        others
+            .map(code)
+            .all(|it| it == (409, "idempotency_in_progress".into()))
+    );
 }
 
 #[tokio::test]
@@ -137,13 +151,19 @@ async fn what_failed_or_was_refused_may_be_sent_again() {
         return;
     };
     for model in ["missing", "breaks", "bad name"] {
-        let reply = gateway.send(chat(&gateway, "ana", "k", model, &KEPT())).await;
+        let reply = gateway
+            .send(chat(&gateway, "ana", "k", model, &KEPT()))
+            .await;
         assert!(!reply.status.is_success(), "{reply:?}");
     }
     let streamed = json!({"store": true, "stream": true});
-    let reply = gateway.send(chat(&gateway, "ana", "k", "breaks", &streamed)).await;
+    let reply = gateway
+        .send(chat(&gateway, "ana", "k", "breaks", &streamed))
+        .await;
     assert!(reply.body.contains("orchestrator_unavailable"));
-    let reply = gateway.send(chat(&gateway, "ana", "k", "writer", &KEPT())).await;
+    let reply = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &KEPT()))
+        .await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     assert_eq!(seen.requests.lock().unwrap().len(), 4);
 }
@@ -154,8 +174,12 @@ async fn a_stream_is_given_again_byte_by_byte() {
         return;
     };
     let streamed = json!({"store": true, "stream": true});
-    let first = gateway.send(chat(&gateway, "ana", "k", "writer", &streamed)).await;
-    let again = gateway.send(chat(&gateway, "ana", "k", "writer", &streamed)).await;
+    let first = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &streamed))
+        .await;
+    let again = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &streamed))
+        .await;
     assert!(first.body.ends_with("data: [DONE]\n\n"));
     assert_eq!((&again.body, again.status), (&first.body, first.status));
     assert_eq!(again.header("content-type"), "text/event-stream");
@@ -177,7 +201,9 @@ async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
     }
     drop(answer);
     gateway.settle().await;
-    let found = gateway.send(chat(&gateway, "ana", "whole", "writer", &KEPT())).await;
+    let found = gateway
+        .send(chat(&gateway, "ana", "whole", "writer", &KEPT()))
+        .await;
     assert_eq!(found.header("idempotency-replayed"), "true", "{found:?}");
     assert_eq!(seen.requests.lock().unwrap().len(), 1);
 
@@ -190,7 +216,9 @@ async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
     let cancelled = tokio::time::timeout(Duration::from_secs(5), seen.cancelled.notified());
     cancelled.await.expect("the orchestrator is told");
     gateway.settle().await;
-    let again = gateway.send(chat(&gateway, "ana", "stream", "writer", &streamed)).await;
+    let again = gateway
+        .send(chat(&gateway, "ana", "stream", "writer", &streamed))
+        .await;
     assert_eq!(again.header("idempotency-replayed"), "");
     assert_eq!(again.status, StatusCode::OK);
 }
@@ -202,7 +230,10 @@ async fn what_must_not_be_stored_is_not() {
     };
     let send = || gateway.send(chat(&gateway, "ana", "k", "writer", &json!({})));
     assert_eq!(send().await.status, StatusCode::OK);
-    assert_eq!(code(&send().await), (409, "idempotency_answer_not_kept".into()));
+    assert_eq!(
+        code(&send().await),
+        (409, "idempotency_answer_not_kept".into())
+    );
     assert_eq!(seen.requests.lock().unwrap().len(), 1);
     let row = sqlx::query("select count(body) from idempotency_keys");
     let row = row.fetch_one(&server.pool().await).await.unwrap();
@@ -222,19 +253,36 @@ async fn keys_are_bounded_and_need_the_database() {
     .execute(&server.pool().await)
     .await
     .unwrap();
-    let full = gateway.send(chat(&gateway, "ana", "new", "writer", &KEPT())).await;
+    let full = gateway
+        .send(chat(&gateway, "ana", "new", "writer", &KEPT()))
+        .await;
     assert_eq!(code(&full), (429, "too_many_idempotency_keys".into()));
     assert_eq!(full.header("retry-after"), "60");
     // The control: another caller, and a request without a key.
-    let other = gateway.send(chat(&gateway, "eve", "new", "writer", &KEPT())).await;
+    let other = gateway
+        .send(chat(&gateway, "eve", "new", "writer", &KEPT()))
+        .await;
     assert_eq!(other.status, StatusCode::OK);
-    assert_eq!(gateway.chat("ana", question("writer", &KEPT())).await.status, StatusCode::OK);
+    assert_eq!(
+        gateway
+            .chat("ana", question("writer", &KEPT()))
+            .await
+            .status,
+        StatusCode::OK
+    );
     let reads = gateway.request(Method::GET, "/api/me", "ana");
     let (mut parts, body) = reads.into_parts();
-    parts.headers.insert("idempotency-key", "new".parse().unwrap());
-    assert_eq!(gateway.send(Request::from_parts(parts, body)).await.status, StatusCode::OK);
+    parts
+        .headers
+        .insert("idempotency-key", "new".parse().unwrap());
+    assert_eq!(
+        gateway.send(Request::from_parts(parts, body)).await.status,
+        StatusCode::OK
+    );
 
     server.kill();
-    let away = gateway.send(chat(&gateway, "eve", "k", "probe", &json!({}))).await;
+    let away = gateway
+        .send(chat(&gateway, "eve", "k", "probe", &json!({})))
+        .await;
     assert_eq!(code(&away), (503, "storage_unavailable".into()));
 }

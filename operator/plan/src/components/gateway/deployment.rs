@@ -30,7 +30,9 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         extra.env.push(var("BUDGETS_FILE", file));
         let node = Node::Component(Component::Gateway);
         extra.volumes.push(config_map_volume(platform, node));
-        extra.mounts.push(mount_read_only("config", config::DIRECTORY));
+        extra
+            .mounts
+            .push(mount_read_only("config", config::DIRECTORY));
     }
     workload::deployment(
         platform,

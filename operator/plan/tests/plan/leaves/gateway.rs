@@ -23,19 +23,31 @@ pub(super) fn gateway_cases() -> Vec<Case> {
     let priced = |extra, model| json!({ "gateway": { "prices": prices(extra, model) } });
     vec![
         ("gateway.budgets[].name", budget(json!({})), "name: leafy"),
-        ("gateway.budgets[].scope", budget(json!({ "scope": "APIKey" })), "scope: APIKey"),
+        (
+            "gateway.budgets[].scope",
+            budget(json!({ "scope": "APIKey" })),
+            "scope: APIKey",
+        ),
         (
             "gateway.budgets[].names[]",
             budget(json!({ "names": ["leaf-lover"] })),
             "- leaf-lover",
         ),
-        ("gateway.budgets[].per", budget(json!({ "per": "Minute" })), "per: Minute"),
+        (
+            "gateway.budgets[].per",
+            budget(json!({ "per": "Minute" })),
+            "per: Minute",
+        ),
         (
             "gateway.budgets[].requests",
             budget(json!({ "requests": 7171 })),
             "requests: 7171",
         ),
-        ("gateway.budgets[].tokens", budget(json!({ "tokens": 7172 })), "tokens: 7172"),
+        (
+            "gateway.budgets[].tokens",
+            budget(json!({ "tokens": 7172 })),
+            "tokens: 7172",
+        ),
         (
             "gateway.budgets[].money",
             budget(json!({ "money": "71.73" })),
