@@ -13,6 +13,7 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::drain::BodySize;
 use crate::failure::{Failure, is_api};
 use crate::state::AppState;
 
@@ -90,7 +91,8 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Failure::new(status, "headers_too_large", message).into_response();
     }
-    let size = request.body().size_hint().exact();
+    let size = request.extensions().get::<BodySize>();
+    let size = size.and_then(|BodySize(bytes)| *bytes);
     let place = match state.admission.admit(size) {
         Ok(place) => place,
         Err(failure) => return failure.into_response(),

@@ -374,10 +374,6 @@ roles:
         "budgets: [{name: a, scope: User, per: Day, money: \"1\"}]",
         "there are no prices"
     )]
-    #[case(
-        "budgets: [{name: a, scope: User, per: Day, money: 1.5}]",
-        "expected a string"
-    )]
     #[case("budgets: [{name: a, scope: User, per: Week, requests: 1}]", "Week")]
     #[case(
         "budgets: [{name: a, scope: User, per: Day, requests: 0}]",
