@@ -406,6 +406,23 @@ roles:
     }
 
     #[test]
+    fn what_the_operator_writes_is_understood() {
+        let golden = include_str!(
+            "../../../../operator/plan/tests/plan/snapshots/custom/ConfigMap-demo-gateway.snap"
+        );
+        let object = golden.split("---\n").nth(2).unwrap();
+        let object: serde_json::Value = serde_yaml_ng::from_str(object).unwrap();
+        let table = parse(object["data"]["budgets.yaml"].as_str().unwrap()).unwrap();
+        assert_eq!(table.budgets.len(), 3);
+        assert_eq!(table.budgets[2].limits.micros, Some(120_500_000));
+        let highest = Price {
+            input: "0.25".parse().unwrap(),
+            output: "2".parse().unwrap(),
+        };
+        assert_eq!(table.highest("support"), Highest::Known(highest));
+    }
+
+    #[test]
     fn without_a_file_there_are_no_budgets() {
         assert!(Table::load(None).unwrap().budgets.is_empty());
         let error = Table::load(Some(Path::new("/nowhere/budgets.yaml"))).unwrap_err();
