@@ -5,6 +5,7 @@ pub mod chat_request;
 pub mod fields;
 pub mod page;
 pub mod parameters;
+mod prepare;
 pub mod run;
 pub mod text;
 pub mod transcript;
