@@ -8,6 +8,7 @@ mod data;
 mod delegated;
 mod edge;
 mod external;
+mod gateway;
 mod identity;
 mod images;
 mod mcp;
@@ -34,6 +35,7 @@ pub use edge::{
 pub use external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalQdrant, ExternalRabbitmq,
 };
+pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
@@ -114,6 +116,9 @@ pub struct LotoAISpec {
     /// Who may sign in.
     #[serde(default)]
     pub identity: Identity,
+    /// What may be spent, and what models cost.
+    #[serde(default)]
+    pub gateway: Gateway,
     /// Model providers, and the roles that use them.
     #[serde(default)]
     pub agents: Agents,

@@ -1,9 +1,11 @@
 //! The rules of the gateway, apart from HTTP and storage.
 
+pub mod charge;
 pub mod chat_request;
 pub mod fields;
 pub mod page;
 pub mod parameters;
+mod prepare;
 pub mod run;
 pub mod text;
 pub mod transcript;

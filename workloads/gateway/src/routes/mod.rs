@@ -1,6 +1,7 @@
 //! The HTTP surface.
 
 pub mod auth;
+pub mod budgets;
 pub mod conversations;
 pub mod documents;
 pub mod me;
@@ -15,8 +16,10 @@ use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post};
 
+use crate::admission::admit;
 use crate::drain::drain;
 use crate::failure::shape;
+use crate::idempotency::idempotency;
 use crate::identity::authenticate::authenticate;
 use crate::state::AppState;
 
@@ -69,6 +72,8 @@ pub fn table() -> Vec<Route> {
             "/api/conversations/{id}",
             delete(conversations::remove),
         ),
+        route(Method::GET, "/api/budgets", get(budgets::list)),
+        route(Method::GET, "/api/usage", get(budgets::usage)),
         route(Method::GET, "/api/me", get(me::show)),
         route(Method::GET, "/auth/login", get(auth::login)),
         route(Method::GET, "/auth/callback", get(auth::callback)),
@@ -83,16 +88,13 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
     });
     routes
         .fallback_service(web.service())
-        .layer(DefaultBodyLimit::max(form_limit(state)))
+        .layer(DefaultBodyLimit::max(state.limits.body_max_bytes()))
         .with_state(Arc::clone(state))
+        .layer(from_fn(shape))
+        .layer(from_fn_with_state(Arc::clone(state), idempotency))
         .layer(from_fn_with_state(Arc::clone(state), authenticate))
+        .layer(from_fn_with_state(Arc::clone(state), admit))
         .layer(from_fn(shape))
         .layer(from_fn(web::security_headers))
         .layer(from_fn(drain))
-}
-
-/// A form is its file and a little more.
-fn form_limit(state: &AppState) -> usize {
-    const REST: u64 = 64 * 1024;
-    usize::try_from(state.limits.upload_max_bytes.saturating_add(REST)).unwrap_or(usize::MAX)
 }

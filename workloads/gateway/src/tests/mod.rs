@@ -1,10 +1,14 @@
 //! Tests of the whole surface: the router with a signed token, a fake orchestrator on loopback
 //! and, where it matters, a real PostgreSQL.
 
+mod admission;
+mod budgets;
+mod budgets_cut;
 mod chat;
 mod discovery;
 mod documents;
 mod external;
+mod idempotency;
 mod keys;
 mod orchestrator;
 mod postgres;
