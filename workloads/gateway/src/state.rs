@@ -5,10 +5,12 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::LimitArgs;
+use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
 use crate::identity::probe::ProbeToken;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
+use crate::identity::watch::Watch;
 use crate::objects::Objects;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
@@ -30,6 +32,10 @@ pub struct AppState {
     pub login: Arc<Login>,
     /// Browser sessions.
     pub sessions: Sessions,
+    /// API keys.
+    pub key_ring: KeyRing,
+    /// Open answers, and what lets them go on.
+    pub watch: Watch,
     /// Limits.
     pub limits: LimitArgs,
     /// Where browsers reach the platform.

@@ -2,6 +2,7 @@
 
 pub mod chat_request;
 pub mod fields;
+pub mod key_request;
 pub mod page;
 pub mod parameters;
 pub mod run;

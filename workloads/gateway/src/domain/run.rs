@@ -15,7 +15,9 @@ use super::text::title;
 use super::transcript::{Step, Transcript};
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
+use crate::policy;
 use crate::state::AppState;
 use crate::store::{Answer, NewMessage, Store, StoreError};
 
@@ -39,6 +41,7 @@ pub struct Run {
     subject: String,
     requested_model: String,
     events: Events,
+    follow: Follow,
     started: Instant,
     first_token: Option<Duration>,
     closed: bool,
@@ -55,7 +58,10 @@ impl Run {
         request: &ChatRequest,
     ) -> Result<Self, Failure> {
         let started = Instant::now();
-        let (conversation_id, history) = prepare(&state.store, &identity.subject, request).await?;
+        if !policy::models::may_name(identity, &request.model) {
+            return Err(policy::models::unknown());
+        }
+        let (conversation_id, history) = prepare(&state.store, identity, request).await?;
         let id = Uuid::now_v7();
         let answer = AnswerRequest {
             run_id: id.to_string(),
@@ -72,6 +78,7 @@ impl Run {
             conversation_id,
             transcript: Transcript::default(),
             events: state.orchestrator.answer(answer),
+            follow: state.watch.follow(identity),
             subject: identity.subject.clone(),
             requested_model: request.model.clone(),
             state,
@@ -88,7 +95,12 @@ impl Run {
     /// Why there is no (further) answer; then the run is over.
     pub async fn next(&mut self) -> Result<Step, Failure> {
         loop {
-            let step = match self.events.next().await {
+            let event = tokio::select! {
+                biased;
+                () = self.follow.over() => Some(Err(watch::signed_out())),
+                event = self.events.next() => event,
+            };
+            let step = match event {
                 Some(Ok(event)) => match event.event {
                     Some(event) => self.transcript.absorb(event),
                     // An event of a newer orchestrator.
@@ -246,7 +258,7 @@ impl Record {
 /// Stores the question; gives the conversation and what was said in it before.
 async fn prepare(
     store: &Store,
-    owner: &str,
+    identity: &Identity,
     request: &ChatRequest,
 ) -> Result<(Option<Uuid>, Vec<NewMessage>), Failure> {
     let new: Vec<NewMessage> = request
@@ -261,11 +273,15 @@ async fn prepare(
     if !request.store && request.conversation_id.is_none() {
         return Ok((None, Vec::new()));
     }
+    let owner = identity.subject.as_str();
     let mut change = store.begin().await?;
     let mut history = Vec::new();
     let id = match request.conversation_id {
         Some(id) => {
-            if !change.touch_conversation(owner, id).await? {
+            // Who goes on with a conversation can ask what is in it.
+            if !policy::may_read_conversations(identity)
+                || !change.touch_conversation(owner, id).await?
+            {
                 let mut failure = Failure::not_found("conversation");
                 failure.param = Some("metadata.conversation_id".to_owned());
                 return Err(failure);

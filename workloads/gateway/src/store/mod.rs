@@ -3,6 +3,7 @@
 
 mod conversations;
 mod documents;
+mod keys;
 mod outbox;
 mod sessions;
 
@@ -16,7 +17,9 @@ pub use conversations::{
     Answer, Conversation, ConversationSummary, NewMessage, StoredDecision, StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
+pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
+pub use sessions::{ListedSession, NewSession, StoredSession};
 
 use crate::failure::Failure;
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
@@ -15,6 +14,7 @@ use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::identity::{SignedIn, probe};
+use crate::routes::body;
 use crate::state::AppState;
 
 /// Answers a question, whole or as a stream.
@@ -27,7 +27,7 @@ pub async fn complete(
     SignedIn(identity): SignedIn,
     body: Body,
 ) -> Result<Response, Failure> {
-    let request = ChatRequest::parse(&read(body).await?)?;
+    let request = ChatRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
     probe::keep_to_model(&identity, &request.model)?;
     let run = Run::begin(state, &identity, &request).await?;
     if request.stream {
@@ -35,24 +35,6 @@ pub async fn complete(
     } else {
         Ok(whole(run, request.model).await?.into_response())
     }
-}
-
-async fn read(body: Body) -> Result<axum::body::Bytes, Failure> {
-    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
-        if crate::error::chain(&error).contains("length limit exceeded") {
-            Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "request_too_large",
-                format!("the request body is longer than {MAX_BODY_BYTES} bytes; send less"),
-            )
-        } else {
-            Failure::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_body",
-                "the request body broke off",
-            )
-        }
-    })
 }
 
 async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
