@@ -1,7 +1,5 @@
 //! The request of `POST /api/keys`, checked.
 
-use serde_json::Value;
-
 use super::chat_request::json;
 use super::fields::Fields;
 use crate::failure::Failure;
@@ -103,8 +101,9 @@ fn names(fields: &Fields<'_>, field: &str) -> Result<Option<Vec<String>>, Failur
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
 
     fn parse(value: &Value) -> Result<KeyRequest, Failure> {
         KeyRequest::parse(value.to_string().as_bytes())

@@ -1,13 +1,19 @@
 //! Tests of the whole surface: the router with a signed token, a fake orchestrator on loopback
 //! and, where it matters, a real PostgreSQL.
 
+mod api_keys;
+mod back_channel;
+mod browser;
+mod bypass;
 mod chat;
 mod discovery;
 mod documents;
 mod external;
 mod keys;
+mod matrix;
 mod orchestrator;
 mod postgres;
+mod sessions;
 mod sign_in;
 mod support;
 mod surface;
