@@ -124,7 +124,9 @@ impl Jwks {
         if id.len() > MAX_ID_BYTES || self.unknown.get(id).await.is_some() {
             return Lookup::Unknown;
         }
-        let ok = self.refresh_since(Instant::now()).await;
+        let ok = self
+            .refresh_since(Instant::now(), || self.cached(id).is_some())
+            .await;
         match self.cached(id) {
             Some(key) => Lookup::Found(key),
             None if ok => {
@@ -157,7 +159,7 @@ impl Jwks {
         match known() {
             Some(keys) => Some(keys),
             None => {
-                self.refresh_since(Instant::now()).await;
+                self.refresh_since(Instant::now(), || known().is_some()).await;
                 known()
             }
         }
@@ -190,9 +192,13 @@ impl Jwks {
     }
 
     /// Has the provider asked after `since`, together with whoever else needs it, waiting until it
-    /// may be asked again; says whether it answered.
-    async fn refresh_since(&self, since: Instant) -> bool {
+    /// may be asked again, unless an earlier answer brought what was wanted; says whether it
+    /// answered.
+    async fn refresh_since(&self, since: Instant, is_there: impl Fn() -> bool) -> bool {
         let mut last = self.last.lock().await;
+        if is_there() {
+            return true;
+        }
         if let Some(fetch) = last.as_ref() {
             if fetch.began >= since {
                 return fetch.ok;

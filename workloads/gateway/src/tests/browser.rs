@@ -122,18 +122,19 @@ pub(crate) async fn sign_in(gateway: &Gateway, expires_in: u64) -> String {
 pub(crate) async fn sign_in_as(gateway: &Gateway, person: Person<'_>, expires_in: u64) -> String {
     let (query, attempt) = begin(gateway).await;
     let answer = tokens(gateway, person, expires_in, Some(&query["nonce"]));
-    let answer = Mock::given(method("POST"))
+    // A code of its own, so that each sign-in gets its own answer.
+    let code = format!("code-of-{}", query["nonce"]);
+    Mock::given(method("POST"))
         .and(path(TOKEN))
         .and(header_exists("authorization"))
         .and(body_string_contains("grant_type=authorization_code"))
+        .and(body_string_contains(format!("code={code}")))
         .respond_with(ResponseTemplate::new(200).set_body_json(answer))
-        .with_priority(1)
-        .mount_as_scoped(&gateway.realm)
+        .mount(&gateway.realm)
         .await;
-    let callback = format!("/auth/callback?code=c&state={}", query["state"]);
+    let callback = format!("/auth/callback?code={code}&state={}", query["state"]);
     let reply = with_cookies(gateway, Method::GET, &callback, &attempt, None).await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER, "{reply:?}");
     assert_eq!(reply.header("location"), "/c/1");
-    drop(answer);
     cookie(&reply, "__Host-lotoai")
 }

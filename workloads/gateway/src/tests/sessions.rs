@@ -204,7 +204,7 @@ async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing() {
         ..Parts::default()
     };
     let replica = Gateway::replica_of(&gateway, parts).await;
-    let session = sign_in(&gateway, 10).await;
+    let session = sign_in(&gateway, 25).await;
     let answer = ResponseTemplate::new(200)
         .set_body_json(tokens(&gateway, ANA, 300, None))
         .set_delay(std::time::Duration::from_millis(300));
@@ -227,7 +227,7 @@ async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing() {
                 !String::from_utf8_lossy(&request.body).contains("grant_type=refresh_token")
             })
         {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
