@@ -4,6 +4,7 @@
 mod components;
 mod edge;
 mod external;
+mod gateway;
 mod identity;
 mod qualified_name;
 
@@ -65,6 +66,7 @@ pub fn validate(
     let url = public_url(&spec.url, &mut faults);
     edge::check(&spec, observed, &mut faults);
     check_agents(&spec, &mut faults);
+    gateway::check(&spec, &mut faults);
     check_mcp(&spec, &mut faults);
     check_chunk(&spec, &mut faults);
     components::check(&spec, &mut faults);

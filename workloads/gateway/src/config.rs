@@ -51,6 +51,9 @@ pub struct Config {
     /// How long browser sessions last.
     #[command(flatten)]
     pub sessions: SessionArgs,
+    /// Budgets and prices, as YAML; without it nothing is limited and no price is known.
+    #[arg(long, env = "BUDGETS_FILE")]
+    pub budgets_file: Option<PathBuf>,
     /// What a request may take and cost.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -172,12 +175,22 @@ pub struct LimitArgs {
     /// Longest answer, in seconds.
     #[arg(long, env = "ANSWER_MAX_SECONDS", default_value_t = 600)]
     pub answer_max_seconds: u64,
+    /// Most API requests that one replica answers at a time, streams among them.
+    #[arg(long, env = "REQUESTS_MAX_CONCURRENT", default_value_t = 1024,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub requests_max_concurrent: u32,
 }
 
 impl LimitArgs {
     /// Longest silence of the orchestrator within an answer.
     pub fn answer_idle(&self) -> Duration {
         Duration::from_secs(self.answer_idle_seconds)
+    }
+
+    /// Longest body of a request: a form with the largest document, and a little more.
+    pub fn body_max_bytes(&self) -> usize {
+        const REST: u64 = 64 * 1024;
+        usize::try_from(self.upload_max_bytes.saturating_add(REST)).unwrap_or(usize::MAX)
     }
 
     /// Longest answer.

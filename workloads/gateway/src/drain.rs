@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::EXPECT;
 use axum::middleware::Next;
@@ -23,9 +23,15 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// No answer waits for longer.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
+/// Bytes of a request's body, where its head says so: whoever comes after [`drain`] cannot see it
+/// any more.
+#[derive(Debug, Clone, Copy)]
+pub struct BodySize(pub Option<u64>);
+
 /// Middleware: reads what the handler left of the request's body before the answer leaves.
 pub async fn drain(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(BodySize(body.size_hint().exact()));
     // Such a client sends its body when it is asked to; reading is asking.
     let waits_to_be_asked = parts.headers.contains_key(EXPECT);
     let (sender, mut left) = oneshot::channel();

@@ -2,6 +2,7 @@
 
 use snafu::Snafu;
 
+use crate::budget::table::TableError;
 use crate::identity::{login::LoginSetupError, provider::ProviderError};
 
 /// An error that ends the process.
@@ -49,6 +50,12 @@ pub enum Error {
     Login {
         /// Cause.
         source: LoginSetupError,
+    },
+    /// Budgets and prices cannot be used.
+    #[snafu(display("failed to set up budgets; mend BUDGETS_FILE"))]
+    Budgets {
+        /// Cause.
+        source: TableError,
     },
     /// The HTTP server ended.
     #[snafu(display("failed to serve HTTP"))]

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 /// Characters of an unknown parameter's name that are shown.
 const MAX_NAME_CHARS: usize = 64;
+/// OpenAI's clients ask again by themselves after 409, 429 and 5xx, unless this says `false`.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A refusal or failure with a stable code and a sentence that says what to do.
 ///
@@ -27,7 +29,18 @@ pub struct Failure {
     pub param: Option<String>,
     /// Value of `WWW-Authenticate`, on 401 only.
     pub challenge: Option<&'static str>,
+    /// Seconds after which the same request may succeed: `Retry-After`. 503 has 2 by itself.
+    pub retry_after: Option<u64>,
+    /// Whether the same request would fail again for so long that a client should not send it by
+    /// itself.
+    pub is_final: bool,
+    /// A member of the body beside the others, with its name.
+    pub details: Option<(&'static str, Value)>,
 }
+
+/// Says that the body of a response is written already, by an inner [`shape`].
+#[derive(Debug, Clone, Copy)]
+pub struct Shaped;
 
 impl Failure {
     /// A failure that names no field.
@@ -42,6 +55,9 @@ impl Failure {
             message: message.into(),
             param: None,
             challenge: None,
+            retry_after: None,
+            is_final: false,
+            details: None,
         }
     }
 
@@ -104,9 +120,13 @@ impl Failure {
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        json!({ "error": {
+        let mut body = json!({ "error": {
             "message": self.message, "type": kind, "param": self.param, "code": self.code,
-        }})
+        }});
+        if let Some((name, details)) = &self.details {
+            body["error"][name] = details.clone();
+        }
+        body
     }
 
     /// The RFC 9457 problem.
@@ -121,6 +141,9 @@ impl Failure {
         });
         if let Some(param) = &self.param {
             problem["param"] = json!(param);
+        }
+        if let Some((name, details)) = &self.details {
+            problem[name] = details.clone();
         }
         problem
     }
@@ -142,7 +165,8 @@ pub fn is_api(path: &str) -> bool {
     })
 }
 
-/// Middleware: writes the body of every failure in the shape of its API.
+/// Middleware: writes the body of every failure in the shape of its API. It stands around those
+/// who keep answers and around those who may refuse before them; the inner one writes.
 pub async fn shape(request: Request, next: Next) -> Response {
     let openai = request.uri().path().starts_with("/v1");
     let api = is_api(request.uri().path());
@@ -153,6 +177,9 @@ pub async fn shape(request: Request, next: Next) -> Response {
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
     let mut response = next.run(request).await;
+    if response.extensions().get::<Shaped>().is_some() {
+        return response;
+    }
     let failure = match response.extensions_mut().remove::<Failure>() {
         Some(failure) => failure,
         None if api => match unshaped(&method, response.status()) {
@@ -186,11 +213,18 @@ pub async fn shape(request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+    let away = (failure.status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+    if let Some(seconds) = failure.retry_after.or(away) {
         shaped
             .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if failure.is_final {
+        shaped
+            .headers_mut()
+            .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    shaped.extensions_mut().insert(Shaped);
     shaped
 }
 

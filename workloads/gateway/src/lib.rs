@@ -1,10 +1,13 @@
 //! The front door: sign-in, public APIs, conversations, documents.
 
+pub mod admission;
+pub mod budget;
 pub mod config;
 pub mod domain;
 pub mod drain;
 pub mod error;
 pub mod failure;
+pub mod idempotency;
 pub mod identity;
 pub mod objects;
 pub mod orchestrator;
@@ -18,17 +21,22 @@ pub mod store;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotoai_kit::rabbitmq::Rabbitmq;
 use lotoai_kit::{HasCommon as _, Readiness, Service};
 use snafu::ResultExt as _;
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 pub use error::Error;
 
+use crate::admission::Admission;
+use crate::budget::ledger;
+use crate::budget::table::Table;
 use crate::error::{
-    LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu, ProviderSnafu,
-    RabbitmqSnafu, ServeSnafu,
+    BudgetsSnafu, LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu,
+    ProviderSnafu, RabbitmqSnafu, ServeSnafu,
 };
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
@@ -120,6 +128,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         limits: config.sessions,
     });
     let key_ring = KeyRing::new(store.clone(), watch.clone(), service.tasks.clone());
+    let budgets = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
     let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
     let channel = config
         .orchestrator
@@ -136,12 +145,31 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         sessions,
         key_ring,
         watch,
+        admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
+        budgets,
         public_url: config.public_url.clone(),
         events: Wake::default(),
         discarded: Wake::default(),
+        spendings: Wake::default(),
+        ending: ending(service, config.common().drain()),
         tasks: service.tasks.clone(),
     }))
+}
+
+/// Cancelled shortly before a stop runs out of time: what is still being answered then ends with an
+/// error that its client can read, and is stored, instead of being cut.
+fn ending(service: &Service, drain: Duration) -> CancellationToken {
+    const FAREWELL: Duration = Duration::from_secs(5);
+    let (ending, stop) = (CancellationToken::new(), service.shutdown.clone());
+    let told = ending.clone();
+    // Not one of the tasks that a stop waits for: with nothing to answer it is over sooner.
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
+        told.cancel();
+    });
+    ending
 }
 
 /// Nobody can be told from anybody without keys, so the first of them are a condition of being
@@ -193,6 +221,15 @@ fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbit
     let stop = service.shutdown.clone();
     service.spawn("open-answers", async move {
         watch.run(store, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (store, wake, stop) = (
+        state.store.clone(),
+        state.spendings.clone(),
+        service.shutdown.clone(),
+    );
+    service.spawn("spendings", async move {
+        ledger::keep(store, wake, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let (store, stop) = (state.store.clone(), service.shutdown.clone());

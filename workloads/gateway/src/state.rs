@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::admission::Admission;
+use crate::budget::table::Table;
 use crate::config::LimitArgs;
 use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
@@ -36,14 +39,22 @@ pub struct AppState {
     pub key_ring: KeyRing,
     /// Open answers, and what lets them go on.
     pub watch: Watch,
+    /// How many requests are taken on at a time.
+    pub admission: Admission,
     /// Limits.
     pub limits: LimitArgs,
+    /// Budgets and prices.
+    pub budgets: Table,
     /// Where browsers reach the platform.
     pub public_url: Url,
     /// Wakes the relay of events.
     pub events: Wake,
     /// Wakes the deletion of discarded objects.
     pub discarded: Wake,
+    /// Wakes the folding of spendings.
+    pub spendings: Wake,
+    /// Cancelled when the process stops so soon that answers must end.
+    pub ending: CancellationToken,
     /// Work that outlives its request.
     pub tasks: tokio_util::task::TaskTracker,
 }

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one statement may take; the server ends it.
 const STATEMENT_TIMEOUT: &str = "30s";
+/// How long a transaction may stand still; the server ends it then, so that a process that hangs or
+/// is cut off holds no lock that others wait for.
+const IDLE_TRANSACTION_TIMEOUT: &str = "30s";
 /// How often the gate is looked at.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
@@ -85,7 +88,13 @@ impl PostgresArgs {
             .username(&self.postgres_username)
             .password(self.postgres_password.expose_secret())
             .application_name(application)
-            .options([("statement_timeout", STATEMENT_TIMEOUT)]))
+            .options([
+                ("statement_timeout", STATEMENT_TIMEOUT),
+                (
+                    "idle_in_transaction_session_timeout",
+                    IDLE_TRANSACTION_TIMEOUT,
+                ),
+            ]))
     }
 
     /// A pool, once the database answers. Registers the gate `postgres`, which follows whether the

@@ -7,6 +7,7 @@ mod data;
 mod delegated;
 mod edge;
 mod external;
+mod gateway;
 mod identity;
 mod images;
 mod mcp;
@@ -30,6 +31,7 @@ pub use edge::{
     SecurityHeaders, ServiceType, Traefik,
 };
 pub use external::{ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalRabbitmq};
+pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
@@ -106,6 +108,9 @@ pub struct LotoAISpec {
     /// Who may sign in.
     #[serde(default)]
     pub identity: Identity,
+    /// What may be spent, and what models cost.
+    #[serde(default)]
+    pub gateway: Gateway,
     /// Model providers, and the roles that use them.
     #[serde(default)]
     pub agents: Agents,

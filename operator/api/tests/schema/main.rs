@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod definition;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod rules;

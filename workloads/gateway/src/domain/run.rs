@@ -6,25 +6,22 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
-use lotoai_contracts::v1::{AnswerRequest, Message};
+use lotoai_contracts::v1::AnswerRequest;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::charge::{Charge, Settlement};
 use super::chat_request::{ChatRequest, PROBE_MODEL};
-use super::text::title;
+use super::prepare::{Prepared, prepare};
 use super::transcript::{Step, Transcript};
+use crate::budget::estimate::Progress;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, NewMessage, Store, StoreError};
-
-/// An answer may look back on this many stored messages …
-const HISTORY_MESSAGES: i64 = 40;
-/// … of this many bytes in all, the newest first.
-const HISTORY_BYTES: usize = 512 * 1024;
+use crate::store::{Answer, StoreError};
 
 /// The orchestrator ends a call at once after its last event.
 const PARTING: Duration = Duration::from_secs(5);
@@ -40,6 +37,7 @@ pub struct Run {
     state: Arc<AppState>,
     subject: String,
     requested_model: String,
+    charge: Charge,
     events: Events,
     follow: Follow,
     started: Instant,
@@ -48,10 +46,11 @@ pub struct Run {
 }
 
 impl Run {
-    /// Stores the question and prepares the call.
+    /// Stores the question, reserves its budgets and prepares the call.
     ///
     /// # Errors
-    /// 404 when the conversation is not the caller's, 503 when it cannot be stored.
+    /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a
+    /// price must be known and is not, 503 when it cannot be stored.
     pub async fn begin(
         state: Arc<AppState>,
         identity: &Identity,
@@ -61,13 +60,17 @@ impl Run {
         if !policy::models::may_name(identity, &request.model) {
             return Err(policy::models::unknown());
         }
-        let (conversation_id, history) = prepare(&state.store, identity, request).await?;
         let id = Uuid::now_v7();
+        let Prepared {
+            conversation_id,
+            messages,
+            charge,
+        } = prepare(&state, id, identity, request).await?;
         let answer = AnswerRequest {
             run_id: id.to_string(),
             caller: Some(identity.to_caller()),
             model: request.model.clone(),
-            messages: with_history(history, &request.messages),
+            messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -81,11 +84,17 @@ impl Run {
             follow: state.watch.follow(identity),
             subject: identity.subject.clone(),
             requested_model: request.model.clone(),
+            charge,
             state,
             started,
             first_token: None,
             closed: false,
         })
+    }
+
+    /// What the caller should know about its budgets.
+    pub fn budget_warnings(&self) -> &[String] {
+        &self.charge.warnings
     }
 
     /// The next step of the answer. Safe to cancel: nothing is lost. The end, good or bad, is
@@ -99,6 +108,10 @@ impl Run {
                 biased;
                 () = self.follow.over() => Some(Err(watch::signed_out())),
                 event = self.events.next() => event,
+                () = self.state.ending.cancelled() => Some(Err(Failure::unavailable(
+                    "shutting_down",
+                    "this gateway stops and cannot finish the answer; ask again",
+                ))),
             };
             let step = match event {
                 Some(Ok(event)) => match event.event {
@@ -182,6 +195,15 @@ impl Run {
                 .record(first_token.as_secs_f64());
         }
         tracing::info!(run_id = %self.id, outcome, route, "a run ends");
+        let settlement = self.charge.close(
+            &self.state,
+            Progress {
+                finished: self.transcript.finished.as_ref(),
+                decided: self.transcript.decision.is_some(),
+                text_bytes: self.transcript.text.len(),
+                outcome,
+            },
+        );
         let finished = self.transcript.finished.clone().unwrap_or_default();
         let usage = finished.usage.unwrap_or_default();
         let event = UsageRecorded {
@@ -211,6 +233,7 @@ impl Run {
         Record {
             answer,
             event,
+            settlement,
             probe: self.requested_model == PROBE_MODEL,
         }
     }
@@ -235,11 +258,12 @@ impl Drop for Run {
 struct Record {
     answer: Option<Answer>,
     event: UsageRecorded,
+    settlement: Settlement,
     probe: bool,
 }
 
 impl Record {
-    /// Answer and usage record become visible together. The platform's own probe leaves nothing.
+    /// Answer, usage record and charge become visible together. The platform's own probe leaves nothing.
     async fn store(self, state: &AppState) -> Result<(), StoreError> {
         if self.probe {
             return Ok(());
@@ -249,126 +273,14 @@ impl Record {
             change.insert_answer(answer).await?;
         }
         change.emit(&self.event).await?;
+        self.settlement.store(&mut change).await?;
         change.commit().await?;
         state.events.now();
+        state.spendings.now();
         Ok(())
     }
 }
 
-/// Stores the question; gives the conversation and what was said in it before.
-async fn prepare(
-    store: &Store,
-    identity: &Identity,
-    request: &ChatRequest,
-) -> Result<(Option<Uuid>, Vec<NewMessage>), Failure> {
-    let new: Vec<NewMessage> = request
-        .messages
-        .iter()
-        .filter(|message| message.role != "system" && !message.content.is_empty())
-        .map(|message| NewMessage {
-            role: message.role.clone(),
-            content: message.content.clone(),
-        })
-        .collect();
-    if !request.store && request.conversation_id.is_none() {
-        return Ok((None, Vec::new()));
-    }
-    let owner = identity.subject.as_str();
-    let mut change = store.begin().await?;
-    let mut history = Vec::new();
-    let id = match request.conversation_id {
-        Some(id) => {
-            // Who goes on with a conversation can ask what is in it.
-            if !policy::may_read_conversations(identity)
-                || !change.touch_conversation(owner, id).await?
-            {
-                let mut failure = Failure::not_found("conversation");
-                failure.param = Some("metadata.conversation_id".to_owned());
-                return Err(failure);
-            }
-            history = change.history(id, HISTORY_MESSAGES).await?;
-            id
-        }
-        None => {
-            let id = Uuid::now_v7();
-            change
-                .insert_conversation(id, owner, &title(request.question()))
-                .await?;
-            id
-        }
-    };
-    if !request.store {
-        // Reads the conversation, leaves nothing in it.
-        return Ok((None, history));
-    }
-    change.insert_messages(id, &new).await?;
-    change.commit().await?;
-    Ok((Some(id), history))
-}
-
-/// System messages first, then what was said before, then what is new.
-fn with_history(history: Vec<NewMessage>, sent: &[Message]) -> Vec<Message> {
-    let mut room = HISTORY_BYTES;
-    let mut before: Vec<Message> = history
-        .into_iter()
-        .rev()
-        .take_while(|message| {
-            let fits = message.content.len() <= room;
-            room = room.saturating_sub(message.content.len());
-            fits
-        })
-        .map(|message| Message {
-            role: message.role,
-            content: message.content,
-        })
-        .collect();
-    before.reverse();
-    let (system, rest): (Vec<_>, Vec<_>) = sent
-        .iter()
-        .cloned()
-        .partition(|message| message.role == "system");
-    system.into_iter().chain(before).chain(rest).collect()
-}
-
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(role: &str, content: &str) -> Message {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
-    }
-
-    fn before(content: String) -> NewMessage {
-        NewMessage {
-            role: "user".into(),
-            content,
-        }
-    }
-
-    #[test]
-    fn history_stands_between_the_system_messages_and_what_is_new() {
-        let sent = [message("user", "new"), message("system", "rules")];
-        let all = with_history(vec![before("old".into())], &sent);
-        let texts: Vec<_> = all.iter().map(|message| message.content.as_str()).collect();
-        assert_eq!(texts, ["rules", "old", "new"]);
-    }
-
-    #[test]
-    fn history_is_bounded_and_loses_the_oldest() {
-        let history = vec![
-            before("oldest".into()),
-            before("x".repeat(HISTORY_BYTES - 3)),
-            before("end".into()),
-        ];
-        let all = with_history(history, &[]);
-        assert_eq!(all.len(), 2);
-        assert_eq!(all[1].content, "end");
-    }
 }

@@ -159,7 +159,8 @@ impl Jwks {
         match known() {
             Some(keys) => Some(keys),
             None => {
-                self.refresh_since(Instant::now(), || known().is_some()).await;
+                self.refresh_since(Instant::now(), || known().is_some())
+                    .await;
                 known()
             }
         }

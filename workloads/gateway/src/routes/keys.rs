@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::domain::key_request::{KeyRequest, MAX_BODY_BYTES};
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
+use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, api_key};
 use crate::state::AppState;
 use crate::store::ApiKey;
@@ -51,14 +53,17 @@ pub async fn make(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
     body: Body,
-) -> Result<(StatusCode, Json<Made>), Failure> {
+) -> Result<Response, Failure> {
     let request = KeyRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
     let (key, text) = state.key_ring.make(&identity, request).await?;
     let made = Made {
         key: text.expose_secret().to_owned(),
         listed: shown(key),
     };
-    Ok((StatusCode::CREATED, Json(made)))
+    let mut response = (StatusCode::CREATED, Json(made)).into_response();
+    // Nobody sees the key again, not even who sends the same request again.
+    response.extensions_mut().insert(Unkept);
+    Ok(response)
 }
 
 /// The caller's keys, newest first. None of them can be seen again.

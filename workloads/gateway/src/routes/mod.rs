@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod budgets;
 pub mod conversations;
 pub mod documents;
 pub mod keys;
@@ -19,8 +20,10 @@ use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
+use crate::admission::admit;
 use crate::drain::drain;
 use crate::failure::shape;
+use crate::idempotency::idempotency;
 use crate::identity::authenticate::authenticate;
 use crate::policy::{Needs, Scope, Surface};
 use crate::state::AppState;
@@ -91,6 +94,8 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/api/conversations", read_talks, conversations::list),
         Route::new(GET, talk, read_talks, conversations::one),
         Route::new(DELETE, talk, write_talks, conversations::remove),
+        Route::new(GET, "/api/budgets", Caller, budgets::list),
+        Route::new(GET, "/api/usage", Person, budgets::usage),
         Route::new(GET, "/api/me", Caller, me::show),
         Route::new(POST, "/api/keys", Person, keys::make),
         Route::new(GET, "/api/keys", Person, keys::list),
@@ -121,19 +126,16 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
     });
     routes
         .fallback_service(web.service())
-        .layer(DefaultBodyLimit::max(form_limit(state)))
+        .layer(DefaultBodyLimit::max(state.limits.body_max_bytes()))
         .with_state(Arc::clone(state))
+        .layer(from_fn(shape))
+        .layer(from_fn_with_state(Arc::clone(state), idempotency))
         .layer(from_fn_with_state(
             (Arc::clone(state), surface),
             authenticate,
         ))
+        .layer(from_fn_with_state(Arc::clone(state), admit))
         .layer(from_fn(shape))
         .layer(from_fn(web::security_headers))
         .layer(from_fn(drain))
-}
-
-/// A form is its file and a little more.
-fn form_limit(state: &AppState) -> usize {
-    const REST: u64 = 64 * 1024;
-    usize::try_from(state.limits.upload_max_bytes.saturating_add(REST)).unwrap_or(usize::MAX)
 }

@@ -1,8 +1,10 @@
 //! Everything the gateway keeps in PostgreSQL. Statements are bounded in time; a database that is
 //! away becomes a 503 that says so.
 
+mod budgets;
 mod conversations;
 mod documents;
+mod idempotency;
 mod keys;
 mod outbox;
 mod sessions;
@@ -13,10 +15,12 @@ use std::time::Duration;
 use snafu::{ResultExt as _, Snafu};
 use sqlx::{PgPool, Postgres, Transaction};
 
+pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversations::{
     Answer, Conversation, ConversationSummary, NewMessage, StoredDecision, StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
+pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use sessions::{ListedSession, NewSession, StoredSession};

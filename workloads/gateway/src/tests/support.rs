@@ -30,6 +30,8 @@ pub(crate) const PUBLIC_URL: &str = "https://ai.example.org";
 pub(crate) struct Parts {
     pub(crate) orchestrator: String,
     pub(crate) pool: PgPool,
+    /// `budgets.yaml`.
+    pub(crate) budgets: String,
 }
 
 impl Default for Parts {
@@ -42,6 +44,7 @@ impl Default for Parts {
         Self {
             orchestrator: "http://127.0.0.1:1".to_owned(),
             pool,
+            budgets: String::new(),
         }
     }
 }
@@ -172,6 +175,9 @@ impl Gateway {
         let service = Service::for_tests("gateway");
         let state = crate::assemble(config, &service, Store::new(parts.pool)).unwrap();
         let mut state = Arc::into_inner(state).unwrap();
+        if !parts.budgets.is_empty() {
+            state.budgets = crate::budget::table::parse(&parts.budgets).unwrap();
+        }
         state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();

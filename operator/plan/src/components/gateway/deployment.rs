@@ -3,6 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use lotoai_api::Component;
 
+use super::config;
+use crate::components::shared::config::{config_map_volume, mount_read_only};
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
 use crate::credentials::{KEY, TOKEN};
@@ -20,10 +22,18 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         env.push(secret_var("PROBE_TOKEN", &secret, TOKEN));
     }
     env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
-    let extra = Extra {
+    let mut extra = Extra {
         env,
         ..Extra::default()
     };
+    if let Some(file) = config::file(platform) {
+        extra.env.push(var("BUDGETS_FILE", file));
+        let node = Node::Component(Component::Gateway);
+        extra.volumes.push(config_map_volume(platform, node));
+        extra
+            .mounts
+            .push(mount_read_only("config", config::DIRECTORY));
+    }
     workload::deployment(
         platform,
         Component::Gateway,

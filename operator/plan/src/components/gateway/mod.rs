@@ -1,5 +1,6 @@
 //! gateway: public APIs and the web client.
 
+mod config;
 mod deployment;
 
 use crate::platform::Platform;
@@ -9,6 +10,7 @@ use crate::resources::{Prepared, ResourceSet};
 #[must_use]
 pub fn build(platform: &Platform) -> ResourceSet<Prepared> {
     ResourceSet {
+        config_maps: config::build(platform).into_iter().collect(),
         deployments: vec![deployment::build(platform)],
         ..ResourceSet::default()
     }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod edge;
+mod gateway;
 mod placement;
 mod platform;
 mod stores;
@@ -34,6 +35,7 @@ fn cases() -> Vec<Case> {
     cases.extend(placement::component_cases());
     cases.extend(placement::pod_cases());
     cases.extend(edge::edge_cases());
+    cases.extend(gateway::gateway_cases());
     cases.extend(stores::external_cases());
     cases.extend(stores::delegated_cases());
     cases

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderName;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
@@ -13,15 +14,20 @@ use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
+use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, probe};
 use crate::routes::body;
 use crate::state::AppState;
+
+/// One for each budget that is nearly used up: its name, how much of what is used, and when it is
+/// whole again.
+const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warning");
 
 /// Answers a question, whole or as a stream.
 ///
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 for an unknown model or conversation,
-/// 503 when something that is needed is away.
+/// 429 for a budget that is used up, 503 when something that is needed is away.
 pub async fn complete(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -30,11 +36,22 @@ pub async fn complete(
     let request = ChatRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
     probe::keep_to_model(&identity, &request.model)?;
     let run = Run::begin(state, &identity, &request).await?;
-    if request.stream {
-        sse::stream(run, request.model, request.include_usage).await
+    let warnings = run.budget_warnings().to_vec();
+    let mut response = if request.stream {
+        sse::stream(run, request.model, request.include_usage).await?
     } else {
-        Ok(whole(run, request.model).await?.into_response())
+        whole(run, request.model).await?.into_response()
+    };
+    for warning in &warnings {
+        // The names of budgets are plain; one that were not would not be worth a failure.
+        if let Ok(warning) = warning.parse() {
+            response.headers_mut().append(BUDGET_WARNING, warning);
+        }
     }
+    if !request.store {
+        response.extensions_mut().insert(Unkept);
+    }
+    Ok(response)
 }
 
 async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {

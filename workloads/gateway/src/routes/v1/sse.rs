@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
+use crate::idempotency::StreamFailed;
 
 /// Proxies give up on a silent connection after 30 to 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -26,6 +27,7 @@ const DONE: &str = "[DONE]";
 /// What goes wrong before the first event.
 pub async fn stream(run: Run, model: String, include_usage: bool) -> Result<Response, Failure> {
     let mut chunks = Chunks::new(run, model, include_usage);
+    let failed = chunks.failed.clone();
     if let Ok(first) = tokio::time::timeout(GRACE, chunks.run.next()).await {
         chunks.add(first?);
     }
@@ -39,7 +41,9 @@ pub async fn stream(run: Run, model: String, include_usage: bool) -> Result<Resp
         (CACHE_CONTROL.as_str(), "no-cache, no-transform"),
         ("x-accel-buffering", "no"),
     ];
-    Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
+    let mut response = (headers, Sse::new(events).keep_alive(heartbeat)).into_response();
+    response.extensions_mut().insert(failed);
+    Ok(response)
 }
 
 struct Chunks {
@@ -49,6 +53,7 @@ struct Chunks {
     created: u64,
     begun: bool,
     over: bool,
+    failed: StreamFailed,
     queue: VecDeque<String>,
 }
 
@@ -61,6 +66,7 @@ impl Chunks {
             created: crate::identity::token::now(),
             begun: false,
             over: false,
+            failed: StreamFailed::default(),
             queue: VecDeque::new(),
         }
     }
@@ -77,6 +83,7 @@ impl Chunks {
             match self.run.next().await {
                 Ok(step) => self.add(step),
                 Err(failure) => {
+                    self.failed.now();
                     self.queue.push_back(failure.openai().to_string());
                     self.end();
                 }

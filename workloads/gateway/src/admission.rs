@@ -1,0 +1,192 @@
+//! What the gateway takes on at a time. What is more is refused at once, before anything is spent
+//! on it, so that memory stays bounded and those who are in are served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::{StreamExt as _, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::drain::BodySize;
+use crate::failure::{Failure, is_api};
+use crate::state::AppState;
+
+/// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
+const BODIES_KIB: u32 = 128 * 1024;
+/// An upload is passed on as it comes; the writer to the object store holds this much of it.
+const BODY_IN_MEMORY: u64 = 10 * 1024 * 1024;
+/// Names and values of all headers, and what they cost beside their text.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+const HEADER_OVERHEAD: usize = 32;
+/// No body may come more slowly than in parts that are this far apart …
+const BODY_IDLE: Duration = Duration::from_secs(30);
+/// … or take longer than this in all.
+const BODY_TIME: Duration = Duration::from_secs(600);
+
+/// Places for requests and their bodies.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    requests: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+/// The places of one request; free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _request: OwnedSemaphorePermit,
+    _body: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    /// Places for this many requests at a time.
+    pub fn new(requests: u32) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(requests as usize)),
+            bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
+        }
+    }
+
+    /// A place for a request with a body of this many bytes; `None` when that is not known.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn admit(&self, body: Option<u64>) -> Result<Place, Failure> {
+        let request = Arc::clone(&self.requests).try_acquire_owned();
+        let request = request.map_err(|_| overloaded("requests"))?;
+        let kib = body
+            .unwrap_or(BODY_IN_MEMORY)
+            .min(BODY_IN_MEMORY)
+            .div_ceil(1024);
+        let body = match u32::try_from(kib) {
+            Ok(0) => None,
+            Ok(kib) => {
+                let permit = Arc::clone(&self.bodies).try_acquire_many_owned(kib);
+                Some(permit.map_err(|_| overloaded("bodies"))?)
+            }
+            Err(_) => return Err(overloaded("bodies")),
+        };
+        Ok(Place {
+            _request: request,
+            _body: body,
+        })
+    }
+}
+
+/// Middleware: refuses what is too much for now (429) and headers that are too large (431), and
+/// ends the wait for bodies that do not come.
+pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    if !is_api(request.uri().path()) {
+        return next.run(request).await;
+    }
+    if header_bytes(request.headers()) > MAX_HEADER_BYTES {
+        let message = format!(
+            "the headers are longer than {MAX_HEADER_BYTES} bytes in all; send fewer or shorter ones"
+        );
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Failure::new(status, "headers_too_large", message).into_response();
+    }
+    let size = request.extensions().get::<BodySize>();
+    let size = size.and_then(|BodySize(bytes)| *bytes);
+    let place = match state.admission.admit(size) {
+        Ok(place) => place,
+        Err(failure) => return failure.into_response(),
+    };
+    let request = if size == Some(0) {
+        request
+    } else {
+        request.map(in_time)
+    };
+    let response = next.run(request).await;
+    if response.body().size_hint().exact().is_some() {
+        // It is all there: nothing more is done for it.
+        return response;
+    }
+    response.map(|body| {
+        let parts = body.into_data_stream();
+        Body::from_stream(parts.inspect(move |_| {
+            let _until_the_end = &place;
+        }))
+    })
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD)
+        .sum()
+}
+
+fn overloaded(what: &'static str) -> Failure {
+    metrics::counter!("lotoai_gateway_shed_requests_total", "of" => what).increment(1);
+    let mut failure = Failure::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "overloaded",
+        "the gateway is answering as many requests as it can; send this one again in a moment",
+    );
+    failure.retry_after = Some(1);
+    failure
+}
+
+/// A body that ends with an error when it does not come in time.
+fn in_time(body: Body) -> Body {
+    let end = Instant::now() + BODY_TIME;
+    let parts = stream::unfold(Some(body.into_data_stream()), move |body| async move {
+        let mut body = body?;
+        let limit = end.min(Instant::now() + BODY_IDLE);
+        match tokio::time::timeout_at(limit, body.next()).await {
+            Ok(part) => Some((part?, Some(body))),
+            Err(late) => Some((Err(axum::Error::new(late)), None)),
+        }
+    });
+    Body::from_stream(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_it_is_left() {
+        let admission = Admission::new(2);
+        let first = admission.admit(Some(0)).unwrap();
+        let _second = admission.admit(Some(10)).unwrap();
+        let failure = admission.admit(Some(0)).unwrap_err();
+        assert_eq!(
+            (failure.status.as_u16(), failure.retry_after),
+            (429, Some(1))
+        );
+        drop(first);
+        assert!(admission.admit(Some(0)).is_ok());
+    }
+
+    #[test]
+    fn bodies_of_unknown_or_great_length_take_what_an_upload_holds() {
+        let admission = Admission::new(1_000);
+        let most = u64::from(BODIES_KIB) * 1024 / BODY_IN_MEMORY;
+        let sizes = [None, Some(u64::MAX), Some(BODY_IN_MEMORY)];
+        let places: Vec<_> = (0..most)
+            .map(|index| admission.admit(sizes[index as usize % 3]).unwrap())
+            .collect();
+        assert_eq!(admission.admit(None).unwrap_err().code, "overloaded");
+        // The control: small ones still find room.
+        assert!(admission.admit(Some(2_000)).is_ok());
+        drop(places);
+        assert!(admission.admit(None).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_ends_with_an_error() {
+        let first = stream::iter([Ok::<_, std::io::Error>("part")]);
+        let body = in_time(Body::from_stream(first.chain(stream::pending())));
+        let mut parts = body.into_data_stream();
+        assert_eq!(parts.next().await.unwrap().unwrap(), "part");
+        assert!(parts.next().await.unwrap().is_err());
+        assert!(parts.next().await.is_none());
+    }
+}

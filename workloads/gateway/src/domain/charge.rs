@@ -1,0 +1,115 @@
+//! How a run is charged: reserved with its question, settled with its answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lotoai_contracts::v1::Message;
+use uuid::Uuid;
+
+use super::chat_request::{ChatRequest, PROBE_MODEL};
+use crate::budget::Principal;
+use crate::budget::estimate::{self, Progress};
+use crate::budget::plan::{Question, Spending};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::state::AppState;
+use crate::store::{Change, StoreError};
+
+/// The lease of a reservation outlives the longest answer by this, so that what is being answered
+/// is never taken for forgotten.
+const LEASE_BEYOND_ANSWER: Duration = Duration::from_secs(60);
+
+/// How a run is charged.
+#[derive(Debug, Clone, Default)]
+pub struct Charge {
+    question: Option<Question>,
+    is_reserved: bool,
+    /// What the caller should know about its budgets.
+    pub warnings: Vec<String>,
+}
+
+impl Charge {
+    /// Reserves what a run may take: within `change`, as its last statement, or by itself. The
+    /// platform's own probe calls no model and counts nowhere.
+    ///
+    /// # Errors
+    /// 429 when a budget is used up, 403 when a price is not known and must be, 503 when the
+    /// database is away.
+    pub async fn open(
+        state: &AppState,
+        run_id: Uuid,
+        identity: &Identity,
+        request: &ChatRequest,
+        messages: &[Message],
+        change: Option<&mut Change>,
+    ) -> Result<Self, Failure> {
+        if request.model == PROBE_MODEL {
+            return Ok(Self::default());
+        }
+        let question = Question {
+            run_id,
+            principal: Principal::of(identity),
+            tokens: estimate::of_question(messages, request.max_tokens),
+            highest: state.budgets.highest(&request.model),
+        };
+        let now = Timestamp::now();
+        let lease = state
+            .limits
+            .answer_max()
+            .saturating_add(LEASE_BEYOND_ANSWER);
+        let warnings = match question.plan(&state.budgets, lease, now)? {
+            None => None,
+            Some(plan) => {
+                let reserved = match change {
+                    Some(change) => change.reserve(&plan).await?,
+                    None => state.store.reserve(&plan).await?,
+                };
+                let judged = plan.judge(&reserved, now);
+                if let Err(refusal) = &judged {
+                    metrics::counter!("lotoai_gateway_budget_refusals_total",
+                        "code" => refusal.code.to_string())
+                    .increment(1);
+                }
+                Some(judged?)
+            }
+        };
+        Ok(Self {
+            is_reserved: warnings.is_some(),
+            warnings: warnings.unwrap_or_default(),
+            question: Some(question),
+        })
+    }
+
+    /// What is to be charged, now that the answer has ended.
+    pub fn close(&self, state: &AppState, progress: Progress<'_>) -> Settlement {
+        let spending = self.question.clone().map(|question| {
+            let measured = estimate::of_answer(progress, question.tokens);
+            question.spending(measured, &state.budgets)
+        });
+        Settlement {
+            spending,
+            is_reserved: self.is_reserved,
+        }
+    }
+}
+
+/// What is to be charged.
+#[derive(Debug)]
+pub struct Settlement {
+    spending: Option<Spending>,
+    is_reserved: bool,
+}
+
+impl Settlement {
+    /// Charges it, in one statement.
+    ///
+    /// # Errors
+    /// When the database fails; then a reservation is charged as it was made.
+    pub async fn store(&self, change: &mut Change) -> Result<(), StoreError> {
+        match &self.spending {
+            None => Ok(()),
+            Some(spending) if self.is_reserved => change.settle(spending).await,
+            Some(spending) => change.note(spending).await,
+        }
+    }
+}

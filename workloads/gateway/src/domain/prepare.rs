@@ -1,0 +1,168 @@
+//! A question before it is asked: what it goes on from, where it is stored, what it reserves.
+
+use lotoai_contracts::v1::Message;
+use uuid::Uuid;
+
+use super::charge::Charge;
+use super::chat_request::ChatRequest;
+use super::text::title;
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::policy;
+use crate::state::AppState;
+use crate::store::{Change, NewMessage};
+
+/// An answer may look back on this many stored messages …
+const HISTORY_MESSAGES: i64 = 40;
+/// … of this many bytes in all, the newest first.
+const HISTORY_BYTES: usize = 512 * 1024;
+
+/// A question that is ready to be asked.
+pub(super) struct Prepared {
+    /// The conversation that it is stored in.
+    pub(super) conversation_id: Option<Uuid>,
+    /// What is sent: system messages, what was said before, what is new.
+    pub(super) messages: Vec<Message>,
+    /// How it is charged.
+    pub(super) charge: Charge,
+}
+
+/// Stores the question and reserves its budgets: both, or neither.
+///
+/// # Errors
+/// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a price must
+/// be known and is not, 503 when the database is away.
+pub(super) async fn prepare(
+    state: &AppState,
+    run_id: Uuid,
+    identity: &Identity,
+    request: &ChatRequest,
+) -> Result<Prepared, Failure> {
+    let mut history = Vec::new();
+    let mut kept = None;
+    if request.store || request.conversation_id.is_some() {
+        let mut change = state.store.begin().await?;
+        let id = place(&mut change, identity, request).await?;
+        if request.conversation_id.is_some() {
+            history = change.history(id, HISTORY_MESSAGES).await?;
+        }
+        // Without `store` the conversation was read, and nothing is left in it.
+        if request.store {
+            change.insert_messages(id, &new_messages(request)).await?;
+            kept = Some((id, change));
+        }
+    }
+    let messages = with_history(history, &request.messages);
+    let change = kept.as_mut().map(|(_, change)| change);
+    let charge = Charge::open(state, run_id, identity, request, &messages, change).await?;
+    let conversation_id = match kept {
+        None => None,
+        Some((id, change)) => {
+            change.commit().await?;
+            Some(id)
+        }
+    };
+    Ok(Prepared {
+        conversation_id,
+        messages,
+        charge,
+    })
+}
+
+/// The conversation of a question: the caller's own, or a new one.
+async fn place(
+    change: &mut Change,
+    identity: &Identity,
+    request: &ChatRequest,
+) -> Result<Uuid, Failure> {
+    let owner = identity.subject.as_str();
+    let Some(id) = request.conversation_id else {
+        let id = Uuid::now_v7();
+        let title = title(request.question());
+        change.insert_conversation(id, owner, &title).await?;
+        return Ok(id);
+    };
+    // Who goes on with a conversation can ask what is in it.
+    if !policy::may_read_conversations(identity) || !change.touch_conversation(owner, id).await? {
+        let mut failure = Failure::not_found("conversation");
+        failure.param = Some("metadata.conversation_id".to_owned());
+        return Err(failure);
+    }
+    Ok(id)
+}
+
+/// What of a request becomes a part of its conversation.
+fn new_messages(request: &ChatRequest) -> Vec<NewMessage> {
+    request
+        .messages
+        .iter()
+        .filter(|message| message.role != "system" && !message.content.is_empty())
+        .map(|message| NewMessage {
+            role: message.role.clone(),
+            content: message.content.clone(),
+        })
+        .collect()
+}
+
+/// System messages first, then what was said before, then what is new.
+fn with_history(history: Vec<NewMessage>, sent: &[Message]) -> Vec<Message> {
+    let mut room = HISTORY_BYTES;
+    let mut before: Vec<Message> = history
+        .into_iter()
+        .rev()
+        .take_while(|message| {
+            let fits = message.content.len() <= room;
+            room = room.saturating_sub(message.content.len());
+            fits
+        })
+        .map(|message| Message {
+            role: message.role,
+            content: message.content,
+        })
+        .collect();
+    before.reverse();
+    let (system, rest): (Vec<_>, Vec<_>) = sent
+        .iter()
+        .cloned()
+        .partition(|message| message.role == "system");
+    system.into_iter().chain(before).chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(role: &str, content: &str) -> Message {
+        Message {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
+
+    fn before(content: String) -> NewMessage {
+        NewMessage {
+            role: "user".into(),
+            content,
+        }
+    }
+
+    #[test]
+    fn history_stands_between_the_system_messages_and_what_is_new() {
+        let sent = [message("user", "new"), message("system", "rules")];
+        let all = with_history(vec![before("old".into())], &sent);
+        let texts: Vec<_> = all.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(texts, ["rules", "old", "new"]);
+    }
+
+    #[test]
+    fn history_is_bounded_and_loses_the_oldest() {
+        let history = vec![
+            before("oldest".into()),
+            before("x".repeat(HISTORY_BYTES - 3)),
+            before("end".into()),
+        ];
+        let all = with_history(history, &[]);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[1].content, "end");
+    }
+}

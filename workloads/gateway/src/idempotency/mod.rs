@@ -1,0 +1,359 @@
+//! `Idempotency-Key`: a write that is sent again takes effect once.
+//!
+//! The key is claimed before the request is handled, and its answer is stored before it is given.
+//! A request with a key runs to its end even when its client leaves, so that the client's next
+//! attempt finds the answer. Only a stream ends with its client: to leave it is to stop it.
+//!
+//! What was refused or failed had no effect and gives its key back. What nobody knows the end of,
+//! because the process died, is never tried again: two effects are worse than none.
+
+mod hash;
+mod reading;
+mod recording;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::Instrument as _;
+
+use self::hash::RequestHash;
+use self::reading::Reading;
+use self::recording::record;
+use crate::budget::Principal;
+use crate::failure::{Failure, Shaped, is_api};
+use crate::identity::SignedIn;
+use crate::state::AppState;
+use crate::store::{Claim, KeptAnswer, Outcome};
+
+const KEY: &str = "idempotency-key";
+const MAX_KEY_BYTES: usize = 255;
+/// Says that an answer was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Answers up to this size are kept, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// A claim outlives the longest answer by this.
+const LEASE_BEYOND_ANSWER: Duration = Duration::from_secs(60);
+
+/// On a response: it took effect, and must not be stored. For what the caller asked not to store,
+/// and for secrets that are shown once.
+#[derive(Debug, Clone, Copy)]
+pub struct Unkept;
+
+/// On a streamed response: whether it ended with a failure.
+#[derive(Debug, Clone, Default)]
+pub struct StreamFailed(Arc<AtomicBool>);
+
+impl StreamFailed {
+    /// It did.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Whose key, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KeyOf {
+    owner: String,
+    key: String,
+}
+
+/// Middleware: answers a write that was answered before as it was then.
+pub async fn idempotency(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let key = match key_of(&request) {
+        Ok(Some(key)) => key,
+        Ok(None) => return next.run(request).await,
+        Err(failure) => return failure.into_response(),
+    };
+    let lease = state
+        .limits
+        .answer_max()
+        .saturating_add(LEASE_BEYOND_ANSWER);
+    match state.store.claim_key(&key.owner, &key.key, lease).await {
+        Err(error) => Failure::from(error).into_response(),
+        Ok(Claim::Claimed) => {
+            let held = Held::new(Arc::clone(&state), key);
+            let work = first(held, request, next).in_current_span();
+            let handled = state.tasks.spawn(work).await;
+            handled.unwrap_or_else(|_| Failure::internal().into_response())
+        }
+        Ok(Claim::Answered { hash, answer }) => {
+            let most = state.limits.body_max_bytes();
+            if Reading::new(request).0.hash(most).await.as_ref() != Some(&hash) {
+                return reused().into_response();
+            }
+            answer.map_or_else(|| unkept().into_response(), again)
+        }
+        Ok(Claim::Running) => running().into_response(),
+        Ok(Claim::Lost) => lost().into_response(),
+        Ok(Claim::Full) => full().into_response(),
+    }
+}
+
+/// The key of a request that writes, if it has one.
+fn key_of(request: &Request) -> Result<Option<KeyOf>, Failure> {
+    let writes = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let Some(SignedIn(identity)) = request.extensions().get::<SignedIn>() else {
+        return Ok(None);
+    };
+    if !writes || !is_api(request.uri().path()) {
+        return Ok(None);
+    }
+    let Some(key) = key(request.headers())? else {
+        return Ok(None);
+    };
+    let Principal { user, api_key, .. } = Principal::of(identity);
+    Ok(Some(KeyOf {
+        // What one credential was answered is not another one's to see.
+        owner: api_key.map_or_else(|| user.clone(), |id| format!("{user}\u{1f}{id}")),
+        key,
+    }))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let mut values = headers.get_all(KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let bytes = value.as_bytes();
+    let fits = (1..=MAX_KEY_BYTES).contains(&bytes.len()) && bytes.iter().copied().all(plain);
+    match value.to_str() {
+        Ok(key) if fits && values.next().is_none() => Ok(Some(key.to_owned())),
+        _ => Err(Failure::invalid(
+            "Idempotency-Key",
+            format!(
+                "Idempotency-Key must be given once, with 1 to {MAX_KEY_BYTES} printable ASCII \
+                 characters; a random UUID is a good one"
+            ),
+        )),
+    }
+}
+
+/// A key that was claimed. Dropped before its end is stored, it is given back.
+struct Held {
+    state: Arc<AppState>,
+    key: KeyOf,
+    ended: bool,
+}
+
+impl Held {
+    const fn new(state: Arc<AppState>, key: KeyOf) -> Self {
+        Self {
+            state,
+            key,
+            ended: false,
+        }
+    }
+
+    /// Stores how the request ended. It took effect either way, so a failure is only logged; the
+    /// key then stays taken.
+    async fn end(mut self, outcome: Outcome) {
+        self.ended = true;
+        let KeyOf { owner, key } = &self.key;
+        if let Err(error) = self.state.store.end_key(owner, key, &outcome).await {
+            let error = crate::error::chain(&error);
+            tracing::error!(error, "the end of a request with a key was not stored");
+        }
+    }
+
+    /// Gives the key back before anything else happens.
+    async fn release(mut self) {
+        self.ended = true;
+        release(&self.state, &self.key).await;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let (state, key) = (Arc::clone(&self.state), self.key.clone());
+        self.state
+            .tasks
+            .spawn(async move { release(&state, &key).await });
+    }
+}
+
+async fn release(state: &AppState, key: &KeyOf) {
+    if let Err(error) = state.store.release_key(&key.owner, &key.key).await {
+        let error = crate::error::chain(&error);
+        tracing::warn!(
+            error,
+            "a key was not given back; it stays taken until it expires"
+        );
+    }
+}
+
+/// Handles a request that has its key for itself.
+async fn first(held: Held, request: Request, next: Next) -> Response {
+    let most = held.state.limits.body_max_bytes();
+    let (reading, request) = Reading::new(request);
+    let response = next.run(request).await;
+    let hash = if response.status().is_success() {
+        reading.hash(most).await
+    } else {
+        None
+    };
+    let Some(hash) = hash else {
+        held.release().await;
+        return response;
+    };
+    let is_whole = response.body().size_hint().exact();
+    if response.extensions().get::<Unkept>().is_some()
+        || is_whole.is_some_and(|bytes| bytes > MAX_ANSWER_BYTES as u64)
+    {
+        held.end(Outcome { hash, answer: None }).await;
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let kept = |body: Vec<u8>| KeptAnswer {
+        status: parts.status.as_u16(),
+        headers: headers(&parts.headers),
+        body,
+    };
+    if is_whole.is_none() {
+        let failed = parts.extensions.get::<StreamFailed>().cloned();
+        let body = record(
+            held,
+            hash,
+            kept(Vec::new()),
+            failed.unwrap_or_default(),
+            body,
+        );
+        return Response::from_parts(parts, body);
+    }
+    match to_bytes(body, MAX_ANSWER_BYTES).await {
+        Ok(bytes) => {
+            let answer = Some(kept(bytes.to_vec()));
+            held.end(Outcome { hash, answer }).await;
+            Response::from_parts(parts, Body::from(bytes))
+        }
+        Err(_) => Failure::internal().into_response(),
+    }
+}
+
+/// Headers to give again: those that are text. Their length follows from the body.
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let pairs = headers.iter().filter(|(name, _)| *name != "content-length");
+    pairs
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+fn again(answer: KeptAnswer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
+    response.extensions_mut().insert(Shaped);
+    response
+}
+
+fn conflict(code: &'static str, message: &'static str) -> Failure {
+    let mut failure = Failure::new(StatusCode::CONFLICT, code, message);
+    failure.param = Some("Idempotency-Key".to_owned());
+    failure
+}
+
+fn running() -> Failure {
+    let mut failure = conflict(
+        "idempotency_in_progress",
+        "a request with this Idempotency-Key is being answered; send it again in a moment",
+    );
+    failure.retry_after = Some(1);
+    failure
+}
+
+fn lost() -> Failure {
+    let mut failure = conflict(
+        "idempotency_outcome_unknown",
+        "the request with this Idempotency-Key broke off and may have taken effect; look whether \
+         it did, then send it with a new key if it did not",
+    );
+    failure.is_final = true;
+    failure
+}
+
+fn unkept() -> Failure {
+    let mut failure = conflict(
+        "idempotency_answer_not_kept",
+        "the request with this Idempotency-Key took effect, but its answer was not stored: it was \
+         longer than 1 MiB, or asked not to be stored, or held a secret; use a new key",
+    );
+    failure.is_final = true;
+    failure
+}
+
+fn reused() -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "this Idempotency-Key was used for another request; use a new key for each request",
+    );
+    failure.param = Some("Idempotency-Key".to_owned());
+    failure
+}
+
+fn full() -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_idempotency_keys",
+        "you have used 10,000 Idempotency-Keys within 24 hours; wait, or send requests that need \
+         none without one",
+    );
+    failure.retry_after = Some(60);
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(&["a"], Some(Some("a")))]
+    #[case(&[], Some(None))]
+    #[case(&[""], None)]
+    #[case(&["a", "b"], None)]
+    #[case(&["tab\there"], None)]
+    fn keys(#[case] values: &[&str], #[case] expected: Option<Option<&str>>) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(KEY, value.parse().unwrap());
+        }
+        let found = key(&headers).ok();
+        assert_eq!(found, expected.map(|key| key.map(str::to_owned)));
+    }
+
+    #[test]
+    fn a_key_has_an_end() {
+        let mut headers = HeaderMap::new();
+        headers.append(KEY, "k".repeat(MAX_KEY_BYTES).parse().unwrap());
+        assert!(key(&headers).is_ok());
+        headers.insert(KEY, "k".repeat(MAX_KEY_BYTES + 1).parse().unwrap());
+        assert_eq!(key(&headers).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+}

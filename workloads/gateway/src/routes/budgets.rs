@@ -1,0 +1,293 @@
+//! `GET /api/budgets` and `GET /api/usage`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use crate::budget::plan::shown;
+use crate::budget::rules::{Amounts, Kind, Limits};
+use crate::budget::table::{Budget, Scope, Table};
+use crate::budget::{Matched, Principal};
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
+use crate::failure::Failure;
+use crate::identity::{Identity, SignedIn};
+use crate::state::AppState;
+use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
+
+/// Days that one question about usage may span.
+const MAX_DAYS: i32 = 366;
+
+/// The caller's budgets with what is left of them; with `all=true`, for administrators, everybody's
+/// of which something is used.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 403 for the wish of others to see all, 503 when the database
+/// is away.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Value>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["all", "limit", "cursor"])?;
+    let all = flag(&mut query, "all")?;
+    let page = PageQuery::of(&mut query);
+    let limit = page.limit()?;
+    let after = page.after::<WindowCursor>()?;
+    if let Some((budget, subject, start)) = &after {
+        plain("cursor", budget)?;
+        plain("cursor", subject)?;
+        Timestamp::from_second(*start).map_err(|_| not_of_list())?;
+    }
+    if all {
+        administrators(&identity, "all")?;
+        return everybodys(&state, after, limit).await.map(Json);
+    }
+    // They are as many as the configuration has for a caller: one page.
+    let now = Timestamp::now();
+    let matched = state.budgets.matching(&Principal::of(&identity), now);
+    let keys: Vec<WindowCursor> = matched.iter().map(key).collect();
+    let windows = if keys.is_empty() {
+        Vec::new()
+    } else {
+        state.store.windows_of(&keys).await?
+    };
+    let items = matched.iter().map(|it| {
+        let used = windows
+            .iter()
+            .find(|window| (&window.budget, &window.subject) == (&it.budget.name, &it.subject));
+        let used = used.map(|window| window.used).unwrap_or_default();
+        view(&state.budgets, it, used)
+    });
+    Ok(Json(Page {
+        items: items.collect(),
+        next_cursor: None,
+    }))
+}
+
+fn key(it: &Matched<'_>) -> WindowCursor {
+    (it.budget.name.clone(), it.subject.clone(), it.window.start)
+}
+
+async fn everybodys(
+    state: &AppState,
+    after: Option<WindowCursor>,
+    limit: usize,
+) -> Result<Page<Value>, Failure> {
+    let windows = state.store.open_windows(after, limit as i64 + 1).await?;
+    let page = Page::of(windows, limit, |window: &OpenWindow| {
+        (window.budget.clone(), window.subject.clone(), window.start)
+    });
+    // A counter of a budget that is no more says nothing.
+    let items = page.items.iter().filter_map(|window| {
+        let mut budgets = state.budgets.budgets.iter();
+        let budget = budgets.find(|budget| budget.name == window.budget)?;
+        let start = Timestamp::from_second(window.start).ok()?;
+        let matched = Matched {
+            budget,
+            subject: window.subject.clone(),
+            window: budget.per.window(start),
+        };
+        Some(view(&state.budgets, &matched, window.used))
+    });
+    Ok(Page {
+        items: items.collect(),
+        next_cursor: page.next_cursor,
+    })
+}
+
+fn view(table: &Table, it: &Matched<'_>, used: Amounts) -> Value {
+    let Matched {
+        budget,
+        subject,
+        window,
+    } = it;
+    let Budget {
+        name,
+        scope,
+        per,
+        limits,
+        unknown_price,
+        warn_at_percent,
+        ..
+    } = budget;
+    json!({
+        "name": name,
+        "scope": scope,
+        "subject": (*scope != Scope::Platform).then_some(subject),
+        "per": per,
+        "resets_at": window.resets_at(),
+        "warn_at_percent": warn_at_percent,
+        "unknown_price": limits.micros.map(|_| unknown_price),
+        "percent": limits.percent(&used).1,
+        "unpriced_requests": used.unpriced,
+        "limits": amounts(limits, table, |_, limit| limit),
+        "used": amounts(limits, table, |kind, _| of(kind, &used)),
+        "left": amounts(limits, table, |kind, limit| limit.saturating_sub(of(kind, &used)).max(0)),
+    })
+}
+
+const fn of(kind: Kind, used: &Amounts) -> i64 {
+    match kind {
+        Kind::Requests => used.requests,
+        Kind::Tokens => used.tokens,
+        Kind::Money => used.micros,
+    }
+}
+
+/// An object with what is limited, and nothing else.
+fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> Value {
+    let mut object = Map::new();
+    for (kind, name, limit) in [
+        (Kind::Requests, "requests", limits.requests),
+        (Kind::Tokens, "tokens", limits.tokens),
+        (Kind::Money, "money", limits.micros),
+    ] {
+        if let Some(limit) = limit {
+            let shown = shown(kind, value(kind, limit), &table.currency);
+            object.insert(name.to_owned(), shown);
+        }
+    }
+    Value::Object(object)
+}
+
+/// The caller's usage by day and model, the newest day first; for administrators everybody's, or
+/// that of `subject`.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 403 for the wish of others to see somebody else's, 503 when
+/// the database is away.
+pub async fn usage(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<UsageRow>>, Failure> {
+    let known = ["from", "to", "subject", "all", "limit", "cursor"];
+    let mut query = Parameters::parse(query.as_deref(), &known)?;
+    let (from, to) = span(&mut query, Timestamp::now())?;
+    let all = flag(&mut query, "all")?;
+    let subject = query.take("subject");
+    if let Some(subject) = &subject {
+        plain("subject", subject)?;
+    }
+    if all {
+        administrators(&identity, "all")?;
+    } else if subject.as_ref().is_some_and(|it| *it != identity.subject) {
+        administrators(&identity, "subject")?;
+    }
+    let page = PageQuery::of(&mut query);
+    let limit = page.limit()?;
+    let after = page.after::<UsageCursor>()?;
+    let usage = UsageQuery {
+        subject: if all {
+            subject
+        } else {
+            Some(subject.unwrap_or_else(|| identity.subject.clone()))
+        },
+        from: from.to_string(),
+        to: to.to_string(),
+    };
+    if let Some(UsageCursor { day, .. }) = &after {
+        date("cursor", day)?;
+    }
+    let items = state.store.usage(&usage, after, limit as i64 + 1).await?;
+    Ok(Json(Page::of(items, limit, |row| UsageCursor {
+        day: row.day.clone(),
+        id: row.id,
+    })))
+}
+
+/// First and last day of a question; the last 30 days when nothing is said.
+fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let to = query
+        .take("to")
+        .map_or(Ok(today), |text| date("to", &text))?;
+    let from = query.take("from").map_or_else(
+        || Ok(to.saturating_sub(jiff::Span::new().days(29))),
+        |text| date("from", &text),
+    )?;
+    let days = from.until(to).map_or(i32::MAX, |span| span.get_days());
+    if !(0..MAX_DAYS).contains(&days) {
+        let message = format!("from must not be after to, and at most {MAX_DAYS} days before it");
+        return Err(Failure::invalid("from", message));
+    }
+    Ok((from, to))
+}
+
+fn date(name: &str, text: &str) -> Result<Date, Failure> {
+    let fault = || Failure::invalid(name, format!("{name} must be a day such as 2026-11-26"));
+    let date: Date = text.parse().map_err(|_| fault())?;
+    // The parser takes times of a day as well, and years that no database has.
+    if date.to_string() == text && date.year() > 0 {
+        Ok(date)
+    } else {
+        Err(fault())
+    }
+}
+
+/// Refuses what PostgreSQL has no text for.
+fn plain(name: &str, text: &str) -> Result<(), Failure> {
+    if text.contains('\0') {
+        return Err(Failure::invalid(
+            name,
+            format!("{name} must not hold a NUL character"),
+        ));
+    }
+    Ok(())
+}
+
+fn not_of_list() -> Failure {
+    Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
+}
+
+fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
+    match query.take(name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Failure::invalid(
+            name,
+            format!("{name} must be true or false"),
+        )),
+    }
+}
+
+fn administrators(identity: &Identity, param: &str) -> Result<(), Failure> {
+    if identity.is_admin() {
+        return Ok(());
+    }
+    let message = "only administrators see what others use; leave this parameter out";
+    let mut failure = Failure::new(StatusCode::FORBIDDEN, "admins_only", message);
+    failure.param = Some(param.to_owned());
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("", Some(("2026-10-28", "2026-11-26")))]
+    #[case("to=2026-01-31", Some(("2026-01-02", "2026-01-31")))]
+    #[case("from=2026-11-26", Some(("2026-11-26", "2026-11-26")))]
+    #[case("from=2025-11-26", Some(("2025-11-26", "2026-11-26")))]
+    #[case("from=2025-11-25", None)]
+    #[case("from=2026-11-27", None)]
+    #[case("from=yesterday", None)]
+    #[case("from=-000001-01-01", None)]
+    #[case("from=2026-11-26T10:00", None)]
+    fn spans(#[case] query: &str, #[case] expected: Option<(&str, &str)>) {
+        let mut query = Parameters::parse(Some(query), &["from", "to"]).unwrap();
+        let now = "2026-11-26T05:00:00Z".parse().unwrap();
+        let span = span(&mut query, now).ok();
+        let span = span.map(|(from, to)| (from.to_string(), to.to_string()));
+        let expected = expected.map(|(from, to)| (from.to_owned(), to.to_owned()));
+        assert_eq!(span, expected);
+    }
+}

@@ -1,0 +1,360 @@
+//! Rows of budgets, spendings and usage.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgExecutor, Postgres, Row as _};
+
+use super::{Change, Store, StoreError, within};
+use crate::budget::plan::{Plan, Reserved, Spending};
+use crate::budget::rules::Amounts;
+
+/// Counters stay for a day after their window, for whoever asks why.
+const KEEP_WINDOWS: &str = "1 day";
+
+/// What is used in a window that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWindow {
+    /// Name of the budget.
+    pub budget: String,
+    /// For whom; empty for the platform.
+    pub subject: String,
+    /// Unix seconds at which it began.
+    pub start: i64,
+    /// What is used or reserved.
+    pub used: Amounts,
+}
+
+/// Place of a window in a list: its key.
+pub type WindowCursor = (String, String, i64);
+
+/// Usage of one day, person, key and model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageRow {
+    /// Place in the list.
+    #[serde(skip)]
+    pub id: i64,
+    /// In UTC.
+    pub day: String,
+    /// Who asked.
+    pub subject: String,
+    /// The API key that was used; empty without one.
+    pub api_key: String,
+    /// The provider that answered; empty when it is not known.
+    pub provider: String,
+    /// The model that answered; empty when it is not known.
+    pub model: String,
+    /// Questions.
+    pub requests: i64,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Questions whose tokens were not, or not all, reported: they are estimated on the high side.
+    pub estimated_requests: i64,
+    /// Questions whose price is not known: they are missing in `micros`.
+    pub unpriced_requests: i64,
+    /// Money in millionths of the currency's unit.
+    pub micros: i64,
+    /// ISO 4217 code; empty without prices.
+    pub currency: String,
+    /// Version of the prices; empty without prices.
+    pub price_version: String,
+}
+
+/// Which usage is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// Whose; everybody's when it is `None`.
+    pub subject: Option<String>,
+    /// First day, `YYYY-MM-DD`.
+    pub from: String,
+    /// Last day.
+    pub to: String,
+}
+
+/// Place of a row in a list of usage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageCursor {
+    /// Its day.
+    pub day: String,
+    /// Its number.
+    pub id: i64,
+}
+
+async fn reserve(executor: impl PgExecutor<'_>, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
+    let (mut budgets, mut subjects, mut starts, mut ends) = (vec![], vec![], vec![], vec![]);
+    let (mut requests, mut tokens, mut micros) = (vec![], vec![], vec![]);
+    for it in &plan.matched {
+        budgets.push(it.budget.name.clone());
+        subjects.push(it.subject.clone());
+        starts.push(it.window.start);
+        ends.push(it.window.end);
+        requests.push(it.budget.limits.requests);
+        tokens.push(it.budget.limits.tokens);
+        micros.push(it.budget.limits.micros);
+    }
+    let question = plan.question;
+    let statement = sqlx::query(
+        "select admitted, requests, tokens, micros, unpriced from reserve_budgets(
+            $1, $2, $3, $4, $5,
+            array(select to_timestamp(s) from unnest($6::bigint[]) with ordinality t(s, n) order by n),
+            array(select to_timestamp(s) from unnest($7::bigint[]) with ordinality t(s, n) order by n),
+            $8, $9, $10, $11, $12, $13, $14, $15, make_interval(secs => $16))",
+    )
+    .bind(question.run_id)
+    .bind(&question.principal.user)
+    .bind(question.principal.api_key.as_deref().unwrap_or_default())
+    .bind(budgets)
+    .bind(subjects)
+    .bind(starts)
+    .bind(ends)
+    .bind(requests)
+    .bind(tokens)
+    .bind(micros)
+    .bind(count(question.tokens.input))
+    .bind(count(question.tokens.output))
+    .bind(question.micros())
+    .bind(plan.currency)
+    .bind(plan.price_version)
+    .bind(seconds(plan.lease))
+    .fetch_all(executor);
+    let rows = within("reserve budgets", statement).await?;
+    Ok(Reserved {
+        admitted: rows.first().is_some_and(|row| row.get(0)),
+        used: rows.iter().map(|row| amounts(row, 1)).collect(),
+    })
+}
+
+fn amounts(row: &PgRow, first: usize) -> Amounts {
+    Amounts {
+        requests: row.get(first),
+        tokens: row.get(first + 1),
+        micros: row.get(first + 2),
+        unpriced: row.get(first + 3),
+    }
+}
+
+fn count(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn charge<'q>(
+    statement: Query<'q, Postgres, PgArguments>,
+    spending: &'q Spending,
+) -> Query<'q, Postgres, PgArguments> {
+    statement
+        .bind(spending.run_id)
+        .bind(&spending.provider)
+        .bind(&spending.model)
+        .bind(spending.input_tokens)
+        .bind(spending.output_tokens)
+        .bind(spending.micros)
+        .bind(spending.estimated)
+}
+
+impl Store {
+    /// Reserves all budgets of a question, or none of them, in one statement.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is reserved, or the lease ends it.
+    pub async fn reserve(&self, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
+        reserve(&self.pool, plan).await
+    }
+
+    /// Folds what is settled or forgotten into counters and usage; says how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fold_spendings(&self, most: i32) -> Result<i64, StoreError> {
+        let statement = sqlx::query("select fold_spendings($1)")
+            .bind(most)
+            .fetch_one(&self.pool);
+        within("fold spendings", statement)
+            .await
+            .map(|row| row.get(0))
+    }
+
+    /// Forgets counters whose window ended long ago; says how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_windows(&self) -> Result<u64, StoreError> {
+        let statement =
+            sqlx::query("delete from budget_windows where ends_at < now() - $1::interval")
+                .bind(KEEP_WINDOWS)
+                .execute(&self.pool);
+        within("sweep budgets", statement)
+            .await
+            .map(|done| done.rows_affected())
+    }
+
+    /// What is used in these windows: budget, subject and start. Those that nothing was used of
+    /// are left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn windows_of(&self, keys: &[WindowCursor]) -> Result<Vec<OpenWindow>, StoreError> {
+        let (mut budgets, mut subjects, mut starts) = (vec![], vec![], vec![]);
+        for (budget, subject, start) in keys {
+            budgets.push(budget.as_str());
+            subjects.push(subject.as_str());
+            starts.push(*start);
+        }
+        let statement = sqlx::query(
+            "select w.budget, w.subject, extract(epoch from w.starts_at)::bigint,
+                    w.requests, w.tokens, w.micros, w.unpriced
+             from budget_windows w join unnest($1::text[], $2::text[], $3::bigint[]) as k(b, s, t)
+               on w.budget = k.b and w.subject = k.s and w.starts_at = to_timestamp(k.t)",
+        )
+        .bind(budgets)
+        .bind(subjects)
+        .bind(starts)
+        .fetch_all(&self.pool);
+        let rows = within("read budgets", statement).await?;
+        Ok(rows.iter().map(window).collect())
+    }
+
+    /// Everybody's windows that have not ended, after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_windows(
+        &self,
+        after: Option<WindowCursor>,
+        limit: i64,
+    ) -> Result<Vec<OpenWindow>, StoreError> {
+        let (budget, subject, start) = after.unwrap_or_default();
+        let statement = sqlx::query(
+            "select budget, subject, extract(epoch from starts_at)::bigint,
+                    requests, tokens, micros, unpriced
+             from budget_windows
+             where ends_at > now() and (budget, subject, starts_at) > ($1, $2, to_timestamp($3))
+             order by budget, subject, starts_at limit $4",
+        )
+        .bind(budget)
+        .bind(subject)
+        .bind(start)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("list budgets", statement).await?;
+        Ok(rows.iter().map(window).collect())
+    }
+
+    /// Usage, the newest day first, after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn usage(
+        &self,
+        query: &UsageQuery,
+        after: Option<UsageCursor>,
+        limit: i64,
+    ) -> Result<Vec<UsageRow>, StoreError> {
+        let after = after.unwrap_or(UsageCursor {
+            day: "infinity".to_owned(),
+            id: i64::MAX,
+        });
+        let statement = sqlx::query(
+            "select id, day::text, subject, api_key, provider, model, requests, input_tokens,
+                    output_tokens, estimated, unpriced, micros, currency, price_version
+             from usage_days
+             where ($1::text is null or subject = $1) and day between $2::date and $3::date
+               and (day, id) < ($4::date, $5)
+             order by day desc, id desc limit $6",
+        )
+        .bind(&query.subject)
+        .bind(&query.from)
+        .bind(&query.to)
+        .bind(&after.day)
+        .bind(after.id)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("list usage", statement).await?;
+        Ok(rows.iter().map(usage).collect())
+    }
+}
+
+fn window(row: &PgRow) -> OpenWindow {
+    OpenWindow {
+        budget: row.get(0),
+        subject: row.get(1),
+        start: row.get(2),
+        used: amounts(row, 3),
+    }
+}
+
+fn usage(row: &PgRow) -> UsageRow {
+    UsageRow {
+        id: row.get(0),
+        day: row.get(1),
+        subject: row.get(2),
+        api_key: row.get(3),
+        provider: row.get(4),
+        model: row.get(5),
+        requests: row.get(6),
+        input_tokens: row.get(7),
+        output_tokens: row.get(8),
+        estimated_requests: row.get(9),
+        unpriced_requests: row.get(10),
+        micros: row.get(11),
+        currency: row.get(12),
+        price_version: row.get(13),
+    }
+}
+
+impl Change {
+    /// As [`Store::reserve`], together with the question. It should be the last statement: the
+    /// counters are locked until the end of the transaction.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reserve(&mut self, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
+        reserve(&mut *self.tx, plan).await
+    }
+
+    /// Charges a reserved question with what it came to. One whose lease has ended is charged
+    /// already. No counter is locked: they are folded later.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settle(&mut self, spending: &Spending) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update spendings set settled = true, provider = $2, model = $3, input_tokens = $4,
+                    output_tokens = $5, micros = $6, estimated = $7
+             where run_id = $1 and not settled",
+        );
+        let statement = charge(statement, spending).execute(&mut *self.tx);
+        within("settle a question", statement).await.map(|_| ())
+    }
+
+    /// Records what a question came to that counted in no budget.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note(&mut self, spending: &Spending) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "insert into spendings (run_id, provider, model, input_tokens, output_tokens, micros,
+                                    estimated, subject, api_key, currency, price_version,
+                                    budgets, subjects, starts, reserved_tokens, reserved_micros,
+                                    lease_until, settled)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '{}', '{}', '{}', 0, 0, now(),
+                     true)
+             on conflict (run_id) do nothing",
+        );
+        let key = spending.principal.api_key.as_deref().unwrap_or_default();
+        let statement = charge(statement, spending)
+            .bind(&spending.principal.user)
+            .bind(key)
+            .bind(&spending.currency)
+            .bind(&spending.price_version)
+            .execute(&mut *self.tx);
+        within("record usage", statement).await.map(|_| ())
+    }
+}

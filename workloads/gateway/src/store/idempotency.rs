@@ -1,0 +1,180 @@
+//! Rows of requests with an `Idempotency-Key`.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use super::{Store, StoreError, within};
+
+/// A key is remembered for this long.
+const KEEP: &str = "24 hours";
+/// Keys that one caller may have at a time.
+const MAX_KEYS: i64 = 10_000;
+
+/// An answer that can be given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing was; now it belongs to this request.
+    Claimed,
+    /// Another request has it, and is being answered.
+    Running,
+    /// Another request had it, and nobody knows what became of that.
+    Lost,
+    /// A request with this hash was answered.
+    Answered {
+        /// Hash of the request.
+        hash: Vec<u8>,
+        /// The answer, where it was kept.
+        answer: Option<KeptAnswer>,
+    },
+    /// The caller has too many keys.
+    Full,
+}
+
+/// How a request with a key ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Hash of the request.
+    pub hash: Vec<u8>,
+    /// The answer, if it may be kept.
+    pub answer: Option<KeptAnswer>,
+}
+
+impl Store {
+    /// Takes a key for a request that will be answered within `lease`, unless it is taken.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_key(
+        &self,
+        owner: &str,
+        key: &str,
+        lease: Duration,
+    ) -> Result<Claim, StoreError> {
+        let claim = sqlx::query(
+            "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
+             select $1, $2, 'running', now() + make_interval(secs => $3), now() + $4::interval
+             where (select count(*) from (
+                 select from idempotency_keys where owner = $1 limit $5) own) < $5
+             on conflict (owner, key) do update
+             set state = excluded.state, lease_until = excluded.lease_until,
+                 expires_at = excluded.expires_at, request_hash = null, status = null,
+                 headers = null, body = null
+             where idempotency_keys.expires_at <= now()
+             returning 1",
+        )
+        .bind(owner)
+        .bind(key)
+        .bind(lease.as_secs_f64())
+        .bind(KEEP)
+        .bind(MAX_KEYS)
+        .fetch_optional(&self.pool);
+        if within("claim an idempotency key", claim).await?.is_some() {
+            return Ok(Claim::Claimed);
+        }
+        let read = sqlx::query(
+            "select state, lease_until <= now(), request_hash, status, headers, body
+             from idempotency_keys where owner = $1 and key = $2",
+        )
+        .bind(owner)
+        .bind(key)
+        .fetch_optional(&self.pool);
+        let Some(row) = within("read an idempotency key", read).await? else {
+            // Full, or given back in this moment; to ask again is right for both.
+            return Ok(Claim::Full);
+        };
+        let is_lost: bool = row.get(1);
+        Ok(match row.get::<&str, _>(0) {
+            "running" if is_lost => Claim::Lost,
+            "running" => Claim::Running,
+            state => Claim::Answered {
+                hash: row.get::<Option<_>, _>(2).unwrap_or_default(),
+                answer: (state == "kept").then(|| KeptAnswer {
+                    status: row
+                        .get::<Option<i16>, _>(3)
+                        .unwrap_or_default()
+                        .unsigned_abs(),
+                    headers: pairs(row.get::<Option<Vec<String>>, _>(4).unwrap_or_default()),
+                    body: row.get::<Option<_>, _>(5).unwrap_or_default(),
+                }),
+            },
+        })
+    }
+
+    /// Notes how a request with a key ended.
+    ///
+    /// # Errors
+    /// When the database fails; then nobody knows any more.
+    pub async fn end_key(&self, owner: &str, key: &str, end: &Outcome) -> Result<(), StoreError> {
+        let answer = end.answer.as_ref();
+        let headers = answer.map(|answer| -> Vec<&str> {
+            let each = answer.headers.iter();
+            each.flat_map(|(name, value)| [name.as_str(), value.as_str()])
+                .collect()
+        });
+        let statement = sqlx::query(
+            "update idempotency_keys set state = $3, request_hash = $4, status = $5, headers = $6,
+                    body = $7
+             where owner = $1 and key = $2 and state = 'running'",
+        )
+        .bind(owner)
+        .bind(key)
+        .bind(if answer.is_some() { "kept" } else { "unkept" })
+        .bind(&end.hash)
+        .bind(answer.map(|answer| i16::try_from(answer.status).unwrap_or_default()))
+        .bind(headers)
+        .bind(answer.map(|answer| answer.body.as_slice()))
+        .execute(&self.pool);
+        within("end an idempotency key", statement)
+            .await
+            .map(|_| ())
+    }
+
+    /// Gives a key back whose request had no effect.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_key(&self, owner: &str, key: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "delete from idempotency_keys where owner = $1 and key = $2 and state = 'running'",
+        )
+        .bind(owner)
+        .bind(key)
+        .execute(&self.pool);
+        within("release an idempotency key", statement)
+            .await
+            .map(|_| ())
+    }
+
+    /// Forgets keys that have expired; says how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_idempotency_keys(&self) -> Result<u64, StoreError> {
+        let statement = sqlx::query("delete from idempotency_keys where expires_at <= now()")
+            .execute(&self.pool);
+        within("sweep idempotency keys", statement)
+            .await
+            .map(|done| done.rows_affected())
+    }
+}
+
+fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
+    let mut pairs = Vec::with_capacity(flat.len() / 2);
+    let mut flat = flat.into_iter();
+    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
+        pairs.push((name, value));
+    }
+    pairs
+}

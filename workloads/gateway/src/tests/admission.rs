@@ -1,0 +1,91 @@
+//! What the gateway takes on, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use futures::StreamExt as _;
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use super::budgets::question;
+use super::keys::{Signer, realm};
+use super::orchestrator::{self, Seen};
+use super::support::{Gateway, Parts, config};
+
+async fn gateway(requests: u32, drain: u64) -> (Gateway, Arc<Seen>) {
+    let (orchestrator, seen) = orchestrator::start().await;
+    let signer = Signer::ec("key-1");
+    let realm = realm(&[&signer]).await;
+    let mut config = config(&realm.uri(), &orchestrator);
+    config.limits.requests_max_concurrent = requests;
+    config.common.drain_seconds = drain;
+    let parts = Parts::default();
+    (Gateway::with_config(&config, parts, realm, signer), seen)
+}
+
+async fn endless(gateway: &Gateway) -> Body {
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    *request.body_mut() = Body::from(question("endless", &json!({"stream": true})));
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.into_body()
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_refused_at_once_until_a_stream_ends() {
+    let (gateway, _) = gateway(1, 25).await;
+    let stream = endless(&gateway).await;
+    for path in ["/api/me", "/v1/models"] {
+        let reply = gateway.get(path, "ana").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (429, "overloaded")
+        );
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    // The files of the web client are not an API's.
+    assert_eq!(gateway.get("/", "ana").await.status, StatusCode::OK);
+    drop(stream);
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn headers_have_an_end() {
+    let (gateway, _) = gateway(9, 25).await;
+    let send = async |bytes: usize| {
+        let mut request = gateway.request(Method::GET, "/api/me", "ana");
+        let value = "x".repeat(bytes).parse().unwrap();
+        request.headers_mut().insert("x-long", value);
+        gateway.send(request).await
+    };
+    let reply = send(33 * 1024).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (431, "headers_too_large")
+    );
+    assert_eq!(send(8 * 1024).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_stream_with_an_error_that_can_be_read() {
+    let (gateway, seen) = gateway(9, 1).await;
+    let mut stream = endless(&gateway).await.into_data_stream();
+    let mut text = String::new();
+    while !text.contains("begun") {
+        text.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+    gateway.service.shutdown.cancel();
+    let rest = async {
+        while let Some(part) = stream.next().await {
+            text.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        }
+        seen.cancelled.notified().await;
+    };
+    tokio::time::timeout(Duration::from_secs(5), rest)
+        .await
+        .unwrap();
+    assert!(text.contains("\"code\":\"shutting_down\""), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+}

@@ -1,0 +1,288 @@
+//! `Idempotency-Key` over a real PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use tower::ServiceExt as _;
+
+use super::budgets::question;
+use super::orchestrator::{self, Seen};
+use super::postgres;
+use super::support::{Gateway, Parts, Reply};
+
+async fn stored() -> Option<(postgres::Server, Gateway, Arc<Seen>)> {
+    let (orchestrator, seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        ..Parts::default()
+    };
+    let (server, gateway) = Gateway::stored(parts).await?;
+    Some((server, gateway, seen))
+}
+
+fn chat(gateway: &Gateway, subject: &str, key: &str, model: &str, more: &Value) -> Request<Body> {
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", key.parse().unwrap());
+    *request.body_mut() = Body::from(question(model, more));
+    request
+}
+
+fn upload(gateway: &Gateway, key: &str, boundary: &str, content: &str) -> Request<Body> {
+    let mut request = gateway.request(Method::POST, "/api/documents", "ana");
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", key.parse().unwrap());
+    let kind = format!("multipart/form-data; boundary={boundary}");
+    headers.insert("content-type", kind.parse().unwrap());
+    *request.body_mut() = Body::from(format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\
+         {content}\r\n--{boundary}--\r\n"
+    ));
+    request
+}
+
+fn code(reply: &Reply) -> (u16, String) {
+    (reply.status.as_u16(), reply.code())
+}
+
+const KEPT: fn() -> Value = || json!({"store": true});
+
+#[tokio::test]
+async fn the_same_upload_has_the_same_answer_and_another_is_refused() {
+    let Some((_server, gateway, _)) = stored().await else {
+        return;
+    };
+    let first = gateway.send(upload(&gateway, "k1", "one", "text")).await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{first:?}");
+    // A client that sends a form again chooses another boundary.
+    let again = gateway.send(upload(&gateway, "k1", "two", "text")).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.header("content-type"), first.header("content-type"));
+    let other = gateway
+        .send(upload(&gateway, "k1", "one", "other text"))
+        .await;
+    assert_eq!(code(&other), (422, "idempotency_key_reused".into()));
+    assert_eq!(other.json()["param"], "Idempotency-Key");
+    // The control: without the key the same content is told to be there already.
+    let fresh = gateway.send(upload(&gateway, "k2", "one", "text")).await;
+    assert_eq!(fresh.status, StatusCode::OK);
+    assert_eq!(fresh.header("idempotency-replayed"), "");
+}
+
+#[tokio::test]
+async fn a_key_is_its_callers_alone_and_ends_after_a_day() {
+    let Some((server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let send = |subject| gateway.send(chat(&gateway, subject, "k", "writer", &KEPT()));
+    let first = send("ana").await;
+    assert_eq!(send("ana").await.body, first.body);
+    assert_ne!(send("eve").await.body, first.body);
+    assert_eq!(seen.requests.lock().unwrap().len(), 2);
+    let pool = server.pool().await;
+    let row =
+        sqlx::query("select min(expires_at - now()) > interval '23 hours' from idempotency_keys")
+            .fetch_one(&pool);
+    assert!(row.await.unwrap().get::<bool, _>(0));
+    sqlx::query("update idempotency_keys set expires_at = now()")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_ne!(send("ana").await.body, first.body);
+    assert_eq!(
+        gateway.state.store.sweep_idempotency_keys().await.unwrap(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_answered_is_not_answered_twice() {
+    let Some((_server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let claim = |key: &'static str, seconds| {
+        let lease = Duration::from_secs(seconds);
+        gateway.state.store.claim_key("ana", key, lease)
+    };
+    claim("running", 60).await.unwrap();
+    claim("lost", 0).await.unwrap();
+    let running = gateway
+        .send(chat(&gateway, "ana", "running", "writer", &KEPT()))
+        .await;
+    assert_eq!(code(&running), (409, "idempotency_in_progress".into()));
+    assert_eq!(running.header("retry-after"), "1");
+    // After a crash nobody knows, and nothing is done a second time.
+    let lost = gateway
+        .send(chat(&gateway, "ana", "lost", "writer", &KEPT()))
+        .await;
+    assert_eq!(code(&lost), (409, "idempotency_outcome_unknown".into()));
+    assert_eq!(lost.header("x-should-retry"), "false");
+    assert!(seen.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_takes_effect() {
+    let Some((_server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let calls = (0..20).map(|_| gateway.send(chat(&gateway, "ana", "k", "writer", &KEPT())));
+    let replies = futures::future::join_all(calls).await;
+    assert_eq!(seen.requests.lock().unwrap().len(), 1);
+    let whole: Vec<_> = replies.iter().filter(|it| it.status.is_success()).collect();
+    assert!(!whole.is_empty());
+    assert!(whole.iter().all(|it| it.body == whole[0].body));
+    let others = replies.iter().filter(|it| !it.status.is_success());
+    assert!(
+        others
+            .map(code)
+            .all(|it| it == (409, "idempotency_in_progress".into()))
+    );
+}
+
+#[tokio::test]
+async fn what_failed_or_was_refused_may_be_sent_again() {
+    let Some((_server, gateway, seen)) = stored().await else {
+        return;
+    };
+    for model in ["missing", "breaks", "bad name"] {
+        let reply = gateway
+            .send(chat(&gateway, "ana", "k", model, &KEPT()))
+            .await;
+        assert!(!reply.status.is_success(), "{reply:?}");
+    }
+    let streamed = json!({"store": true, "stream": true});
+    let reply = gateway
+        .send(chat(&gateway, "ana", "k", "breaks", &streamed))
+        .await;
+    assert!(reply.body.contains("orchestrator_unavailable"));
+    let reply = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &KEPT()))
+        .await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    assert_eq!(seen.requests.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_stream_is_given_again_byte_by_byte() {
+    let Some((_server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let streamed = json!({"store": true, "stream": true});
+    let first = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &streamed))
+        .await;
+    let again = gateway
+        .send(chat(&gateway, "ana", "k", "writer", &streamed))
+        .await;
+    assert!(first.body.ends_with("data: [DONE]\n\n"));
+    assert_eq!((&again.body, again.status), (&first.body, first.status));
+    assert_eq!(again.header("content-type"), "text/event-stream");
+    assert_eq!(seen.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
+    let Some((_server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let request = chat(&gateway, "ana", "whole", "writer", &KEPT());
+    let mut answer = Box::pin(gateway.router.clone().oneshot(request));
+    while seen.requests.lock().unwrap().is_empty() {
+        let step = tokio::time::timeout(Duration::from_millis(1), &mut answer);
+        if step.await.is_ok() {
+            break;
+        }
+    }
+    drop(answer);
+    gateway.settle().await;
+    let found = gateway
+        .send(chat(&gateway, "ana", "whole", "writer", &KEPT()))
+        .await;
+    assert_eq!(found.header("idempotency-replayed"), "true", "{found:?}");
+    assert_eq!(seen.requests.lock().unwrap().len(), 1);
+
+    let streamed = json!({"store": true, "stream": true});
+    let request = chat(&gateway, "ana", "stream", "endless", &streamed);
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    let mut body = response.into_body().into_data_stream();
+    body.next().await.unwrap().unwrap();
+    drop(body);
+    let cancelled = tokio::time::timeout(Duration::from_secs(5), seen.cancelled.notified());
+    cancelled.await.expect("the orchestrator is told");
+    gateway.settle().await;
+    let again = gateway
+        .send(chat(&gateway, "ana", "stream", "writer", &streamed))
+        .await;
+    assert_eq!(again.header("idempotency-replayed"), "");
+    assert_eq!(again.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_must_not_be_stored_is_not() {
+    let Some((server, gateway, seen)) = stored().await else {
+        return;
+    };
+    let send = || gateway.send(chat(&gateway, "ana", "k", "writer", &json!({})));
+    assert_eq!(send().await.status, StatusCode::OK);
+    assert_eq!(
+        code(&send().await),
+        (409, "idempotency_answer_not_kept".into())
+    );
+    assert_eq!(seen.requests.lock().unwrap().len(), 1);
+    let row = sqlx::query("select count(body) from idempotency_keys");
+    let row = row.fetch_one(&server.pool().await).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 0);
+}
+
+#[tokio::test]
+async fn keys_are_bounded_and_need_the_database() {
+    let Some((mut server, gateway, _)) = stored().await else {
+        return;
+    };
+    sqlx::query(
+        "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
+         select 'ana', 'n' || n, 'unkept', now(), now() + interval '1 hour'
+         from generate_series(1, 10000) n",
+    )
+    .execute(&server.pool().await)
+    .await
+    .unwrap();
+    let full = gateway
+        .send(chat(&gateway, "ana", "new", "writer", &KEPT()))
+        .await;
+    assert_eq!(code(&full), (429, "too_many_idempotency_keys".into()));
+    assert_eq!(full.header("retry-after"), "60");
+    // The control: another caller, and a request without a key.
+    let other = gateway
+        .send(chat(&gateway, "eve", "new", "writer", &KEPT()))
+        .await;
+    assert_eq!(other.status, StatusCode::OK);
+    assert_eq!(
+        gateway
+            .chat("ana", question("writer", &KEPT()))
+            .await
+            .status,
+        StatusCode::OK
+    );
+    let reads = gateway.request(Method::GET, "/api/me", "ana");
+    let (mut parts, body) = reads.into_parts();
+    parts
+        .headers
+        .insert("idempotency-key", "new".parse().unwrap());
+    assert_eq!(
+        gateway.send(Request::from_parts(parts, body)).await.status,
+        StatusCode::OK
+    );
+
+    server.kill();
+    let away = gateway
+        .send(chat(&gateway, "eve", "k", "probe", &json!({})))
+        .await;
+    assert_eq!(code(&away), (503, "storage_unavailable".into()));
+}
