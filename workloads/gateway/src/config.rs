@@ -48,6 +48,9 @@ pub struct Config {
     /// 32 bytes in base64 that seal cookies and stored tokens.
     #[arg(long, env = "SESSION_KEY", value_parser = SealingKey::from_str, hide_env_values = true)]
     pub session_key: SealingKey,
+    /// How long browser sessions last.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
     /// Budgets and prices, as YAML; without it nothing is limited and no price is known.
     #[arg(long, env = "BUDGETS_FILE")]
     pub budgets_file: Option<PathBuf>,
@@ -145,6 +148,19 @@ impl fmt::Display for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// How long browser sessions last.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct SessionArgs {
+    /// Seconds without a request after which a session ends, 300 to 604800.
+    #[arg(long = "session-idle-seconds", env = "SESSION_IDLE_SECONDS", default_value_t = 3600,
+          value_parser = clap::value_parser!(u64).range(300..=604_800))]
+    pub idle_seconds: u64,
+    /// Seconds after which a session ends, used or not, 300 to 2592000.
+    #[arg(long = "session-max-seconds", env = "SESSION_MAX_SECONDS", default_value_t = 36_000,
+          value_parser = clap::value_parser!(u64).range(300..=2_592_000))]
+    pub max_seconds: u64,
 }
 
 /// Limits that protect the gateway.

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod objects;
 pub mod orchestrator;
 pub mod outbox;
+pub mod policy;
 pub mod routes;
 pub mod state;
 pub mod status_consumer;
@@ -39,11 +40,13 @@ use crate::error::{
 };
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
+use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
 use crate::identity::probe::ProbeToken;
 use crate::identity::provider::ProviderHttp;
-use crate::identity::session::Sessions;
+use crate::identity::session::{SessionParts, Sessions};
 use crate::identity::token::TokenVerifier;
+use crate::identity::watch::Watch;
 use crate::objects::Objects;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
@@ -114,12 +117,17 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
     )
     .context(LoginSnafu)?;
     let login = Arc::new(login);
-    let sessions = Sessions::new(
-        store.clone(),
+    let watch = Watch::default();
+    let sessions = Sessions::new(SessionParts {
+        store: store.clone(),
         key,
-        Arc::clone(&login),
-        Arc::clone(&verifier),
-    );
+        login: Arc::clone(&login),
+        verifier: Arc::clone(&verifier),
+        watch: watch.clone(),
+        tasks: service.tasks.clone(),
+        limits: config.sessions,
+    });
+    let key_ring = KeyRing::new(store.clone(), watch.clone(), service.tasks.clone());
     let budgets = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
     let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
     let channel = config
@@ -135,6 +143,8 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         probe_token: ProbeToken::new(config.probe_token.as_ref()),
         login,
         sessions,
+        key_ring,
+        watch,
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
@@ -200,6 +210,17 @@ fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbit
     let objects = state.objects.clone();
     service.spawn("discarded-objects", async move {
         objects::sweep(store, objects, wake, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (sessions, stop) = (state.sessions.clone(), service.shutdown.clone());
+    service.spawn("sessions", async move {
+        sessions.sweep(stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (store, watch) = (state.store.clone(), state.watch.clone());
+    let stop = service.shutdown.clone();
+    service.spawn("open-answers", async move {
+        watch.run(store, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let (store, wake, stop) = (

@@ -164,9 +164,6 @@ pub async fn sweep(store: Store, objects: Objects, wake: Wake, stop: Cancellatio
         if let Err(error) = sweep_batch(&store, &objects).await {
             tracing::warn!(error = chain(&error), "discarded objects cannot be read");
         }
-        if let Err(error) = store.sweep_sessions().await {
-            tracing::warn!(error = chain(&error), "ended sessions were not deleted");
-        }
         tokio::select! {
             () = wake.wait() => {}
             () = tokio::time::sleep(SWEEP_EVERY) => {}

@@ -8,10 +8,12 @@ use url::Url;
 use crate::admission::Admission;
 use crate::budget::table::Table;
 use crate::config::LimitArgs;
+use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
 use crate::identity::probe::ProbeToken;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
+use crate::identity::watch::Watch;
 use crate::objects::Objects;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
@@ -33,6 +35,10 @@ pub struct AppState {
     pub login: Arc<Login>,
     /// Browser sessions.
     pub sessions: Sessions,
+    /// API keys.
+    pub key_ring: KeyRing,
+    /// Open answers, and what lets them go on.
+    pub watch: Watch,
     /// How many requests are taken on at a time.
     pub admission: Admission,
     /// Limits.

@@ -98,6 +98,9 @@ pub(crate) struct KeycloakPlan {
     pub(crate) realm: String,
     pub(crate) audience: String,
     pub(crate) public_url: Url,
+    /// Where the gateway hears that a session ended, as Keycloak reaches it.
+    #[serde(default)]
+    pub(crate) back_channel_logout_url: Option<Url>,
     pub(crate) clients: Vec<ConfidentialClient>,
     pub(crate) first_user: FirstUser,
 }

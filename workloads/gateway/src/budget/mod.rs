@@ -38,7 +38,7 @@ impl Principal {
         Self {
             user: identity.subject.clone(),
             groups: identity.groups.clone(),
-            api_key: None,
+            api_key: identity.api_key().map(str::to_owned),
         }
     }
 }

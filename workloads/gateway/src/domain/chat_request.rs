@@ -86,19 +86,7 @@ impl ChatRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            bad_json(format!(
-                "the request body is not UTF-8 at byte {}",
-                error.valid_up_to()
-            ))
-        })?;
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            bad_json(format!(
-                "the request body is not JSON at line {}, column {}",
-                error.line(),
-                error.column()
-            ))
-        })?;
+        let value = json(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
@@ -130,6 +118,26 @@ impl ChatRequest {
             .find(|message| message.role == "user")
             .map_or("", |message| message.content.as_str())
     }
+}
+
+/// Reads a request body as JSON.
+///
+/// # Errors
+/// 400 that says where it breaks.
+pub fn json(body: &[u8]) -> Result<Value, Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        bad_json(format!(
+            "the request body is not UTF-8 at byte {}",
+            error.valid_up_to()
+        ))
+    })?;
+    serde_json::from_str(text).map_err(|error| {
+        bad_json(format!(
+            "the request body is not JSON at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
 }
 
 fn bad_json(message: String) -> Failure {

@@ -8,6 +8,7 @@ use super::chat_request::ChatRequest;
 use super::text::title;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::policy;
 use crate::state::AppState;
 use crate::store::{Change, NewMessage};
 
@@ -81,7 +82,8 @@ async fn place(
         change.insert_conversation(id, owner, &title).await?;
         return Ok(id);
     };
-    if !change.touch_conversation(owner, id).await? {
+    // Who goes on with a conversation can ask what is in it.
+    if !policy::may_read_conversations(identity) || !change.touch_conversation(owner, id).await? {
         let mut failure = Failure::not_found("conversation");
         failure.param = Some("metadata.conversation_id".to_owned());
         return Err(failure);

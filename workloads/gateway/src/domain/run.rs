@@ -17,7 +17,9 @@ use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
 use crate::failure::Failure;
 use crate::identity::Identity;
+use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
+use crate::policy;
 use crate::state::AppState;
 use crate::store::{Answer, StoreError};
 
@@ -37,6 +39,7 @@ pub struct Run {
     requested_model: String,
     charge: Charge,
     events: Events,
+    follow: Follow,
     started: Instant,
     first_token: Option<Duration>,
     closed: bool,
@@ -54,6 +57,9 @@ impl Run {
         request: &ChatRequest,
     ) -> Result<Self, Failure> {
         let started = Instant::now();
+        if !policy::models::may_name(identity, &request.model) {
+            return Err(policy::models::unknown());
+        }
         let id = Uuid::now_v7();
         let Prepared {
             conversation_id,
@@ -75,6 +81,7 @@ impl Run {
             conversation_id,
             transcript: Transcript::default(),
             events: state.orchestrator.answer(answer),
+            follow: state.watch.follow(identity),
             subject: identity.subject.clone(),
             requested_model: request.model.clone(),
             charge,
@@ -99,6 +106,7 @@ impl Run {
         loop {
             let event = tokio::select! {
                 biased;
+                () = self.follow.over() => Some(Err(watch::signed_out())),
                 event = self.events.next() => event,
                 () = self.state.ending.cancelled() => Some(Err(Failure::unavailable(
                     "shutting_down",

@@ -3,27 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Identity, SignedIn, csrf, probe, session};
+use super::{Identity, SignedIn, api_key, csrf, probe, session};
 use crate::failure::{Failure, is_api};
+use crate::policy::{self, Needs, Surface};
 use crate::state::AppState;
 
 /// The challenge of a 401 without a token.
 pub const CHALLENGE: &str = r#"Bearer realm="lotoai""#;
 
-/// All API routes that answer without a signed-in caller. Everything else needs one.
-pub const PUBLIC_ROUTES: &[(&str, &str)] = &[
-    ("GET", "/auth/login"),
-    ("GET", "/auth/callback"),
-    ("POST", "/auth/logout"),
-];
-
-/// Middleware: establishes the caller or answers 401, 403 or 503.
+/// Middleware: establishes the caller and whether the route is for it, or answers 401, 403 or 503.
 pub async fn authenticate(
-    State(state): State<Arc<AppState>>,
+    State((state, surface)): State<(Arc<AppState>, Arc<Surface>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -31,10 +25,17 @@ pub async fn authenticate(
         .extensions()
         .get::<MatchedPath>()
         .map(MatchedPath::as_str);
-    if is_public(request.method(), route, request.uri().path()) {
+    let needs = match route {
+        Some(route) => surface.needs(request.method(), route),
+        // A path without a route is the web client's, unless it lies in an API.
+        None if is_api(request.uri().path()) => Needs::Caller,
+        None => Needs::Nothing,
+    };
+    if needs == Needs::Nothing {
         return next.run(request).await;
     }
-    match identify(&state, request.method(), route, request.headers()).await {
+    let identified = identify(&state, request.method(), route, request.headers()).await;
+    match identified.and_then(|identity| policy::admit(needs, &identity).map(|()| identity)) {
         Ok(identity) => {
             request.extensions_mut().insert(SignedIn(identity));
             next.run(request).await
@@ -48,44 +49,48 @@ pub async fn authenticate(
     }
 }
 
-/// A path without a route is the web client's, unless it lies in an API.
-fn is_public(method: &Method, route: Option<&str>, path: &str) -> bool {
-    match route {
-        Some(route) => PUBLIC_ROUTES.contains(&(method.as_str(), route)),
-        None => !is_api(path),
-    }
-}
-
 async fn identify(
     state: &AppState,
     method: &Method,
     route: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Arc<Identity>, Failure> {
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        let token = authorization
-            .to_str()
-            .ok()
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .filter(|token| !token.is_empty())
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(authorization) = sent.next() {
+        if sent.next().is_some() {
+            // Which of them counts must not depend on who reads the request.
+            return Err(unauthorized("send one Authorization header"));
+        }
+        let token = bearer(authorization)
             .ok_or_else(|| unauthorized("the Authorization header must be `Bearer <token>`"))?;
         if state.probe_token.is(token) {
             return probe::admit(method, route, state.verifier.jwks());
         }
-        return state.verifier.verify(token).await;
+        if token.starts_with(api_key::PREFIX) {
+            return state.key_ring.identify(token).await;
+        }
+        let identity = state.verifier.verify(token).await?;
+        state.key_ring.hear(&identity).await;
+        return Ok(identity);
     }
     let Some(cookie) = session::cookie(headers, session::SESSION_COOKIE) else {
         return Err(sign_in_required());
     };
     csrf::check(method, headers, &state.public_url)?;
-    state.sessions.identify(cookie).await
+    let identity = state.sessions.identify(cookie).await?;
+    state.key_ring.hear(&identity).await;
+    Ok(identity)
+}
+
+fn bearer(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 /// 401 for a request that says nothing about its caller.
 pub fn sign_in_required() -> Failure {
-    unauthorized("send an access token as `Authorization: Bearer <token>`, or sign in")
+    unauthorized("send an access token or API key as `Authorization: Bearer <token>`, or sign in")
 }
 
 fn unauthorized(message: &'static str) -> Failure {

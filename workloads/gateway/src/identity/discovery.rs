@@ -68,7 +68,7 @@ pub enum DiscoveryError {
 pub enum SignOut {
     /// The managed Keycloak ends the whole session for a refresh token that is posted here.
     EndSession(Url),
-    /// Others only make the refresh token void (RFC 7009): the person stays signed in there.
+    /// Others make the refresh token void (RFC 7009).
     Revoke(Url),
 }
 
@@ -83,6 +83,8 @@ pub struct Endpoints {
     pub jwks: Url,
     /// Where sign-out is told, if anywhere.
     pub sign_out: Option<SignOut>,
+    /// Where a browser is sent to end the person's stay at a provider that is not ours, if it can.
+    pub leave: Option<Url>,
     /// Whether the client secret goes into the form, because the provider does not take it in the
     /// header.
     pub secret_in_form: bool,
@@ -238,6 +240,11 @@ fn check(
             .transpose()?
             .map(SignOut::Revoke)
     };
+    let leave = document.end_session_endpoint.as_deref();
+    let leave = leave
+        .filter(|_| internal.is_none())
+        .map(|text| public("end_session_endpoint", text))
+        .transpose()?;
     // A document without the list means the header.
     let methods = document.token_endpoint_auth_methods_supported.as_deref();
     let takes = |method: &str| methods.is_none_or(|all| all.iter().any(|one| one == method));
@@ -246,6 +253,7 @@ fn check(
         token: behind("token_endpoint", &document.token_endpoint)?,
         jwks: behind("jwks_uri", &document.jwks_uri)?,
         sign_out,
+        leave,
         secret_in_form: !takes("client_secret_basic"),
     })
 }

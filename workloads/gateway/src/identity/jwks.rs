@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use moka::future::Cache;
 use openidconnect::core::CoreJsonWebKeySet;
 use serde::Deserialize;
 use snafu::{ResultExt as _, Snafu};
@@ -17,8 +18,17 @@ use tokio::time::Instant;
 use super::discovery::{Discovery, DiscoveryError};
 use super::provider::{self, ProviderHttp};
 
-/// However many tokens name unknown keys, the provider is asked no more often than this.
-const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(10);
+/// However many tokens name unknown keys, the provider is asked no more often than this. A token
+/// whose key was published since waits for the next answer, and is not refused for an older one.
+const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// A key that the provider did not publish when it was asked for is not asked for again so soon.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+/// Unknown keys that are remembered, each about 100 bytes.
+const UNKNOWN_KEYS: u64 = 1_000;
+/// A provider that failed is left alone for this long, and who needs it is told so at once.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Longest id of a key that is looked for.
+const MAX_ID_BYTES: usize = 256;
 /// Keys that the provider withdrew stop working after this long.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// Keycloak's answer is about 3 KB.
@@ -75,7 +85,8 @@ struct Keys {
 }
 
 struct LastFetch {
-    at: Instant,
+    began: Instant,
+    ended: Instant,
     ok: bool,
 }
 
@@ -85,6 +96,7 @@ pub struct Jwks {
     http: ProviderHttp,
     reachable: AtomicBool,
     keys: RwLock<Keys>,
+    unknown: Cache<String, ()>,
     last: Mutex<Option<LastFetch>>,
 }
 
@@ -96,6 +108,10 @@ impl Jwks {
             http,
             reachable: AtomicBool::new(false),
             keys: RwLock::default(),
+            unknown: Cache::builder()
+                .max_capacity(UNKNOWN_KEYS)
+                .time_to_live(UNKNOWN_FOR)
+                .build(),
             last: Mutex::new(None),
         }
     }
@@ -105,10 +121,18 @@ impl Jwks {
         if let Some(key) = self.cached(id) {
             return Lookup::Found(key);
         }
-        let ok = self.refresh_if_due().await;
+        if id.len() > MAX_ID_BYTES || self.unknown.get(id).await.is_some() {
+            return Lookup::Unknown;
+        }
+        let ok = self
+            .refresh_since(Instant::now(), || self.cached(id).is_some())
+            .await;
         match self.cached(id) {
             Some(key) => Lookup::Found(key),
-            None if ok => Lookup::Unknown,
+            None if ok => {
+                self.unknown.insert(id.to_owned(), ()).await;
+                Lookup::Unknown
+            }
             None => Lookup::Unavailable,
         }
     }
@@ -135,7 +159,8 @@ impl Jwks {
         match known() {
             Some(keys) => Some(keys),
             None => {
-                self.refresh_if_due().await;
+                self.refresh_since(Instant::now(), || known().is_some())
+                    .await;
                 known()
             }
         }
@@ -151,7 +176,7 @@ impl Jwks {
             let wait = if outcome.is_ok() {
                 REFRESH_EVERY
             } else {
-                Duration::from_secs(2)
+                RETRY_AFTER
             };
             changed(outcome.map_err(|error| crate::error::chain(&error)));
             tokio::time::sleep(wait).await;
@@ -167,13 +192,22 @@ impl Jwks {
             .cloned()
     }
 
-    /// Asks the provider unless that was done a moment ago; says whether the newest answer stands.
-    async fn refresh_if_due(&self) -> bool {
+    /// Has the provider asked after `since`, together with whoever else needs it, waiting until it
+    /// may be asked again, unless an earlier answer brought what was wanted; says whether it
+    /// answered.
+    async fn refresh_since(&self, since: Instant, is_there: impl Fn() -> bool) -> bool {
         let mut last = self.last.lock().await;
-        if let Some(fetch) = last.as_ref()
-            && fetch.at.elapsed() < REFRESH_AT_MOST_EVERY
-        {
-            return fetch.ok;
+        if is_there() {
+            return true;
+        }
+        if let Some(fetch) = last.as_ref() {
+            if fetch.began >= since {
+                return fetch.ok;
+            }
+            if !fetch.ok && fetch.ended.elapsed() < RETRY_AFTER {
+                return false;
+            }
+            tokio::time::sleep_until(fetch.began + REFRESH_AT_MOST_EVERY).await;
         }
         match self.refresh(&mut last).await {
             Ok(()) => true,
@@ -185,9 +219,11 @@ impl Jwks {
     }
 
     async fn refresh(&self, last: &mut Option<LastFetch>) -> Result<(), JwksError> {
+        let began = Instant::now();
         let fetched = self.fetch().await;
         *last = Some(LastFetch {
-            at: Instant::now(),
+            began,
+            ended: Instant::now(),
             ok: fetched.is_ok(),
         });
         self.reachable.store(fetched.is_ok(), Ordering::Relaxed);

@@ -5,6 +5,8 @@ mod renewal;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::core::{
     CoreClient, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
     CoreResponseType, CoreTokenResponse,
@@ -61,6 +63,7 @@ pub struct Login {
     client_secret: ClientSecret,
     issuer: IssuerUrl,
     callback: RedirectUrl,
+    home: Url,
     scopes: Vec<Scope>,
     by_id_token: bool,
     discovery: Arc<Discovery>,
@@ -79,6 +82,23 @@ pub struct Tokens {
     pub refresh_token: Option<String>,
     /// Unix seconds at which that token ends.
     pub expires_at: u64,
+    /// The ID token, where the provider wants it back at the end and it proves nothing before.
+    #[serde(default)]
+    pub id_token: Option<String>,
+    /// The provider's word for its session (`sid`), if it has one.
+    #[serde(default)]
+    pub provider_session: Option<String>,
+}
+
+impl Tokens {
+    /// With what a sign-in gave and a refresh does not give again.
+    pub fn after(self, earlier: &Self) -> Self {
+        Self {
+            id_token: earlier.id_token.clone(),
+            provider_session: earlier.provider_session.clone(),
+            ..self
+        }
+    }
 }
 
 /// What is kept between sending the browser away and its return.
@@ -118,6 +138,7 @@ impl Login {
             client_secret: ClientSecret::new(oidc.client_secret.expose_secret().to_owned()),
             issuer: IssuerUrl::new(oidc.issuer.to_string()).context(AddressSnafu)?,
             callback: RedirectUrl::from_url(callback),
+            home: public_url.join("/").context(AddressSnafu)?,
             scopes: oidc
                 .scopes()
                 .map(|scope| Scope::new(scope.to_owned()))
@@ -274,10 +295,16 @@ impl Login {
                 return Err(broken("the access token does not belong to the ID token"));
             }
         }
-        Ok(if self.by_id_token {
+        let text = id_token.to_string();
+        let given = if self.by_id_token {
             identifying(&response, id_token, claims, None)
         } else {
             tokens(&response, None)
+        };
+        Ok(Tokens {
+            provider_session: session_of(&text),
+            id_token: (endpoints.leave.is_some() && !self.by_id_token).then_some(text),
+            ..given
         })
     }
 
@@ -321,7 +348,22 @@ fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tok
             .map(|token| token.secret().clone())
             .or(previous_refresh),
         expires_at: now() + lifetime,
+        id_token: None,
+        provider_session: None,
     }
+}
+
+/// The claim `sid` of an ID token that was verified.
+fn session_of(verified: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sid: Option<String>,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(verified.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Claims>(&payload)
+        .ok()?
+        .sid
+        .filter(|sid| !sid.is_empty())
 }
 
 fn broken(message: &'static str) -> Failure {

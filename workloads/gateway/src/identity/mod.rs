@@ -1,21 +1,26 @@
-//! Who is calling: bearer tokens for programs, sealed sessions for browsers.
+//! Who is calling: bearer tokens and API keys for programs, sealed sessions for browsers.
 
+pub mod api_key;
 pub mod authenticate;
+pub mod back_channel;
 pub mod csrf;
 pub mod discovery;
 pub mod jwks;
+pub mod key_ring;
 pub mod login;
 pub mod probe;
 pub mod provider;
 pub mod seal;
 pub mod session;
 pub mod token;
+pub mod watch;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::sync::Arc;
 
 use crate::failure::Failure;
+use crate::policy::Scope;
 
 /// The group whose members may manage everybody's documents.
 pub const ADMINS: &str = "admins";
@@ -32,9 +37,40 @@ pub struct Identity {
     /// Unix seconds at which the token ends.
     #[serde(skip)]
     pub expires_at: u64,
-    /// Whether it is the operator, which may ask its own question and do nothing else.
+    /// Unix seconds at which the issuer said all this; 0 where it does not say when.
     #[serde(skip)]
-    pub probe: bool,
+    pub issued_at: u64,
+    /// What proves all this.
+    #[serde(skip)]
+    pub credential: Credential,
+}
+
+/// What a caller is known by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Credential {
+    /// A token of the issuer, as sent.
+    #[default]
+    Token,
+    /// A browser session, by the hash of its cookie.
+    Session(SessionHash),
+    /// An API key.
+    Key(Arc<Grant>),
+    /// The operator's token: it may ask its own question and do nothing else.
+    Probe,
+}
+
+/// SHA-256 of the cookie of a session.
+pub type SessionHash = [u8; 32];
+
+/// What an API key was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Identity of the key, which is no secret.
+    pub id: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The only models that it may name; `None` is every one of its owner.
+    pub models: Option<Vec<String>>,
 }
 
 impl Identity {
@@ -46,6 +82,19 @@ impl Identity {
     /// Whether the caller is a member of `group`.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)
+    }
+
+    /// Identity of the API key that the caller sent, if it sent one.
+    pub fn api_key(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::Key(grant) => Some(&grant.id),
+            Credential::Token | Credential::Session(_) | Credential::Probe => None,
+        }
+    }
+
+    /// Whether it is the operator with its own question.
+    pub fn is_probe(&self) -> bool {
+        self.credential == Credential::Probe
     }
 
     /// The caller as the services behind the gateway know them.

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::Identity;
 use super::jwks::Jwks;
 use super::token::{now, provider_unavailable};
+use super::{Credential, Identity};
 use crate::domain::chat_request::PROBE_MODEL;
 use crate::failure::Failure;
 
@@ -59,7 +59,8 @@ pub fn admit(method: &Method, route: Option<&str>, jwks: &Jwks) -> Result<Arc<Id
         name: SUBJECT.to_owned(),
         groups: Vec::new(),
         expires_at: now() + SECONDS,
-        probe: true,
+        issued_at: 0,
+        credential: Credential::Probe,
     }))
 }
 
@@ -68,7 +69,7 @@ pub fn admit(method: &Method, route: Option<&str>, jwks: &Jwks) -> Result<Arc<Id
 /// # Errors
 /// 403 when the probe asks another one.
 pub fn keep_to_model(identity: &Identity, model: &str) -> Result<(), Failure> {
-    if identity.probe && model != PROBE_MODEL {
+    if identity.is_probe() && model != PROBE_MODEL {
         return Err(refused());
     }
     Ok(())

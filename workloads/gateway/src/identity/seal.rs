@@ -107,9 +107,17 @@ impl SealingKey {
 /// # Errors
 /// When the system has no random numbers.
 pub fn random_text() -> Result<String, SealError> {
-    let mut bytes = [0; 32];
+    Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn random<const N: usize>() -> Result<[u8; N], SealError> {
+    let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| SealError::Encrypt)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,62 +1,108 @@
 //! Sessions of browsers. The cookie is a random value of which only the hash is stored; the
 //! tokens are stored sealed.
 
+mod ending;
+
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use super::Identity;
 use super::login::{Login, RefreshFailure, Tokens};
 use super::seal::{SealingKey, random_text};
 use super::token::{TokenVerifier, now, provider_unavailable};
+use super::watch::Watch;
+use super::{Credential, Identity, SessionHash};
+use crate::config::SessionArgs;
 use crate::failure::Failure;
-use crate::store::Store;
+use crate::store::{ListedSession, NewSession, Store};
 
 /// Name of the session cookie. The prefix makes browsers refuse it without Secure and Path=/.
 pub const SESSION_COOKIE: &str = "__Host-lotoai";
 /// Name of the cookie that holds a sign-in attempt.
 pub const ATTEMPT_COOKIE: &str = "__Host-lotoai-login";
-/// A session ends after this long, whatever happens.
-pub const SESSION_SECONDS: u64 = 10 * 3600;
 /// A token with less than this left is replaced before it is used.
 const REFRESH_BEFORE_SECONDS: u64 = 30;
+/// Sessions that may be refreshed at once.
+const REFRESHES: u64 = 10_000;
+/// What is kept of the name that a browser gives itself.
+const USER_AGENT_CHARS: usize = 200;
 
-/// The sessions.
-pub struct Sessions {
+/// The sessions. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+struct Inner {
     store: Store,
     key: SealingKey,
     login: Arc<Login>,
     verifier: Arc<TokenVerifier>,
+    watch: Watch,
+    tasks: TaskTracker,
+    limits: SessionArgs,
+    /// Refreshes that go on: the requests of one browser wait for the same one.
+    refreshes: Cache<SessionHash, Result<Tokens, Failure>>,
+}
+
+/// What sessions rest on.
+pub struct SessionParts {
+    /// Where they are kept.
+    pub store: Store,
+    /// What seals them.
+    pub key: SealingKey,
+    /// The provider.
+    pub login: Arc<Login>,
+    /// Checks tokens.
+    pub verifier: Arc<TokenVerifier>,
+    /// Ends what they began.
+    pub watch: Watch,
+    /// Work that outlives its request.
+    pub tasks: TaskTracker,
+    /// How long they last.
+    pub limits: SessionArgs,
 }
 
 impl Sessions {
-    /// Sessions kept in `store` and sealed with `key`.
-    pub fn new(
-        store: Store,
-        key: SealingKey,
-        login: Arc<Login>,
-        verifier: Arc<TokenVerifier>,
-    ) -> Self {
-        Self {
-            store,
-            key,
-            login,
-            verifier,
-        }
+    /// No session is open yet.
+    pub fn new(parts: SessionParts) -> Self {
+        Self(Arc::new(Inner {
+            store: parts.store,
+            key: parts.key,
+            login: parts.login,
+            verifier: parts.verifier,
+            watch: parts.watch,
+            tasks: parts.tasks,
+            limits: parts.limits,
+            refreshes: Cache::new(REFRESHES),
+        }))
     }
 
     /// Opens a session; the value of its cookie.
     ///
     /// # Errors
     /// 401 when the access token is not good for this platform, 503 when something is away.
-    pub async fn open(&self, tokens: &Tokens) -> Result<String, Failure> {
-        let identity = self.verifier.verify(&tokens.access_token).await?;
+    pub async fn open(&self, tokens: &Tokens, user_agent: &str) -> Result<String, Failure> {
+        let identity = self.0.verifier.verify(&tokens.access_token).await?;
         let cookie = random_text().map_err(|_| Failure::internal())?;
-        let id = hash(&cookie);
-        let sealed = self.seal(&id, tokens)?;
-        self.store
-            .insert_session(&id, &identity.subject, &sealed, SESSION_SECONDS)
+        let hash = hash(&cookie);
+        let sealed = self.0.seal(&hash, tokens)?;
+        self.0
+            .store
+            .insert_session(&NewSession {
+                hash,
+                id: Uuid::now_v7(),
+                subject: &identity.subject,
+                sealed: &sealed,
+                provider_session: tokens.provider_session.as_deref(),
+                user_agent: &user_agent
+                    .chars()
+                    .take(USER_AGENT_CHARS)
+                    .collect::<String>(),
+                seconds: self.0.limits.max_seconds,
+            })
             .await?;
         Ok(cookie)
     }
@@ -66,46 +112,117 @@ impl Sessions {
     /// # Errors
     /// 401 when there is no such session (any more), 503 when something is away.
     pub async fn identify(&self, cookie: &str) -> Result<Arc<Identity>, Failure> {
-        let id = hash(cookie);
-        let sealed = self.store.session(&id).await?.ok_or_else(session_over)?;
-        let mut tokens = self.unseal(&id, &sealed)?;
-        if tokens.expires_at < now() + REFRESH_BEFORE_SECONDS {
-            tokens = self.refresh(&id).await?;
+        let hash = hash(cookie);
+        let found = self
+            .0
+            .store
+            .session(&hash, self.0.limits.idle_seconds)
+            .await?;
+        let stored = found.ok_or_else(session_over)?;
+        let mut tokens = self.0.unseal(&hash, &stored.sealed)?;
+        if stored.stale {
+            self.note_use(hash);
         }
-        self.verifier
-            .verify(&tokens.access_token)
-            .await
-            .map_err(|failure| {
-                if failure.status == StatusCode::UNAUTHORIZED {
-                    session_over()
-                } else {
-                    failure
-                }
-            })
+        if tokens.expires_at < now() + REFRESH_BEFORE_SECONDS {
+            tokens = self.refreshed(hash).await?;
+        }
+        let verified = self.0.verifier.verify(&tokens.access_token).await;
+        let known = verified.map_err(|failure| {
+            if failure.status == StatusCode::UNAUTHORIZED {
+                session_over()
+            } else {
+                failure
+            }
+        })?;
+        let mut identity = Identity::clone(&known);
+        identity.credential = Credential::Session(hash);
+        Ok(Arc::new(identity))
     }
 
-    /// Replaces the access token. The row is locked meanwhile: a refresh token works once, and two
-    /// requests of one browser must not both use it.
-    async fn refresh(&self, id: &[u8]) -> Result<Tokens, Failure> {
+    /// The sessions of a person that go on, newest first.
+    ///
+    /// # Errors
+    /// 503 when the database is away.
+    pub async fn list(
+        &self,
+        identity: &Identity,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<ListedSession>, Failure> {
+        let current = match &identity.credential {
+            Credential::Session(hash) => Some(hash),
+            Credential::Token | Credential::Key(_) | Credential::Probe => None,
+        };
+        let idle = self.0.limits.idle_seconds;
+        let listed = self
+            .0
+            .store
+            .sessions(&identity.subject, idle, current, after, limit)
+            .await?;
+        Ok(listed)
+    }
+
+    /// Seconds after which a session ends, used or not.
+    pub fn max_seconds(&self) -> u64 {
+        self.0.limits.max_seconds
+    }
+
+    /// Tokens that were replaced. One refresh goes on per session, in a task of its own: a browser
+    /// that leaves meanwhile must not lose the answer, for the old refresh token is void then.
+    async fn refreshed(&self, hash: SessionHash) -> Result<Tokens, Failure> {
+        let inner = Arc::clone(&self.0);
+        let refresh = async move {
+            let tasks = inner.tasks.clone();
+            let task = tasks.spawn(async move { inner.refresh(&hash).await });
+            task.await.unwrap_or_else(|_| Err(Failure::internal()))
+        };
+        let outcome = self.0.refreshes.get_with(hash, refresh).await;
+        self.0.refreshes.invalidate(&hash).await;
+        outcome
+    }
+
+    fn note_use(&self, hash: SessionHash) {
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move {
+            if let Err(error) = inner.store.touch_session(&hash).await {
+                tracing::warn!(
+                    error = crate::error::chain(&error),
+                    "the use of a session was not noted"
+                );
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// Replaces the tokens. The row is locked meanwhile: a refresh token works once, and two
+    /// replicas must not both use it.
+    async fn refresh(&self, hash: &SessionHash) -> Result<Tokens, Failure> {
         let mut change = self.store.begin().await?;
-        let sealed = change.lock_session(id).await?.ok_or_else(session_over)?;
-        let tokens = self.unseal(id, &sealed)?;
+        let sealed = change.lock_session(hash).await?.ok_or_else(session_over)?;
+        let tokens = self.unseal(hash, &sealed)?;
         if tokens.expires_at >= now() + REFRESH_BEFORE_SECONDS {
-            return Ok(tokens); // another request was first
+            return Ok(tokens); // another replica was first
         }
         let Some(refresh_token) = &tokens.refresh_token else {
-            change.delete_session(id).await?;
+            if tokens.expires_at > now() {
+                return Ok(tokens);
+            }
+            change.delete_session(hash).await?;
             change.commit().await?;
             return Err(session_over());
         };
         match Box::pin(self.login.refresh(refresh_token)).await {
             Ok(fresh) => {
-                change.update_session(id, &self.seal(id, &fresh)?).await?;
+                let fresh = fresh.after(&tokens);
+                change
+                    .update_session(hash, &self.seal(hash, &fresh)?)
+                    .await?;
                 change.commit().await?;
                 Ok(fresh)
             }
             Err(RefreshFailure::Ended) => {
-                change.delete_session(id).await?;
+                change.delete_session(hash).await?;
                 change.commit().await?;
                 Err(session_over())
             }
@@ -114,54 +231,29 @@ impl Sessions {
         }
     }
 
-    /// Ends a session here and at the provider.
-    ///
-    /// # Errors
-    /// 503 when the session cannot be deleted here.
-    pub async fn close(&self, cookie: &str) -> Result<(), Failure> {
-        let id = hash(cookie);
-        let Some(sealed) = self.store.take_session(&id).await? else {
-            return Ok(());
-        };
-        let refresh_token = self
-            .unseal(&id, &sealed)
-            .ok()
-            .and_then(|it| it.refresh_token);
-        if let Some(refresh_token) = refresh_token
-            && let Err(error) = self.login.end(&refresh_token).await
-        {
-            // The session is over here; at the provider it ends by its own idle timeout.
-            tracing::warn!(
-                error = crate::error::chain(&error),
-                "sign-out not told the provider"
-            );
-        }
-        Ok(())
-    }
-
-    fn seal(&self, id: &[u8], tokens: &Tokens) -> Result<Vec<u8>, Failure> {
+    fn seal(&self, hash: &SessionHash, tokens: &Tokens) -> Result<Vec<u8>, Failure> {
         let plain = serde_json::to_vec(tokens).map_err(|_| Failure::internal())?;
         self.key
-            .seal(&purpose(id), &plain)
+            .seal(&purpose(hash), &plain)
             .map_err(|_| Failure::internal())
     }
 
     /// A row that does not open was sealed with an earlier key: the person signs in again.
-    fn unseal(&self, id: &[u8], sealed: &[u8]) -> Result<Tokens, Failure> {
+    fn unseal(&self, hash: &SessionHash, sealed: &[u8]) -> Result<Tokens, Failure> {
         let plain = self
             .key
-            .open(&purpose(id), sealed)
+            .open(&purpose(hash), sealed)
             .map_err(|_| session_over())?;
         serde_json::from_slice(&plain).map_err(|_| session_over())
     }
 }
 
-fn purpose(id: &[u8]) -> Vec<u8> {
-    [b"lotoai session v1 ".as_slice(), id].concat()
+fn purpose(hash: &SessionHash) -> Vec<u8> {
+    [b"lotoai session v1 ".as_slice(), hash].concat()
 }
 
-fn hash(cookie: &str) -> Vec<u8> {
-    Sha256::digest(cookie.as_bytes()).to_vec()
+fn hash(cookie: &str) -> SessionHash {
+    Sha256::digest(cookie.as_bytes()).into()
 }
 
 fn session_over() -> Failure {

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use moka::Expiry;
 use moka::future::Cache;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::jwks::{Jwks, Lookup};
-use super::{ADMINS, Identity};
+use super::{ADMINS, Credential, Identity};
 use crate::config::OidcArgs;
 use crate::failure::Failure;
 
+/// The challenge of a 401 because of what was sent, as RFC 6750 asks for.
+pub const INVALID_TOKEN: &str = r#"Bearer realm="lotoai", error="invalid_token""#;
 /// Clocks may differ by this many seconds.
-const SKEW_SECONDS: u64 = 30;
+pub const SKEW_SECONDS: u64 = 30;
 /// Keycloak's tokens are 1 to 3 KB; a header this long is an attack or a mistake.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Verdicts kept; each is about 300 bytes.
@@ -29,6 +32,7 @@ pub struct TokenVerifier {
     jwks: Arc<Jwks>,
     issuer: String,
     audience: String,
+    client_id: String,
     groups_claim: String,
     admin_group: String,
     id_tokens: bool,
@@ -64,6 +68,7 @@ struct Claims {
     preferred_username: Option<String>,
     email: Option<String>,
     typ: Option<String>,
+    iat: Option<u64>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -75,6 +80,7 @@ impl TokenVerifier {
             jwks,
             issuer: oidc.issuer.to_string(),
             audience: oidc.audience.clone(),
+            client_id: oidc.client_id.clone(),
             groups_claim: oidc.groups_claim.clone(),
             admin_group: oidc.admin_group.clone(),
             id_tokens: oidc.by_id_token(),
@@ -90,14 +96,16 @@ impl TokenVerifier {
         &self.jwks
     }
 
+    /// The client that browsers sign in as.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// Says who the bearer of `token` is.
     ///
     /// # Errors
     /// 401 with the reason, or 503 when the key is unknown and the provider cannot be asked.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, Failure> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(refused("token_invalid", "the access token is too long"));
-        }
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let generation = self.jwks.generation();
         if let Some(verdict) = self.verdicts.get(&digest).await
@@ -116,45 +124,15 @@ impl TokenVerifier {
     }
 
     async fn check(&self, token: &str) -> Result<Identity, Failure> {
-        let header = decode_header(token).map_err(|_| {
-            refused(
-                "token_invalid",
-                "the access token is not a JWT signed with RS256 or ES256; sign in again",
-            )
-        })?;
-        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
-            return Err(refused(
-                "token_algorithm_refused",
-                "the access token is signed with an algorithm other than RS256 and ES256",
-            ));
+        let required = ["exp", "iss", "aud", "sub"];
+        let (header, claims) = self
+            .signed::<Claims>(token, &self.audience, &required)
+            .await?;
+        // A logout token is signed alike, and where ID tokens prove people it has their audience.
+        let kind = header.typ.unwrap_or_default().to_ascii_lowercase();
+        if kind.contains("logout") || claims.others.contains_key("events") {
+            return Err(refused("token_invalid", "this is not an access token"));
         }
-        let Some(key_id) = header.kid else {
-            return Err(refused(
-                "token_invalid",
-                "the access token names no signing key",
-            ));
-        };
-        let key = match self.jwks.find(&key_id).await {
-            Lookup::Found(key) => key,
-            Lookup::Unknown => {
-                return Err(refused(
-                    "token_invalid",
-                    "the access token is signed with a key that the identity provider does not \
-                     publish; sign in again",
-                ));
-            }
-            Lookup::Unavailable => return Err(provider_unavailable()),
-        };
-        // The algorithm comes from the key, never from the token.
-        let mut validation = Validation::new(key.algorithm);
-        validation.leeway = SKEW_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let claims = decode::<Claims>(token, &key.key, &validation)
-            .map_err(|error| self.explain(error.kind()))?
-            .claims;
         // Keycloak says what a token is for; others say nothing here.
         let good = match claims.typ.as_deref() {
             None | Some("Bearer") => true,
@@ -173,8 +151,64 @@ impl TokenVerifier {
             subject: claims.sub,
             groups,
             expires_at: claims.exp,
-            probe: false,
+            issued_at: claims.iat.unwrap_or(0),
+            credential: Credential::Token,
         })
+    }
+
+    /// The header and claims of a token that the issuer signed for `audience` and that is not over.
+    ///
+    /// # Errors
+    /// 401 with the reason, or 503 when the key is unknown and the provider cannot be asked.
+    pub(super) async fn signed<C: DeserializeOwned>(
+        &self,
+        token: &str,
+        audience: &str,
+        required: &[&str],
+    ) -> Result<(Header, C), Failure> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(refused("token_invalid", "the access token is too long"));
+        }
+        let header = decode_header(token).map_err(|_| {
+            refused(
+                "token_invalid",
+                "the access token is not a JWT signed with RS256 or ES256; sign in again",
+            )
+        })?;
+        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
+            return Err(refused(
+                "token_algorithm_refused",
+                "the access token is signed with an algorithm other than RS256 and ES256",
+            ));
+        }
+        let Some(key_id) = &header.kid else {
+            return Err(refused(
+                "token_invalid",
+                "the access token names no signing key",
+            ));
+        };
+        let key = match self.jwks.find(key_id).await {
+            Lookup::Found(key) => key,
+            Lookup::Unknown => {
+                return Err(refused(
+                    "token_invalid",
+                    "the access token is signed with a key that the identity provider does not \
+                     publish; sign in again",
+                ));
+            }
+            Lookup::Unavailable => return Err(provider_unavailable()),
+        };
+        // The algorithm comes from the key, never from the token.
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = SKEW_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(required);
+        let claims = decode::<C>(token, &key.key, &validation)
+            .map_err(|error| self.explain(error.kind(), audience))?
+            .claims;
+        Ok((header, claims))
     }
 
     /// The groups of a person. The one that the configuration names makes an administrator, and no
@@ -205,7 +239,7 @@ impl TokenVerifier {
         Ok(groups)
     }
 
-    fn explain(&self, kind: &ErrorKind) -> Failure {
+    fn explain(&self, kind: &ErrorKind, audience: &str) -> Failure {
         match kind {
             ErrorKind::ExpiredSignature => refused(
                 "token_expired",
@@ -217,10 +251,7 @@ impl TokenVerifier {
             ),
             ErrorKind::InvalidAudience => refused(
                 "token_wrong_audience",
-                format!(
-                    "the access token is not meant for audience {:?}",
-                    self.audience
-                ),
+                format!("the access token is not meant for audience {audience:?}"),
             ),
             ErrorKind::InvalidIssuer => refused(
                 "token_wrong_issuer",
@@ -249,7 +280,7 @@ pub fn provider_unavailable() -> Failure {
 /// 401 with the challenge that RFC 6750 asks for.
 fn refused(code: &'static str, message: impl Into<String>) -> Failure {
     let mut failure = Failure::new(StatusCode::UNAUTHORIZED, code, message);
-    failure.challenge = Some(r#"Bearer realm="lotoai", error="invalid_token""#);
+    failure.challenge = Some(INVALID_TOKEN);
     failure
 }
 

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use axum::Json;
+use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::header::{LOCATION, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use serde::Deserialize;
+use serde_json::json;
 
+use super::body;
 use crate::failure::Failure;
-use crate::identity::csrf;
 use crate::identity::login::{ATTEMPT_SECONDS, CallbackQuery};
-use crate::identity::session::{
-    ATTEMPT_COOKIE, SESSION_COOKIE, SESSION_SECONDS, cookie, set_cookie,
-};
+use crate::identity::session::{ATTEMPT_COOKIE, SESSION_COOKIE, cookie, set_cookie};
+use crate::identity::{back_channel, csrf};
 use crate::state::AppState;
+
+/// A logout token is about 1 KB.
+const MAX_LOGOUT_BYTES: usize = 64 * 1024;
 
 /// Query of [`login`].
 #[derive(Debug, Default, Deserialize)]
@@ -50,18 +55,26 @@ pub async fn callback(
 ) -> Result<Response, Failure> {
     let attempt = cookie(&headers, ATTEMPT_COOKIE);
     let (tokens, return_to) = Box::pin(state.login.finish(query, attempt)).await?;
-    let session = state.sessions.open(&tokens).await?;
+    let user_agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok());
+    let session = state
+        .sessions
+        .open(&tokens, user_agent.unwrap_or_default())
+        .await?;
+    if let Some(old) = cookie(&headers, SESSION_COOKIE) {
+        state.sessions.replace(old).await;
+    }
     redirect(
         &return_to,
         [
-            set_cookie(SESSION_COOKIE, &session, SESSION_SECONDS)?,
+            set_cookie(SESSION_COOKIE, &session, state.sessions.max_seconds())?,
             set_cookie(ATTEMPT_COOKIE, "", 0)?,
         ],
     )
 }
 
 /// Ends the session here and at the identity provider. Works without a session, too: whoever
-/// signs out twice is signed out.
+/// signs out twice is signed out. 200 with `sign_out_url` where the browser must go there itself to
+/// end the person's stay at the provider, else 204.
 ///
 /// # Errors
 /// 403 when another site asks, 503 when the database is away.
@@ -70,11 +83,35 @@ pub async fn logout(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     csrf::check(&Method::POST, &headers, &state.public_url)?;
-    if let Some(session) = cookie(&headers, SESSION_COOKIE) {
-        state.sessions.close(session).await?;
-    }
-    let gone = [(SET_COOKIE, set_cookie(SESSION_COOKIE, "", 0)?)];
-    Ok((StatusCode::NO_CONTENT, AppendHeaders(gone)).into_response())
+    let url = match cookie(&headers, SESSION_COOKIE) {
+        Some(session) => state.sessions.close(session).await?,
+        None => None,
+    };
+    let gone = AppendHeaders([(SET_COOKIE, set_cookie(SESSION_COOKIE, "", 0)?)]);
+    Ok(match url {
+        Some(url) => (gone, Json(json!({ "sign_out_url": url }))).into_response(),
+        None => (StatusCode::NO_CONTENT, gone).into_response(),
+    })
+}
+
+/// Hears from the identity provider that it ended a session. The logout token is what proves it.
+///
+/// # Errors
+/// 400 for a token that ends nothing, 503 when the database or an unknown key is away.
+pub async fn back_channel(
+    State(state): State<Arc<AppState>>,
+    body: Body,
+) -> Result<StatusCode, Failure> {
+    let body = body::read(body, MAX_LOGOUT_BYTES).await?;
+    let mut form = url::form_urlencoded::parse(&body);
+    let token = form.find(|(name, _)| name == "logout_token");
+    let Some((_, token)) = token else {
+        return Err(back_channel::refused("the form has no field logout_token"));
+    };
+    let logout = state.verifier.logout(&token).await?;
+    let sessions = state.sessions.end_by_provider(&logout).await?;
+    tracing::info!(sessions, "the identity provider ended sessions");
+    Ok(StatusCode::OK)
 }
 
 fn redirect<const N: usize>(to: &str, cookies: [HeaderValue; N]) -> Result<Response, Failure> {

@@ -16,10 +16,11 @@ use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
 use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, TextCheck};
 use crate::failure::Failure;
-use crate::identity::{ADMINS, Identity, SignedIn};
+use crate::identity::{Identity, SignedIn};
 use crate::objects::Upload;
+use crate::policy::documents as policy;
 use crate::state::AppState;
-use crate::store::{Document, NewDocument, Readers, Upserted};
+use crate::store::{Document, NewDocument, Upserted};
 
 /// The fields of an upload.
 const FORM_FIELDS: [&str; 2] = ["file", "knowledge_base"];
@@ -56,7 +57,7 @@ pub async fn upload(
     let new = NewDocument {
         id: Uuid::now_v7(),
         owner: identity.subject.clone(),
-        groups: readers_of(&knowledge_base),
+        groups: policy::readers_of(&knowledge_base),
         knowledge_base,
         name: received.name,
         media_type: received.media_type.to_owned(),
@@ -105,7 +106,7 @@ async fn receive(
             Some("knowledge_base") => {
                 let name = receive_text(field, max).await?;
                 upload::knowledge_base(&name)?;
-                may_write(identity, &name)?;
+                policy::may_add(identity, &name)?;
                 knowledge_base = name;
             }
             name => {
@@ -186,34 +187,6 @@ fn too_large(max: u64) -> Failure {
     failure
 }
 
-/// The default knowledge base is everybody's; every other one belongs to the group of its name,
-/// and admins find in it what they may read.
-fn readers_of(knowledge_base: &str) -> Vec<String> {
-    match knowledge_base {
-        DEFAULT_KNOWLEDGE_BASE => vec!["*".to_owned()],
-        ADMINS => vec![ADMINS.to_owned()],
-        group => vec![group.to_owned(), ADMINS.to_owned()],
-    }
-}
-
-fn may_write(identity: &Identity, knowledge_base: &str) -> Result<(), Failure> {
-    if knowledge_base == DEFAULT_KNOWLEDGE_BASE
-        || identity.is_in(knowledge_base)
-        || identity.is_admin()
-    {
-        return Ok(());
-    }
-    let mut failure = Failure::new(
-        StatusCode::FORBIDDEN,
-        "knowledge_base_forbidden",
-        format!(
-            "only members of group {knowledge_base:?} may add to knowledge base {knowledge_base:?}"
-        ),
-    );
-    failure.param = Some("knowledge_base".to_owned());
-    Err(failure)
-}
-
 fn uploaded(document: &Document) -> DocumentUploaded {
     DocumentUploaded {
         document_id: document.id.to_string(),
@@ -248,7 +221,7 @@ pub async fn list(
     let items = state
         .store
         .documents(
-            &readers(&identity),
+            &policy::reader(&identity),
             knowledge_base.as_deref(),
             after,
             limit as i64 + 1,
@@ -317,22 +290,12 @@ pub async fn retry(
     }
 }
 
-fn readers(identity: &Identity) -> Readers {
-    let mut groups = identity.groups.clone();
-    groups.push("*".to_owned());
-    Readers {
-        subject: identity.subject.clone(),
-        groups,
-        admin: identity.is_admin(),
-    }
-}
-
 async fn visible(state: &AppState, identity: &Identity, id: &str) -> Result<Document, Failure> {
     let unknown = || Failure::not_found("document");
     let id = Uuid::parse_str(id).map_err(|_| unknown())?;
     state
         .store
-        .document(&readers(identity), id)
+        .document(&policy::reader(identity), id)
         .await?
         .ok_or_else(unknown)
 }
@@ -340,25 +303,6 @@ async fn visible(state: &AppState, identity: &Identity, id: &str) -> Result<Docu
 /// A document that the caller may change.
 async fn own(state: &AppState, identity: &Identity, id: &str) -> Result<Document, Failure> {
     let document = visible(state, identity, id).await?;
-    if document.owner == identity.subject || identity.is_admin() {
-        return Ok(document);
-    }
-    Err(Failure::new(
-        StatusCode::FORBIDDEN,
-        "not_your_document",
-        "only its uploader and members of group \"admins\" may change this document",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[rstest::rstest]
-    #[case("default", &["*"])]
-    #[case("hr", &["hr", "admins"])]
-    #[case("admins", &["admins"])]
-    fn admins_read_every_knowledge_base(#[case] name: &str, #[case] groups: &[&str]) {
-        assert_eq!(readers_of(name), groups);
-    }
+    policy::may_change(identity, &document)?;
+    Ok(document)
 }

@@ -1,10 +1,13 @@
 //! The HTTP surface.
 
 pub mod auth;
+pub mod body;
 pub mod budgets;
 pub mod conversations;
 pub mod documents;
+pub mod keys;
 pub mod me;
+pub mod sessions;
 pub mod v1;
 pub mod web;
 
@@ -12,78 +15,113 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::admission::admit;
 use crate::drain::drain;
 use crate::failure::shape;
 use crate::idempotency::idempotency;
 use crate::identity::authenticate::authenticate;
+use crate::policy::{Needs, Scope, Surface};
 use crate::state::AppState;
 
-/// An API route.
+/// An API route. It cannot be made without saying what it needs of its caller.
 pub struct Route {
     /// Method.
     pub method: Method,
     /// Path, with parameters in braces.
     pub path: &'static str,
+    /// What it needs of its caller.
+    pub needs: Needs,
     handler: MethodRouter<Arc<AppState>>,
 }
 
-/// All API routes. Whether one needs a signed-in caller is not said here: all do, but for
-/// [`crate::identity::authenticate::PUBLIC_ROUTES`].
+impl Route {
+    fn new<T: 'static>(
+        method: Method,
+        path: &'static str,
+        needs: Needs,
+        handler: impl Handler<T, Arc<AppState>>,
+    ) -> Self {
+        let handler = match MethodFilter::try_from(method.clone()) {
+            Ok(filter) => on(filter, handler),
+            // A method that no router knows is never asked for.
+            Err(_) => MethodRouter::new(),
+        };
+        Self {
+            method,
+            path,
+            needs,
+            handler,
+        }
+    }
+}
+
+/// All API routes.
 pub fn table() -> Vec<Route> {
-    let route = |method, path, handler| Route {
-        method,
-        path,
-        handler,
-    };
+    use Needs::{Caller, Nothing, Person};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const DELETE: Method = Method::DELETE;
+    let chat = Needs::Scope(Scope::Chat);
+    let (read_talks, write_talks) = (
+        Needs::Scope(Scope::ReadConversations),
+        Needs::Scope(Scope::WriteConversations),
+    );
+    let (read_files, write_files) = (
+        Needs::Scope(Scope::ReadDocuments),
+        Needs::Scope(Scope::WriteDocuments),
+    );
+    let talk = "/api/conversations/{id}";
+    let file = "/api/documents/{id}";
     vec![
-        route(Method::GET, "/v1/models", get(v1::models::list)),
-        route(Method::GET, "/v1/models/{id}", get(v1::models::one)),
-        route(
-            Method::POST,
-            "/v1/chat/completions",
-            post(v1::chat::complete),
-        ),
-        route(Method::POST, "/api/documents", post(documents::upload)),
-        route(Method::GET, "/api/documents", get(documents::list)),
-        route(Method::GET, "/api/documents/{id}", get(documents::one)),
-        route(
-            Method::DELETE,
-            "/api/documents/{id}",
-            delete(documents::remove),
-        ),
-        route(
-            Method::POST,
+        Route::new(GET, "/v1/models", chat, v1::models::list),
+        Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
+        Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
+        Route::new(POST, "/api/documents", write_files, documents::upload),
+        Route::new(GET, "/api/documents", read_files, documents::list),
+        Route::new(GET, file, read_files, documents::one),
+        Route::new(DELETE, file, write_files, documents::remove),
+        Route::new(
+            POST,
             "/api/documents/{id}/retry",
-            post(documents::retry),
+            write_files,
+            documents::retry,
         ),
-        route(Method::GET, "/api/conversations", get(conversations::list)),
-        route(
-            Method::GET,
-            "/api/conversations/{id}",
-            get(conversations::one),
+        Route::new(GET, "/api/conversations", read_talks, conversations::list),
+        Route::new(GET, talk, read_talks, conversations::one),
+        Route::new(DELETE, talk, write_talks, conversations::remove),
+        Route::new(GET, "/api/budgets", Caller, budgets::list),
+        Route::new(GET, "/api/usage", Person, budgets::usage),
+        Route::new(GET, "/api/me", Caller, me::show),
+        Route::new(POST, "/api/keys", Person, keys::make),
+        Route::new(GET, "/api/keys", Person, keys::list),
+        Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),
+        Route::new(GET, "/api/sessions", Person, sessions::list),
+        Route::new(DELETE, "/api/sessions/{id}", Person, sessions::remove),
+        Route::new(GET, "/auth/login", Nothing, auth::login),
+        Route::new(GET, "/auth/callback", Nothing, auth::callback),
+        Route::new(POST, "/auth/logout", Nothing, auth::logout),
+        Route::new(
+            POST,
+            "/auth/back-channel-logout",
+            Nothing,
+            auth::back_channel,
         ),
-        route(
-            Method::DELETE,
-            "/api/conversations/{id}",
-            delete(conversations::remove),
-        ),
-        route(Method::GET, "/api/budgets", get(budgets::list)),
-        route(Method::GET, "/api/usage", get(budgets::usage)),
-        route(Method::GET, "/api/me", get(me::show)),
-        route(Method::GET, "/auth/login", get(auth::login)),
-        route(Method::GET, "/auth/callback", get(auth::callback)),
-        route(Method::POST, "/auth/logout", post(auth::logout)),
     ]
 }
 
 /// The whole surface: APIs, web client, and the layers around them.
 pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |router, route| {
+    let table = table();
+    let declared = table
+        .iter()
+        .map(|route| (route.method.clone(), route.path, route.needs));
+    let surface = Arc::new(Surface::new(declared));
+    let routes = table.into_iter().fold(Router::new(), |router, route| {
         router.route(route.path, route.handler)
     });
     routes
@@ -92,7 +130,10 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
         .with_state(Arc::clone(state))
         .layer(from_fn(shape))
         .layer(from_fn_with_state(Arc::clone(state), idempotency))
-        .layer(from_fn_with_state(Arc::clone(state), authenticate))
+        .layer(from_fn_with_state(
+            (Arc::clone(state), surface),
+            authenticate,
+        ))
         .layer(from_fn_with_state(Arc::clone(state), admit))
         .layer(from_fn(shape))
         .layer(from_fn(web::security_headers))

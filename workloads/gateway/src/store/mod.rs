@@ -5,6 +5,7 @@ mod budgets;
 mod conversations;
 mod documents;
 mod idempotency;
+mod keys;
 mod outbox;
 mod sessions;
 
@@ -20,7 +21,9 @@ pub use conversations::{
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
+pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
+pub use sessions::{ListedSession, NewSession, StoredSession};
 
 use crate::failure::Failure;
 

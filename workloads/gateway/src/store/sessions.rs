@@ -1,68 +1,251 @@
 //! Rows of browser sessions.
 
+use serde::Serialize;
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use super::{Change, Store, StoreError, within};
+use super::keys::hash;
+use super::{Change, Store, StoreError, rfc3339, within};
+use crate::identity::SessionHash;
+use crate::identity::watch::Ground;
+
+/// A session to store.
+#[derive(Debug)]
+pub struct NewSession<'s> {
+    /// Hash of its cookie.
+    pub hash: SessionHash,
+    /// What its owner knows it by.
+    pub id: Uuid,
+    /// Whose it is.
+    pub subject: &'s str,
+    /// Its tokens.
+    pub sealed: &'s [u8],
+    /// The provider's word for its own session.
+    pub provider_session: Option<&'s str>,
+    /// The browser, as it calls itself.
+    pub user_agent: &'s str,
+    /// When it ends, used or not.
+    pub seconds: u64,
+}
+
+/// A session that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// Its tokens.
+    pub sealed: Vec<u8>,
+    /// Whether its last use was noted more than a minute ago.
+    pub stale: bool,
+}
+
+/// A session as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedSession {
+    /// Identity.
+    pub id: Uuid,
+    /// The browser, as it calls itself.
+    pub user_agent: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339, to the minute.
+    pub last_used_at: String,
+    /// RFC 3339; it may end before.
+    pub expires_at: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// Hash of its cookie.
+    #[serde(skip)]
+    pub hash: SessionHash,
+}
 
 impl Store {
-    /// Adds a session that ends after `seconds`.
+    /// Adds a session.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn insert_session(
-        &self,
-        id: &[u8],
-        subject: &str,
-        sealed: &[u8],
-        seconds: u64,
-    ) -> Result<(), StoreError> {
+    pub async fn insert_session(&self, new: &NewSession<'_>) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "insert into sessions (id_hash, subject, sealed, expires_at)
-             values ($1, $2, $3, now() + make_interval(secs => $4))",
+            "insert into sessions
+                (id_hash, id, subject, sealed, provider_session, user_agent, expires_at)
+             values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
         )
-        .bind(id)
-        .bind(subject)
-        .bind(sealed)
-        .bind(seconds as f64)
+        .bind(new.hash.as_slice())
+        .bind(new.id)
+        .bind(new.subject)
+        .bind(new.sealed)
+        .bind(new.provider_session)
+        .bind(new.user_agent)
+        .bind(new.seconds as f64)
         .execute(&self.pool);
         within("store a session", statement).await.map(|_| ())
     }
 
-    /// The sealed tokens of a session that has not ended.
+    /// A session that has not ended, and was used within the last `idle` seconds.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn session(&self, id: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let statement =
-            sqlx::query("select sealed from sessions where id_hash = $1 and expires_at > now()")
-                .bind(id)
-                .fetch_optional(&self.pool);
+    pub async fn session(
+        &self,
+        id: &SessionHash,
+        idle: u64,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let statement = sqlx::query(
+            "select sealed, last_used_at < now() - interval '1 minute' from sessions
+             where id_hash = $1 and expires_at > now()
+               and last_used_at > now() - make_interval(secs => $2)",
+        )
+        .bind(id.as_slice())
+        .bind(idle as f64)
+        .fetch_optional(&self.pool);
         let row = within("read a session", statement).await?;
-        Ok(row.map(|row| row.get(0)))
+        Ok(row.map(|row| StoredSession {
+            sealed: row.get(0),
+            stale: row.get(1),
+        }))
+    }
+
+    /// Notes that a session is used.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touch_session(&self, id: &SessionHash) -> Result<(), StoreError> {
+        let statement = sqlx::query("update sessions set last_used_at = now() where id_hash = $1")
+            .bind(id.as_slice())
+            .execute(&self.pool);
+        within("note the use of a session", statement)
+            .await
+            .map(|_| ())
+    }
+
+    /// The sessions of a person that go on, newest first, after `after`; `current` is the one that
+    /// asks.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions(
+        &self,
+        subject: &str,
+        idle: u64,
+        current: Option<&SessionHash>,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let statement = sqlx::query(concat!(
+            "select id, user_agent, ",
+            rfc3339!("created_at"),
+            ", ",
+            rfc3339!("last_used_at"),
+            ", ",
+            rfc3339!("expires_at"),
+            ", id_hash from sessions
+             where subject = $1 and expires_at > now()
+               and last_used_at > now() - make_interval(secs => $2)
+               and ($3::uuid is null or id < $3)
+             order by id desc limit $4"
+        ))
+        .bind(subject)
+        .bind(idle as f64)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("list sessions", statement).await?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let hash = hash(row.get(5));
+                ListedSession {
+                    id: row.get(0),
+                    user_agent: row.get(1),
+                    created_at: row.get(2),
+                    last_used_at: row.get(3),
+                    expires_at: row.get(4),
+                    current: current == Some(&hash),
+                    hash,
+                }
+            })
+            .collect())
     }
 
     /// Deletes a session and gives its sealed tokens.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_session(&self, id: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn take_session(&self, id: &SessionHash) -> Result<Option<Vec<u8>>, StoreError> {
         let statement = sqlx::query("delete from sessions where id_hash = $1 returning sealed")
-            .bind(id)
+            .bind(id.as_slice())
             .fetch_optional(&self.pool);
         let row = within("delete a session", statement).await?;
         Ok(row.map(|row| row.get(0)))
     }
 
-    /// Deletes the sessions that have ended; says how many.
+    /// Deletes a session of a person; gives the hash of its cookie and its sealed tokens.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sweep_sessions(&self) -> Result<u64, StoreError> {
-        let statement =
-            sqlx::query("delete from sessions where expires_at <= now()").execute(&self.pool);
-        within("sweep sessions", statement)
-            .await
-            .map(|done| done.rows_affected())
+    pub async fn take_session_of(
+        &self,
+        subject: &str,
+        id: Uuid,
+    ) -> Result<Option<(SessionHash, Vec<u8>)>, StoreError> {
+        let statement = sqlx::query(
+            "delete from sessions where id = $1 and subject = $2 returning id_hash, sealed",
+        )
+        .bind(id)
+        .bind(subject)
+        .fetch_optional(&self.pool);
+        let row = within("delete a session", statement).await?;
+        Ok(row.map(|row| (hash(row.get(0)), row.get(1))))
+    }
+
+    /// Which of these sessions and API keys are over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ended(
+        &self,
+        sessions: &[Vec<u8>],
+        keys: &[String],
+    ) -> Result<Vec<Ground>, StoreError> {
+        let statement = sqlx::query(
+            "select id_hash, null from unnest($1::bytea[]) id_hash
+             where not exists (select from sessions s
+                               where s.id_hash = id_hash.id_hash and s.expires_at > now())
+             union all
+             select null, id from unnest($2::text[]) id
+             where not exists (select from api_keys k
+                               where k.id = id.id and k.expires_at > now())",
+        )
+        .bind(sessions)
+        .bind(keys)
+        .fetch_all(&self.pool);
+        let rows = within("look after open answers", statement).await?;
+        let ground = |row: &sqlx::postgres::PgRow| match row.get::<Option<&[u8]>, _>(0) {
+            Some(session) => Ground::Session(hash(session)),
+            None => Ground::Key(row.get(1)),
+        };
+        Ok(rows.iter().map(ground).collect())
+    }
+
+    /// Deletes what has ended: sessions, by either limit; used logout tokens; API keys, a month
+    /// later, so that their owners see why a program stopped. Says how many sessions.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_identity(&self, idle: u64) -> Result<u64, StoreError> {
+        let sessions = sqlx::query(
+            "delete from sessions
+             where expires_at <= now() or last_used_at <= now() - make_interval(secs => $1)",
+        )
+        .bind(idle as f64)
+        .execute(&self.pool);
+        let done = within("sweep sessions", sessions).await?;
+        let tokens = sqlx::query("delete from used_logout_tokens where expires_at <= now()")
+            .execute(&self.pool);
+        within("sweep logout tokens", tokens).await?;
+        let keys =
+            sqlx::query("delete from api_keys where expires_at <= now() - interval '30 days'")
+                .execute(&self.pool);
+        within("sweep API keys", keys).await?;
+        Ok(done.rows_affected())
     }
 }
 
@@ -71,11 +254,11 @@ impl Change {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn lock_session(&mut self, id: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn lock_session(&mut self, id: &SessionHash) -> Result<Option<Vec<u8>>, StoreError> {
         let statement = sqlx::query(
             "select sealed from sessions where id_hash = $1 and expires_at > now() for update",
         )
-        .bind(id)
+        .bind(id.as_slice())
         .fetch_optional(&mut *self.tx);
         let row = within("lock a session", statement).await?;
         Ok(row.map(|row| row.get(0)))
@@ -85,9 +268,13 @@ impl Change {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn update_session(&mut self, id: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
+    pub async fn update_session(
+        &mut self,
+        id: &SessionHash,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
         let statement = sqlx::query("update sessions set sealed = $2 where id_hash = $1")
-            .bind(id)
+            .bind(id.as_slice())
             .bind(sealed)
             .execute(&mut *self.tx);
         within("update a session", statement).await.map(|_| ())
@@ -97,10 +284,56 @@ impl Change {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_session(&mut self, id: &[u8]) -> Result<(), StoreError> {
+    pub async fn delete_session(&mut self, id: &SessionHash) -> Result<(), StoreError> {
         let statement = sqlx::query("delete from sessions where id_hash = $1")
-            .bind(id)
+            .bind(id.as_slice())
             .execute(&mut *self.tx);
         within("delete a session", statement).await.map(|_| ())
+    }
+
+    /// Deletes the sessions that the provider ended: that of `provider_session`, or without it all
+    /// of `subject`. One of which the provider's word is not known cannot be told apart, so it
+    /// ends, too. Gives the hashes of their cookies.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_provider_sessions(
+        &mut self,
+        subject: Option<&str>,
+        provider_session: Option<&str>,
+    ) -> Result<Vec<SessionHash>, StoreError> {
+        let statement = sqlx::query(
+            "delete from sessions
+             where ($1::text is not null or $2::text is not null)
+               and ($1::text is null or subject = $1)
+               and ($2::text is null or provider_session = $2
+                    or ($1::text is not null and provider_session is null))
+             returning id_hash",
+        )
+        .bind(subject)
+        .bind(provider_session)
+        .fetch_all(&mut *self.tx);
+        let rows = within("delete the sessions of a provider", statement).await?;
+        Ok(rows.iter().map(|row| hash(row.get(0))).collect())
+    }
+
+    /// Notes a logout token as used for `seconds`; says whether it was not before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn use_logout_token(
+        &mut self,
+        id_hash: &[u8],
+        seconds: u64,
+    ) -> Result<bool, StoreError> {
+        let statement = sqlx::query(
+            "insert into used_logout_tokens (id_hash, expires_at)
+             values ($1, now() + make_interval(secs => $2)) on conflict do nothing",
+        )
+        .bind(id_hash)
+        .bind(seconds as f64)
+        .execute(&mut *self.tx);
+        let done = within("note a logout token", statement).await?;
+        Ok(done.rows_affected() == 1)
     }
 }

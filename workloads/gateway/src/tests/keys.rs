@@ -3,6 +3,8 @@
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -86,12 +88,22 @@ pub(crate) async fn realm(signers: &[&Signer]) -> MockServer {
     server
 }
 
+/// The claims of a token, unchecked.
+pub(crate) fn claims_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
 pub(crate) async fn publish(server: &MockServer, signers: &[&Signer]) {
+    publish_as(server, ISSUER, signers).await;
+}
+
+pub(crate) async fn publish_as(server: &MockServer, issuer: &str, signers: &[&Signer]) {
     // As Keycloak answers at its Service: what only the gateway calls has the address of that.
     let inside = format!("{}/realms/lotoai/protocol/openid-connect", server.uri());
     let document = json!({
-        "issuer": ISSUER,
-        "authorization_endpoint": format!("{ISSUER}/protocol/openid-connect/auth"),
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/protocol/openid-connect/auth"),
         "token_endpoint": format!("{inside}/token"),
         "jwks_uri": format!("{inside}/certs"),
         "end_session_endpoint": format!("{inside}/logout"),

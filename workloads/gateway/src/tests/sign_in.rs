@@ -1,113 +1,13 @@
-use std::collections::HashMap;
-
-use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
-use serde_json::{Value, json};
-use url::Url;
-use wiremock::matchers::{body_string_contains, header_exists, method, path};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
-use super::keys::{ISSUER, Signer, claims};
-use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
-use crate::identity::token::now;
-
-const TOKEN: &str = "/realms/lotoai/protocol/openid-connect/token";
-const LOGOUT: &str = "/realms/lotoai/protocol/openid-connect/logout";
-
-async fn with_cookies(
-    gateway: &Gateway,
-    method: Method,
-    path: &str,
-    cookies: &str,
-    origin: Option<&str>,
-) -> Reply {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("cookie", cookies);
-    if let Some(origin) = origin {
-        request = request.header("origin", origin);
-    }
-    gateway.send(request.body(Body::empty()).unwrap()).await
-}
-
-/// `name=value` of a cookie that a reply sets.
-fn cookie(reply: &Reply, name: &str) -> String {
-    let values = reply.headers.get_all("set-cookie").iter();
-    let all: Vec<&str> = values.map(|value| value.to_str().unwrap()).collect();
-    let found = all
-        .iter()
-        .find(|value| value.starts_with(&format!("{name}=")));
-    let value = found.unwrap_or_else(|| panic!("{name} is not among {all:?}"));
-    for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
-        assert!(value.contains(attribute), "{value}");
-    }
-    value.split(';').next().unwrap().to_owned()
-}
-
-/// Begins a sign-in: the query that the browser takes to the provider, and its cookie.
-async fn begin(gateway: &Gateway) -> (HashMap<String, String>, String) {
-    let request = Request::builder()
-        .uri("/auth/login?return_to=/c/1")
-        .body(Body::empty());
-    let reply = gateway.send(request.unwrap()).await;
-    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{reply:?}");
-    let url = Url::parse(reply.header("location")).unwrap();
-    assert!(
-        url.as_str()
-            .starts_with(&format!("{ISSUER}/protocol/openid-connect/auth?"))
-    );
-    (
-        url.query_pairs().into_owned().collect(),
-        cookie(&reply, "__Host-lotoai-login"),
-    )
-}
-
-fn id_token(signer: &Signer, nonce: &str) -> String {
-    signer.sign(&json!({
-        "iss": ISSUER, "aud": "lotoai-web", "sub": "ana", "typ": "ID",
-        "iat": now(), "exp": now() + 300, "nonce": nonce,
-    }))
-}
-
-async fn token_answer(gateway: &Gateway, grant: &str, answer: ResponseTemplate) {
-    Mock::given(method("POST"))
-        .and(path(TOKEN))
-        .and(header_exists("authorization"))
-        .and(body_string_contains(format!("grant_type={grant}")))
-        .respond_with(answer)
-        .with_priority(1)
-        .mount(&gateway.realm)
-        .await;
-}
-
-fn tokens(gateway: &Gateway, expires_in: u64, nonce: Option<&str>) -> Value {
-    let mut tokens = json!({
-        "access_token": gateway.signer.token("ana", &["staff"]),
-        "token_type": "Bearer", "expires_in": expires_in, "refresh_token": "refresh-1",
-    });
-    if let Some(nonce) = nonce {
-        tokens["id_token"] = json!(id_token(&gateway.signer, nonce));
-    }
-    tokens
-}
-
-/// A whole sign-in; the session's cookie.
-async fn sign_in(gateway: &Gateway, expires_in: u64) -> String {
-    let (query, attempt) = begin(gateway).await;
-    let answer = tokens(gateway, expires_in, Some(&query["nonce"]));
-    token_answer(
-        gateway,
-        "authorization_code",
-        ResponseTemplate::new(200).set_body_json(answer),
-    )
-    .await;
-    let callback = format!("/auth/callback?code=c&state={}", query["state"]);
-    let reply = with_cookies(gateway, Method::GET, &callback, &attempt, None).await;
-    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{reply:?}");
-    assert_eq!(reply.header("location"), "/c/1");
-    cookie(&reply, "__Host-lotoai")
-}
+use super::browser::{
+    ANA, LOGOUT, TOKEN, begin, id_token, sign_in, token_answer, tokens, with_cookies,
+};
+use super::keys::{Signer, claims};
+use super::support::{Gateway, PUBLIC_URL, Parts};
 
 #[tokio::test]
 async fn the_browser_is_sent_away_with_code_pkce_state_and_nonce() {
@@ -174,8 +74,8 @@ async fn an_id_token_for_another_attempt_or_of_another_key_is_refused() {
     let gateway = Gateway::start(Parts::default()).await;
     let stranger = Signer::ec("key-1");
     for forge in [
-        |gateway: &Gateway, _: &Signer, _: &str| id_token(&gateway.signer, "another nonce"),
-        |_: &Gateway, stranger: &Signer, nonce: &str| id_token(stranger, nonce),
+        |gateway: &Gateway, _: &Signer, _: &str| id_token(&gateway.signer, ANA, "another nonce"),
+        |_: &Gateway, stranger: &Signer, nonce: &str| id_token(stranger, ANA, nonce),
         |gateway: &Gateway, _: &Signer, nonce: &str| {
             let mut claims = claims("ana");
             claims["nonce"] = json!(nonce);
@@ -183,7 +83,7 @@ async fn an_id_token_for_another_attempt_or_of_another_key_is_refused() {
         },
     ] {
         let (query, attempt) = begin(&gateway).await;
-        let mut answer = tokens(&gateway, 300, None);
+        let mut answer = tokens(&gateway, ANA, 300, None);
         answer["id_token"] = json!(forge(&gateway, &stranger, &query["nonce"]));
         let guard = Mock::given(method("POST"))
             .and(path(TOKEN))
@@ -265,7 +165,7 @@ async fn an_access_token_is_refreshed_in_time_and_once() {
         return;
     };
     let session = sign_in(&gateway, 10).await;
-    let answer = tokens(&gateway, 300, None);
+    let answer = tokens(&gateway, ANA, 300, None);
     Mock::given(method("POST"))
         .and(path(TOKEN))
         .and(body_string_contains("grant_type=refresh_token"))

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use clap::Parser as _;
+use futures::StreamExt as _;
 use lotoai_kit::Service;
 use object_store::memory::InMemory;
 use serde_json::Value;
@@ -63,6 +64,36 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+}
+
+/// An answer that is open.
+pub(crate) struct Answer(BodyDataStream);
+
+impl Answer {
+    async fn next(&mut self) -> Option<String> {
+        let part = self.0.next().await?.unwrap();
+        Some(String::from_utf8(part.to_vec()).unwrap())
+    }
+
+    /// What still comes; it must end within the 2 s that an answer may outlive its session.
+    pub(crate) async fn rest(mut self) -> String {
+        let reading = async {
+            let mut text = String::new();
+            while let Some(part) = self.next().await {
+                text.push_str(&part);
+            }
+            text
+        };
+        tokio::time::timeout(Duration::from_secs(2), reading)
+            .await
+            .expect("the answer ends within 2 s")
+    }
+
+    /// Whether it goes on for as long as another could take to end.
+    pub(crate) async fn goes_on(&mut self) -> bool {
+        let heartbeat = tokio::time::timeout(Duration::from_secs(2), self.next()).await;
+        heartbeat.is_err()
+    }
 }
 
 impl Reply {
@@ -162,6 +193,34 @@ impl Gateway {
             service,
             web_root,
         }
+    }
+
+    /// Another replica: the same provider, and `parts` with the same database. It looks after its
+    /// open answers, as a process does.
+    pub(crate) async fn replica_of(first: &Self, parts: Parts) -> Self {
+        let config = config(&first.realm.uri(), &parts.orchestrator);
+        let unused = MockServer::start().await;
+        let replica = Self::with_config(&config, parts, unused, Signer::ec("unused"));
+        let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());
+        let stop = replica.service.shutdown.clone();
+        tokio::spawn(watch.run(store, stop));
+        replica
+    }
+
+    /// Begins an answer that never ends by itself, and reads its beginning.
+    pub(crate) async fn open(&self, mut request: Request<Body>) -> Answer {
+        let question = serde_json::json!({
+            "model": "endless", "stream": true, "store": false,
+            "messages": [{ "role": "user", "content": "?" }],
+        });
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = "/v1/chat/completions".parse().unwrap();
+        *request.body_mut() = Body::from(question.to_string());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut answer = Answer(response.into_body().into_data_stream());
+        while !answer.next().await.unwrap().contains("begun") {}
+        answer
     }
 
     /// Waits for what requests left behind.

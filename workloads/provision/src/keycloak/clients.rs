@@ -21,7 +21,7 @@ pub(super) async fn put(api: &Api<'_>, wanted: &Wanted<'_>) -> Result<(), HttpEr
 /// Sign-in of the web client: the code flow with PKCE, from the gateway, which holds the secret.
 fn web(wanted: &Wanted<'_>) -> Value {
     let public = &wanted.public;
-    json!({
+    let mut client = json!({
         "clientId": WEB,
         "name": "LotoAI web",
         "enabled": true,
@@ -40,7 +40,13 @@ fn web(wanted: &Wanted<'_>) -> Value {
             "pkce.code.challenge.method": "S256",
             "post.logout.redirect.uris": format!("{public}/"),
         },
-    })
+    });
+    if let Some(url) = &wanted.plan.back_channel_logout_url {
+        client["attributes"]["backchannel.logout.url"] = url.as_str().into();
+        // Or all sessions of a person would end with one of them.
+        client["attributes"]["backchannel.logout.session.required"] = "true".into();
+    }
+    client
 }
 
 /// People and scripts at a terminal.

@@ -28,6 +28,7 @@ fn plan() -> KeycloakPlan {
         realm: "lotoai".to_owned(),
         audience: "lotoai".to_owned(),
         public_url: "https://ai.example.com:8443/".parse().unwrap(),
+        back_channel_logout_url: Some("https://gw:8080/auth/back-channel-logout".parse().unwrap()),
         clients: vec![client(WEB, "W"), client(PROBE, "P")],
         first_user: FirstUser {
             username: "ada".to_owned(),
@@ -145,7 +146,11 @@ fn web_client() -> Value {
         "standardFlowEnabled": true, "directAccessGrantsEnabled": false,
         "redirectUris": ["https://ai.example.com:8443/auth/callback"],
         "webOrigins": ["https://ai.example.com:8443"],
-        "attributes": { "pkce.code.challenge.method": "S256" },
+        "attributes": {
+            "pkce.code.challenge.method": "S256",
+            "backchannel.logout.url": "https://gw:8080/auth/back-channel-logout",
+            "backchannel.logout.session.required": "true",
+        },
     })
 }
 

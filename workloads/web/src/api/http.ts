@@ -70,5 +70,10 @@ export const api = {
     ),
   conversation: (id: string) => json<Conversation>("/api/conversations/" + id),
   removeConversation: (id: string) => request("/api/conversations/" + id, { method: "DELETE" }),
-  signOut: () => request("/auth/logout", { method: "POST" }),
+  /** Signs out here; the address to go to where the person must be signed out, too, if any. */
+  signOut: async (): Promise<string | null> => {
+    const response = await request("/auth/logout", { method: "POST" });
+    if (response.status !== 200) return null;
+    return ((await response.json()) as { sign_out_url: string }).sign_out_url;
+  },
 };

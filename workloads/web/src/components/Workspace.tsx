@@ -36,10 +36,13 @@ export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) 
     conversation.open(id);
   };
   const signOut = () =>
-    api.signOut().then(onSignedOut, (error: unknown) => {
-      setProblem(error);
-      onError(error);
-    });
+    api.signOut().then(
+      (elsewhere) => (elsewhere === null ? onSignedOut() : location.assign(elsewhere)),
+      (error: unknown) => {
+        setProblem(error);
+        onError(error);
+      },
+    );
 
   const shown = problem ?? modelsError ?? conversation.loadError;
   return (

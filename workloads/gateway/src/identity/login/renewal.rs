@@ -3,6 +3,7 @@
 use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{Nonce, RefreshToken, RequestTokenError, TokenResponse as _};
 use snafu::{ResultExt as _, Snafu};
+use url::Url;
 
 use super::{Login, Tokens, identifying, tokens};
 use crate::identity::discovery::{DiscoveryError, SignOut};
@@ -117,5 +118,22 @@ impl Login {
             .post_form(url.clone(), &form)
             .await
             .context(TellSnafu)
+    }
+
+    /// Where the browser is to be sent, so that the person's stay at the provider ends as well:
+    /// OpenID Connect RP-Initiated Logout 1.0. Nowhere, where [`Self::end`] has done that.
+    pub async fn leave(&self, tokens: &Tokens) -> Option<Url> {
+        let endpoints = self.discovery.endpoints().await.ok()?;
+        let mut url = endpoints.leave.clone()?;
+        let proof = tokens.id_token.as_deref();
+        let proof = proof.or_else(|| self.by_id_token.then_some(&*tokens.access_token));
+        let mut query = url.query_pairs_mut();
+        query.append_pair("client_id", self.client_id.as_str());
+        query.append_pair("post_logout_redirect_uri", self.home.as_str());
+        if let Some(id_token) = proof {
+            query.append_pair("id_token_hint", id_token);
+        }
+        drop(query);
+        Some(url)
     }
 }

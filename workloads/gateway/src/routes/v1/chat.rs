@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::HeaderName;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, probe};
+use crate::routes::body;
 use crate::state::AppState;
 
 /// One for each budget that is nearly used up: its name, how much of what is used, and when it is
@@ -32,7 +33,7 @@ pub async fn complete(
     SignedIn(identity): SignedIn,
     body: Body,
 ) -> Result<Response, Failure> {
-    let request = ChatRequest::parse(&read(body).await?)?;
+    let request = ChatRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
     probe::keep_to_model(&identity, &request.model)?;
     let run = Run::begin(state, &identity, &request).await?;
     let warnings = run.budget_warnings().to_vec();
@@ -51,24 +52,6 @@ pub async fn complete(
         response.extensions_mut().insert(Unkept);
     }
     Ok(response)
-}
-
-async fn read(body: Body) -> Result<axum::body::Bytes, Failure> {
-    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| {
-        if crate::error::chain(&error).contains("length limit exceeded") {
-            Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "request_too_large",
-                format!("the request body is longer than {MAX_BODY_BYTES} bytes; send less"),
-            )
-        } else {
-            Failure::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_body",
-                "the request body broke off",
-            )
-        }
-    })
 }
 
 async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use lotoai_contracts::v1::Model;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::identity::SignedIn;
+use crate::policy::models as policy;
 use crate::state::AppState;
 
 /// Lists what the caller may name as `model`.
@@ -21,7 +21,11 @@ pub async fn list(
     SignedIn(identity): SignedIn,
 ) -> Result<Json<Value>, Failure> {
     let models = state.orchestrator.models(identity.to_caller()).await?;
-    let data: Vec<Value> = models.iter().map(model).collect();
+    let data: Vec<Value> = models
+        .iter()
+        .filter(|found| policy::may_name(&identity, &found.id))
+        .map(model)
+        .collect();
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
@@ -37,17 +41,9 @@ pub async fn one(
     let models = state.orchestrator.models(identity.to_caller()).await?;
     models
         .iter()
-        .find(|candidate| candidate.id == id)
+        .find(|candidate| candidate.id == id && policy::may_name(&identity, &id))
         .map(|found| Json(model(found)))
-        .ok_or_else(|| {
-            let mut failure = Failure::new(
-                StatusCode::NOT_FOUND,
-                "model_not_found",
-                "there is no such model; GET /v1/models lists the names",
-            );
-            failure.param = Some("model".to_owned());
-            failure
-        })
+        .ok_or_else(policy::unknown)
 }
 
 fn model(model: &Model) -> Value {

@@ -1,0 +1,114 @@
+//! How sessions end: by their person, here or from another browser; by the provider; by time.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Inner, Sessions, hash};
+use crate::error::chain;
+use crate::failure::Failure;
+use crate::identity::back_channel::{self, Logout};
+use crate::identity::watch::Ground;
+use crate::identity::{Identity, SessionHash};
+
+/// How often ended sessions are deleted. They are refused from the moment on.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+impl Sessions {
+    /// Ends the session with this cookie here and at the provider. Gives the address to send the
+    /// browser to, where only that ends the person's stay there.
+    ///
+    /// # Errors
+    /// 503 when the session cannot be deleted here.
+    pub async fn close(&self, cookie: &str) -> Result<Option<Url>, Failure> {
+        let hash = hash(cookie);
+        match self.0.store.take_session(&hash).await? {
+            Some(sealed) => Ok(self.0.part(&hash, &sealed).await),
+            None => Ok(None),
+        }
+    }
+
+    /// Ends a session that gives way to a new one of the same browser. That the database is away is
+    /// no reason not to go on: the old one ends by time.
+    pub async fn replace(&self, cookie: &str) {
+        let hash = hash(cookie);
+        match self.0.store.take_session(&hash).await {
+            Ok(_) => self.0.watch.end(&Ground::Session(hash)),
+            Err(error) => tracing::warn!(error = chain(&error), "an old session stays"),
+        }
+    }
+
+    /// Ends one of the caller's sessions, here and at the provider.
+    ///
+    /// # Errors
+    /// 404 when it is not the caller's, 503 when the database is away.
+    pub async fn revoke(&self, identity: &Identity, id: Uuid) -> Result<(), Failure> {
+        let taken = self.0.store.take_session_of(&identity.subject, id).await?;
+        let (hash, sealed) = taken.ok_or_else(|| Failure::not_found("session"))?;
+        // That browser is not here, so it cannot be sent anywhere.
+        self.0.part(&hash, &sealed).await;
+        Ok(())
+    }
+
+    /// Ends the sessions that the provider says are over; says how many there were.
+    ///
+    /// # Errors
+    /// 400 when it said so before, 503 when the database is away: then nothing was ended.
+    pub async fn end_by_provider(&self, logout: &Logout) -> Result<usize, Failure> {
+        let mut change = self.0.store.begin().await?;
+        let id: SessionHash = Sha256::digest(logout.id.as_bytes()).into();
+        if !change
+            .use_logout_token(&id, back_channel::GOOD_FOR_SECONDS)
+            .await?
+        {
+            return Err(back_channel::refused("this logout token was used before"));
+        }
+        let ended = change
+            .delete_provider_sessions(
+                logout.subject.as_deref(),
+                logout.provider_session.as_deref(),
+            )
+            .await?;
+        change.commit().await?;
+        for hash in &ended {
+            self.0.watch.end(&Ground::Session(*hash));
+        }
+        Ok(ended.len())
+    }
+
+    /// Deletes what has ended by time, again and again, until `stop`.
+    pub async fn sweep(self, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self
+                .0
+                .store
+                .sweep_identity(self.0.limits.idle_seconds)
+                .await
+            {
+                tracing::warn!(error = chain(&error), "ended sessions were not deleted");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What follows when a session was deleted.
+    async fn part(&self, hash: &SessionHash, sealed: &[u8]) -> Option<Url> {
+        self.watch.end(&Ground::Session(*hash));
+        let tokens = self.unseal(hash, sealed).ok()?;
+        if let Some(refresh_token) = &tokens.refresh_token
+            && let Err(error) = self.login.end(refresh_token).await
+        {
+            // The session is over here; at the provider it ends by its own idle timeout.
+            tracing::warn!(error = chain(&error), "sign-out not told the provider");
+        }
+        self.login.leave(&tokens).await
+    }
+}

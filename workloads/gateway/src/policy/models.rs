@@ -1,0 +1,29 @@
+//! Which models a caller may name. What groups an agent role asks for is the agents service's to
+//! say; here an API key is held to its list.
+
+use axum::http::StatusCode;
+
+use crate::failure::Failure;
+use crate::identity::{Credential, Identity};
+
+/// Whether the caller may name `model`, as far as its credential says.
+pub fn may_name(identity: &Identity, model: &str) -> bool {
+    match &identity.credential {
+        Credential::Key(grant) => grant
+            .models
+            .as_ref()
+            .is_none_or(|models| models.iter().any(|allowed| allowed == model)),
+        Credential::Token | Credential::Session(_) | Credential::Probe => true,
+    }
+}
+
+/// 404 for a model that does not exist or that the caller may not name.
+pub fn unknown() -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::NOT_FOUND,
+        "model_not_found",
+        "there is no such model; GET /v1/models lists the names",
+    );
+    failure.param = Some("model".to_owned());
+    failure
+}

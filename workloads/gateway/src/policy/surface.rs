@@ -1,0 +1,50 @@
+//! What each route needs, by method and path.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+
+use super::Needs;
+
+/// The declarations of all routes.
+#[derive(Debug, Default)]
+pub struct Surface(HashMap<&'static str, Vec<(Method, Needs)>>);
+
+impl Surface {
+    /// Of these routes.
+    pub fn new(routes: impl IntoIterator<Item = (Method, &'static str, Needs)>) -> Self {
+        let mut surface = Self::default();
+        for (method, path, needs) in routes {
+            surface.0.entry(path).or_default().push((method, needs));
+        }
+        surface
+    }
+
+    /// What a request needs. A method that the route does not take is told so to callers only.
+    pub fn needs(&self, method: &Method, route: &str) -> Needs {
+        // The router answers HEAD as GET without its body.
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        self.0
+            .get(route)
+            .and_then(|declared| declared.iter().find(|(known, _)| known == method))
+            .map_or(Needs::Caller, |(_, needs)| *needs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_declared_needs_a_caller() {
+        let surface = Surface::new([(Method::GET, "/a", Needs::Nothing)]);
+        assert_eq!(surface.needs(&Method::GET, "/a"), Needs::Nothing);
+        assert_eq!(surface.needs(&Method::HEAD, "/a"), Needs::Nothing);
+        assert_eq!(surface.needs(&Method::POST, "/a"), Needs::Caller);
+        assert_eq!(surface.needs(&Method::GET, "/b"), Needs::Caller);
+    }
+}

@@ -1,0 +1,103 @@
+//! `/api/keys`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::body;
+use crate::domain::key_request::{KeyRequest, MAX_BODY_BYTES};
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
+use crate::failure::Failure;
+use crate::idempotency::Unkept;
+use crate::identity::{SignedIn, api_key};
+use crate::state::AppState;
+use crate::store::ApiKey;
+
+/// A key in an answer.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Enough of it to know it again.
+    shown: String,
+    #[serde(flatten)]
+    key: ApiKey,
+}
+
+/// A key in the one answer that holds it.
+#[derive(Serialize)]
+pub struct Made {
+    key: String,
+    #[serde(flatten)]
+    listed: Shown,
+}
+
+fn shown(key: ApiKey) -> Shown {
+    Shown {
+        shown: api_key::shown(&key.id),
+        key,
+    }
+}
+
+/// Makes a key of the caller's.
+///
+/// # Errors
+/// 400 and 413 for a request that cannot be understood, 403 when the key could do more than the
+/// caller, 409 when the caller has too many, 503 when the database is away.
+pub async fn make(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    body: Body,
+) -> Result<Response, Failure> {
+    let request = KeyRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let (key, text) = state.key_ring.make(&identity, request).await?;
+    let made = Made {
+        key: text.expose_secret().to_owned(),
+        listed: shown(key),
+    };
+    let mut response = (StatusCode::CREATED, Json(made)).into_response();
+    // Nobody sees the key again, not even who sends the same request again.
+    response.extensions_mut().insert(Unkept);
+    Ok(response)
+}
+
+/// The caller's keys, newest first. None of them can be seen again.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 503 when the database is away.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Shown>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["limit", "cursor"])?;
+    let query = PageQuery::of(&mut query);
+    let limit = query.limit()?;
+    let after = query.after::<(i64, String)>()?;
+    let keys = state
+        .store
+        .api_keys(&identity.subject, after, limit as i64 + 1)
+        .await?;
+    let items = keys.into_iter().map(shown).collect();
+    Ok(Json(Page::of(items, limit, |item: &Shown| {
+        (item.key.created_micros, item.key.id.clone())
+    })))
+}
+
+/// Deletes a key; administrators may delete anybody's.
+///
+/// # Errors
+/// 404 when there is none that the caller may delete, 503 when the database is away.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    state.key_ring.delete(&identity, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

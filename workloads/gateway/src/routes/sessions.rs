@@ -1,0 +1,49 @@
+//! `/api/sessions`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use uuid::Uuid;
+
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
+use crate::failure::Failure;
+use crate::identity::SignedIn;
+use crate::state::AppState;
+use crate::store::ListedSession;
+
+/// The caller's browser sessions, newest first.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 503 when the database is away.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<ListedSession>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["limit", "cursor"])?;
+    let query = PageQuery::of(&mut query);
+    let limit = query.limit()?;
+    let after = query.after::<Uuid>()?;
+    let items = state
+        .sessions
+        .list(&identity, after, limit as i64 + 1)
+        .await?;
+    Ok(Json(Page::of(items, limit, |item| item.id)))
+}
+
+/// Ends one of the caller's sessions, with the answers that it has open.
+///
+/// # Errors
+/// 404 when it is not the caller's, 503 when the database is away.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let id = Uuid::parse_str(&id).map_err(|_| Failure::not_found("session"))?;
+    state.sessions.revoke(&identity, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,389 @@
+//! API keys, from their making to their end.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::orchestrator;
+use super::support::{Gateway, Parts, Reply};
+
+/// Makes a key with a token of the person.
+pub(crate) async fn make(
+    gateway: &Gateway,
+    subject: &str,
+    groups: &[&str],
+    request: &Value,
+) -> Reply {
+    let mut post = gateway.request_in(Method::POST, "/api/keys", subject, groups);
+    *post.body_mut() = Body::from(request.to_string());
+    gateway.send(post).await
+}
+
+/// Makes a key that is good; its text.
+pub(crate) async fn key(
+    gateway: &Gateway,
+    subject: &str,
+    groups: &[&str],
+    request: &Value,
+) -> String {
+    let reply = make(gateway, subject, groups, request).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    reply.json()["key"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn bearing(method: Method, path: &str, key: &str) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())
+        .unwrap()
+}
+
+async fn get(gateway: &Gateway, path: &str, key: &str) -> Reply {
+    gateway.send(bearing(Method::GET, path, key)).await
+}
+
+async fn ask(gateway: &Gateway, key: &str, more: Value) -> Reply {
+    let mut body = json!({
+        "model": "lotoai", "store": false, "messages": [{ "role": "user", "content": "?" }],
+    });
+    let more = more.as_object().unwrap().clone();
+    body.as_object_mut().unwrap().extend(more);
+    let mut request = bearing(Method::POST, "/v1/chat/completions", key);
+    *request.body_mut() = Body::from(body.to_string());
+    gateway.send(request).await
+}
+
+async fn stored() -> Option<(super::postgres::Server, Gateway)> {
+    let (orchestrator, _) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        ..Parts::default()
+    };
+    Gateway::stored(parts).await
+}
+
+async fn row(pool: &PgPool) -> Value {
+    sqlx::query_scalar("select row_to_json(k) from api_keys k")
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_stored_as_a_hash() {
+    let Some((server, gateway)) = stored().await else {
+        return;
+    };
+    let pool = server.pool().await;
+    let groups = ["staff", "admins"];
+    let made = make(&gateway, "ana", &groups, &json!({ "name": "ci" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    assert_eq!(made.header("cache-control"), "no-store");
+    let made = made.json();
+    let text = made["key"].as_str().unwrap();
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(made["shown"], format!("loto_{id}…"));
+    assert_eq!(
+        made["groups"],
+        json!(["staff"]),
+        "no key administers unasked"
+    );
+    assert_eq!(made["scopes"], json!(["chat"]));
+
+    let listed = gateway.get("/api/keys", "ana").await;
+    assert!(!listed.body.contains(&text[21..]));
+    let item = &listed.json()["items"][0];
+    assert_eq!((&item["id"], &item["key"]), (&made["id"], &Value::Null));
+    assert_eq!(item["last_used_at"], Value::Null);
+    let stored = row(&pool).await.to_string();
+    assert!(
+        stored.contains(id) && !stored.contains(&text[21..]),
+        "{stored}"
+    );
+
+    let me = get(&gateway, "/api/me", text).await.json();
+    assert_eq!(me["subject"], "ana");
+    assert_eq!(me["groups"], json!(["staff"]));
+    gateway.settle().await;
+    let listed = gateway.get("/api/keys", "ana").await.json();
+    assert!(listed["items"][0]["last_used_at"].is_string());
+    assert_eq!(
+        gateway.get("/api/keys", "eve").await.json()["items"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn lists_have_pages_and_keys_have_a_limit() {
+    let Some((_server, gateway)) = stored().await else {
+        return;
+    };
+    for at in 0..100 {
+        key(&gateway, "ana", &[], &json!({ "name": format!("k{at}") })).await;
+    }
+    let reply = make(&gateway, "ana", &[], &json!({ "name": "one more" })).await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::CONFLICT, "too_many_keys")
+    );
+    key(
+        &gateway,
+        "eve",
+        &[],
+        &json!({ "name": "the limit is each person's" }),
+    )
+    .await;
+    let (mut names, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = gateway
+            .get(&format!("/api/keys?limit=40{cursor}"), "ana")
+            .await
+            .json();
+        for item in page["items"].as_array().unwrap() {
+            names.push(item["name"].as_str().unwrap().to_owned());
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(names.len(), 100);
+    assert_eq!((names[0].as_str(), names[99].as_str()), ("k99", "k0"));
+}
+
+#[tokio::test]
+async fn a_key_does_what_it_was_made_for_and_no_more() {
+    let Some((_server, gateway)) = stored().await else {
+        return;
+    };
+    let request = json!({ "name": "writer", "models": ["writer"] });
+    let writer = key(&gateway, "ana", &[], &request).await;
+    let names: Vec<_> = get(&gateway, "/v1/models", &writer).await.json()["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].clone())
+        .collect();
+    assert_eq!(names, ["writer"]);
+    let reply = ask(&gateway, &writer, json!({ "model": "writer" })).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    // A model that there is looks like one that there is not.
+    let there = ask(&gateway, &writer, json!({})).await;
+    let not = ask(&gateway, &writer, json!({ "model": "nobody" })).await;
+    assert_eq!(there.status, StatusCode::NOT_FOUND);
+    assert_eq!((there.status, &there.body), (not.status, &not.body));
+    let there = get(&gateway, "/v1/models/lotoai", &writer).await;
+    let not = get(&gateway, "/v1/models/nobody", &writer).await;
+    assert_eq!((there.status, &there.body), (not.status, &not.body));
+
+    let reply = get(&gateway, "/api/documents", &writer).await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::FORBIDDEN, "key_scope_missing")
+    );
+    assert!(reply.body.contains("documents:read"), "{reply:?}");
+    let reader = json!({ "name": "reader", "scopes": ["documents:read"] });
+    let reader = key(&gateway, "ana", &[], &reader).await;
+    assert_eq!(
+        get(&gateway, "/api/documents", &reader).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        ask(&gateway, &reader, json!({})).await.code(),
+        "key_scope_missing"
+    );
+    // No key makes keys, sees them or ends sessions.
+    for (method, path) in [
+        (Method::GET, "/api/keys"),
+        (Method::POST, "/api/keys"),
+        (Method::DELETE, "/api/keys/0011223344556677"),
+        (Method::GET, "/api/sessions"),
+    ] {
+        let reply = gateway.send(bearing(method, path, &reader)).await;
+        assert_eq!(reply.code(), "person_required", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_the_scope_does_not_go_on_with_a_conversation() {
+    let Some((_server, gateway)) = stored().await else {
+        return;
+    };
+    let chat = key(&gateway, "ana", &[], &json!({ "name": "chat" })).await;
+    let both = json!({ "name": "both", "scopes": ["chat", "conversations:read"] });
+    let both = key(&gateway, "ana", &[], &both).await;
+    let stored = ask(&gateway, &chat, json!({ "store": true })).await.json();
+    let id = &stored["lotoai"]["conversation_id"];
+    assert!(id.is_string(), "a new one may be stored");
+    let more = json!({ "store": true, "metadata": { "conversation_id": id } });
+    let reply = ask(&gateway, &chat, more.clone()).await;
+    assert_eq!(reply.code(), "conversation_not_found");
+    assert_eq!(ask(&gateway, &both, more).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_key_loses_what_its_owner_loses() {
+    let Some((server, gateway)) = stored().await else {
+        return;
+    };
+    let pool = server.pool().await;
+    let request = json!({ "name": "both", "groups": ["admins", "hr"] });
+    let text = key(&gateway, "ana", &["hr", "staff", "admins"], &request).await;
+    let groups = |gateway: &Gateway| {
+        let request = bearing(Method::GET, "/api/me", &text);
+        let router = gateway.router.clone();
+        async move {
+            use tower::ServiceExt as _;
+            let body = router.oneshot(request).await.unwrap().into_body();
+            let body = axum::body::to_bytes(body, 10_000).await.unwrap();
+            let me: Value = serde_json::from_slice(&body).unwrap();
+            let mut groups: Vec<String> = serde_json::from_value(me["groups"].clone()).unwrap();
+            groups.sort();
+            groups
+        }
+    };
+    assert_eq!(groups(&gateway).await, ["admins", "hr"]);
+    // The next token of the owner says less. It is newer by a second.
+    let mut claims = super::keys::claims("ana");
+    claims["iat"] = json!(crate::identity::token::now() + 1);
+    claims["groups"] = json!(["staff", "hr"]);
+    let token = gateway.signer.sign(&claims);
+    let reply = get(&gateway, "/api/me", &token).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    gateway.settle().await;
+    // Another replica, which did not hear it and has believed nothing yet.
+    let parts = Parts {
+        pool,
+        ..Parts::default()
+    };
+    let replica = Gateway::replica_of(&gateway, parts).await;
+    assert_eq!(groups(&replica).await, ["hr"], "and never \"staff\"");
+    // An older token does not give it back.
+    gateway.get("/api/me", "ana").await;
+    replica.state.verifier.jwks().for_sign_in().await.unwrap();
+    let older = replica
+        .state
+        .verifier
+        .verify(&gateway.signer.token("ana", &["admins"]))
+        .await;
+    replica.state.key_ring.hear(&older.unwrap()).await;
+    replica.settle().await;
+    let parts = Parts {
+        pool: server.pool().await,
+        ..Parts::default()
+    };
+    let third = Gateway::replica_of(&gateway, parts).await;
+    assert_eq!(groups(&third).await, ["hr"]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_over_is_refused_and_its_answers_end_everywhere() {
+    let (orchestrator, _seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator: orchestrator.clone(),
+        ..Parts::default()
+    };
+    let Some((server, gateway)) = Gateway::stored(parts).await else {
+        return;
+    };
+    let pool = server.pool().await;
+    let parts = Parts {
+        orchestrator,
+        pool: server.pool().await,
+    };
+    let replica = Gateway::replica_of(&gateway, parts).await;
+    let made = make(&gateway, "ana", &[], &json!({ "name": "a" }))
+        .await
+        .json();
+    let (id, text) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let other = key(&gateway, "ana", &[], &json!({ "name": "b" })).await;
+    let here = gateway.open(bearing(Method::POST, "/", text)).await;
+    let there = replica.open(bearing(Method::POST, "/", text)).await;
+    let mut control = replica.open(bearing(Method::POST, "/", &other)).await;
+
+    // Nobody else can end it, or learn that there is such a key.
+    let path = format!("/api/keys/{id}");
+    let delete = |path: &str, subject: &str, groups: &[&str]| {
+        gateway.send(gateway.request_in(Method::DELETE, path, subject, groups))
+    };
+    let foreign = delete(&path, "eve", &["staff"]).await;
+    let unknown = delete("/api/keys/0011223344556677", "eve", &["staff"]).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        (foreign.status, &foreign.body),
+        (unknown.status, &unknown.body)
+    );
+    assert_eq!(get(&gateway, "/api/me", text).await.status, StatusCode::OK);
+    // An administrator can.
+    let reply = delete(&path, "root", &["admins"]).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
+    for answer in [here, there] {
+        let rest = answer.rest().await;
+        assert!(rest.contains(r#""code":"signed_out""#), "{rest}");
+    }
+    assert!(control.goes_on().await);
+    // More than a second has passed: no replica believes it any more.
+    for gateway in [&gateway, &replica] {
+        let reply = get(gateway, "/api/me", text).await;
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (StatusCode::UNAUTHORIZED, "key_invalid")
+        );
+        assert!(reply.header("www-authenticate").contains("invalid_token"));
+        assert_eq!(get(gateway, "/api/me", &other).await.status, StatusCode::OK);
+    }
+    assert_eq!(delete(&path, "ana", &[]).await.code(), "key_not_found");
+
+    sqlx::query("update api_keys set expires_at = now() - interval '1 second'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let fresh = Gateway::replica_of(
+        &gateway,
+        Parts {
+            pool,
+            ..Parts::default()
+        },
+    )
+    .await;
+    assert_eq!(get(&fresh, "/api/me", &other).await.code(), "key_expired");
+}
+
+#[tokio::test]
+async fn a_key_of_another_secret_or_copied_badly_is_refused() {
+    let Some((_server, gateway)) = stored().await else {
+        return;
+    };
+    let text = key(&gateway, "ana", &[], &json!({ "name": "a" })).await;
+    // The id of a key that there is, with the secret of one that there is not.
+    let made_up = crate::identity::api_key::NewKey::random().unwrap();
+    let made_up = secrecy::ExposeSecret::expose_secret(&made_up.text).to_owned();
+    let body = format!("{}{}", &text[..21], &made_up[21..85]);
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(body.as_bytes());
+    let forged = format!("{body}{}", hex::encode(&digest[..4]));
+    let unknown = get(&gateway, "/api/me", &made_up).await;
+    let forged = get(&gateway, "/api/me", &forged).await;
+    assert_eq!(forged.code(), "key_invalid");
+    assert_eq!(
+        (forged.status, &forged.body),
+        (unknown.status, &unknown.body)
+    );
+    let cut = get(&gateway, "/api/me", &text[..92]).await;
+    assert!(cut.body.contains("copied badly"), "{cut:?}");
+    assert_eq!(get(&gateway, "/api/me", &text).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_the_database_no_key_can_be_checked() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let key = crate::identity::api_key::NewKey::random().unwrap();
+    let key = secrecy::ExposeSecret::expose_secret(&key.text).to_owned();
+    let reply = get(&gateway, "/api/me", &key).await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable")
+    );
+}
