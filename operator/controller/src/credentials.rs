@@ -211,7 +211,8 @@ impl Store<'_> {
             };
             Some((key.clone(), ByteString(text.clone().into_bytes())))
         });
-        self.keep(&spec.metadata, secret, given.collect(), BTreeMap::new())
+        let given = given.collect();
+        self.keep(&spec.metadata, secret, given, BTreeMap::new())
             .await
     }
 
