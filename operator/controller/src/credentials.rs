@@ -237,6 +237,7 @@ impl Store<'_> {
             Some((key.clone(), Some(ByteString(text.clone().into_bytes()))))
         });
         let change = Change {
+            // Collected before the Secret moves.
             data: given.collect(),
             annotations: BTreeMap::new(),
         };

@@ -105,7 +105,11 @@ pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
             && match edge.credential {
                 CredentialKind::Token => true,
                 CredentialKind::Account(store, _) => store != Store::Keycloak,
-                CredentialKind::None | CredentialKind::Admin(_) | CredentialKind::Given(_) => false,
+                // Qdrant takes one key at a time.
+                CredentialKind::ApiKey(_)
+                | CredentialKind::None
+                | CredentialKind::Admin(_)
+                | CredentialKind::Given(_) => false,
             }
     })
 }
