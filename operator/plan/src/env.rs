@@ -319,7 +319,9 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     let scheme = match store {
         Store::Postgres => "postgres",
         // The management API, where it is RabbitMQ.
-        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => "https",
+        Store::Rabbitmq | Store::S3 | Store::Keycloak | Store::Clickhouse | Store::Qdrant => {
+            "https"
+        }
     };
     let database = if store == Store::Postgres {
         "/postgres"
