@@ -58,20 +58,8 @@ pub(super) fn xml(platform: &Platform) -> String {
         </replica>"
         );
     }
-    let authorities = tls::bundle_file();
     format!(
-        "  <openSSL>
-    <client>
-      <caConfig>{authorities}</caConfig>
-      <loadDefaultCAFile>false</loadDefaultCAFile>
-      <verificationMode>strict</verificationMode>
-      <disableProtocols>sslv2,sslv3,tlsv1,tlsv1_1</disableProtocols>
-      <invalidCertificateHandler>
-        <name>RejectCertificateHandler</name>
-      </invalidCertificateHandler>
-    </client>
-  </openSSL>
-  <keeper_server>
+        "  <keeper_server>
     <tcp_port_secure>9281</tcp_port_secure>
     <server_id from_env=\"KEEPER_SERVER_ID\"/>
     <log_storage_path>/var/lib/clickhouse/coordination/log</log_storage_path>
@@ -116,6 +104,27 @@ pub(super) fn xml(platform: &Platform) -> String {
       <zookeeper_path>/clickhouse/access</zookeeper_path>
     </replicated>
   </user_directories>
+"
+    )
+}
+
+/// Whom a server trusts when it calls another one, inside of the configuration of TLS; empty for one
+/// server, which calls nobody.
+pub(super) fn client_xml(platform: &Platform) -> String {
+    if platform.members(Component::Clickhouse).is_empty() {
+        return String::new();
+    }
+    let authorities = tls::bundle_file();
+    format!(
+        "    <client>
+      <caConfig>{authorities}</caConfig>
+      <loadDefaultCAFile>false</loadDefaultCAFile>
+      <verificationMode>strict</verificationMode>
+      <disableProtocols>sslv2,sslv3,tlsv1,tlsv1_1</disableProtocols>
+      <invalidCertificateHandler>
+        <name>RejectCertificateHandler</name>
+      </invalidCertificateHandler>
+    </client>
 "
     )
 }

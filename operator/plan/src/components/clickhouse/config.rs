@@ -17,7 +17,7 @@ pub(super) const SERVER_FILE: &str = "lotoai.xml";
 /// HTTPS is the only way in; the certificate is read again when its files change. Three quarters of
 /// the memory limit are for queries and merges. The server's diaries of itself cost a small node more
 /// than all that we ask of it.
-fn server_xml(memory: u128, cluster: &str) -> String {
+fn server_xml(memory: u128, client: &str, cluster: &str) -> String {
     let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
         "\
@@ -36,7 +36,7 @@ fn server_xml(memory: u128, cluster: &str) -> String {
       <verificationMode>none</verificationMode>
       <disableProtocols>sslv2,sslv3,tlsv1,tlsv1_1</disableProtocols>
     </server>
-  </openSSL>
+{client}  </openSSL>
   <logger>
     <level>warning</level>
     <console>1</console>
@@ -61,7 +61,14 @@ fn server_xml(memory: u128, cluster: &str) -> String {
 
 pub(super) fn server(platform: &Platform) -> ConfigMap {
     let memory = memory_limit_mib(platform, Component::Clickhouse) * (1 << 20) * 3 / 4;
-    let files = [(SERVER_FILE, server_xml(memory, &cluster::xml(platform)))];
+    let files = [(
+        SERVER_FILE,
+        server_xml(
+            memory,
+            &cluster::client_xml(platform),
+            &cluster::xml(platform),
+        ),
+    )];
     config_map(platform, Node::Component(Component::Clickhouse), &files)
 }
 

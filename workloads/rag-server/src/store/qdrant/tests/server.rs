@@ -61,6 +61,8 @@ impl Server {
     }
 
     pub(crate) async fn start_tls(identity: Identity) -> Self {
+        // As every program of ours does first; another test may have done so.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Self::serve(Some(identity)).await
     }
 
