@@ -2,6 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rstest::rstest;
 
 use super::*;
+use crate::rotation::{Change, Step};
 
 /// Type, status, reason and message.
 type Line<'a> = (&'a str, &'a str, &'a str, &'a str);
@@ -455,6 +456,30 @@ fn what_a_pass_did_is_told_by_name_and_long_lists_are_cut() {
     ];
     assert_eq!(notes(true), expected);
     assert_eq!(notes(false).len(), 3, "a running platform has started");
+}
+
+#[test]
+fn the_steps_of_a_rotation_are_told_each_once_for_all_secrets() {
+    let change = |secret: &str, step| Change {
+        secret: secret.to_owned(),
+        step,
+        request: "2026-11-26".to_owned(),
+        username: None,
+    };
+    let facts = Facts {
+        rotated: vec![
+            change("demo-a", Step::Introduce),
+            change("demo-b", Step::Introduce),
+            change("demo-c", Step::Retire),
+        ],
+        ..Facts::default()
+    };
+    let events = facts.events(false);
+    assert_eq!(told(&events), [(Normal, "Rotating"), (Normal, "Rotated")]);
+    assert_eq!(
+        events[0].note,
+        "Made new credentials beside those in use: 2 Secrets: demo-a, demo-b"
+    );
 }
 
 /// From `kubectl apply` to `Ready`, as the stages come.
