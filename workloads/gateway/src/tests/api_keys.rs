@@ -293,6 +293,7 @@ async fn a_key_that_is_over_is_refused_and_its_answers_end_everywhere() {
     let parts = Parts {
         orchestrator,
         pool: server.pool().await,
+        ..Parts::default()
     };
     let replica = Gateway::replica_of(&gateway, parts).await;
     let made = make(&gateway, "ana", &[], &json!({ "name": "a" }))
@@ -374,6 +375,39 @@ async fn a_key_of_another_secret_or_copied_badly_is_refused() {
     let cut = get(&gateway, "/api/me", &text[..92]).await;
     assert!(cut.body.contains("copied badly"), "{cut:?}");
     assert_eq!(get(&gateway, "/api/me", &text).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_makes_no_second_key_and_shows_none() {
+    let Some((server, gateway)) = stored().await else {
+        return;
+    };
+    let send = || {
+        let mut post = gateway.request(Method::POST, "/api/keys", "ana");
+        let again = "a-request-that-is-sent-twice".parse().unwrap();
+        post.headers_mut().insert("idempotency-key", again);
+        *post.body_mut() = Body::from(json!({ "name": "ci" }).to_string());
+        gateway.send(post)
+    };
+    let made = send().await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let made = made.json();
+    let text = made["key"].as_str().unwrap();
+    let again = send().await;
+    assert_eq!(
+        (again.status, again.code().as_str()),
+        (StatusCode::CONFLICT, "idempotency_answer_not_kept")
+    );
+    let pool = server.pool().await;
+    assert_eq!(row(&pool).await["id"], made["id"], "there is one key");
+    let kept: Vec<String> =
+        sqlx::query_scalar("select row_to_json(k)::text from idempotency_keys k")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let (kept, secret) = (kept.concat(), &text[21..]);
+    assert!(!kept.is_empty());
+    assert!(!kept.contains(secret) && !kept.contains(&hex::encode(secret)));
 }
 
 #[tokio::test]

@@ -61,7 +61,12 @@ async fn a_logout_at_the_provider_ends_that_session_and_its_answers_everywhere()
         return;
     };
     let pool = server.pool().await;
-    let replica = Gateway::replica_of(&gateway, Parts { orchestrator, pool }).await;
+    let parts = Parts {
+        orchestrator,
+        pool,
+        ..Parts::default()
+    };
+    let replica = Gateway::replica_of(&gateway, parts).await;
     let first = sign_in_as(&gateway, ANA, 300).await;
     let second = sign_in_as(&gateway, SECOND, 300).await;
     let request = |session: &str| {

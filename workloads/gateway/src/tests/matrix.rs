@@ -53,6 +53,7 @@ impl Platform {
         let parts = Parts {
             orchestrator,
             pool: pool.clone(),
+            ..Parts::default()
         };
         let mut config = super::support::config(&realm.uri(), &parts.orchestrator);
         config.probe_token = Some(PROBE.to_owned().into());

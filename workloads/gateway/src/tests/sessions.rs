@@ -140,7 +140,12 @@ async fn a_session_that_ends_ends_its_open_answers_on_every_replica() {
         return;
     };
     let pool = server.pool().await;
-    let replica = Gateway::replica_of(&gateway, Parts { orchestrator, pool }).await;
+    let parts = Parts {
+        orchestrator,
+        pool,
+        ..Parts::default()
+    };
+    let replica = Gateway::replica_of(&gateway, parts).await;
     let session = sign_in(&gateway, 300).await;
     let eves = sign_in_as(&gateway, EVE, 300).await;
     let request = |session: &str| {
