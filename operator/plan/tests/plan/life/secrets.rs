@@ -171,7 +171,7 @@ fn data(spec: &SecretSpec) -> BTreeMap<String, ByteString> {
             Value::Fixed(given) | Value::Account { first: given, .. } => given.clone(),
             Value::Random { .. } => format!("first-{}-{key}", spec.name()),
         },
-        SecretKind::SelfSigned { .. } => format!("pem-{key}"),
+        SecretKind::Authority | SecretKind::Certificate { .. } => format!("pem-{key}"),
     };
     let keys = spec.keys().into_iter();
     keys.map(|key| (key.to_owned(), text(&value(key))))
