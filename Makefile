@@ -54,5 +54,5 @@ bench-operator: ## Speed and memory of the operator with 1,000 resources: [RESOU
 e2e: ## Only the end-to-end level, on its own cluster ## Solo el nivel de extremo a extremo, en su propio clúster
 	@$(XTASK) e2e
 
-soak: ## A cluster's start, killed and interrupted at each of its stages ## El arranque de un clúster, matado e interrumpido en cada una de sus etapas
+soak: ## In full what `make test` samples: the operator killed at its writes, a cluster's start cut off at each stage ## Completo lo que `make test` muestrea: el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa
 	@$(XTASK) soak

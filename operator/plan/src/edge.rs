@@ -29,12 +29,8 @@ pub fn wait(platform: &Platform, observed: &Observed) -> Option<Wait> {
 pub fn certificate(platform: &Platform, observed: &Observed) -> Option<Wait> {
     platform.spec.edge.tls.cert_manager.as_ref()?;
     let name = platform.tls_secret();
-    let complete = ["tls.crt", "tls.key"].iter().all(|key| {
-        observed
-            .secret_value(&name, key)
-            .is_some_and(|value| !value.is_empty())
-    });
-    if complete {
+    let mut keys = ["tls.crt", "tls.key"].iter();
+    if keys.all(|key| observed.secret_value(&name, key).is_some()) {
         return None;
     }
     let stated = observed

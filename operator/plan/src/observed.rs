@@ -56,11 +56,12 @@ impl Observed {
         }
     }
 
-    /// One value of a Secret.
+    /// One value of a Secret; an empty one is none.
     #[must_use]
     pub fn secret_value(&self, name: &str, key: &str) -> Option<&[u8]> {
         let data = self.secrets.get(name)?.data.as_ref()?;
-        data.get(key).map(|value| value.0.as_slice())
+        let value = data.get(key)?.0.as_slice();
+        (!value.is_empty()).then_some(value)
     }
 }
 

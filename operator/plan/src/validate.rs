@@ -361,10 +361,7 @@ fn provided(
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
-        } else if let Some(value) = observed
-            .secret_value(&secret, &key)
-            .filter(|value| !value.is_empty())
-        {
+        } else if let Some(value) = observed.secret_value(&secret, &key) {
             digests.insert((secret, key), digest(value));
         } else {
             let message = format!("Secret {secret} has no value for key {key}; add it");

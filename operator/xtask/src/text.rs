@@ -183,7 +183,7 @@ images          Construye en la caché las imágenes de este repositorio
 bench           Cifras de esta máquina (después de `make up` o `make images`)
 bench-operator  Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1000] [JSON=fichero]
 e2e             Solo el nivel de extremo a extremo, en su propio clúster
-soak            El arranque de un clúster, matado e interrumpido en cada una de sus etapas
+soak            Completo lo que `make test` muestrea: el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa
 "
         );
     }

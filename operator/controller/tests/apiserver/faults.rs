@@ -1,29 +1,17 @@
 //! The running operator through an API server that fails: whatever fails, the platform is as it
 //! should be within a minute after that ends.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
+use lotoai_operator::client::SILENCE;
 use lotoai_plan::labels;
 use serde_json::json;
 
-use crate::proxy::{Fault, Proxy};
-use crate::server::{self, OPERATOR};
-use crate::world::{Answering, DEADLINE, World, context, wait_for};
-
-/// A platform whose operator reaches the API server through a proxy, and the file with its token.
-async fn proxied(namespace: &str) -> Option<(World, Proxy, PathBuf)> {
-    let world = World::demo(namespace).await?;
-    let server = server::shared()?;
-    let token = server.file(&format!("{namespace}.token"), OPERATOR);
-    let proxy = Proxy::start(server).await;
-    let context = Arc::new(context(&proxy.client(&token), Answering));
-    Some((World { context, ..world }, proxy, token))
-}
+use crate::proxy::{Fault, proxied};
+use crate::world::{DEADLINE, World, is_soak, wait_for};
 
 /// Alters a child and the resource, past the proxy.
 async fn disturb(world: &World) {
@@ -42,8 +30,8 @@ async fn disturb(world: &World) {
 }
 
 /// The child is restored, and the status is about the changed resource.
-async fn converged(world: &World) {
-    wait_for("convergence", DEADLINE, async || {
+async fn converged(world: &World, limit: Duration) {
+    wait_for("convergence", limit, async || {
         let service = world.api::<Service>().get("demo-gateway").await.unwrap();
         let selector = service.spec.unwrap().selector.unwrap();
         selector[labels::NAME] != "wrong" && world.is_up().await
@@ -53,6 +41,10 @@ async fn converged(world: &World) {
 
 /// Lets a fault be met this often while there is work, ends it, and expects the work done.
 async fn survives(namespace: &str, fault: Fault, times: usize) {
+    survives_within(namespace, fault, times, DEADLINE).await;
+}
+
+async fn survives_within(namespace: &str, fault: Fault, times: usize, limit: Duration) {
     let Some((world, proxy, _)) = proxied(namespace).await else {
         return;
     };
@@ -65,7 +57,7 @@ async fn survives(namespace: &str, fault: Fault, times: usize) {
             })
             .await;
             proxy.set(None);
-            converged(&world).await;
+            converged(&world, limit).await;
         })
         .await;
 }
@@ -117,39 +109,24 @@ async fn an_expired_token() {
             })
             .await;
             std::fs::write(&token, "renewed").unwrap();
-            converged(&world).await;
+            converged(&world, DEADLINE).await;
         })
         .await;
 }
 
+/// The watches tell of the work, and the requests of its pass hang.
 #[tokio::test]
-async fn a_ready_platform_is_left_in_peace() {
-    const STILL: Duration = Duration::from_secs(20);
-    let Some((world, proxy, _)) = proxied("still").await else {
+async fn requests_that_hang() {
+    survives("fault-silence", Fault::Silence { watches: false }, 1).await;
+}
+
+/// Dead watches show later than dead requests, so this takes minutes.
+#[tokio::test]
+async fn watches_that_hang() {
+    if !is_soak() {
+        println!("SKIPPED watches_that_hang: it takes minutes; `make soak` runs it");
         return;
-    };
-    world
-        .operating(async {
-            // What the last changes woke comes to its end first.
-            let mut writes = proxy.writes().len();
-            let mut since = std::time::Instant::now();
-            wait_for("a pause", DEADLINE, async || {
-                let now = proxy.writes().len();
-                if now != writes {
-                    (writes, since) = (now, std::time::Instant::now());
-                }
-                since.elapsed() > Duration::from_secs(2)
-            })
-            .await;
-            let before = world.versions().await;
-            let started = std::time::Instant::now();
-            wait_for("the sample ends", DEADLINE, async || {
-                let all = proxy.writes();
-                assert_eq!(all.len(), writes, "written: {:?}", &all[writes..]);
-                started.elapsed() > STILL
-            })
-            .await;
-            assert_eq!(world.versions().await, before);
-        })
-        .await;
+    }
+    let fault = Fault::Silence { watches: true };
+    survives_within("fault-watches-silence", fault, 20, SILENCE + DEADLINE).await;
 }

@@ -10,6 +10,8 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod leader;
 #[cfg(test)]
 mod owned;
@@ -28,5 +30,9 @@ mod secrets;
 #[cfg(test)]
 #[expect(dead_code, reason = "the benchmark uses the rest")]
 mod server;
+#[cfg(test)]
+mod state;
+#[cfg(test)]
+mod still;
 #[cfg(test)]
 mod world;

@@ -4,31 +4,20 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use lotoai_plan::{labels, owned_kinds};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use lotoai_plan::labels;
 use serde_json::{Value, json};
 
+use crate::state;
 use crate::world::{DEADLINE, World, wait_for};
 
 /// Within this time the operator makes good what was done to an object.
 const SOON: Duration = Duration::from_secs(10);
 const FOREIGN: &str = "example.com/foreign";
 
-fn api(world: &World, kind: &ApiResource) -> Api<DynamicObject> {
-    Api::namespaced_with(world.client.clone(), &world.namespace, kind)
-}
-
 /// Everything that the platform owns; credentials last, because new ones restart pods and Jobs.
 async fn owned(world: &World) -> Vec<(ApiResource, DynamicObject)> {
-    let mut all = Vec::new();
-    for kind in owned_kinds().into_iter().filter(|kind| !kind.optional) {
-        let ours = ListParams::default().labels(&labels::owned_by_selector("demo"));
-        let list = api(world, &kind.resource).list(&ours).await.unwrap();
-        all.extend(
-            list.into_iter()
-                .map(|object| (kind.resource.clone(), object)),
-        );
-    }
+    let mut all = state::objects(world).await;
     all.retain(|(_, object)| !object.owner_references().is_empty());
     all.sort_by_key(|(_, object)| is_credential(object));
     all
@@ -56,7 +45,7 @@ async fn every_deleted_object_comes_back_soon() {
             let all = owned(&world).await;
             assert!(all.len() > 40, "only {} objects", all.len());
             for (kind, object) in &all {
-                let api = api(&world, kind);
+                let api = world.dynamic(kind);
                 let name = object.name_any();
                 api.delete(&name, &DeleteParams::background())
                     .await
@@ -109,19 +98,13 @@ fn alteration(object: &DynamicObject) -> Value {
     }
 }
 
-/// An object without what the API server, controllers and others write.
+/// An object without what others write.
 fn wanted(object: &DynamicObject) -> Value {
-    let mut value = serde_json::to_value(object).unwrap();
-    value.as_object_mut().unwrap().remove("status");
+    let mut value = state::lasting(object);
     let metadata = value["metadata"].as_object_mut().unwrap();
-    for field in ["managedFields", "resourceVersion", "generation"] {
-        metadata.remove(field);
-    }
     for map in ["labels", "annotations"] {
         if let Some(map) = metadata.get_mut(map).and_then(Value::as_object_mut) {
             map.remove(FOREIGN);
-            // The controller of Deployments is not there, but its annotation may be.
-            map.remove("deployment.kubernetes.io/revision");
         }
         if metadata.get(map).is_some_and(|map| *map == json!({})) {
             metadata.remove(map);
@@ -146,7 +129,7 @@ async fn every_altered_object_is_restored_soon_and_foreign_fields_stay() {
                 ..PatchParams::default()
             };
             for (kind, object) in &all {
-                let api = api(&world, kind);
+                let api = world.dynamic(kind);
                 let name = object.name_any();
                 let before = api.get(&name).await.unwrap();
                 let mut patch = alteration(&before);

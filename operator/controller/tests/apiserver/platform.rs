@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
@@ -35,9 +35,16 @@ pub(crate) async fn allow_operator(client: &Client, namespace: &str) {
         name: Some("lotoai-operator".to_owned()),
         ..ObjectMeta::default()
     };
+    let mut rules = rbac::rules();
+    rules.push(PolicyRule {
+        api_groups: Some(vec!["coordination.k8s.io".to_owned()]),
+        resources: Some(vec!["leases".to_owned()]),
+        verbs: ["create", "get", "update"].map(str::to_owned).to_vec(),
+        ..PolicyRule::default()
+    });
     let role = Role {
         metadata: metadata.clone(),
-        rules: Some(rbac::rules()),
+        rules: Some(rules),
     };
     let binding = RoleBinding {
         metadata,

@@ -1,7 +1,7 @@
 //! A reverse proxy between the operator and the API server that fails as a test tells it to.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,18 @@ use lotoai_operator::client::client;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::server::{ApiServer, OPERATOR};
+use crate::server::{self, ApiServer, OPERATOR};
+use crate::world::{Answering, World, context};
+
+/// A platform whose operator reaches the API server through a proxy, and the file with its token.
+pub(crate) async fn proxied(namespace: &str) -> Option<(World, Proxy, PathBuf)> {
+    let world = World::demo(namespace).await?;
+    let server = server::shared()?;
+    let token = server.file(&format!("{namespace}.token"), OPERATOR);
+    let proxy = Proxy::start(server).await;
+    let context = Arc::new(context(&proxy.client(&token), Answering));
+    Some((World { context, ..world }, proxy, token))
+}
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
@@ -34,6 +45,23 @@ pub(crate) enum Fault {
     OnlyToken(String),
     /// Every answer comes this much later.
     Delay(Duration),
+    /// No request that comes now is ever answered; with `watches`, nothing more comes of open
+    /// watches either.
+    Silence {
+        /// Whether watches are met.
+        watches: bool,
+    },
+    /// Whoever sends is killed at its n-th write from now on: nothing that comes after that passes.
+    Kill(Kill),
+}
+
+/// When whoever sends is killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    /// At which write, from 1.
+    pub(crate) write: usize,
+    /// Whether this write reaches the server; its answer never comes back.
+    pub(crate) stored: bool,
 }
 
 /// The proxy. It ends with the test's runtime.
@@ -45,6 +73,8 @@ struct Inner {
     server: String,
     fault: watch::Sender<Option<Fault>>,
     failed: AtomicUsize,
+    seen: AtomicUsize,
+    watches: AtomicUsize,
     writes: Mutex<Vec<String>>,
     port: u16,
 }
@@ -64,6 +94,8 @@ impl Proxy {
             server: server.url(),
             fault: watch::Sender::new(None),
             failed: AtomicUsize::new(0),
+            seen: AtomicUsize::new(0),
+            watches: AtomicUsize::new(0),
             writes: Mutex::default(),
             port: listener.local_addr().unwrap().port(),
         }));
@@ -85,12 +117,18 @@ impl Proxy {
     /// From now on this goes wrong, or nothing.
     pub(crate) fn set(&self, fault: Option<Fault>) {
         self.0.failed.store(0, Ordering::SeqCst);
+        self.0.seen.store(0, Ordering::SeqCst);
         self.0.fault.send_replace(fault);
     }
 
     /// Requests and watches that met the fault since it was set.
     pub(crate) fn failed(&self) -> usize {
         self.0.failed.load(Ordering::SeqCst)
+    }
+
+    /// Watches that were begun so far.
+    pub(crate) fn watches(&self) -> usize {
+        self.0.watches.load(Ordering::SeqCst)
     }
 
     /// Method and path of all that would have changed something so far.
@@ -116,7 +154,7 @@ impl Proxy {
     async fn forward(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().unwrap().as_str();
-        if parts.method != Method::GET {
+        if is_write(&parts.method) {
             let line = format!("{} {}", parts.method, parts.uri.path());
             self.0.writes.lock().unwrap().push(line);
         }
@@ -147,6 +185,7 @@ impl Proxy {
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONTENT_LENGTH);
         let body = if watches {
+            self.0.watches.fetch_add(1, Ordering::SeqCst);
             let (sender, receiver) = mpsc::channel(1);
             tokio::spawn(self.clone().pass_on(answer, sender));
             Body::from_stream(receiver)
@@ -156,19 +195,59 @@ impl Proxy {
         (status, headers, body).into_response()
     }
 
+    /// Never comes back.
+    async fn silence(&self) -> Response {
+        self.0.failed.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+
+    /// Passes on what a process sends until it is killed.
+    async fn until_killed(&self, kill: Kill, request: Request) -> Response {
+        let seen = if is_write(request.method()) {
+            self.0.seen.fetch_add(1, Ordering::SeqCst) + 1
+        } else {
+            self.0.seen.load(Ordering::SeqCst)
+        };
+        if seen < kill.write {
+            return self.forward(request).await;
+        }
+        if seen == kill.write && is_write(request.method()) {
+            if kill.stored {
+                self.forward(request).await;
+            }
+            return self.silence().await;
+        }
+        std::future::pending().await
+    }
+
+    /// Waits for a fault that meets open watches. Says whether it ends them.
+    async fn watch_fails(&self) -> bool {
+        let mut fault = self.0.fault.subscribe();
+        let meets = |fault: &Option<Fault>| {
+            matches!(
+                fault,
+                Some(Fault::CutWatches | Fault::Silence { watches: true })
+            )
+        };
+        let met = fault.wait_for(meets).await;
+        met.is_ok_and(|fault| matches!(*fault, Some(Fault::CutWatches)))
+    }
+
     /// Passes a watch on until it ends, nobody listens or it is cut.
     async fn pass_on(
         self,
         answer: reqwest::Response,
         mut to: mpsc::Sender<std::io::Result<Bytes>>,
     ) {
-        let mut fault = self.0.fault.subscribe();
         let mut chunks = answer.bytes_stream();
         loop {
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk.map(|chunk| chunk.map_err(std::io::Error::other)),
-                _ = fault.wait_for(|fault| matches!(fault, Some(Fault::CutWatches))) => {
+                ends = self.watch_fails() => {
                     self.0.failed.fetch_add(1, Ordering::SeqCst);
+                    if !ends {
+                        std::future::pending::<()>().await;
+                    }
                     Some(Err(std::io::Error::other("cut")))
                 }
             };
@@ -179,6 +258,10 @@ impl Proxy {
             }
         }
     }
+}
+
+fn is_write(method: &Method) -> bool {
+    method != Method::GET
 }
 
 async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
@@ -205,6 +288,8 @@ async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
             proxy.0.failed.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(time).await;
         }
+        Some(Fault::Silence { .. }) => return proxy.silence().await,
+        Some(Fault::Kill(kill)) => return proxy.until_killed(kill, request).await,
         Some(Fault::Conflicts | Fault::CutWatches) | None => {}
     }
     proxy.forward(request).await

@@ -144,6 +144,21 @@ impl World {
         reconcile::reconcile(Arc::new(object), Arc::clone(&self.context)).await
     }
 
+    /// Runs an operator of this context until `test` ends, and drops it where it stands then: to
+    /// the API server that looks like a killed process.
+    pub(crate) async fn until_killed(&self, context: Arc<Context>, test: impl Future<Output = ()>) {
+        let shutdown = CancellationToken::new();
+        let namespaces = [self.namespace.clone()];
+        let operator = async {
+            run::wait_for_type(&context.client, &namespaces, &shutdown).await;
+            run::run(Arc::clone(&context), &namespaces, &shutdown).await;
+        };
+        tokio::select! {
+            () = Box::pin(operator) => panic!("the operator ended by itself"),
+            () = Box::pin(test) => {}
+        }
+    }
+
     /// Runs the operator as its process does while `test` goes on, which begins when the platform
     /// is ready.
     pub(crate) fn operating<'a>(
@@ -297,18 +312,18 @@ impl World {
             .unwrap_or_else(|error| panic!("status of {name}: {error}"));
     }
 
+    /// API of a kind that is not known by a type.
+    pub(crate) fn dynamic(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, kind)
+    }
+
     /// The resource versions of everything that is there: owned kinds and the resource itself.
     pub(crate) async fn versions(&self) -> BTreeMap<String, String> {
         let mut versions = BTreeMap::new();
-        let mut kinds: Vec<ApiResource> = owned_kinds()
-            .into_iter()
-            .filter(|kind| !kind.optional)
-            .map(|kind| kind.resource)
-            .collect();
+        let mut kinds = kinds();
         kinds.push(ApiResource::erase::<LotoAI>(&()));
         for kind in kinds {
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+            let api = self.dynamic(&kind);
             for object in api.list_metadata(&ListParams::default()).await.unwrap() {
                 let version = object.metadata.resource_version.unwrap_or_default();
                 let name = object.metadata.name.unwrap_or_default();
@@ -317,6 +332,17 @@ impl World {
         }
         versions
     }
+}
+
+/// The kinds of a platform's objects that every cluster has.
+pub(crate) fn kinds() -> Vec<ApiResource> {
+    let kinds = owned_kinds().into_iter().filter(|kind| !kind.optional);
+    kinds.map(|kind| kind.resource).collect()
+}
+
+/// Whether the tests that take samples and the ones that take minutes run in full.
+pub(crate) fn is_soak() -> bool {
+    std::env::var_os("LOTOAI_SOAK").is_some()
 }
 
 /// Waits for what comes within `limit` or not at all.

@@ -16,7 +16,6 @@ use crate::components::shared::authorities;
 use crate::components::shared::placement::{HOST, ZONE, place};
 use crate::components::shared::resources::{memory_request_mib, requirements};
 use crate::credentials::{PASSWORD, USERNAME};
-use crate::env::REGION;
 use crate::graph::{External, Node};
 use crate::kinds::{Cluster, ClusterStatus};
 use crate::labels;
@@ -55,14 +54,6 @@ pub(super) fn store(
     let url = Url::parse(&format!("postgres://{object}-rw:5432?sslmode=verify-full")).ok()?;
     let (superuser, authority) = (format!("{object}-superuser"), format!("{object}-ca"));
     Some(External {
-        admin_url: url.clone(),
-        url,
-        secret: superuser.clone(),
-        ca_secret: Some(authority.clone()),
-        accounts: true,
-        container: String::new(),
-        region: REGION.to_owned(),
-        path_style: true,
         delegated: Some(Delegated {
             operator: Operator::CloudNativePg,
             field: "spec.data.postgres.delegated",
@@ -73,11 +64,12 @@ pub(super) fn store(
             pods: BTreeMap::from([(CLUSTER_LABEL.to_owned(), object.clone())]),
             secrets: vec![
                 (superuser.clone(), USERNAME),
-                (superuser, PASSWORD),
-                (authority, authorities::KEY),
+                (superuser.clone(), PASSWORD),
+                (authority.clone(), authorities::KEY),
             ],
             object,
         }),
+        ..External::new(url, superuser, Some(authority))
     })
 }
 

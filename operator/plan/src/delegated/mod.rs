@@ -121,11 +121,9 @@ impl Delegated {
     }
 
     fn missing_secret(&self, observed: &Observed) -> Option<Wait> {
-        let (secret, key) = self.secrets.iter().find(|(secret, key)| {
-            observed
-                .secret_value(secret, key)
-                .is_none_or(<[u8]>::is_empty)
-        })?;
+        let mut secrets = self.secrets.iter();
+        let (secret, key) =
+            secrets.find(|(secret, key)| observed.secret_value(secret, key).is_none())?;
         Some(Wait::new(format!(
             "it has not made Secret {secret} with key {key} yet"
         )))

@@ -38,6 +38,22 @@ pub struct External {
 }
 
 impl External {
+    /// A server with accounts, and without anything that only some stores have.
+    #[must_use]
+    pub fn new(url: Url, secret: String, ca_secret: Option<String>) -> Self {
+        Self {
+            admin_url: url.clone(),
+            url,
+            secret,
+            ca_secret,
+            accounts: true,
+            container: String::new(),
+            region: REGION.to_owned(),
+            path_style: true,
+            delegated: None,
+        }
+    }
+
     /// The address for an edge, without a slash at the end.
     #[must_use]
     pub fn address(&self, edge: &Edge) -> &Url {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lotoai_api::names::ObjectName;
-use lotoai_api::spec::LotoAISpec;
+use lotoai_api::spec::{ExternalObjectStorage, LotoAISpec};
 use lotoai_api::{Component, Store};
 use url::Url;
 
@@ -11,7 +11,7 @@ use super::{Invalid, Reference, identity, is_bare};
 use crate::components::shared::authorities;
 use crate::credentials::{PASSWORD, USERNAME};
 use crate::delegated;
-use crate::env::{REGION, VHOST};
+use crate::env::VHOST;
 use crate::graph::{External, Node, Topology};
 
 /// An address of the resource.
@@ -37,10 +37,8 @@ struct Given<'a> {
     secret_field: &'static str,
     secret: &'a ObjectName,
     ca: Option<&'a ObjectName>,
-    accounts: bool,
-    container: String,
-    region: &'a str,
-    path_style: bool,
+    virtual_host: Option<String>,
+    bucket: Option<&'a ExternalObjectStorage>,
 }
 
 /// The external stores of a resource of this name.
@@ -63,10 +61,8 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
         ca: to.ca_secret_name.as_ref(),
-        accounts: true,
-        container: String::new(),
-        region: REGION,
-        path_style: true,
+        virtual_host: None,
+        bucket: None,
     });
     let rabbitmq = spec.messaging.rabbitmq.external.as_ref().map(|to| Given {
         store: Store::Rabbitmq,
@@ -81,13 +77,11 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
         ca: to.ca_secret_name.as_ref(),
-        accounts: true,
-        container: match &to.virtual_host {
+        virtual_host: Some(match &to.virtual_host {
             Some(given) => given.clone(),
             None => format!("{name}-{VHOST}"),
-        },
-        region: REGION,
-        path_style: true,
+        }),
+        bucket: None,
     });
     let s3 = spec.data.object_storage.external.as_ref().map(|to| Given {
         store: Store::S3,
@@ -98,10 +92,8 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         secret_field: "credentialsSecretName",
         secret: &to.credentials_secret_name,
         ca: to.ca_secret_name.as_ref(),
-        accounts: false,
-        container: to.bucket.clone(),
-        region: &to.region,
-        path_style: to.path_style,
+        virtual_host: None,
+        bucket: Some(to),
     });
     let clickhouse = spec.data.clickhouse.external.as_ref().map(|to| Given {
         store: Store::Clickhouse,
@@ -112,10 +104,8 @@ fn given<'a>(spec: &'a LotoAISpec, name: &str) -> Vec<Given<'a>> {
         secret_field: "adminSecretName",
         secret: &to.admin_secret_name,
         ca: to.ca_secret_name.as_ref(),
-        accounts: true,
-        container: String::new(),
-        region: REGION,
-        path_style: true,
+        virtual_host: None,
+        bucket: None,
     });
     [postgres, rabbitmq, s3, clickhouse]
         .into_iter()
@@ -158,20 +148,19 @@ pub(super) fn topology(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>)
         };
         url.set_query(given.query);
         admin_url.set_query(given.query);
-        external.insert(
-            given.store,
-            External {
-                url,
-                admin_url,
-                secret: given.secret.to_string(),
-                ca_secret: given.ca.map(ToString::to_string),
-                accounts: given.accounts,
-                container: given.container,
-                region: given.region.to_owned(),
-                path_style: given.path_style,
-                delegated: None,
-            },
-        );
+        let authority = given.ca.map(ToString::to_string);
+        let mut server = External::new(url, given.secret.to_string(), authority);
+        server.admin_url = admin_url;
+        if let Some(virtual_host) = given.virtual_host {
+            server.container = virtual_host;
+        }
+        if let Some(to) = given.bucket {
+            server.accounts = false;
+            server.container.clone_from(&to.bucket);
+            server.region.clone_from(&to.region);
+            server.path_style = to.path_style;
+        }
+        external.insert(given.store, server);
     }
     if let Some(issuer) = identity::issuer(spec, faults) {
         external.insert(Store::Keycloak, issuer);

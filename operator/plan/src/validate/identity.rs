@@ -6,7 +6,6 @@ use url::Url;
 use super::{Invalid, Reference, is_bare};
 use crate::components::shared::authorities;
 use crate::credentials::CLIENT_SECRET;
-use crate::env::REGION;
 use crate::graph::External;
 
 const FIELD: &str = "spec.identity.external";
@@ -47,16 +46,10 @@ pub(super) fn issuer(spec: &LotoAISpec, faults: &mut Vec<Invalid>) -> Option<Ext
         faults.push(Invalid::spec(format!("{FIELD}.issuerURL"), message));
         return None;
     };
+    let authority = issuer.ca_secret_name.as_ref().map(ToString::to_string);
     Some(External {
-        admin_url: url.clone(),
-        url,
-        secret: issuer.client_secret_name.to_string(),
-        ca_secret: issuer.ca_secret_name.as_ref().map(ToString::to_string),
         accounts: false,
-        container: String::new(),
-        region: REGION.to_owned(),
-        delegated: None,
-        path_style: true,
+        ..External::new(url, issuer.client_secret_name.to_string(), authority)
     })
 }
 
