@@ -236,24 +236,27 @@ pub const fn admin_username(store: Store) -> &'static str {
 }
 
 fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
+    let mut rotated = rotation::edges(&platform.topology);
+    let is_rotated = rotated.any(|rotated| rotated == edge);
     let kind = match edge.credential {
         CredentialKind::None | CredentialKind::Admin(_) | CredentialKind::Given(_) => return None,
         CredentialKind::Token => random(TOKEN, Encoding::Base64Url),
         CredentialKind::ApiKey(_) => random(API_KEY, Encoding::Base64Url),
         CredentialKind::Account(store, username) => {
             let first = platform.topology.account(store, username);
-            let second = rotation::second(store, &first);
-            password_of(Value::Account { first, second })
+            if is_rotated {
+                let second = rotation::second(store, &first);
+                password_of(Value::Account { first, second })
+            } else {
+                account(&first)
+            }
         }
     };
     let purpose = format!("{} calls {}", edge.from.name(), edge.to);
     let name = platform.edge_secret(edge.from, edge.to);
     let mut spec = spec(platform, name, purpose, kind);
     // What is made now answers what is asked now.
-    let mut rotated = rotation::edges(&platform.topology);
-    if rotated.any(|rotated| rotated == edge)
-        && let Some(request) = rotation::request(&platform.spec, edge)
-    {
+    if is_rotated && let Some(request) = rotation::request(&platform.spec, edge) {
         spec.metadata
             .annotations
             .get_or_insert_default()

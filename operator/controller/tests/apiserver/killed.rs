@@ -23,7 +23,8 @@ use crate::world::{Answering, DEADLINE, World, context, is_soak, wait_for};
 const KILLS: usize = 20;
 const SAMPLE: usize = 2;
 const FROM: &str = "1.0.0";
-const TO: &str = "1.1.0";
+/// A patch: a minor version is not taken back.
+const TO: &str = "1.0.1";
 
 /// What an operator has done when all is done.
 struct End {

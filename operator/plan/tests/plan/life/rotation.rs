@@ -300,3 +300,21 @@ fn what_cannot_be_made_anew_is_refused_by_name() {
         );
     }
 }
+
+#[test]
+#[should_panic(expected = "demo-gateway-0 as gateway in Postgres")]
+fn an_account_that_goes_too_early_would_be_noticed() {
+    let mut world = World::up("minimal");
+    let accounts = world.accounts.get_mut(&lotoai_api::Store::Postgres);
+    accounts.unwrap().remove("gateway");
+    everybody_is_let_in(&world);
+}
+
+#[test]
+#[should_panic(expected = "demo-orchestrator-0 does not know the token of demo-gateway-0")]
+fn a_token_that_goes_too_early_would_be_noticed() {
+    let mut world = World::up("minimal");
+    let (_, environment) = world.started.get_mut("demo-orchestrator-0").unwrap();
+    environment.retain(|name, _| !name.starts_with("CALLER_TOKEN_"));
+    everybody_is_let_in(&world);
+}
