@@ -1,9 +1,15 @@
 //! TLS inside the platform: who shows which certificate, and what a renewal costs.
 //!
-//! A machine that runs the pods reaches them whatever the policies say; other clusters are skipped.
+//! A server is spoken to from inside its own pod's network namespace, which takes root on the
+//! machine of the package-built cluster; other clusters are skipped.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
@@ -12,39 +18,66 @@ use lotoai_api::Component;
 use lotoai_e2e::Platform;
 use lotoai_plan::graph::{Port, ports};
 use lotoai_plan::tls;
-use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client};
-use rustls::pki_types::CertificateDer;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::json;
 
-use crate::support::{NAME, NAMESPACE, component, pods, ready, run, wait_for};
+use crate::support::{NAME, NAMESPACE, component, pods, process_of, ready, run, wait_for};
 
 /// How long until every pod shows a renewed certificate: the kubelet looks once a minute, and the
 /// slowest server after it once more.
 const SHOWN_LIMIT: Duration = Duration::from_secs(300);
+/// How long a server may take for an answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// A port that speaks HTTP over TLS, of any version.
+/// A port that begins with a TLS handshake.
 struct Server {
     component: Component,
     address: SocketAddr,
+    /// A process of the pod.
+    process: u32,
 }
 
 impl Server {
     /// The certificate that the server shows to a client that means `host`.
-    async fn shown(&self, roots: &[Certificate], host: &str) -> reqwest::Result<Vec<u8>> {
-        let client = Client::builder()
-            .no_proxy()
-            .resolve(host, self.address)
-            .tls_certs_only(roots.iter().cloned())
-            .tls_info(true)
-            .timeout(Duration::from_secs(10))
-            .build()?;
-        // Whatever it answers, it answers over TLS.
-        let url = format!("https://{host}:{}/", self.address.port());
-        let response = client.get(url).send().await?;
-        let info = response.extensions().get::<TlsInfo>().unwrap();
-        Ok(info.peer_certificate().unwrap().to_vec())
+    fn shown(&self, roots: &RootCertStore, host: &str) -> io::Result<Vec<u8>> {
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let mut connection =
+            ClientConnection::new(Arc::new(config), host).map_err(io::Error::other)?;
+        let mut stream = self.connect()?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream)?;
+        }
+        Ok(connection.peer_certificates().unwrap()[0].to_vec())
+    }
+
+    /// Whether the server does what it is asked in clear text. Some say in an answer that they do
+    /// not.
+    fn answers_without_tls(&self) -> bool {
+        let asked = self.connect().and_then(|mut stream| {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+            let mut start = [0; 10];
+            stream.read_exact(&mut start).map(|()| start)
+        });
+        asked.is_ok_and(|start| start.starts_with(b"HTTP/1.") && start[9] != b'4')
+    }
+
+    /// Only this thread's sockets are made in the namespace, so it is one of its own.
+    fn connect(&self) -> io::Result<TcpStream> {
+        let (address, process) = (self.address, self.process);
+        let connecting = thread::spawn(move || {
+            let namespace = File::open(format!("/proc/{process}/ns/net"))?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            TcpStream::connect_timeout(&address, ANSWER_LIMIT)
+        });
+        let stream = connecting.join().unwrap()?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        Ok(stream)
     }
 
     fn name(&self) -> String {
@@ -52,30 +85,43 @@ impl Server {
     }
 }
 
-/// The pods that speak HTTP over TLS. Nothing, with the reason printed, where they are out of reach.
+/// Every port that begins with TLS; PostgreSQL's begins in clear text and changes over. Nothing,
+/// with the reason printed, where they are out of reach.
 async fn servers(platform: &Platform) -> Option<Vec<Server>> {
     if std::env::var_os("LOTOAI_E2E_INSTANCE").is_none() {
         println!("SKIPPED: pods are reached directly on the package-built cluster only");
         return None;
     }
-    let http = |port: &&Port| ["https", "grpc", "management", "s3"].contains(&port.name);
-    let found = pods(platform).await.into_iter().filter_map(|pod| {
-        let of: Component = component(&pod).parse().ok()?;
-        let port = ports(of).iter().find(http)?;
-        let address = pod.status?.pod_ip?.parse().ok()?;
-        tls::serves(of).then(|| Server {
+    let mut found = Vec::new();
+    for pod in pods(platform).await {
+        let Ok(of) = component(&pod).parse::<Component>() else {
+            continue;
+        };
+        if !tls::serves(of) || of == Component::Postgres {
+            continue;
+        }
+        let begins_with_tls =
+            |port: &&Port| ["https", "grpc", "amqps", "management", "s3"].contains(&port.name);
+        let address = pod.status.unwrap().pod_ip.unwrap().parse().unwrap();
+        let process = process_of(&pod.metadata.uid.unwrap()).unwrap();
+        found.extend(ports(of).iter().filter(begins_with_tls).map(|port| Server {
             component: of,
             address: SocketAddr::new(address, port.number),
-        })
-    });
-    Some(found.collect())
+            process,
+        }));
+    }
+    Some(found)
 }
 
-async fn roots(platform: &Platform) -> Vec<Certificate> {
+async fn roots(platform: &Platform) -> RootCertStore {
     let maps: Api<ConfigMap> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let bundle = maps.get(&format!("{NAME}-ca")).await.unwrap();
     let text = bundle.data.unwrap()["ca.crt"].clone();
-    Certificate::from_pem_bundle(text.as_bytes()).unwrap()
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        roots.add(authority.unwrap()).unwrap();
+    }
+    roots
 }
 
 /// The certificate that a component should show.
@@ -100,23 +146,16 @@ fn every_server_shows_a_certificate_for_its_name_and_no_other() {
             let name = server.name();
             let wanted = wanted(&platform, server.component).await;
             for host in [name.clone(), format!("{name}.{NAMESPACE}.svc")] {
-                let shown = server.shown(&roots, &host).await;
+                let shown = server.shown(&roots, &host);
                 let shown = shown.unwrap_or_else(|error| panic!("{host}: {error:?}"));
                 assert_eq!(shown, wanted, "{host}");
             }
-            // Nobody is led to it under another name, or takes it for well-known.
-            let other = server.shown(&roots, "somebody-else").await;
+            // Nobody is led to it under another name, or takes it for one that he knows.
+            let other = server.shown(&roots, "somebody-else");
             assert!(other.is_err(), "{name}");
-            let unknown = server.shown(&[], &name).await;
+            let unknown = server.shown(&RootCertStore::empty(), &name);
             assert!(unknown.is_err(), "{name}");
-            // There is no way in without TLS. Some servers say so in an answer.
-            let plain = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = plain
-                .get(format!("http://{}/", server.address))
-                .send()
-                .await;
-            let refused = answer.is_ok_and(|answer| !answer.status().is_client_error());
-            assert!(!refused, "{name} answers without TLS");
+            assert!(!server.answers_without_tls(), "{name} answers without TLS");
         }
     });
 }
@@ -156,8 +195,8 @@ fn renewed_certificates_are_shown_without_a_restart_or_a_failed_question() {
         }
         // As if two thirds of their lives were over.
         let past = json!({ "metadata": { "annotations": { tls::life::NOT_AFTER: "2020-01-01T00:00:00Z" } } });
-        for component in Component::ALL.into_iter().filter(|c| tls::serves(*c)) {
-            let name = format!("{NAME}-{component}-tls");
+        for server in &servers {
+            let name = format!("{}-tls", server.name());
             let params = PatchParams::default();
             secrets
                 .patch(&name, &params, &Patch::Merge(&past))
@@ -183,7 +222,7 @@ fn renewed_certificates_are_shown_without_a_restart_or_a_failed_question() {
                 let what = format!("{name} to show its renewed certificate");
                 wait_for(&what, SHOWN_LIMIT, async || {
                     let wanted = wanted(&platform, server.component).await;
-                    let shown = server.shown(&roots, &name).await;
+                    let shown = server.shown(&roots, &name);
                     let shown = shown.map_err(|error| error.to_string())?;
                     match (&wanted != old, shown == wanted) {
                         (true, true) => Ok(()),

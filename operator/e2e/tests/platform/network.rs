@@ -3,7 +3,6 @@
 //! A connection is tried from inside a pod's own network namespace, which takes root on the machine
 //! of the package-built cluster; other clusters are skipped.
 
-use std::fs;
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -13,7 +12,7 @@ use lotoai_plan::Node;
 use lotoai_plan::graph::{EDGES, is_ours, ports};
 
 use crate::cluster::{ADMIN_PORT, operator_pods};
-use crate::support::{component, pods, ready, run};
+use crate::support::{component, pods, process_of, ready, run};
 
 /// Attempts that are under way at once. A refusal takes about a second: kernels send few of them.
 const ATTEMPTS: usize = 16;
@@ -112,18 +111,6 @@ fn place((name, pod): (String, Pod)) -> Place {
         process: process_of(&uid).unwrap_or_else(|| panic!("{name} has no process")),
         name,
     }
-}
-
-/// A process of the pod, found by the pod's control group.
-fn process_of(uid: &str) -> Option<u32> {
-    let spellings = [uid.to_owned(), uid.replace('-', "_")];
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|process| {
-            let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
-            spellings.iter().any(|spelling| groups.contains(spelling))
-        })
 }
 
 /// Ports that a component's pod listens on, for other pods or for the kubelet.

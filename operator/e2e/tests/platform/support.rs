@@ -1,5 +1,6 @@
 //! What every test needs: the platform, a signed-in client, a small corpus, waiting with a deadline.
 
+use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -201,4 +202,16 @@ pub(crate) fn restart_cluster(instance: &str) {
     lotoai_local::stop(&progress, &instance).unwrap();
     let tools = lotoai_local::third_party(&progress, lotoai_local::Tool::CLUSTER).unwrap();
     lotoai_local::start(&progress, &instance, &tools).unwrap();
+}
+
+/// A process of the pod, found by the pod's control group.
+pub(crate) fn process_of(uid: &str) -> Option<u32> {
+    let spellings = [uid.to_owned(), uid.replace('-', "_")];
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .find(|process| {
+            let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+            spellings.iter().any(|spelling| groups.contains(spelling))
+        })
 }
