@@ -11,13 +11,15 @@ use crate::cluster::{objects, secrets, transient_kinds};
 use crate::support::{NAME, NAMESPACE, pods, ready_with_corpus, run, wait_for, wait_ready};
 
 /// What must still be there afterwards.
-struct Kept {
+#[derive(Debug)]
+pub(crate) struct Kept {
     conversation: String,
     documents: usize,
     subject: Value,
 }
 
-async fn remember(client: &PublicClient) -> Kept {
+/// Asks a question that will be looked for by [`check`].
+pub(crate) async fn remember(client: &PublicClient) -> Kept {
     let answer = client
         .ask("lotoai", "How often must the coffee machine be descaled?")
         .await
@@ -32,7 +34,8 @@ async fn remember(client: &PublicClient) -> Kept {
     }
 }
 
-async fn check(platform: &Platform, kept: &Kept) {
+/// Everything that was there is there, and is found.
+pub(crate) async fn check(platform: &Platform, kept: &Kept) {
     let client = PublicClient::first_user(platform).await.unwrap();
     let stored = client
         .get(&format!("/api/conversations/{}", kept.conversation))

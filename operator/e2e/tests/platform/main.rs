@@ -15,6 +15,8 @@ mod certificates;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod day_two;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod heal;

@@ -169,7 +169,7 @@ impl Store {
         let statement = sqlx::query(
             "select hash, owner, owner_name,
                     array(select unnest(k.groups) intersect select unnest(o.groups)),
-                    scopes, models, extract(epoch from expires_at)::bigint,
+                    scopes, models, floor(extract(epoch from expires_at))::bigint,
                     coalesce(last_used_at < now() - interval '1 minute', true)
              from api_keys k join key_owners o on o.subject = k.owner where id = $1",
         )

@@ -1,0 +1,134 @@
+//! Day two: credentials are made anew, a platform is suspended and resumed, a budget ends.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use lotoai_e2e::Platform;
+use serde_json::{Value, json};
+
+use crate::lifecycle::{check, remember};
+use crate::support::{
+    NAME, NAMESPACE, condition, pods, ready, ready_with_corpus, run, wait_for, wait_ready,
+};
+
+/// How long a change of the whole platform may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+async fn set(platform: &Platform, spec: &Value) {
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    let resources = platform.resources();
+    let patched = resources.patch(NAME, &PatchParams::default(), &patch).await;
+    patched.unwrap();
+}
+
+async fn resource(platform: &Platform) -> Value {
+    let object = platform.resources().get(NAME).await.unwrap();
+    serde_json::to_value(object).unwrap()
+}
+
+#[test]
+fn credentials_made_anew_fail_no_question() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+        let secret = format!("{NAME}-gateway-postgres");
+        let before = secrets.get(&secret).await.unwrap().data.unwrap();
+        // Two accounts take turns, and their names differ in length: this is never the text of the
+        // last time.
+        let request = before["username"].0.len().to_string();
+        set(
+            &platform,
+            &json!({ "credentials": { "rotate": { "gateway-postgres": request } } }),
+        )
+        .await;
+
+        let done = AtomicBool::new(false);
+        let asking = async {
+            let mut asked = 0;
+            while !done.load(Ordering::Relaxed) {
+                let answer = client.ask("probe", "What does LotoAI answer with?").await;
+                answer.unwrap();
+                asked += 1;
+            }
+            asked
+        };
+        let watching = async {
+            wait_for("the credential to be made anew", LIMIT, async || {
+                let resource = resource(&platform).await;
+                let all = resource["status"]["credentials"].as_array().unwrap();
+                let found = all.iter().find(|one| one["secret"] == *secret).unwrap();
+                let made = found["rotation"] == *request && found["message"].is_null();
+                if made && condition(&resource, "Ready") == "True" {
+                    Ok(())
+                } else {
+                    Err(found.to_string())
+                }
+            })
+            .await;
+            done.store(true, Ordering::Relaxed);
+        };
+        let (asked, ()) = futures::join!(asking, watching);
+        println!("{asked} questions answered while a credential was made anew");
+        assert!(asked > 0);
+        let after = secrets.get(&secret).await.unwrap().data.unwrap();
+        assert_ne!(after["username"], before["username"]);
+        assert_ne!(after["password"], before["password"]);
+        assert_eq!(after.keys().collect::<Vec<_>>(), ["password", "username"]);
+    });
+}
+
+#[test]
+fn a_suspended_platform_runs_nothing_and_keeps_its_data() {
+    run(|| async {
+        let (platform, client) = ready_with_corpus().await;
+        let kept = remember(&client).await;
+        set(&platform, &json!({ "suspend": true })).await;
+        wait_for("the platform to be suspended", LIMIT, async || {
+            let left = pods(&platform).await.len();
+            let resource = resource(&platform).await;
+            let conditions = resource["status"]["conditions"].as_array().unwrap();
+            let ready = conditions.iter().find(|one| one["type"] == "Ready");
+            match ready {
+                Some(ready) if left == 0 && ready["reason"] == "Suspended" => Ok(()),
+                _ => Err(format!("{left} pods, {ready:?}")),
+            }
+        })
+        .await;
+        client.ask("probe", "Anybody?").await.unwrap_err();
+        set(&platform, &json!({ "suspend": false })).await;
+        wait_ready(&platform, LIMIT).await;
+        check(&platform, &kept).await;
+    });
+}
+
+#[test]
+fn a_spent_budget_refuses_and_says_when_it_is_whole_again() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        // Others' questions count in it as well, so it begins spent.
+        let budget = json!({ "name": "tight", "scope": "User", "per": "Day", "requests": 1 });
+        set(&platform, &json!({ "gateway": { "budgets": [budget] } })).await;
+        wait_for("a refusal", LIMIT, async || {
+            match client.ask("assistant", "Say hello.").await {
+                Ok(answer) => Err(format!("an answer: {}", answer.text)),
+                Err(error) => {
+                    let told = error.to_string();
+                    let right = told.contains("429") && told.contains("tight");
+                    right.then_some(()).ok_or(told)
+                }
+            }
+        })
+        .await;
+        let budgets = client.get("/api/budgets").await.unwrap();
+        assert!(budgets.to_string().contains("tight"), "{budgets}");
+        set(&platform, &json!({ "gateway": null })).await;
+        wait_for("an answer", LIMIT, async || {
+            let answer = client.ask("assistant", "Say hello.").await;
+            answer.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        wait_ready(&platform, LIMIT).await;
+    });
+}
