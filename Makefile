@@ -15,6 +15,9 @@ help: ## Show this list ## Muestra esta lista
 
 tool:
 	@test -x $(CARGO_TARGET_DIR)/debug/xtask || echo "▸ tool: $(if $(SPANISH),compila la herramienta de desarrollo (cargo; unos minutos la primera vez),compiles the developer tool (cargo; a few minutes the first time))"
+	@# What was built knows its checkout, and cargo does not notice that this is another one.
+	@if [ -d $(CARGO_TARGET_DIR)/debug ] && [ "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" != '$(CURDIR)' ]; then cargo clean --quiet --locked --workspace; fi
+	@mkdir -p $(CARGO_TARGET_DIR) && echo '$(CURDIR)' > $(CARGO_TARGET_DIR)/checkout
 
 up down ask status test lint generate images e2e soak bench bench-operator: tool
 
