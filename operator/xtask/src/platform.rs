@@ -217,14 +217,56 @@ fn leaving(access: &Access) -> Result<String> {
     ])
 }
 
-/// Waits until the resource is Ready at its own generation and no pod of before is left; prints its
-/// message whenever it changes.
-pub(crate) fn wait_ready(access: &Access, limit: Duration) -> Result<Duration> {
+/// What runs pods, each on a line with its image.
+fn workloads(access: &Access) -> Result<String> {
+    let selector = format!("app.kubernetes.io/instance={NAME}");
+    let images = "go-template={{range .items}}{{.metadata.name}} \
+                  {{(index .spec.template.spec.containers 0).image}}{{\"\\n\"}}{{end}}";
+    access.kubectl(&[
+        "get",
+        "deployments,statefulsets",
+        "--namespace",
+        NAMESPACE,
+        "--selector",
+        &selector,
+        "-o",
+        images,
+    ])
+}
+
+/// The objects among `workloads` that another image was made for. An operator that has just been
+/// replaced may not have looked yet, and what the one before it said still stands.
+fn behind(workloads: &str, images: &Images) -> String {
+    let is_behind = |object: &str, image: &str| {
+        let mut wanted = images.components.iter();
+        wanted.any(|(component, reference)| {
+            object == format!("{NAME}-{component}") && image != reference
+        })
+    };
+    let objects: Vec<&str> = workloads
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(object, image)| is_behind(object, image))
+        .map(|(object, _)| object)
+        .collect();
+    objects.join(" ")
+}
+
+/// Waits until the resource is Ready at its own generation, with these images, and no pod of before
+/// is left; prints its message whenever it changes.
+pub(crate) fn wait_ready(access: &Access, images: &Images, limit: Duration) -> Result<Duration> {
     let begun = Instant::now();
     let mut last = String::new();
     loop {
         let object = resource(access)?;
         let (mut ready, mut message) = readiness(&object);
+        if ready {
+            let objects = behind(&workloads(access)?, images);
+            if !objects.is_empty() {
+                ready = false;
+                message = text::waits_for_images(&objects);
+            }
+        }
         if ready {
             let pods = leaving(access)?;
             if !pods.trim().is_empty() {
@@ -308,6 +350,18 @@ mod tests {
         assert!(!readiness(&object("False", 2)).0);
         assert!(!readiness(&json!({"metadata": {"generation": 1}})).0);
         assert_eq!(readiness(&object("False", 2)).1, "3/14  m");
+    }
+
+    #[test]
+    fn another_image_is_waited_for() {
+        let images = Images {
+            operator: None,
+            components: vec![("agents".to_owned(), "local/agents:2".to_owned())],
+        };
+        let workloads = |tag| format!("demo-agents local/agents:{tag}\ndemo-minio minio:1\n");
+        assert_eq!(behind(&workloads(1), &images), "demo-agents");
+        assert_eq!(behind(&workloads(2), &images), "");
+        assert_eq!(behind(&workloads(1), &Images::default()), "");
     }
 
     #[test]

@@ -86,6 +86,10 @@ lotoai_local::texts! {
         "waiting for the end of {pods}"
         "a la espera de que termine {pods}"
     }
+    waits_for_images(objects) {
+        "waiting for the new image of {objects}"
+        "a la espera de la imagen nueva de {objects}"
+    }
     ready_platform() {
         "the platform to become Ready; see `kubectl -n lotoai describe loto demo`"
         "que la plataforma esté Ready; mira `kubectl -n lotoai describe loto demo`"

@@ -139,7 +139,7 @@ fn install_and_wait(
     stage.done();
     let stage = progress.stage("platform", &text::applies_resource());
     platform::apply_resource(access, port, provider, scratch)?;
-    let ready = platform::wait_ready(access, READY_LIMIT)?;
+    let ready = platform::wait_ready(access, images, READY_LIMIT)?;
     stage.done_with(&text::ready_after(ready.as_secs_f64()));
     Ok(())
 }
