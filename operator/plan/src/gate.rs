@@ -63,12 +63,8 @@ impl Gates {
     }
 
     /// Ties an object to the gate of a node.
-    fn hold_with(&mut self, node: Node, kind: &str, name: String) {
-        let object = ObjectId {
-            kind: kind.to_owned(),
-            name,
-        };
-        self.by_object.insert(object, node);
+    fn hold_with(&mut self, node: Node, kind: &str, name: &str) {
+        self.by_object.insert(ObjectId::new(kind, name), node);
     }
 }
 
@@ -89,13 +85,12 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
         if let Node::Component(component) = node {
             if matches!(platform.scale(component), Scale::Following(_)) {
                 // An autoscaler without its Deployment complains.
-                let name = object.name.clone();
-                gates.hold_with(node, "HorizontalPodAutoscaler", name);
+                gates.hold_with(node, "HorizontalPodAutoscaler", &object.name);
             }
             if state.is_behind(component) {
                 // Pods of before may start again, and must find what they were made for.
-                gates.hold_with(node, "ConfigMap", platform.node_name(node));
-                gates.hold_with(node, "Secret", rendered_name(platform, node));
+                gates.hold_with(node, "ConfigMap", &platform.node_name(node));
+                gates.hold_with(node, "Secret", &rendered_name(platform, node));
             }
         }
         gates.by_node.insert(node, gate);
@@ -106,8 +101,7 @@ pub fn gates(platform: &Platform, prepared: &ResourceSet<Prepared>, observed: &O
         let there = delegated.exists(observed);
         if let Some(message) = suspend::obstacle(platform, observed, node, there) {
             gates.by_node.insert(node, Gate::Closed { message });
-            let name = delegated.object.clone();
-            gates.hold_with(node, delegated.operator.kind(), name);
+            gates.hold_with(node, delegated.operator.kind(), &delegated.object);
         }
     }
     gates
@@ -132,7 +126,12 @@ struct States<'a> {
 impl States<'_> {
     fn gate(&self, node: Node, object: &ObjectId) -> Gate {
         let message = if self.platform.spec.suspend {
-            suspend::obstacle(self.platform, self.observed, node, self.is_there(object))
+            suspend::obstacle(
+                self.platform,
+                self.observed,
+                node,
+                self.is_there(node, object),
+            )
         } else {
             let certificate = (node == Node::Component(Component::Traefik))
                 .then(|| edge::certificate(self.platform, self.observed))
@@ -166,23 +165,19 @@ impl States<'_> {
                 self.platform.component_name(component),
             ),
         };
-        Some(ObjectId {
-            kind: kind.to_owned(),
-            name,
-        })
+        Some(ObjectId::new(kind, &name))
     }
 
-    fn is_there(&self, object: &ObjectId) -> bool {
-        match object.kind.as_str() {
-            "StatefulSet" => self.observed.stateful_sets.contains_key(&object.name),
-            "Deployment" => self.observed.deployments.contains_key(&object.name),
+    fn is_there(&self, node: Node, object: &ObjectId) -> bool {
+        match node {
+            Node::Component(component) => self.rollout(component).is_some(),
             _ => self.observed.jobs.contains_key(&object.name),
         }
     }
 
     fn stand(&self, node: Node, object: &ObjectId) -> Stand {
         let Node::Component(component) = node else {
-            return if self.is_there(object) {
+            return if self.is_there(node, object) {
                 Stand::Runs
             } else {
                 Stand::Starts
@@ -218,11 +213,7 @@ impl States<'_> {
     fn not_yet(&self, node: Node, enough: impl Fn(&Rollout<'_>) -> bool) -> Option<String> {
         let done = match node {
             Node::Anyone | Node::Operator => true,
-            Node::Provision(_) => self
-                .prepared
-                .job_name(&node.name())
-                .and_then(|name| self.observed.jobs.get(name))
-                .is_some_and(job_complete),
+            Node::Provision(_) => complete_job(self.prepared, self.observed, node).is_some(),
             Node::Component(component) => {
                 if let Some(delegated) = self.platform.topology.delegated(component) {
                     let wait = delegated.state(self.observed).wait?;
@@ -236,6 +227,16 @@ impl States<'_> {
         };
         (!done).then(|| node.name())
     }
+}
+
+/// Name of the Job that is planned for a node, once it has done its work.
+pub(crate) fn complete_job<'a>(
+    prepared: &'a ResourceSet<Prepared>,
+    observed: &Observed,
+    node: Node,
+) -> Option<&'a str> {
+    let name = prepared.job_name(&node.name())?;
+    job_complete(observed.jobs.get(name)?).then_some(name)
 }
 
 /// Whether a Job has done its work.

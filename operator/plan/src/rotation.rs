@@ -18,7 +18,7 @@ use lotoai_api::Store;
 use lotoai_api::spec::LotoAISpec;
 
 use crate::credentials::{PASSWORD, TOKEN, USERNAME};
-use crate::gate::job_complete;
+use crate::gate::complete_job;
 use crate::graph::{CredentialKind, Edge, Node, Topology};
 use crate::labels;
 use crate::observed::Observed;
@@ -299,9 +299,7 @@ impl Rotation<'_> {
     }
 
     fn is_provisioned(&self, job: Node) -> bool {
-        let name = self.prepared.job_name(&job.name());
-        name.and_then(|name| self.observed.jobs.get(name))
-            .is_some_and(job_complete)
+        complete_job(self.prepared, self.observed, job).is_some()
             && pods(self.platform, self.observed, job).next().is_none()
     }
 

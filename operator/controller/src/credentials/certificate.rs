@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -164,7 +163,7 @@ impl Store<'_> {
     }
 
     fn renewed(&mut self, secret: &Secret) {
-        if let Some(until) = time(secret, NOT_AFTER) {
+        if let Some(until) = life::time(&secret.metadata, NOT_AFTER) {
             self.changes.renewed.push(Renewed {
                 secret: secret.name_any(),
                 until,
@@ -184,7 +183,7 @@ fn promote(secret: &Secret) -> Result<Change, Error> {
         .unsaid(NEXT_SINCE)
         .unsaid(NEXT_NOT_AFTER);
     for (from, to) in [(NOT_AFTER, PREVIOUS_NOT_AFTER), (NEXT_NOT_AFTER, NOT_AFTER)] {
-        if let Some(end) = time(secret, from) {
+        if let Some(end) = life::time(&secret.metadata, from) {
             change = change.said(to, &end);
         }
     }
@@ -196,7 +195,7 @@ fn held<'a>(secret: &'a Secret, signer: &'a str) -> Option<Held<'a>> {
     value(secret, CERTIFICATE)?;
     value(secret, PRIVATE_KEY)?;
     Some(Held {
-        end: time(secret, NOT_AFTER)?,
+        end: life::time(&secret.metadata, NOT_AFTER)?,
         names: secret.annotations().get(NAMES)?,
         signer,
     })
@@ -237,10 +236,6 @@ impl Change {
         self.annotations.insert(key.to_owned(), None);
         self
     }
-}
-
-fn time(secret: &Secret, annotation: &str) -> Option<Timestamp> {
-    secret.annotations().get(annotation)?.parse().ok()
 }
 
 fn value(secret: &Secret, key: &str) -> Option<String> {

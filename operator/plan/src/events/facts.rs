@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use lotoai_api::{Component, Store, reasons};
 
 use super::{Event, NAMES, Tone};
-use crate::components::{WorkloadKind, workload_kind};
-use crate::gate::job_complete;
+use crate::components::workload_kind;
+use crate::gate::complete_job;
 use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::rollout::Rollout;
 use crate::rotation::{Change, Step};
 
 /// What a pass did, for the story.
@@ -159,24 +160,13 @@ fn listed(what: &str, names: &[String]) -> String {
     }
 }
 
-/// The stage in which a component starts, and its place in the order.
-const fn stage(component: Component) -> &'static str {
-    match component {
-        Component::Postgres
-        | Component::Clickhouse
-        | Component::Qdrant
-        | Component::Minio
-        | Component::Rabbitmq => "stores",
-        Component::Keycloak => "identity provider",
-        Component::Gateway
-        | Component::Orchestrator
-        | Component::Agents
-        | Component::ModelServer
-        | Component::McpServer
-        | Component::RagIngest
-        | Component::RagServer
-        | Component::Analytics => "services",
-        Component::Traefik => "edge",
+/// The stage in which a component starts, by the part that it plays.
+fn stage(component: Component) -> &'static str {
+    match Node::Component(component).role() {
+        "data" | "messaging" => "stores",
+        "identity" => "identity provider",
+        "service" => "services",
+        role => role,
     }
 }
 
@@ -195,13 +185,10 @@ impl Part {
             let object = ObjectId::new(delegated.operator.kind(), &delegated.object);
             (object, delegated.exists(observed))
         } else if platform.topology.has(Node::Component(component)) {
-            let kind = workload_kind(platform, component);
-            let name = platform.component_name(component);
-            let existed = match kind {
-                WorkloadKind::Deployment => observed.deployments.contains_key(&name),
-                WorkloadKind::StatefulSet => observed.stateful_sets.contains_key(&name),
-            };
-            (ObjectId::new(kind.kind(), &name), existed)
+            let kind = workload_kind(platform, component).kind();
+            let object = ObjectId::new(kind, &platform.component_name(component));
+            let existed = Rollout::of(platform, observed, component).is_some();
+            (object, existed)
         } else {
             return None;
         };
@@ -249,9 +236,8 @@ pub fn provisioned(
     Store::ALL
         .into_iter()
         .filter_map(|store| {
-            let name = prepared.job_name(&Node::Provision(store).name())?;
-            let job = observed.jobs.get(name)?;
-            job_complete(job).then(|| (store, name.to_owned()))
+            let name = complete_job(prepared, observed, Node::Provision(store))?;
+            Some((store, name.to_owned()))
         })
         .collect()
 }

@@ -159,7 +159,9 @@ pub fn overdue(platform: &Platform, observed: &Observed, now: Timestamp) -> Opti
     ))
 }
 
-fn time(metadata: &ObjectMeta, annotation: &str) -> Option<Timestamp> {
+/// The time in an annotation.
+#[must_use]
+pub fn time(metadata: &ObjectMeta, annotation: &str) -> Option<Timestamp> {
     metadata.annotations.as_ref()?.get(annotation)?.parse().ok()
 }
 
