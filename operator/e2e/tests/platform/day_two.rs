@@ -4,24 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use lotoai_e2e::Platform;
 use serde_json::{Value, json};
 
 use crate::lifecycle::{check, remember};
 use crate::support::{
-    NAME, NAMESPACE, condition, pods, ready, ready_with_corpus, run, wait_for, wait_ready,
+    NAME, NAMESPACE, condition, pods, ready, ready_with_corpus, run, set_spec, wait_for, wait_ready,
 };
 
 /// How long a change of the whole platform may take.
 const LIMIT: Duration = Duration::from_secs(300);
-
-async fn set(platform: &Platform, spec: &Value) {
-    let patch = Patch::Merge(json!({ "spec": spec }));
-    let resources = platform.resources();
-    let patched = resources.patch(NAME, &PatchParams::default(), &patch).await;
-    patched.unwrap();
-}
 
 async fn resource(platform: &Platform) -> Value {
     let object = platform.resources().get(NAME).await.unwrap();
@@ -38,7 +31,7 @@ fn credentials_made_anew_fail_no_question() {
         // Two accounts take turns, and their names differ in length: this is never the text of the
         // last time.
         let request = before["username"].0.len().to_string();
-        set(
+        set_spec(
             &platform,
             &json!({ "credentials": { "rotate": { "gateway-postgres": request } } }),
         )
@@ -84,7 +77,7 @@ fn a_suspended_platform_runs_nothing_and_keeps_its_data() {
     run(|| async {
         let (platform, client) = ready_with_corpus().await;
         let kept = remember(&client).await;
-        set(&platform, &json!({ "suspend": true })).await;
+        set_spec(&platform, &json!({ "suspend": true })).await;
         wait_for("the platform to be suspended", LIMIT, async || {
             let left = pods(&platform).await.len();
             let resource = resource(&platform).await;
@@ -97,7 +90,7 @@ fn a_suspended_platform_runs_nothing_and_keeps_its_data() {
         })
         .await;
         client.ask("probe", "Anybody?").await.unwrap_err();
-        set(&platform, &json!({ "suspend": false })).await;
+        set_spec(&platform, &json!({ "suspend": false })).await;
         wait_ready(&platform, LIMIT).await;
         check(&platform, &kept).await;
     });
@@ -109,7 +102,7 @@ fn a_spent_budget_refuses_and_says_when_it_is_whole_again() {
         let (platform, client) = ready().await;
         // Others' questions count in it as well, so it begins spent.
         let budget = json!({ "name": "tight", "scope": "User", "per": "Day", "requests": 1 });
-        set(&platform, &json!({ "gateway": { "budgets": [budget] } })).await;
+        set_spec(&platform, &json!({ "gateway": { "budgets": [budget] } })).await;
         wait_for("a refusal", LIMIT, async || {
             match client.ask("assistant", "Say hello.").await {
                 Ok(answer) => Err(format!("an answer: {}", answer.text)),
@@ -123,7 +116,7 @@ fn a_spent_budget_refuses_and_says_when_it_is_whole_again() {
         .await;
         let budgets = client.get("/api/budgets").await.unwrap();
         assert!(budgets.to_string().contains("tight"), "{budgets}");
-        set(&platform, &json!({ "gateway": null })).await;
+        set_spec(&platform, &json!({ "gateway": null })).await;
         wait_for("an answer", LIMIT, async || {
             let answer = client.ask("assistant", "Say hello.").await;
             answer.map(drop).map_err(|error| error.to_string())

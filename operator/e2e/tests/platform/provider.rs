@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use lotoai_e2e::{Platform, PublicClient};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{NAME, NAMESPACE, pods, ready, run, wait_for, wait_ready};
+use crate::support::{NAME, NAMESPACE, pods, ready, run, set_spec, wait_for, wait_ready};
 use crate::workloads::all_logs;
 
 const SECRET: &str = "far-provider";
@@ -40,13 +40,13 @@ fn a_provider_with_a_key_answers_and_the_key_stays_secret() {
             .unwrap();
         let before = platform.resources().get(NAME).await.unwrap().data["spec"]["agents"].clone();
         let address = server.uri();
-        set_agents(&platform, &with_provider(&address)).await;
+        set_spec(&platform, &json!({ "agents": with_provider(&address) })).await;
         // The roles are put back whatever happens here, or later tests would ask this server.
         let outcome = AssertUnwindSafe(used_and_kept(&platform, &client, &server, &key))
             .catch_unwind()
             .await;
         let roles = json!({ "providers": before["providers"], "roles": before["roles"] });
-        set_agents(&platform, &roles).await;
+        set_spec(&platform, &json!({ "agents": roles })).await;
         secrets
             .delete(SECRET, &DeleteParams::default())
             .await
@@ -107,16 +107,6 @@ fn with_provider(address: &str) -> Value {
             role("writer", "far", "m"),
         ],
     })
-}
-
-/// Sets fields of `spec.agents`; one that is null goes.
-async fn set_agents(platform: &Platform, agents: &Value) {
-    let patch = Patch::Merge(json!({ "spec": { "agents": agents } }));
-    platform
-        .resources()
-        .patch(NAME, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
 }
 
 /// Asks role `writer` until `is_right` of the answer: a pod with the former roles may still be

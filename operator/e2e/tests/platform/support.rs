@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use lotoai_e2e::{Platform, PublicClient, corpus};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Namespace of the platform under test.
 pub(crate) const NAMESPACE: &str = "lotoai";
@@ -124,6 +124,14 @@ pub(crate) async fn wait_ready(platform: &Platform, limit: Duration) {
         }
     })
     .await;
+}
+
+/// Sets fields of the resource's spec; one that is null goes.
+pub(crate) async fn set_spec(platform: &Platform, spec: &Value) {
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    let resources = platform.resources();
+    let patched = resources.patch(NAME, &PatchParams::default(), &patch).await;
+    patched.unwrap();
 }
 
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
