@@ -419,7 +419,11 @@ async fn any_number_of_budgets_takes_one_statement_before_and_one_after() {
         gateway.settle().await;
         drop(guard);
         assert_eq!(reply.status, StatusCode::OK);
-        let sent = statements.0.lock().unwrap().clone();
+        let mut sent = statements.0.lock().unwrap().clone();
+        // These come with the time that passes and not with a question: a token of another second
+        // tells of its groups, and open answers are looked after.
+        let of_time = |it: &str| it.contains("api_keys") || it.contains("id_hash, null");
+        sent.retain(|it| !of_time(it));
         let count = |word: &str| sent.iter().filter(|it| it.contains(word)).count();
         assert_eq!((count("admitted"), count("spendings")), (1, 1), "{sent:?}");
         counts.push(sent.len());
