@@ -174,6 +174,21 @@ impl tonic::service::Interceptor for Bearer {
     }
 }
 
+/// What every gRPC connection has in common; TLS is the caller's to add, with
+/// [`CONNECT_TIMEOUT`] for its handshake, which the limit on connecting does not reach.
+///
+/// # Errors
+/// The address is no gRPC address.
+#[cfg(feature = "grpc")]
+pub fn endpoint(url: &Url) -> Result<tonic::transport::Endpoint, tonic::transport::Error> {
+    Ok(tonic::transport::Endpoint::from_shared(url.to_string())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
 /// A channel that connects at the first call, and again after a broken connection. Over TLS it
 /// trusts the platform's authority alone.
 ///
@@ -185,16 +200,10 @@ pub fn grpc_channel(
     token: &SecretString,
     tls: &TlsArgs,
 ) -> Result<GrpcChannel, UpstreamError> {
-    use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+    use tonic::transport::{Certificate, ClientTlsConfig};
 
     let context = || EndpointSnafu { url: url.clone() };
-    let mut endpoint = Endpoint::from_shared(url.to_string())
-        .with_context(|_| context())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+    let mut endpoint = endpoint(url).with_context(|_| context())?;
     if let Some(file) = authority(url, tls)? {
         let pem = authority::read(file).context(AuthoritySnafu)?;
         let tls = ClientTlsConfig::new()

@@ -1,8 +1,8 @@
 //! The channel to Qdrant: TLS, key, limits.
 
 use std::path::Path;
-use std::time::Duration;
 
+use lotoai_kit::upstream::{self, CONNECT_TIMEOUT};
 use lotoai_kit::{MAX_GRPC_MESSAGE_BYTES, authority};
 use qdrant_client::qdrant::collections_client::CollectionsClient;
 use qdrant_client::qdrant::points_client::PointsClient;
@@ -11,18 +11,13 @@ use snafu::ResultExt;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Request, Status};
 use url::Url;
 
 use crate::config::QdrantArgs;
 use crate::store::error::{AddressSnafu, AuthoritySnafu, StoreError};
 
-/// How long opening a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an idle connection is asked whether its other end still lives, and for how long.
-const KEEPALIVE: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header of the key.
 const API_KEY: &str = "api-key";
 
@@ -37,13 +32,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(url: &Url, args: &QdrantArgs) -> Result<Self, StoreError> {
         let address = AddressSnafu { url: url.as_str() };
-        let mut endpoint = Endpoint::from_shared(url.to_string())
-            .context(address)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+        let mut endpoint = upstream::endpoint(url).context(address)?;
         if url.scheme() == "https" {
             let tls = tls(args.qdrant_ca_file.as_deref())?;
             endpoint = endpoint.tls_config(tls).context(address)?;
@@ -67,7 +56,9 @@ impl Clients {
 
 /// The well-known authorities, and that of the file beside them. The server's name is checked.
 fn tls(authority: Option<&Path>) -> Result<ClientTlsConfig, StoreError> {
-    let tls = ClientTlsConfig::new().with_native_roots();
+    let tls = ClientTlsConfig::new()
+        .with_native_roots()
+        .timeout(CONNECT_TIMEOUT);
     let Some(path) = authority else {
         return Ok(tls);
     };

@@ -235,14 +235,15 @@ impl VectorStore for Qdrant {
             .map(|point| point.map(convert::point))
             .collect::<Result<_, _>>()?;
         for some in points.chunks(WRITE_POINTS) {
-            let request = UpsertPoints {
-                collection_name: self.collection.clone(),
-                wait: Some(true),
-                points: some.to_vec(),
-                ..UpsertPoints::default()
-            };
             self.repeat("write chunks", self.limits.write, || {
-                let (mut points, request) = (self.clients.points(), request.clone());
+                let mut points = self.clients.points();
+                // Megabytes: copied once for each attempt.
+                let request = UpsertPoints {
+                    collection_name: self.collection.clone(),
+                    wait: Some(true),
+                    points: some.to_vec(),
+                    ..UpsertPoints::default()
+                };
                 async move { points.upsert(request).await }
             })
             .await?;

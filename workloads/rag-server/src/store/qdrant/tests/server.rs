@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
-use qdrant_client::qdrant::{
-    CountPoints, CreateCollection, CreateFieldIndexCollection, DeletePoints,
-    GetCollectionInfoRequest, QueryPoints, UpsertPoints,
-};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -205,53 +201,11 @@ where
 
 fn routes(state: &Shared) -> Router {
     let router = Router::new();
-    let router = method(
-        router,
-        state,
-        "Collections",
-        "Create",
-        |engine, request: CreateCollection| engine.create(request),
-    );
-    let router = method(
-        router,
-        state,
-        "Collections",
-        "Get",
-        |engine, request: GetCollectionInfoRequest| engine.get(request),
-    );
-    let router = method(
-        router,
-        state,
-        "Points",
-        "CreateFieldIndex",
-        |engine, request: CreateFieldIndexCollection| engine.index(request),
-    );
-    let router = method(
-        router,
-        state,
-        "Points",
-        "Upsert",
-        |engine, request: UpsertPoints| engine.upsert(request),
-    );
-    let router = method(
-        router,
-        state,
-        "Points",
-        "Delete",
-        |engine, request: DeletePoints| engine.delete(request),
-    );
-    let router = method(
-        router,
-        state,
-        "Points",
-        "Count",
-        |engine, request: CountPoints| engine.count(request),
-    );
-    method(
-        router,
-        state,
-        "Points",
-        "Query",
-        |engine, request: QueryPoints| engine.query(request),
-    )
+    let router = method(router, state, "Collections", "Create", Engine::create);
+    let router = method(router, state, "Collections", "Get", Engine::get);
+    let router = method(router, state, "Points", "CreateFieldIndex", Engine::index);
+    let router = method(router, state, "Points", "Upsert", Engine::upsert);
+    let router = method(router, state, "Points", "Delete", Engine::delete);
+    let router = method(router, state, "Points", "Count", Engine::count);
+    method(router, state, "Points", "Query", Engine::query)
 }
