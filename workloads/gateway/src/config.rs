@@ -197,6 +197,12 @@ impl LimitArgs {
     pub fn answer_max(&self) -> Duration {
         Duration::from_secs(self.answer_max_seconds)
     }
+
+    /// How long what an answer holds is kept for it: longer than the longest answer, so that what
+    /// is being answered is never taken for forgotten.
+    pub fn answer_lease(&self) -> Duration {
+        self.answer_max().saturating_add(Duration::from_secs(60))
+    }
 }
 
 /// Reads an http(s) URL without query and fragment.

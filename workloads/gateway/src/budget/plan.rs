@@ -273,7 +273,8 @@ const fn word(kind: Kind) -> &'static str {
     }
 }
 
-fn count(tokens: u64) -> i64 {
+/// Tokens as the database counts them.
+pub fn count(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 

@@ -1,7 +1,5 @@
 //! How a run is charged: reserved with its question, settled with its answer.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use lotoai_contracts::v1::Message;
 use uuid::Uuid;
@@ -14,10 +12,6 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::state::AppState;
 use crate::store::{Change, StoreError};
-
-/// The lease of a reservation outlives the longest answer by this, so that what is being answered
-/// is never taken for forgotten.
-const LEASE_BEYOND_ANSWER: Duration = Duration::from_secs(60);
 
 /// How a run is charged.
 #[derive(Debug, Clone, Default)]
@@ -53,10 +47,7 @@ impl Charge {
             highest: state.budgets.highest(&request.model),
         };
         let now = Timestamp::now();
-        let lease = state
-            .limits
-            .answer_max()
-            .saturating_add(LEASE_BEYOND_ANSWER);
+        let lease = state.limits.answer_lease();
         let warnings = match question.plan(&state.budgets, lease, now)? {
             None => None,
             Some(plan) => {

@@ -13,7 +13,6 @@ mod recording;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
@@ -25,7 +24,6 @@ use tracing::Instrument as _;
 use self::hash::RequestHash;
 use self::reading::Reading;
 use self::recording::record;
-use crate::budget::Principal;
 use crate::failure::{Failure, Shaped, is_api};
 use crate::identity::SignedIn;
 use crate::state::AppState;
@@ -37,8 +35,6 @@ const MAX_KEY_BYTES: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Answers up to this size are kept, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// A claim outlives the longest answer by this.
-const LEASE_BEYOND_ANSWER: Duration = Duration::from_secs(60);
 
 /// On a response: it took effect, and must not be stored. For what the caller asked not to store,
 /// and for secrets that are shown once.
@@ -78,10 +74,7 @@ pub async fn idempotency(
         Ok(None) => return next.run(request).await,
         Err(failure) => return failure.into_response(),
     };
-    let lease = state
-        .limits
-        .answer_max()
-        .saturating_add(LEASE_BEYOND_ANSWER);
+    let lease = state.limits.answer_lease();
     match state.store.claim_key(&key.owner, &key.key, lease).await {
         Err(error) => Failure::from(error).into_response(),
         Ok(Claim::Claimed) => {
@@ -118,10 +111,12 @@ fn key_of(request: &Request) -> Result<Option<KeyOf>, Failure> {
     let Some(key) = key(request.headers())? else {
         return Ok(None);
     };
-    let Principal { user, api_key, .. } = Principal::of(identity);
+    let user = &identity.subject;
     Ok(Some(KeyOf {
         // What one credential was answered is not another one's to see.
-        owner: api_key.map_or_else(|| user.clone(), |id| format!("{user}\u{1f}{id}")),
+        owner: identity
+            .api_key()
+            .map_or_else(|| user.clone(), |id| format!("{user}\u{1f}{id}")),
         key,
     }))
 }

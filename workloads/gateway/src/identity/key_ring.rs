@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::task::TaskTracker;
 
 use super::api_key::{self, NewKey};
-use super::token::now;
+use super::token::{now, refused};
 use super::watch::{Ground, Watch};
 use super::{Credential, Grant, Identity};
 use crate::domain::key_request::KeyRequest;
@@ -182,11 +182,4 @@ impl KeyRing {
             }
         });
     }
-}
-
-/// 401 with the challenge that RFC 6750 asks for.
-fn refused(code: &'static str, message: &'static str) -> Failure {
-    let mut failure = Failure::new(StatusCode::UNAUTHORIZED, code, message);
-    failure.challenge = Some(super::token::INVALID_TOKEN);
-    failure
 }

@@ -278,7 +278,7 @@ pub fn provider_unavailable() -> Failure {
 }
 
 /// 401 with the challenge that RFC 6750 asks for.
-fn refused(code: &'static str, message: impl Into<String>) -> Failure {
+pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Failure {
     let mut failure = Failure::new(StatusCode::UNAUTHORIZED, code, message);
     failure.challenge = Some(INVALID_TOKEN);
     failure

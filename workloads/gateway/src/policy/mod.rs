@@ -5,6 +5,7 @@ pub mod documents;
 pub mod keys;
 pub mod models;
 mod surface;
+pub mod usage;
 
 use std::fmt;
 

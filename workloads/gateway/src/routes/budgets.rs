@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -17,7 +16,8 @@ use crate::budget::{Matched, Principal};
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
-use crate::identity::{Identity, SignedIn};
+use crate::identity::SignedIn;
+use crate::policy::usage;
 use crate::state::AppState;
 use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 
@@ -46,7 +46,7 @@ pub async fn list(
         Timestamp::from_second(*start).map_err(|_| not_of_list())?;
     }
     if all {
-        administrators(&identity, "all")?;
+        usage::may_see_others(&identity, "all")?;
         return everybodys(&state, after, limit).await.map(Json);
     }
     // They are as many as the configuration has for a caller: one page.
@@ -176,20 +176,12 @@ pub async fn usage(
     if let Some(subject) = &subject {
         plain("subject", subject)?;
     }
-    if all {
-        administrators(&identity, "all")?;
-    } else if subject.as_ref().is_some_and(|it| *it != identity.subject) {
-        administrators(&identity, "subject")?;
-    }
+    let subject = usage::whose(&identity, all, subject)?;
     let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<UsageCursor>()?;
     let usage = UsageQuery {
-        subject: if all {
-            subject
-        } else {
-            Some(subject.unwrap_or_else(|| identity.subject.clone()))
-        },
+        subject,
         from: from.to_string(),
         to: to.to_string(),
     };
@@ -256,16 +248,6 @@ fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
             format!("{name} must be true or false"),
         )),
     }
-}
-
-fn administrators(identity: &Identity, param: &str) -> Result<(), Failure> {
-    if identity.is_admin() {
-        return Ok(());
-    }
-    let message = "only administrators see what others use; leave this parameter out";
-    let mut failure = Failure::new(StatusCode::FORBIDDEN, "admins_only", message);
-    failure.param = Some(param.to_owned());
-    Err(failure)
 }
 
 #[cfg(test)]

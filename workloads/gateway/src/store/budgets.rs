@@ -1,14 +1,12 @@
 //! Rows of budgets, spendings and usage.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgExecutor, Postgres, Row as _};
 
 use super::{Change, Store, StoreError, within};
-use crate::budget::plan::{Plan, Reserved, Spending};
+use crate::budget::plan::{Plan, Reserved, Spending, count};
 use crate::budget::rules::Amounts;
 
 /// Counters stay for a day after their window, for whoever asks why.
@@ -119,7 +117,7 @@ async fn reserve(executor: impl PgExecutor<'_>, plan: &Plan<'_>) -> Result<Reser
     .bind(question.micros())
     .bind(plan.currency)
     .bind(plan.price_version)
-    .bind(seconds(plan.lease))
+    .bind(plan.lease.as_secs_f64())
     .fetch_all(executor);
     let rows = within("reserve budgets", statement).await?;
     Ok(Reserved {
@@ -135,14 +133,6 @@ fn amounts(row: &PgRow, first: usize) -> Amounts {
         micros: row.get(first + 2),
         unpriced: row.get(first + 3),
     }
-}
-
-fn count(tokens: u64) -> i64 {
-    i64::try_from(tokens).unwrap_or(i64::MAX)
-}
-
-fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
 }
 
 fn charge<'q>(

@@ -5,7 +5,6 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::orchestrator;
 use super::support::{Gateway, Parts, Reply};
 
 /// Makes a key with a token of the person.
@@ -56,15 +55,6 @@ async fn ask(gateway: &Gateway, key: &str, more: Value) -> Reply {
     gateway.send(request).await
 }
 
-async fn stored() -> Option<(super::postgres::Server, Gateway)> {
-    let (orchestrator, _) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        ..Parts::default()
-    };
-    Gateway::stored(parts).await
-}
-
 async fn row(pool: &PgPool) -> Value {
     sqlx::query_scalar("select row_to_json(k) from api_keys k")
         .fetch_one(pool)
@@ -74,7 +64,7 @@ async fn row(pool: &PgPool) -> Value {
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_stored_as_a_hash() {
-    let Some((server, gateway)) = stored().await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let pool = server.pool().await;
@@ -120,7 +110,7 @@ async fn a_key_is_shown_once_and_stored_as_a_hash() {
 
 #[tokio::test]
 async fn lists_have_pages_and_keys_have_a_limit() {
-    let Some((_server, gateway)) = stored().await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     for at in 0..100 {
@@ -158,7 +148,7 @@ async fn lists_have_pages_and_keys_have_a_limit() {
 
 #[tokio::test]
 async fn a_key_does_what_it_was_made_for_and_no_more() {
-    let Some((_server, gateway)) = stored().await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let request = json!({ "name": "writer", "models": ["writer"] });
@@ -211,7 +201,7 @@ async fn a_key_does_what_it_was_made_for_and_no_more() {
 
 #[tokio::test]
 async fn a_key_without_the_scope_does_not_go_on_with_a_conversation() {
-    let Some((_server, gateway)) = stored().await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let chat = key(&gateway, "ana", &[], &json!({ "name": "chat" })).await;
@@ -228,10 +218,9 @@ async fn a_key_without_the_scope_does_not_go_on_with_a_conversation() {
 
 #[tokio::test]
 async fn a_key_loses_what_its_owner_loses() {
-    let Some((server, gateway)) = stored().await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
     let request = json!({ "name": "both", "groups": ["admins", "hr"] });
     let text = key(&gateway, "ana", &["hr", "staff", "admins"], &request).await;
     let groups = |gateway: &Gateway| {
@@ -257,11 +246,7 @@ async fn a_key_loses_what_its_owner_loses() {
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     gateway.settle().await;
     // Another replica, which did not hear it and has believed nothing yet.
-    let parts = Parts {
-        pool,
-        ..Parts::default()
-    };
-    let replica = Gateway::replica_of(&gateway, parts).await;
+    let replica = gateway.replica(&server).await;
     assert_eq!(groups(&replica).await, ["hr"], "and never \"staff\"");
     // An older token does not give it back.
     claims["iat"] = json!(crate::identity::token::now() - 100);
@@ -272,31 +257,17 @@ async fn a_key_loses_what_its_owner_loses() {
     let older = replica.state.verifier.verify(&older).await;
     replica.state.key_ring.hear(&older.unwrap()).await;
     replica.settle().await;
-    let parts = Parts {
-        pool: server.pool().await,
-        ..Parts::default()
-    };
-    let third = Gateway::replica_of(&gateway, parts).await;
+    let third = gateway.replica(&server).await;
     assert_eq!(groups(&third).await, ["hr"]);
 }
 
 #[tokio::test]
 async fn a_key_that_is_over_is_refused_and_its_answers_end_everywhere() {
-    let (orchestrator, _seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator: orchestrator.clone(),
-        ..Parts::default()
-    };
-    let Some((server, gateway)) = Gateway::stored(parts).await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let pool = server.pool().await;
-    let parts = Parts {
-        orchestrator,
-        pool: server.pool().await,
-        ..Parts::default()
-    };
-    let replica = Gateway::replica_of(&gateway, parts).await;
+    let replica = gateway.replica(&server).await;
     let made = make(&gateway, "ana", &[], &json!({ "name": "a" }))
         .await
         .json();
@@ -343,20 +314,13 @@ async fn a_key_that_is_over_is_refused_and_its_answers_end_everywhere() {
         .execute(&pool)
         .await
         .unwrap();
-    let fresh = Gateway::replica_of(
-        &gateway,
-        Parts {
-            pool,
-            ..Parts::default()
-        },
-    )
-    .await;
+    let fresh = gateway.replica(&server).await;
     assert_eq!(get(&fresh, "/api/me", &other).await.code(), "key_expired");
 }
 
 #[tokio::test]
 async fn a_key_of_another_secret_or_copied_badly_is_refused() {
-    let Some((_server, gateway)) = stored().await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let text = key(&gateway, "ana", &[], &json!({ "name": "a" })).await;
@@ -380,7 +344,7 @@ async fn a_key_of_another_secret_or_copied_badly_is_refused() {
 
 #[tokio::test]
 async fn a_request_that_is_sent_again_makes_no_second_key_and_shows_none() {
-    let Some((server, gateway)) = stored().await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let send = || {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::browser::{ANA, Person, sign_in_as, with_cookies};
 use super::keys::{ISSUER, Signer, claims, realm};
-use super::orchestrator;
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply, config};
 use crate::identity::token::now;
 
@@ -52,21 +51,10 @@ async fn alive(gateway: &Gateway, session: &str) -> bool {
 
 #[tokio::test]
 async fn a_logout_at_the_provider_ends_that_session_and_its_answers_everywhere() {
-    let (orchestrator, _seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator: orchestrator.clone(),
-        ..Parts::default()
-    };
-    let Some((server, gateway)) = Gateway::stored(parts).await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
-    let parts = Parts {
-        orchestrator,
-        pool,
-        ..Parts::default()
-    };
-    let replica = Gateway::replica_of(&gateway, parts).await;
+    let replica = gateway.replica(&server).await;
     let first = sign_in_as(&gateway, ANA, 300).await;
     let second = sign_in_as(&gateway, SECOND, 300).await;
     let request = |session: &str| {

@@ -1,6 +1,5 @@
 //! `Idempotency-Key` over a real PostgreSQL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,19 +10,7 @@ use sqlx::Row as _;
 use tower::ServiceExt as _;
 
 use super::budgets::question;
-use super::orchestrator::{self, Seen};
-use super::postgres;
-use super::support::{Gateway, Parts, Reply};
-
-async fn stored() -> Option<(postgres::Server, Gateway, Arc<Seen>)> {
-    let (orchestrator, seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        ..Parts::default()
-    };
-    let (server, gateway) = Gateway::stored(parts).await?;
-    Some((server, gateway, seen))
-}
+use super::support::{Gateway, Reply};
 
 fn chat(gateway: &Gateway, subject: &str, key: &str, model: &str, more: &Value) -> Request<Body> {
     let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
@@ -54,7 +41,7 @@ const KEPT: fn() -> Value = || json!({"store": true});
 
 #[tokio::test]
 async fn the_same_upload_has_the_same_answer_and_another_is_refused() {
-    let Some((_server, gateway, _)) = stored().await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let first = gateway.send(upload(&gateway, "k1", "one", "text")).await;
@@ -77,7 +64,7 @@ async fn the_same_upload_has_the_same_answer_and_another_is_refused() {
 
 #[tokio::test]
 async fn a_key_is_its_callers_alone_and_ends_after_a_day() {
-    let Some((server, gateway, seen)) = stored().await else {
+    let Some((server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let send = |subject| gateway.send(chat(&gateway, subject, "k", "writer", &KEPT()));
@@ -103,7 +90,7 @@ async fn a_key_is_its_callers_alone_and_ends_after_a_day() {
 
 #[tokio::test]
 async fn a_request_that_is_being_answered_is_not_answered_twice() {
-    let Some((_server, gateway, seen)) = stored().await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let claim = |key: &'static str, seconds| {
@@ -128,7 +115,7 @@ async fn a_request_that_is_being_answered_is_not_answered_twice() {
 
 #[tokio::test]
 async fn of_many_at_once_one_takes_effect() {
-    let Some((_server, gateway, seen)) = stored().await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let calls = (0..20).map(|_| gateway.send(chat(&gateway, "ana", "k", "writer", &KEPT())));
@@ -147,7 +134,7 @@ async fn of_many_at_once_one_takes_effect() {
 
 #[tokio::test]
 async fn what_failed_or_was_refused_may_be_sent_again() {
-    let Some((_server, gateway, seen)) = stored().await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     for model in ["missing", "breaks", "bad name"] {
@@ -170,7 +157,7 @@ async fn what_failed_or_was_refused_may_be_sent_again() {
 
 #[tokio::test]
 async fn a_stream_is_given_again_byte_by_byte() {
-    let Some((_server, gateway, seen)) = stored().await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let streamed = json!({"store": true, "stream": true});
@@ -188,7 +175,7 @@ async fn a_stream_is_given_again_byte_by_byte() {
 
 #[tokio::test]
 async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
-    let Some((_server, gateway, seen)) = stored().await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let request = chat(&gateway, "ana", "whole", "writer", &KEPT());
@@ -225,7 +212,7 @@ async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
 
 #[tokio::test]
 async fn what_must_not_be_stored_is_not() {
-    let Some((server, gateway, seen)) = stored().await else {
+    let Some((server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let send = || gateway.send(chat(&gateway, "ana", "k", "writer", &json!({})));
@@ -242,7 +229,7 @@ async fn what_must_not_be_stored_is_not() {
 
 #[tokio::test]
 async fn keys_are_bounded_and_need_the_database() {
-    let Some((mut server, gateway, _)) = stored().await else {
+    let Some((mut server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     sqlx::query(

@@ -11,7 +11,6 @@ use super::browser::{
     ANA, Person, TOKEN, begin, cookie, sign_in, sign_in_as, token_answer, tokens, with_cookies,
 };
 use super::keys::{ISSUER, Signer, publish, realm};
-use super::orchestrator;
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply, config};
 
 const EVE: Person<'static> = Person {
@@ -131,21 +130,10 @@ async fn people_see_and_end_their_own_sessions_only() {
 
 #[tokio::test]
 async fn a_session_that_ends_ends_its_open_answers_on_every_replica() {
-    let (orchestrator, _seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator: orchestrator.clone(),
-        ..Parts::default()
-    };
-    let Some((server, gateway)) = Gateway::stored(parts).await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
-    let parts = Parts {
-        orchestrator,
-        pool,
-        ..Parts::default()
-    };
-    let replica = Gateway::replica_of(&gateway, parts).await;
+    let replica = gateway.replica(&server).await;
     let session = sign_in(&gateway, 300).await;
     let eves = sign_in_as(&gateway, EVE, 300).await;
     let request = |session: &str| {
@@ -203,12 +191,7 @@ async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
-    let parts = Parts {
-        pool,
-        ..Parts::default()
-    };
-    let replica = Gateway::replica_of(&gateway, parts).await;
+    let replica = gateway.replica(&server).await;
     let session = sign_in(&gateway, 25).await;
     let answer = ResponseTemplate::new(200)
         .set_body_json(tokens(&gateway, ANA, 300, None))

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::keys::{ISSUER, Signer, realm};
-use super::postgres;
+use super::{orchestrator, postgres};
 use crate::config::Config;
 use crate::objects::Objects;
 use crate::routes::web::WebClient;
@@ -52,6 +52,8 @@ impl Default for Parts {
 pub(crate) struct Gateway {
     pub(crate) router: Router,
     pub(crate) state: Arc<AppState>,
+    /// Address of the orchestrator.
+    orchestrator: String,
     pub(crate) realm: MockServer,
     pub(crate) signer: Signer,
     pub(crate) service: Service,
@@ -161,6 +163,17 @@ impl Gateway {
         Some((server, gateway))
     }
 
+    /// The same with an orchestrator, and what that saw.
+    pub(crate) async fn answering() -> Option<(postgres::Server, Self, Arc<orchestrator::Seen>)> {
+        let (orchestrator, seen) = orchestrator::start().await;
+        let parts = Parts {
+            orchestrator,
+            ..Parts::default()
+        };
+        let (server, gateway) = Self::stored(parts).await?;
+        Some((server, gateway, seen))
+    }
+
     pub(crate) fn with_realm(parts: Parts, realm: MockServer, signer: Signer) -> Self {
         let config = config(&realm.uri(), &parts.orchestrator);
         Self::with_config(&config, parts, realm, signer)
@@ -173,6 +186,7 @@ impl Gateway {
         signer: Signer,
     ) -> Self {
         let service = Service::for_tests("gateway");
+        let orchestrator = parts.orchestrator;
         let state = crate::assemble(config, &service, Store::new(parts.pool)).unwrap();
         let mut state = Arc::into_inner(state).unwrap();
         if !parts.budgets.is_empty() {
@@ -188,6 +202,7 @@ impl Gateway {
         Self {
             router,
             state,
+            orchestrator,
             realm,
             signer,
             service,
@@ -195,10 +210,15 @@ impl Gateway {
         }
     }
 
-    /// Another replica: the same provider, and `parts` with the same database. It looks after its
-    /// open answers, as a process does.
-    pub(crate) async fn replica_of(first: &Self, parts: Parts) -> Self {
-        let config = config(&first.realm.uri(), &parts.orchestrator);
+    /// Another replica: the same provider, orchestrator and database. It looks after its open
+    /// answers, as a process does.
+    pub(crate) async fn replica(&self, server: &postgres::Server) -> Self {
+        let parts = Parts {
+            orchestrator: self.orchestrator.clone(),
+            pool: server.pool().await,
+            ..Parts::default()
+        };
+        let config = config(&self.realm.uri(), &parts.orchestrator);
         let unused = MockServer::start().await;
         let replica = Self::with_config(&config, parts, unused, Signer::ec("unused"));
         let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());

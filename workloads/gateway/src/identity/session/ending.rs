@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
@@ -59,7 +58,7 @@ impl Sessions {
     /// 400 when it said so before, 503 when the database is away: then nothing was ended.
     pub async fn end_by_provider(&self, logout: &Logout) -> Result<usize, Failure> {
         let mut change = self.0.store.begin().await?;
-        let id: SessionHash = Sha256::digest(logout.id.as_bytes()).into();
+        let id = hash(&logout.id);
         if !change
             .use_logout_token(&id, back_channel::GOOD_FOR_SECONDS)
             .await?
