@@ -200,38 +200,32 @@ pub(crate) fn resource(access: &Access) -> Result<Value> {
     })
 }
 
-/// Pods that are on their way out: until they are gone they answer as they were told before.
-fn leaving(access: &Access) -> Result<String> {
+/// What a template makes of each of the platform's objects of some kinds.
+fn each(access: &Access, kinds: &str, template: &str) -> Result<String> {
     let selector = format!("app.kubernetes.io/instance={NAME}");
-    let names = "go-template={{range .items}}{{if .metadata.deletionTimestamp}}\
-                 {{.metadata.name}} {{end}}{{end}}";
+    let output = format!("go-template={{{{range .items}}}}{template}{{{{end}}}}");
     access.kubectl(&[
         "get",
-        "pods",
+        kinds,
         "--namespace",
         NAMESPACE,
         "--selector",
         &selector,
         "-o",
-        names,
+        &output,
     ])
+}
+
+/// Pods that are on their way out: until they are gone they answer as they were told before.
+fn leaving(access: &Access) -> Result<String> {
+    let names = "{{if .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}";
+    each(access, "pods", names)
 }
 
 /// What runs pods, each on a line with its image.
 fn workloads(access: &Access) -> Result<String> {
-    let selector = format!("app.kubernetes.io/instance={NAME}");
-    let images = "go-template={{range .items}}{{.metadata.name}} \
-                  {{(index .spec.template.spec.containers 0).image}}{{\"\\n\"}}{{end}}";
-    access.kubectl(&[
-        "get",
-        "deployments,statefulsets",
-        "--namespace",
-        NAMESPACE,
-        "--selector",
-        &selector,
-        "-o",
-        images,
-    ])
+    let images = "{{.metadata.name}} {{(index .spec.template.spec.containers 0).image}}{{\"\\n\"}}";
+    each(access, "deployments,statefulsets", images)
 }
 
 /// The objects among `workloads` that another image was made for. An operator that has just been

@@ -1,6 +1,5 @@
 //! Day two: credentials are made anew, a platform is suspended and resumed, a budget ends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -10,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::lifecycle::{check, remember};
 use crate::support::{
-    NAME, NAMESPACE, condition, pods, ready, ready_with_corpus, run, set_spec, wait_for, wait_ready,
+    NAME, NAMESPACE, answered_during, condition, pods, ready, ready_with_corpus, run, set_spec,
+    wait_for, wait_ready,
 };
 
 /// How long a change of the whole platform may take.
@@ -37,16 +37,6 @@ fn credentials_made_anew_fail_no_question() {
         )
         .await;
 
-        let done = AtomicBool::new(false);
-        let asking = async {
-            let mut asked = 0;
-            while !done.load(Ordering::Relaxed) {
-                let answer = client.ask("probe", "What does LotoAI answer with?").await;
-                answer.unwrap();
-                asked += 1;
-            }
-            asked
-        };
         let watching = async {
             wait_for("the credential to be made anew", LIMIT, async || {
                 let resource = resource(&platform).await;
@@ -60,11 +50,9 @@ fn credentials_made_anew_fail_no_question() {
                 }
             })
             .await;
-            done.store(true, Ordering::Relaxed);
         };
-        let (asked, ()) = futures::join!(asking, watching);
+        let asked = answered_during(&client, watching).await;
         println!("{asked} questions answered while a credential was made anew");
-        assert!(asked > 0);
         let after = secrets.get(&secret).await.unwrap().data.unwrap();
         assert_ne!(after["username"], before["username"]);
         assert_ne!(after["password"], before["password"]);

@@ -4,6 +4,7 @@ use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -132,6 +133,28 @@ pub(crate) async fn set_spec(platform: &Platform, spec: &Value) {
     let resources = platform.resources();
     let patched = resources.patch(NAME, &PatchParams::default(), &patch).await;
     patched.unwrap();
+}
+
+/// Asks the probe's question over and over while `work` goes on, and says how often it was
+/// answered. Panics when it was not.
+pub(crate) async fn answered_during(client: &PublicClient, work: impl Future<Output = ()>) -> u32 {
+    let done = AtomicBool::new(false);
+    let asking = async {
+        let mut asked = 0;
+        while !done.load(Ordering::Relaxed) {
+            let answer = client.ask("probe", "What does LotoAI answer with?").await;
+            answer.unwrap();
+            asked += 1;
+        }
+        asked
+    };
+    let working = async {
+        work.await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let (asked, ()) = futures::join!(asking, working);
+    assert!(asked > 0);
+    asked
 }
 
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
