@@ -137,7 +137,7 @@ fn logs_are_structured_and_hold_no_secret() {
 }
 
 /// What every container has logged since it started, finished Jobs included, by component and
-/// container.
+/// container. A pod that goes while its log is read is left out.
 pub(crate) async fn all_logs(platform: &Platform) -> BTreeMap<(String, String), String> {
     let everything = Api::<Pod>::namespaced(platform.kube.clone(), NAMESPACE);
     let selector = format!("app.kubernetes.io/instance={NAME}");
@@ -167,12 +167,14 @@ pub(crate) async fn all_logs(platform: &Platform) -> BTreeMap<(String, String), 
             let text = wait_for(
                 &format!("the log of {name}"),
                 Duration::from_secs(30),
-                async || {
-                    let text = api.logs(&name, &params).await;
-                    text.map_err(|error| error.to_string())
+                async || match api.logs(&name, &params).await {
+                    Ok(text) => Ok(Some(text)),
+                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                    Err(error) => Err(error.to_string()),
                 },
             )
             .await;
+            let Some(text) = text else { break };
             let key = (component.clone(), container.name);
             logs.entry(key).or_default().push_str(&text);
         }
