@@ -10,7 +10,7 @@ use crate::error::{FileSnafu, InvalidNameSnafu, InvalidVariableSnafu, Result, Sl
 use crate::lock::{self, Lock};
 use crate::network::Network;
 use crate::process::{Identity, Processes};
-use crate::slots::{Claim, new_claim, slot_path, slots_lock};
+use crate::slots::{Claim, new_claim, shared_lock, slot_path};
 use crate::{cgroup, paths};
 
 /// The instance of `make up`. It always has slot 0, so its addresses never change.
@@ -172,7 +172,7 @@ impl Instance {
 
     /// Makes the slot and the state directory this instance's own.
     pub(crate) fn settle(&self) -> Result<()> {
-        let _lock = slots_lock()?;
+        let _lock = shared_lock()?;
         let path = slot_path(self.network.slot);
         if let Some(other) = Claim::read(&path).filter(|other| other.name != self.name) {
             let slot = self.network.slot;
@@ -204,7 +204,7 @@ impl Instance {
 
     /// Gives the slot back. The caller holds the instance's lock, whose file goes as well.
     pub(crate) fn release(&self) -> Result<()> {
-        let _lock = slots_lock()?;
+        let _lock = shared_lock()?;
         let path = slot_path(self.network.slot);
         if Claim::read(&path).is_some_and(|claim| claim.name == self.name) {
             remove_file(&path)?;

@@ -50,7 +50,7 @@ impl Claim {
 /// will say that root is needed.
 pub(crate) fn new_claim(name: &str, state_dir: &Path) -> Result<Claim> {
     let _lock = if rustix::process::geteuid().is_root() {
-        Some(slots_lock()?)
+        Some(shared_lock()?)
     } else {
         None
     };
@@ -105,9 +105,10 @@ pub(crate) fn slot_path(slot: u8) -> PathBuf {
         .join(format!("{slot}.json"))
 }
 
-pub(crate) fn slots_lock() -> Result<Lock> {
+/// One at a time may change what the instances share: the slots and the list of mount points.
+pub(crate) fn shared_lock() -> Result<Lock> {
     lock::take(
-        &paths::shared_dir().join("slots.lock"),
+        &paths::shared_dir().join("shared.lock"),
         Duration::from_secs(30),
         || {},
     )

@@ -9,6 +9,7 @@ use crate::error::{FileSnafu, Result};
 use crate::exec::Run;
 use crate::instance::{Instance, remove_file, write_file};
 use crate::paths;
+use crate::slots::shared_lock;
 
 /// Directories whose place is compiled into containerd, the CNI plugins and the kubelet. Each
 /// instance sees its own there, so that several can run beside each other and beside a container
@@ -44,6 +45,7 @@ fn made_list() -> PathBuf {
 
 /// Makes the directories to mount on that the host lacks, and remembers which.
 pub(super) fn make_mount_points() -> Result<()> {
+    let _lock = shared_lock()?;
     for (target, ..) in OWN {
         if !Path::new(target).exists() {
             let mut made = fs::read_to_string(made_list()).unwrap_or_default();
@@ -62,6 +64,7 @@ pub(super) fn make_mount_points() -> Result<()> {
 /// Removes them again once no instance needs them. Nothing but empty directories is removed: an
 /// installed package may have come to use one of them meanwhile.
 pub(super) fn remove_mount_points() -> Result<()> {
+    let _lock = shared_lock()?;
     let Ok(made) = fs::read_to_string(made_list()) else {
         return Ok(());
     };
