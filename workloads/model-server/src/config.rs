@@ -46,9 +46,8 @@ impl HasCommon for Config {
 }
 
 impl Config {
-    /// Threads that each model computes with: every core, although there are two models. The threads
-    /// wait for each other through OpenMP, which spins only for a moment before it sleeps
-    /// (`GOMP_SPINCOUNT` in the image), so that busy cores make a model slower, but not stand still.
+    /// Threads that each model computes with: every core, although there are two models. What that
+    /// means for busy cores: docs/adr/0006-llama-cpp-for-chat-and-embeddings.md.
     #[must_use]
     pub fn threads(&self) -> u16 {
         self.model_threads.unwrap_or_else(|| {

@@ -16,8 +16,8 @@ use super::{CHAT_MODEL as MODEL, loader, metrics};
 pub struct ChatOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Threads to read the conversation with. The answer is written by half as many: a token is a
-    /// thousand small steps, after each of which the threads wait for each other.
+    /// Threads to read the conversation with. The answer is written by all of them or by one, as
+    /// the clock says.
     pub threads: u16,
     /// Jobs that may wait.
     pub queue: usize,

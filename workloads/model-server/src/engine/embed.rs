@@ -1,36 +1,21 @@
-//! The embedding model.
+//! The embedding model: its queue, and the jobs in progress.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
-use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use lotoai_kit::{Gate, Service};
-use snafu::{ResultExt, ensure};
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{
-    CreateContextSnafu, EncodeSnafu, EngineError, FillBatchSnafu, NormaliseSnafu, QueueFullSnafu,
-    ReadVectorSnafu, ThreadLostSnafu, WrongModelSnafu,
-};
-use super::schedule::{Limits, Text, next_call};
-use super::{DIMENSIONS, EMBEDDING_MODEL as MODEL, loader, metrics};
+use super::encoder::{CALL, Encoder, tokenize};
+use super::error::{EngineError, QueueFullSnafu, ThreadLostSnafu};
+use super::schedule::{Text, next_call};
+use super::{EMBEDDING_MODEL as MODEL, loader, metrics};
 
-/// Tokens of one text, with the two that mark its ends. The model can place 512, but was trained
-/// on at most 256 and its authors cut there; so do we.
-const WINDOW: usize = 256;
-/// One call of the model. Attention is computed over the whole call, so a larger one is slower per
-/// token; a smaller one leaves the matrix kernels idle. Measured: see docs/workloads/model-server.md.
-const CALL: Limits = Limits {
-    tokens: 512,
-    texts: 32,
-};
 /// Jobs whose texts are mixed into calls; the others stay in the queue.
 const ACTIVE_JOBS: usize = 8;
 
@@ -39,7 +24,7 @@ const ACTIVE_JOBS: usize = 8;
 pub struct EmbedderOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Threads to compute with.
+    /// Calls of the model at the same time, each on a thread.
     pub threads: u16,
     /// Jobs that may wait.
     pub queue: usize,
@@ -70,7 +55,7 @@ struct Job {
 }
 
 impl Embedder {
-    /// Loads the model on a thread of its own; `/readyz` waits for it.
+    /// Loads the model on threads of its own; `/readyz` waits for it.
     ///
     /// # Errors
     ///
@@ -116,20 +101,35 @@ fn work(
     mut queue: mpsc::Receiver<Job>,
 ) -> Result<(), EngineError> {
     let model = loader::load(&options.path)?;
-    let mut runner = Runner::new(&model, options)?;
-    gate.ready();
+    thread::scope(|scope| {
+        let start = |_| Encoder::start(scope, &model, &options.path);
+        let encoders: Vec<_> = (0..options.threads).map(start).collect::<Result<_, _>>()?;
+        for encoder in &encoders {
+            encoder.finish()?;
+        }
+        gate.ready();
+        serve(&model, &encoders, &mut queue)
+    })
+}
+
+/// Works on the jobs of the queue until it is closed.
+fn serve(
+    model: &LlamaModel,
+    encoders: &[Encoder],
+    queue: &mut mpsc::Receiver<Job>,
+) -> Result<(), EngineError> {
     let mut active: Vec<Active> = Vec::new();
     loop {
         if active.is_empty() {
             match queue.blocking_recv() {
-                Some(job) => active.push(runner.admit(job)),
+                Some(job) => active.push(admit(model, job)),
                 None => return Ok(()),
             }
         }
         while active.len() < ACTIVE_JOBS
             && let Ok(job) = queue.try_recv()
         {
-            active.push(runner.admit(job));
+            active.push(admit(model, job));
         }
         metrics::queue_depth(MODEL, queue.len());
         active.retain(|job| {
@@ -139,8 +139,70 @@ fn work(
             }
             !gone
         });
-        runner.call(&mut active);
+        round(&mut active, encoders)?;
         active = active.into_iter().filter_map(Active::finish).collect();
+    }
+}
+
+/// A call for each encoder, as far as there are texts. A failure fails the jobs in the call.
+fn round(active: &mut [Active], encoders: &[Encoder]) -> Result<(), EngineError> {
+    let mut running = Vec::new();
+    for encoder in encoders {
+        let jobs = active.iter_mut().map(|job| &mut job.waiting);
+        let mut jobs: Vec<_> = jobs.enumerate().collect();
+        let call = next_call(&mut jobs, CALL);
+        if call.is_empty() {
+            break;
+        }
+        let (places, texts): (Vec<_>, Vec<_>) = call
+            .into_iter()
+            .map(|(job, text)| ((job, text.position), text.tokens))
+            .unzip();
+        encoder.begin(texts)?;
+        running.push((encoder, places));
+    }
+    for (encoder, places) in running {
+        match encoder.finish() {
+            Ok(vectors) => {
+                for ((job, position), vector) in places.into_iter().zip(vectors) {
+                    active[job].missing -= 1;
+                    active[job].vectors[position] = vector;
+                }
+            }
+            Err(error @ EngineError::ThreadLost { .. }) => return Err(error),
+            Err(error) => {
+                let source = Arc::new(error);
+                for (job, _) in places {
+                    active[job].failed = Some(EngineError::Call {
+                        source: Arc::clone(&source),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn admit(model: &LlamaModel, job: Job) -> Active {
+    metrics::seconds(MODEL, "queue", job.queued.elapsed());
+    let mut truncated = Vec::new();
+    let mut waiting = VecDeque::with_capacity(job.inputs.len());
+    for (position, input) in job.inputs.iter().enumerate() {
+        let (tokens, was_cut) = tokenize(model, input);
+        if was_cut {
+            truncated.push(position);
+        }
+        waiting.push_back(Text { position, tokens });
+    }
+    Active {
+        vectors: vec![Vec::new(); waiting.len()],
+        missing: waiting.len(),
+        tokens: waiting.iter().map(|text| text.tokens.len()).sum(),
+        waiting,
+        truncated,
+        failed: None,
+        reply: job.reply,
+        started: Instant::now(),
     }
 }
 
@@ -176,177 +238,5 @@ impl Active {
         // An error means that the client has gone: nobody is left to tell.
         let _ = self.reply.send(outcome);
         None
-    }
-}
-
-struct Runner<'model> {
-    model: &'model LlamaModel,
-    context: LlamaContext<'model>,
-    batch: LlamaBatch<'static>,
-}
-
-impl<'model> Runner<'model> {
-    fn new(model: &'model LlamaModel, options: &EmbedderOptions) -> Result<Self, EngineError> {
-        let actual = usize::try_from(model.n_embd_out()).unwrap_or(0);
-        ensure!(
-            actual == DIMENSIONS,
-            WrongModelSnafu {
-                path: &options.path,
-                actual,
-                expected: DIMENSIONS
-            }
-        );
-        // An encoder needs all tokens of a call in one piece: context = batch = micro-batch.
-        let tokens = CALL.tokens as u32;
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(tokens))
-            .with_n_batch(tokens)
-            .with_n_ubatch(tokens)
-            .with_n_seq_max(CALL.texts as u32)
-            .with_embeddings(true)
-            .with_pooling_type(LlamaPoolingType::Mean)
-            .with_n_threads(i32::from(options.threads))
-            .with_n_threads_batch(i32::from(options.threads));
-        let context =
-            model
-                .new_context(loader::backend()?, params)
-                .context(CreateContextSnafu {
-                    path: &options.path,
-                })?;
-        Ok(Self {
-            model,
-            context,
-            batch: LlamaBatch::new(CALL.tokens, 1),
-        })
-    }
-
-    fn admit(&self, job: Job) -> Active {
-        metrics::seconds(MODEL, "queue", job.queued.elapsed());
-        let mut truncated = Vec::new();
-        let mut tokens = 0;
-        let waiting: VecDeque<_> = job
-            .inputs
-            .iter()
-            .enumerate()
-            .map(|(position, input)| {
-                let mut text = self.model.vocab().tokenize(input.as_bytes(), true, false);
-                if cut(&mut text) {
-                    truncated.push(position);
-                }
-                tokens += text.len();
-                Text {
-                    position,
-                    tokens: text,
-                }
-            })
-            .collect();
-        Active {
-            vectors: vec![Vec::new(); waiting.len()],
-            missing: waiting.len(),
-            waiting,
-            tokens,
-            truncated,
-            failed: None,
-            reply: job.reply,
-            started: Instant::now(),
-        }
-    }
-
-    /// One call of the model for texts of all active jobs. A failure fails the jobs in the call.
-    fn call(&mut self, active: &mut [Active]) {
-        let mut waiting: Vec<_> = active.iter_mut().map(|job| &mut job.waiting).collect();
-        let texts = next_call(&mut waiting, CALL);
-        let outcome = self.encode(&texts).map_err(Arc::new);
-        for (place, (job, text)) in texts.into_iter().enumerate() {
-            let Some(job) = active.get_mut(job) else {
-                continue;
-            };
-            let vector = match &outcome {
-                Ok(()) => self.vector(place),
-                Err(error) => Err(EngineError::Call {
-                    source: Arc::clone(error),
-                }),
-            };
-            match vector {
-                Ok(vector) => {
-                    job.missing -= 1;
-                    job.vectors[text.position] = vector;
-                }
-                Err(error) => job.failed = Some(error),
-            }
-        }
-    }
-
-    fn encode(&mut self, texts: &[(usize, Text<LlamaToken>)]) -> Result<(), EngineError> {
-        self.batch.clear();
-        for (sequence, (_, text)) in (0_i32..).zip(texts) {
-            self.batch
-                .add_sequence(&text.tokens, sequence, true)
-                .context(FillBatchSnafu)?;
-        }
-        self.context.encode(&mut self.batch).context(EncodeSnafu)
-    }
-
-    fn vector(&self, sequence: usize) -> Result<Vec<f32>, EngineError> {
-        let sequence = i32::try_from(sequence).unwrap_or(i32::MAX);
-        let raw = self
-            .context
-            .embeddings_seq_ith(sequence)
-            .context(ReadVectorSnafu)?;
-        normalise(raw)
-    }
-}
-
-/// Cuts to the window and keeps the last token, which marks the end. True when something was cut.
-fn cut<T: Copy>(tokens: &mut Vec<T>) -> bool {
-    let Some(end) = tokens.last().copied() else {
-        return false;
-    };
-    if tokens.len() <= WINDOW {
-        return false;
-    }
-    tokens.truncate(WINDOW - 1);
-    tokens.push(end);
-    true
-}
-
-/// The vector at length 1, so that a dot product is a cosine.
-fn normalise(raw: &[f32]) -> Result<Vec<f32>, EngineError> {
-    let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
-    ensure!(
-        length.is_finite() && length > 0.0,
-        NormaliseSnafu { length }
-    );
-    Ok(raw.iter().map(|x| x / length).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_text_keeps_its_end_mark() {
-        let mut tokens: Vec<usize> = (0..1000).collect();
-        assert!(cut(&mut tokens));
-        assert_eq!(tokens.len(), WINDOW);
-        assert_eq!(tokens[WINDOW - 2..], [WINDOW - 2, 999]);
-    }
-
-    #[test]
-    fn a_text_that_fits_is_left_alone() {
-        let mut tokens: Vec<usize> = (0..WINDOW).collect();
-        assert!(!cut(&mut tokens));
-        assert_eq!(tokens.len(), WINDOW);
-    }
-
-    #[test]
-    fn a_vector_gets_length_one() {
-        assert_eq!(normalise(&[3.0, 4.0]).unwrap(), [0.6, 0.8]);
-    }
-
-    #[test]
-    fn a_vector_without_direction_is_an_error() {
-        assert!(normalise(&[0.0, 0.0]).is_err());
-        assert!(normalise(&[f32::NAN, 0.0]).is_err());
     }
 }

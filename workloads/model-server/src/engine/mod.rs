@@ -1,11 +1,15 @@
-//! The models. Each has one thread that owns the model and its llama.cpp context, and a bounded
-//! queue of jobs in front of it; nothing of llama.cpp leaves that thread.
+//! The models, each with a bounded queue of jobs in front of it. One thread owns the chat model and
+//! its llama.cpp context; the embedding model has a thread per core, each with a context of its own.
+//! Nothing of llama.cpp leaves those threads.
 
 mod chat;
 mod embed;
+mod encoder;
 mod error;
 mod loader;
+mod lookup;
 mod metrics;
+mod pace;
 pub mod prompt;
 mod rambling;
 mod runner;

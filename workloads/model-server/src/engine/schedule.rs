@@ -20,17 +20,19 @@ pub(super) struct Limits {
     pub(super) texts: usize,
 }
 
-/// Takes texts for one call, one from each job in turn. So a question of one text is in the very
-/// next call, however many chunks of a document are in line before it.
-pub(super) fn next_call<T>(
-    jobs: &mut [&mut VecDeque<Text<T>>],
+/// Takes texts for one call, one from each job in turn, and first from the jobs with the fewest
+/// left. So a question of one text is in the very next call, however many chunks of documents are
+/// in line before it.
+pub(super) fn next_call<J: Copy, T>(
+    jobs: &mut [(J, &mut VecDeque<Text<T>>)],
     limits: Limits,
-) -> Vec<(usize, Text<T>)> {
+) -> Vec<(J, Text<T>)> {
+    jobs.sort_by_key(|(_, waiting)| waiting.len());
     let mut call = Vec::new();
     let mut room = limits.tokens;
     loop {
         let before = call.len();
-        for (job, waiting) in jobs.iter_mut().enumerate() {
+        for (job, waiting) in jobs.iter_mut() {
             if call.len() == limits.texts {
                 return call;
             }
@@ -39,7 +41,7 @@ pub(super) fn next_call<T>(
                 .is_some_and(|text| text.tokens.len() <= room);
             if fits && let Some(text) = waiting.pop_front() {
                 room -= text.tokens.len();
-                call.push((job, text));
+                call.push((*job, text));
             }
         }
         if call.len() == before {
@@ -63,7 +65,7 @@ mod tests {
             .collect()
     }
 
-    fn places(call: &[(usize, Text<u8>)]) -> Vec<(usize, usize)> {
+    fn places(call: &[(char, Text<u8>)]) -> Vec<(char, usize)> {
         call.iter()
             .map(|(job, text)| (*job, text.position))
             .collect()
@@ -77,24 +79,29 @@ mod tests {
     #[test]
     fn a_small_job_does_not_wait_for_a_large_one() {
         let (mut large, mut small) = (job(&[40; 50]), job(&[5]));
-        let call = next_call(&mut [&mut large, &mut small], LIMITS);
-        assert_eq!(places(&call), [(0, 0), (1, 0), (0, 1)]);
+        let call = next_call(&mut [('l', &mut large), ('s', &mut small)], LIMITS);
+        assert_eq!(places(&call), [('s', 0), ('l', 0), ('l', 1)]);
+    }
+
+    #[test]
+    fn a_question_fits_before_long_texts_fill_the_call() {
+        let (mut large, mut small) = (job(&[96; 50]), job(&[5]));
+        let call = next_call(&mut [('l', &mut large), ('s', &mut small)], LIMITS);
+        assert_eq!(places(&call), [('s', 0)]);
     }
 
     #[test]
     fn a_call_never_exceeds_its_tokens() {
         let mut only = job(&[60, 60, 10]);
-        assert_eq!(places(&next_call(&mut [&mut only], LIMITS)), [(0, 0)]);
-        assert_eq!(
-            places(&next_call(&mut [&mut only], LIMITS)),
-            [(0, 1), (0, 2)]
-        );
-        assert!(next_call(&mut [&mut only], LIMITS).is_empty());
+        let mut next = || places(&next_call(&mut [('o', &mut only)], LIMITS));
+        assert_eq!(next(), [('o', 0)]);
+        assert_eq!(next(), [('o', 1), ('o', 2)]);
+        assert_eq!(next(), []);
     }
 
     #[test]
     fn a_call_never_exceeds_its_texts() {
         let mut only = job(&[1; 7]);
-        assert_eq!(next_call(&mut [&mut only], LIMITS).len(), 3);
+        assert_eq!(next_call(&mut [('o', &mut only)], LIMITS).len(), 3);
     }
 }
