@@ -141,6 +141,10 @@ impl KeyRing {
     /// 404 when there is none that the caller may delete, 503 when the database is away.
     pub async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Failure> {
         let unknown = || Failure::not_found("API key");
+        // PostgreSQL has no text for it, so no key can have such an id.
+        if id.contains('\0') {
+            return Err(unknown());
+        }
         let owner = self.store.api_key_owner(id).await?;
         owner
             .filter(|owner| policy::keys::may_end(identity, owner))

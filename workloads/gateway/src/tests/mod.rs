@@ -15,6 +15,7 @@ mod external;
 mod idempotency;
 mod keys;
 mod matrix;
+mod nul;
 mod orchestrator;
 mod postgres;
 mod sessions;
