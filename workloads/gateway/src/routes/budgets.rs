@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::budget::plan::shown;
 use crate::budget::rules::{Amounts, Kind, Limits};
@@ -129,33 +129,18 @@ fn view(table: &Table, it: &Matched<'_>, used: Amounts) -> Value {
         "percent": limits.percent(&used).1,
         "unpriced_requests": used.unpriced,
         "limits": amounts(limits, table, |_, limit| limit),
-        "used": amounts(limits, table, |kind, _| of(kind, &used)),
-        "left": amounts(limits, table, |kind, limit| limit.saturating_sub(of(kind, &used)).max(0)),
+        "used": amounts(limits, table, |kind, _| used.of(kind)),
+        "left": amounts(limits, table, |kind, limit| limit.saturating_sub(used.of(kind)).max(0)),
     })
-}
-
-const fn of(kind: Kind, used: &Amounts) -> i64 {
-    match kind {
-        Kind::Requests => used.requests,
-        Kind::Tokens => used.tokens,
-        Kind::Money => used.micros,
-    }
 }
 
 /// An object with what is limited, and nothing else.
 fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> Value {
-    let mut object = Map::new();
-    for (kind, name, limit) in [
-        (Kind::Requests, "requests", limits.requests),
-        (Kind::Tokens, "tokens", limits.tokens),
-        (Kind::Money, "money", limits.micros),
-    ] {
-        if let Some(limit) = limit {
-            let shown = shown(kind, value(kind, limit), &table.currency);
-            object.insert(name.to_owned(), shown);
-        }
-    }
-    Value::Object(object)
+    let each = limits.each().map(|(kind, limit)| {
+        let shown = shown(kind, value(kind, limit), &table.currency);
+        (kind.name().to_owned(), shown)
+    });
+    Value::Object(each.collect())
 }
 
 /// The caller's usage by day and model, the newest day first; for administrators everybody's, or
