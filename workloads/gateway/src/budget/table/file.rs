@@ -127,8 +127,17 @@ impl Table {
             budgets,
             ..Self::default()
         };
-        for role in file.roles {
-            table.roles.insert(role.name, role.models);
+        for (at, role) in file.roles.into_iter().enumerate() {
+            let RoleEntry { name, models } = role;
+            // A second list would take the place of the first, and with it the price that a
+            // question may have.
+            if table.roles.contains_key(&name) {
+                return Err(format!(
+                    "roles[{at}].name: there are two roles {name:?}, and only one list of models \
+                     can answer for it; remove one, or put their models into one list"
+                ));
+            }
+            table.roles.insert(name, models);
         }
         if let Some(prices) = file.prices {
             table.price_version = prices.version;
@@ -252,6 +261,14 @@ mod tests {
         assert!(parse(twice).unwrap_err().contains("two budgets"));
         let again = PRICES.replace("claude, model: opus, i", "openai, model: gpt, i");
         assert!(parse(&again).unwrap_err().contains("two prices"));
+        let role = "  - {name: cheap, models: [{provider: claude, model: opus}]}\n";
+        let error = parse(&format!("{PRICES}{role}")).unwrap_err();
+        assert!(
+            error.starts_with("roles[2].name: there are two roles \"cheap\""),
+            "{error}"
+        );
+        // The control: another name is another role.
+        assert!(parse(&format!("{PRICES}{}", role.replace("cheap", "dear"))).is_ok());
     }
 
     #[test]
