@@ -103,14 +103,17 @@ impl Store {
         }))
     }
 
-    /// Notes that a session is used.
+    /// Notes that a session is used, once a minute however many requests see that it is time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn touch_session(&self, id: &SessionHash) -> Result<(), StoreError> {
-        let statement = sqlx::query("update sessions set last_used_at = now() where id_hash = $1")
-            .bind(id.as_slice())
-            .execute(&self.pool);
+        let statement = sqlx::query(
+            "update sessions set last_used_at = now()
+             where id_hash = $1 and last_used_at < now() - interval '1 minute'",
+        )
+        .bind(id.as_slice())
+        .execute(&self.pool);
         within("note the use of a session", statement)
             .await
             .map(|_| ())

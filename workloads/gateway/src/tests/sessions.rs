@@ -68,6 +68,31 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn the_use_of_a_session_is_noted_once_a_minute() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let pool = server.pool().await;
+    sign_in(&gateway, 300).await;
+    let hash: Vec<u8> = sqlx::query_scalar("select id_hash from sessions")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let hash = hash.try_into().unwrap();
+    // As many requests do that have read the row before any of them has noted its use.
+    let touched = async || -> String {
+        gateway.state.store.touch_session(&hash).await.unwrap();
+        let noted = sqlx::query_scalar("select last_used_at::text from sessions");
+        noted.fetch_one(&pool).await.unwrap()
+    };
+    let fresh = touched().await;
+    change(&pool, "last_used_at = now() - interval '2 minutes'").await;
+    let first = touched().await;
+    assert_ne!(first, fresh, "the control: after a minute it is noted");
+    assert_eq!(touched().await, first);
+}
+
+#[tokio::test]
 async fn people_see_and_end_their_own_sessions_only() {
     let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
