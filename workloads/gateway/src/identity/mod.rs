@@ -84,12 +84,17 @@ impl Identity {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// Identity of the API key that the caller sent, if it sent one.
-    pub fn api_key(&self) -> Option<&str> {
+    /// What the API key that the caller sent was made for, if it sent one.
+    pub fn grant(&self) -> Option<&Grant> {
         match &self.credential {
-            Credential::Key(grant) => Some(&grant.id),
+            Credential::Key(grant) => Some(grant),
             Credential::Token | Credential::Session(_) | Credential::Probe => None,
         }
+    }
+
+    /// Identity of the API key that the caller sent, if it sent one.
+    pub fn api_key(&self) -> Option<&str> {
+        self.grant().map(|grant| grant.id.as_str())
     }
 
     /// Whether it is the operator with its own question.

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 pub use surface::Surface;
 
 use crate::failure::Failure;
-use crate::identity::{Credential, Identity};
+use crate::identity::Identity;
 
 /// What a route needs of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +84,7 @@ impl fmt::Display for Scope {
 /// # Errors
 /// 403 that says what is missing.
 pub fn admit(needs: Needs, identity: &Identity) -> Result<(), Failure> {
-    let key = match &identity.credential {
-        Credential::Key(grant) => Some(grant),
-        Credential::Token | Credential::Session(_) | Credential::Probe => None,
-    };
-    match (needs, key) {
+    match (needs, identity.grant()) {
         (Needs::Nothing | Needs::Caller, _) | (Needs::Scope(_) | Needs::Person, None) => Ok(()),
         (Needs::Scope(scope), Some(grant)) if grant.scopes.contains(&scope) => Ok(()),
         (Needs::Scope(scope), Some(_)) => Err(forbidden(
@@ -119,7 +115,7 @@ fn forbidden(code: &'static str, message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{ADMINS, Grant};
+    use crate::identity::{ADMINS, Credential, Grant};
 
     fn identity(groups: &[&str], credential: Credential) -> Identity {
         Identity {
