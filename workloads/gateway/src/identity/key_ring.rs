@@ -122,7 +122,8 @@ impl KeyRing {
         let identity = Arc::new(Identity {
             subject: stored.owner,
             name: stored.owner_name,
-            groups: stored.groups,
+            // Keys that were made before there was a scope for it are held to it as well.
+            groups: policy::keys::held(stored.groups, &stored.scopes),
             expires_at: stored.expires_at,
             issued_at: 0,
             credential: Credential::Key(Arc::new(Grant {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::failure::Failure;
 use crate::policy::Scope;
 
-/// The group whose members may manage everybody's documents.
+/// The group whose members administer: they manage everybody's documents and see what others use.
 pub const ADMINS: &str = "admins";
 
 /// The caller, as stated by a verified token.
@@ -32,7 +32,7 @@ pub struct Identity {
     pub subject: String,
     /// `preferred_username`, else `email`, else the subject.
     pub name: String,
-    /// Groups without a leading slash.
+    /// Groups without a leading slash; of an API key that does not administer, without [`ADMINS`].
     pub groups: Vec<String>,
     /// Unix seconds at which the token ends.
     #[serde(skip)]
@@ -74,7 +74,7 @@ pub struct Grant {
 }
 
 impl Identity {
-    /// Whether the caller may manage everybody's documents.
+    /// Whether the caller administers.
     pub fn is_admin(&self) -> bool {
         self.is_in(ADMINS)
     }

@@ -2,6 +2,7 @@
 //! and, where it matters, a real PostgreSQL.
 
 mod admission;
+mod api_key_rights;
 mod api_keys;
 mod back_channel;
 mod browser;
