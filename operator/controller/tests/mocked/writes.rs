@@ -1,18 +1,18 @@
 //! One stage at a time.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
 use kube::api::ApiResource;
+use kube::{Client, Resource};
 use lotoai_api::{LotoAI, LotoAIStatus};
 use lotoai_operator::apply::{Cache, Owner, apply};
 use lotoai_operator::object::{Desired, Existing};
-use lotoai_operator::prune::prune;
-use lotoai_operator::report;
+use lotoai_operator::{prune, report};
 use lotoai_plan::{ObjectId, PlannedObject, labels};
 use serde_json::{Value, json};
 
@@ -231,6 +231,18 @@ async fn a_refused_write_names_the_object_and_stops() {
     assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-a"]);
 }
 
+/// Prunes, and the names of what was deleted, whatever it came to.
+async fn pruned(
+    client: &Client,
+    existing: &Existing,
+    wanted: &HashSet<ObjectId>,
+) -> (Result<(), prune::Error>, Vec<String>) {
+    let mut pruned = Vec::new();
+    let cache = Cache::default();
+    let outcome = prune::prune(client, OWNER, existing, wanted, &cache, &mut pruned).await;
+    (outcome, pruned.into_iter().map(|id| id.name).collect())
+}
+
 #[tokio::test]
 async fn prune_deletes_only_orphans_that_the_platform_owns() {
     let (client, log) = serve(|_| (200, json!({ "kind": "Status", "status": "Success" })));
@@ -258,16 +270,9 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
         kind: "ConfigMap".to_owned(),
         name: "wanted".to_owned(),
     }]);
-    let pruned = prune(&client, OWNER, &existing, &wanted, &Cache::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        pruned,
-        [ObjectId {
-            kind: "ConfigMap".to_owned(),
-            name: "orphan".to_owned()
-        }]
-    );
+    let (outcome, pruned) = pruned(&client, &existing, &wanted).await;
+    outcome.unwrap();
+    assert_eq!(pruned, ["orphan"]);
     let calls = log.calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].body["preconditions"]["uid"], "uid-of-orphan");
@@ -279,16 +284,35 @@ async fn prune_takes_an_object_that_is_gone_for_deleted() {
         let (client, _) = serve(move |_| refusal(code, "gone"));
         let mut existing = Existing::default();
         existing.extend("ConfigMap", [meta("orphan", UID)]);
-        let pruned = prune(
-            &client,
-            OWNER,
-            &existing,
-            &HashSet::new(),
-            &Cache::default(),
-        )
-        .await;
-        assert!(pruned.unwrap().is_empty());
+        let (outcome, pruned) = pruned(&client, &existing, &HashSet::new()).await;
+        outcome.unwrap();
+        assert!(pruned.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_a_failure_is_told() {
+    let done = AtomicUsize::new(0);
+    let (client, log) = serve(move |_| match done.fetch_add(1, Ordering::Relaxed) {
+        0 => (200, json!({ "kind": "Status", "status": "Success" })),
+        _ => refusal(403, "Forbidden"),
+    });
+    let mut existing = Existing::default();
+    existing.extend(
+        "ConfigMap",
+        ["orphan-a", "orphan-b", "orphan-c"].map(|it| meta(it, UID)),
+    );
+    let (outcome, pruned) = pruned(&client, &existing, &HashSet::new()).await;
+    let error = lotoai_operator::error::chain(&outcome.unwrap_err());
+    let asked = log.summary(&["DELETE"]);
+    assert_eq!(
+        asked.len(),
+        2,
+        "nothing is tried after a refusal: {asked:?}"
+    );
+    assert_eq!(asked[0], format!("DELETE {}", pruned[0]));
+    assert_eq!(pruned.len(), 1);
+    assert!(!error.contains(&pruned[0]), "{error}");
 }
 
 fn loto(status: Option<LotoAIStatus>) -> LotoAI {

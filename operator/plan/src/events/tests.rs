@@ -459,6 +459,21 @@ fn what_a_pass_did_is_told_by_name_and_long_lists_are_cut() {
 }
 
 #[test]
+fn what_was_deleted_is_told_although_the_pass_failed() {
+    let facts = Facts {
+        pruned: vec![ObjectId::new("Job", "demo-old")],
+        failure: Some(Failed {
+            reason: "Prune",
+            action: "Prune",
+            message: "failed to delete Service/demo-x: 500".to_owned(),
+        }),
+        ..Facts::default()
+    };
+    let expected = [(Normal, "Pruned"), (Warning, "Prune")];
+    assert_eq!(told(&facts.events(false)), expected);
+}
+
+#[test]
 fn the_steps_of_a_rotation_are_told_each_once_for_all_secrets() {
     let change = |secret: &str, step| Change {
         secret: secret.to_owned(),
