@@ -81,10 +81,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let size = config.batch_size;
     let patience = Duration::from_millis(config.batch_milliseconds);
     let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
-    service.spawn("batches", async move {
-        work.await;
-        Ok::<(), ConsumeError>(())
-    });
+    service.keep_up("batches", work);
     let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq
@@ -106,7 +103,7 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
     let gate = service.readiness.register("clickhouse");
     gate.ready();
     let (clickhouse, shutdown) = (clickhouse.clone(), service.shutdown.clone());
-    service.spawn("ping", async move {
+    service.keep_up("ping", async move {
         while !shutdown.is_cancelled() {
             match clickhouse.execute("SELECT 1").await {
                 Ok(_) => gate.ready(),
@@ -117,7 +114,6 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
                 () = shutdown.cancelled() => {}
             }
         }
-        Ok::<(), ConsumeError>(())
     });
 }
 
