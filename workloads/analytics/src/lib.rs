@@ -143,15 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
-        let clickhouse = ClickHouse::new(&ClickHouseArgs {
-            clickhouse_ca_file: None,
-            clickhouse_cluster: None,
-            clickhouse_url: "http://127.0.0.1:1".parse().unwrap(),
-            clickhouse_database: "lotoai".into(),
-            clickhouse_username: "analytics".into(),
-            clickhouse_password: "p".into(),
-        })
-        .unwrap();
+        let clickhouse = ClickHouse::new(&ClickHouseArgs::for_tests("http://127.0.0.1:1")).unwrap();
         let (batcher, work) = Batcher::start(clickhouse, 1, Duration::from_millis(1));
         tokio::spawn(work);
         let event = UsageRecorded {
