@@ -19,6 +19,7 @@ mod matrix;
 mod nul;
 mod orchestrator;
 mod postgres;
+mod renewals;
 mod sessions;
 mod sign_in;
 mod support;

@@ -8,20 +8,16 @@ use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
 use super::browser::{
-    ANA, Person, TOKEN, begin, cookie, sign_in, sign_in_as, token_answer, tokens, with_cookies,
+    ANA, Person, begin, cookie, me, sign_in, sign_in_as, token_answer, tokens, with_cookies,
 };
 use super::keys::{ISSUER, Signer, publish, realm};
-use super::support::{Gateway, PUBLIC_URL, Parts, Reply, config};
+use super::support::{Gateway, PUBLIC_URL, Parts, config};
 
 const EVE: Person<'static> = Person {
     subject: "eve",
     groups: &[],
     provider_session: "kc-eve-1",
 };
-
-async fn me(gateway: &Gateway, session: &str) -> Reply {
-    with_cookies(gateway, Method::GET, "/api/me", session, None).await
-}
 
 async fn change(pool: &PgPool, assignment: &'static str) {
     let statement = format!("update sessions set {assignment}");
@@ -209,49 +205,6 @@ async fn a_new_sign_in_of_a_browser_ends_its_old_session() {
     assert_eq!(me(&gateway, &new).await.status, StatusCode::OK);
     assert_eq!(me(&gateway, &old).await.code(), "session_expired");
     assert_eq!(me(&gateway, &elsewhere).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing() {
-    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
-        return;
-    };
-    let replica = gateway.replica(&server).await;
-    let session = sign_in(&gateway, 25).await;
-    let answer = ResponseTemplate::new(200)
-        .set_body_json(tokens(&gateway, ANA, 300, None))
-        .set_delay(std::time::Duration::from_millis(300));
-    Mock::given(method("POST"))
-        .and(path(TOKEN))
-        .and(body_string_contains("grant_type=refresh_token"))
-        .respond_with(answer)
-        .expect(1)
-        .mount(&gateway.realm)
-        .await;
-    // A browser that leaves while its token is being replaced.
-    let asked = async {
-        while gateway
-            .realm
-            .received_requests()
-            .await
-            .unwrap()
-            .iter()
-            .all(|request| {
-                !String::from_utf8_lossy(&request.body).contains("grant_type=refresh_token")
-            })
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        reply = me(&gateway, &session) => panic!("it was too fast: {reply:?}"),
-        () = asked => {}
-    }
-    let asking = (0..12).map(|at| me(if at % 2 == 0 { &gateway } else { &replica }, &session));
-    for reply in futures::future::join_all(asking).await {
-        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-    }
-    gateway.realm.verify().await;
 }
 
 #[tokio::test]
