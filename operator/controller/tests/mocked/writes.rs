@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::ApiResource;
 use kube::{Client, Resource};
 use lotoai_api::{LotoAI, LotoAIStatus};
-use lotoai_operator::apply::{Cache, Owner, apply};
+use lotoai_operator::apply::{self, Cache, Owner};
 use lotoai_operator::object::{Desired, Existing};
 use lotoai_operator::{prune, report};
 use lotoai_plan::{ObjectId, PlannedObject, labels};
@@ -65,6 +65,24 @@ fn accepting(call: &Call) -> (u16, Value) {
     (200, body)
 }
 
+/// Applies what a platform of which nothing is known yet asks for.
+async fn first(
+    client: &Client,
+    existing: &Existing,
+    objects: &[Desired],
+) -> Result<(), apply::Error> {
+    again(client, existing, &Cache::default(), objects).await
+}
+
+async fn again(
+    client: &Client,
+    existing: &Existing,
+    cache: &Cache,
+    objects: &[Desired],
+) -> Result<(), apply::Error> {
+    apply::apply(client, OWNER, existing, cache, objects, &mut Vec::new()).await
+}
+
 #[tokio::test]
 async fn objects_are_applied_in_order_and_held_ones_are_not() {
     let (client, log) = serve(accepting);
@@ -74,16 +92,9 @@ async fn objects_are_applied_in_order_and_held_ones_are_not() {
         desired::<Deployment>("demo-c", true),
         desired::<Job>("demo-d", false),
     ];
-    apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
+    first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap();
     assert_eq!(
         log.summary(&["PATCH"]),
         ["PATCH demo-a", "PATCH demo-b", "PATCH demo-d"]
@@ -110,16 +121,7 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
             desired::<ConfigMap>("demo-a", false),
             desired::<Deployment>("demo-b", false),
         ];
-        let error = apply(
-            &client,
-            OWNER,
-            &existing,
-            &Cache::default(),
-            &objects,
-            &mut Vec::new(),
-        )
-        .await
-        .unwrap_err();
+        let error = first(&client, &existing, &objects).await.unwrap_err();
         assert!(error.is_foreign());
         let text = error.to_string();
         assert!(
@@ -138,21 +140,12 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
 async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let (client, log) = serve(accepting);
     let (cache, objects) = (Cache::default(), [desired::<ConfigMap>("demo-a", false)]);
-    apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &cache,
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
-    let mut existing = Existing::default();
-    existing.extend("ConfigMap", [meta("demo-a", UID)]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
+    again(&client, &Existing::default(), &cache, &objects)
         .await
         .unwrap();
+    let mut existing = Existing::default();
+    existing.extend("ConfigMap", [meta("demo-a", UID)]);
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(
         log.summary(&["PATCH"]).len(),
         1,
@@ -162,18 +155,14 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let mut touched = meta("demo-a", UID);
     touched.resource_version = Some("8".to_owned());
     existing.extend("ConfigMap", [touched]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
-        .await
-        .unwrap();
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
 
     cache.forget_platform(UID);
     let mut applied = meta("demo-a", UID);
     applied.resource_version = Some("7".to_owned());
     existing.extend("ConfigMap", [applied]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
-        .await
-        .unwrap();
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(
         log.summary(&["PATCH"]).len(),
         3,
@@ -187,16 +176,7 @@ async fn a_job_that_exists_is_left_alone() {
     let mut existing = Existing::default();
     existing.extend("Job", [meta("demo-provision", UID)]);
     let objects = [desired::<Job>("demo-provision", false)];
-    apply(
-        &client,
-        OWNER,
-        &existing,
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
+    first(&client, &existing, &objects).await.unwrap();
     assert_eq!(log.summary(&["PATCH"]), [""; 0]);
 }
 
@@ -213,16 +193,9 @@ async fn a_refused_write_names_the_object_and_stops() {
         desired::<ConfigMap>("demo-a", false),
         desired::<Deployment>("demo-b", false),
     ];
-    let error = apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap_err();
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
     let text = lotoai_operator::error::chain(&error);
     assert!(
         text.contains("ConfigMap/demo-a") && text.contains("exceeded quota"),
