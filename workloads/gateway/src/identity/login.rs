@@ -31,7 +31,7 @@ use crate::failure::Failure;
 
 pub use renewal::{EndError, RefreshFailure};
 pub use tokens::Tokens;
-use tokens::{identifying, received, session_of};
+use tokens::{identifying, session_of, tokens};
 
 /// A person has this long to sign in.
 pub const ATTEMPT_SECONDS: u64 = 600;
@@ -270,7 +270,7 @@ impl Login {
         let given = if self.by_id_token {
             identifying(&response, id_token, claims, None)
         } else {
-            received(&response, None)
+            tokens(&response, None)
         };
         Ok(Tokens {
             provider_session: session_of(&text),

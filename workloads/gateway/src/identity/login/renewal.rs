@@ -5,7 +5,7 @@ use openidconnect::{Nonce, RefreshToken, RequestTokenError, TokenResponse as _};
 use snafu::{ResultExt as _, Snafu};
 use url::Url;
 
-use super::{Login, Tokens, identifying, received};
+use super::{Login, Tokens, identifying, tokens};
 use crate::identity::discovery::{DiscoveryError, SignOut};
 use crate::identity::provider::ProviderError;
 
@@ -81,7 +81,7 @@ impl Login {
             Ok(response) if self.by_id_token => {
                 self.refreshed(&response, refresh_token.into_secret()).await
             }
-            Ok(response) => Ok(received(&response, Some(refresh_token.into_secret()))),
+            Ok(response) => Ok(tokens(&response, Some(refresh_token.into_secret()))),
             Err(RequestTokenError::ServerResponse(error))
                 if *error.error() == CoreErrorResponseType::InvalidGrant =>
             {

@@ -47,12 +47,12 @@ pub(super) fn identifying(
     Tokens {
         access_token: id_token.to_string(),
         expires_at: u64::try_from(claims.expiration().timestamp()).unwrap_or(0),
-        ..received(response, previous_refresh)
+        ..tokens(response, previous_refresh)
     }
 }
 
 /// Tokens of which the access token proves the person.
-pub(super) fn received(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
+pub(super) fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
     let lifetime = response
         .expires_in()
         .map_or(60, |lifetime| lifetime.as_secs());
