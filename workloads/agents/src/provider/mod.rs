@@ -225,6 +225,7 @@ impl Provider {
         }
         let key = key.map(|(variable, value)| (variable, SecretString::from(value)));
         if let Some((variable, value)) = &key {
+            let variable = *variable;
             let (name, value) =
                 key_header(entry.kind, value).context(KeySnafu { provider, variable })?;
             headers.insert(name, value);
