@@ -230,7 +230,7 @@ impl World {
             let more = json!({
                 "currentReplicas": replicas, "currentRevision": "r1", "updateRevision": "r1",
             });
-            rolled_out(set.metadata.generation, replicas, seen, more)
+            rolled_out(set.metadata.generation, replicas, seen, &more)
         })
         .await;
         self.play(&which, |deployment: &Deployment| {
@@ -238,7 +238,7 @@ impl World {
             let status = deployment.status.as_ref();
             let seen = status.map(|it| (it.observed_generation, it.ready_replicas));
             let more = json!({ "conditions": [{ "type": "Available", "status": "True" }] });
-            rolled_out(deployment.metadata.generation, replicas, seen, more)
+            rolled_out(deployment.metadata.generation, replicas, seen, &more)
         })
         .await;
         self.play(&which, |job: &Job| {
@@ -306,7 +306,7 @@ fn rolled_out(
     generation: Option<i64>,
     replicas: Option<i32>,
     seen: Option<(Option<i64>, Option<i32>)>,
-    more: Value,
+    more: &Value,
 ) -> Option<Value> {
     let replicas = replicas.unwrap_or(1);
     if seen == Some((generation, Some(replicas))) {
