@@ -16,18 +16,22 @@ async fn ask(gateway: &Gateway, method: &Method, path: &str) -> Reply {
     gateway.send(request).await
 }
 
-/// The query parameters of a list, as its refusal of an unknown one names them.
-async fn parameters(gateway: &Gateway, path: &str) -> Vec<String> {
-    if path.contains('{') {
-        return Vec::new();
+/// The lists, each with the query parameters that its refusal of an unknown one names.
+async fn lists(gateway: &Gateway) -> Vec<(&'static str, Vec<String>)> {
+    let mut lists = Vec::new();
+    for route in table() {
+        if route.method != Method::GET || route.needs == Needs::Nothing || route.path.contains('{')
+        {
+            continue;
+        }
+        let reply = ask(gateway, &Method::GET, &format!("{}?no-such=1", route.path)).await;
+        if reply.status == StatusCode::BAD_REQUEST {
+            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+            let (_, known) = detail.split_once("It takes: ").unwrap();
+            lists.push((route.path, known.split(", ").map(str::to_owned).collect()));
+        }
     }
-    let reply = ask(gateway, &Method::GET, &format!("{path}?no-such=1")).await;
-    if reply.status != StatusCode::BAD_REQUEST {
-        return Vec::new();
-    }
-    let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-    let (_, known) = detail.split_once("It takes: ").unwrap();
-    known.split(", ").map(str::to_owned).collect()
+    lists
 }
 
 /// A cursor of every shape that a list has, with `text` in the place of each text.
@@ -50,18 +54,15 @@ async fn a_nul_in_a_query_is_refused_and_the_parameter_named() {
         return;
     };
     let mut tried = Vec::new();
-    for route in table() {
-        if route.method != Method::GET || route.needs == Needs::Nothing {
-            continue;
-        }
-        for name in parameters(&gateway, route.path).await {
+    for (list, parameters) in lists(&gateway).await {
+        for name in parameters {
             for value in ["%00", "a%00b"] {
-                let path = format!("{}?{name}={value}", route.path);
+                let path = format!("{list}?{name}={value}");
                 let reply = ask(&gateway, &Method::GET, &path).await;
                 assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}: {reply:?}");
                 assert_eq!(reply.json()["param"], name, "{path}");
             }
-            tried.push(format!("{} {name}", route.path));
+            tried.push(format!("{list} {name}"));
         }
     }
     for known in [
@@ -85,22 +86,18 @@ async fn a_nul_in_a_cursor_is_refused() {
         return;
     };
     let (mut refused, mut answered) = (0, 0);
-    for route in table() {
-        if route.method != Method::GET
-            || !parameters(&gateway, route.path)
-                .await
-                .contains(&"cursor".to_owned())
-        {
+    for (list, parameters) in lists(&gateway).await {
+        if !parameters.iter().any(|name| name == "cursor") {
             continue;
         }
         for all in ["", "&all=true"] {
             for (nul, plain) in cursors("a\0b").iter().zip(cursors("2026-11-26")) {
-                let path = format!("{}?cursor={nul}{all}", route.path);
+                let path = format!("{list}?cursor={nul}{all}");
                 let reply = ask(&gateway, &Method::GET, &path).await;
                 assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}: {reply:?}");
                 refused += 1;
                 // The control: of these shapes one or more are the list's own.
-                let path = format!("{}?cursor={plain}{all}", route.path);
+                let path = format!("{list}?cursor={plain}{all}");
                 let reply = ask(&gateway, &Method::GET, &path).await;
                 assert!(!reply.status.is_server_error(), "{path}: {reply:?}");
                 answered += usize::from(reply.status == StatusCode::OK);
