@@ -25,9 +25,12 @@ async fn lists(gateway: &Gateway) -> Vec<(&'static str, Vec<String>)> {
             continue;
         }
         let reply = ask(gateway, &Method::GET, &format!("{}?no-such=1", route.path)).await;
-        if reply.status == StatusCode::BAD_REQUEST {
-            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-            let (_, known) = detail.split_once("It takes: ").unwrap();
+        if reply.status != StatusCode::BAD_REQUEST {
+            continue;
+        }
+        let detail = reply.json()["detail"].clone();
+        let known = detail.as_str().and_then(|it| it.split_once("It takes: "));
+        if let Some((_, known)) = known {
             lists.push((route.path, known.split(", ").map(str::to_owned).collect()));
         }
     }
