@@ -39,7 +39,8 @@ fn is_precious(meta: &ObjectMeta) -> bool {
     has_label(meta, labels::CREDENTIAL) || has_label(meta, labels::DATA)
 }
 
-/// Deletes the orphans among `existing` and returns which they were.
+/// Deletes the orphans among `existing` and adds each to `pruned` as it goes: what was deleted before
+/// a failure is as gone as the rest.
 ///
 /// # Errors
 /// At the first deletion that is refused. One that is gone already, or was replaced by another
@@ -50,9 +51,9 @@ pub async fn prune(
     existing: &Existing,
     desired: &HashSet<ObjectId>,
     cache: &Cache,
-) -> Result<Vec<ObjectId>, Error> {
+    pruned: &mut Vec<ObjectId>,
+) -> Result<(), Error> {
     let kinds = owned_kinds();
-    let mut pruned = Vec::new();
     for (id, meta) in existing.iter() {
         let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);
         let Some(OwnedKind { resource, .. }) = kind else {
@@ -90,5 +91,5 @@ pub async fn prune(
         }
         cache.forget(owner, meta);
     }
-    Ok(pruned)
+    Ok(())
 }

@@ -274,8 +274,9 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     take_over(sent, platform, &mut seen.observed, &mut seen.facts);
     applied.context(ApplySnafu)?;
     let ids = desired.iter().map(Desired::id).collect();
-    seen.facts.pruned = Step::begin("prune")
-        .end(prune::prune(client, owner, &existing, &ids, &context.applied).await)
+    let pruned = &mut seen.facts.pruned;
+    Step::begin("prune")
+        .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
         .context(PruneSnafu)?;
     let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
     let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed));

@@ -159,12 +159,8 @@ mod tests {
 
     fn client(server: &MockServer, cluster: Option<&str>) -> ClickHouse {
         ClickHouse::new(&ClickHouseArgs {
-            clickhouse_ca_file: None,
             clickhouse_cluster: cluster.map(str::to_owned),
-            clickhouse_url: server.uri().parse().unwrap(),
-            clickhouse_database: "lotoai".into(),
-            clickhouse_username: "analytics".into(),
-            clickhouse_password: "p".into(),
+            ..ClickHouseArgs::for_tests(&server.uri())
         })
         .unwrap()
     }

@@ -65,3 +65,22 @@ impl HasCommon for Config {
         &self.common
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl ClickHouseArgs {
+        /// One server at `url`, whose user is `analytics`.
+        pub(crate) fn for_tests(url: &str) -> Self {
+            Self {
+                clickhouse_url: url.parse().unwrap(),
+                clickhouse_database: "lotoai".into(),
+                clickhouse_cluster: None,
+                clickhouse_username: "analytics".into(),
+                clickhouse_password: "p".into(),
+                clickhouse_ca_file: None,
+            }
+        }
+    }
+}

@@ -81,10 +81,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let size = config.batch_size;
     let patience = Duration::from_millis(config.batch_milliseconds);
     let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
-    service.spawn("batches", async move {
-        work.await;
-        Ok::<(), ConsumeError>(())
-    });
+    service.keep_up("batches", work);
     let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq
@@ -106,7 +103,7 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
     let gate = service.readiness.register("clickhouse");
     gate.ready();
     let (clickhouse, shutdown) = (clickhouse.clone(), service.shutdown.clone());
-    service.spawn("ping", async move {
+    service.keep_up("ping", async move {
         while !shutdown.is_cancelled() {
             match clickhouse.execute("SELECT 1").await {
                 Ok(_) => gate.ready(),
@@ -117,7 +114,6 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
                 () = shutdown.cancelled() => {}
             }
         }
-        Ok::<(), ConsumeError>(())
     });
 }
 
@@ -147,15 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
-        let clickhouse = ClickHouse::new(&ClickHouseArgs {
-            clickhouse_ca_file: None,
-            clickhouse_cluster: None,
-            clickhouse_url: "http://127.0.0.1:1".parse().unwrap(),
-            clickhouse_database: "lotoai".into(),
-            clickhouse_username: "analytics".into(),
-            clickhouse_password: "p".into(),
-        })
-        .unwrap();
+        let clickhouse = ClickHouse::new(&ClickHouseArgs::for_tests("http://127.0.0.1:1")).unwrap();
         let (batcher, work) = Batcher::start(clickhouse, 1, Duration::from_millis(1));
         tokio::spawn(work);
         let event = UsageRecorded {

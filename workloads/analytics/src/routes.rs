@@ -83,15 +83,7 @@ mod tests {
             .respond_with(answer)
             .mount(&server)
             .await;
-        let clickhouse = ClickHouse::new(&ClickHouseArgs {
-            clickhouse_ca_file: None,
-            clickhouse_cluster: None,
-            clickhouse_url: server.uri().parse().unwrap(),
-            clickhouse_database: "lotoai".into(),
-            clickhouse_username: "analytics".into(),
-            clickhouse_password: "p".into(),
-        })
-        .unwrap();
+        let clickhouse = ClickHouse::new(&ClickHouseArgs::for_tests(&server.uri())).unwrap();
         let callers = Callers::new([("MCP_SERVER".to_owned(), TOKEN.into())]);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}{path}", listener.local_addr().unwrap());

@@ -177,7 +177,7 @@ fn ending(service: &Service, drain: Duration) -> CancellationToken {
 fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
     let gate = service.readiness.register("identity-provider");
     let stop = service.shutdown.clone();
-    service.spawn("signing-keys", async move {
+    service.keep_up("signing-keys", async move {
         let fetching = jwks.keep_fresh(|outcome| match outcome {
             Ok(()) => gate.ready(),
             Err(error) if jwks.generation() == 0 => gate.not_ready(error),
@@ -187,52 +187,32 @@ fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
             () = fetching => {}
             () = stop.cancelled() => {}
         }
-        Ok::<_, std::convert::Infallible>(())
     });
 }
 
-fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbitmq) {
-    let (store, wake, stop) = (
-        state.store.clone(),
-        state.events.clone(),
-        service.shutdown.clone(),
+fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
+    let store = || state.store.clone();
+    let stop = || service.shutdown.clone();
+    service.keep_up(
+        "outbox",
+        outbox::relay(store(), rabbitmq.clone(), state.events.clone(), stop()),
     );
-    let broker = rabbitmq.clone();
-    service.spawn("outbox", async move {
-        outbox::relay(store, broker, wake, stop).await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let (store, wake, stop) = (
-        state.store.clone(),
-        state.discarded.clone(),
-        service.shutdown.clone(),
+    service.keep_up(
+        "discarded-objects",
+        objects::sweep(
+            store(),
+            state.objects.clone(),
+            state.discarded.clone(),
+            stop(),
+        ),
     );
-    let objects = state.objects.clone();
-    service.spawn("discarded-objects", async move {
-        objects::sweep(store, objects, wake, stop).await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let (sessions, stop) = (state.sessions.clone(), service.shutdown.clone());
-    service.spawn("sessions", async move {
-        sessions.sweep(stop).await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let (store, watch) = (state.store.clone(), state.watch.clone());
-    let stop = service.shutdown.clone();
-    service.spawn("open-answers", async move {
-        watch.run(store, stop).await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let (store, wake, stop) = (
-        state.store.clone(),
-        state.spendings.clone(),
-        service.shutdown.clone(),
+    service.keep_up("sessions", state.sessions.clone().sweep(stop()));
+    service.keep_up("open-answers", state.watch.clone().run(store(), stop()));
+    service.keep_up(
+        "spendings",
+        ledger::keep(store(), state.spendings.clone(), stop()),
     );
-    service.spawn("spendings", async move {
-        ledger::keep(store, wake, stop).await;
-        Ok::<_, std::convert::Infallible>(())
-    });
-    let (store, stop) = (state.store.clone(), service.shutdown.clone());
+    let (store, stop) = (store(), stop());
     service.spawn("status-consumer", async move {
         rabbitmq
             .consume(

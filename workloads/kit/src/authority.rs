@@ -41,16 +41,7 @@ pub enum AuthorityError {
 /// # Errors
 /// The file cannot be read or holds no certificates.
 pub fn read(path: &Path) -> Result<String, AuthorityError> {
-    let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
-    parse(path, &text)?;
-    Ok(text)
-}
-
-fn parse(path: &Path, text: &str) -> Result<Vec<Certificate>, AuthorityError> {
-    let certificates =
-        Certificate::from_pem_bundle(text.as_bytes()).context(ParseSnafu { path })?;
-    ensure!(!certificates.is_empty(), EmptySnafu { path });
-    Ok(certificates)
+    open(path).map(|(text, _)| text)
 }
 
 /// An HTTP client that trusts the authority of a file, if there is one, beside the well-known.
@@ -61,8 +52,7 @@ pub fn trust(builder: ClientBuilder, file: Option<&Path>) -> Result<ClientBuilde
     let Some(path) = file else {
         return Ok(builder);
     };
-    let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
-    Ok(builder.tls_certs_merge(parse(path, &text)?))
+    Ok(builder.tls_certs_merge(open(path)?.1))
 }
 
 /// An HTTP client that trusts the authority of a file and nobody else.
@@ -70,8 +60,16 @@ pub fn trust(builder: ClientBuilder, file: Option<&Path>) -> Result<ClientBuilde
 /// # Errors
 /// The file cannot be read or holds no certificates.
 pub fn trust_only(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder, AuthorityError> {
+    Ok(builder.tls_certs_only(open(path)?.1))
+}
+
+/// The text of a file, and the certificates in it: one or more.
+fn open(path: &Path) -> Result<(String, Vec<Certificate>), AuthorityError> {
     let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
-    Ok(builder.tls_certs_only(parse(path, &text)?))
+    let certificates =
+        Certificate::from_pem_bundle(text.as_bytes()).context(ParseSnafu { path })?;
+    ensure!(!certificates.is_empty(), EmptySnafu { path });
+    Ok((text, certificates))
 }
 
 #[cfg(test)]

@@ -134,11 +134,11 @@ async fn ping(pool: &PgPool, gate: &Gate) -> Result<(), sqlx::Error> {
 
 fn watch(service: &Service, pool: PgPool, gate: Gate) {
     let shutdown = service.shutdown.clone();
-    service.spawn("postgres-ping", async move {
+    service.keep_up("postgres-ping", async move {
         let mut ticks = tokio::time::interval(PING_EVERY);
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return Ok::<_, std::convert::Infallible>(()),
+                () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
             // A full pool is no fault of the database: a ping would only add to the queue.

@@ -1,5 +1,6 @@
 //! The running process as a workload sees it: tasks, servers, readiness, stop.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -126,6 +127,14 @@ impl Service {
         };
         self.tasks
             .spawn(work.instrument(tracing::info_span!("task", task = name)));
+    }
+
+    /// Like [`Service::spawn`], for work that cannot fail.
+    pub fn keep_up<F>(&self, name: &'static str, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(name, work.map(Ok::<_, Infallible>));
     }
 
     /// Serves `router` on `listen` until a stop, then lets open requests finish. Speaks TLS when

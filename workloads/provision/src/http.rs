@@ -136,6 +136,14 @@ impl Answer {
         }
     }
 
+    /// The answer, when it says success; nothing when it says that the thing is not there.
+    pub(crate) fn found(self) -> Result<Option<Self>, HttpError> {
+        match self.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => self.success().map(Some),
+        }
+    }
+
     /// The error that this answer is.
     pub(crate) fn refused(self) -> HttpError {
         let text = String::from_utf8_lossy(&self.body);
@@ -198,6 +206,22 @@ mod tests {
     async fn an_answer_that_never_ends_is_cut_off() {
         let huge = ResponseTemplate::new(200).set_body_bytes(vec![0; MAX_ANSWER + 1]);
         assert!(matches!(ask(huge).await, Err(HttpError::Body { .. })));
+    }
+
+    #[rstest::rstest]
+    #[case(200, Some(true))]
+    #[case(204, Some(true))]
+    #[case(404, Some(false))]
+    #[case(403, None)]
+    #[case(410, None)]
+    #[case(503, None)]
+    #[tokio::test]
+    async fn only_404_means_that_nothing_is_there(
+        #[case] status: u16,
+        #[case] expected: Option<bool>,
+    ) {
+        let found = ask(ResponseTemplate::new(status)).await.unwrap().found();
+        assert_eq!(found.ok().map(|answer| answer.is_some()), expected);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ mod queues;
 
 use std::time::Duration;
 
-use ::http::{Method, StatusCode};
+use ::http::Method;
 use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES};
 use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
@@ -192,11 +192,9 @@ impl Api<'_> {
         let answer = self
             .call(&what, Method::DELETE, &["users", name], None)
             .await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(());
+        if answer.found()?.is_some() {
+            tracing::info!("{what}: done");
         }
-        answer.success()?;
-        tracing::info!("{what}: done");
         Ok(())
     }
 }

@@ -69,6 +69,6 @@ async fn open(config: &Config, service: &Service) -> Result<Arc<dyn VectorStore>
         () = shutdown.cancelled() => return Err(StoreError::Stopped),
     }
     gate.ready();
-    service.spawn("qdrant", store::watch(Arc::clone(&store), gate, shutdown));
+    service.keep_up("qdrant", store::watch(Arc::clone(&store), gate, shutdown));
     Ok(store)
 }

@@ -24,6 +24,16 @@ impl Ask for Warming {
     }
 }
 
+/// Probes whose platform fails so often before it answers, and how often it was asked.
+fn warming(failures: usize) -> (Probes, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let probes = Probes::new(Warming {
+        asked: Arc::clone(&asked),
+        failures,
+    });
+    (probes, asked)
+}
+
 fn target(edge_host: &str) -> Target {
     Target {
         question: ProbeQuestion {
@@ -55,11 +65,7 @@ fn key() -> Key {
 
 #[tokio::test(start_paused = true)]
 async fn wakes_on_change_and_slows_down_once_it_is_answered() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming {
-        asked: Arc::clone(&asked),
-        failures: 3,
-    });
+    let (probes, asked) = warming(3);
     let mut changes = Box::pin(probes.changes());
     assert_eq!(
         probes.keep(&key(), target("192.0.2.1")),
@@ -91,11 +97,7 @@ async fn wakes_on_change_and_slows_down_once_it_is_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming {
-        asked: Arc::clone(&asked),
-        failures: 0,
-    });
+    let (probes, asked) = warming(0);
     let mut changes = Box::pin(probes.changes());
     probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();
@@ -111,11 +113,7 @@ async fn a_stopped_probe_asks_no_more_and_forgets_its_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_no_pass_wants_ends_by_itself() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming {
-        asked: Arc::clone(&asked),
-        failures: 0,
-    });
+    let (probes, asked) = warming(0);
     probes.keep(&key(), target("192.0.2.1"));
     tokio::time::sleep(FORGET * 2).await;
     let before = asked.load(Ordering::SeqCst);
@@ -125,11 +123,7 @@ async fn a_probe_that_no_pass_wants_ends_by_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_target_starts_afresh() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let probes = Probes::new(Warming {
-        asked: Arc::clone(&asked),
-        failures: 0,
-    });
+    let (probes, _) = warming(0);
     let mut changes = Box::pin(probes.changes());
     probes.keep(&key(), target("192.0.2.1"));
     changes.next().await.unwrap();

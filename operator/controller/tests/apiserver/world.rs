@@ -223,93 +223,59 @@ impl World {
 
     /// Plays controllers and kubelet: every workload that `which` picks by name becomes ready.
     pub(crate) async fn make_ready(&self, which: impl Fn(&str) -> bool) {
-        for object in self
-            .api::<StatefulSet>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-        {
-            let name = object.name_any();
-            let replicas = object
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let generation = object.metadata.generation;
-            let done = object.status.as_ref().is_some_and(|status| {
-                status.observed_generation == generation && status.ready_replicas == Some(replicas)
+        self.play(&which, |set: &StatefulSet| {
+            let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+            let status = set.status.as_ref();
+            let seen = status.map(|it| (it.observed_generation, it.ready_replicas));
+            let more = json!({
+                "currentReplicas": replicas, "currentRevision": "r1", "updateRevision": "r1",
             });
-            if which(&name) && !done {
-                let status = json!({
-                    "observedGeneration": generation, "replicas": replicas,
-                    "readyReplicas": replicas, "updatedReplicas": replicas,
-                    "currentReplicas": replicas, "availableReplicas": replicas,
-                    "currentRevision": "r1", "updateRevision": "r1",
-                });
-                self.write_status::<StatefulSet>(&name, status).await;
+            rolled_out(set.metadata.generation, replicas, seen, &more)
+        })
+        .await;
+        self.play(&which, |deployment: &Deployment| {
+            let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            let status = deployment.status.as_ref();
+            let seen = status.map(|it| (it.observed_generation, it.ready_replicas));
+            let more = json!({ "conditions": [{ "type": "Available", "status": "True" }] });
+            rolled_out(deployment.metadata.generation, replicas, seen, &more)
+        })
+        .await;
+        self.play(&which, |job: &Job| {
+            if job.status.as_ref().is_some_and(|it| it.succeeded.is_some()) {
+                return None;
             }
-        }
-        for object in self
-            .api::<Deployment>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-        {
-            let name = object.name_any();
-            let replicas = object
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let generation = object.metadata.generation;
-            let done = object.status.as_ref().is_some_and(|status| {
-                status.observed_generation == generation && status.ready_replicas == Some(replicas)
-            });
-            if which(&name) && !done {
-                let status = json!({
-                    "observedGeneration": generation, "replicas": replicas,
-                    "readyReplicas": replicas, "updatedReplicas": replicas,
-                    "availableReplicas": replicas,
-                    "conditions": [{ "type": "Available", "status": "True" }],
-                });
-                self.write_status::<Deployment>(&name, status).await;
-            }
-        }
-        for object in self
-            .api::<Job>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-        {
-            let name = object.name_any();
-            let done = object
-                .status
-                .as_ref()
-                .is_some_and(|status| status.succeeded.is_some());
-            if which(&name) && !done {
-                let now = jiff::Timestamp::now()
-                    .strftime("%Y-%m-%dT%H:%M:%SZ")
-                    .to_string();
-                let condition = |type_: &str| json!({ "type": type_, "status": "True", "lastTransitionTime": now });
-                let status = json!({
-                    "startTime": now, "completionTime": now, "succeeded": 1, "ready": 0,
-                    "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
-                });
-                self.write_status::<Job>(&name, status).await;
-            }
-        }
+            let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+            let now = now.to_string();
+            let condition =
+                |type_: &str| json!({ "type": type_, "status": "True", "lastTransitionTime": now });
+            Some(json!({
+                "startTime": now, "completionTime": now, "succeeded": 1, "ready": 0,
+                "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+            }))
+        })
+        .await;
     }
 
-    async fn write_status<K>(&self, name: &str, status: Value)
+    /// Gives each object of a kind that `which` picks the status that `next` says, if it says one.
+    async fn play<K>(&self, which: &impl Fn(&str) -> bool, next: impl Fn(&K) -> Option<Value>)
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + serde::de::DeserializeOwned,
+            + serde::de::DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
     {
-        let patch = Patch::Merge(json!({ "status": status }));
-        self.api::<K>()
-            .patch_status(name, &PatchParams::default(), &patch)
-            .await
-            .unwrap_or_else(|error| panic!("status of {name}: {error}"));
+        let api = self.api::<K>();
+        for object in api.list(&ListParams::default()).await.unwrap() {
+            let name = object.name_any();
+            let Some(status) = next(&object).filter(|_| which(&name)) else {
+                continue;
+            };
+            let patch = Patch::Merge(json!({ "status": status }));
+            api.patch_status(&name, &PatchParams::default(), &patch)
+                .await
+                .unwrap_or_else(|error| panic!("status of {name}: {error}"));
+        }
     }
 
     /// API of a kind that is not known by a type.
@@ -332,6 +298,29 @@ impl World {
         }
         versions
     }
+}
+
+/// The status of a workload whose pods are all ready, with what its kind has `more`; nothing when
+/// `seen`, the generation and the number of pods in its status, says so already.
+fn rolled_out(
+    generation: Option<i64>,
+    replicas: Option<i32>,
+    seen: Option<(Option<i64>, Option<i32>)>,
+    more: &Value,
+) -> Option<Value> {
+    let replicas = replicas.unwrap_or(1);
+    if seen == Some((generation, Some(replicas))) {
+        return None;
+    }
+    let mut status = json!({
+        "observedGeneration": generation, "replicas": replicas, "readyReplicas": replicas,
+        "updatedReplicas": replicas, "availableReplicas": replicas,
+    });
+    status
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    Some(status)
 }
 
 /// The kinds of a platform's objects that every cluster has.

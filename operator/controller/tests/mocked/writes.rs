@@ -1,18 +1,18 @@
 //! One stage at a time.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
 use kube::api::ApiResource;
+use kube::{Client, Resource};
 use lotoai_api::{LotoAI, LotoAIStatus};
-use lotoai_operator::apply::{Cache, Owner, apply};
+use lotoai_operator::apply::{self, Cache, Owner};
 use lotoai_operator::object::{Desired, Existing};
-use lotoai_operator::prune::prune;
-use lotoai_operator::report;
+use lotoai_operator::{prune, report};
 use lotoai_plan::{ObjectId, PlannedObject, labels};
 use serde_json::{Value, json};
 
@@ -65,6 +65,24 @@ fn accepting(call: &Call) -> (u16, Value) {
     (200, body)
 }
 
+/// Applies what a platform of which nothing is known yet asks for.
+async fn first(
+    client: &Client,
+    existing: &Existing,
+    objects: &[Desired],
+) -> Result<(), apply::Error> {
+    again(client, existing, &Cache::default(), objects).await
+}
+
+async fn again(
+    client: &Client,
+    existing: &Existing,
+    cache: &Cache,
+    objects: &[Desired],
+) -> Result<(), apply::Error> {
+    apply::apply(client, OWNER, existing, cache, objects, &mut Vec::new()).await
+}
+
 #[tokio::test]
 async fn objects_are_applied_in_order_and_held_ones_are_not() {
     let (client, log) = serve(accepting);
@@ -74,16 +92,9 @@ async fn objects_are_applied_in_order_and_held_ones_are_not() {
         desired::<Deployment>("demo-c", true),
         desired::<Job>("demo-d", false),
     ];
-    apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
+    first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap();
     assert_eq!(
         log.summary(&["PATCH"]),
         ["PATCH demo-a", "PATCH demo-b", "PATCH demo-d"]
@@ -110,16 +121,7 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
             desired::<ConfigMap>("demo-a", false),
             desired::<Deployment>("demo-b", false),
         ];
-        let error = apply(
-            &client,
-            OWNER,
-            &existing,
-            &Cache::default(),
-            &objects,
-            &mut Vec::new(),
-        )
-        .await
-        .unwrap_err();
+        let error = first(&client, &existing, &objects).await.unwrap_err();
         assert!(error.is_foreign());
         let text = error.to_string();
         assert!(
@@ -138,21 +140,12 @@ async fn a_foreign_object_is_refused_before_anything_is_written() {
 async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let (client, log) = serve(accepting);
     let (cache, objects) = (Cache::default(), [desired::<ConfigMap>("demo-a", false)]);
-    apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &cache,
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
-    let mut existing = Existing::default();
-    existing.extend("ConfigMap", [meta("demo-a", UID)]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
+    again(&client, &Existing::default(), &cache, &objects)
         .await
         .unwrap();
+    let mut existing = Existing::default();
+    existing.extend("ConfigMap", [meta("demo-a", UID)]);
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(
         log.summary(&["PATCH"]).len(),
         1,
@@ -162,18 +155,14 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
     let mut touched = meta("demo-a", UID);
     touched.resource_version = Some("8".to_owned());
     existing.extend("ConfigMap", [touched]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
-        .await
-        .unwrap();
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
 
     cache.forget_platform(UID);
     let mut applied = meta("demo-a", UID);
     applied.resource_version = Some("7".to_owned());
     existing.extend("ConfigMap", [applied]);
-    apply(&client, OWNER, &existing, &cache, &objects, &mut Vec::new())
-        .await
-        .unwrap();
+    again(&client, &existing, &cache, &objects).await.unwrap();
     assert_eq!(
         log.summary(&["PATCH"]).len(),
         3,
@@ -187,16 +176,7 @@ async fn a_job_that_exists_is_left_alone() {
     let mut existing = Existing::default();
     existing.extend("Job", [meta("demo-provision", UID)]);
     let objects = [desired::<Job>("demo-provision", false)];
-    apply(
-        &client,
-        OWNER,
-        &existing,
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap();
+    first(&client, &existing, &objects).await.unwrap();
     assert_eq!(log.summary(&["PATCH"]), [""; 0]);
 }
 
@@ -213,22 +193,27 @@ async fn a_refused_write_names_the_object_and_stops() {
         desired::<ConfigMap>("demo-a", false),
         desired::<Deployment>("demo-b", false),
     ];
-    let error = apply(
-        &client,
-        OWNER,
-        &Existing::default(),
-        &Cache::default(),
-        &objects,
-        &mut Vec::new(),
-    )
-    .await
-    .unwrap_err();
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
     let text = lotoai_operator::error::chain(&error);
     assert!(
         text.contains("ConfigMap/demo-a") && text.contains("exceeded quota"),
         "{text}"
     );
     assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-a"]);
+}
+
+/// Prunes, and the names of what was deleted, whatever it came to.
+async fn pruned(
+    client: &Client,
+    existing: &Existing,
+    wanted: &HashSet<ObjectId>,
+) -> (Result<(), prune::Error>, Vec<String>) {
+    let mut pruned = Vec::new();
+    let cache = Cache::default();
+    let outcome = prune::prune(client, OWNER, existing, wanted, &cache, &mut pruned).await;
+    (outcome, pruned.into_iter().map(|id| id.name).collect())
 }
 
 #[tokio::test]
@@ -258,16 +243,9 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
         kind: "ConfigMap".to_owned(),
         name: "wanted".to_owned(),
     }]);
-    let pruned = prune(&client, OWNER, &existing, &wanted, &Cache::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        pruned,
-        [ObjectId {
-            kind: "ConfigMap".to_owned(),
-            name: "orphan".to_owned()
-        }]
-    );
+    let (outcome, pruned) = pruned(&client, &existing, &wanted).await;
+    outcome.unwrap();
+    assert_eq!(pruned, ["orphan"]);
     let calls = log.calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].body["preconditions"]["uid"], "uid-of-orphan");
@@ -279,16 +257,35 @@ async fn prune_takes_an_object_that_is_gone_for_deleted() {
         let (client, _) = serve(move |_| refusal(code, "gone"));
         let mut existing = Existing::default();
         existing.extend("ConfigMap", [meta("orphan", UID)]);
-        let pruned = prune(
-            &client,
-            OWNER,
-            &existing,
-            &HashSet::new(),
-            &Cache::default(),
-        )
-        .await;
-        assert!(pruned.unwrap().is_empty());
+        let (outcome, pruned) = pruned(&client, &existing, &HashSet::new()).await;
+        outcome.unwrap();
+        assert!(pruned.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_a_failure_is_told() {
+    let done = AtomicUsize::new(0);
+    let (client, log) = serve(move |_| match done.fetch_add(1, Ordering::Relaxed) {
+        0 => (200, json!({ "kind": "Status", "status": "Success" })),
+        _ => refusal(403, "Forbidden"),
+    });
+    let mut existing = Existing::default();
+    existing.extend(
+        "ConfigMap",
+        ["orphan-a", "orphan-b", "orphan-c"].map(|it| meta(it, UID)),
+    );
+    let (outcome, pruned) = pruned(&client, &existing, &HashSet::new()).await;
+    let error = lotoai_operator::error::chain(&outcome.unwrap_err());
+    let asked = log.summary(&["DELETE"]);
+    assert_eq!(
+        asked.len(),
+        2,
+        "nothing is tried after a refusal: {asked:?}"
+    );
+    assert_eq!(asked[0], format!("DELETE {}", pruned[0]));
+    assert_eq!(pruned.len(), 1);
+    assert!(!error.contains(&pruned[0]), "{error}");
 }
 
 fn loto(status: Option<LotoAIStatus>) -> LotoAI {

@@ -1,8 +1,12 @@
+//! The story over several passes: what a turn of conditions is told as.
+
+mod done;
+mod generations;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rstest::rstest;
 
 use super::*;
-use crate::rotation::{Change, Step};
 
 /// Type, status, reason and message.
 type Line<'a> = (&'a str, &'a str, &'a str, &'a str);
@@ -258,66 +262,6 @@ fn a_recovery_over_several_passes_says_what_recovered() {
 }
 
 #[test]
-fn a_new_generation_is_told_when_it_changes_objects_and_when_it_is_rolled_out() {
-    let mut teller = Teller::after(&[READY]);
-    let second = |conditions: &[Line<'_>]| status(conditions, 2, "1.0.0");
-    let rolling = [
-        READY,
-        ("Reconciling", "True", "Progressing", "gateway: rolls out"),
-    ];
-    // What was just changed shows its effect in the next pass only.
-    let events = teller.turn(second(&[READY]), &changing(&["demo-gateway"]));
-    assert_eq!(told(&events), [(Normal, "Progressing")]);
-    assert_eq!(
-        events[0].note,
-        "Generation 2 of the resource changes Deployment/demo-gateway"
-    );
-    assert_eq!(
-        told(&teller.turn(second(&rolling), &Facts::default())),
-        SILENCE
-    );
-    // Further objects of the same generation are no news.
-    let further = teller.turn(second(&rolling), &changing(&["demo-agents"]));
-    assert_eq!(told(&further), SILENCE);
-    let ended = teller.turn(second(&[READY]), &Facts::default());
-    assert_eq!(told(&ended), [(Normal, "RolledOut")]);
-
-    let third = status(&[READY], 3, "1.0.0");
-    assert_eq!(
-        told(&teller.turn(third.clone(), &Facts::default())),
-        SILENCE
-    );
-    // A child that somebody altered is restored without a word.
-    assert_eq!(
-        told(&teller.turn(third, &changing(&["demo-gateway"]))),
-        SILENCE
-    );
-}
-
-#[test]
-fn a_generation_whose_first_pass_failed_is_told_by_the_pass_that_changes_something() {
-    let mut teller = Teller::after(&[READY]);
-    let failing = [
-        READY,
-        ("Reconciling", "True", "ReconcileFailed", "no answer"),
-    ];
-    let failed = Facts {
-        failure: Some(Failed {
-            reason: "Dereference",
-            action: "Observe",
-            message: "no answer".to_owned(),
-        }),
-        ..Facts::default()
-    };
-    let events = teller.turn(status(&failing, 2, "1.0.0"), &failed);
-    assert_eq!(told(&events), [(Warning, "Dereference")]);
-    let events = teller.turn(status(&[READY], 2, "1.0.0"), &changing(&["demo-gateway"]));
-    assert_eq!(told(&events), [(Normal, "Progressing")]);
-    let events = teller.turn(status(&[READY], 2, "1.0.0"), &Facts::default());
-    assert_eq!(told(&events), [(Normal, "Recovered")]);
-}
-
-#[test]
 fn a_failure_that_takes_ready_is_told_once() {
     let mut teller = Teller::after(&[READY]);
     let failed = Facts {
@@ -334,56 +278,6 @@ fn a_failure_that_takes_ready_is_told_once() {
     let mut teller = Teller::after(&[READY]);
     let events = teller.pass(&lost, &Facts::default());
     assert_eq!(told(&events), [(Warning, "ReconcileFailed")]);
-}
-
-#[test]
-fn an_upgrade_is_told_from_its_first_change_to_its_end() {
-    let mut teller = Teller::after(&[READY]);
-    let new = |conditions: &[Line<'_>]| status(conditions, 1, "1.1.0");
-    let pending = ("Ready", "False", "ProbePending", "");
-    let events = teller.turn(new(&[pending]), &changing(&["demo-gateway"]));
-    assert_eq!(
-        told(&events),
-        [(Normal, "Upgrading"), (Normal, "ProbePending")]
-    );
-    assert_eq!(
-        events[0].note,
-        "From version 1.0.0 to 1.1.0: changes Deployment/demo-gateway"
-    );
-    let rolling = [
-        READY,
-        ("Reconciling", "True", "Progressing", "gateway: rolls out"),
-    ];
-    let events = teller.turn(new(&rolling), &Facts::default());
-    assert_eq!(told(&events), [(Normal, "Available")]);
-    let events = teller.turn(new(&[READY]), &Facts::default());
-    assert_eq!(told(&events), [(Normal, "Upgraded")]);
-
-    // One that changes nothing is not worth a word.
-    let mut teller = Teller::after(&[READY]);
-    assert_eq!(
-        told(&teller.turn(new(&[READY]), &Facts::default())),
-        SILENCE
-    );
-}
-
-#[test]
-fn an_upgrade_from_component_to_component_is_told_once() {
-    let mut teller = Teller::after(&[READY]);
-    teller.upgrading_to = Some("1.1.0".to_owned());
-    let rolling = [
-        READY,
-        ("Reconciling", "True", "Progressing", "gateway: upgrading"),
-    ];
-    let events = teller.pass(&rolling, &changing(&["demo-postgres"]));
-    assert_eq!(told(&events), [(Normal, "Upgrading")]);
-    for name in ["demo-keycloak", "demo-gateway"] {
-        assert_eq!(told(&teller.pass(&rolling, &changing(&[name]))), SILENCE);
-    }
-    teller.upgrading_to = None;
-    let events = teller.turn(status(&[READY], 1, "1.1.0"), &Facts::default());
-    assert_eq!(told(&events), [(Normal, "Upgraded")]);
-    assert_eq!(events[0].note, "Runs version 1.1.0 (before: 1.0.0)");
 }
 
 #[test]
@@ -408,138 +302,4 @@ fn questions_that_were_never_answered_are_told_when_they_go_on_failing() {
         told(&teller.pass(&failing("504"), &Facts::default())),
         SILENCE
     );
-}
-
-#[test]
-fn a_store_is_told_once_for_each_of_its_jobs() {
-    let complete = |job: &str| Facts {
-        provisioned: Some(BTreeMap::from([(Store::Postgres, job.to_owned())])),
-        ..Facts::default()
-    };
-    // A process that has just started does not know when that was.
-    let mut teller = Teller::after(&[READY]);
-    assert_eq!(told(&teller.pass(&[READY], &complete("a"))), SILENCE);
-    let events = teller.pass(&[READY], &complete("b"));
-    assert_eq!(told(&events), [(Normal, "Provisioned")]);
-    assert_eq!(events[0].about, Some(ObjectId::new("Job", "b")));
-    assert_eq!(told(&teller.pass(&[READY], &complete("b"))), SILENCE);
-}
-
-#[test]
-fn what_a_pass_did_is_told_by_name_and_long_lists_are_cut() {
-    let facts = Facts {
-        made: (0..11).map(|n| format!("demo-{n}")).collect(),
-        renewed: vec![Renewed {
-            secret: "demo-tls".to_owned(),
-            until: "2027-01-01T00:00:00Z".parse().unwrap(),
-        }],
-        started: vec![Started {
-            stage: "edge",
-            components: vec!["traefik"],
-        }],
-        pruned: vec![
-            ObjectId::new("Job", "demo-old"),
-            ObjectId::new("Service", "demo-x"),
-        ],
-        ..Facts::default()
-    };
-    let notes = |coming_up| {
-        let events = facts.events(coming_up).into_iter();
-        events.map(|event| event.note).collect::<Vec<_>>()
-    };
-    let expected = [
-        "Made credentials in 11 Secrets: demo-0, demo-1, demo-2, demo-3, demo-4, demo-5, demo-6, \
-         demo-7 and 3 more",
-        "Secret demo-tls has a new certificate, good until 2027-01-01T00:00:00Z",
-        "Starts the edge: traefik",
-        "Deleted what nothing asks for: 2 objects: Job/demo-old, Service/demo-x",
-    ];
-    assert_eq!(notes(true), expected);
-    assert_eq!(notes(false).len(), 3, "a running platform has started");
-}
-
-#[test]
-fn the_steps_of_a_rotation_are_told_each_once_for_all_secrets() {
-    let change = |secret: &str, step| Change {
-        secret: secret.to_owned(),
-        step,
-        request: "2026-11-26".to_owned(),
-        username: None,
-    };
-    let facts = Facts {
-        rotated: vec![
-            change("demo-a", Step::Introduce),
-            change("demo-b", Step::Introduce),
-            change("demo-c", Step::Retire),
-        ],
-        ..Facts::default()
-    };
-    let events = facts.events(false);
-    assert_eq!(told(&events), [(Normal, "Rotating"), (Normal, "Rotated")]);
-    assert_eq!(
-        events[0].note,
-        "Made new credentials beside those in use: 2 Secrets: demo-a, demo-b"
-    );
-}
-
-/// From `kubectl apply` to `Ready`, as the stages come.
-#[test]
-fn an_installation_gives_a_dozen_events() {
-    let mut teller = Teller {
-        // As the schema's default leaves it.
-        before: Some(LotoAIStatus {
-            observed_generation: None,
-            version: None,
-            ..status(&[("Ready", "Unknown", "Pending", "")], 1, "")
-        }),
-        ..Teller::default()
-    };
-    let stage = |stage, jobs: &[Store]| Facts {
-        started: vec![Started {
-            stage,
-            components: vec!["a", "b"],
-        }],
-        provisioned: Some(
-            jobs.iter()
-                .map(|job| (*job, job.name().to_owned()))
-                .collect(),
-        ),
-        ..changing(&["demo-a"])
-    };
-    let waiting = [
-        ("Ready", "False", "Progressing", "…"),
-        ("Reconciling", "True", "Progressing", "…"),
-    ];
-    let first = Facts {
-        made: vec!["demo-a".to_owned()],
-        ..stage("stores", &[])
-    };
-    let mut all = teller.pass(&waiting, &first);
-    for facts in [
-        stage("identity provider", &Store::ALL[..3]),
-        stage("services", &Store::ALL),
-        stage("edge", &Store::ALL),
-        Facts::default(),
-    ] {
-        all.extend(teller.pass(&waiting, &facts));
-    }
-    all.extend(teller.pass(&[READY], &Facts::default()));
-    all.extend(teller.pass(&[READY], &Facts::default()));
-    let reasons: Vec<_> = all.iter().map(|event| event.reason.as_str()).collect();
-    let expected = [
-        "Progressing",
-        "CredentialsMade",
-        "Started",
-        "Started",
-        "Provisioned",
-        "Provisioned",
-        "Provisioned",
-        "Started",
-        "Provisioned",
-        "Provisioned",
-        "Started",
-        "Available",
-    ];
-    assert_eq!(reasons, expected);
-    assert!(all.iter().all(|event| event.tone == Normal));
 }

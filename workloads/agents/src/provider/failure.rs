@@ -1,12 +1,17 @@
 //! What can go wrong at a provider, in the words of the contract.
 
 use lotoai_contracts::failures;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 /// The longest piece of a provider's own error text that is passed on, in characters.
 const MAX_DETAIL_CHARS: usize = 300;
 /// The most bytes of an error body that are read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
+/// A shorter key is a placeholder for a server that wants none, and may stand in any sentence.
+const MIN_KEY_BYTES: usize = 8;
+/// What stands in the place of a key.
+const REDACTED: &str = "[redacted]";
 /// An error body must arrive within this time; without it the status alone has to do.
 const ERROR_BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -100,6 +105,15 @@ impl Failure {
         }
     }
 
+    /// Without the key, which some providers repeat in what they say of a request.
+    pub(super) fn without(mut self, key: &SecretString) -> Self {
+        let key = key.expose_secret().trim();
+        if key.len() >= MIN_KEY_BYTES {
+            self.message = redacted(&self.message, key);
+        }
+        self
+    }
+
     /// The stream closed before the model said that it was done.
     #[must_use]
     pub fn cut(provider: &str) -> Self {
@@ -157,6 +171,19 @@ fn suffix(detail: Option<&str>) -> String {
             )
         }
         None => String::new(),
+    }
+}
+
+/// The text without `key`, nor with the beginning of one that was cut at its end.
+fn redacted(text: &str, key: &str) -> String {
+    let text = text.replace(key, REDACTED);
+    let before = (MIN_KEY_BYTES / 2..key.len())
+        .rev()
+        .filter_map(|end| key.get(..end))
+        .find_map(|beginning| text.strip_suffix(beginning));
+    match before {
+        Some(before) => format!("{before}{REDACTED}"),
+        None => text,
     }
 }
 
@@ -233,5 +260,30 @@ fn from_status(provider: &str, status: u16, detail: Option<&str>) -> Failure {
         message,
         retryable,
         unhealthy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::whole("bad key k-secret-1!", "bad key [redacted]!")]
+    #[case::twice("k-secret-1k-secret-1", "[redacted][redacted]")]
+    #[case::cut("bad key k-secret-", "bad key [redacted]")]
+    #[case::cut_early("bad key k-se", "bad key [redacted]")]
+    #[case::too_little_to_tell("bad key k-s", "bad key k-s")]
+    #[case::a_beginning_in_the_middle("k-secret- is short", "k-secret- is short")]
+    #[case::another("bad key k-public-2", "bad key k-public-2")]
+    fn a_key_is_taken_out(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(redacted(text, "k-secret-1"), expected);
+    }
+
+    #[test]
+    fn a_placeholder_for_a_key_changes_no_sentence() {
+        let failure = || Failure::not_configured("ask the provider none of this".to_owned());
+        assert_eq!(failure().without(&"none".into()), failure());
+        let redacted = failure().without(&" provider\n".into());
+        assert_eq!(redacted.message, "ask the [redacted] none of this");
     }
 }

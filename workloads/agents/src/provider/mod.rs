@@ -94,6 +94,8 @@ pub struct Provider {
     kind: Kind,
     url: Url,
     client: Client,
+    /// Taken out of whatever the provider says of a failure.
+    key: Option<SecretString>,
 }
 
 /// A provider that can be called, or the reason why it cannot.
@@ -221,9 +223,11 @@ impl Provider {
                 HeaderValue::from_static(anthropic::VERSION),
             );
         }
-        if let Some((variable, value)) = key {
-            let (name, value) = key_header(entry.kind, &SecretString::from(value))
-                .context(KeySnafu { provider, variable })?;
+        let key = key.map(|(variable, value)| (variable, SecretString::from(value)));
+        if let Some((variable, value)) = &key {
+            let variable = *variable;
+            let (name, value) =
+                key_header(entry.kind, value).context(KeySnafu { provider, variable })?;
             headers.insert(name, value);
         }
         let builder = Client::builder()
@@ -244,6 +248,7 @@ impl Provider {
             kind: entry.kind,
             url,
             client,
+            key: key.map(|(_, value)| value),
         })
     }
 
@@ -261,11 +266,24 @@ impl Provider {
     }
 
     /// Sends the request and gives the stream of its answer. The caller bounds the time: dropping
-    /// the future or the stream ends the call at the provider.
+    /// the future or the stream ends the call at the provider. No failure repeats the key.
     ///
     /// # Errors
     /// No connection, or any status but 2xx.
     pub async fn start(&self, request: &Request) -> Result<Events, Failure> {
+        let started = self.send(request).await;
+        let Some(key) = self.key.clone() else {
+            return started;
+        };
+        match started {
+            Ok(events) => Ok(events
+                .map(move |event| event.map_err(|failure| failure.without(&key)))
+                .boxed()),
+            Err(failure) => Err(failure.without(&key)),
+        }
+    }
+
+    async fn send(&self, request: &Request) -> Result<Events, Failure> {
         let body = match self.kind {
             Kind::Anthropic => anthropic::body(request),
             kind => openai::body(kind, request),

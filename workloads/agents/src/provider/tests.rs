@@ -1,5 +1,7 @@
 //! Each dialect against a server that behaves, breaks off, refuses, fails, lies and stalls.
 
+mod keys;
+
 use std::time::Duration;
 
 use lotoai_kit::tls::TlsArgs;
@@ -46,10 +48,12 @@ fn table(kind: &str, base: &str) -> Table {
 }
 
 fn completer(table: Table) -> Completer {
-    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), |_| {
-        Some("k-123".to_owned())
-    })
-    .unwrap();
+    with_key(table, "k-123")
+}
+
+fn with_key(table: Table, key: &str) -> Completer {
+    let key = |_: &str| Some(key.to_owned());
+    let providers = Providers::open(&table, &timeouts(), &TlsArgs::default(), key).unwrap();
     Completer::new(table, providers, timeouts())
 }
 

@@ -195,7 +195,7 @@ impl Plan<'_> {
             let resets_at = window.resets_at();
             return Some(format!(
                 "{name}; {}={percent}%; resets={resets_at}",
-                word(kind)
+                kind.name()
             ));
         }
         let unpriced = budget.limits.micros.is_some() && self.question.micros().is_none();
@@ -210,8 +210,7 @@ impl Plan<'_> {
         } = it;
         let resets_at = window.resets_at();
         let amount = |value: i64| match excess.kind {
-            Kind::Requests => format!("{value} requests"),
-            Kind::Tokens => format!("{value} tokens"),
+            Kind::Requests | Kind::Tokens => format!("{value} {}", excess.kind.name()),
             Kind::Money => format!("{} {}", Micros(value), self.currency),
         };
         let (left, needed) = (
@@ -262,14 +261,6 @@ pub fn shown(kind: Kind, value: i64, currency: &str) -> Value {
             "currency": currency,
             "decimals": DECIMALS,
         }),
-    }
-}
-
-const fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Requests => "requests",
-        Kind::Tokens => "tokens",
-        Kind::Money => "money",
     }
 }
 

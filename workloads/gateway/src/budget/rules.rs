@@ -1,6 +1,6 @@
 //! What a budget allows: the arithmetic that PostgreSQL applies, for telling people about it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 /// Most of each kind within a window; what is `None` is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,8 +27,7 @@ pub struct Amounts {
 }
 
 /// What a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Questions to a model.
     Requests,
@@ -36,6 +35,37 @@ pub enum Kind {
     Tokens,
     /// Money.
     Money,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Requests, Self::Tokens, Self::Money];
+
+    /// As the API writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Money => "money",
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Amounts {
+    /// The amount of one kind.
+    pub const fn of(&self, kind: Kind) -> i64 {
+        match kind {
+            Kind::Requests => self.requests,
+            Kind::Tokens => self.tokens,
+            Kind::Money => self.micros,
+        }
+    }
 }
 
 /// A limit that a question does not fit under.
@@ -52,37 +82,39 @@ pub struct Excess {
 }
 
 impl Limits {
-    fn each(&self, amounts: &Amounts) -> [(Kind, Option<i64>, i64); 3] {
-        [
-            (Kind::Requests, self.requests, amounts.requests),
-            (Kind::Tokens, self.tokens, amounts.tokens),
-            (Kind::Money, self.micros, amounts.micros),
-        ]
+    const fn of(&self, kind: Kind) -> Option<i64> {
+        match kind {
+            Kind::Requests => self.requests,
+            Kind::Tokens => self.tokens,
+            Kind::Money => self.micros,
+        }
+    }
+
+    /// What is limited, with its limit.
+    pub fn each(&self) -> impl Iterator<Item = (Kind, i64)> {
+        let limit = move |kind| self.of(kind).map(|limit| (kind, limit));
+        Kind::ALL.into_iter().filter_map(limit)
     }
 
     /// The first limit that `needed` does not fit under.
     pub fn excess(&self, used: &Amounts, needed: &Amounts) -> Option<Excess> {
-        let pairs = self.each(used).into_iter().zip(self.each(needed));
-        pairs
-            .filter_map(|((kind, limit, used), (_, _, needed))| {
-                let limit = limit?;
-                (used.saturating_add(needed) > limit).then_some(Excess {
-                    kind,
-                    limit,
-                    used,
-                    needed,
-                })
+        self.each().find_map(|(kind, limit)| {
+            let (used, needed) = (used.of(kind), needed.of(kind));
+            (used.saturating_add(needed) > limit).then_some(Excess {
+                kind,
+                limit,
+                used,
+                needed,
             })
-            .next()
+        })
     }
 
     /// How full the fullest limit is, in whole percent, rounded down.
     pub fn percent(&self, used: &Amounts) -> (Kind, i64) {
-        self.each(used)
-            .into_iter()
-            .filter_map(|(kind, limit, used)| {
-                let percent = i128::from(used) * 100 / i128::from(limit?.max(1));
-                Some((kind, i64::try_from(percent).unwrap_or(i64::MAX)))
+        self.each()
+            .map(|(kind, limit)| {
+                let percent = i128::from(used.of(kind)) * 100 / i128::from(limit.max(1));
+                (kind, i64::try_from(percent).unwrap_or(i64::MAX))
             })
             .max_by_key(|(_, percent)| *percent)
             .unwrap_or((Kind::Requests, 0))

@@ -124,7 +124,7 @@ mod tests {
     #[case(json!({"name": "a\nb"}), "name")]
     #[case(json!({"name": "n".repeat(81)}), "name")]
     #[case(json!({"name": "n", "scopes": []}), "scopes")]
-    #[case(json!({"name": "n", "scopes": ["admin"]}), "scopes")]
+    #[case(json!({"name": "n", "scopes": ["root"]}), "scopes")]
     #[case(json!({"name": "n", "scopes": "chat"}), "scopes")]
     #[case(json!({"name": "n", "models": [1]}), "models")]
     #[case(json!({"name": "n", "models": [""]}), "models")]

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::parameters::Parameters;
 use crate::failure::Failure;
@@ -55,7 +56,7 @@ impl PageQuery {
             })
     }
 
-    /// What the cursor says.
+    /// What the cursor says. No text in it holds a NUL character, which PostgreSQL has no text for.
     ///
     /// # Errors
     /// 400 when it is not a cursor of this list.
@@ -66,11 +67,25 @@ impl PageQuery {
         URL_SAFE_NO_PAD
             .decode(cursor)
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+            .filter(|value| !holds_nul(value))
+            .and_then(|value| serde_json::from_value(value).ok())
             .map(Some)
-            .ok_or_else(|| {
-                Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
-            })
+            .ok_or_else(not_of_list)
+    }
+}
+
+/// 400 for a cursor that no page of the list gave.
+pub fn not_of_list() -> Failure {
+    Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields.values().any(holds_nul),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -129,5 +144,25 @@ mod tests {
             query.after::<i32>().unwrap_err().param.as_deref(),
             Some("cursor")
         );
+    }
+
+    #[rstest::rstest]
+    #[case("a", true)]
+    #[case("a\\u0000", true)]
+    #[case("a\0", false)]
+    #[case("\0", false)]
+    fn a_cursor_holds_no_nul(#[case] text: &str, #[case] accepted: bool) {
+        let cursors = [
+            serde_json::json!([1, text]),
+            serde_json::json!({ "day": text, "id": 1 }),
+            serde_json::json!([[text]]),
+        ];
+        for cursor in cursors {
+            let query = PageQuery {
+                limit: None,
+                cursor: Some(URL_SAFE_NO_PAD.encode(cursor.to_string())),
+            };
+            assert_eq!(query.after::<Value>().is_ok(), accepted, "{cursor}");
+        }
     }
 }

@@ -122,7 +122,8 @@ impl KeyRing {
         let identity = Arc::new(Identity {
             subject: stored.owner,
             name: stored.owner_name,
-            groups: stored.groups,
+            // Keys that were made before there was a scope for it are held to it as well.
+            groups: policy::keys::held(stored.groups, &stored.scopes),
             expires_at: stored.expires_at,
             issued_at: 0,
             credential: Credential::Key(Arc::new(Grant {
@@ -141,6 +142,10 @@ impl KeyRing {
     /// 404 when there is none that the caller may delete, 503 when the database is away.
     pub async fn delete(&self, identity: &Identity, id: &str) -> Result<(), Failure> {
         let unknown = || Failure::not_found("API key");
+        // PostgreSQL has no text for it, so no key can have such an id.
+        if id.contains('\0') {
+            return Err(unknown());
+        }
         let owner = self.store.api_key_owner(id).await?;
         owner
             .filter(|owner| policy::keys::may_end(identity, owner))

@@ -1,15 +1,13 @@
 //! Sign-in of browsers: authorization code with PKCE, state and nonce.
 
 mod renewal;
+mod tokens;
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::core::{
-    CoreClient, CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
-    CoreResponseType, CoreTokenResponse,
+    CoreClient, CoreIdTokenVerifier, CoreJwsSigningAlgorithm, CoreResponseType,
 };
 use openidconnect::{
     AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
@@ -32,6 +30,8 @@ use crate::config::OidcArgs;
 use crate::failure::Failure;
 
 pub use renewal::{EndError, RefreshFailure};
+pub use tokens::Tokens;
+use tokens::{identifying, session_of, tokens};
 
 /// A person has this long to sign in.
 pub const ATTEMPT_SECONDS: u64 = 600;
@@ -70,35 +70,6 @@ pub struct Login {
     jwks: Arc<Jwks>,
     http: ProviderHttp,
     key: SealingKey,
-}
-
-/// What a provider gave for a signed-in person. Stored sealed, never sent to the browser.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Tokens {
-    /// Proves the person to the APIs: the access token, or the ID token where that is what carries
-    /// the audience.
-    pub access_token: String,
-    /// Gets the next access token.
-    pub refresh_token: Option<String>,
-    /// Unix seconds at which that token ends.
-    pub expires_at: u64,
-    /// The ID token, where the provider wants it back at the end and it proves nothing before.
-    #[serde(default)]
-    pub id_token: Option<String>,
-    /// The provider's word for its session (`sid`), if it has one.
-    #[serde(default)]
-    pub provider_session: Option<String>,
-}
-
-impl Tokens {
-    /// With what a sign-in gave and a refresh does not give again.
-    pub fn after(self, earlier: &Self) -> Self {
-        Self {
-            id_token: earlier.id_token.clone(),
-            provider_session: earlier.provider_session.clone(),
-            ..self
-        }
-    }
 }
 
 /// What is kept between sending the browser away and its return.
@@ -321,49 +292,6 @@ impl Login {
             CoreJwsSigningAlgorithm::EcdsaP256Sha256,
         ]))
     }
-}
-
-/// Tokens of which the ID token proves the person.
-fn identifying(
-    response: &CoreTokenResponse,
-    id_token: &CoreIdToken,
-    claims: &CoreIdTokenClaims,
-    previous_refresh: Option<String>,
-) -> Tokens {
-    Tokens {
-        access_token: id_token.to_string(),
-        expires_at: u64::try_from(claims.expiration().timestamp()).unwrap_or(0),
-        ..tokens(response, previous_refresh)
-    }
-}
-
-fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
-    let lifetime = response
-        .expires_in()
-        .map_or(60, |lifetime| lifetime.as_secs());
-    Tokens {
-        access_token: response.access_token().secret().clone(),
-        refresh_token: response
-            .refresh_token()
-            .map(|token| token.secret().clone())
-            .or(previous_refresh),
-        expires_at: now() + lifetime,
-        id_token: None,
-        provider_session: None,
-    }
-}
-
-/// The claim `sid` of an ID token that was verified.
-fn session_of(verified: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Claims {
-        sid: Option<String>,
-    }
-    let payload = URL_SAFE_NO_PAD.decode(verified.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<Claims>(&payload)
-        .ok()?
-        .sid
-        .filter(|sid| !sid.is_empty())
 }
 
 fn broken(message: &'static str) -> Failure {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::failure::Failure;
 use crate::policy::Scope;
 
-/// The group whose members may manage everybody's documents.
+/// The group whose members administer: they manage everybody's documents and see what others use.
 pub const ADMINS: &str = "admins";
 
 /// The caller, as stated by a verified token.
@@ -32,7 +32,7 @@ pub struct Identity {
     pub subject: String,
     /// `preferred_username`, else `email`, else the subject.
     pub name: String,
-    /// Groups without a leading slash.
+    /// Groups without a leading slash; of an API key that does not administer, without [`ADMINS`].
     pub groups: Vec<String>,
     /// Unix seconds at which the token ends.
     #[serde(skip)]
@@ -74,7 +74,7 @@ pub struct Grant {
 }
 
 impl Identity {
-    /// Whether the caller may manage everybody's documents.
+    /// Whether the caller administers.
     pub fn is_admin(&self) -> bool {
         self.is_in(ADMINS)
     }
@@ -84,12 +84,17 @@ impl Identity {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// Identity of the API key that the caller sent, if it sent one.
-    pub fn api_key(&self) -> Option<&str> {
+    /// What the API key that the caller sent was made for, if it sent one.
+    pub fn grant(&self) -> Option<&Grant> {
         match &self.credential {
-            Credential::Key(grant) => Some(&grant.id),
+            Credential::Key(grant) => Some(grant),
             Credential::Token | Credential::Session(_) | Credential::Probe => None,
         }
+    }
+
+    /// Identity of the API key that the caller sent, if it sent one.
+    pub fn api_key(&self) -> Option<&str> {
+        self.grant().map(|grant| grant.id.as_str())
     }
 
     /// Whether it is the operator with its own question.

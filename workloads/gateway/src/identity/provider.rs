@@ -13,6 +13,9 @@ use url::Url;
 /// Largest answer to a token request.
 const MAX_BYTES: usize = 256 * 1024;
 
+/// How long a whole exchange may take.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Why the provider gave no usable answer.
 #[derive(Debug, Snafu)]
 pub enum ProviderError {
@@ -62,7 +65,7 @@ pub enum ProviderError {
 pub struct ProviderHttp(Arc<reqwest::Client>);
 
 impl ProviderHttp {
-    /// A client with a connect timeout of 2 s and 5 s for a whole exchange. It trusts the
+    /// A client with a connect timeout of 2 s and [`EXCHANGE_TIMEOUT`] for the whole. It trusts the
     /// authority in `ca_file` beside the well-known ones.
     ///
     /// # Errors
@@ -70,7 +73,7 @@ impl ProviderHttp {
     pub fn new(ca_file: Option<&Path>) -> Result<Self, ProviderError> {
         let builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(5))
+            .timeout(EXCHANGE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .no_proxy();

@@ -2,18 +2,19 @@
 //! tokens are stored sealed.
 
 mod ending;
+mod renewing;
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::login::{Login, RefreshFailure, Tokens};
+use self::renewing::Renewals;
+use super::login::{Login, Tokens};
 use super::seal::{SealingKey, random_text};
-use super::token::{TokenVerifier, now, provider_unavailable};
+use super::token::{TokenVerifier, now};
 use super::watch::Watch;
 use super::{Credential, Identity, SessionHash};
 use crate::config::SessionArgs;
@@ -26,8 +27,6 @@ pub const SESSION_COOKIE: &str = "__Host-lotoai";
 pub const ATTEMPT_COOKIE: &str = "__Host-lotoai-login";
 /// A token with less than this left is replaced before it is used.
 const REFRESH_BEFORE_SECONDS: u64 = 30;
-/// Sessions that may be refreshed at once.
-const REFRESHES: u64 = 10_000;
 /// What is kept of the name that a browser gives itself.
 const USER_AGENT_CHARS: usize = 200;
 
@@ -43,8 +42,7 @@ struct Inner {
     watch: Watch,
     tasks: TaskTracker,
     limits: SessionArgs,
-    /// Refreshes that go on: the requests of one browser wait for the same one.
-    refreshes: Cache<SessionHash, Result<Tokens, Failure>>,
+    renewals: Renewals,
 }
 
 /// What sessions rest on.
@@ -68,6 +66,7 @@ pub struct SessionParts {
 impl Sessions {
     /// No session is open yet.
     pub fn new(parts: SessionParts) -> Self {
+        let renewals = Renewals::new(&parts.store);
         Self(Arc::new(Inner {
             store: parts.store,
             key: parts.key,
@@ -76,7 +75,7 @@ impl Sessions {
             watch: parts.watch,
             tasks: parts.tasks,
             limits: parts.limits,
-            refreshes: Cache::new(REFRESHES),
+            renewals,
         }))
     }
 
@@ -124,7 +123,7 @@ impl Sessions {
             self.note_use(hash);
         }
         if tokens.expires_at < now() + REFRESH_BEFORE_SECONDS {
-            tokens = self.refreshed(hash).await?;
+            tokens = self.renewed(hash, tokens).await?;
         }
         let verified = self.0.verifier.verify(&tokens.access_token).await;
         let known = verified.map_err(|failure| {
@@ -167,20 +166,6 @@ impl Sessions {
         self.0.limits.max_seconds
     }
 
-    /// Tokens that were replaced. One refresh goes on per session, in a task of its own: a browser
-    /// that leaves meanwhile must not lose the answer, for the old refresh token is void then.
-    async fn refreshed(&self, hash: SessionHash) -> Result<Tokens, Failure> {
-        let inner = Arc::clone(&self.0);
-        let refresh = async move {
-            let tasks = inner.tasks.clone();
-            let task = tasks.spawn(async move { inner.refresh(&hash).await });
-            task.await.unwrap_or_else(|_| Err(Failure::internal()))
-        };
-        let outcome = self.0.refreshes.get_with(hash, refresh).await;
-        self.0.refreshes.invalidate(&hash).await;
-        outcome
-    }
-
     fn note_use(&self, hash: SessionHash) {
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
@@ -195,42 +180,6 @@ impl Sessions {
 }
 
 impl Inner {
-    /// Replaces the tokens. The row is locked meanwhile: a refresh token works once, and two
-    /// replicas must not both use it.
-    async fn refresh(&self, hash: &SessionHash) -> Result<Tokens, Failure> {
-        let mut change = self.store.begin().await?;
-        let sealed = change.lock_session(hash).await?.ok_or_else(session_over)?;
-        let tokens = self.unseal(hash, &sealed)?;
-        if tokens.expires_at >= now() + REFRESH_BEFORE_SECONDS {
-            return Ok(tokens); // another replica was first
-        }
-        let Some(refresh_token) = &tokens.refresh_token else {
-            if tokens.expires_at > now() {
-                return Ok(tokens);
-            }
-            change.delete_session(hash).await?;
-            change.commit().await?;
-            return Err(session_over());
-        };
-        match Box::pin(self.login.refresh(refresh_token)).await {
-            Ok(fresh) => {
-                let fresh = fresh.after(&tokens);
-                change
-                    .update_session(hash, &self.seal(hash, &fresh)?)
-                    .await?;
-                change.commit().await?;
-                Ok(fresh)
-            }
-            Err(RefreshFailure::Ended) => {
-                change.delete_session(hash).await?;
-                change.commit().await?;
-                Err(session_over())
-            }
-            Err(RefreshFailure::Unavailable) if tokens.expires_at > now() => Ok(tokens),
-            Err(RefreshFailure::Unavailable) => Err(provider_unavailable()),
-        }
-    }
-
     fn seal(&self, hash: &SessionHash, tokens: &Tokens) -> Result<Vec<u8>, Failure> {
         let plain = serde_json::to_vec(tokens).map_err(|_| Failure::internal())?;
         self.key

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 pub use surface::Surface;
 
 use crate::failure::Failure;
-use crate::identity::{Credential, Identity};
+use crate::identity::Identity;
 
 /// What a route needs of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,6 @@ pub enum Needs {
     Scope(Scope),
     /// A person: an API key can neither make keys nor end sessions.
     Person,
-    /// A person who is an administrator.
-    Admin,
 }
 
 /// What an API key may be made for. A person has all of them.
@@ -44,16 +42,19 @@ pub enum Scope {
     ReadDocuments,
     /// Documents, uploaded, retried and deleted.
     WriteDocuments,
+    /// Administration, with what the other scopes open: what others use, and everybody's documents.
+    Admin,
 }
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Chat,
         Self::ReadConversations,
         Self::WriteConversations,
         Self::ReadDocuments,
         Self::WriteDocuments,
+        Self::Admin,
     ];
 
     /// As the API writes it.
@@ -64,6 +65,7 @@ impl Scope {
             Self::WriteConversations => "conversations:write",
             Self::ReadDocuments => "documents:read",
             Self::WriteDocuments => "documents:write",
+            Self::Admin => "admin",
         }
     }
 
@@ -84,23 +86,14 @@ impl fmt::Display for Scope {
 /// # Errors
 /// 403 that says what is missing.
 pub fn admit(needs: Needs, identity: &Identity) -> Result<(), Failure> {
-    let key = match &identity.credential {
-        Credential::Key(grant) => Some(grant),
-        Credential::Token | Credential::Session(_) | Credential::Probe => None,
-    };
-    match (needs, key) {
+    match (needs, identity.grant()) {
         (Needs::Nothing | Needs::Caller, _) | (Needs::Scope(_) | Needs::Person, None) => Ok(()),
         (Needs::Scope(scope), Some(grant)) if grant.scopes.contains(&scope) => Ok(()),
         (Needs::Scope(scope), Some(_)) => Err(forbidden(
             "key_scope_missing",
             format!("this API key has no scope {scope}; make one that has it with POST /api/keys"),
         )),
-        (Needs::Admin, None) if identity.is_admin() => Ok(()),
-        (Needs::Admin, None) => Err(forbidden(
-            "admin_required",
-            "only administrators may do this".to_owned(),
-        )),
-        (Needs::Person | Needs::Admin, Some(_)) => Err(forbidden(
+        (Needs::Person, Some(_)) => Err(forbidden(
             "person_required",
             "an API key may not do this; sign in, or send an access token".to_owned(),
         )),
@@ -119,7 +112,7 @@ fn forbidden(code: &'static str, message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{ADMINS, Grant};
+    use crate::identity::{ADMINS, Credential, Grant};
 
     fn identity(groups: &[&str], credential: Credential) -> Identity {
         Identity {
@@ -161,17 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_no_person_and_an_admin_is_in_the_group() {
+    fn a_key_is_no_person() {
         let all = key(&[ADMINS], &Scope::ALL);
         assert_eq!(code(Needs::Person, &all), "person_required");
-        assert_eq!(code(Needs::Admin, &all), "person_required");
         assert_eq!(code(Needs::Caller, &all), "ok");
         let person = identity(&["staff"], Credential::Token);
         assert_eq!(code(Needs::Person, &person), "ok");
-        assert_eq!(code(Needs::Admin, &person), "admin_required");
-        assert_eq!(
-            code(Needs::Admin, &identity(&[ADMINS], Credential::Token)),
-            "ok"
-        );
     }
 }

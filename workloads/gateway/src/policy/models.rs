@@ -4,17 +4,12 @@
 use axum::http::StatusCode;
 
 use crate::failure::Failure;
-use crate::identity::{Credential, Identity};
+use crate::identity::Identity;
 
 /// Whether the caller may name `model`, as far as its credential says.
 pub fn may_name(identity: &Identity, model: &str) -> bool {
-    match &identity.credential {
-        Credential::Key(grant) => grant
-            .models
-            .as_ref()
-            .is_none_or(|models| models.iter().any(|allowed| allowed == model)),
-        Credential::Token | Credential::Session(_) | Credential::Probe => true,
-    }
+    let only = identity.grant().and_then(|grant| grant.models.as_ref());
+    only.is_none_or(|models| models.iter().any(|allowed| allowed == model))
 }
 
 /// 404 for a model that does not exist or that the caller may not name.

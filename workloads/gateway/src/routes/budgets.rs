@@ -7,13 +7,13 @@ use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::budget::plan::shown;
 use crate::budget::rules::{Amounts, Kind, Limits};
 use crate::budget::table::{Budget, Scope, Table};
 use crate::budget::{Matched, Principal};
-use crate::domain::page::{Page, PageQuery};
+use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
@@ -40,10 +40,11 @@ pub async fn list(
     let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<WindowCursor>()?;
-    if let Some((budget, subject, start)) = &after {
-        plain("cursor", budget)?;
-        plain("cursor", subject)?;
-        Timestamp::from_second(*start).map_err(|_| not_of_list())?;
+    // The database counts from 4713 BC only; no window began before 1970.
+    if let Some((_, _, start)) = &after
+        && (*start < 0 || Timestamp::from_second(*start).is_err())
+    {
+        return Err(not_of_list());
     }
     if all {
         usage::may_see_others(&identity, "all")?;
@@ -128,33 +129,18 @@ fn view(table: &Table, it: &Matched<'_>, used: Amounts) -> Value {
         "percent": limits.percent(&used).1,
         "unpriced_requests": used.unpriced,
         "limits": amounts(limits, table, |_, limit| limit),
-        "used": amounts(limits, table, |kind, _| of(kind, &used)),
-        "left": amounts(limits, table, |kind, limit| limit.saturating_sub(of(kind, &used)).max(0)),
+        "used": amounts(limits, table, |kind, _| used.of(kind)),
+        "left": amounts(limits, table, |kind, limit| limit.saturating_sub(used.of(kind)).max(0)),
     })
-}
-
-const fn of(kind: Kind, used: &Amounts) -> i64 {
-    match kind {
-        Kind::Requests => used.requests,
-        Kind::Tokens => used.tokens,
-        Kind::Money => used.micros,
-    }
 }
 
 /// An object with what is limited, and nothing else.
 fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> Value {
-    let mut object = Map::new();
-    for (kind, name, limit) in [
-        (Kind::Requests, "requests", limits.requests),
-        (Kind::Tokens, "tokens", limits.tokens),
-        (Kind::Money, "money", limits.micros),
-    ] {
-        if let Some(limit) = limit {
-            let shown = shown(kind, value(kind, limit), &table.currency);
-            object.insert(name.to_owned(), shown);
-        }
-    }
-    Value::Object(object)
+    let each = limits.each().map(|(kind, limit)| {
+        let shown = shown(kind, value(kind, limit), &table.currency);
+        (kind.name().to_owned(), shown)
+    });
+    Value::Object(each.collect())
 }
 
 /// The caller's usage by day and model, the newest day first; for administrators everybody's, or
@@ -172,11 +158,7 @@ pub async fn usage(
     let mut query = Parameters::parse(query.as_deref(), &known)?;
     let (from, to) = span(&mut query, Timestamp::now())?;
     let all = flag(&mut query, "all")?;
-    let subject = query.take("subject");
-    if let Some(subject) = &subject {
-        plain("subject", subject)?;
-    }
-    let subject = usage::whose(&identity, all, subject)?;
+    let subject = usage::whose(&identity, all, query.take("subject"))?;
     let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<UsageCursor>()?;
@@ -222,21 +204,6 @@ fn date(name: &str, text: &str) -> Result<Date, Failure> {
     } else {
         Err(fault())
     }
-}
-
-/// Refuses what PostgreSQL has no text for.
-fn plain(name: &str, text: &str) -> Result<(), Failure> {
-    if text.contains('\0') {
-        return Err(Failure::invalid(
-            name,
-            format!("{name} must not hold a NUL character"),
-        ));
-    }
-    Ok(())
-}
-
-fn not_of_list() -> Failure {
-    Failure::invalid("cursor", "cursor must be a next_cursor of the same list")
 }
 
 fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {

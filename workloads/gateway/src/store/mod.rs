@@ -103,7 +103,16 @@ async fn within<T>(
     action: &'static str,
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+    within_limit(STATEMENT_TIMEOUT, action, statement).await
+}
+
+/// Runs a statement that may wait for others, with its purpose and its own time limit.
+async fn within_limit<T>(
+    limit: Duration,
+    action: &'static str,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, statement).await {
         Ok(outcome) => outcome.context(StatementSnafu { action }),
         Err(_) => SlowSnafu { action }.fail(),
     }
@@ -125,6 +134,11 @@ impl Store {
     /// The database behind `pool`.
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
+    }
+
+    /// Most connections that this process has to the database at a time.
+    pub fn connections(&self) -> usize {
+        self.pool.options().get_max_connections() as usize
     }
 
     /// Begins a transaction.

@@ -1,11 +1,13 @@
 //! Rows of browser sessions.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::keys::hash;
-use super::{Change, Store, StoreError, rfc3339, within};
+use super::{Change, STATEMENT_TIMEOUT, Store, StoreError, rfc3339, within, within_limit};
 use crate::identity::SessionHash;
 use crate::identity::watch::Ground;
 
@@ -103,14 +105,17 @@ impl Store {
         }))
     }
 
-    /// Notes that a session is used.
+    /// Notes that a session is used, once a minute however many requests see that it is time.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn touch_session(&self, id: &SessionHash) -> Result<(), StoreError> {
-        let statement = sqlx::query("update sessions set last_used_at = now() where id_hash = $1")
-            .bind(id.as_slice())
-            .execute(&self.pool);
+        let statement = sqlx::query(
+            "update sessions set last_used_at = now()
+             where id_hash = $1 and last_used_at < now() - interval '1 minute'",
+        )
+        .bind(id.as_slice())
+        .execute(&self.pool);
         within("note the use of a session", statement)
             .await
             .map(|_| ())
@@ -250,17 +255,27 @@ impl Store {
 }
 
 impl Change {
-    /// The sealed tokens of a session, locked until the end of the transaction.
+    /// The sealed tokens of a session, locked until the end of the transaction. Somebody else's lock
+    /// is waited for as long as `patience`; without patience a locked session counts as none.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn lock_session(&mut self, id: &SessionHash) -> Result<Option<Vec<u8>>, StoreError> {
-        let statement = sqlx::query(
-            "select sealed from sessions where id_hash = $1 and expires_at > now() for update",
-        )
-        .bind(id.as_slice())
-        .fetch_optional(&mut *self.tx);
-        let row = within("lock a session", statement).await?;
+    /// When the database fails, or the lock is held for longer than that.
+    pub async fn lock_session(
+        &mut self,
+        id: &SessionHash,
+        patience: Option<Duration>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let statement = if patience.is_some() {
+            "select sealed from sessions where id_hash = $1 and expires_at > now() for update"
+        } else {
+            "select sealed from sessions where id_hash = $1 and expires_at > now()
+             for update skip locked"
+        };
+        let statement = sqlx::query(statement)
+            .bind(id.as_slice())
+            .fetch_optional(&mut *self.tx);
+        let limit = patience.unwrap_or(STATEMENT_TIMEOUT);
+        let row = within_limit(limit, "lock a session", statement).await?;
         Ok(row.map(|row| row.get(0)))
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::support::{Gateway, Parts, Reply};
+use crate::policy::Scope;
 
 /// Makes a key with a token of the person.
 pub(crate) async fn make(
@@ -40,11 +41,18 @@ pub(crate) fn bearing(method: Method, path: &str, key: &str) -> Request<Body> {
         .unwrap()
 }
 
-async fn get(gateway: &Gateway, path: &str, key: &str) -> Reply {
+/// All scopes that everybody's key may have.
+pub(crate) fn every_scope() -> Vec<&'static str> {
+    let scopes = Scope::ALL.into_iter();
+    let open = scopes.filter(|scope| *scope != Scope::Admin);
+    open.map(Scope::name).collect()
+}
+
+pub(super) async fn get(gateway: &Gateway, path: &str, key: &str) -> Reply {
     gateway.send(bearing(Method::GET, path, key)).await
 }
 
-async fn ask(gateway: &Gateway, key: &str, more: Value) -> Reply {
+pub(super) async fn ask(gateway: &Gateway, key: &str, more: Value) -> Reply {
     let mut body = json!({
         "model": "lotoai", "store": false, "messages": [{ "role": "user", "content": "?" }],
     });
@@ -144,121 +152,6 @@ async fn lists_have_pages_and_keys_have_a_limit() {
     }
     assert_eq!(names.len(), 100);
     assert_eq!((names[0].as_str(), names[99].as_str()), ("k99", "k0"));
-}
-
-#[tokio::test]
-async fn a_key_does_what_it_was_made_for_and_no_more() {
-    let Some((_server, gateway, _)) = Gateway::answering().await else {
-        return;
-    };
-    let request = json!({ "name": "writer", "models": ["writer"] });
-    let writer = key(&gateway, "ana", &[], &request).await;
-    let names: Vec<_> = get(&gateway, "/v1/models", &writer).await.json()["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|model| model["id"].clone())
-        .collect();
-    assert_eq!(names, ["writer"]);
-    let reply = ask(&gateway, &writer, json!({ "model": "writer" })).await;
-    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-    // A model that there is looks like one that there is not.
-    let there = ask(&gateway, &writer, json!({})).await;
-    let not = ask(&gateway, &writer, json!({ "model": "nobody" })).await;
-    assert_eq!(there.status, StatusCode::NOT_FOUND);
-    assert_eq!((there.status, &there.body), (not.status, &not.body));
-    let there = get(&gateway, "/v1/models/lotoai", &writer).await;
-    let not = get(&gateway, "/v1/models/nobody", &writer).await;
-    assert_eq!((there.status, &there.body), (not.status, &not.body));
-
-    let reply = get(&gateway, "/api/documents", &writer).await;
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (StatusCode::FORBIDDEN, "key_scope_missing")
-    );
-    assert!(reply.body.contains("documents:read"), "{reply:?}");
-    let reader = json!({ "name": "reader", "scopes": ["documents:read"] });
-    let reader = key(&gateway, "ana", &[], &reader).await;
-    assert_eq!(
-        get(&gateway, "/api/documents", &reader).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        ask(&gateway, &reader, json!({})).await.code(),
-        "key_scope_missing"
-    );
-    // No key makes keys, sees them or ends sessions.
-    for (method, path) in [
-        (Method::GET, "/api/keys"),
-        (Method::POST, "/api/keys"),
-        (Method::DELETE, "/api/keys/0011223344556677"),
-        (Method::GET, "/api/sessions"),
-    ] {
-        let reply = gateway.send(bearing(method, path, &reader)).await;
-        assert_eq!(reply.code(), "person_required", "{path}");
-    }
-}
-
-#[tokio::test]
-async fn a_key_without_the_scope_does_not_go_on_with_a_conversation() {
-    let Some((_server, gateway, _)) = Gateway::answering().await else {
-        return;
-    };
-    let chat = key(&gateway, "ana", &[], &json!({ "name": "chat" })).await;
-    let both = json!({ "name": "both", "scopes": ["chat", "conversations:read"] });
-    let both = key(&gateway, "ana", &[], &both).await;
-    let stored = ask(&gateway, &chat, json!({ "store": true })).await.json();
-    let id = &stored["lotoai"]["conversation_id"];
-    assert!(id.is_string(), "a new one may be stored");
-    let more = json!({ "store": true, "metadata": { "conversation_id": id } });
-    let reply = ask(&gateway, &chat, more.clone()).await;
-    assert_eq!(reply.code(), "conversation_not_found");
-    assert_eq!(ask(&gateway, &both, more).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_key_loses_what_its_owner_loses() {
-    let Some((server, gateway, _)) = Gateway::answering().await else {
-        return;
-    };
-    let request = json!({ "name": "both", "groups": ["admins", "hr"] });
-    let text = key(&gateway, "ana", &["hr", "staff", "admins"], &request).await;
-    let groups = |gateway: &Gateway| {
-        let request = bearing(Method::GET, "/api/me", &text);
-        let router = gateway.router.clone();
-        async move {
-            use tower::ServiceExt as _;
-            let body = router.oneshot(request).await.unwrap().into_body();
-            let body = axum::body::to_bytes(body, 10_000).await.unwrap();
-            let me: Value = serde_json::from_slice(&body).unwrap();
-            let mut groups: Vec<String> = serde_json::from_value(me["groups"].clone()).unwrap();
-            groups.sort();
-            groups
-        }
-    };
-    assert_eq!(groups(&gateway).await, ["admins", "hr"]);
-    // The next token of the owner says less. It is newer by a second.
-    let mut claims = super::keys::claims("ana");
-    claims["iat"] = json!(crate::identity::token::now() + 1);
-    claims["groups"] = json!(["staff", "hr"]);
-    let token = gateway.signer.sign(&claims);
-    let reply = get(&gateway, "/api/me", &token).await;
-    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-    gateway.settle().await;
-    // Another replica, which did not hear it and has believed nothing yet.
-    let replica = gateway.replica(&server).await;
-    assert_eq!(groups(&replica).await, ["hr"], "and never \"staff\"");
-    // An older token does not give it back.
-    claims["iat"] = json!(crate::identity::token::now() - 100);
-    claims["groups"] = json!(["admins"]);
-    let older = gateway.signer.sign(&claims);
-    get(&gateway, "/api/me", &older).await;
-    replica.state.verifier.jwks().for_sign_in().await.unwrap();
-    let older = replica.state.verifier.verify(&older).await;
-    replica.state.key_ring.hear(&older.unwrap()).await;
-    replica.settle().await;
-    let third = gateway.replica(&server).await;
-    assert_eq!(groups(&third).await, ["hr"]);
 }
 
 #[tokio::test]

@@ -33,6 +33,11 @@ pub(crate) async fn with_cookies(
     gateway.send(request.body(Body::empty()).unwrap()).await
 }
 
+/// What a browser with this session is told of itself.
+pub(crate) async fn me(gateway: &Gateway, session: &str) -> Reply {
+    with_cookies(gateway, Method::GET, "/api/me", session, None).await
+}
+
 /// `name=value` of a cookie that a reply sets.
 pub(crate) fn cookie(reply: &Reply, name: &str) -> String {
     let values = reply.headers.get_all("set-cookie").iter();

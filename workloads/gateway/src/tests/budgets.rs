@@ -1,7 +1,9 @@
 //! Budgets over a real PostgreSQL.
 
+mod statements;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use futures::future::join_all;
@@ -366,67 +368,4 @@ async fn people_see_their_own_and_administrators_all() {
         (forged.status.as_u16(), forged.code().as_str()),
         (400, "invalid_value")
     );
-}
-
-/// The statements that are sent to the database, by their first words.
-#[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Statements {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Summary<'a>(&'a Mutex<Vec<String>>);
-        impl tracing::field::Visit for Summary<'_> {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "summary" {
-                    self.0.lock().unwrap().push(format!("{value:?}"));
-                }
-            }
-        }
-        event.record(&mut Summary(&self.0));
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test]
-async fn any_number_of_budgets_takes_one_statement_before_and_one_after() {
-    let many: Vec<String> = (0..12)
-        .map(|index| format!("name: b{index}, scope: User, per: Day, requests: 1000"))
-        .collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let mut counts = Vec::new();
-    for list in [&many[..1], &many[..]] {
-        let Some((_server, gateway, _)) = stored(list).await else {
-            return;
-        };
-        gateway.chat("ana", question("writer", &json!({}))).await;
-        gateway.settle().await;
-        let statements = Statements::default();
-        let guard = tracing::subscriber::set_default(statements.clone());
-        let reply = gateway.chat("ana", question("writer", &json!({}))).await;
-        gateway.settle().await;
-        drop(guard);
-        assert_eq!(reply.status, StatusCode::OK);
-        let mut sent = statements.0.lock().unwrap().clone();
-        // These come with the time that passes and not with a question: a token of another second
-        // tells of its groups, and open answers are looked after.
-        let of_time = |it: &str| it.contains("api_keys") || it.contains("id_hash, null");
-        sent.retain(|it| !of_time(it));
-        let count = |word: &str| sent.iter().filter(|it| it.contains(word)).count();
-        assert_eq!((count("admitted"), count("spendings")), (1, 1), "{sent:?}");
-        counts.push(sent.len());
-    }
-    assert_eq!(counts[0], counts[1], "no statement for each budget");
 }

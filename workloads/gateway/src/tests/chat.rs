@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
-use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -166,15 +165,8 @@ async fn an_answer_that_breaks_off_is_told(
 #[tokio::test]
 async fn a_client_that_leaves_cancels_the_answer() {
     let (gateway, seen) = gateway().await;
-    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
-    *request.body_mut() = Body::from(question("endless", &json!({"stream": true})));
-    let response = gateway.router.clone().oneshot(request).await.unwrap();
-    let mut body = response.into_body().into_data_stream();
-    let mut begun = String::new();
-    while !begun.contains("begun") {
-        begun.push_str(std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap());
-    }
-    drop(body);
+    let request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    drop(gateway.open(request).await);
     let cancelled = tokio::time::timeout(Duration::from_secs(5), seen.cancelled.notified());
     cancelled
         .await
@@ -251,12 +243,7 @@ async fn models_are_listed_and_shown() {
 
 #[tokio::test]
 async fn a_conversation_is_stored_continued_and_private() {
-    let (orchestrator, seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        ..Parts::default()
-    };
-    let Some((_server, gateway)) = Gateway::stored(parts).await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let body = question("lotoai", &json!({"store": true}));
@@ -321,12 +308,7 @@ async fn a_conversation_is_stored_continued_and_private() {
 
 #[tokio::test]
 async fn failed_and_cancelled_runs_are_stored_as_such_and_the_probe_is_not() {
-    let (orchestrator, _) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        ..Parts::default()
-    };
-    let Some((_server, gateway)) = Gateway::stored(parts).await else {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     let stored = json!({"store": true, "stream": true});
@@ -363,12 +345,7 @@ async fn failed_and_cancelled_runs_are_stored_as_such_and_the_probe_is_not() {
 
 #[tokio::test]
 async fn an_answer_that_broke_off_is_no_part_of_what_follows() {
-    let (orchestrator, seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        ..Parts::default()
-    };
-    let Some((_server, gateway)) = Gateway::stored(parts).await else {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
     let stored = json!({"store": true, "stream": true});

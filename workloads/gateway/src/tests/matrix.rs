@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use super::api_keys::{bearing, key, make};
+use super::api_keys::{bearing, every_scope, key, make};
 use super::browser::{ANA, sign_in_as};
 use super::keys::{Signer, claims, realm};
 use super::orchestrator;
@@ -263,9 +263,12 @@ fn expected(caller: &str, method: &Method, route: &str, needs: Needs) -> bool {
         // The owner's keys: what their scope says.
         "API key without scope" => needs == Needs::Caller,
         "API key for chat" => matches!(needs, Needs::Caller | Needs::Scope(Scope::Chat)),
-        "API key with every scope" => !matches!(needs, Needs::Person | Needs::Admin),
-        "another's API key with every scope" => {
-            !one_of_anas && !matches!(needs, Needs::Person | Needs::Admin)
+        "API key with every scope" => needs != Needs::Person,
+        "another's API key with every scope" | "admin's API key without that scope" => {
+            !one_of_anas && needs != Needs::Person
+        }
+        "admin's API key with that scope" => {
+            needs != Needs::Person && (!one_of_anas || route.starts_with("/api/documents/"))
         }
         "owner's session, another site" => method == Method::GET,
         // Its question is to model `probe`, and not this one.
@@ -282,7 +285,8 @@ async fn every_route_answers_whom_it_should_and_nobody_else() {
     let gateway = &platform.gateway;
     let token =
         |subject: &str, groups: &[&str]| Proof::Bearer(gateway.signer.token(subject, groups));
-    let every = json!({ "name": "every", "scopes": Scope::ALL.map(Scope::name) });
+    let every = json!({ "name": "every", "scopes": every_scope() });
+    let admin = json!({ "name": "admin", "scopes": Scope::ALL.map(Scope::name) });
     // A key needs some scope: one that no route asks for is as good as none.
     let none = key(gateway, "ana", &["hr"], &json!({ "name": "none" })).await;
     sqlx::query("update api_keys set scopes = '{}' where name = 'none'")
@@ -316,6 +320,14 @@ async fn every_route_answers_whom_it_should_and_nobody_else() {
         (
             "another's API key with every scope",
             Proof::Bearer(key(gateway, "eve", &["sales"], &every).await),
+        ),
+        (
+            "admin's API key without that scope",
+            Proof::Bearer(key(gateway, "root", &["admins"], &every).await),
+        ),
+        (
+            "admin's API key with that scope",
+            Proof::Bearer(key(gateway, "root", &["admins"], &admin).await),
         ),
         ("operator", Proof::Bearer(PROBE.to_owned())),
     ];

@@ -2,6 +2,7 @@
 //! and, where it matters, a real PostgreSQL.
 
 mod admission;
+mod api_key_rights;
 mod api_keys;
 mod back_channel;
 mod browser;
@@ -15,8 +16,10 @@ mod external;
 mod idempotency;
 mod keys;
 mod matrix;
+mod nul;
 mod orchestrator;
 mod postgres;
+mod renewals;
 mod sessions;
 mod sign_in;
 mod support;

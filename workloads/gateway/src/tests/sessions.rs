@@ -8,20 +8,16 @@ use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
 use super::browser::{
-    ANA, Person, TOKEN, begin, cookie, sign_in, sign_in_as, token_answer, tokens, with_cookies,
+    ANA, Person, begin, cookie, me, sign_in, sign_in_as, token_answer, tokens, with_cookies,
 };
 use super::keys::{ISSUER, Signer, publish, realm};
-use super::support::{Gateway, PUBLIC_URL, Parts, Reply, config};
+use super::support::{Gateway, PUBLIC_URL, Parts, config};
 
 const EVE: Person<'static> = Person {
     subject: "eve",
     groups: &[],
     provider_session: "kc-eve-1",
 };
-
-async fn me(gateway: &Gateway, session: &str) -> Reply {
-    with_cookies(gateway, Method::GET, "/api/me", session, None).await
-}
 
 async fn change(pool: &PgPool, assignment: &'static str) {
     let statement = format!("update sessions set {assignment}");
@@ -65,6 +61,31 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
         1,
         "what has ended is deleted"
     );
+}
+
+#[tokio::test]
+async fn the_use_of_a_session_is_noted_once_a_minute() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let pool = server.pool().await;
+    sign_in(&gateway, 300).await;
+    let hash: Vec<u8> = sqlx::query_scalar("select id_hash from sessions")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let hash = hash.try_into().unwrap();
+    // As many requests do that have read the row before any of them has noted its use.
+    let touched = async || -> String {
+        gateway.state.store.touch_session(&hash).await.unwrap();
+        let noted = sqlx::query_scalar("select last_used_at::text from sessions");
+        noted.fetch_one(&pool).await.unwrap()
+    };
+    let fresh = touched().await;
+    change(&pool, "last_used_at = now() - interval '2 minutes'").await;
+    let first = touched().await;
+    assert_ne!(first, fresh, "the control: after a minute it is noted");
+    assert_eq!(touched().await, first);
 }
 
 #[tokio::test]
@@ -184,49 +205,6 @@ async fn a_new_sign_in_of_a_browser_ends_its_old_session() {
     assert_eq!(me(&gateway, &new).await.status, StatusCode::OK);
     assert_eq!(me(&gateway, &old).await.code(), "session_expired");
     assert_eq!(me(&gateway, &elsewhere).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing() {
-    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
-        return;
-    };
-    let replica = gateway.replica(&server).await;
-    let session = sign_in(&gateway, 25).await;
-    let answer = ResponseTemplate::new(200)
-        .set_body_json(tokens(&gateway, ANA, 300, None))
-        .set_delay(std::time::Duration::from_millis(300));
-    Mock::given(method("POST"))
-        .and(path(TOKEN))
-        .and(body_string_contains("grant_type=refresh_token"))
-        .respond_with(answer)
-        .expect(1)
-        .mount(&gateway.realm)
-        .await;
-    // A browser that leaves while its token is being replaced.
-    let asked = async {
-        while gateway
-            .realm
-            .received_requests()
-            .await
-            .unwrap()
-            .iter()
-            .all(|request| {
-                !String::from_utf8_lossy(&request.body).contains("grant_type=refresh_token")
-            })
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        reply = me(&gateway, &session) => panic!("it was too fast: {reply:?}"),
-        () = asked => {}
-    }
-    let asking = (0..12).map(|at| me(if at % 2 == 0 { &gateway } else { &replica }, &session));
-    for reply in futures::future::join_all(asking).await {
-        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-    }
-    gateway.realm.verify().await;
 }
 
 #[tokio::test]

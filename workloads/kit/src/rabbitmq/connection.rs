@@ -76,10 +76,7 @@ impl Rabbitmq {
         // Renewal ends with the process, not with the first sign of a stop: work that is being
         // finished still publishes and acknowledges.
         let renewal = renew((uri, tls), name, sender, gate, shutdown.clone());
-        service.spawn("rabbitmq", async move {
-            renewal.await;
-            Ok::<_, std::convert::Infallible>(())
-        });
+        service.keep_up("rabbitmq", renewal);
         Self { live, shutdown }
     }
 

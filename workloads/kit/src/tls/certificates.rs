@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -24,12 +24,12 @@ pub(crate) struct Certificates {
     certificate: PathBuf,
     key: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
-    /// Digest of the files as they were when they were first read.
-    opened: Seen,
+    /// What the files held when they were last looked at; nothing when they could not be read.
+    seen: Mutex<Option<Seen>>,
 }
 
-/// What the two files held.
-pub(super) type Seen = [u8; 32];
+/// Digest of what the two files held.
+type Seen = [u8; 32];
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +56,7 @@ impl Certificates {
             current: RwLock::new(Arc::new(files.pair(certificate, key)?)),
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            opened: files.digest(),
+            seen: Mutex::new(Some(files.digest())),
         })
     }
 
@@ -64,20 +64,20 @@ impl Certificates {
     /// once, and the one before goes on being served.
     pub(crate) fn watch(self: Arc<Self>, service: &Service, every: Duration) {
         let shutdown = service.shutdown.clone();
-        service.spawn("certificates", async move {
+        service.keep_up("certificates", async move {
             let mut looks = tokio::time::interval(every);
-            let mut seen = self.seen();
             loop {
                 tokio::select! {
-                    () = shutdown.cancelled() => return Ok::<_, std::convert::Infallible>(()),
-                    _ = looks.tick() => self.look(&mut seen),
+                    () = shutdown.cancelled() => return,
+                    _ = looks.tick() => self.look(),
                 }
             }
         });
     }
 
-    /// Takes a pair that is not the one in `seen`. `None` there: the files could not be read.
-    pub(super) fn look(&self, seen: &mut Option<Seen>) {
+    /// Takes the pair in the files when it is not the one that was seen last.
+    pub(super) fn look(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A few kilobytes of a volume in memory: no reason for another thread.
         let files = match Files::read(&self.certificate, &self.key) {
             Ok(files) => files,
@@ -99,11 +99,6 @@ impl Certificates {
             }
             Err(error) => refuse(&error),
         }
-    }
-
-    /// What [`Certificates::look`] begins with.
-    pub(super) fn seen(&self) -> Option<Seen> {
-        Some(self.opened)
     }
 
     /// The certificate that is shown now.

@@ -131,10 +131,7 @@ impl<'a> Api<'a> {
         let answer = self
             .call(what, Method::GET, &self.in_realm(path), &[], None)
             .await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        answer.json().map(Some)
+        answer.found()?.map(Answer::json).transpose()
     }
 
     /// The things at `path` in the realm that `query` asks for.

@@ -12,6 +12,15 @@ fn admin(url: &str) -> RabbitmqAdmin {
     }
 }
 
+fn api<'a>(admin: &'a RabbitmqAdmin, vhost: &'a str) -> Api<'a> {
+    Api {
+        client: client(None).unwrap(),
+        admin,
+        vhost,
+        start: Duration::ZERO,
+    }
+}
+
 fn user(publish: bool, queue: Option<&str>) -> RabbitmqUser {
     RabbitmqUser {
         username: "gateway".to_owned(),
@@ -138,12 +147,7 @@ async fn names_cannot_break_out_of_their_place_in_the_path() {
         .mount(&server)
         .await;
     let admin = admin(&server.uri());
-    let api = Api {
-        client: client(None).unwrap(),
-        admin: &admin,
-        vhost: "a/b?c",
-        start: Duration::ZERO,
-    };
+    let api = api(&admin, "a/b?c");
     api.put("test", &["vhosts", api.vhost], json!({}))
         .await
         .unwrap();
@@ -158,12 +162,7 @@ async fn a_queue_with_other_settings_is_an_error_that_shows_the_answer() {
         .mount(&server)
         .await;
     let admin = admin(&server.uri());
-    let api = Api {
-        client: client(None).unwrap(),
-        admin: &admin,
-        vhost: "lotoai",
-        start: Duration::ZERO,
-    };
+    let api = api(&admin, "lotoai");
     let error = api
         .declare("gateway", json!({}))
         .await
@@ -195,12 +194,7 @@ async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
             .mount(&server)
             .await;
         let admin = admin(&server.uri());
-        let api = Api {
-            client: client(None).unwrap(),
-            admin: &admin,
-            vhost: "lotoai",
-            start: Duration::ZERO,
-        };
+        let api = api(&admin, "lotoai");
         assert_eq!(api.retire("gateway-b").await.is_ok(), good, "{status}");
     }
 }

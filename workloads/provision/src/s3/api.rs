@@ -145,11 +145,7 @@ impl Api {
         let what = format!("look for bucket {bucket:?}");
         let url = self.bucket(bucket);
         let answer = self.call(&what, Method::HEAD, url, Vec::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(false);
-        }
-        answer.success()?;
-        Ok(true)
+        Ok(answer.found()?.is_some())
     }
 
     /// True when the bucket was created, false when it was there.
@@ -210,11 +206,7 @@ impl Api {
         let what = format!("delete user {name:?}");
         let url = self.admin_url("remove-user", &[("accessKey", name)]);
         let answer = self.call(&what, Method::DELETE, url, Vec::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(false);
-        }
-        answer.success()?;
-        Ok(true)
+        Ok(answer.found()?.is_some())
     }
 
     /// Makes the policy the only one of the user.

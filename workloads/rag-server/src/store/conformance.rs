@@ -1,6 +1,6 @@
 //! What every store does: the same tests against each engine.
 
-use std::sync::Arc;
+use std::ops::Deref;
 
 use rstest::rstest;
 
@@ -17,8 +17,16 @@ enum Engine {
 
 /// A new store, and what it lives in; dropped after it, because of the order of fields.
 struct Opened {
-    store: Arc<dyn VectorStore>,
+    store: Box<dyn VectorStore>,
     _home: (Option<tempfile::TempDir>, Option<Server>),
+}
+
+impl Deref for Opened {
+    type Target = dyn VectorStore;
+
+    fn deref(&self) -> &Self::Target {
+        self.store.as_ref()
+    }
 }
 
 async fn open(engine: Engine) -> Opened {
@@ -26,7 +34,7 @@ async fn open(engine: Engine) -> Opened {
         Engine::Embedded => {
             let directory = tempfile::tempdir().unwrap();
             Opened {
-                store: Arc::new(Edge::open(directory.path()).await.unwrap()),
+                store: Box::new(Edge::open(directory.path()).await.unwrap()),
                 _home: (Some(directory), None),
             }
         }
@@ -35,7 +43,7 @@ async fn open(engine: Engine) -> Opened {
             let store = server.client();
             store.prepare().await.unwrap();
             Opened {
-                store: Arc::new(store),
+                store: Box::new(store),
                 _home: (None, Some(server)),
             }
         }
@@ -66,6 +74,14 @@ pub(super) fn document(id: &str, angles: &[f32]) -> Document {
     }
 }
 
+/// A document of one passage that a group reads besides its owner.
+fn shared_with(group: &str, id: &str) -> Document {
+    Document {
+        groups: vec![group.to_owned()],
+        ..document(id, &[0.0])
+    }
+}
+
 pub(super) fn query(subject: &str, groups: &[&str]) -> Query {
     Query {
         vector: direction(0.0),
@@ -92,9 +108,8 @@ pub(super) async fn found(store: &dyn VectorStore, query: Query) -> Vec<String> 
 #[rstest]
 #[tokio::test]
 async fn an_empty_store_finds_nothing(#[values(Engine::Embedded, Engine::Qdrant)] engine: Engine) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
-    assert!(found(store, query("alice", &[])).await.is_empty());
+    let store = open(engine).await;
+    assert!(found(&*store, query("alice", &[])).await.is_empty());
     assert_eq!(
         store.stats().await.unwrap(),
         Stats {
@@ -110,8 +125,7 @@ async fn an_empty_store_finds_nothing(#[values(Engine::Embedded, Engine::Qdrant)
 async fn the_nearest_comes_first_with_all_that_a_citation_needs(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store
         .replace(document("d", &[1.2, 0.1, 0.6]))
         .await
@@ -134,8 +148,7 @@ async fn the_nearest_comes_first_with_all_that_a_citation_needs(
 async fn limit_and_score_bound_the_hits(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store
         .replace(document("d", &[0.0, 0.5, 1.0, 3.0]))
         .await
@@ -144,12 +157,15 @@ async fn limit_and_score_bound_the_hits(
         limit: 2,
         ..query("alice", &[])
     };
-    assert_eq!(found(store, limited).await, ["d passage 0", "d passage 1"]);
+    assert_eq!(
+        found(&*store, limited).await,
+        ["d passage 0", "d passage 1"]
+    );
     let similar = Query {
         min_score: Some(0.8),
         ..query("alice", &[])
     };
-    assert_eq!(found(store, similar).await.len(), 2);
+    assert_eq!(found(&*store, similar).await.len(), 2);
 }
 
 #[rstest]
@@ -167,15 +183,10 @@ async fn only_owner_and_groups_read(
     #[case] reads: bool,
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
-    let shared = Document {
-        groups: vec!["staff".to_owned()],
-        ..document("d", &[0.0])
-    };
-    store.replace(shared).await.unwrap();
+    let store = open(engine).await;
+    store.replace(shared_with("staff", "d")).await.unwrap();
     assert_eq!(
-        !found(store, query(subject, groups)).await.is_empty(),
+        !found(&*store, query(subject, groups)).await.is_empty(),
         reads
     );
 }
@@ -185,15 +196,13 @@ async fn only_owner_and_groups_read(
 async fn everybody_reads_what_is_shared_with_everybody(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
-    let shared = Document {
-        groups: vec!["*".to_owned()],
-        ..document("shared", &[0.0])
-    };
-    store.replace(shared).await.unwrap();
+    let store = open(engine).await;
+    store.replace(shared_with("*", "shared")).await.unwrap();
     store.replace(document("private", &[0.0])).await.unwrap();
-    assert_eq!(found(store, query("bob", &[])).await, ["shared passage 0"]);
+    assert_eq!(
+        found(&*store, query("bob", &[])).await,
+        ["shared passage 0"]
+    );
 }
 
 #[rstest]
@@ -201,8 +210,7 @@ async fn everybody_reads_what_is_shared_with_everybody(
 async fn what_may_not_be_read_takes_no_place_among_the_hits(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     // Alice's 60 chunks are all nearer than Bob's one; Bob asks for one hit.
     store
         .replace(document("alices", &[0.01; 60]))
@@ -217,7 +225,7 @@ async fn what_may_not_be_read_takes_no_place_among_the_hits(
         limit: 1,
         ..query("bob", &[])
     };
-    assert_eq!(found(store, one).await, ["bobs passage 0"]);
+    assert_eq!(found(&*store, one).await, ["bobs passage 0"]);
 }
 
 #[rstest]
@@ -225,16 +233,11 @@ async fn what_may_not_be_read_takes_no_place_among_the_hits(
 async fn access_that_was_taken_away_is_gone(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
-    let shared = Document {
-        groups: vec!["staff".to_owned()],
-        ..document("d", &[0.0])
-    };
-    store.replace(shared).await.unwrap();
-    assert_eq!(found(store, query("bob", &["staff"])).await.len(), 1);
+    let store = open(engine).await;
+    store.replace(shared_with("staff", "d")).await.unwrap();
+    assert_eq!(found(&*store, query("bob", &["staff"])).await.len(), 1);
     store.replace(document("d", &[0.0])).await.unwrap();
-    assert!(found(store, query("bob", &["staff"])).await.is_empty());
+    assert!(found(&*store, query("bob", &["staff"])).await.is_empty());
 }
 
 #[rstest]
@@ -242,8 +245,7 @@ async fn access_that_was_taken_away_is_gone(
 async fn a_knowledge_base_holds_only_its_own(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store.replace(document("default", &[0.0])).await.unwrap();
     let law = Document {
         knowledge_base: "law".to_owned(),
@@ -254,9 +256,9 @@ async fn a_knowledge_base_holds_only_its_own(
         knowledge_base: Some(name.to_owned()),
         ..query("alice", &[])
     };
-    assert_eq!(found(store, of("law")).await, ["law passage 0"]);
-    assert!(found(store, of("none")).await.is_empty());
-    assert_eq!(found(store, query("alice", &[])).await.len(), 2);
+    assert_eq!(found(&*store, of("law")).await, ["law passage 0"]);
+    assert!(found(&*store, of("none")).await.is_empty());
+    assert_eq!(found(&*store, query("alice", &[])).await.len(), 2);
 }
 
 #[rstest]
@@ -264,8 +266,7 @@ async fn a_knowledge_base_holds_only_its_own(
 async fn a_shorter_version_leaves_nothing_of_the_longer_one(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store.replace(document("d", &[0.1; 5])).await.unwrap();
     store.replace(document("other", &[0.2; 5])).await.unwrap();
     store.replace(document("d", &[0.1; 2])).await.unwrap();
@@ -291,8 +292,7 @@ async fn a_shorter_version_leaves_nothing_of_the_longer_one(
 async fn replacing_twice_is_like_replacing_once(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store.replace(document("d", &[0.1, 0.2])).await.unwrap();
     let once = store.search(query("alice", &[])).await.unwrap();
     store.replace(document("d", &[0.1, 0.2])).await.unwrap();
@@ -302,10 +302,12 @@ async fn replacing_twice_is_like_replacing_once(
 #[rstest]
 #[tokio::test]
 async fn delete_removes_one_document(#[values(Engine::Embedded, Engine::Qdrant)] engine: Engine) {
-    let opened = open(engine).await;
-    let store = opened.store.as_ref();
+    let store = open(engine).await;
     store.replace(document("d", &[0.1, 0.2])).await.unwrap();
     store.replace(document("other", &[0.3])).await.unwrap();
     store.delete("d".to_owned()).await.unwrap();
-    assert_eq!(found(store, query("alice", &[])).await, ["other passage 0"]);
+    assert_eq!(
+        found(&*store, query("alice", &[])).await,
+        ["other passage 0"]
+    );
 }

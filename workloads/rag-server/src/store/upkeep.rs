@@ -39,20 +39,12 @@ pub async fn upkeep(store: Arc<Edge>, shutdown: CancellationToken) -> Result<(),
 }
 
 /// Keeps `gate` true to whether Qdrant answers, until a stop.
-///
-/// # Errors
-///
-/// None: Qdrant may come back.
-pub async fn watch(
-    store: Arc<Qdrant>,
-    gate: Gate,
-    shutdown: CancellationToken,
-) -> Result<(), StoreError> {
+pub async fn watch(store: Arc<Qdrant>, gate: Gate, shutdown: CancellationToken) {
     let mut turns = turns(PING);
     let mut turn = 0;
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return,
             _ = turns.tick() => {}
         }
         match store.ping().await {

@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
 
-use crate::policy::{Needs, Scope};
+use crate::policy::Needs;
 use crate::routes::table;
-use crate::tests::api_keys::{bearing, key, make};
+use crate::tests::api_keys::{bearing, every_scope, key, make};
 use crate::tests::support::Gateway;
 
 /// What is in a key must never be part of a statement.
@@ -76,6 +76,8 @@ async fn cve_2026_47101_a_key_goes_no_further_than_its_maker() {
         json!({ "name": "k", "groups": ["*"] }),
         json!({ "name": "k", "groups": ["/staff"] }),
         json!({ "name": "k", "groups": ["STAFF"] }),
+        json!({ "name": "k", "scopes": ["chat", "admin"] }),
+        json!({ "name": "k", "scopes": ["admin"], "groups": ["staff"] }),
     ];
     for request in &beyond {
         let reply = make(&gateway, "ana", &["staff"], request).await;
@@ -85,7 +87,7 @@ async fn cve_2026_47101_a_key_goes_no_further_than_its_maker() {
             "{request}"
         );
     }
-    let own = json!({ "name": "k", "groups": ["staff"], "scopes": Scope::ALL.map(Scope::name) });
+    let own = json!({ "name": "k", "groups": ["staff"], "scopes": every_scope() });
     let widest = key(&gateway, "ana", &["staff"], &own).await;
     // The widest key there is makes none.
     let mut request = bearing(Method::POST, "/api/keys", &widest);
@@ -140,7 +142,7 @@ async fn ghsa_57q6_fvp4_pqmm_another_header_takes_no_restriction_away() {
         return;
     };
     let chat = key(&gateway, "ana", &[], &json!({ "name": "chat" })).await;
-    let every = json!({ "name": "every", "scopes": Scope::ALL.map(Scope::name) });
+    let every = json!({ "name": "every", "scopes": every_scope() });
     let every = key(&gateway, "ana", &[], &every).await;
     let path = "/api/documents";
     for header in [
