@@ -17,6 +17,7 @@ const fn service(from: Component, to: Component) -> Edge {
         port,
         protocol,
         credential: CredentialKind::Token,
+        waits: true,
     }
 }
 
@@ -27,6 +28,7 @@ const fn route(to: Component, port: u16) -> Edge {
         port,
         protocol: Protocol::Https,
         credential: CredentialKind::None,
+        waits: true,
     }
 }
 
@@ -46,6 +48,7 @@ const fn account(from: Component, store: Store, username: &'static str) -> Edge 
         port,
         protocol,
         credential: CredentialKind::Account(store, username),
+        waits: true,
     }
 }
 
@@ -65,6 +68,7 @@ const fn provision(store: Store) -> Edge {
         port,
         protocol,
         credential: CredentialKind::Admin(store),
+        waits: true,
     }
 }
 
@@ -75,6 +79,7 @@ const fn edge(port: u16, protocol: Protocol) -> Edge {
         port,
         protocol,
         credential: CredentialKind::None,
+        waits: true,
     }
 }
 
@@ -86,6 +91,16 @@ const fn peers(component: Component, port: u16, protocol: Protocol) -> Edge {
         port,
         protocol,
         credential: CredentialKind::None,
+        waits: false,
+    }
+}
+
+/// Word of something that the callee need not be there for.
+const fn notice(from: Component, to: Component) -> Edge {
+    Edge {
+        credential: CredentialKind::None,
+        waits: false,
+        ..service(from, to)
     }
 }
 
@@ -155,6 +170,8 @@ pub const EDGES: &[Edge] = &[
     account(Component::Analytics, Store::Rabbitmq, "analytics"),
     account(Component::Analytics, Store::Clickhouse, "analytics"),
     account(Component::Keycloak, Store::Postgres, "keycloak"),
+    // That a session ended: signed, so that the gateway need not know who says it.
+    notice(Component::Keycloak, Component::Gateway),
     // Caches, between certificates that the servers make themselves and share in their database,
     // and the sockets by which a lost server is noticed.
     peers(Component::Keycloak, 7800, Protocol::ClusterTls),
