@@ -121,12 +121,6 @@ pub const PLAIN: &[(Component, u16, &str)] = &[
         4369,
         "names and ports of Erlang nodes; no data go over it",
     ),
-    (
-        Component::Rabbitmq,
-        25672,
-        "Erlang's own protocol between the servers of a cluster: both sides prove that they know \
-         the cookie, and policies let nobody else in; queues are copied over it in the clear",
-    ),
 ];
 
 /// Every edge of a platform.
@@ -178,7 +172,7 @@ pub const EDGES: &[Edge] = &[
     peers(Component::Keycloak, 57800, Protocol::Cluster),
     // Names of Erlang nodes, and what they say to each other.
     peers(Component::Rabbitmq, 4369, Protocol::Cluster),
-    peers(Component::Rabbitmq, 25672, Protocol::Cluster),
+    peers(Component::Rabbitmq, 25672, Protocol::ClusterTls),
     peers(Component::Minio, 9000, Protocol::S3),
     // Parts of tables, what the servers agree on, and how they do.
     peers(Component::Clickhouse, 9010, Protocol::ClusterTls),

@@ -68,6 +68,35 @@ quorum_queue.continuous_membership_reconciliation.auto_remove = false
     )
 }
 
+/// How the servers of a cluster, and the tools in their pods, speak to each other: who calls checks
+/// the certificate and the name of the server, and proves itself by the cookie, inside.
+fn between_servers() -> String {
+    let (certificate, key) = (tls::certificate_file(), tls::key_file());
+    let authorities = tls::bundle_file();
+    format!(
+        "\
+[
+  {{server, [
+    {{certfile, \"{certificate}\"}},
+    {{keyfile, \"{key}\"}},
+    {{verify, verify_none}}
+  ]}},
+  {{client, [
+    {{cacertfile, \"{authorities}\"}},
+    {{verify, verify_peer}}
+  ]}}
+].
+"
+    )
+}
+
+/// Arguments of the Erlang machine of a server and of each of its tools.
+pub(super) fn erlang_arguments() -> String {
+    format!("-proto_dist inet_tls -ssl_dist_optfile /etc/lotoai/{BETWEEN_SERVERS}")
+}
+
+const BETWEEN_SERVERS: &str = "inter_node_tls.config";
+
 /// The cookie's file must be the user's alone, which no mounted file can be: so it is copied.
 /// Erlang sets memory aside for every file that it may open, and some runtimes allow a thousand
 /// million of them.
@@ -88,7 +117,7 @@ pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
         credentials.text(&admin, USERNAME),
         credentials.text(&admin, PASSWORD),
     );
-    let files = [
+    let mut files = vec![
         (
             "enabled_plugins",
             "[rabbitmq_management,rabbitmq_prometheus].\n".to_owned(),
@@ -96,5 +125,8 @@ pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
         ("rabbitmq.conf", conf),
         ("start.sh", START_SH.to_owned()),
     ];
+    if !platform.members(Component::Rabbitmq).is_empty() {
+        files.push((BETWEEN_SERVERS, between_servers()));
+    }
     rendered_secret(platform, Node::Component(Component::Rabbitmq), &files)
 }
