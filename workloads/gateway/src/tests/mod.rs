@@ -17,6 +17,7 @@ mod keys;
 mod matrix;
 mod orchestrator;
 mod postgres;
+mod rotation;
 mod sessions;
 mod sign_in;
 mod support;
