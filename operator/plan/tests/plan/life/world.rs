@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub(super) starts: BTreeMap<String, u32>,
     /// Credentials that were made anew.
     pub(super) made: u32,
+    /// What time it is.
+    pub(super) now: Timestamp,
 }
 
 impl World {
@@ -49,6 +52,7 @@ impl World {
             started: BTreeMap::new(),
             starts: BTreeMap::new(),
             made: 0,
+            now: NOW.parse().unwrap(),
         };
         world.settle();
         world.written.clear();
@@ -253,7 +257,7 @@ impl World {
                 gates: &gates,
             },
         };
-        let status = status(&pass, NOW.parse().unwrap());
+        let status = status(&pass, self.now);
         self.lotoai.status = Some(status.clone());
         status
     }
