@@ -135,12 +135,16 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         .collect();
     let ours = |store: &Store| topology.external(*store).is_none();
     specs.extend(Store::ALL.into_iter().filter(ours).map(|store| {
-        spec(
+        let mut spec = spec(
             platform,
             platform.admin_secret(store),
             format!("administrator of {}", store.component()),
             account(admin_username(store)),
-        )
+        );
+        if rotation::has_own_administrator(store) {
+            answer(platform, Subject::Administrator(store), &mut spec);
+        }
+        spec
     }));
     if let Some(name) = platform.first_user_secret() {
         let username = platform.spec.identity.first_user().username;

@@ -353,6 +353,11 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     if store == Store::S3 {
         variables.push(var("S3_REGION", platform.topology.region()));
     }
-    variables.extend(account_variables(&prefix, &platform.admin_secret(store)));
+    let secret = platform.admin_secret(store);
+    variables.extend(account_variables(&prefix, &secret));
+    if is_made_anew(platform, &secret) {
+        let name = format!("{prefix}_PASSWORD{STANDBY}");
+        variables.push(secret_var(&name, &secret, STANDBY_PASSWORD));
+    }
     variables
 }

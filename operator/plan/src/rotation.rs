@@ -13,7 +13,8 @@
 //!
 //! In a store the two are accounts of different names, which take turns. Of a client of Keycloak
 //! and of the key of sessions the gateway knows both, and the old key stays for as long as anything
-//! is sealed with it. Secrets that are at the same step take the next one together, so that a pod
+//! is sealed with it. A provision Job knows both passwords of an administrator and signs in with
+//! either. Secrets that are at the same step take the next one together, so that a pod
 //! restarts once for all of them.
 
 mod subject;
@@ -55,7 +56,7 @@ pub const PROMOTED: &str = "Promoted";
 /// Key of `spec.credentials.rotate` that stands for every credential.
 pub const ALL: &str = "all";
 
-pub use subject::{Subject, edges, has_second_account, subjects};
+pub use subject::{Subject, edges, has_own_administrator, has_second_account, subjects};
 
 /// The key under which the standby of a value lies.
 #[must_use]

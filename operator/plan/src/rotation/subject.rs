@@ -13,6 +13,8 @@ use crate::platform::Platform;
 pub enum Subject<'a> {
     /// That of an edge.
     Edge(&'a Edge),
+    /// The password of a store's administrator, whom the provision Job is.
+    Administrator(Store),
     /// The key that seals the gateway's cookies and sessions.
     Sessions,
 }
@@ -34,9 +36,26 @@ pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
 
 /// Everything that can be made anew while it is used.
 pub fn subjects(topology: &Topology) -> impl Iterator<Item = Subject<'_>> {
+    let managed = |store: &Store| topology.has(Node::Component(store.component()));
+    let administrators = Store::ALL
+        .into_iter()
+        .filter(|store| has_own_administrator(*store))
+        .filter(managed);
     edges(topology)
         .map(Subject::Edge)
+        .chain(administrators.map(Subject::Administrator))
         .chain([Subject::Sessions])
+}
+
+/// Whether a store keeps its administrator itself, so that a Job can give it a new password. Its
+/// servers read the one of the Secret when they start for the first time, and never again. Those
+/// of other stores must be started anew for one, all of them together.
+#[must_use]
+pub const fn has_own_administrator(store: Store) -> bool {
+    match store {
+        Store::Postgres | Store::Rabbitmq | Store::Keycloak => true,
+        Store::S3 | Store::Clickhouse | Store::Qdrant => false,
+    }
 }
 
 /// Whether the second credential in a store is a second account. A client of Keycloak has one
@@ -53,6 +72,7 @@ impl Subject<'_> {
     pub fn name(self) -> String {
         match self {
             Self::Edge(edge) => format!("{}-{}", edge.from.name(), edge.to),
+            Self::Administrator(store) => format!("{}-admin", store.component()),
             Self::Sessions => "gateway-session".to_owned(),
         }
     }
@@ -62,6 +82,7 @@ impl Subject<'_> {
     pub fn secret(self, platform: &Platform) -> String {
         match self {
             Self::Edge(edge) => platform.edge_secret(edge.from, edge.to),
+            Self::Administrator(store) => platform.admin_secret(store),
             Self::Sessions => platform.session_secret(),
         }
     }
@@ -72,7 +93,7 @@ impl Subject<'_> {
     pub fn request(self, spec: &LotoAISpec) -> Option<&str> {
         let rotate = &spec.credentials.rotate;
         let all = match self {
-            Self::Edge(_) => rotate.get(ALL),
+            Self::Edge(_) | Self::Administrator(_) => rotate.get(ALL),
             Self::Sessions => None,
         };
         rotate.get(&self.name()).or(all).map(String::as_str)
@@ -86,7 +107,7 @@ impl Subject<'_> {
                 credential: CredentialKind::Token,
                 ..
             }) => TOKEN,
-            Self::Edge(_) => PASSWORD,
+            Self::Edge(_) | Self::Administrator(_) => PASSWORD,
             Self::Sessions => KEY,
         }
     }
@@ -98,7 +119,7 @@ impl Subject<'_> {
                 credential: CredentialKind::Account(store, name),
                 ..
             }) if has_second_account(*store) => Some((*store, *name)),
-            Self::Edge(_) | Self::Sessions => None,
+            Self::Edge(_) | Self::Administrator(_) | Self::Sessions => None,
         }
     }
 
@@ -106,6 +127,7 @@ impl Subject<'_> {
     pub(super) fn provisioned_by(self) -> Option<Store> {
         match self {
             Self::Edge(edge) => edge.credential.provisioned_by(),
+            Self::Administrator(store) => Some(store),
             Self::Sessions => None,
         }
     }
@@ -122,6 +144,8 @@ impl Subject<'_> {
                 | CredentialKind::Admin(_)
                 | CredentialKind::Given(_) => None,
             },
+            // The Job that uses it is the one that is asked for above.
+            Self::Administrator(_) => None,
             Self::Sessions => self.user(),
         }
     }
@@ -133,6 +157,7 @@ impl Subject<'_> {
                 Node::Component(caller) => Some(caller),
                 Node::Anyone | Node::Operator | Node::Provision(_) => None,
             },
+            Self::Administrator(_) => None,
             Self::Sessions => Some(Component::Gateway),
         }
     }

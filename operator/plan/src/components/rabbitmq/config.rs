@@ -1,18 +1,17 @@
-//! Configuration of RabbitMQ: a Secret, because it names the administrator's password.
+//! Configuration of RabbitMQ. It is a Secret although nothing in it is one: pods of earlier versions
+//! look for it there.
 
 use k8s_openapi::api::core::v1::Secret;
-use lotoai_api::{Component, Store};
+use lotoai_api::Component;
 
 use crate::components::shared::config::rendered_secret;
 use crate::components::shared::resources::memory_limit_mib;
-use crate::credentials::{Credentials, PASSWORD, USERNAME};
 use crate::graph::Node;
 use crate::platform::Platform;
 use crate::tls;
 
 /// An absolute watermark: the server would take a share of the node's memory, not of its limit.
-/// The default user exists only in a new database.
-fn rabbitmq_conf(platform: &Platform, username: &str, password: &str) -> String {
+fn rabbitmq_conf(platform: &Platform) -> String {
     let watermark = memory_limit_mib(platform, Component::Rabbitmq) * 5 / 8;
     let cluster = cluster_conf(platform);
     let (certificate, key) = (tls::certificate_file(), tls::key_file());
@@ -31,8 +30,6 @@ management.ssl.certfile = {certificate}
 management.ssl.keyfile = {key}
 management.ssl.versions.1 = tlsv1.3
 management.ssl.versions.2 = tlsv1.2
-default_user = {username}
-default_pass = {password}
 vm_memory_high_watermark.absolute = {watermark}MiB
 disk_free_limit.absolute = 200MB
 log.console = true
@@ -110,13 +107,8 @@ chmod 400 \"$HOME/.erlang.cookie\"
 exec rabbitmq-server
 ";
 
-pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
-    let admin = platform.admin_secret(Store::Rabbitmq);
-    let conf = rabbitmq_conf(
-        platform,
-        credentials.text(&admin, USERNAME),
-        credentials.text(&admin, PASSWORD),
-    );
+pub(super) fn build(platform: &Platform) -> Secret {
+    let conf = rabbitmq_conf(platform);
     let mut files = vec![
         (
             "enabled_plugins",

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, EnvVar};
-use lotoai_api::Component;
+use lotoai_api::{Component, Store};
 
 use super::config::erlang_arguments;
 use crate::components::shared::authorities;
@@ -11,8 +11,8 @@ use crate::components::shared::config::{
 };
 use crate::components::shared::pod::{container, set_probes, tcp_probe, template};
 use crate::components::shared::workload::{self, DATA};
-use crate::credentials::KEY;
-use crate::env::{field_var, var};
+use crate::credentials::{KEY, PASSWORD, USERNAME};
+use crate::env::{field_var, secret_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
 
@@ -58,6 +58,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
 }
 
 fn environment(platform: &Platform) -> Vec<EnvVar> {
+    let admin = platform.admin_secret(Store::Rabbitmq);
     let mut variables = vec![
         var("HOME", "/var/lib/rabbitmq"),
         var("RABBITMQ_CONFIG_FILE", "/etc/lotoai/rabbitmq.conf"),
@@ -66,6 +67,9 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
             "/etc/lotoai/enabled_plugins",
         ),
         var("RABBITMQ_LOGS", "-"),
+        // This user is made with a new database, and at no other time.
+        secret_var("RABBITMQ_DEFAULT_USER", &admin, USERNAME),
+        secret_var("RABBITMQ_DEFAULT_PASS", &admin, PASSWORD),
     ];
     if !platform.members(Component::Rabbitmq).is_empty() {
         let domain = platform.member_domain(Component::Rabbitmq);

@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Pod, Secret};
 use lotoai_api::Store;
-use lotoai_plan::rotation::{self, Step};
+use lotoai_plan::rotation::{self, Step, has_own_administrator};
 use lotoai_plan::{
     Credentials, Node, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
     required_secrets,
@@ -121,6 +121,16 @@ impl World {
             .unwrap()
             .containers[0];
         let passwords = self.environment(container.env.as_deref().unwrap());
+        let password = |end: &str| passwords.get(&format!("{}_PASSWORD{end}", store.name().to_uppercase()));
+        if has_own_administrator(store) && platform.topology.external(store).is_none() {
+            let (wanted, standby) = (password("").unwrap(), password("_STANDBY"));
+            let known = self.administrators.entry(store).or_insert_with(|| wanted.clone());
+            assert!(
+                known == wanted || Some(&*known) == standby,
+                "the administrator of {store:?} is refused"
+            );
+            known.clone_from(wanted);
+        }
         let accounts = self.accounts.entry(store).or_default();
         let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut users = list(&file["users"]);

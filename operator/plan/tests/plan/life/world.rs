@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) written: Vec<String>,
     /// Who may sign in to each store, with what password.
     pub(super) accounts: BTreeMap<Store, BTreeMap<String, String>>,
+    /// Passwords of the administrators that stores keep themselves.
+    pub(super) administrators: BTreeMap<Store, String>,
     /// What each pod had in its environment when it started, with the digest of its template.
     pub(super) started: BTreeMap<String, (String, BTreeMap<String, String>)>,
     /// How often each pod was started.
@@ -49,6 +51,7 @@ impl World {
             broken: BTreeSet::new(),
             written: Vec::new(),
             accounts: BTreeMap::new(),
+            administrators: BTreeMap::new(),
             started: BTreeMap::new(),
             starts: BTreeMap::new(),
             made: 0,
