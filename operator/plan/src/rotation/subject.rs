@@ -36,7 +36,7 @@ pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
 
 /// Everything that can be made anew while it is used.
 pub fn subjects(topology: &Topology) -> impl Iterator<Item = Subject<'_>> {
-    let managed = |store: &Store| topology.has(Node::Component(store.component()));
+    let managed = move |store: &Store| topology.has(Node::Component(store.component()));
     let administrators = Store::ALL
         .into_iter()
         .filter(|store| has_own_administrator(*store))

@@ -1,11 +1,11 @@
 //! Requests to make credentials anew.
 
+use lotoai_api::Component;
 use lotoai_api::spec::LotoAISpec;
-use lotoai_api::{Component, Store};
 
 use super::Invalid;
 use crate::graph::{CredentialKind, Node, Topology};
-use crate::rotation::{ALL, subjects};
+use crate::rotation::{ALL, Subject, subjects};
 
 /// Refuses what names no credential of the platform that can be made anew.
 pub(super) fn check(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>) {
@@ -26,20 +26,25 @@ pub(super) fn check(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Inv
 
 /// Why a credential that there is cannot be made anew while it is used, and how it is replaced.
 fn instead(topology: &Topology, key: &str) -> Option<&'static str> {
-    let suspended = "it is what the servers themselves start with; set spec.suspend, delete the Secret of \
-                     that name and take spec.suspend back, and all of them start with a new one";
-    let edges = topology.edges().iter();
-    let given = edges
-        .filter(|edge| matches!(edge.credential, CredentialKind::Given(_)))
-        .any(|edge| format!("{}-{}", edge.from.name(), edge.to) == key);
-    let managed = |store| topology.external(store).is_none();
-    match key {
-        _ if given => Some("it is in a Secret of yours; change that, and pods follow"),
-        "minio-admin" if managed(Store::S3) => Some(suspended),
-        "clickhouse-admin" if managed(Store::Clickhouse) => Some(suspended),
-        "rabbitmq-cookie" if managed(Store::Rabbitmq) => Some(suspended),
-        "clickhouse-replication" if managed(Store::Clickhouse) => Some(suspended),
-        "rag-server-qdrant" if topology.has(Node::Component(Component::Qdrant)) => Some(suspended),
-        _ => None,
+    let mut edges = topology.edges().iter();
+    let is_given = edges.any(|edge| {
+        matches!(edge.credential, CredentialKind::Given(_)) && Subject::Edge(edge).name() == key
+    });
+    if is_given {
+        return Some("it is in a Secret of yours; change that, and pods follow");
     }
+    let at_start = [
+        ("minio-admin", Component::Minio),
+        ("clickhouse-admin", Component::Clickhouse),
+        ("clickhouse-replication", Component::Clickhouse),
+        ("rabbitmq-cookie", Component::Rabbitmq),
+        ("rag-server-qdrant", Component::Qdrant),
+    ];
+    let mut at_start = at_start.into_iter();
+    at_start
+        .any(|(name, component)| name == key && topology.has(Node::Component(component)))
+        .then_some(
+            "it is what the servers themselves start with; set spec.suspend, delete the Secret of \
+             that name and take spec.suspend back, and all of them start with a new one",
+        )
 }
