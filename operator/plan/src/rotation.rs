@@ -208,8 +208,9 @@ pub fn progress(
         let step = rotation.due(subject)?;
         if let Some(until) = rotation.kept(subject, step) {
             // Nothing is left to do but to forget, unless it is asked for again.
-            return (request != made_for)
-                .then(|| format!("is made anew after {until}, when the one of before is forgotten"));
+            return (request != made_for).then(|| {
+                format!("is made anew after {until}, when the one of before is forgotten")
+            });
         }
         let said = match step {
             Step::Introduce => "is made anew",
@@ -324,19 +325,20 @@ impl Rotation<'_> {
             Step::Introduce => subject.request(&self.platform.spec),
             Step::Promote | Step::Retire => annotation(self.observed, &secret, REQUEST),
         };
-        let username = subject
-            .account()
-            .filter(|_| step == Step::Introduce)
-            .map(|(store, name)| {
-                let first = self.platform.topology.account(store, name);
-                let held = self.platform.held.get(&secret);
-                let used = held.and_then(|held| held.username.as_deref());
-                if used == Some(first.as_str()) {
-                    second(store, &first)
-                } else {
-                    first
-                }
-            });
+        let username =
+            subject
+                .account()
+                .filter(|_| step == Step::Introduce)
+                .map(|(store, name)| {
+                    let first = self.platform.topology.account(store, name);
+                    let held = self.platform.held.get(&secret);
+                    let used = held.and_then(|held| held.username.as_deref());
+                    if used == Some(first.as_str()) {
+                        second(store, &first)
+                    } else {
+                        first
+                    }
+                });
         let stays = step == Step::Promote && subject == Subject::Sessions;
         Change {
             request: request.unwrap_or_default().to_owned(),

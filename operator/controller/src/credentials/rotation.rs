@@ -69,7 +69,10 @@ fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
             introduced(change)?,
             json!({ REQUEST: change.request, STATE: INTRODUCED }),
         ),
-        Step::Promote => (promoted(secret), json!({ STATE: PROMOTED, UNTIL: change.until })),
+        Step::Promote => (
+            promoted(secret),
+            json!({ STATE: PROMOTED, UNTIL: change.until }),
+        ),
         Step::Retire => (
             json!({
                 STANDBY_USERNAME: null, STANDBY_PASSWORD: null,
@@ -104,10 +107,12 @@ fn introduced(change: &Change) -> Result<Json, Error> {
 /// What callers use and the standby, in each other's places.
 fn promoted(secret: &Secret) -> Json {
     let value = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
-    let pairs = [USERNAME, PASSWORD, TOKEN, KEY].into_iter().filter_map(|key| {
-        let standby = standby_key(key)?;
-        Some([(key, value(standby)?), (standby, value(key)?)])
-    });
+    let pairs = [USERNAME, PASSWORD, TOKEN, KEY]
+        .into_iter()
+        .filter_map(|key| {
+            let standby = standby_key(key)?;
+            Some([(key, value(standby)?), (standby, value(key)?)])
+        });
     let data: Map<String, Json> = pairs
         .flatten()
         .map(|(key, value)| (key.to_owned(), json!(value)))

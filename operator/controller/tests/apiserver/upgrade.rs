@@ -81,7 +81,10 @@ async fn breaks_and_goes_back(namespace: &str, component: &str, behind: &str) {
     };
     world.settle().await;
     let (old, old_behind) = (image(&world, component).await, image(&world, behind).await);
-    let (old_pod, new_pod) = (format!("demo-{component}-old"), format!("demo-{component}-new"));
+    let (old_pod, new_pod) = (
+        format!("demo-{component}-old"),
+        format!("demo-{component}-new"),
+    );
     pod(&world, component, &old_pod, &old).await;
 
     let both = |image: &str| overrides(&[(component, image), (behind, GOOD)]);
@@ -104,7 +107,11 @@ async fn breaks_and_goes_back(namespace: &str, component: &str, behind: &str) {
     let status = world.status().await;
     let mut shown = status.components.iter();
     let shown = shown.find(|one| one.name == behind).unwrap();
-    assert!(shown.message.contains(&format!("waits for {component}")), "{}", shown.message);
+    assert!(
+        shown.message.contains(&format!("waits for {component}")),
+        "{}",
+        shown.message
+    );
     assert_eq!(image(&world, behind).await, old_behind, "it waits");
 
     // As the message says.
@@ -115,7 +122,11 @@ async fn breaks_and_goes_back(namespace: &str, component: &str, behind: &str) {
     world.api::<Pod>().delete(&new_pod, &now).await.unwrap();
     world
         .settle_until(|status| {
-            let is = |type_| status.condition(type_).is_some_and(|one| one.status == "True");
+            let is = |type_| {
+                status
+                    .condition(type_)
+                    .is_some_and(|one| one.status == "True")
+            };
             is("Ready") && !is("Reconciling") && !is("Stalled")
         })
         .await;

@@ -182,9 +182,15 @@ async fn a_key_is_made_like_the_first_and_stays_for_its_time() {
         ..made
     };
     let patch = patch_of(&[("key", "a"), ("standby-key", "b")], promoted).await;
-    assert_eq!(patch["data"], json!({ "key": "Yg==", "standby-key": "YQ==" }));
+    assert_eq!(
+        patch["data"],
+        json!({ "key": "Yg==", "standby-key": "YQ==" })
+    );
     let annotations = &patch["metadata"]["annotations"];
-    assert_eq!(annotations["lotoai.dev/rotation-until"], "2026-11-27T10:00:00Z");
+    assert_eq!(
+        annotations["lotoai.dev/rotation-until"],
+        "2026-11-27T10:00:00Z"
+    );
 }
 
 #[tokio::test]

@@ -68,7 +68,11 @@ fn credentials_made_anew_fail_no_question() {
             assert_ne!(after["password"], before[name]["password"], "{name}");
             assert_eq!(after.keys().collect::<Vec<_>>(), ["password", "username"]);
             let turns = name == "gateway-postgres";
-            assert_eq!(after["username"] != before[name]["username"], turns, "{name}");
+            assert_eq!(
+                after["username"] != before[name]["username"],
+                turns,
+                "{name}"
+            );
         }
     });
 }

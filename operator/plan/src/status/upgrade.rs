@@ -54,7 +54,12 @@ impl Upgrade {
         }
         // Only the version of before is known. It came from where the planned one comes from, unless
         // the resource says where that is.
-        let back = if platform.spec.images.overrides.contains_key(component.name()) {
+        let back = if platform
+            .spec
+            .images
+            .overrides
+            .contains_key(component.name())
+        {
             format!("change  spec.images.overrides.{component}")
         } else {
             go_back_to(component, &versions::with_tag(planned, from))

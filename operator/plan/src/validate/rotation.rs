@@ -16,7 +16,9 @@ pub(super) fn check(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Inv
         }
         let all = format!("write {ALL} or one of {}", names.join(", "));
         let message = match instead(topology, key) {
-            Some(instead) => format!("this one is not made anew while it is used: {instead}; {all}"),
+            Some(instead) => {
+                format!("this one is not made anew while it is used: {instead}; {all}")
+            }
             None => format!("no credential of this name can be made anew; {all}"),
         };
         let field = format!("spec.credentials.rotate[{key}]");

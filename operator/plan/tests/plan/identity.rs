@@ -111,7 +111,9 @@ fn told(fixture: &str) -> (Option<String>, Option<String>) {
     let pod = sets
         .find(|set| set.metadata.name.as_deref() == Some("demo-keycloak"))
         .and_then(|set| set.spec.as_ref()?.template.spec.as_ref());
-    let mut variables = pod.into_iter().flat_map(|pod| pod.containers[0].env.iter().flatten());
+    let mut variables = pod
+        .into_iter()
+        .flat_map(|pod| pod.containers[0].env.iter().flatten());
     let trusted = variables
         .find(|variable| variable.name == "KC_TRUSTSTORE_PATHS")
         .and_then(|variable| variable.value.clone());

@@ -87,7 +87,9 @@ impl SealingKey {
     /// # Errors
     /// When it is not such a value.
     pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut keys = [Some(&self.seals), self.opens.as_ref()].into_iter().flatten();
+        let mut keys = [Some(&self.seals), self.opens.as_ref()]
+            .into_iter()
+            .flatten();
         keys.find_map(|key| open(key, purpose, sealed).ok())
             .ok_or(SealError::Open)
     }

@@ -5,9 +5,7 @@ use serde_json::json;
 use wiremock::matchers::{basic_auth, body_string_contains, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::browser::{
-    ANA, LOGOUT, TOKEN, begin, sign_in, token_answer, tokens, with_cookies,
-};
+use super::browser::{ANA, LOGOUT, TOKEN, begin, sign_in, token_answer, tokens, with_cookies};
 use super::keys::{Signer, realm};
 use super::postgres;
 use super::support::{Gateway, PUBLIC_URL, Parts, config};
@@ -68,7 +66,11 @@ async fn either_secret_signs_in_and_refreshes() {
         let reply = with_cookies(&gateway, Method::GET, "/api/me", &session, None).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         let attempts = if unknown == IN_USE { 2 } else { 1 };
-        assert_eq!(asked(&gateway, "authorization_code").await, attempts, "{word}");
+        assert_eq!(
+            asked(&gateway, "authorization_code").await,
+            attempts,
+            "{word}"
+        );
         assert_eq!(asked(&gateway, "refresh_token").await, attempts, "{word}");
     }
 }
@@ -157,6 +159,10 @@ async fn a_session_outlives_the_key_that_sealed_it_while_that_still_opens() {
         let callback = "/auth/callback?code=c&state=x";
         let reply = with_cookies(&replica, Method::GET, callback, &attempt, None).await;
         let told = reply.json().to_string();
-        assert_eq!(told.contains("does not belong to this browser"), goes_on, "{told}");
+        assert_eq!(
+            told.contains("does not belong to this browser"),
+            goes_on,
+            "{told}"
+        );
     }
 }

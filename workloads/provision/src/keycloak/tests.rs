@@ -356,7 +356,9 @@ async fn an_administrator_with_the_password_of_before_gets_the_new_one() {
     Mock::given(method("PUT"))
         .and(path("/admin/realms/master/users/u-1/reset-password"))
         .and(header("authorization", "Bearer old"))
-        .and(body_partial_json(json!({ "type": "password", "temporary": false, "value": "secret" })))
+        .and(body_partial_json(
+            json!({ "type": "password", "temporary": false, "value": "secret" }),
+        ))
         .respond_with(ResponseTemplate::new(204))
         .expect(1)
         .mount(&server)

@@ -224,7 +224,9 @@ async fn knows_the_old_password(server: &MockServer, told: u16) {
     Mock::given(method("PUT"))
         .and(path("/api/users/admin"))
         .and(basic("old"))
-        .and(body_json(json!({ "password": "secret", "tags": "administrator" })))
+        .and(body_json(
+            json!({ "password": "secret", "tags": "administrator" }),
+        ))
         .respond_with(ResponseTemplate::new(told))
         .mount(server)
         .await;

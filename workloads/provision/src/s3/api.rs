@@ -215,8 +215,11 @@ impl Api {
     /// True when the policy was deleted, false when there was none.
     pub(super) async fn delete_policy(&self, name: &str) -> Result<bool, S3Error> {
         let what = format!("delete policy {name:?}");
-        self.delete(&what, self.admin_url("remove-canned-policy", &[("name", name)]))
-            .await
+        self.delete(
+            &what,
+            self.admin_url("remove-canned-policy", &[("name", name)]),
+        )
+        .await
     }
 
     async fn delete(&self, what: &str, url: Url) -> Result<bool, S3Error> {

@@ -213,7 +213,14 @@ async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
     for (status, expected) in [(200, Some(true)), (404, Some(false)), (403, None)] {
         let server = MockServer::start().await;
         goes(&server, "remove-user", "accessKey", "gateway-b", status).await;
-        goes(&server, "remove-canned-policy", "name", "lotoai-gateway-b", status).await;
+        goes(
+            &server,
+            "remove-canned-policy",
+            "name",
+            "lotoai-gateway-b",
+            status,
+        )
+        .await;
         let api = Api::new(&admin(&server.uri())).unwrap();
         assert_eq!(api.delete_user("gateway-b").await.ok(), expected);
         let policy = policy::name("gateway-b");
@@ -238,7 +245,14 @@ async fn who_is_retired_goes_before_its_policy_and_nobody_else_does() {
     let server = MockServer::start().await;
     one_user(&server).await;
     goes(&server, "remove-user", "accessKey", "gateway-b", 200).await;
-    goes(&server, "remove-canned-policy", "name", "lotoai-gateway-b", 200).await;
+    goes(
+        &server,
+        "remove-canned-policy",
+        "name",
+        "lotoai-gateway-b",
+        200,
+    )
+    .await;
     let mut plan = plan(Access::ReadWrite);
     plan.retired = vec!["gateway-b".to_owned()];
     let secrets = Secrets::from_pairs(&[("P", "hunter2-hunter2")]);

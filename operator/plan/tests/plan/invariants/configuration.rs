@@ -43,11 +43,13 @@ fn a_changed_credential_restarts_exactly_those_who_use_it(
         .into_iter()
         .zip(templates(&after))
         .filter(|((_, a), (_, b))| a != b)
-        .map(|((name, _), _)| match name.strip_prefix("demo-provision-") {
-            // A Job's name ends in a digest.
-            Some(_) => name[..name.len() - 9].to_owned(),
-            None => name,
-        })
+        .map(
+            |((name, _), _)| match name.strip_prefix("demo-provision-") {
+                // A Job's name ends in a digest.
+                Some(_) => name[..name.len() - 9].to_owned(),
+                None => name,
+            },
+        )
         .collect();
     assert_eq!(restarted, expected);
 }

@@ -142,24 +142,44 @@ fn three_rabbitmq_servers_and_their_tools_check_each_other() {
         config.unwrap().data.unwrap()
     };
     let (platform, set) = objects("high-availability");
-    let pod = container(template(&platform, &set, Node::Component(Component::Rabbitmq)));
+    let pod = container(template(
+        &platform,
+        &set,
+        Node::Component(Component::Rabbitmq),
+    ));
     let variables = pod.env.iter().flatten();
     let arguments: BTreeMap<_, _> = variables
         .filter(|variable| variable.name.ends_with("_ERL_ARGS"))
         .map(|variable| (variable.name.as_str(), variable.value.as_deref().unwrap()))
         .collect();
     let told = "-proto_dist inet_tls -ssl_dist_optfile /etc/lotoai/inter_node_tls.config";
-    let programs = ["RABBITMQ_CTL_ERL_ARGS", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"];
+    let programs = [
+        "RABBITMQ_CTL_ERL_ARGS",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+    ];
     assert_eq!(arguments, programs.map(|name| (name, told)).into());
     let file = &files("high-availability")["inter_node_tls.config"];
     let text = std::str::from_utf8(&file.0).unwrap();
     let (server, client) = text.split_once("{client").unwrap();
-    assert!(server.contains("{certfile, \"/etc/lotoai-tls/tls.crt\"}"), "{text}");
-    assert!(client.contains("{cacertfile, \"/etc/lotoai-ca/platform/ca.crt\"}"), "{text}");
+    assert!(
+        server.contains("{certfile, \"/etc/lotoai-tls/tls.crt\"}"),
+        "{text}"
+    );
+    assert!(
+        client.contains("{cacertfile, \"/etc/lotoai-ca/platform/ca.crt\"}"),
+        "{text}"
+    );
     assert!(client.contains("{verify, verify_peer}"), "{text}");
     let node = variables_of(pod, "RABBITMQ_NODENAME");
-    let host = node.split_once('@').unwrap().1.replace("$(POD_NAME)", "demo-rabbitmq-2");
-    assert!(tls::names(&platform, Component::Rabbitmq).contains(&host), "{host}");
+    let host = node
+        .split_once('@')
+        .unwrap()
+        .1
+        .replace("$(POD_NAME)", "demo-rabbitmq-2");
+    assert!(
+        tls::names(&platform, Component::Rabbitmq).contains(&host),
+        "{host}"
+    );
     // One server speaks to nobody.
     assert!(!files("minimal").contains_key("inter_node_tls.config"));
 }

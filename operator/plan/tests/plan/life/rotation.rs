@@ -343,7 +343,10 @@ fn the_gateway_knows_both_secrets_of_its_client_while_keycloak_learns_the_new_on
         seen.push((known, env.contains_key("OIDC_CLIENT_SECRET_STANDBY")));
     }
     seen.dedup();
-    assert_eq!(seen, [(true, false), (true, true), (false, true), (false, false)]);
+    assert_eq!(
+        seen,
+        [(true, false), (true, true), (false, true), (false, false)]
+    );
     assert_eq!(secret(&world, "username").as_deref(), Some("lotoai-web"));
     assert_eq!(secret(&world, "standby-username"), None);
     assert_eq!(world.starts["demo-gateway-0"], 3);
@@ -363,7 +366,9 @@ fn the_key_of_sessions_opens_for_a_day_what_it_sealed() {
     let told = |world: &mut World| {
         let status = world.report();
         let mut all = status.credentials.iter();
-        let found = all.find(|one| one.secret == "demo-gateway-session").unwrap();
+        let found = all
+            .find(|one| one.secret == "demo-gateway-session")
+            .unwrap();
         (found.rotation.clone().unwrap(), found.message.clone())
     };
     assert_eq!(told(&mut world), ("1".to_owned(), String::new()));
@@ -372,15 +377,27 @@ fn the_key_of_sessions_opens_for_a_day_what_it_sealed() {
     let before = values(&world);
     ask(&mut world, "all", "2");
     live(&mut world, usize::MAX);
-    assert!(values(&world).iter().all(|(name, value)| before[name] != *value));
+    assert!(
+        values(&world)
+            .iter()
+            .all(|(name, value)| before[name] != *value)
+    );
     assert_eq!(key(&world, "standby-key"), old);
     // Whoever asks again is told until when.
     ask(&mut world, "gateway-session", "2");
     live(&mut world, usize::MAX);
     let (request, message) = told(&mut world);
     assert_eq!(request, "1");
-    assert!(message.starts_with("is made anew after 2026-11-23T10:00:00Z"), "{message}");
-    world.lotoai.spec.credentials.rotate.remove("gateway-session");
+    assert!(
+        message.starts_with("is made anew after 2026-11-23T10:00:00Z"),
+        "{message}"
+    );
+    world
+        .lotoai
+        .spec
+        .credentials
+        .rotate
+        .remove("gateway-session");
     world.now = "2026-11-23T09:59:59Z".parse().unwrap();
     assert_eq!(live(&mut world, usize::MAX), 0);
     world.now = "2026-11-23T10:00:00Z".parse().unwrap();
@@ -460,7 +477,9 @@ fn administrators_get_a_new_password_and_their_servers_do_not_notice() {
 #[should_panic(expected = "the administrator of Postgres is refused")]
 fn an_administrator_whose_password_is_unknown_would_be_noticed() {
     let mut world = World::up("minimal");
-    world.administrators.insert(Store::Postgres, "another".to_owned());
+    world
+        .administrators
+        .insert(Store::Postgres, "another".to_owned());
     ask(&mut world, "gateway-postgres", "1");
     live(&mut world, usize::MAX);
 }

@@ -121,10 +121,14 @@ impl World {
             .unwrap()
             .containers[0];
         let passwords = self.environment(container.env.as_deref().unwrap());
-        let password = |end: &str| passwords.get(&format!("{}_PASSWORD{end}", store.name().to_uppercase()));
+        let password =
+            |end: &str| passwords.get(&format!("{}_PASSWORD{end}", store.name().to_uppercase()));
         if has_own_administrator(store) && platform.topology.external(store).is_none() {
             let (wanted, standby) = (password("").unwrap(), password("_STANDBY"));
-            let known = self.administrators.entry(store).or_insert_with(|| wanted.clone());
+            let known = self
+                .administrators
+                .entry(store)
+                .or_insert_with(|| wanted.clone());
             assert!(
                 known == wanted || Some(&*known) == standby,
                 "the administrator of {store:?} is refused"

@@ -219,11 +219,18 @@ fn the_way_back_is_the_image_that_still_runs() {
     overrides.insert("orchestrator".to_owned(), image);
     world.operator(usize::MAX);
     world.kubelet();
-    world.observed.pods.insert("demo-orchestrator-old".to_owned(), old);
+    world
+        .observed
+        .pods
+        .insert("demo-orchestrator-old".to_owned(), old);
     let status = world.report();
     let message = &status.condition("Stalled").unwrap().message;
-    assert!(message.starts_with("orchestrator: upgrading from 9.9.9 to 1.2.3: Pod "), "{message}");
-    let back = "or go back with  spec.images.overrides.orchestrator: ghcr.io/lotoai/orchestrator:9.9.9";
+    assert!(
+        message.starts_with("orchestrator: upgrading from 9.9.9 to 1.2.3: Pod "),
+        "{message}"
+    );
+    let back =
+        "or go back with  spec.images.overrides.orchestrator: ghcr.io/lotoai/orchestrator:9.9.9";
     assert!(message.ends_with(back), "{message}");
 }
 
@@ -238,12 +245,22 @@ fn a_store_whose_image_is_broken_stops_everything_behind_it_and_comes_back() {
     }
     let stalled = world.report().condition("Stalled").unwrap().clone();
     assert_eq!(stalled.reason, "ImagePullFailed");
-    assert!(stalled.message.starts_with("postgres: upgrading from 18.6 to 9.10.0: Pod demo-postgres-0"));
+    assert!(
+        stalled
+            .message
+            .starts_with("postgres: upgrading from 18.6 to 9.10.0: Pod demo-postgres-0")
+    );
     for waits in ["keycloak", "gateway", "orchestrator", "traefik"] {
-        assert!(!images(&world)[&format!("demo-{waits}")].ends_with(NEXT), "{waits}");
+        assert!(
+            !images(&world)[&format!("demo-{waits}")].ends_with(NEXT),
+            "{waits}"
+        );
     }
     let overrides = &mut world.lotoai.spec.images.overrides;
-    overrides.insert("postgres".to_owned(), "docker.io/library/postgres:18.6".to_owned());
+    overrides.insert(
+        "postgres".to_owned(),
+        "docker.io/library/postgres:18.6".to_owned(),
+    );
     world.settle();
     let status = world.report();
     assert_eq!(status.condition("Stalled"), None);
