@@ -279,7 +279,8 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
         .context(PruneSnafu)?;
     let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
-    let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed));
+    let now = Timestamp::now();
+    let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed, now));
     let rotated = &mut seen.facts.rotated;
     Step::begin("rotate")
         .end(

@@ -12,7 +12,7 @@ use snafu::Snafu;
 use crate::graph::{CredentialKind, Edge, Node};
 use crate::labels;
 use crate::platform::Platform;
-use crate::rotation;
+use crate::rotation::{self, Subject};
 use crate::tls;
 
 /// Key of a user name.
@@ -135,12 +135,16 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         .collect();
     let ours = |store: &Store| topology.external(*store).is_none();
     specs.extend(Store::ALL.into_iter().filter(ours).map(|store| {
-        spec(
+        let mut spec = spec(
             platform,
             platform.admin_secret(store),
             format!("administrator of {}", store.component()),
             account(admin_username(store)),
-        )
+        );
+        if rotation::has_own_administrator(store) {
+            answer(platform, Subject::Administrator(store), &mut spec);
+        }
+        spec
     }));
     if let Some(name) = platform.first_user_secret() {
         let username = platform.spec.identity.first_user().username;
@@ -151,12 +155,14 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
             account(username.as_str()),
         ));
     }
-    specs.push(spec(
+    let mut sessions = spec(
         platform,
         platform.session_secret(),
         "key of the gateway's session cookies".to_owned(),
         random(KEY, Encoding::Base64),
-    ));
+    );
+    answer(platform, Subject::Sessions, &mut sessions);
+    specs.push(sessions);
     if topology.has(Node::Component(Component::Rabbitmq)) {
         specs.push(spec(
             platform,
@@ -244,7 +250,7 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
         CredentialKind::ApiKey(_) => random(API_KEY, Encoding::Base64Url),
         CredentialKind::Account(store, username) => {
             let first = platform.topology.account(store, username);
-            if is_rotated {
+            if is_rotated && rotation::has_second_account(store) {
                 let second = rotation::second(store, &first);
                 password_of(Value::Account { first, second })
             } else {
@@ -255,14 +261,20 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
     let purpose = format!("{} calls {}", edge.from.name(), edge.to);
     let name = platform.edge_secret(edge.from, edge.to);
     let mut spec = spec(platform, name, purpose, kind);
-    // What is made now answers what is asked now.
-    if is_rotated && let Some(request) = rotation::request(&platform.spec, edge) {
+    if is_rotated {
+        answer(platform, Subject::Edge(edge), &mut spec);
+    }
+    Some(spec)
+}
+
+/// What is made now answers what is asked now.
+fn answer(platform: &Platform, subject: Subject<'_>, spec: &mut SecretSpec) {
+    if let Some(request) = subject.request(&platform.spec) {
         spec.metadata
             .annotations
             .get_or_insert_default()
             .insert(rotation::REQUEST.to_owned(), request.to_owned());
     }
-    Some(spec)
 }
 
 fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) -> SecretSpec {

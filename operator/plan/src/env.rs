@@ -10,7 +10,7 @@ use crate::components::shared::resources::amount;
 use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
-use crate::rotation::STANDBY_TOKEN;
+use crate::rotation::{STANDBY_PASSWORD, STANDBY_TOKEN};
 use crate::tls;
 
 /// Realm of the platform in Keycloak.
@@ -141,9 +141,7 @@ pub fn callers(platform: &Platform, component: Component) -> Vec<EnvVar> {
         .flat_map(|edge| {
             let secret = platform.edge_secret(edge.from, component);
             let name = format!("CALLER_TOKEN_{}", upper(&edge.from.name()));
-            let held = platform.held.get(&secret);
-            let standby = held
-                .is_some_and(|held| held.has_standby)
+            let standby = is_made_anew(platform, &secret)
                 .then(|| secret_var(&format!("{name}{STANDBY}"), &secret, STANDBY_TOKEN));
             [Some(secret_var(&name, &secret, TOKEN)), standby]
         })
@@ -288,22 +286,34 @@ fn store_variables(
             secret_var("QDRANT_API_KEY", secret, API_KEY),
         ],
         Store::Keycloak => match &platform.spec.identity.external {
-            None => vec![
-                var(
-                    "OIDC_ISSUER",
-                    format!("{}/realms/{REALM}", platform.url.url),
-                ),
-                var(
-                    "OIDC_INTERNAL_URL",
-                    at("https", &format!("/realms/{REALM}")),
-                ),
-                var("OIDC_AUDIENCE", AUDIENCE),
-                secret_var("OIDC_CLIENT_ID", secret, USERNAME),
-                secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
-            ],
+            None => managed_identity(platform, edge, secret),
             Some(issuer) => external_identity(issuer, secret),
         },
     }
+}
+
+/// The managed Keycloak: browsers go to its public address, the gateway to its Service.
+fn managed_identity(platform: &Platform, edge: &Edge, secret: &str) -> Vec<EnvVar> {
+    let realm = format!("/realms/{REALM}");
+    let mut variables = vec![
+        var("OIDC_ISSUER", format!("{}{realm}", platform.url.url)),
+        var("OIDC_INTERNAL_URL", target(platform, "https", edge, &realm)),
+        var("OIDC_AUDIENCE", AUDIENCE),
+        secret_var("OIDC_CLIENT_ID", secret, USERNAME),
+        secret_var("OIDC_CLIENT_SECRET", secret, PASSWORD),
+    ];
+    if is_made_anew(platform, secret) {
+        let name = format!("OIDC_CLIENT_SECRET{STANDBY}");
+        variables.push(secret_var(&name, secret, STANDBY_PASSWORD));
+    }
+    variables
+}
+
+/// Whether a Secret holds two credentials.
+#[must_use]
+pub fn is_made_anew(platform: &Platform, secret: &str) -> bool {
+    let held = platform.held.get(secret);
+    held.is_some_and(|held| held.has_standby)
 }
 
 /// The issuer as it stands in the resource: tokens name it letter by letter.
@@ -343,6 +353,11 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     if store == Store::S3 {
         variables.push(var("S3_REGION", platform.topology.region()));
     }
-    variables.extend(account_variables(&prefix, &platform.admin_secret(store)));
+    let secret = platform.admin_secret(store);
+    variables.extend(account_variables(&prefix, &secret));
+    if is_made_anew(platform, &secret) {
+        let name = format!("{prefix}_PASSWORD{STANDBY}");
+        variables.push(secret_var(&name, &secret, STANDBY_PASSWORD));
+    }
     variables
 }

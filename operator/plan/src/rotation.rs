@@ -11,15 +11,20 @@
 //! 3. [`Step::Retire`], once no pod of a caller has the old one: the standby goes, and whoever is
 //!    called forgets it.
 //!
-//! In a store the two are accounts of different names, which take turns. Secrets that are at the
-//! same step take the next one together, so that a pod restarts once for all of them.
+//! In a store the two are accounts of different names, which take turns. Of a client of Keycloak
+//! and of the key of sessions the gateway knows both, and the old key stays for as long as anything
+//! is sealed with it. A provision Job knows both passwords of an administrator and signs in with
+//! either. Secrets that are at the same step take the next one together, so that a pod
+//! restarts once for all of them.
 
+mod subject;
+
+use jiff::{SignedDuration, Timestamp};
 use lotoai_api::Store;
-use lotoai_api::spec::LotoAISpec;
 
-use crate::credentials::{PASSWORD, TOKEN, USERNAME};
+use crate::credentials::{KEY, PASSWORD, TOKEN, USERNAME};
 use crate::gate::complete_job;
-use crate::graph::{CredentialKind, Edge, Node, Topology};
+use crate::graph::Node;
 use crate::labels;
 use crate::observed::Observed;
 use crate::platform::Platform;
@@ -32,16 +37,26 @@ pub const STANDBY_USERNAME: &str = "standby-username";
 pub const STANDBY_PASSWORD: &str = "standby-password";
 /// Key of the standby's token.
 pub const STANDBY_TOKEN: &str = "standby-token";
+/// Key of the standby of a single value.
+pub const STANDBY_KEY: &str = "standby-key";
 /// Annotation of a Secret: the request that its newest credential was made for.
 pub const REQUEST: &str = "lotoai.dev/rotation";
 /// Annotation of a Secret during a rotation: [`INTRODUCED`] or [`PROMOTED`].
 pub const STATE: &str = "lotoai.dev/rotation-state";
+/// Annotation of a Secret while its standby is the old credential: the time before which it must
+/// not go.
+pub const UNTIL: &str = "lotoai.dev/rotation-until";
+/// How long the old key of sessions stays: no session of the gateway lives longer than ten hours,
+/// and its pods may take the rest of a day to begin with the new one.
+const SESSIONS_STAY: SignedDuration = SignedDuration::from_hours(24);
 /// The standby is the new credential.
 pub const INTRODUCED: &str = "Introduced";
 /// The standby is the old credential.
 pub const PROMOTED: &str = "Promoted";
 /// Key of `spec.credentials.rotate` that stands for every credential.
 pub const ALL: &str = "all";
+
+pub use subject::{Subject, edges, has_own_administrator, has_second_account, subjects};
 
 /// The key under which the standby of a value lies.
 #[must_use]
@@ -50,6 +65,7 @@ pub fn standby_key(key: &str) -> Option<&'static str> {
         USERNAME => Some(STANDBY_USERNAME),
         PASSWORD => Some(STANDBY_PASSWORD),
         TOKEN => Some(STANDBY_TOKEN),
+        KEY => Some(STANDBY_KEY),
         _ => None,
     }
 }
@@ -80,7 +96,9 @@ pub(crate) fn held(observed: &Observed) -> std::collections::BTreeMap<String, He
         let held = Held {
             username: text(name, USERNAME),
             standby: text(name, STANDBY_USERNAME),
-            has_standby: has(STANDBY_PASSWORD) || has(STANDBY_TOKEN),
+            has_standby: [STANDBY_PASSWORD, STANDBY_TOKEN, STANDBY_KEY]
+                .into_iter()
+                .any(has),
         };
         (name.clone(), held)
     })
@@ -93,39 +111,6 @@ pub fn second(store: Store, username: &str) -> String {
     // ClickHouse would want dashes quoted.
     let separator = if store == Store::Clickhouse { '_' } else { '-' };
     format!("{username}{separator}b")
-}
-
-/// The edges whose credential can be made anew while it is used.
-///
-/// Not those to Keycloak: what it gave to one client it takes back from no other, so everybody
-/// would be signed out.
-pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
-    topology.edges().iter().filter(|edge| {
-        matches!(edge.from, Node::Component(_))
-            && match edge.credential {
-                CredentialKind::Token => true,
-                CredentialKind::Account(store, _) => store != Store::Keycloak,
-                // Qdrant takes one key at a time.
-                CredentialKind::ApiKey(_)
-                | CredentialKind::None
-                | CredentialKind::Admin(_)
-                | CredentialKind::Given(_) => false,
-            }
-    })
-}
-
-/// The name of an edge's credential in the resource.
-#[must_use]
-pub fn name(edge: &Edge) -> String {
-    format!("{}-{}", edge.from.name(), edge.to)
-}
-
-/// The request that an edge's credential should have been made for.
-#[must_use]
-pub fn request<'a>(spec: &'a LotoAISpec, edge: &Edge) -> Option<&'a str> {
-    let rotate = &spec.credentials.rotate;
-    let own = rotate.get(&name(edge)).or_else(|| rotate.get(ALL));
-    own.map(String::as_str)
 }
 
 /// What becomes of a Secret.
@@ -148,8 +133,12 @@ pub struct Change {
     pub step: Step,
     /// The request that it answers.
     pub request: String,
-    /// Account of a new standby; none for a token.
+    /// Key of the value that is made anew.
+    pub key: &'static str,
+    /// Account of a new standby; none where there is one account, or none.
     pub username: Option<String>,
+    /// When the standby may go, at the earliest; none when it may go as soon as nobody uses it.
+    pub until: Option<Timestamp>,
 }
 
 /// Where a credential is in its rotation, for the status.
@@ -165,6 +154,7 @@ struct Rotation<'a> {
     platform: &'a Platform,
     prepared: &'a ResourceSet<Prepared>,
     observed: &'a Observed,
+    now: Timestamp,
 }
 
 /// The steps that may be taken now.
@@ -173,6 +163,7 @@ pub fn next(
     platform: &Platform,
     prepared: &ResourceSet<Prepared>,
     observed: &Observed,
+    now: Timestamp,
 ) -> Vec<Change> {
     if platform.spec.suspend {
         return Vec::new();
@@ -181,6 +172,7 @@ pub fn next(
         platform,
         prepared,
         observed,
+        now,
     };
     [Step::Introduce, Step::Promote, Step::Retire]
         .into_iter()
@@ -188,35 +180,44 @@ pub fn next(
         .collect()
 }
 
-/// Where the credential of an edge is.
+/// Where a credential is.
 #[must_use]
 pub fn progress(
     platform: &Platform,
     prepared: Option<&ResourceSet<Prepared>>,
     observed: &Observed,
-    edge: &Edge,
+    subject: Subject<'_>,
+    now: Timestamp,
 ) -> Progress {
-    let secret = platform.edge_secret(edge.from, edge.to);
-    let request = request(&platform.spec, edge);
+    let secret = subject.secret(platform);
+    let request = subject.request(&platform.spec);
     if !observed.secrets.contains_key(&secret) {
         return Progress {
             request: request.map(str::to_owned),
             message: None,
         };
     }
+    let made_for = annotation(observed, &secret, REQUEST);
     let message = prepared.and_then(|prepared| {
         let rotation = Rotation {
             platform,
             prepared,
             observed,
+            now,
         };
-        let step = rotation.due(edge)?;
+        let step = rotation.due(subject)?;
+        if let Some(until) = rotation.kept(subject, step) {
+            // Nothing is left to do but to forget, unless it is asked for again.
+            return (request != made_for).then(|| {
+                format!("is made anew after {until}, when the one of before is forgotten")
+            });
+        }
         let said = match step {
             Step::Introduce => "is made anew",
             Step::Promote => "the new one becomes known beside the old one",
             Step::Retire => "the new one comes into use",
         };
-        let waits = rotation.obstacles(edge, step);
+        let waits = rotation.obstacles(subject, step);
         Some(if waits.is_empty() {
             said.to_owned()
         } else {
@@ -224,7 +225,7 @@ pub fn progress(
         })
     });
     Progress {
-        request: annotation(observed, &secret, REQUEST).map(str::to_owned),
+        request: made_for.map(str::to_owned),
         message,
     }
 }
@@ -240,23 +241,27 @@ fn annotation<'a>(observed: &'a Observed, secret: &str, key: &str) -> Option<&'a
 }
 
 impl Rotation<'_> {
-    /// A step of all Secrets that it is due for; nothing while one of them has to wait.
+    /// A step of all Secrets that it is due for; nothing while one of them has to wait for others.
+    /// Whoever waits for a time is waited for by nobody.
     fn together(&self, step: Step) -> Vec<Change> {
-        let due: Vec<&Edge> = edges(&self.platform.topology)
-            .filter(|edge| self.due(edge) == Some(step))
+        let due: Vec<Subject<'_>> = subjects(&self.platform.topology)
+            .filter(|subject| self.due(*subject) == Some(step))
+            .filter(|subject| self.kept(*subject, step).is_none())
             .collect();
-        let mut waits = due.iter().flat_map(|edge| self.obstacles(edge, step));
+        let mut waits = due
+            .iter()
+            .flat_map(|subject| self.obstacles(*subject, step));
         if waits.next().is_some() {
             return Vec::new();
         }
         due.into_iter()
-            .map(|edge| self.change(edge, step))
+            .map(|subject| self.change(subject, step))
             .collect()
     }
 
-    /// The step that comes next for an edge, whether or not it may be taken yet.
-    fn due(&self, edge: &Edge) -> Option<Step> {
-        let secret = self.platform.edge_secret(edge.from, edge.to);
+    /// The step that comes next, whether or not it may be taken yet.
+    fn due(&self, subject: Subject<'_>) -> Option<Step> {
+        let secret = subject.secret(self.platform);
         let found = self.observed.secrets.get(&secret)?;
         if found.metadata.deletion_timestamp.is_some() {
             return None;
@@ -265,33 +270,44 @@ impl Rotation<'_> {
             Some(INTRODUCED) => Some(Step::Promote),
             Some(_) => Some(Step::Retire),
             None => {
-                let wanted = request(&self.platform.spec, edge)?;
+                let wanted = subject.request(&self.platform.spec)?;
                 (annotation(self.observed, &secret, REQUEST) != Some(wanted))
                     .then_some(Step::Introduce)
             }
         }
     }
 
+    /// The time before which the old credential must not go, when it has not come and nothing else
+    /// is waited for.
+    fn kept(&self, subject: Subject<'_>, step: Step) -> Option<Timestamp> {
+        if step != Step::Retire {
+            return None;
+        }
+        let until = annotation(self.observed, &subject.secret(self.platform), UNTIL)?;
+        let until: Timestamp = until.parse().ok()?;
+        (self.now < until && self.obstacles(subject, step).is_empty()).then_some(until)
+    }
+
     /// What a step has to wait for.
-    fn obstacles(&self, edge: &Edge, step: Step) -> Vec<String> {
+    fn obstacles(&self, subject: Subject<'_>, step: Step) -> Vec<String> {
         let mut waits = Vec::new();
         // Two Jobs of a store that know different accounts must never run at once: the older one
         // would void what the newer one has made.
-        if let CredentialKind::Account(store, _) = edge.credential {
+        if let Some(store) = subject.provisioned_by() {
             let job = Node::Provision(store);
             if !self.is_provisioned(job) {
                 waits.push(job.name());
             }
         }
-        let used_by = match (step, edge.credential, edge.from) {
-            (Step::Promote, CredentialKind::Token, _) => Some(edge.to),
-            (Step::Retire, _, Node::Component(caller)) => Some(caller),
-            _ => None,
+        let knows = match step {
+            Step::Introduce => None,
+            Step::Promote => subject.learns(),
+            Step::Retire => subject.user(),
         };
         let settled =
             |component| runs_planned(self.platform, self.prepared, self.observed, component);
         waits.extend(
-            used_by
+            knows
                 .filter(|component| !settled(*component))
                 .map(|component| component.to_string()),
         );
@@ -303,30 +319,35 @@ impl Rotation<'_> {
             && pods(self.platform, self.observed, job).next().is_none()
     }
 
-    fn change(&self, edge: &Edge, step: Step) -> Change {
-        let secret = self.platform.edge_secret(edge.from, edge.to);
+    fn change(&self, subject: Subject<'_>, step: Step) -> Change {
+        let secret = subject.secret(self.platform);
         let request = match step {
-            Step::Introduce => request(&self.platform.spec, edge),
+            Step::Introduce => subject.request(&self.platform.spec),
             Step::Promote | Step::Retire => annotation(self.observed, &secret, REQUEST),
         };
-        let username = match (step, edge.credential) {
-            (Step::Introduce, CredentialKind::Account(store, name)) => {
-                let first = self.platform.topology.account(store, name);
-                let held = self.platform.held.get(&secret);
-                let used = held.and_then(|held| held.username.as_deref());
-                Some(if used == Some(first.as_str()) {
-                    second(store, &first)
-                } else {
-                    first
-                })
-            }
-            _ => None,
-        };
+        let username =
+            subject
+                .account()
+                .filter(|_| step == Step::Introduce)
+                .map(|(store, name)| {
+                    let first = self.platform.topology.account(store, name);
+                    let held = self.platform.held.get(&secret);
+                    let used = held.and_then(|held| held.username.as_deref());
+                    if used == Some(first.as_str()) {
+                        second(store, &first)
+                    } else {
+                        first
+                    }
+                });
+        let stays = step == Step::Promote && subject == Subject::Sessions;
         Change {
+            request: request.unwrap_or_default().to_owned(),
             secret,
             step,
-            request: request.unwrap_or_default().to_owned(),
+            key: subject.key(),
             username,
+            // The end of time is late enough.
+            until: stays.then(|| self.now.saturating_add(SESSIONS_STAY).unwrap_or(self.now)),
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct Config {
     /// 32 bytes in base64 that seal cookies and stored tokens.
     #[arg(long, env = "SESSION_KEY", value_parser = SealingKey::from_str, hide_env_values = true)]
     pub session_key: SealingKey,
+    /// Another such key that opens what it sealed, while the key is made anew.
+    #[arg(long, env = "SESSION_KEY_STANDBY", value_parser = SealingKey::from_str, hide_env_values = true)]
+    pub session_key_standby: Option<SealingKey>,
     /// How long browser sessions last.
     #[command(flatten)]
     pub sessions: SessionArgs,
@@ -57,6 +60,16 @@ pub struct Config {
     /// What a request may take and cost.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+impl Config {
+    /// What seals cookies and stored tokens, and opens what either key sealed.
+    pub fn sealing_key(&self) -> SealingKey {
+        match &self.session_key_standby {
+            Some(standby) => self.session_key.clone().beside(standby),
+            None => self.session_key.clone(),
+        }
+    }
 }
 
 impl HasCommon for Config {
@@ -91,6 +104,13 @@ pub struct OidcArgs {
         hide_env_values = true
     )]
     pub client_secret: SecretString,
+    /// Another one that the issuer may know instead, while it is made anew.
+    #[arg(
+        long = "oidc-client-secret-standby",
+        env = "OIDC_CLIENT_SECRET_STANDBY",
+        hide_env_values = true
+    )]
+    pub client_secret_standby: Option<SecretString>,
     /// Scopes to ask for at sign-in beside `openid`, with spaces between them.
     #[arg(
         long = "oidc-scopes",

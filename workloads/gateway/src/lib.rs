@@ -106,7 +106,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
     let discovery = Arc::new(Discovery::new(&config.oidc, http.clone()));
     let jwks = Arc::new(Jwks::new(Arc::clone(&discovery), http.clone()));
     let verifier = Arc::new(TokenVerifier::new(Arc::clone(&jwks), &config.oidc));
-    let key = config.session_key.clone();
+    let key = config.sealing_key();
     let login = Login::new(
         &config.oidc,
         &config.public_url,

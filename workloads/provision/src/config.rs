@@ -75,6 +75,9 @@ pub struct PostgresAdmin {
     /// Password of the role
     #[arg(long, env = "POSTGRES_PASSWORD", hide_env_values = true)]
     pub postgres_password: SecretString,
+    /// Password that the role may have instead; then it gets the other one
+    #[arg(long, env = "POSTGRES_PASSWORD_STANDBY", hide_env_values = true)]
+    pub postgres_password_standby: Option<SecretString>,
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "POSTGRES_CA_FILE")]
     pub postgres_ca_file: Option<PathBuf>,
@@ -92,6 +95,9 @@ pub struct RabbitmqAdmin {
     /// Password of the administrator
     #[arg(long, env = "RABBITMQ_PASSWORD", hide_env_values = true)]
     pub rabbitmq_password: SecretString,
+    /// Password that the administrator may have instead; then it gets the other one
+    #[arg(long, env = "RABBITMQ_PASSWORD_STANDBY", hide_env_values = true)]
+    pub rabbitmq_password_standby: Option<SecretString>,
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "RABBITMQ_CA_FILE")]
     pub rabbitmq_ca_file: Option<PathBuf>,
@@ -132,6 +138,9 @@ pub struct KeycloakAdmin {
     /// Password of the administrator
     #[arg(long, env = "KEYCLOAK_PASSWORD", hide_env_values = true)]
     pub keycloak_password: SecretString,
+    /// Password that the administrator may have instead; then it gets the other one
+    #[arg(long, env = "KEYCLOAK_PASSWORD_STANDBY", hide_env_values = true)]
+    pub keycloak_password_standby: Option<SecretString>,
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "KEYCLOAK_CA_FILE")]
     pub keycloak_ca_file: Option<PathBuf>,

@@ -46,12 +46,19 @@ pub(crate) async fn provision(
     };
     let options = options
         .username(&admin.postgres_username)
-        .password(admin.postgres_password.expose_secret())
         .application_name("provision")
         .options([("statement_timeout", STATEMENT_TIMEOUT)]);
-    let mut connection = retry::until("PostgreSQL", patience, || connect(&options))
-        .await
-        .context(PostgresSnafu { what: "connect" })?;
+    let with = |password: &SecretString| options.clone().password(password.expose_secret());
+    let wanted_password = with(&admin.postgres_password);
+    let standby = admin.postgres_password_standby.as_ref().map(with);
+    let (mut connection, is_old) = retry::until("PostgreSQL", patience, || {
+        connect_with_either(&wanted_password, standby.as_ref())
+    })
+    .await
+    .context(PostgresSnafu { what: "connect" })?;
+    if is_old {
+        renew(&mut connection, admin).await?;
+    }
     if !plan.shared {
         // Nobody but administrators has business in the maintenance database.
         execute(
@@ -91,6 +98,38 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
     tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// A connection, and whether it took the password of before.
+async fn connect_with_either(
+    options: &PgConnectOptions,
+    standby: Option<&PgConnectOptions>,
+) -> Result<(PgConnection, bool), sqlx::Error> {
+    match (connect(options).await, standby) {
+        (Err(error), Some(standby)) if is_wrong_password(&error) => {
+            connect(standby).await.map(|connection| (connection, true))
+        }
+        (connected, _) => connected.map(|connection| (connection, false)),
+    }
+}
+
+fn is_wrong_password(error: &sqlx::Error) -> bool {
+    const INVALID_PASSWORD: &str = "28P01";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == INVALID_PASSWORD)
+}
+
+/// Gives the administrator the password that it should have.
+async fn renew(connection: &mut PgConnection, admin: &PostgresAdmin) -> Result<(), Error> {
+    let verifier = scram::verifier(admin.postgres_password.expose_secret())
+        .ok()
+        .context(NoRandomSnafu)?;
+    let username = admin.postgres_username.as_str();
+    let format = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)";
+    let what = format!("give role {username:?} its new password");
+    execute(connection, &what, format, &[username, &verifier]).await?;
+    tracing::info!(role = username, "the administrator has its new password");
+    Ok(())
 }
 
 async fn has_role(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
@@ -252,6 +291,7 @@ mod tests {
             postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
             postgres_username: "admin".to_owned(),
             postgres_password: "secret".into(),
+            postgres_password_standby: None,
             postgres_ca_file: None,
         };
         let plan = PostgresPlan {
@@ -271,6 +311,7 @@ mod tests {
             postgres_url: "postgres://127.0.0.1:1/postgres".parse().unwrap(),
             postgres_username: "admin".to_owned(),
             postgres_password: "secret".into(),
+            postgres_password_standby: None,
             postgres_ca_file: None,
         };
         let database = Database {

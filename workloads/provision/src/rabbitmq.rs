@@ -52,7 +52,7 @@ pub(crate) async fn provision(
         vhost: &plan.vhost,
         start: queues::START,
     };
-    retry::until(STORE, patience, || api.ping())
+    retry::until(STORE, patience, || api.sign_in())
         .await
         .context(HttpSnafu { store: STORE })?;
     api.topology().await.context(HttpSnafu { store: STORE })?;
@@ -107,14 +107,27 @@ impl Api<'_> {
         path: &[&str],
         body: Option<Value>,
     ) -> Result<Answer, HttpError> {
+        let password = &self.admin.rabbitmq_password;
+        self.call_with(password, what, method, path, body).await
+    }
+
+    async fn call_with(
+        &self,
+        password: &SecretString,
+        what: &str,
+        method: Method,
+        path: &[&str],
+        body: Option<Value>,
+    ) -> Result<Answer, HttpError> {
         let mut url = self.admin.rabbitmq_url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("api").extend(path);
         }
-        let mut request = self.client.request(method, url).basic_auth(
-            &self.admin.rabbitmq_username,
-            Some(self.admin.rabbitmq_password.expose_secret()),
-        );
+        let username = &self.admin.rabbitmq_username;
+        let mut request = self
+            .client
+            .request(method, url)
+            .basic_auth(username, Some(password.expose_secret()));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -131,11 +144,24 @@ impl Api<'_> {
         Ok(created)
     }
 
-    async fn ping(&self) -> Result<(), HttpError> {
-        self.call("reach RabbitMQ", Method::GET, &["overview"], None)
+    /// Works only when the server is up and knows the administrator. One that knows the password of
+    /// before learns the other one.
+    async fn sign_in(&self) -> Result<(), HttpError> {
+        let ask = || self.call("reach RabbitMQ", Method::GET, &["overview"], None);
+        let answer = ask().await?;
+        let standby = &self.admin.rabbitmq_password_standby;
+        let (StatusCode::UNAUTHORIZED, Some(standby)) = (answer.status, standby) else {
+            return answer.success().map(drop);
+        };
+        let what = "give the administrator its new password";
+        let password = self.admin.rabbitmq_password.expose_secret();
+        let body = json!({ "password": password, "tags": "administrator" });
+        let path = ["users", self.admin.rabbitmq_username.as_str()];
+        self.call_with(standby, what, Method::PUT, &path, Some(body))
             .await?
-            .success()
-            .map(drop)
+            .success()?;
+        tracing::info!("{what}: done");
+        ask().await?.success().map(drop)
     }
 
     async fn topology(&self) -> Result<(), HttpError> {

@@ -53,7 +53,7 @@ pub(crate) async fn provision(
     }
     for (user, password) in users {
         let name = user.username.as_str();
-        let policy_name = format!("lotoai-{name}");
+        let policy_name = policy::name(name);
         let document = policy::document(&user.bucket, user.access);
         api.put_policy(&policy_name, &document)
             .await
@@ -68,8 +68,11 @@ pub(crate) async fn provision(
     }
     for name in &plan.retired {
         let deleted = api.delete_user(name).await.context(S3Snafu)?;
-        if deleted {
-            tracing::info!(user = name, "user is deleted");
+        // Only after its user: MinIO keeps a policy that somebody has.
+        let policy = policy::name(name);
+        let forgotten = api.delete_policy(&policy).await.context(S3Snafu)?;
+        if deleted || forgotten {
+            tracing::info!(user = name, policy, "user and policy are deleted");
         }
     }
     Ok(())

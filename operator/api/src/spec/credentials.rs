@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(crates(kube_core = "::kube_core"))]
 pub struct Credentials {
     /// Makes credentials anew, without an interruption: `all` or the name of one, such as
-    /// `gateway-postgres`, and a text, such as a date. Each is made anew once for every text that
-    /// it was not made for; its own entry wins over `all`.
+    /// `gateway-postgres`, `postgres-admin` or `gateway-session`, and a text, such as a date. Each
+    /// is made anew once for every text that it was not made for; its own entry wins over `all`,
+    /// which does not mean `gateway-session`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40), extend("additionalProperties" = serde_json::json!({
         "type": "string", "minLength": 1, "maxLength": 63,

@@ -5,10 +5,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use lotoai_plan::credentials::{PASSWORD, TOKEN, USERNAME};
+use lotoai_plan::credentials::{KEY, PASSWORD, TOKEN, USERNAME};
 use lotoai_plan::rotation::{
-    Change, INTRODUCED, PROMOTED, REQUEST, STANDBY_PASSWORD, STANDBY_TOKEN, STANDBY_USERNAME,
-    STATE, Step, standby_key,
+    Change, INTRODUCED, PROMOTED, REQUEST, STANDBY_KEY, STANDBY_PASSWORD, STANDBY_TOKEN,
+    STANDBY_USERNAME, STATE, Step, UNTIL, standby_key,
 };
 use lotoai_plan::{Encoding, Observed, Platform, Value};
 use serde_json::{Map, Value as Json, json};
@@ -17,11 +17,17 @@ use snafu::ResultExt;
 use super::{Error, RequestSnafu, check_ours, make};
 use crate::apply::FIELD_MANAGER;
 
-/// Random bytes of a new password or token.
-const RANDOM: Value = Value::Random {
-    bytes: 32,
-    encoding: Encoding::Base64Url,
-};
+/// How a new value of this key is made: as the first one was.
+fn random(key: &str) -> Value {
+    Value::Random {
+        bytes: 32,
+        encoding: if key == KEY {
+            Encoding::Base64
+        } else {
+            Encoding::Base64Url
+        },
+    }
+}
 
 /// Takes these steps, one after the other. What was taken goes to `taken`, also when a later step
 /// fails.
@@ -63,10 +69,16 @@ fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
             introduced(change)?,
             json!({ REQUEST: change.request, STATE: INTRODUCED }),
         ),
-        Step::Promote => (promoted(secret), json!({ STATE: PROMOTED })),
+        Step::Promote => (
+            promoted(secret),
+            json!({ STATE: PROMOTED, UNTIL: change.until }),
+        ),
         Step::Retire => (
-            json!({ STANDBY_USERNAME: null, STANDBY_PASSWORD: null, STANDBY_TOKEN: null }),
-            json!({ STATE: null }),
+            json!({
+                STANDBY_USERNAME: null, STANDBY_PASSWORD: null,
+                STANDBY_TOKEN: null, STANDBY_KEY: null,
+            }),
+            json!({ STATE: null, UNTIL: null }),
         ),
     };
     Ok(json!({
@@ -80,23 +92,27 @@ fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
 }
 
 fn introduced(change: &Change) -> Result<Json, Error> {
-    let value = make(&change.secret, &RANDOM)?;
-    Ok(match &change.username {
-        Some(username) => json!({
-            STANDBY_USERNAME: ByteString(username.clone().into_bytes()),
-            STANDBY_PASSWORD: value,
-        }),
-        None => json!({ STANDBY_TOKEN: value }),
-    })
+    let mut data = Map::new();
+    if let Some(username) = &change.username {
+        let username = ByteString(username.clone().into_bytes());
+        data.insert(STANDBY_USERNAME.to_owned(), json!(username));
+    }
+    if let Some(standby) = standby_key(change.key) {
+        let value = make(&change.secret, &random(change.key))?;
+        data.insert(standby.to_owned(), json!(value));
+    }
+    Ok(Json::Object(data))
 }
 
 /// What callers use and the standby, in each other's places.
 fn promoted(secret: &Secret) -> Json {
     let value = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
-    let pairs = [USERNAME, PASSWORD, TOKEN].into_iter().filter_map(|key| {
-        let standby = standby_key(key)?;
-        Some([(key, value(standby)?), (standby, value(key)?)])
-    });
+    let pairs = [USERNAME, PASSWORD, TOKEN, KEY]
+        .into_iter()
+        .filter_map(|key| {
+            let standby = standby_key(key)?;
+            Some([(key, value(standby)?), (standby, value(key)?)])
+        });
     let data: Map<String, Json> = pairs
         .flatten()
         .map(|(key, value)| (key.to_owned(), json!(value)))

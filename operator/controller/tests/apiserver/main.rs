@@ -37,4 +37,6 @@ mod state;
 #[cfg(test)]
 mod still;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod world;

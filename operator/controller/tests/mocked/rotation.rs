@@ -56,7 +56,9 @@ fn change(step: Step) -> Change {
         secret: NAME.to_owned(),
         step,
         request: "2026-11-26".to_owned(),
+        key: "password",
         username: (step == Step::Introduce).then(|| "gateway-b".to_owned()),
+        until: None,
     }
 }
 
@@ -66,19 +68,18 @@ fn accepting(_: &Call) -> (u16, Value) {
 
 /// The one patch that a step comes to.
 async fn patch(data: &[(&str, &str)], step: Step) -> Value {
+    patch_of(data, change(step)).await
+}
+
+async fn patch_of(data: &[(&str, &str)], change: Change) -> Value {
     let (client, log) = serve(accepting);
     let mut taken = Vec::new();
     let observed = observed(data, true);
-    rotate(
-        &client,
-        &platform(),
-        &observed,
-        vec![change(step)],
-        &mut taken,
-    )
-    .await
-    .unwrap();
-    assert_eq!(taken, [change(step)]);
+    let changes = vec![change.clone()];
+    rotate(&client, &platform(), &observed, changes, &mut taken)
+        .await
+        .unwrap();
+    assert_eq!(taken, [change]);
     assert_eq!(log.summary(&["PATCH"]), [format!("PATCH {NAME}")]);
     let calls = log.calls();
     assert_eq!(calls.len(), 1, "one write");
@@ -122,7 +123,7 @@ async fn both_change_places_in_one_write() {
     let annotations = &patch["metadata"]["annotations"];
     assert_eq!(
         *annotations,
-        json!({ "lotoai.dev/rotation-state": "Promoted" })
+        json!({ "lotoai.dev/rotation-state": "Promoted", "lotoai.dev/rotation-until": null })
     );
 }
 
@@ -140,10 +141,56 @@ async fn the_old_one_goes_and_the_request_stays_answered() {
     let patch = patch(&[("token", "a"), ("standby-token", "b")], Step::Retire).await;
     assert_eq!(
         patch["data"],
-        json!({ "standby-username": null, "standby-password": null, "standby-token": null })
+        json!({
+            "standby-username": null, "standby-password": null,
+            "standby-token": null, "standby-key": null,
+        })
     );
     let annotations = &patch["metadata"]["annotations"];
-    assert_eq!(*annotations, json!({ "lotoai.dev/rotation-state": null }));
+    assert_eq!(
+        *annotations,
+        json!({ "lotoai.dev/rotation-state": null, "lotoai.dev/rotation-until": null })
+    );
+}
+
+#[tokio::test]
+async fn another_secret_of_the_same_account_comes_without_a_name() {
+    let change = Change {
+        username: None,
+        ..change(Step::Introduce)
+    };
+    let patch = patch_of(&[("username", "lotoai-web"), ("password", "old")], change).await;
+    let keys: Vec<_> = patch["data"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["standby-password"]);
+}
+
+#[tokio::test]
+async fn a_key_is_made_like_the_first_and_stays_for_its_time() {
+    let made = Change {
+        key: "key",
+        username: None,
+        ..change(Step::Introduce)
+    };
+    let patch = patch_of(&[("key", "a")], made.clone()).await;
+    let text = patch["data"]["standby-key"].as_str().unwrap();
+    let stored: ByteString = serde_json::from_value(json!(text)).unwrap();
+    // 32 bytes in base64 with padding, as the gateway reads it.
+    assert_eq!((stored.0.len(), stored.0.last()), (44, Some(&b'=')));
+    let promoted = Change {
+        step: Step::Promote,
+        until: Some("2026-11-27T10:00:00Z".parse().unwrap()),
+        ..made
+    };
+    let patch = patch_of(&[("key", "a"), ("standby-key", "b")], promoted).await;
+    assert_eq!(
+        patch["data"],
+        json!({ "key": "Yg==", "standby-key": "YQ==" })
+    );
+    let annotations = &patch["metadata"]["annotations"];
+    assert_eq!(
+        annotations["lotoai.dev/rotation-until"],
+        "2026-11-27T10:00:00Z"
+    );
 }
 
 #[tokio::test]

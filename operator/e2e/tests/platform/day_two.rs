@@ -1,5 +1,6 @@
 //! Day two: credentials are made anew, a platform is suspended and resumed, a budget ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -21,42 +22,58 @@ async fn resource(platform: &Platform) -> Value {
     serde_json::to_value(object).unwrap()
 }
 
+/// An account that takes turns with another, a client's secret that its user knows twice, and an
+/// administrator's password.
+const MADE_ANEW: [&str; 3] = ["gateway-postgres", "gateway-keycloak", "postgres-admin"];
+
 #[test]
 fn credentials_made_anew_fail_no_question() {
     run(|| async {
         let (platform, client) = ready().await;
         let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let secret = format!("{NAME}-gateway-postgres");
-        let before = secrets.get(&secret).await.unwrap().data.unwrap();
-        // Two accounts take turns, and their names differ in length: this is never the text of the
-        // last time.
-        let request = before["username"].0.len().to_string();
-        set_spec(
-            &platform,
-            &json!({ "credentials": { "rotate": { "gateway-postgres": request } } }),
-        )
-        .await;
+        let read = async |name: &str| secrets.get(&format!("{NAME}-{name}")).await.unwrap();
+        let mut before = BTreeMap::new();
+        let mut requests = BTreeMap::new();
+        for name in MADE_ANEW {
+            let secret = read(name).await;
+            // Never the text of an earlier run.
+            requests.insert(name, secret.metadata.resource_version.unwrap());
+            before.insert(name, secret.data.unwrap());
+        }
+        set_spec(&platform, &json!({ "credentials": { "rotate": requests } })).await;
 
         let watching = async {
-            wait_for("the credential to be made anew", LIMIT, async || {
+            // The gateway restarts three times.
+            wait_for("the credentials to be made anew", 2 * LIMIT, async || {
                 let resource = resource(&platform).await;
                 let all = resource["status"]["credentials"].as_array().unwrap();
-                let found = all.iter().find(|one| one["secret"] == *secret).unwrap();
-                let made = found["rotation"] == *request && found["message"].is_null();
-                if made && condition(&resource, "Ready") == "True" {
-                    Ok(())
-                } else {
-                    Err(found.to_string())
+                for (name, request) in &requests {
+                    let secret = format!("{NAME}-{name}");
+                    let found = all.iter().find(|one| one["secret"] == *secret).unwrap();
+                    if found["rotation"] != **request || !found["message"].is_null() {
+                        return Err(found.to_string());
+                    }
+                }
+                match condition(&resource, "Ready").as_str() {
+                    "True" => Ok(()),
+                    other => Err(format!("Ready={other}")),
                 }
             })
             .await;
         };
         let asked = answered_during(&client, watching).await;
-        println!("{asked} questions answered while a credential was made anew");
-        let after = secrets.get(&secret).await.unwrap().data.unwrap();
-        assert_ne!(after["username"], before["username"]);
-        assert_ne!(after["password"], before["password"]);
-        assert_eq!(after.keys().collect::<Vec<_>>(), ["password", "username"]);
+        println!("{asked} questions answered while credentials were made anew");
+        for name in MADE_ANEW {
+            let after = read(name).await.data.unwrap();
+            assert_ne!(after["password"], before[name]["password"], "{name}");
+            assert_eq!(after.keys().collect::<Vec<_>>(), ["password", "username"]);
+            let turns = name == "gateway-postgres";
+            assert_eq!(
+                after["username"] != before[name]["username"],
+                turns,
+                "{name}"
+            );
+        }
     });
 }
 

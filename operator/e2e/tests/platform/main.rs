@@ -21,6 +21,8 @@ mod demo;
 #[cfg(test)]
 mod heal;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod network;

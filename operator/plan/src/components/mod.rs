@@ -139,7 +139,7 @@ fn own(
 ) -> ResourceSet<Prepared> {
     match component {
         Component::Postgres => postgres::build(platform),
-        Component::Rabbitmq => rabbitmq::build(platform, credentials),
+        Component::Rabbitmq => rabbitmq::build(platform),
         Component::Minio => minio::build(platform),
         Component::Clickhouse => clickhouse::build(platform, credentials),
         Component::Qdrant => qdrant::build(platform),

@@ -205,6 +205,9 @@ pub struct Edge {
     pub protocol: Protocol,
     /// What the caller proves itself with.
     pub credential: CredentialKind,
+    /// Whether the caller starts after the callee and stops before it. One that only tells something,
+    /// and goes on without an answer, waits for nobody, and no component for its own like.
+    pub waits: bool,
 }
 
 /// A port of a component.

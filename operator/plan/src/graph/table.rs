@@ -17,6 +17,7 @@ const fn service(from: Component, to: Component) -> Edge {
         port,
         protocol,
         credential: CredentialKind::Token,
+        waits: true,
     }
 }
 
@@ -27,6 +28,7 @@ const fn route(to: Component, port: u16) -> Edge {
         port,
         protocol: Protocol::Https,
         credential: CredentialKind::None,
+        waits: true,
     }
 }
 
@@ -46,6 +48,7 @@ const fn account(from: Component, store: Store, username: &'static str) -> Edge 
         port,
         protocol,
         credential: CredentialKind::Account(store, username),
+        waits: true,
     }
 }
 
@@ -65,6 +68,7 @@ const fn provision(store: Store) -> Edge {
         port,
         protocol,
         credential: CredentialKind::Admin(store),
+        waits: true,
     }
 }
 
@@ -75,6 +79,7 @@ const fn edge(port: u16, protocol: Protocol) -> Edge {
         port,
         protocol,
         credential: CredentialKind::None,
+        waits: true,
     }
 }
 
@@ -86,6 +91,16 @@ const fn peers(component: Component, port: u16, protocol: Protocol) -> Edge {
         port,
         protocol,
         credential: CredentialKind::None,
+        waits: false,
+    }
+}
+
+/// Word of something that the callee need not be there for.
+const fn notice(from: Component, to: Component) -> Edge {
+    Edge {
+        credential: CredentialKind::None,
+        waits: false,
+        ..service(from, to)
     }
 }
 
@@ -106,12 +121,6 @@ pub const PLAIN: &[(Component, u16, &str)] = &[
         4369,
         "names and ports of Erlang nodes; no data go over it",
     ),
-    (
-        Component::Rabbitmq,
-        25672,
-        "Erlang's own protocol between the servers of a cluster: both sides prove that they know \
-         the cookie, and policies let nobody else in; queues are copied over it in the clear",
-    ),
 ];
 
 /// Every edge of a platform.
@@ -124,6 +133,7 @@ pub const EDGES: &[Edge] = &[
         port: 8443,
         protocol: Protocol::Https,
         credential: CredentialKind::Account(Store::Keycloak, "lotoai-probe"),
+        waits: true,
     },
     route(Component::Gateway, 8080),
     route(Component::Keycloak, 8443),
@@ -151,17 +161,20 @@ pub const EDGES: &[Edge] = &[
         port: 6334,
         protocol: Protocol::Grpc,
         credential: CredentialKind::ApiKey(Store::Qdrant),
+        waits: true,
     },
     account(Component::Analytics, Store::Rabbitmq, "analytics"),
     account(Component::Analytics, Store::Clickhouse, "analytics"),
     account(Component::Keycloak, Store::Postgres, "keycloak"),
+    // That a session ended: signed, so that the gateway need not know who says it.
+    notice(Component::Keycloak, Component::Gateway),
     // Caches, between certificates that the servers make themselves and share in their database,
     // and the sockets by which a lost server is noticed.
     peers(Component::Keycloak, 7800, Protocol::ClusterTls),
     peers(Component::Keycloak, 57800, Protocol::Cluster),
     // Names of Erlang nodes, and what they say to each other.
     peers(Component::Rabbitmq, 4369, Protocol::Cluster),
-    peers(Component::Rabbitmq, 25672, Protocol::Cluster),
+    peers(Component::Rabbitmq, 25672, Protocol::ClusterTls),
     peers(Component::Minio, 9000, Protocol::S3),
     // Parts of tables, what the servers agree on, and how they do.
     peers(Component::Clickhouse, 9010, Protocol::ClusterTls),

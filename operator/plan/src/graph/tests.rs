@@ -66,6 +66,25 @@ fn gateway_waits_for_stores_and_their_accounts() {
 }
 
 #[test]
+fn keycloak_tells_the_gateway_and_does_not_wait_for_it() {
+    let (keycloak, gateway) = (
+        Node::Component(Component::Keycloak),
+        Node::Component(Component::Gateway),
+    );
+    let topology = Topology::new("demo", std::collections::BTreeMap::new(), true, false);
+    let edge = topology.session_notices().unwrap();
+    assert_eq!((edge.from, Node::Component(edge.to)), (keycloak, gateway));
+    assert!(!topology.needs(keycloak).contains(&gateway));
+    assert!(topology.needs(gateway).contains(&keycloak));
+    // Everybody else waits for those that he calls.
+    let others: Vec<_> = EDGES
+        .iter()
+        .filter(|edge| !edge.waits && edge.from != Node::Component(edge.to))
+        .collect();
+    assert_eq!(others, [edge]);
+}
+
+#[test]
 fn only_our_own_services_take_tokens() {
     for edge in EDGES {
         if edge.credential == CredentialKind::Token {

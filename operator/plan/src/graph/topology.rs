@@ -216,6 +216,14 @@ impl Topology {
         })
     }
 
+    /// Where the managed Keycloak tells the gateway that a session ended; nothing where the issuer
+    /// is elsewhere.
+    #[must_use]
+    pub fn session_notices(&self) -> Option<&Edge> {
+        let mut edges = self.edges_from(Node::Component(Component::Keycloak));
+        edges.find(|edge| edge.to == Component::Gateway)
+    }
+
     /// The credential of the operator's question: a token that the gateway knows, or an account of
     /// the managed Keycloak.
     #[must_use]
@@ -269,8 +277,7 @@ impl Topology {
     #[must_use]
     pub fn needs(&self, node: Node) -> BTreeSet<Node> {
         self.edges_from(node)
-            // A component does not wait for its own like.
-            .filter(|edge| Node::Component(edge.to) != node)
+            .filter(|edge| edge.waits)
             .flat_map(|edge| {
                 let job = edge.credential.provisioned_by().map(Node::Provision);
                 [Some(Node::Component(edge.to)), job]

@@ -117,7 +117,7 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         };
         children = children::children(platform, pass.observed, gates, &before, now);
         describe(&mut status, platform, &children);
-        status.credentials = credentials(pass, platform);
+        status.credentials = credentials(pass, platform, now);
     }
     let version = version(pass, &before, &children);
     let upgrading_to = (version != pass.env.version).then(|| pass.env.version.clone());
@@ -165,16 +165,15 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
 }
 
 /// Every Secret with a credential, and where each is in its rotation.
-fn credentials(pass: &Pass<'_>, platform: &Platform) -> Vec<CredentialStatus> {
+fn credentials(pass: &Pass<'_>, platform: &Platform, now: Timestamp) -> Vec<CredentialStatus> {
     let prepared = match pass.outcome {
         Outcome::Reconciled { prepared, .. } => Some(prepared),
         _ => None,
     };
-    let mut progress: BTreeMap<String, Progress> = rotation::edges(&platform.topology)
-        .map(|edge| {
-            let secret = platform.edge_secret(edge.from, edge.to);
-            let progress = rotation::progress(platform, prepared, pass.observed, edge);
-            (secret, progress)
+    let mut progress: BTreeMap<String, Progress> = rotation::subjects(&platform.topology)
+        .map(|subject| {
+            let progress = rotation::progress(platform, prepared, pass.observed, subject, now);
+            (subject.secret(platform), progress)
         })
         .collect();
     required_secrets(platform)

@@ -11,11 +11,12 @@ use crate::rollout::{Rollout, other_image};
 /// A component that does not wholly run its planned image yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Upgrade {
-    component: Component,
+    /// The version that runs.
+    version: String,
     from: String,
     to: String,
-    /// Reference of the image of before.
-    image: String,
+    /// What to write to go back.
+    back: String,
 }
 
 impl Upgrade {
@@ -38,10 +39,10 @@ impl Upgrade {
                 (from, to)
             };
             return Some(Self {
-                component,
+                version: versions::tag(&image).to_owned(),
                 from: from.to_owned(),
                 to: to.to_owned(),
-                image,
+                back: go_back_to(component, &image),
             });
         }
         let was_there = Rollout::of(platform, observed, component).is_some();
@@ -51,17 +52,29 @@ impl Upgrade {
         if settled || !was_there || from.is_empty() || from == to {
             return None;
         }
+        // Only the version of before is known. It came from where the planned one comes from, unless
+        // the resource says where that is.
+        let back = if platform
+            .spec
+            .images
+            .overrides
+            .contains_key(component.name())
+        {
+            format!("change  spec.images.overrides.{component}")
+        } else {
+            go_back_to(component, &versions::with_tag(planned, from))
+        };
         Some(Self {
-            component,
+            version: from.clone(),
             from: from.clone(),
             to: to.to_owned(),
-            image: versions::with_tag(planned, from),
+            back,
         })
     }
 
     /// The version that runs.
     pub(super) fn version_now(&self) -> &str {
-        versions::tag(&self.image)
+        &self.version
     }
 
     /// What it is doing.
@@ -77,15 +90,16 @@ impl Upgrade {
             needs_a_person,
             object,
         } = failure;
-        let (component, image) = (self.component, &self.image);
         Failure {
             reason,
-            message: format!(
-                "{}; or go back with  spec.images.overrides.{component}: {image}",
-                self.under_way(&message)
-            ),
+            message: format!("{}; or {}", self.under_way(&message), self.back),
             needs_a_person,
             object,
         }
     }
+}
+
+/// How to write that a component keeps an image.
+fn go_back_to(component: Component, image: &str) -> String {
+    format!("go back with  spec.images.overrides.{component}: {image}")
 }

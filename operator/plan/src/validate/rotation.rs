@@ -1,22 +1,52 @@
 //! Requests to make credentials anew.
 
+use lotoai_api::Component;
 use lotoai_api::spec::LotoAISpec;
 
 use super::Invalid;
-use crate::graph::Topology;
-use crate::rotation::{ALL, edges, name};
+use crate::graph::{CredentialKind, Node, Topology};
+use crate::rotation::{ALL, Subject, subjects};
 
 /// Refuses what names no credential of the platform that can be made anew.
 pub(super) fn check(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>) {
-    let names: Vec<String> = edges(topology).map(name).collect();
+    let names: Vec<String> = subjects(topology).map(|subject| subject.name()).collect();
     for key in spec.credentials.rotate.keys() {
-        if key != ALL && !names.contains(key) {
-            let message = format!(
-                "no credential of this name can be made anew; write {ALL} or one of {}",
-                names.join(", ")
-            );
-            let field = format!("spec.credentials.rotate[{key}]");
-            faults.push(Invalid::spec(field, message));
+        if key == ALL || names.contains(key) {
+            continue;
         }
+        let all = format!("write {ALL} or one of {}", names.join(", "));
+        let message = match instead(topology, key) {
+            Some(instead) => {
+                format!("this one is not made anew while it is used: {instead}; {all}")
+            }
+            None => format!("no credential of this name can be made anew; {all}"),
+        };
+        let field = format!("spec.credentials.rotate[{key}]");
+        faults.push(Invalid::spec(field, message));
     }
+}
+
+/// Why a credential that there is cannot be made anew while it is used, and how it is replaced.
+fn instead(topology: &Topology, key: &str) -> Option<&'static str> {
+    let mut edges = topology.edges().iter();
+    let is_given = edges.any(|edge| {
+        matches!(edge.credential, CredentialKind::Given(_)) && Subject::Edge(edge).name() == key
+    });
+    if is_given {
+        return Some("it is in a Secret of yours; change that, and pods follow");
+    }
+    let at_start = [
+        ("minio-admin", Component::Minio),
+        ("clickhouse-admin", Component::Clickhouse),
+        ("clickhouse-replication", Component::Clickhouse),
+        ("rabbitmq-cookie", Component::Rabbitmq),
+        ("rag-server-qdrant", Component::Qdrant),
+    ];
+    let mut at_start = at_start.into_iter();
+    at_start
+        .any(|(name, component)| name == key && topology.has(Node::Component(component)))
+        .then_some(
+            "it is what the servers themselves start with; set spec.suspend, delete the Secret of \
+             that name and take spec.suspend back, and all of them start with a new one",
+        )
 }

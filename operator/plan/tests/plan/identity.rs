@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lotoai_api::{Component, Store};
 use lotoai_plan::credentials::required_secrets;
 use lotoai_plan::graph::{CredentialKind, mermaid_of};
-use lotoai_plan::{Node, ProbeOutcome, build, probe_question};
+use lotoai_plan::{Node, ProbeOutcome, build, probe_question, tls};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -102,6 +102,45 @@ fn the_gateway_is_told_of_the_issuer() {
         .map(|(name, value)| (name, Value::String(value.to_owned())))
         .into();
     assert_eq!(env, expected);
+}
+
+/// Value of a variable of the managed Keycloak, and a line of its provision Job's file.
+fn told(fixture: &str) -> (Option<String>, Option<String>) {
+    let (_, set) = objects(fixture);
+    let mut sets = set.stateful_sets.iter();
+    let pod = sets
+        .find(|set| set.metadata.name.as_deref() == Some("demo-keycloak"))
+        .and_then(|set| set.spec.as_ref()?.template.spec.as_ref());
+    let mut variables = pod
+        .into_iter()
+        .flat_map(|pod| pod.containers[0].env.iter().flatten());
+    let trusted = variables
+        .find(|variable| variable.name == "KC_TRUSTSTORE_PATHS")
+        .and_then(|variable| variable.value.clone());
+    let mut maps = set.config_maps.iter();
+    let file = maps
+        .find(|map| map.metadata.name.as_deref() == Some("demo-provision-keycloak"))
+        .and_then(|map| map.data.as_ref()?.get("provision.yaml").cloned());
+    let line = file.and_then(|file| {
+        let mut lines = file.lines();
+        let line = lines.find_map(|line| line.strip_prefix("back_channel_logout_url: "));
+        line.map(str::to_owned)
+    });
+    (trusted, line)
+}
+
+#[test]
+fn keycloak_learns_where_to_tell_that_a_session_ended_and_whom_to_trust() {
+    for fixture in ["minimal", "high-availability", "ingress", "external"] {
+        let (trusted, url) = told(fixture);
+        assert_eq!(
+            url.as_deref(),
+            Some("https://demo-gateway:8080/auth/back-channel-logout"),
+            "{fixture}"
+        );
+        assert_eq!(trusted, Some(tls::bundle_file()), "{fixture}");
+    }
+    assert_eq!(told(FIXTURE), (None, None));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod diagram;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod identity;

@@ -1,5 +1,6 @@
 //! Sign-in of browsers: authorization code with PKCE, state and nonce.
 
+mod grant;
 mod renewal;
 mod tokens;
 
@@ -10,12 +11,11 @@ use openidconnect::core::{
     CoreClient, CoreIdTokenVerifier, CoreJwsSigningAlgorithm, CoreResponseType,
 };
 use openidconnect::{
-    AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
-    ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySet, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
-    Scope, TokenResponse as _, TokenUrl,
+    AccessTokenHash, AuthType, AuthUrl, AuthenticationFlow, ClientId, ClientSecret, CsrfToken,
+    EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySet, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, RedirectUrl, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use snafu::{ResultExt as _, Snafu};
 use subtle::ConstantTimeEq as _;
@@ -29,6 +29,7 @@ use super::token::{now, provider_unavailable};
 use crate::config::OidcArgs;
 use crate::failure::Failure;
 
+use grant::Grant;
 pub use renewal::{EndError, RefreshFailure};
 pub use tokens::Tokens;
 use tokens::{identifying, session_of, tokens};
@@ -61,6 +62,8 @@ pub enum LoginSetupError {
 pub struct Login {
     client_id: ClientId,
     client_secret: ClientSecret,
+    /// What the issuer may know instead of it.
+    standby_secret: Option<ClientSecret>,
     issuer: IssuerUrl,
     callback: RedirectUrl,
     home: Url,
@@ -104,9 +107,11 @@ impl Login {
         key: SealingKey,
     ) -> Result<Self, LoginSetupError> {
         let callback = public_url.join("/auth/callback").context(AddressSnafu)?;
+        let secret = |text: &SecretString| ClientSecret::new(text.expose_secret().to_owned());
         Ok(Self {
             client_id: ClientId::new(oidc.client_id.clone()),
-            client_secret: ClientSecret::new(oidc.client_secret.expose_secret().to_owned()),
+            client_secret: secret(&oidc.client_secret),
+            standby_secret: oidc.client_secret_standby.as_ref().map(secret),
             issuer: IssuerUrl::new(oidc.issuer.to_string()).context(AddressSnafu)?,
             callback: RedirectUrl::from_url(callback),
             home: public_url.join("/").context(AddressSnafu)?,
@@ -132,7 +137,7 @@ impl Login {
         })
     }
 
-    fn client(&self, endpoints: &Endpoints) -> Client {
+    fn client(&self, endpoints: &Endpoints, secret: &ClientSecret) -> Client {
         let auth_type = if endpoints.secret_in_form {
             AuthType::RequestBody
         } else {
@@ -143,7 +148,7 @@ impl Login {
             self.issuer.clone(),
             JsonWebKeySet::new(Vec::new()),
         )
-        .set_client_secret(self.client_secret.clone())
+        .set_client_secret(secret.clone())
         .set_auth_type(auth_type)
         .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
         .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
@@ -157,7 +162,7 @@ impl Login {
     pub async fn begin(&self, return_to: Option<&str>) -> Result<(Url, String), Failure> {
         let endpoints = self.endpoints().await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let client = self.client(&endpoints);
+        let client = self.client(&endpoints, &self.client_secret);
         let (url, state, nonce) = client
             .authorize_url(
                 AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
@@ -223,11 +228,8 @@ impl Login {
         nonce: String,
     ) -> Result<Tokens, Failure> {
         let endpoints = self.endpoints().await?;
-        let client = self.client(&endpoints);
-        let response = client
-            .exchange_code(AuthorizationCode::new(code))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier))
-            .request_async(&self.http)
+        let response = self
+            .grant(&endpoints, &Grant::Code { code, verifier })
             .await
             .map_err(|error| match error {
                 RequestTokenError::Request(cause) => {

@@ -11,9 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use snafu::Snafu;
 
-/// The key behind every sealed value.
+/// The key behind every sealed value, and another that only opens.
 #[derive(Clone)]
-pub struct SealingKey(Arc<RandomizedNonceKey>);
+pub struct SealingKey {
+    seals: Arc<RandomizedNonceKey>,
+    opens: Option<Arc<RandomizedNonceKey>>,
+}
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Snafu, PartialEq, Eq)]
@@ -40,7 +43,10 @@ impl FromStr for SealingKey {
             ));
         }
         RandomizedNonceKey::new(&AES_256_GCM, &bytes)
-            .map(|key| Self(Arc::new(key)))
+            .map(|key| Self {
+                seals: Arc::new(key),
+                opens: None,
+            })
             .map_err(|_| "the cryptography library refused the key".to_owned())
     }
 }
@@ -52,6 +58,15 @@ impl fmt::Debug for SealingKey {
 }
 
 impl SealingKey {
+    /// This key, which also opens what `other` sealed.
+    #[must_use]
+    pub fn beside(self, other: &Self) -> Self {
+        Self {
+            opens: Some(Arc::clone(&other.seals)),
+            ..self
+        }
+    }
+
     /// Encrypts `plain` for `purpose`: nonce, then ciphertext and tag.
     ///
     /// # Errors
@@ -59,7 +74,7 @@ impl SealingKey {
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut body = plain.to_vec();
         let nonce = self
-            .0
+            .seals
             .seal_in_place_append_tag(Aad::from(purpose), &mut body)
             .map_err(|_| SealError::Encrypt)?;
         let mut sealed = nonce.as_ref().to_vec();
@@ -72,14 +87,11 @@ impl SealingKey {
     /// # Errors
     /// When it is not such a value.
     pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealError::Open)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Open)?;
-        let mut body = body.to_vec();
-        let plain = self
-            .0
-            .open_in_place(nonce, Aad::from(purpose), &mut body)
-            .map_err(|_| SealError::Open)?;
-        Ok(plain.to_vec())
+        let mut keys = [Some(&self.seals), self.opens.as_ref()]
+            .into_iter()
+            .flatten();
+        keys.find_map(|key| open(key, purpose, sealed).ok())
+            .ok_or(SealError::Open)
     }
 
     /// [`Self::seal`], as text for a cookie.
@@ -100,6 +112,17 @@ impl SealingKey {
             &URL_SAFE_NO_PAD.decode(text).map_err(|_| SealError::Open)?,
         )
     }
+}
+
+fn open(key: &RandomizedNonceKey, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+    let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealError::Open)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Open)?;
+    // Opening overwrites it, also when it fails.
+    let mut body = body.to_vec();
+    let plain = key
+        .open_in_place(nonce, Aad::from(purpose), &mut body)
+        .map_err(|_| SealError::Open)?;
+    Ok(plain.to_vec())
 }
 
 /// 32 random bytes, as text for a cookie.
@@ -146,6 +169,22 @@ mod tests {
             assert_eq!(key(1).open(b"login", &forged), Err(SealError::Open));
         }
         assert_eq!(key(1).open(b"login", b"short"), Err(SealError::Open));
+    }
+
+    #[test]
+    fn a_standby_opens_and_never_seals() {
+        let both = key(1).beside(&key(2));
+        let old = key(2).seal(b"login", b"secret").unwrap();
+        assert_eq!(both.open(b"login", &old).unwrap(), b"secret");
+        assert_eq!(both.open(b"session", &old), Err(SealError::Open));
+        let new = both.seal(b"login", b"secret").unwrap();
+        assert_eq!(both.open(b"login", &new).unwrap(), b"secret");
+        assert_eq!(key(1).open(b"login", &new).unwrap(), b"secret");
+        assert_eq!(key(2).open(b"login", &new), Err(SealError::Open));
+        // Once the standby is gone, so is what it sealed.
+        assert_eq!(key(1).open(b"login", &old), Err(SealError::Open));
+        let stranger = key(3).seal(b"login", b"secret").unwrap();
+        assert_eq!(both.open(b"login", &stranger), Err(SealError::Open));
     }
 
     #[rstest::rstest]

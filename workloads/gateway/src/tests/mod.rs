@@ -20,6 +20,7 @@ mod nul;
 mod orchestrator;
 mod postgres;
 mod renewals;
+mod rotation;
 mod sessions;
 mod sign_in;
 mod support;

@@ -6,7 +6,7 @@ use ::http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::config::KeycloakAdmin;
@@ -65,18 +65,55 @@ impl<'a> Api<'a> {
         url
     }
 
-    /// Signs in anew: works only when the server is up and the password is right.
+    /// Signs in anew: works only when the server is up and the password is right. An administrator
+    /// with the password of before gets the other one.
     pub(super) async fn sign_in(&self) -> Result<(), HttpError> {
+        let wanted = &self.admin.keycloak_password;
+        let answer = self.ask_for_token(wanted).await?;
+        let standby = &self.admin.keycloak_password_standby;
+        let token: Token = match standby {
+            Some(standby) if answer.status == StatusCode::UNAUTHORIZED => {
+                let old: Token = self.ask_for_token(standby).await?.json()?;
+                self.renew(&old.access_token).await?;
+                self.ask_for_token(wanted).await?.json()?
+            }
+            _ => answer.json()?,
+        };
+        *self.token.lock().await = Some((token.access_token, Instant::now()));
+        Ok(())
+    }
+
+    async fn ask_for_token(&self, password: &SecretString) -> Result<Answer, HttpError> {
         let form = [
             ("grant_type", "password"),
             ("client_id", "admin-cli"),
             ("username", &self.admin.keycloak_username),
-            ("password", self.admin.keycloak_password.expose_secret()),
+            ("password", password.expose_secret()),
         ];
         let url = self.url(&["realms", "master", "protocol", "openid-connect", "token"]);
-        let answer = send("sign in to Keycloak", self.client.post(url).form(&form)).await?;
-        let token: Token = answer.json()?;
-        *self.token.lock().await = Some((token.access_token, Instant::now()));
+        send("sign in to Keycloak", self.client.post(url).form(&form)).await
+    }
+
+    /// Gives the administrator the password that it should have.
+    async fn renew(&self, token: &SecretString) -> Result<(), HttpError> {
+        let username = self.admin.keycloak_username.as_str();
+        let what = "look for the administrator";
+        let query = [("username", username), ("exact", "true")];
+        let path = ["master", "users"];
+        let found = self.call_with(token, what, Method::GET, &path, &query, None);
+        let found: Vec<Thing> = found.await?.json()?;
+        let id = found.into_iter().next().map(|user| user.id);
+        let id = id.ok_or_else(|| HttpError::Absent {
+            what: what.to_owned(),
+        })?;
+        let what = "give the administrator its new password";
+        let password = self.admin.keycloak_password.expose_secret();
+        let body = json!({ "type": "password", "temporary": false, "value": password });
+        let path = ["master", "users", id.as_str(), "reset-password"];
+        self.call_with(token, what, Method::PUT, &path, &[], Some(&body))
+            .await?
+            .success()?;
+        tracing::info!("{what}: done");
         Ok(())
     }
 
@@ -108,8 +145,21 @@ impl<'a> Api<'a> {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Answer, HttpError> {
-        let all: Vec<&str> = ["admin", "realms"].iter().chain(path).copied().collect();
         let token = self.token().await?;
+        self.call_with(&token, what, method, path, query, body)
+            .await
+    }
+
+    async fn call_with(
+        &self,
+        token: &SecretString,
+        what: &str,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, HttpError> {
+        let all: Vec<&str> = ["admin", "realms"].iter().chain(path).copied().collect();
         let mut request = self.client.request(method, self.url(&all)).query(query);
         request = request.bearer_auth(token.expose_secret());
         if let Some(body) = body {

@@ -15,6 +15,7 @@ fn admin(url: &str) -> KeycloakAdmin {
         keycloak_url: url.parse().unwrap(),
         keycloak_username: "root".to_owned(),
         keycloak_password: "secret".into(),
+        keycloak_password_standby: None,
         keycloak_ca_file: None,
     }
 }
@@ -319,4 +320,74 @@ fn an_authority_that_is_not_there_is_an_error() {
     admin.keycloak_ca_file = Some("/nowhere/ca.crt".into());
     let error = Api::new(&admin, "lotoai").err().unwrap();
     assert!(matches!(error, HttpError::Authority { .. }), "{error}");
+}
+
+/// The server gives a token for this password of its administrator.
+async fn gives_a_token(server: &MockServer, password: &str, token: &str) {
+    Mock::given(method("POST"))
+        .and(path("/realms/master/protocol/openid-connect/token"))
+        .and(body_string_contains(format!("password={password}")))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "access_token": token })))
+        .mount(server)
+        .await;
+}
+
+#[tokio::test]
+async fn an_administrator_with_the_password_of_before_gets_the_new_one() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(body_string_contains("password=secret"))
+        .respond_with(ResponseTemplate::new(401).set_body_json(json!({ "error": "invalid_grant" })))
+        .up_to_n_times(1)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    gives_a_token(&server, "secret", "new").await;
+    gives_a_token(&server, "old", "old").await;
+    Mock::given(method("GET"))
+        .and(path("/admin/realms/master/users"))
+        .and(query_param("username", "root"))
+        .and(query_param("exact", "true"))
+        .and(header("authorization", "Bearer old"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!([{ "id": "u-1" }])))
+        .expect(1)
+        .mount(&server)
+        .await;
+    Mock::given(method("PUT"))
+        .and(path("/admin/realms/master/users/u-1/reset-password"))
+        .and(header("authorization", "Bearer old"))
+        .and(body_partial_json(
+            json!({ "type": "password", "temporary": false, "value": "secret" }),
+        ))
+        .respond_with(ResponseTemplate::new(204))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let mut admin = admin(&server.uri());
+    admin.keycloak_password_standby = Some("old".into());
+    let api = Api::new(&admin, "lotoai").unwrap();
+    api.sign_in().await.unwrap();
+    // The next request bears the token of the new one.
+    Mock::given(method("GET"))
+        .and(path(format!("{REALM}/x")))
+        .and(header("authorization", "Bearer new"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!([])))
+        .mount(&server)
+        .await;
+    api.list::<Value>("ask", &["x"], &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_before_is_a_refusal() {
+    for standby in [None, Some("wrong")] {
+        let server = MockServer::start().await;
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(401))
+            .mount(&server)
+            .await;
+        let mut admin = admin(&server.uri());
+        admin.keycloak_password_standby = standby.map(Into::into);
+        let api = Api::new(&admin, "lotoai").unwrap();
+        assert!(api.sign_in().await.is_err());
+    }
 }

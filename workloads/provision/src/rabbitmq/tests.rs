@@ -8,6 +8,7 @@ fn admin(url: &str) -> RabbitmqAdmin {
         rabbitmq_url: url.parse().unwrap(),
         rabbitmq_username: "admin".to_owned(),
         rabbitmq_password: "secret".into(),
+        rabbitmq_password_standby: None,
         rabbitmq_ca_file: None,
     }
 }
@@ -196,5 +197,64 @@ async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
         let admin = admin(&server.uri());
         let api = api(&admin, "lotoai");
         assert_eq!(api.retire("gateway-b").await.is_ok(), good, "{status}");
+    }
+}
+
+/// The server knows the password of before (`old`) and no other until it is told one.
+async fn knows_the_old_password(server: &MockServer, told: u16) {
+    let basic = |password: &str| wiremock::matchers::basic_auth("admin", password);
+    let overview = || Mock::given(method("GET")).and(path("/api/overview"));
+    overview()
+        .and(basic("secret"))
+        .respond_with(ResponseTemplate::new(401))
+        .up_to_n_times(1)
+        .mount(server)
+        .await;
+    overview()
+        .and(basic("secret"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(server)
+        .await;
+    Mock::given(method("PUT"))
+        .and(path("/api/users/admin"))
+        .and(basic("old"))
+        .and(body_json(
+            json!({ "password": "secret", "tags": "administrator" }),
+        ))
+        .respond_with(ResponseTemplate::new(told))
+        .mount(server)
+        .await;
+}
+
+fn api(admin: &RabbitmqAdmin) -> Api<'_> {
+    Api {
+        client: client(None).unwrap(),
+        admin,
+        vhost: "lotoai",
+        start: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_with_the_password_of_before_gets_the_new_one() {
+    let server = MockServer::start().await;
+    knows_the_old_password(&server, 204).await;
+    let mut admin = admin(&server.uri());
+    admin.rabbitmq_password_standby = Some("old".into());
+    api(&admin).sign_in().await.unwrap();
+    // It is known now.
+    let before = server.received_requests().await.unwrap().len();
+    api(&admin).sign_in().await.unwrap();
+    assert_eq!(server.received_requests().await.unwrap().len(), before + 1);
+}
+
+#[tokio::test]
+async fn without_it_or_with_a_wrong_one_the_administrator_is_refused() {
+    for standby in [None, Some("wrong")] {
+        let server = MockServer::start().await;
+        knows_the_old_password(&server, 204).await;
+        let mut admin = admin(&server.uri());
+        admin.rabbitmq_password_standby = standby.map(Into::into);
+        assert!(api(&admin).sign_in().await.is_err(), "{standby:?}");
     }
 }

@@ -204,8 +204,22 @@ impl Api {
     /// True when the user was deleted, false when there was none.
     pub(super) async fn delete_user(&self, name: &str) -> Result<bool, S3Error> {
         let what = format!("delete user {name:?}");
-        let url = self.admin_url("remove-user", &[("accessKey", name)]);
-        let answer = self.call(&what, Method::DELETE, url, Vec::new()).await?;
+        self.delete(&what, self.admin_url("remove-user", &[("accessKey", name)]))
+            .await
+    }
+
+    /// True when the policy was deleted, false when there was none.
+    pub(super) async fn delete_policy(&self, name: &str) -> Result<bool, S3Error> {
+        let what = format!("delete policy {name:?}");
+        self.delete(
+            &what,
+            self.admin_url("remove-canned-policy", &[("name", name)]),
+        )
+        .await
+    }
+
+    async fn delete(&self, what: &str, url: Url) -> Result<bool, S3Error> {
+        let answer = self.call(what, Method::DELETE, url, Vec::new()).await?;
         Ok(answer.found()?.is_some())
     }
 

@@ -4,6 +4,11 @@ use serde_json::{Value, json};
 
 use crate::plan::Access;
 
+/// Name of a user's own policy.
+pub(super) fn name(user: &str) -> String {
+    format!("lotoai-{user}")
+}
+
 /// The policy of a user of `bucket`.
 pub(super) fn document(bucket: &str, access: Access) -> Value {
     let (bucket_actions, object_actions): (&[&str], &[&str]) = match access {

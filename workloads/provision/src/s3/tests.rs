@@ -198,18 +198,72 @@ fn a_bucket_name_that_s3_refuses_is_refused_first(#[case] bucket: &str) {
     );
 }
 
+async fn goes(server: &MockServer, call: &str, key: &str, name: &str, status: u16) {
+    Mock::given(method("DELETE"))
+        .and(path(format!("/minio/admin/v3/{call}")))
+        .and(query_param(key, name))
+        .respond_with(ResponseTemplate::new(status))
+        .expect(1)
+        .mount(server)
+        .await;
+}
+
 #[tokio::test]
 async fn a_retired_user_is_deleted_and_one_that_is_gone_is_no_fault() {
     for (status, expected) in [(200, Some(true)), (404, Some(false)), (403, None)] {
         let server = MockServer::start().await;
-        Mock::given(method("DELETE"))
-            .and(path("/minio/admin/v3/remove-user"))
-            .and(query_param("accessKey", "gateway-b"))
-            .respond_with(ResponseTemplate::new(status))
-            .expect(1)
-            .mount(&server)
-            .await;
+        goes(&server, "remove-user", "accessKey", "gateway-b", status).await;
+        goes(
+            &server,
+            "remove-canned-policy",
+            "name",
+            "lotoai-gateway-b",
+            status,
+        )
+        .await;
         let api = Api::new(&admin(&server.uri())).unwrap();
         assert_eq!(api.delete_user("gateway-b").await.ok(), expected);
+        let policy = policy::name("gateway-b");
+        assert_eq!(api.delete_policy(&policy).await.ok(), expected);
     }
+}
+
+/// Everything that a plan with one user asks for before anybody is retired.
+async fn one_user(server: &MockServer) {
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(server)
+        .await;
+    Mock::given(method("PUT"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(server)
+        .await;
+}
+
+#[tokio::test]
+async fn who_is_retired_goes_before_its_policy_and_nobody_else_does() {
+    let server = MockServer::start().await;
+    one_user(&server).await;
+    goes(&server, "remove-user", "accessKey", "gateway-b", 200).await;
+    goes(
+        &server,
+        "remove-canned-policy",
+        "name",
+        "lotoai-gateway-b",
+        200,
+    )
+    .await;
+    let mut plan = plan(Access::ReadWrite);
+    plan.retired = vec!["gateway-b".to_owned()];
+    let secrets = Secrets::from_pairs(&[("P", "hunter2-hunter2")]);
+    provision(&admin(&server.uri()), &plan, &secrets, Duration::ZERO)
+        .await
+        .unwrap();
+    let requests = server.received_requests().await.unwrap();
+    let deleted: Vec<_> = requests
+        .iter()
+        .filter(|request| request.method == "DELETE")
+        .map(|request| request.url.query().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(deleted, ["accessKey=gateway-b", "name=lotoai-gateway-b"]);
 }

@@ -1,6 +1,7 @@
 //! Resources that cannot be carried out: at least nine of ten are refused by `kubectl apply`, and a
 //! condition names the field of each of the others.
 
+mod access;
 mod edge;
 mod pods;
 mod stores;
@@ -64,6 +65,11 @@ fn noticed_later() -> Vec<Broken> {
             "spec.components[gateway].resources.requests.memory",
         ),
         (
+            "a credential that there is not",
+            json!({ "credentials": { "rotate": { "gateway-nobody": "1" } } }),
+            "spec.credentials.rotate[gateway-nobody]",
+        ),
+        (
             "a Secret that is not there, as one of another namespace would be",
             json!({ "agents": { "providers": [{
                 "name": "openai", "kind": "OpenAI", "apiKeySecretRef": { "name": "elsewhere" },
@@ -79,6 +85,7 @@ fn refused() -> Vec<Broken> {
         edge::broken(),
         stores::broken(),
         pods::broken(),
+        access::broken(),
     ]
     .concat()
 }

@@ -8,15 +8,21 @@ use crate::components::shared::config::{config_map_volume, mount_read_only};
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
 use crate::credentials::{KEY, TOKEN};
-use crate::env::{secret_var, upload_limit, var};
+use crate::env::{STANDBY, is_made_anew, secret_var, upload_limit, var};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::rotation::STANDBY_KEY;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
+    let sessions = platform.session_secret();
     let mut env = vec![
         var("PUBLIC_URL", &platform.url.url),
-        secret_var("SESSION_KEY", &platform.session_secret(), KEY),
+        secret_var("SESSION_KEY", &sessions, KEY),
     ];
+    if is_made_anew(platform, &sessions) {
+        let name = format!("SESSION_KEY{STANDBY}");
+        env.push(secret_var(&name, &sessions, STANDBY_KEY));
+    }
     if platform.topology.probe_has_token() {
         let secret = platform.edge_secret(Node::Operator, Component::Traefik);
         env.push(secret_var("PROBE_TOKEN", &secret, TOKEN));

@@ -75,6 +75,8 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
         var("KC_HTTPS_CERTIFICATE_FILE", tls::certificate_file()),
         var("KC_HTTPS_CERTIFICATE_KEY_FILE", tls::key_file()),
         var("KC_HTTPS_CERTIFICATES_RELOAD_PERIOD", "1m"),
+        // Whom it trusts, beside the well-known authorities, when it tells that a session ended.
+        var("KC_TRUSTSTORE_PATHS", tls::bundle_file()),
         var("KC_HEALTH_ENABLED", "true"),
         var("KC_METRICS_ENABLED", "true"),
         secret_var("KC_BOOTSTRAP_ADMIN_USERNAME", &admin, USERNAME),

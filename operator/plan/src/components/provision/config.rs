@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::config::config_map;
 use crate::credentials::PASSWORD;
-use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, upper};
+use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, address, upper};
 use crate::graph::{CredentialKind, Node};
 use crate::platform::Platform;
 use crate::rotation::{STANDBY_PASSWORD, second};
@@ -201,6 +201,7 @@ fn keycloak(platform: &Platform) -> Value {
         "realm": REALM,
         "audience": AUDIENCE,
         "public_url": platform.url.url,
+        "back_channel_logout_url": session_notices(platform),
         "clients": list(platform, Store::Keycloak, &|_, login| json!({
             "client_id": login.username,
             "secret_env": login.password_env,
@@ -211,6 +212,13 @@ fn keycloak(platform: &Platform) -> Value {
             "password_env": FIRST_USER_PASSWORD,
         },
     })
+}
+
+/// Where the gateway hears that a session ended.
+fn session_notices(platform: &Platform) -> Option<String> {
+    let edge = platform.topology.session_notices()?;
+    let gateway = address(platform, "https", edge.to, edge.port);
+    Some(format!("{gateway}/auth/back-channel-logout"))
 }
 
 /// Variable with the first user's password.

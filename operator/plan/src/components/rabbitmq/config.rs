@@ -1,18 +1,17 @@
-//! Configuration of RabbitMQ: a Secret, because it names the administrator's password.
+//! Configuration of RabbitMQ. It is a Secret although nothing in it is one: pods of earlier versions
+//! look for it there.
 
 use k8s_openapi::api::core::v1::Secret;
-use lotoai_api::{Component, Store};
+use lotoai_api::Component;
 
 use crate::components::shared::config::rendered_secret;
 use crate::components::shared::resources::memory_limit_mib;
-use crate::credentials::{Credentials, PASSWORD, USERNAME};
 use crate::graph::Node;
 use crate::platform::Platform;
 use crate::tls;
 
 /// An absolute watermark: the server would take a share of the node's memory, not of its limit.
-/// The default user exists only in a new database.
-fn rabbitmq_conf(platform: &Platform, username: &str, password: &str) -> String {
+fn rabbitmq_conf(platform: &Platform) -> String {
     let watermark = memory_limit_mib(platform, Component::Rabbitmq) * 5 / 8;
     let cluster = cluster_conf(platform);
     let (certificate, key) = (tls::certificate_file(), tls::key_file());
@@ -31,8 +30,6 @@ management.ssl.certfile = {certificate}
 management.ssl.keyfile = {key}
 management.ssl.versions.1 = tlsv1.3
 management.ssl.versions.2 = tlsv1.2
-default_user = {username}
-default_pass = {password}
 vm_memory_high_watermark.absolute = {watermark}MiB
 disk_free_limit.absolute = 200MB
 log.console = true
@@ -68,6 +65,35 @@ quorum_queue.continuous_membership_reconciliation.auto_remove = false
     )
 }
 
+/// How the servers of a cluster, and the tools in their pods, speak to each other: who calls checks
+/// the certificate and the name of the server, and proves itself by the cookie, inside.
+fn between_servers() -> String {
+    let (certificate, key) = (tls::certificate_file(), tls::key_file());
+    let authorities = tls::bundle_file();
+    format!(
+        "\
+[
+  {{server, [
+    {{certfile, \"{certificate}\"}},
+    {{keyfile, \"{key}\"}},
+    {{verify, verify_none}}
+  ]}},
+  {{client, [
+    {{cacertfile, \"{authorities}\"}},
+    {{verify, verify_peer}}
+  ]}}
+].
+"
+    )
+}
+
+/// Arguments of the Erlang machine of a server and of each of its tools.
+pub(super) fn erlang_arguments() -> String {
+    format!("-proto_dist inet_tls -ssl_dist_optfile /etc/lotoai/{BETWEEN_SERVERS}")
+}
+
+const BETWEEN_SERVERS: &str = "inter_node_tls.config";
+
 /// The cookie's file must be the user's alone, which no mounted file can be: so it is copied.
 /// Erlang sets memory aside for every file that it may open, and some runtimes allow a thousand
 /// million of them.
@@ -81,14 +107,9 @@ chmod 400 \"$HOME/.erlang.cookie\"
 exec rabbitmq-server
 ";
 
-pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
-    let admin = platform.admin_secret(Store::Rabbitmq);
-    let conf = rabbitmq_conf(
-        platform,
-        credentials.text(&admin, USERNAME),
-        credentials.text(&admin, PASSWORD),
-    );
-    let files = [
+pub(super) fn build(platform: &Platform) -> Secret {
+    let conf = rabbitmq_conf(platform);
+    let mut files = vec![
         (
             "enabled_plugins",
             "[rabbitmq_management,rabbitmq_prometheus].\n".to_owned(),
@@ -96,5 +117,8 @@ pub(super) fn build(platform: &Platform, credentials: &Credentials) -> Secret {
         ("rabbitmq.conf", conf),
         ("start.sh", START_SH.to_owned()),
     ];
+    if !platform.members(Component::Rabbitmq).is_empty() {
+        files.push((BETWEEN_SERVERS, between_servers()));
+    }
     rendered_secret(platform, Node::Component(Component::Rabbitmq), &files)
 }

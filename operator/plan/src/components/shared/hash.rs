@@ -14,6 +14,7 @@ use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
 use crate::resources::{Prepared, ResourceSet};
+use crate::rotation;
 use crate::tls;
 
 /// Hex digits of the annotation.
@@ -29,6 +30,9 @@ struct Sources<'a> {
     secrets: BTreeMap<String, String>,
     /// Secrets whose users take a change from their files, without a restart.
     followed: BTreeSet<String>,
+    /// Secrets of administrators whom stores keep themselves: servers read them once in the life of
+    /// their data. Jobs use them.
+    first_start: BTreeSet<String>,
 }
 
 /// Writes the digests into all templates and Job names.
@@ -44,15 +48,21 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
             .filter(|component| tls::follows(*component))
             .map(|component| platform.certificate_secret(component))
             .collect(),
+        first_start: Store::ALL
+            .into_iter()
+            .filter(|store| rotation::has_own_administrator(*store))
+            .filter(|store| platform.topology.external(*store).is_none())
+            .map(|store| platform.admin_secret(store))
+            .collect(),
     };
     for stateful_set in &mut set.stateful_sets {
         if let Some(spec) = &mut stateful_set.spec {
-            sources.annotate(&mut spec.template);
+            sources.annotate(&mut spec.template, &sources.first_start);
         }
     }
     for deployment in &mut set.deployments {
         if let Some(spec) = &mut deployment.spec {
-            sources.annotate(&mut spec.template);
+            sources.annotate(&mut spec.template, &sources.first_start);
         }
     }
     for job in &mut set.jobs {
@@ -74,9 +84,9 @@ fn of_secret(secret: &Secret) -> (String, String) {
 }
 
 impl Sources<'_> {
-    fn annotate(&self, template: &mut PodTemplateSpec) {
+    fn annotate(&self, template: &mut PodTemplateSpec, unused: &BTreeSet<String>) {
         let Some(spec) = &template.spec else { return };
-        let mut hash = self.hash(spec);
+        let mut hash = self.hash(spec, unused);
         hash.truncate(ANNOTATION_DIGITS);
         template
             .metadata
@@ -92,7 +102,7 @@ impl Sources<'_> {
     /// installation.
     fn name(&self, job: &mut Job) {
         let Some(spec) = &mut job.spec else { return };
-        self.annotate(&mut spec.template);
+        self.annotate(&mut spec.template, &BTreeSet::new());
         let name = job.metadata.name.get_or_insert_default();
         let mut text = serde_json::to_vec(&spec.template).unwrap_or_default();
         text.extend_from_slice(self.volume(name).as_bytes());
@@ -111,7 +121,7 @@ impl Sources<'_> {
             .map_or("", String::as_str)
     }
 
-    fn hash(&self, spec: &PodSpec) -> String {
+    fn hash(&self, spec: &PodSpec, unused: &BTreeSet<String>) -> String {
         let mut uses: BTreeMap<String, String> = BTreeMap::new();
         let containers = spec
             .init_containers
@@ -120,7 +130,8 @@ impl Sources<'_> {
             .chain(&spec.containers);
         for variable in containers.flat_map(|container| container.env.iter().flatten()) {
             let source = variable.value_from.as_ref();
-            if let Some(key) = source.and_then(|source| source.secret_key_ref.as_ref()) {
+            let key = source.and_then(|source| source.secret_key_ref.as_ref());
+            if let Some(key) = key.filter(|key| !unused.contains(&key.name)) {
                 uses.insert(
                     format!("{}/{}", key.name, key.key),
                     self.value(&key.name, &key.key),
@@ -134,7 +145,7 @@ impl Sources<'_> {
             }
             if let Some(secret) = &volume.secret {
                 let name = secret.secret_name.clone().unwrap_or_default();
-                if self.followed.contains(&name) {
+                if self.followed.contains(&name) || unused.contains(&name) {
                     continue;
                 }
                 if let Some(hash) = self.secrets.get(&name) {

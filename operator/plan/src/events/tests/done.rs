@@ -72,7 +72,9 @@ fn the_steps_of_a_rotation_are_told_each_once_for_all_secrets() {
         secret: secret.to_owned(),
         step,
         request: "2026-11-26".to_owned(),
+        key: "password",
         username: None,
+        until: None,
     };
     let facts = Facts {
         rotated: vec![

@@ -99,6 +99,9 @@ fn no_pod_holds_a_credential_of_somebody_else() {
                 Node::Component(Component::Keycloak) => {
                     allowed.insert(platform.admin_secret(lotoai_api::Store::Keycloak));
                 }
+                Node::Component(Component::Rabbitmq) => {
+                    allowed.insert(platform.admin_secret(lotoai_api::Store::Rabbitmq));
+                }
                 Node::Component(_) | Node::Anyone | Node::Operator => {}
             }
             let given = platform.topology.edges_from(node);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use lotoai_api::Component;
 use lotoai_plan::graph::{PLAIN, ports};
 use lotoai_plan::tls::life::NOT_AFTER;
@@ -131,6 +131,63 @@ fn every_edge_is_tls_but_for_those_that_are_named() {
     }
     let named: BTreeSet<_> = PLAIN.iter().map(|(to, port, _)| (*to, *port)).collect();
     assert_eq!(plain, named);
+}
+
+#[test]
+fn three_rabbitmq_servers_and_their_tools_check_each_other() {
+    let files = |fixture: &str| {
+        let (_, set) = objects(fixture);
+        let mut secrets = set.secrets.into_iter();
+        let config = secrets.find(|s| s.metadata.name.as_deref() == Some("demo-rabbitmq-config"));
+        config.unwrap().data.unwrap()
+    };
+    let (platform, set) = objects("high-availability");
+    let pod = container(template(
+        &platform,
+        &set,
+        Node::Component(Component::Rabbitmq),
+    ));
+    let variables = pod.env.iter().flatten();
+    let arguments: BTreeMap<_, _> = variables
+        .filter(|variable| variable.name.ends_with("_ERL_ARGS"))
+        .map(|variable| (variable.name.as_str(), variable.value.as_deref().unwrap()))
+        .collect();
+    let told = "-proto_dist inet_tls -ssl_dist_optfile /etc/lotoai/inter_node_tls.config";
+    let programs = [
+        "RABBITMQ_CTL_ERL_ARGS",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+    ];
+    assert_eq!(arguments, programs.map(|name| (name, told)).into());
+    let file = &files("high-availability")["inter_node_tls.config"];
+    let text = std::str::from_utf8(&file.0).unwrap();
+    let (server, client) = text.split_once("{client").unwrap();
+    assert!(
+        server.contains("{certfile, \"/etc/lotoai-tls/tls.crt\"}"),
+        "{text}"
+    );
+    assert!(
+        client.contains("{cacertfile, \"/etc/lotoai-ca/platform/ca.crt\"}"),
+        "{text}"
+    );
+    assert!(client.contains("{verify, verify_peer}"), "{text}");
+    let node = variables_of(pod, "RABBITMQ_NODENAME");
+    let host = node
+        .split_once('@')
+        .unwrap()
+        .1
+        .replace("$(POD_NAME)", "demo-rabbitmq-2");
+    assert!(
+        tls::names(&platform, Component::Rabbitmq).contains(&host),
+        "{host}"
+    );
+    // One server speaks to nobody.
+    assert!(!files("minimal").contains_key("inter_node_tls.config"));
+}
+
+fn variables_of<'a>(container: &'a Container, name: &str) -> &'a str {
+    let mut variables = container.env.iter().flatten();
+    let found = variables.find(|variable| variable.name == name);
+    found.and_then(|found| found.value.as_deref()).unwrap()
 }
 
 #[test]

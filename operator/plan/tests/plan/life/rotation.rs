@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lotoai_api::Store;
 use lotoai_plan::rotation::{self, Step, edges};
 use lotoai_plan::{Node, graph::CredentialKind};
 
@@ -40,6 +41,12 @@ fn everybody_is_let_in(world: &World) {
         };
         for (pod, env) in of(&caller) {
             match edge.credential {
+                CredentialKind::Account(Store::Keycloak, client) => {
+                    let known = &world.accounts[&Store::Keycloak][client];
+                    let names = ["OIDC_CLIENT_SECRET", "OIDC_CLIENT_SECRET_STANDBY"];
+                    let knows = names.iter().any(|name| env.get(*name) == Some(known));
+                    assert!(knows, "{pod} does not know the secret of {client}");
+                }
                 CredentialKind::Account(store, _) => {
                     let [username, password] = variables(edge.from, edge.to.name());
                     let (username, password) = (&env[&username], &env[&password]);
@@ -58,6 +65,22 @@ fn everybody_is_let_in(world: &World) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Every replica opens what every other one seals.
+fn sessions_go_on(world: &World) {
+    let pods = world.started.iter();
+    let gateways: Vec<_> = pods
+        .filter(|(name, _)| name.starts_with("demo-gateway-"))
+        .map(|(_, (_, env))| env)
+        .collect();
+    for seals in &gateways {
+        let key = &seals["SESSION_KEY"];
+        for opens in &gateways {
+            let names = ["SESSION_KEY", "SESSION_KEY_STANDBY"];
+            assert!(names.iter().any(|name| opens.get(*name) == Some(key)));
         }
     }
 }
@@ -85,6 +108,7 @@ fn live(world: &mut World, most: usize) -> usize {
         everybody_is_let_in(world);
         world.kubelet();
         everybody_is_let_in(world);
+        sessions_go_on(world);
         if wrote == 0 {
             return passes;
         }
@@ -163,7 +187,7 @@ fn one_credential_alone_restarts_its_caller_alone() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(changed, ["demo-gateway-postgres"]);
-    let postgres = &world.accounts[&lotoai_api::Store::Postgres];
+    let postgres = &world.accounts[&Store::Postgres];
     let names: Vec<_> = postgres.keys().map(String::as_str).collect();
     assert_eq!(names, ["gateway-b", "keycloak", "orchestrator"]);
 }
@@ -215,7 +239,7 @@ fn the_old_one_stays_until_the_last_pod_that_has_it_is_gone() {
         world.operator(usize::MAX);
         let (platform, set, _) = world.plan();
         steps.extend(
-            rotation::next(&platform, &set, &world.observed)
+            rotation::next(&platform, &set, &world.observed, world.now)
                 .into_iter()
                 .map(|change| change.step),
         );
@@ -282,30 +306,130 @@ fn a_suspended_platform_rotates_when_it_runs_again() {
 #[test]
 fn what_cannot_be_made_anew_is_refused_by_name() {
     let world = World::up("external-oidc");
-    for key in [
-        "gateway-keycloak",
-        "operator-traefik",
-        "postgres-admin",
-        "nobody",
+    for (key, why) in [
+        ("gateway-keycloak", "a Secret of yours"),
+        ("minio-admin", "set spec.suspend, delete the Secret"),
+        ("clickhouse-admin", "set spec.suspend, delete the Secret"),
+        ("rabbitmq-cookie", "set spec.suspend, delete the Secret"),
+        ("operator-traefik", "no credential of this name"),
+        ("rag-server-qdrant", "no credential of this name"),
+        ("nobody", "no credential of this name"),
     ] {
         let mut lotoai = world.lotoai.clone();
         let rotate = &mut lotoai.spec.credentials.rotate;
         rotate.insert(key.to_owned(), "1".to_owned());
         let faults = lotoai_plan::validate(&lotoai, &world.observed, &world.env).unwrap_err();
         assert_eq!(faults[0].field, format!("spec.credentials.rotate[{key}]"));
-        assert!(
-            faults[0].message.contains("gateway-postgres"),
-            "{}",
-            faults[0].message
-        );
+        let message = &faults[0].message;
+        assert!(message.contains("gateway-postgres"), "{message}");
+        assert!(message.contains(why), "{key}: {message}");
     }
+}
+
+#[test]
+fn the_gateway_knows_both_secrets_of_its_client_while_keycloak_learns_the_new_one() {
+    let mut world = World::up("minimal");
+    let secret = |world: &World, key| world.secret("demo-gateway-keycloak", key);
+    let old = secret(&world, "password").unwrap();
+    ask(&mut world, "gateway-keycloak", "1");
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        world.operator(usize::MAX);
+        world.rotate(usize::MAX);
+        world.kubelet();
+        everybody_is_let_in(&world);
+        let known = world.accounts[&Store::Keycloak]["lotoai-web"] == old;
+        let (_, env) = &world.started["demo-gateway-0"];
+        seen.push((known, env.contains_key("OIDC_CLIENT_SECRET_STANDBY")));
+    }
+    seen.dedup();
+    assert_eq!(
+        seen,
+        [(true, false), (true, true), (false, true), (false, false)]
+    );
+    assert_eq!(secret(&world, "username").as_deref(), Some("lotoai-web"));
+    assert_eq!(secret(&world, "standby-username"), None);
+    assert_eq!(world.starts["demo-gateway-0"], 3);
+    assert_eq!(world.starts.get("demo-keycloak-0"), None);
+}
+
+#[test]
+fn the_key_of_sessions_opens_for_a_day_what_it_sealed() {
+    let mut world = World::up("minimal");
+    let key = |world: &World, key| world.secret("demo-gateway-session", key);
+    let old = key(&world, "key");
+    ask(&mut world, "gateway-session", "1");
+    live(&mut world, usize::MAX);
+    assert_ne!(key(&world, "key"), old);
+    assert_eq!(key(&world, "standby-key"), old);
+    // It is in use, and nobody waits for anything.
+    let told = |world: &mut World| {
+        let status = world.report();
+        let mut all = status.credentials.iter();
+        let found = all
+            .find(|one| one.secret == "demo-gateway-session")
+            .unwrap();
+        (found.rotation.clone().unwrap(), found.message.clone())
+    };
+    assert_eq!(told(&mut world), ("1".to_owned(), String::new()));
+    assert_eq!(world.report().condition("Reconciling"), None);
+    // Others go their way meanwhile.
+    let before = values(&world);
+    ask(&mut world, "all", "2");
+    live(&mut world, usize::MAX);
+    assert!(
+        values(&world)
+            .iter()
+            .all(|(name, value)| before[name] != *value)
+    );
+    assert_eq!(key(&world, "standby-key"), old);
+    // Whoever asks again is told until when.
+    ask(&mut world, "gateway-session", "2");
+    live(&mut world, usize::MAX);
+    let (request, message) = told(&mut world);
+    assert_eq!(request, "1");
+    assert!(
+        message.starts_with("is made anew after 2026-11-23T10:00:00Z"),
+        "{message}"
+    );
+    world
+        .lotoai
+        .spec
+        .credentials
+        .rotate
+        .remove("gateway-session");
+    world.now = "2026-11-23T09:59:59Z".parse().unwrap();
+    assert_eq!(live(&mut world, usize::MAX), 0);
+    world.now = "2026-11-23T10:00:00Z".parse().unwrap();
+    live(&mut world, usize::MAX);
+    assert_eq!(key(&world, "standby-key"), None);
+    let (_, env) = &world.started["demo-gateway-0"];
+    assert!(!env.contains_key("SESSION_KEY_STANDBY"));
+}
+
+#[test]
+fn all_does_not_mean_the_key_of_sessions() {
+    let mut world = World::up("minimal");
+    let before = world.secret("demo-gateway-session", "key");
+    ask(&mut world, "all", "1");
+    live(&mut world, usize::MAX);
+    assert_eq!(world.secret("demo-gateway-session", "key"), before);
+}
+
+#[test]
+#[should_panic(expected = "demo-gateway-0 does not know the secret of lotoai-web")]
+fn a_client_secret_that_changes_too_early_would_be_noticed() {
+    let mut world = World::up("minimal");
+    let accounts = world.accounts.get_mut(&Store::Keycloak).unwrap();
+    accounts.insert("lotoai-web".to_owned(), "new".to_owned());
+    everybody_is_let_in(&world);
 }
 
 #[test]
 #[should_panic(expected = "demo-gateway-0 as gateway in Postgres")]
 fn an_account_that_goes_too_early_would_be_noticed() {
     let mut world = World::up("minimal");
-    let accounts = world.accounts.get_mut(&lotoai_api::Store::Postgres);
+    let accounts = world.accounts.get_mut(&Store::Postgres);
     accounts.unwrap().remove("gateway");
     everybody_is_let_in(&world);
 }
@@ -317,4 +441,45 @@ fn a_token_that_goes_too_early_would_be_noticed() {
     let (_, environment) = world.started.get_mut("demo-orchestrator-0").unwrap();
     environment.retain(|name, _| !name.starts_with("CALLER_TOKEN_"));
     everybody_is_let_in(&world);
+}
+
+#[test]
+fn administrators_get_a_new_password_and_their_servers_do_not_notice() {
+    let mut world = World::up("minimal");
+    let before = world.administrators.clone();
+    let stores = [Store::Postgres, Store::Rabbitmq, Store::Keycloak];
+    assert!(before.keys().eq(&stores));
+    for store in stores {
+        ask(&mut world, &format!("{}-admin", store.component()), "1");
+    }
+    live(&mut world, usize::MAX);
+    for (store, old) in &before {
+        let new = &world.administrators[store];
+        assert_ne!(new, old);
+        let secret = format!("demo-{}-admin", store.component());
+        assert_eq!(world.secret(&secret, "password").as_ref(), Some(new));
+        assert_eq!(world.secret(&secret, "standby-password"), None);
+    }
+    assert_eq!(world.starts, BTreeMap::new());
+    assert_eq!(world.report().condition("Reconciling"), None);
+    // Asked for together with everything else too.
+    let before = world.administrators.clone();
+    ask(&mut world, "all", "2");
+    for name in ["postgres-admin", "rabbitmq-admin", "keycloak-admin"] {
+        world.lotoai.spec.credentials.rotate.remove(name);
+    }
+    live(&mut world, 1);
+    let mut all = before.iter();
+    assert!(all.all(|(store, old)| world.administrators[store] != *old));
+}
+
+#[test]
+#[should_panic(expected = "the administrator of Postgres is refused")]
+fn an_administrator_whose_password_is_unknown_would_be_noticed() {
+    let mut world = World::up("minimal");
+    world
+        .administrators
+        .insert(Store::Postgres, "another".to_owned());
+    ask(&mut world, "gateway-postgres", "1");
+    live(&mut world, usize::MAX);
 }

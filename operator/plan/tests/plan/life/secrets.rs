@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Pod, Secret};
 use lotoai_api::Store;
-use lotoai_plan::rotation::{self, Step};
+use lotoai_plan::rotation::{self, Step, has_own_administrator};
 use lotoai_plan::{
     Credentials, Node, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
     required_secrets,
@@ -43,7 +43,7 @@ impl World {
     /// Takes the steps of rotations that are due, at most so many.
     pub(super) fn rotate(&mut self, most: usize) -> usize {
         let (platform, set, _) = self.plan();
-        let changes = rotation::next(&platform, &set, &self.observed);
+        let changes = rotation::next(&platform, &set, &self.observed, self.now);
         let taken = changes.len().min(most);
         for change in changes.into_iter().take(most) {
             self.made += 1;
@@ -53,19 +53,16 @@ impl World {
             let annotations = secret.metadata.annotations.get_or_insert_default();
             match change.step {
                 Step::Introduce => {
-                    let key = match &change.username {
-                        Some(username) => {
-                            data.insert(rotation::STANDBY_USERNAME.to_owned(), text(username));
-                            rotation::STANDBY_PASSWORD
-                        }
-                        None => rotation::STANDBY_TOKEN,
-                    };
+                    if let Some(username) = &change.username {
+                        data.insert(rotation::STANDBY_USERNAME.to_owned(), text(username));
+                    }
+                    let key = rotation::standby_key(change.key).unwrap();
                     data.insert(key.to_owned(), text(&new));
                     annotations.insert(rotation::REQUEST.to_owned(), change.request);
                     annotations.insert(rotation::STATE.to_owned(), rotation::INTRODUCED.to_owned());
                 }
                 Step::Promote => {
-                    for key in ["username", "password", "token"] {
+                    for key in ["username", "password", "token", "key"] {
                         let standby = rotation::standby_key(key).unwrap();
                         let (Some(one), Some(other)) = (data.remove(key), data.remove(standby))
                         else {
@@ -75,10 +72,14 @@ impl World {
                         data.insert(standby.to_owned(), one);
                     }
                     annotations.insert(rotation::STATE.to_owned(), rotation::PROMOTED.to_owned());
+                    if let Some(until) = change.until {
+                        annotations.insert(rotation::UNTIL.to_owned(), until.to_string());
+                    }
                 }
                 Step::Retire => {
                     data.retain(|key, _| !key.starts_with("standby-"));
                     annotations.remove(rotation::STATE);
+                    annotations.remove(rotation::UNTIL);
                 }
             }
         }
@@ -120,6 +121,20 @@ impl World {
             .unwrap()
             .containers[0];
         let passwords = self.environment(container.env.as_deref().unwrap());
+        let password =
+            |end: &str| passwords.get(&format!("{}_PASSWORD{end}", store.name().to_uppercase()));
+        if has_own_administrator(store) && platform.topology.external(store).is_none() {
+            let (wanted, standby) = (password("").unwrap(), password("_STANDBY"));
+            let known = self
+                .administrators
+                .entry(store)
+                .or_insert_with(|| wanted.clone());
+            assert!(
+                known == wanted || Some(&*known) == standby,
+                "the administrator of {store:?} is refused"
+            );
+            known.clone_from(wanted);
+        }
         let accounts = self.accounts.entry(store).or_default();
         let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut users = list(&file["users"]);
@@ -132,6 +147,12 @@ impl World {
             let name = user["username"].as_str().unwrap().to_owned();
             let password = passwords[user["password_env"].as_str().unwrap()].clone();
             accounts.insert(name, password);
+        }
+        // A client has one secret at a time.
+        for client in list(&file["clients"]) {
+            let name = client["client_id"].as_str().unwrap().to_owned();
+            let secret = passwords[client["secret_env"].as_str().unwrap()].clone();
+            accounts.insert(name, secret);
         }
         for name in retired {
             accounts.remove(name.as_str().unwrap());

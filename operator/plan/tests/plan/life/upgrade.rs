@@ -191,8 +191,8 @@ fn a_stuck_upgrade_names_the_component_and_the_way_back_and_stops_there() {
     assert_eq!(
         stalled.message,
         "orchestrator: upgrading from 9.9.9 to 9.10.0: Pod demo-orchestrator-0: ImagePullBackOff: \
-         not found; see  kubectl -n ai describe pod demo-orchestrator-0; or go back with  \
-         spec.images.overrides.orchestrator: registry.example.com/orchestrator:9.9.9"
+         not found; see  kubectl -n ai describe pod demo-orchestrator-0; or change  \
+         spec.images.overrides.orchestrator"
     );
     assert!(!images(&world)["demo-gateway"].ends_with(NEXT));
     // Back to what ran.
@@ -207,6 +207,64 @@ fn a_stuck_upgrade_names_the_component_and_the_way_back_and_stops_there() {
     let status = world.report();
     assert_eq!(status.condition("Stalled"), None);
     assert!(images(&world)["demo-gateway"].ends_with(NEXT));
+}
+
+#[test]
+fn the_way_back_is_the_image_that_still_runs() {
+    let mut world = World::up("minimal");
+    let old = world.observed.pods["demo-orchestrator-0"].clone();
+    let image = "registry.example.com/orchestrator:1.2.3".to_owned();
+    world.broken.insert(image.clone());
+    let overrides = &mut world.lotoai.spec.images.overrides;
+    overrides.insert("orchestrator".to_owned(), image);
+    world.operator(usize::MAX);
+    world.kubelet();
+    world
+        .observed
+        .pods
+        .insert("demo-orchestrator-old".to_owned(), old);
+    let status = world.report();
+    let message = &status.condition("Stalled").unwrap().message;
+    assert!(
+        message.starts_with("orchestrator: upgrading from 9.9.9 to 1.2.3: Pod "),
+        "{message}"
+    );
+    let back =
+        "or go back with  spec.images.overrides.orchestrator: ghcr.io/lotoai/orchestrator:9.9.9";
+    assert!(message.ends_with(back), "{message}");
+}
+
+#[test]
+fn a_store_whose_image_is_broken_stops_everything_behind_it_and_comes_back() {
+    let mut world = renewed("minimal");
+    let broken = format!("registry.example.com/postgres:{NEXT}");
+    world.broken.insert(broken);
+    while world.operator(usize::MAX) > 0 {
+        world.kubelet();
+        world.report();
+    }
+    let stalled = world.report().condition("Stalled").unwrap().clone();
+    assert_eq!(stalled.reason, "ImagePullFailed");
+    assert!(
+        stalled
+            .message
+            .starts_with("postgres: upgrading from 18.6 to 9.10.0: Pod demo-postgres-0")
+    );
+    for waits in ["keycloak", "gateway", "orchestrator", "traefik"] {
+        assert!(
+            !images(&world)[&format!("demo-{waits}")].ends_with(NEXT),
+            "{waits}"
+        );
+    }
+    let overrides = &mut world.lotoai.spec.images.overrides;
+    overrides.insert(
+        "postgres".to_owned(),
+        "docker.io/library/postgres:18.6".to_owned(),
+    );
+    world.settle();
+    let status = world.report();
+    assert_eq!(status.condition("Stalled"), None);
+    assert!(images(&world)["demo-traefik"].ends_with(NEXT));
 }
 
 #[test]

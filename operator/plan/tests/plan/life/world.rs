@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
@@ -28,12 +29,16 @@ pub(super) struct World {
     pub(super) written: Vec<String>,
     /// Who may sign in to each store, with what password.
     pub(super) accounts: BTreeMap<Store, BTreeMap<String, String>>,
+    /// Passwords of the administrators that stores keep themselves.
+    pub(super) administrators: BTreeMap<Store, String>,
     /// What each pod had in its environment when it started, with the digest of its template.
     pub(super) started: BTreeMap<String, (String, BTreeMap<String, String>)>,
     /// How often each pod was started.
     pub(super) starts: BTreeMap<String, u32>,
     /// Credentials that were made anew.
     pub(super) made: u32,
+    /// What time it is.
+    pub(super) now: Timestamp,
 }
 
 impl World {
@@ -46,9 +51,11 @@ impl World {
             broken: BTreeSet::new(),
             written: Vec::new(),
             accounts: BTreeMap::new(),
+            administrators: BTreeMap::new(),
             started: BTreeMap::new(),
             starts: BTreeMap::new(),
             made: 0,
+            now: NOW.parse().unwrap(),
         };
         world.settle();
         world.written.clear();
@@ -253,7 +260,7 @@ impl World {
                 gates: &gates,
             },
         };
-        let status = status(&pass, NOW.parse().unwrap());
+        let status = status(&pass, self.now);
         self.lotoai.status = Some(status.clone());
         status
     }

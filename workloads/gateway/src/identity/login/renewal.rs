@@ -1,10 +1,11 @@
 //! What comes after a sign-in: new tokens for old ones, and the end.
 
 use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
-use openidconnect::{Nonce, RefreshToken, RequestTokenError, TokenResponse as _};
+use openidconnect::{ClientSecret, Nonce, RefreshToken, RequestTokenError, TokenResponse as _};
 use snafu::{ResultExt as _, Snafu};
 use url::Url;
 
+use super::grant::Grant;
 use super::{Login, Tokens, identifying, tokens};
 use crate::identity::discovery::{DiscoveryError, SignOut};
 use crate::identity::provider::ProviderError;
@@ -67,21 +68,16 @@ impl Login {
     /// # Errors
     /// Says whether the session is over or the provider is away.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshFailure> {
-        let refresh_token = RefreshToken::new(refresh_token.to_owned());
         let endpoints = self
             .endpoints()
             .await
             .map_err(|_| RefreshFailure::Unavailable)?;
-        match self
-            .client(&endpoints)
-            .exchange_refresh_token(&refresh_token)
-            .request_async(&self.http)
-            .await
-        {
+        let grant = Grant::Refresh(RefreshToken::new(refresh_token.to_owned()));
+        match self.grant(&endpoints, &grant).await {
             Ok(response) if self.by_id_token => {
-                self.refreshed(&response, refresh_token.into_secret()).await
+                self.refreshed(&response, refresh_token.to_owned()).await
             }
-            Ok(response) => Ok(tokens(&response, Some(refresh_token.into_secret()))),
+            Ok(response) => Ok(tokens(&response, Some(refresh_token.to_owned()))),
             Err(RequestTokenError::ServerResponse(error))
                 if *error.error() == CoreErrorResponseType::InvalidGrant =>
             {
@@ -109,15 +105,29 @@ impl Login {
             Some(SignOut::EndSession(url)) => (url, "refresh_token"),
             Some(SignOut::Revoke(url)) => (url, "token"),
         };
+        let said = (field, refresh_token);
+        let told = self.tell(url, &self.client_secret, said).await;
+        let told = match (&self.standby_secret, told) {
+            (Some(standby), Err(ProviderError::Refused { .. })) => {
+                self.tell(url, standby, said).await
+            }
+            (_, told) => told,
+        };
+        told.context(TellSnafu)
+    }
+
+    async fn tell(
+        &self,
+        url: &Url,
+        secret: &ClientSecret,
+        said: (&str, &str),
+    ) -> Result<(), ProviderError> {
         let form = [
             ("client_id", self.client_id.as_str()),
-            ("client_secret", self.client_secret.secret().as_str()),
-            (field, refresh_token),
+            ("client_secret", secret.secret().as_str()),
+            said,
         ];
-        self.http
-            .post_form(url.clone(), &form)
-            .await
-            .context(TellSnafu)
+        self.http.post_form(url.clone(), &form).await
     }
 
     /// Where the browser is to be sent, so that the person's stay at the provider ends as well:

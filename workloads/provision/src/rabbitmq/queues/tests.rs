@@ -53,6 +53,7 @@ async fn run(server: &MockServer, start: Duration) -> Result<(), HttpError> {
         rabbitmq_url: server.uri().parse().unwrap(),
         rabbitmq_username: "admin".to_owned(),
         rabbitmq_password: "secret".into(),
+        rabbitmq_password_standby: None,
         rabbitmq_ca_file: None,
     };
     put(&Api {

@@ -1,0 +1,164 @@
+//! What can be made anew while it is used, and what is different about each.
+
+use lotoai_api::spec::LotoAISpec;
+use lotoai_api::{Component, Store};
+
+use super::ALL;
+use crate::credentials::{KEY, PASSWORD, TOKEN};
+use crate::graph::{CredentialKind, Edge, Node, Topology};
+use crate::platform::Platform;
+
+/// A credential that can be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// That of an edge.
+    Edge(&'a Edge),
+    /// The password of a store's administrator, whom the provision Job is.
+    Administrator(Store),
+    /// The key that seals the gateway's cookies and sessions.
+    Sessions,
+}
+
+/// The edges whose credential can be made anew while it is used.
+pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
+    topology.edges().iter().filter(|edge| {
+        matches!(edge.from, Node::Component(_))
+            && match edge.credential {
+                CredentialKind::Token | CredentialKind::Account(..) => true,
+                // Qdrant takes one key at a time.
+                CredentialKind::ApiKey(_)
+                | CredentialKind::None
+                | CredentialKind::Admin(_)
+                | CredentialKind::Given(_) => false,
+            }
+    })
+}
+
+/// Everything that can be made anew while it is used.
+pub fn subjects(topology: &Topology) -> impl Iterator<Item = Subject<'_>> {
+    let managed = move |store: &Store| topology.has(Node::Component(store.component()));
+    let administrators = Store::ALL
+        .into_iter()
+        .filter(|store| has_own_administrator(*store))
+        .filter(managed);
+    edges(topology)
+        .map(Subject::Edge)
+        .chain(administrators.map(Subject::Administrator))
+        .chain([Subject::Sessions])
+}
+
+/// Whether a store keeps its administrator itself, so that a Job can give it a new password. Its
+/// servers read the one of the Secret when they start for the first time, and never again. Those
+/// of other stores must be started anew for one, all of them together.
+#[must_use]
+pub const fn has_own_administrator(store: Store) -> bool {
+    match store {
+        Store::Postgres | Store::Rabbitmq | Store::Keycloak => true,
+        Store::S3 | Store::Clickhouse | Store::Qdrant => false,
+    }
+}
+
+/// Whether the second credential in a store is a second account. A client of Keycloak has one
+/// secret at a time, and what it gave to one client it takes back from no other: there the one who
+/// calls knows both.
+#[must_use]
+pub const fn has_second_account(store: Store) -> bool {
+    !matches!(store, Store::Keycloak)
+}
+
+impl Subject<'_> {
+    /// Its name in the resource: that of its Secret, without the platform's.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Edge(edge) => format!("{}-{}", edge.from.name(), edge.to),
+            Self::Administrator(store) => format!("{}-admin", store.component()),
+            Self::Sessions => "gateway-session".to_owned(),
+        }
+    }
+
+    /// Name of its Secret.
+    #[must_use]
+    pub fn secret(self, platform: &Platform) -> String {
+        match self {
+            Self::Edge(edge) => platform.edge_secret(edge.from, edge.to),
+            Self::Administrator(store) => platform.admin_secret(store),
+            Self::Sessions => platform.session_secret(),
+        }
+    }
+
+    /// The request that it should have been made for. What everything is asked for does not mean
+    /// the sessions' key, whose rotation takes a day.
+    #[must_use]
+    pub fn request(self, spec: &LotoAISpec) -> Option<&str> {
+        let rotate = &spec.credentials.rotate;
+        let all = match self {
+            Self::Edge(_) | Self::Administrator(_) => rotate.get(ALL),
+            Self::Sessions => None,
+        };
+        rotate.get(&self.name()).or(all).map(String::as_str)
+    }
+
+    /// The key of the Secret that is made anew.
+    #[must_use]
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Edge(Edge {
+                credential: CredentialKind::Token,
+                ..
+            }) => TOKEN,
+            Self::Edge(_) | Self::Administrator(_) => PASSWORD,
+            Self::Sessions => KEY,
+        }
+    }
+
+    /// The store and the first name of its account there, where two accounts take turns.
+    pub(super) fn account(self) -> Option<(Store, &'static str)> {
+        match self {
+            Self::Edge(Edge {
+                credential: CredentialKind::Account(store, name),
+                ..
+            }) if has_second_account(*store) => Some((*store, *name)),
+            Self::Edge(_) | Self::Administrator(_) | Self::Sessions => None,
+        }
+    }
+
+    /// The Job that makes it known to a store.
+    pub(super) fn provisioned_by(self) -> Option<Store> {
+        match self {
+            Self::Edge(edge) => edge.credential.provisioned_by(),
+            Self::Administrator(store) => Some(store),
+            Self::Sessions => None,
+        }
+    }
+
+    /// Who must know both before they change places, beside the store.
+    pub(super) fn learns(self) -> Option<Component> {
+        match self {
+            Self::Edge(edge) => match edge.credential {
+                CredentialKind::Token => Some(edge.to),
+                CredentialKind::Account(Store::Keycloak, _) => self.user(),
+                CredentialKind::Account(..)
+                | CredentialKind::ApiKey(_)
+                | CredentialKind::None
+                | CredentialKind::Admin(_)
+                | CredentialKind::Given(_) => None,
+            },
+            // The Job that uses it is the one that is asked for above.
+            Self::Administrator(_) => None,
+            Self::Sessions => self.user(),
+        }
+    }
+
+    /// Who uses it.
+    pub(super) fn user(self) -> Option<Component> {
+        match self {
+            Self::Edge(edge) => match edge.from {
+                Node::Component(caller) => Some(caller),
+                Node::Anyone | Node::Operator | Node::Provision(_) => None,
+            },
+            Self::Administrator(_) => None,
+            Self::Sessions => Some(Component::Gateway),
+        }
+    }
+}
