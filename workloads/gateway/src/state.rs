@@ -14,6 +14,7 @@ use crate::identity::probe::ProbeToken;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
 use crate::identity::watch::Watch;
+use crate::model_server::ModelServer;
 use crate::objects::Objects;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub objects: Objects,
     /// Who answers.
     pub orchestrator: Orchestrator,
+    /// Who turns texts into vectors.
+    pub model_server: ModelServer,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
     /// Knows the operator, where the identity provider does not.

@@ -144,7 +144,11 @@ fn bad_json(message: String) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "invalid_json", message)
 }
 
-fn model(fields: &Fields<'_>) -> Result<String, Failure> {
+/// The model that a request names.
+///
+/// # Errors
+/// 400 when there is none, or it is no name.
+pub(super) fn model(fields: &Fields<'_>) -> Result<String, Failure> {
     fields.required("model")?;
     let model = fields.text("model")?.unwrap_or_default();
     let plain = |c: char| c.is_alphanumeric() || "-_.:/@".contains(c);

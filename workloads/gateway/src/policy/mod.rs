@@ -36,6 +36,8 @@ pub enum Needs {
 pub enum Scope {
     /// Models, and answers of them.
     Chat,
+    /// Vectors of texts.
+    Embed,
     /// Stored conversations, read.
     ReadConversations,
     /// Stored conversations, deleted.
@@ -48,8 +50,9 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Chat,
+        Self::Embed,
         Self::ReadConversations,
         Self::WriteConversations,
         Self::ReadDocuments,
@@ -60,6 +63,7 @@ impl Scope {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::Embed => "embeddings",
             Self::ReadConversations => "conversations:read",
             Self::WriteConversations => "conversations:write",
             Self::ReadDocuments => "documents:read",

@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 
+use super::{Needs, Scope, admit};
 use crate::failure::Failure;
 use crate::identity::{Credential, Identity};
 
@@ -15,6 +16,11 @@ pub fn may_name(identity: &Identity, model: &str) -> bool {
             .is_none_or(|models| models.iter().any(|allowed| allowed == model)),
         Credential::Token | Credential::Session(_) | Credential::Probe => true,
     }
+}
+
+/// Whether the caller may have vectors of `model`.
+pub fn may_embed(identity: &Identity, model: &str) -> bool {
+    may_name(identity, model) && admit(Needs::Scope(Scope::Embed), identity).is_ok()
 }
 
 /// 404 for a model that does not exist or that the caller may not name.

@@ -66,7 +66,7 @@ pub fn table() -> Vec<Route> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
-    let chat = Needs::Scope(Scope::Chat);
+    let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
     let (read_talks, write_talks) = (
         Needs::Scope(Scope::ReadConversations),
         Needs::Scope(Scope::WriteConversations),
@@ -81,6 +81,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/v1/models", chat, v1::models::list),
         Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
+        Route::new(POST, "/v1/embeddings", embed, v1::embeddings::create),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),

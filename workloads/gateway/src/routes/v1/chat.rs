@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderName;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::sse;
+use super::{sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -18,10 +17,6 @@ use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, probe};
 use crate::routes::body;
 use crate::state::AppState;
-
-/// One for each budget that is nearly used up: its name, how much of what is used, and when it is
-/// whole again.
-const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warning");
 
 /// Answers a question, whole or as a stream.
 ///
@@ -42,12 +37,7 @@ pub async fn complete(
     } else {
         whole(run, request.model).await?.into_response()
     };
-    for warning in &warnings {
-        // The names of budgets are plain; one that were not would not be worth a failure.
-        if let Ok(warning) = warning.parse() {
-            response.headers_mut().append(BUDGET_WARNING, warning);
-        }
-    }
+    warn(&mut response, &warnings);
     if !request.store {
         response.extensions_mut().insert(Unkept);
     }
