@@ -10,6 +10,7 @@ pub mod usage;
 use std::fmt;
 
 use axum::http::StatusCode;
+use utoipa::ToSchema;
 
 pub use surface::Surface;
 
@@ -32,19 +33,25 @@ pub enum Needs {
 }
 
 /// What an API key may be made for. A person has all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 pub enum Scope {
     /// Models, and answers of them.
+    #[schema(rename = "chat")]
     Chat,
     /// Vectors of texts.
+    #[schema(rename = "embeddings")]
     Embed,
     /// Stored conversations, read.
+    #[schema(rename = "conversations:read")]
     ReadConversations,
     /// Stored conversations, deleted.
+    #[schema(rename = "conversations:write")]
     WriteConversations,
     /// Documents, read.
+    #[schema(rename = "documents:read")]
     ReadDocuments,
     /// Documents, uploaded, retried and deleted.
+    #[schema(rename = "documents:write")]
     WriteDocuments,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::Row as _;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::keys::hash;
@@ -38,7 +39,7 @@ pub struct StoredSession {
 }
 
 /// A session as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedSession {
     /// Identity.
     pub id: Uuid,

@@ -15,6 +15,7 @@ use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, probe};
+use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
 
@@ -23,6 +24,26 @@ use crate::state::AppState;
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 for an unknown model or conversation,
 /// 429 for a budget that is used up, 503 when something that is needed is away.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    operation_id = "createChatCompletion",
+    tag = "chat",
+    request_body = ChatCompletionRequest,
+    responses(
+        (
+            status = 200,
+            description = "The answer: whole, or as server-sent events, each with an object \
+                           `chat.completion.chunk` and the last with `[DONE]`",
+            content(
+                (ChatCompletion = "application/json"),
+                (String = "text/event-stream"),
+            ),
+        ),
+        (status = 404, description = "There is no such model or conversation for the caller"),
+        (status = 413, description = "The body is longer than 1 MiB"),
+    ),
+)]
 pub async fn complete(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
