@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod model_server;
 pub mod objects;
+pub mod openapi;
 pub mod orchestrator;
 pub mod outbox;
 pub mod policy;
@@ -50,6 +51,7 @@ use crate::identity::token::TokenVerifier;
 use crate::identity::watch::Watch;
 use crate::model_server::ModelServer;
 use crate::objects::Objects;
+use crate::openapi::Docs;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::routes::web::WebClient;
@@ -159,6 +161,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
+        docs: Docs::new(&config.public_url),
         public_url: config.public_url.clone(),
         events: Wake::default(),
         discarded: Wake::default(),

@@ -16,6 +16,7 @@ use crate::identity::token::TokenVerifier;
 use crate::identity::watch::Watch;
 use crate::model_server::ModelServer;
 use crate::objects::Objects;
+use crate::openapi::Docs;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::store::Store;
@@ -48,6 +49,8 @@ pub struct AppState {
     pub limits: LimitArgs,
     /// Budgets and prices.
     pub budgets: Table,
+    /// What the API is.
+    pub docs: Docs,
     /// Where browsers reach the platform.
     pub public_url: Url,
     /// Wakes the relay of events.

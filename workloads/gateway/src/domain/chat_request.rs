@@ -21,7 +21,7 @@ pub const PROBE_MODEL: &str = "probe";
 
 /// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
 /// over, since real clients send many; a name that OpenAI does not have is a mistake.
-const PARAMETERS: [&str; 35] = [
+pub const PARAMETERS: [&str; 35] = [
     "audio",
     "frequency_penalty",
     "function_call",

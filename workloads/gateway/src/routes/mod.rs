@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod budgets;
 pub mod conversations;
+pub mod docs;
 pub mod documents;
 pub mod keys;
 pub mod me;
@@ -103,6 +104,9 @@ pub fn table() -> Vec<Route> {
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),
         Route::new(GET, "/api/sessions", Person, sessions::list),
         Route::new(DELETE, "/api/sessions/{id}", Person, sessions::remove),
+        Route::new(GET, "/api/openapi.json", Caller, docs::document),
+        Route::new(GET, "/api/docs", Caller, docs::page),
+        Route::new(GET, "/api/docs/style.css", Caller, docs::style),
         Route::new(GET, "/auth/login", Nothing, auth::login),
         Route::new(GET, "/auth/callback", Nothing, auth::callback),
         Route::new(POST, "/auth/logout", Nothing, auth::logout),
