@@ -31,15 +31,9 @@ pub fn render(document: &Value, language: Language) -> String {
     page.push_str(&head(document, language));
     let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let calls = calls(document);
-    let of_tag = |tag: &Value| -> Vec<&Call<'_>> {
-        calls
-            .iter()
-            .filter(|call| &call.operation["tags"][0] == tag)
-            .collect()
-    };
     page.push_str(&format!("<nav aria-label=\"{}\"><ul>\n", texts.contents));
     for tag in &tags {
-        let name = text(&tag["name"]);
+        let name = escape(text(&tag["name"]));
         page.push_str(&format!(
             "<li><a href=\"#tag-{name}\">{name}</a> <span lang=\"en\">{}</span></li>\n",
             escape(text(&tag["description"]))
@@ -50,11 +44,12 @@ pub fn render(document: &Value, language: Language) -> String {
         texts.schemas
     ));
     for tag in &tags {
-        let name = text(&tag["name"]);
+        let name = escape(text(&tag["name"]));
         page.push_str(&format!(
             "<section aria-labelledby=\"tag-{name}\">\n<h2 id=\"tag-{name}\">{name}</h2>\n"
         ));
-        for call in of_tag(&tag["name"]) {
+        let of_tag = |call: &&Call<'_>| call.operation["tags"][0] == tag["name"];
+        for call in calls.iter().filter(of_tag) {
             page.push_str(&article(call, document, texts));
         }
         page.push_str("</section>\n");
@@ -101,12 +96,11 @@ fn calls(document: &Value) -> Vec<Call<'_>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
         .flat_map(|(path, item)| {
-            METHODS.iter().filter_map(move |method| {
-                let operation = item.get(method)?;
+            METHODS.into_iter().filter_map(move |method| {
                 Some(Call {
                     method,
-                    path,
-                    operation,
+                    path: path.as_str(),
+                    operation: item.get(method)?,
                 })
             })
         })
@@ -170,17 +164,17 @@ fn callers(security: &Value, texts: &Texts) -> String {
         .flatten()
         .map(|(name, scopes)| {
             let word = match name.as_str() {
-                "accessToken" => texts.access_token,
-                "apiKey" => texts.api_key,
-                "session" => texts.session,
-                other => other,
+                "accessToken" => texts.access_token.to_owned(),
+                "apiKey" => texts.api_key.to_owned(),
+                "session" => texts.session.to_owned(),
+                other => escape(other),
             };
             let scopes = scopes.as_array().into_iter().flatten();
             let scopes: Vec<String> = scopes
                 .map(|scope| format!("<code>{}</code>", escape(text(scope))))
                 .collect();
             if scopes.is_empty() {
-                word.to_owned()
+                word
             } else {
                 format!("{word} ({} {})", texts.scope, scopes.join(", "))
             }

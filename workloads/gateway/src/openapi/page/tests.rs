@@ -86,7 +86,10 @@ fn what_the_document_says_is_text_and_no_mark() {
         "components": { "schemas": { "S": { "enum": ["<e>"] } } },
     });
     let page = render(&document, Language::English);
-    for mark in ["<b>\"", "<script", "<i>", "<u>", "<k>", "<n>", "<d>", "<v>", "<r>", "<e>", "<p>\""] {
+    for mark in [
+        "<title><b>", "<script", "<i>", "<u>", "<s>", "<k>", "<n>", "<d>", "<v>", "<r>", "<e>",
+        "/<p>", "a\"b",
+    ] {
         assert!(!page.contains(mark), "{mark}");
     }
     assert!(page.contains("&lt;e&gt;"), "the control: it is there");
