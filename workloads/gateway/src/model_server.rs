@@ -218,10 +218,22 @@ mod tests {
         Some("dimensions")
     )]
     #[case(400, "<html>", 503, "model_server_unavailable", None)]
-    #[case(401, r#"{"error":{"message":"10.0.0.7"}}"#, 503, "model_server_unavailable", None)]
+    #[case(
+        401,
+        r#"{"error":{"message":"10.0.0.7"}}"#,
+        503,
+        "model_server_unavailable",
+        None
+    )]
     #[case(404, "", 503, "model_server_unavailable", None)]
     #[case(429, "", 429, "overloaded", None)]
-    #[case(500, r#"{"error":{"message":"10.0.0.7"}}"#, 503, "model_server_unavailable", None)]
+    #[case(
+        500,
+        r#"{"error":{"message":"10.0.0.7"}}"#,
+        503,
+        "model_server_unavailable",
+        None
+    )]
     fn refusals_have_a_fitting_status(
         #[case] status: u16,
         #[case] body: &str,

@@ -89,11 +89,7 @@ impl Charge {
     }
 
     /// What is to be charged for what `measure` makes of the tokens that were reserved.
-    pub fn settle(
-        &self,
-        state: &AppState,
-        measure: impl FnOnce(Tokens) -> Measured,
-    ) -> Settlement {
+    pub fn settle(&self, state: &AppState, measure: impl FnOnce(Tokens) -> Measured) -> Settlement {
         let spending = self.question.clone().map(|question| {
             let measured = measure(question.tokens);
             question.spending(measured, &state.budgets)

@@ -102,7 +102,9 @@ impl Call {
         };
         let (read, outcome) = match &answer {
             Ok(vectors) => (Read::Counted(vectors.tokens), "ok"),
-            Err(unanswered) if unanswered.may_have_read => (Read::Unknown, &*unanswered.failure.code),
+            Err(unanswered) if unanswered.may_have_read => {
+                (Read::Unknown, &*unanswered.failure.code)
+            }
             Err(unanswered) => (Read::Nothing, &*unanswered.failure.code),
         };
         self.closed = true;

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_on_is_what_was_understood() {
-        let body = json!({"input": "a", "encoding_format": "base64", "dimensions": 384, "user": "u"});
+        let body =
+            json!({"input": "a", "encoding_format": "base64", "dimensions": 384, "user": "u"});
         let sent = serde_json::to_value(parse(body).unwrap()).unwrap();
         let expected = json!({
             "model": "m", "input": ["a"], "encoding_format": "base64", "dimensions": 384,

@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn comments_become_texts() {
-        let comment = "Ends one of\nthe sessions, see [`remove`].\n\n# Errors\n404 when\nit is not.\n";
+        let comment =
+            "Ends one of\nthe sessions, see [`remove`].\n\n# Errors\n404 when\nit is not.\n";
         let text = "Ends one of the sessions, see `remove`.\n\nErrors: 404 when it is not.";
         assert_eq!(plain(comment), text);
         assert_eq!(plain("# Errors\n404"), "Errors: 404");
@@ -176,9 +177,11 @@ mod tests {
 
     #[test]
     fn only_texts_are_changed() {
-        let mut value = json!({ "description": "a\nb", "pattern": "a\nb", "x": [{ "summary": "a\nb" }] });
+        let mut value =
+            json!({ "description": "a\nb", "pattern": "a\nb", "x": [{ "summary": "a\nb" }] });
         plain_texts(&mut value);
-        let expected = json!({ "description": "a b", "pattern": "a\nb", "x": [{ "summary": "a b" }] });
+        let expected =
+            json!({ "description": "a b", "pattern": "a\nb", "x": [{ "summary": "a b" }] });
         assert_eq!(value, expected);
     }
 

@@ -70,7 +70,10 @@ pub async fn page(
     )),
 )]
 pub async fn style() -> impl IntoResponse {
-    typed("text/css; charset=utf-8", Bytes::from_static(STYLE.as_bytes()))
+    typed(
+        "text/css; charset=utf-8",
+        Bytes::from_static(STYLE.as_bytes()),
+    )
 }
 
 fn typed(media_type: &'static str, body: Bytes) -> Response {

@@ -215,10 +215,7 @@ async fn the_model_is_listed_for_whoever_may_use_it() {
     assert_eq!(listed(of_chat).await, answering);
     let both = json!({ "name": "both", "scopes": ["chat", "embeddings"] });
     let both = key(&gateway, "ana", &[], &both).await;
-    assert_eq!(
-        listed(bearing(Method::GET, "/v1/models", &both)).await,
-        all
-    );
+    assert_eq!(listed(bearing(Method::GET, "/v1/models", &both)).await, all);
 
     let path = format!("/v1/models/{MODEL}");
     let shown = gateway.get(&path, "ana").await.json();

@@ -69,8 +69,6 @@ pub(crate) async fn start() -> MockServer {
 /// Bodies of what it was asked.
 pub(crate) async fn asked(server: &MockServer) -> Vec<Value> {
     let requests = server.received_requests().await.unwrap();
-    let bodies = requests
-        .iter()
-        .map(|request| request.body_json().unwrap());
+    let bodies = requests.iter().map(|request| request.body_json().unwrap());
     bodies.collect()
 }

@@ -55,7 +55,10 @@ mod tests {
 
     #[test]
     fn code_and_paragraphs_are_kept() {
-        assert_eq!(prose("a `<b>`\n\nc"), "<p>a <code>&lt;b&gt;</code></p><p>c</p>");
+        assert_eq!(
+            prose("a `<b>`\n\nc"),
+            "<p>a <code>&lt;b&gt;</code></p><p>c</p>"
+        );
         assert_eq!(prose(""), "");
     }
 }

@@ -8,8 +8,8 @@ mod schema;
 use serde_json::{Map, Value};
 
 use self::html::{escape, prose};
-use self::language::Texts;
 pub use self::language::Language;
+use self::language::Texts;
 
 /// How the page looks.
 pub const STYLE: &str = include_str!("style.css");
@@ -135,7 +135,11 @@ fn article(call: &Call<'_>, document: &Value, texts: &Texts) -> String {
         out.push_str(&table(texts.parameters, &columns, &rows));
     }
     if let Some(content) = operation["requestBody"]["content"].as_object() {
-        out.push_str(&format!("<p>{}: {}</p>\n", texts.body, bodies(content, texts)));
+        out.push_str(&format!(
+            "<p>{}: {}</p>\n",
+            texts.body,
+            bodies(content, texts)
+        ));
     }
     let responses = operation["responses"].as_object().into_iter().flatten();
     let rows: Vec<[String; 3]> = responses
@@ -143,8 +147,13 @@ fn article(call: &Call<'_>, document: &Value, texts: &Texts) -> String {
             let content = response["content"].as_object();
             [
                 format!("<code>{}</code>", escape(status)),
-                format!("<span lang=\"en\">{}</span>", inline_prose(&response["description"])),
-                content.map(|content| bodies(content, texts)).unwrap_or_default(),
+                format!(
+                    "<span lang=\"en\">{}</span>",
+                    inline_prose(&response["description"])
+                ),
+                content
+                    .map(|content| bodies(content, texts))
+                    .unwrap_or_default(),
             ]
         })
         .collect();
@@ -194,7 +203,10 @@ fn parameter(parameter: &Value, texts: &Texts) -> [String; 4] {
         format!("<code>{}</code> {mark}", escape(text(&parameter["name"]))),
         escape(text(&parameter["in"])),
         schema::of(&parameter["schema"], texts),
-        format!("<span lang=\"en\">{}</span>", inline_prose(&parameter["description"])),
+        format!(
+            "<span lang=\"en\">{}</span>",
+            inline_prose(&parameter["description"])
+        ),
     ]
 }
 

@@ -12,7 +12,11 @@ pub(super) fn of(schema: &Value, texts: &Texts) -> String {
         let name = escape(reference.rsplit('/').next().unwrap_or_default());
         return format!("<a href=\"#schema-{name}\">{name}</a>");
     }
-    for (keyword, joint) in [("oneOf", texts.or), ("anyOf", texts.or), ("allOf", texts.and)] {
+    for (keyword, joint) in [
+        ("oneOf", texts.or),
+        ("anyOf", texts.or),
+        ("allOf", texts.and),
+    ] {
         if let Some(parts) = schema[keyword].as_array() {
             return joined(parts.iter().map(|part| of(part, texts)), joint);
         }
@@ -42,7 +46,14 @@ pub(super) fn of(schema: &Value, texts: &Texts) -> String {
 /// Bounds and the default, as they stand in the schema.
 fn limits(schema: &Map<String, Value>) -> Option<String> {
     const SHOWN: [&str; 9] = [
-        "format", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "default",
+        "format",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "default",
         "contentMediaType",
     ];
     let shown: Vec<String> = SHOWN
@@ -83,7 +94,10 @@ pub(super) fn fields(schema: &Value, texts: &Texts) -> Vec<[String; 3]> {
         rows.push([
             format!("<code>{}</code> {mark}", escape(name)),
             of(field, texts),
-            format!("<span lang=\"en\">{}</span>", inline(text(&field["description"]))),
+            format!(
+                "<span lang=\"en\">{}</span>",
+                inline(text(&field["description"]))
+            ),
         ]);
     }
     rows

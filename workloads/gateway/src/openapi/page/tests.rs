@@ -17,7 +17,11 @@ fn every_call_and_every_schema_is_on_the_page_in_both_languages() {
     for page in pages() {
         for Call { operation, .. } in &calls {
             let id = operation["operationId"].as_str().unwrap();
-            assert_eq!(page.matches(&format!("<h3 id=\"{id}\">")).count(), 1, "{id}");
+            assert_eq!(
+                page.matches(&format!("<h3 id=\"{id}\">")).count(),
+                1,
+                "{id}"
+            );
         }
         for name in schemas.keys() {
             let id = format!("<h3 id=\"schema-{name}\">");
@@ -34,7 +38,15 @@ fn every_call_and_every_schema_is_on_the_page_in_both_languages() {
 #[test]
 fn the_page_runs_and_loads_nothing() {
     for page in pages() {
-        for mark in ["<script", "style=", " onclick", "<img", "<iframe", "<style", "javascript:"] {
+        for mark in [
+            "<script",
+            "style=",
+            " onclick",
+            "<img",
+            "<iframe",
+            "<style",
+            "javascript:",
+        ] {
             assert!(!page.contains(mark), "{mark}");
         }
         let loaded: Vec<&str> = page.split("<link ").skip(1).collect();
@@ -87,8 +99,19 @@ fn what_the_document_says_is_text_and_no_mark() {
     });
     let page = render(&document, Language::English);
     for mark in [
-        "<title><b>", "<script", "<i>", "<u>", "<s>", "<k>", "<n>", "<d>", "<v>", "<r>", "<e>",
-        "/<p>", "a\"b",
+        "<title><b>",
+        "<script",
+        "<i>",
+        "<u>",
+        "<s>",
+        "<k>",
+        "<n>",
+        "<d>",
+        "<v>",
+        "<r>",
+        "<e>",
+        "/<p>",
+        "a\"b",
     ] {
         assert!(!page.contains(mark), "{mark}");
     }

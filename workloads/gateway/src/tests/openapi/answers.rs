@@ -55,7 +55,11 @@ impl Contract {
         }
         let Some(content) = response["content"].as_object() else {
             let is_empty = reply.body.is_empty();
-            return if is_empty { vec![] } else { vec!["it has a body".to_owned()] };
+            return if is_empty {
+                vec![]
+            } else {
+                vec!["it has a body".to_owned()]
+            };
         };
         let media_type = reply.header("content-type").split(';').next().unwrap();
         let Some(described) = content.get(media_type) else {
@@ -74,7 +78,12 @@ impl Contract {
 fn gather_parts(value: &Value, parts: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
-            for part in map.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            for part in map
+                .get("allOf")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 if let Some(reference) = part["$ref"].as_str() {
                     parts.insert(reference.rsplit('/').next().unwrap().to_owned());
                 }
@@ -218,7 +227,9 @@ async fn answers_are_as_they_are_documented() {
     it.get("/api/documents?limit=0", "/api/documents").await;
     let (path, route) = one(&document, "documents");
     it.get(&path, &route).await;
-    let retry = it.gateway.request(Method::POST, &format!("{path}/retry"), "ana");
+    let retry = it
+        .gateway
+        .request(Method::POST, &format!("{path}/retry"), "ana");
     it.send(retry, "/api/documents/{id}/retry").await;
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
@@ -233,7 +244,9 @@ async fn answers_are_as_they_are_documented() {
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
 
-    crate::budget::ledger::fold(&it.gateway.state.store).await.unwrap();
+    crate::budget::ledger::fold(&it.gateway.state.store)
+        .await
+        .unwrap();
     let budgets = it.get("/api/budgets", "/api/budgets").await;
     assert_eq!(budgets["items"].as_array().unwrap().len(), 1);
     let usage = it.get("/api/usage", "/api/usage").await;

@@ -31,9 +31,7 @@ async fn queries_of_lists_are_those_that_are_documented() {
         }
         let method: Method = method.parse().unwrap();
         let unknown = format!("{path}?no-such-parameter=1");
-        let reply = gateway
-            .send(gateway.request(method, &unknown, "ana"))
-            .await;
+        let reply = gateway.send(gateway.request(method, &unknown, "ana")).await;
         assert_eq!(reply.code(), "unknown_parameter", "{path}: {reply:?}");
         let message = reply.json()["detail"].as_str().unwrap().to_owned();
         assert_eq!(listed(&message), documented, "{path}");
@@ -65,7 +63,9 @@ async fn fields_of_bodies_are_those_that_are_documented() {
             "{path}"
         );
         let body = reply.json();
-        let message = body["error"]["message"].as_str().or(body["detail"].as_str());
+        let message = body["error"]["message"]
+            .as_str()
+            .or(body["detail"].as_str());
         let documented: BTreeSet<String> = properties.keys().cloned().collect();
         assert_eq!(listed(message.unwrap()), documented, "{path}");
         compared += 1;

@@ -11,7 +11,9 @@ fn dangling(value: &Value, document: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             if let Some(Value::String(reference)) = map.get("$ref") {
-                let target = reference.strip_prefix('#').and_then(|it| document.pointer(it));
+                let target = reference
+                    .strip_prefix('#')
+                    .and_then(|it| document.pointer(it));
                 if target.is_none() {
                     found.push(reference.clone());
                 }
