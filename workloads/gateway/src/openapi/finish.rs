@@ -59,6 +59,14 @@ fn idempotency_key() -> Value {
 /// Who may call, what may be sent with every write, and how it is refused.
 fn complete(operation: &mut Map<String, Value>, route: &Route) {
     operation.insert("security".to_owned(), security(route.needs));
+    for parameter in operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        never_null(&mut parameter["schema"]);
+    }
     if route.needs != Needs::Nothing && route.method != Method::GET {
         let parameters = operation
             .entry("parameters")
@@ -95,6 +103,19 @@ fn complete(operation: &mut Map<String, Value>, route: &Route) {
         if is_error && response.get("content").is_none() {
             response["content"] = content.clone();
         }
+    }
+}
+
+/// A parameter that is left out is not there: nothing else stands for that.
+fn never_null(schema: &mut Value) {
+    let types = schema.get("type").and_then(Value::as_array);
+    let rest: Vec<&Value> = types
+        .into_iter()
+        .flatten()
+        .filter(|name| *name != "null")
+        .collect();
+    if let [only] = rest[..] {
+        schema["type"] = only.clone();
     }
 }
 
@@ -183,6 +204,16 @@ mod tests {
         let expected =
             json!({ "description": "a b", "pattern": "a\nb", "x": [{ "summary": "a b" }] });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn parameters_are_never_null() {
+        let mut schema = json!({ "type": ["integer", "null"], "minimum": 1 });
+        never_null(&mut schema);
+        assert_eq!(schema, json!({ "type": "integer", "minimum": 1 }));
+        let mut whole = json!({ "type": "string" });
+        never_null(&mut whole);
+        assert_eq!(whole, json!({ "type": "string" }));
     }
 
     #[test]
