@@ -139,15 +139,19 @@ fn error_content(path: &str) -> Value {
     json!({ media_type: { "schema": { "$ref": schema } } })
 }
 
-/// Parameters of OpenAI's API that a question may carry without effect: real clients send many.
+/// Bodies that may carry more of OpenAI's parameters than those with an effect: real clients send
+/// many.
+const TOLERANT: [(&str, &[&str]); 1] = [("ChatCompletionRequest", &chat_request::PARAMETERS)];
+
 fn add_passed_over(document: &mut Value) {
-    let schema = &mut document["components"]["schemas"]["ChatCompletionRequest"]["properties"];
-    let Value::Object(properties) = schema else {
-        return;
-    };
-    for name in chat_request::PARAMETERS {
-        let passed_over = || json!({ "description": "Taken, and without effect here." });
-        properties.entry(name).or_insert_with(passed_over);
+    let passed_over = || json!({ "description": "Taken, and without effect here." });
+    for (schema, parameters) in TOLERANT {
+        let properties = &mut document["components"]["schemas"][schema]["properties"];
+        if let Value::Object(properties) = properties {
+            for name in parameters {
+                properties.entry(*name).or_insert_with(passed_over);
+            }
+        }
     }
 }
 
