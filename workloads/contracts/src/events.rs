@@ -186,7 +186,7 @@ pub struct UsageRecorded {
     pub model: String,
     /// The provider that answered.
     pub provider: String,
-    /// `knowledge`, `agent` or `tool`.
+    /// `knowledge`, `agent` or `tool`; `embeddings` where only vectors were asked for.
     pub route: String,
     /// `ok` or the failure code.
     pub outcome: String,

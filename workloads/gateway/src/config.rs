@@ -8,7 +8,7 @@ use std::time::Duration;
 use lotoai_kit::postgres::PostgresArgs;
 use lotoai_kit::rabbitmq::RabbitmqArgs;
 use lotoai_kit::s3::S3Args;
-use lotoai_kit::upstream::OrchestratorArgs;
+use lotoai_kit::upstream::{ModelServerArgs, OrchestratorArgs};
 use lotoai_kit::{CommonArgs, HasCommon};
 use secrecy::SecretString;
 use url::Url;
@@ -33,6 +33,12 @@ pub struct Config {
     /// Who answers questions.
     #[command(flatten)]
     pub orchestrator: OrchestratorArgs,
+    /// Who turns texts into vectors.
+    #[command(flatten)]
+    pub model_server: ModelServerArgs,
+    /// The model server's embedding model.
+    #[arg(long, env = "EMBEDDING_MODEL", default_value = "all-minilm-l6-v2")]
+    pub embedding_model: String,
     /// Who says who somebody is.
     #[command(flatten)]
     pub oidc: OidcArgs,

@@ -39,6 +39,12 @@ pub enum Error {
         /// Cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The model server's address cannot be used.
+    #[snafu(display("failed to set up the model server's client"))]
+    ModelServer {
+        /// Cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The identity provider's client could not be made.
     #[snafu(display("failed to set up the identity provider's client"))]
     Provider {

@@ -102,6 +102,14 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
+    /// 503 because the process stops before an answer is whole.
+    pub fn shutting_down() -> Self {
+        Self::unavailable(
+            "shutting_down",
+            "this gateway stops and cannot finish the answer; ask again",
+        )
+    }
+
     /// 500 for faults of ours; the cause is in the log under the request id.
     pub fn internal() -> Self {
         Self::new(

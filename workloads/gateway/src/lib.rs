@@ -9,7 +9,9 @@ pub mod error;
 pub mod failure;
 pub mod idempotency;
 pub mod identity;
+pub mod model_server;
 pub mod objects;
+pub mod openapi;
 pub mod orchestrator;
 pub mod outbox;
 pub mod policy;
@@ -35,8 +37,8 @@ use crate::admission::Admission;
 use crate::budget::ledger;
 use crate::budget::table::Table;
 use crate::error::{
-    BudgetsSnafu, LoginSnafu, MigrateSnafu, ObjectsSnafu, OrchestratorSnafu, PostgresSnafu,
-    ProviderSnafu, RabbitmqSnafu, ServeSnafu,
+    BudgetsSnafu, LoginSnafu, MigrateSnafu, ModelServerSnafu, ObjectsSnafu, OrchestratorSnafu,
+    PostgresSnafu, ProviderSnafu, RabbitmqSnafu, ServeSnafu,
 };
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
@@ -47,7 +49,9 @@ use crate::identity::provider::ProviderHttp;
 use crate::identity::session::{SessionParts, Sessions};
 use crate::identity::token::TokenVerifier;
 use crate::identity::watch::Watch;
+use crate::model_server::ModelServer;
 use crate::objects::Objects;
+use crate::openapi::Docs;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::routes::web::WebClient;
@@ -135,10 +139,19 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         .grpc_channel(&config.common.tls)
         .map_err(Into::into)
         .context(OrchestratorSnafu)?;
+    let model_server = ModelServer::new(
+        &config.model_server,
+        &config.common.tls,
+        config.embedding_model.clone(),
+        config.limits.answer_idle(),
+    )
+    .map_err(Into::into)
+    .context(ModelServerSnafu)?;
     Ok(Arc::new(AppState {
         store,
         objects: Objects::new(bucket, service.tasks.clone()),
         orchestrator: Orchestrator::new(channel, &config.limits),
+        model_server,
         verifier,
         probe_token: ProbeToken::new(config.probe_token.as_ref()),
         login,
@@ -148,6 +161,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
+        docs: Docs::new(&config.public_url),
         public_url: config.public_url.clone(),
         events: Wake::default(),
         discarded: Wake::default(),

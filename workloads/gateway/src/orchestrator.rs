@@ -88,7 +88,8 @@ impl Orchestrator {
     }
 }
 
-fn too_slow() -> Failure {
+/// 504 for an answer that was stopped.
+pub fn too_slow() -> Failure {
     Failure::new(
         StatusCode::GATEWAY_TIMEOUT,
         "answer_timeout",

@@ -14,7 +14,9 @@ use crate::identity::probe::ProbeToken;
 use crate::identity::session::Sessions;
 use crate::identity::token::TokenVerifier;
 use crate::identity::watch::Watch;
+use crate::model_server::ModelServer;
 use crate::objects::Objects;
+use crate::openapi::Docs;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::store::Store;
@@ -27,6 +29,8 @@ pub struct AppState {
     pub objects: Objects,
     /// Who answers.
     pub orchestrator: Orchestrator,
+    /// Who turns texts into vectors.
+    pub model_server: ModelServer,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
     /// Knows the operator, where the identity provider does not.
@@ -45,6 +49,8 @@ pub struct AppState {
     pub limits: LimitArgs,
     /// Budgets and prices.
     pub budgets: Table,
+    /// What the API is.
+    pub docs: Docs,
     /// Where browsers reach the platform.
     pub public_url: Url,
     /// Wakes the relay of events.

@@ -2,6 +2,7 @@
 
 use lotoai_e2e::demo::SAMPLES;
 use lotoai_local::text::Language;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{ready_with_corpus, run};
@@ -111,6 +112,50 @@ fn every_role_is_a_model() {
             !ids.contains(&"probe"),
             "the probe is not for people: {ids:?}"
         );
+    });
+}
+
+#[test]
+fn texts_become_vectors_that_are_near_for_what_is_alike() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let body = json!({
+            "model": "all-minilm-l6-v2",
+            "input": ["The cat sleeps.", "A kitten is asleep.", "Invoices are due in May."],
+        });
+        let request = client.request(Method::POST, "/v1/embeddings").await;
+        let response = request.unwrap().json(&body).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let list: Value = response.json().await.unwrap();
+        let vectors: Vec<Vec<f64>> = list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| serde_json::from_value(it["embedding"].clone()).unwrap())
+            .collect();
+        assert!(vectors.iter().all(|it| it.len() == 384));
+        // They have length 1.
+        let alike = |a: usize, b: usize| -> f64 {
+            let pairs = vectors[a].iter().zip(&vectors[b]);
+            pairs.map(|(a, b)| a * b).sum()
+        };
+        assert!((alike(0, 0) - 1.0).abs() < 1e-3);
+        assert!(alike(0, 1) > alike(0, 2) + 0.2);
+        assert!(list["usage"]["prompt_tokens"].as_u64().unwrap() >= 15);
+    });
+}
+
+#[test]
+fn the_platform_describes_its_own_api() {
+    run(|| async {
+        let (_, client) = ready_with_corpus().await;
+        let document = client.get("/api/openapi.json").await.unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["servers"][0]["url"], client.url());
+        assert!(document["paths"]["/v1/embeddings"]["post"].is_object());
+        let request = client.request(Method::GET, "/api/docs?lang=es").await;
+        let page = request.unwrap().send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("<html lang=\"es\">") && page.contains("/v1/embeddings"));
     });
 }
 

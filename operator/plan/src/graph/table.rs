@@ -142,6 +142,7 @@ pub const EDGES: &[Edge] = &[
     account(Component::Gateway, Store::S3, "gateway"),
     account(Component::Gateway, Store::Keycloak, "lotoai-web"),
     service(Component::Gateway, Component::Orchestrator),
+    service(Component::Gateway, Component::ModelServer),
     account(Component::Orchestrator, Store::Postgres, "orchestrator"),
     service(Component::Orchestrator, Component::Agents),
     service(Component::Orchestrator, Component::RagServer),

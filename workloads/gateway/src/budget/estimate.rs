@@ -45,6 +45,17 @@ pub fn of_question(messages: &[Message], max_tokens: Option<u32>) -> Tokens {
     }
 }
 
+/// What reading texts may take.
+pub fn of_texts(texts: &[String]) -> Tokens {
+    Tokens {
+        input: texts
+            .iter()
+            .map(|text| of_bytes(text.len()) + TOKENS_PER_MESSAGE)
+            .sum(),
+        output: 0,
+    }
+}
+
 fn of_bytes(bytes: usize) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN) as u64
 }
@@ -118,6 +129,32 @@ pub fn of_answer(progress: Progress<'_>, reserved: Tokens) -> Measured {
     }
 }
 
+/// How much of some texts a model has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// So many tokens.
+    Counted(u64),
+    /// Nothing: it refused, or was never reached.
+    Nothing,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Measures the reading of texts: by what was counted, else by what was reserved.
+pub fn of_vectors(read: Read, model: ModelName, reserved: Tokens) -> Measured {
+    let (input, asked, estimated) = match read {
+        Read::Counted(input) => (input, true, false),
+        Read::Nothing => (0, false, false),
+        Read::Unknown => (reserved.input, true, true),
+    };
+    Measured {
+        tokens: Tokens { input, output: 0 },
+        model: Some(model),
+        asked,
+        estimated,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lotoai_contracts::v1::Usage;
@@ -165,6 +202,23 @@ mod tests {
         let tokens = of_question(&[message("¿Cuántos?"), message("")], None);
         assert_eq!((tokens.input, tokens.output), (6 + 8 + 8 + 2_000, 4_096));
         assert_eq!(of_question(&[], Some(7)).output, 7);
+    }
+
+    #[test]
+    fn texts_are_guessed_on_the_high_side_and_charged_as_counted() {
+        let tokens = of_texts(&["¿Cuántos?".to_owned(), "a".to_owned()]);
+        assert_eq!((tokens.input, tokens.output), (6 + 8 + 1 + 8, 0));
+        let model = || ModelName {
+            provider: "local".into(),
+            model: "m".into(),
+        };
+        let measure = |read| {
+            let it = of_vectors(read, model(), tokens);
+            (it.tokens.input, it.asked, it.estimated)
+        };
+        assert_eq!(measure(Read::Counted(5)), (5, true, false));
+        assert_eq!(measure(Read::Unknown), (23, true, true));
+        assert_eq!(measure(Read::Nothing), (0, false, false));
     }
 
     #[test]

@@ -110,13 +110,21 @@ impl Table {
         }
         let mut highest = Price::default();
         for name in models {
-            let Some(price) = self.price(name) else {
-                let ModelName { provider, model } = name;
-                return Highest::Unknown(format!("{model:?} of provider {provider:?}"));
-            };
-            highest = highest.max(price);
+            match self.highest_of(name) {
+                Highest::Known(price) => highest = highest.max(price),
+                unknown @ Highest::Unknown(_) => return unknown,
+            }
         }
         Highest::Known(highest)
+    }
+
+    /// The price of an answer of this very model.
+    pub fn highest_of(&self, name: &ModelName) -> Highest {
+        let ModelName { provider, model } = name;
+        self.price(name).map_or_else(
+            || Highest::Unknown(format!("{model:?} of provider {provider:?}")),
+            Highest::Known,
+        )
     }
 }
 

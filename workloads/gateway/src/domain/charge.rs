@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::chat_request::{ChatRequest, PROBE_MODEL};
 use crate::budget::Principal;
-use crate::budget::estimate::{self, Progress};
+use crate::budget::estimate::{self, Measured, Progress, Tokens};
 use crate::budget::plan::{Question, Spending};
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -46,6 +46,18 @@ impl Charge {
             tokens: estimate::of_question(messages, request.max_tokens),
             highest: state.budgets.highest(&request.model),
         };
+        Self::reserve(state, question, change).await
+    }
+
+    /// Reserves what a question may take: within `change`, as its last statement, or by itself.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn reserve(
+        state: &AppState,
+        question: Question,
+        change: Option<&mut Change>,
+    ) -> Result<Self, Failure> {
         let now = Timestamp::now();
         let lease = state.limits.answer_lease();
         let warnings = match question.plan(&state.budgets, lease, now)? {
@@ -73,8 +85,13 @@ impl Charge {
 
     /// What is to be charged, now that the answer has ended.
     pub fn close(&self, state: &AppState, progress: Progress<'_>) -> Settlement {
+        self.settle(state, |reserved| estimate::of_answer(progress, reserved))
+    }
+
+    /// What is to be charged for what `measure` makes of the tokens that were reserved.
+    pub fn settle(&self, state: &AppState, measure: impl FnOnce(Tokens) -> Measured) -> Settlement {
         let spending = self.question.clone().map(|question| {
-            let measured = estimate::of_answer(progress, question.tokens);
+            let measured = measure(question.tokens);
             question.spending(measured, &state.budgets)
         });
         Settlement {

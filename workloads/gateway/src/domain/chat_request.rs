@@ -21,7 +21,7 @@ pub const PROBE_MODEL: &str = "probe";
 
 /// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
 /// over, since real clients send many; a name that OpenAI does not have is a mistake.
-const PARAMETERS: [&str; 35] = [
+pub const PARAMETERS: [&str; 35] = [
     "audio",
     "frequency_penalty",
     "function_call",
@@ -144,7 +144,11 @@ fn bad_json(message: String) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "invalid_json", message)
 }
 
-fn model(fields: &Fields<'_>) -> Result<String, Failure> {
+/// The model that a request names.
+///
+/// # Errors
+/// 400 when there is none, or it is no name.
+pub(super) fn model(fields: &Fields<'_>) -> Result<String, Failure> {
     fields.required("model")?;
     let model = fields.text("model")?.unwrap_or_default();
     let plain = |c: char| c.is_alphanumeric() || "-_.:/@".contains(c);

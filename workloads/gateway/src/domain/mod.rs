@@ -2,6 +2,8 @@
 
 pub mod charge;
 pub mod chat_request;
+pub mod embedding;
+pub mod embedding_request;
 pub mod fields;
 pub mod key_request;
 pub mod page;

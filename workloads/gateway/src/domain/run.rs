@@ -108,10 +108,7 @@ impl Run {
                 biased;
                 () = self.follow.over() => Some(Err(watch::signed_out())),
                 event = self.events.next() => event,
-                () = self.state.ending.cancelled() => Some(Err(Failure::unavailable(
-                    "shutting_down",
-                    "this gateway stops and cannot finish the answer; ask again",
-                ))),
+                () = self.state.ending.cancelled() => Some(Err(Failure::shutting_down())),
             };
             let step = match event {
                 Some(Ok(event)) => match event.event {

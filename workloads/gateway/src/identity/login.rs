@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use snafu::{ResultExt as _, Snafu};
 use subtle::ConstantTimeEq as _;
 use url::Url;
+use utoipa::IntoParams;
 
 use super::discovery::{Discovery, Endpoints};
 use super::jwks::Jwks;
@@ -86,10 +87,14 @@ struct Attempt {
 }
 
 /// Query of the return from the provider.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct CallbackQuery {
+    /// What the provider gives tokens for.
     code: Option<String>,
+    /// The sign-in that this is the end of.
     state: Option<String>,
+    /// Why the provider refused.
     error: Option<String>,
 }
 

@@ -10,6 +10,7 @@ pub mod usage;
 use std::fmt;
 
 use axum::http::StatusCode;
+use utoipa::ToSchema;
 
 pub use surface::Surface;
 
@@ -30,17 +31,25 @@ pub enum Needs {
 }
 
 /// What an API key may be made for. A person has all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 pub enum Scope {
     /// Models, and answers of them.
+    #[schema(rename = "chat")]
     Chat,
+    /// Vectors of texts.
+    #[schema(rename = "embeddings")]
+    Embed,
     /// Stored conversations, read.
+    #[schema(rename = "conversations:read")]
     ReadConversations,
     /// Stored conversations, deleted.
+    #[schema(rename = "conversations:write")]
     WriteConversations,
     /// Documents, read.
+    #[schema(rename = "documents:read")]
     ReadDocuments,
     /// Documents, uploaded, retried and deleted.
+    #[schema(rename = "documents:write")]
     WriteDocuments,
     /// Administration, with what the other scopes open: what others use, and everybody's documents.
     Admin,
@@ -50,6 +59,7 @@ impl Scope {
     /// All there are.
     pub const ALL: [Self; 6] = [
         Self::Chat,
+        Self::Embed,
         Self::ReadConversations,
         Self::WriteConversations,
         Self::ReadDocuments,
@@ -61,6 +71,7 @@ impl Scope {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::Embed => "embeddings",
             Self::ReadConversations => "conversations:read",
             Self::WriteConversations => "conversations:write",
             Self::ReadDocuments => "documents:read",

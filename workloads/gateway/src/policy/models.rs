@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 
+use super::{Needs, Scope, admit};
 use crate::failure::Failure;
 use crate::identity::Identity;
 
@@ -10,6 +11,11 @@ use crate::identity::Identity;
 pub fn may_name(identity: &Identity, model: &str) -> bool {
     let only = identity.grant().and_then(|grant| grant.models.as_ref());
     only.is_none_or(|models| models.iter().any(|allowed| allowed == model))
+}
+
+/// Whether the caller may have vectors of `model`.
+pub fn may_embed(identity: &Identity, model: &str) -> bool {
+    may_name(identity, model) && admit(Needs::Scope(Scope::Embed), identity).is_ok()
 }
 
 /// 404 for a model that does not exist or that the caller may not name.

@@ -10,19 +10,22 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::IntoParams;
 
 use super::body;
 use crate::failure::Failure;
 use crate::identity::login::{ATTEMPT_SECONDS, CallbackQuery};
 use crate::identity::session::{ATTEMPT_COOKIE, SESSION_COOKIE, cookie, set_cookie};
 use crate::identity::{back_channel, csrf};
+use crate::openapi::bodies::api::{LogoutForm, SignOut};
 use crate::state::AppState;
 
 /// A logout token is about 1 KB.
 const MAX_LOGOUT_BYTES: usize = 64 * 1024;
 
 /// Query of [`login`].
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LoginQuery {
     /// Local path to come back to.
     return_to: Option<String>,
@@ -32,6 +35,18 @@ pub struct LoginQuery {
 ///
 /// # Errors
 /// 500 when the attempt cannot be sealed, 503 when it is not known where people sign in.
+#[utoipa::path(
+    get,
+    path = "/auth/login",
+    operation_id = "signIn",
+    tag = "sign-in",
+    params(LoginQuery),
+    responses((
+        status = 303,
+        description = "To the identity provider",
+        headers(("location" = String, description = "Where the browser goes")),
+    )),
+)]
 pub async fn login(
     State(state): State<Arc<AppState>>,
     Query(query): Query<LoginQuery>,
@@ -48,6 +63,24 @@ pub async fn login(
 /// # Errors
 /// 400 when the return does not belong to an attempt of this browser, 403 when the provider
 /// refused, 503 when it or the database is away.
+#[utoipa::path(
+    get,
+    path = "/auth/callback",
+    operation_id = "finishSignIn",
+    tag = "sign-in",
+    params(CallbackQuery),
+    responses(
+        (
+            status = 303,
+            description = "Signed in: back to where the sign-in began",
+            headers(
+                ("location" = String, description = "Where the browser goes"),
+                ("set-cookie" = String, description = "The session"),
+            ),
+        ),
+        (status = 403, description = "The identity provider refused the person"),
+    ),
+)]
 pub async fn callback(
     State(state): State<Arc<AppState>>,
     Query(query): Query<CallbackQuery>,
@@ -78,6 +111,17 @@ pub async fn callback(
 ///
 /// # Errors
 /// 403 when another site asks, 503 when the database is away.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    operation_id = "signOut",
+    tag = "sign-in",
+    responses(
+        (status = 200, description = "Signed out here; the browser goes on", body = SignOut),
+        (status = 204, description = "Signed out"),
+        (status = 403, description = "Another site asked"),
+    ),
+)]
 pub async fn logout(
     State(state): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -98,6 +142,17 @@ pub async fn logout(
 ///
 /// # Errors
 /// 400 for a token that ends nothing, 503 when the database or an unknown key is away.
+#[utoipa::path(
+    post,
+    path = "/auth/back-channel-logout",
+    operation_id = "backChannelLogout",
+    tag = "sign-in",
+    request_body(content = LogoutForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The sessions are over"),
+        (status = 413, description = "The body is longer than 64 KiB"),
+    ),
+)]
 pub async fn back_channel(
     State(state): State<Arc<AppState>>,
     body: Body,

@@ -17,6 +17,7 @@ use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
+use crate::openapi::bodies::api::BudgetState;
 use crate::policy::usage;
 use crate::state::AppState;
 use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
@@ -30,6 +31,17 @@ const MAX_DAYS: i32 = 366;
 /// # Errors
 /// 400 for a bad or unknown parameter, 403 for the wish of others to see all, 503 when the database
 /// is away.
+#[utoipa::path(
+    get,
+    path = "/api/budgets",
+    operation_id = "listBudgets",
+    tag = "usage",
+    params(
+        ("all" = Option<bool>, Query, description = "Everybody's, for administrators"),
+        PageQuery,
+    ),
+    responses((status = 200, description = "A page", body = Page<BudgetState>)),
+)]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -149,6 +161,20 @@ fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> 
 /// # Errors
 /// 400 for a bad or unknown parameter, 403 for the wish of others to see somebody else's, 503 when
 /// the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/usage",
+    operation_id = "listUsage",
+    tag = "usage",
+    params(
+        ("from" = Option<String>, Query, description = "First day in UTC, such as 2026-11-26"),
+        ("to" = Option<String>, Query, description = "Last day in UTC; today without it"),
+        ("subject" = Option<String>, Query, description = "Whose, for administrators"),
+        ("all" = Option<bool>, Query, description = "Everybody's, for administrators"),
+        PageQuery,
+    ),
+    responses((status = 200, description = "A page", body = Page<UsageRow>)),
+)]
 pub async fn usage(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

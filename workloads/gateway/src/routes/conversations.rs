@@ -18,6 +18,14 @@ use crate::store::{Conversation, ConversationSummary};
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/conversations",
+    operation_id = "listConversations",
+    tag = "conversations",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<ConversationSummary>)),
+)]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -40,6 +48,17 @@ pub async fn list(
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/conversations/{id}",
+    operation_id = "getConversation",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation")),
+    responses(
+        (status = 200, description = "The conversation", body = Conversation),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
 pub async fn one(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -56,6 +75,17 @@ pub async fn one(
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
+#[utoipa::path(
+    delete,
+    path = "/api/conversations/{id}",
+    operation_id = "deleteConversation",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation")),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

@@ -18,6 +18,7 @@ use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, TextCheck};
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
 use crate::objects::Upload;
+use crate::openapi::bodies::api::DocumentForm;
 use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::{Document, NewDocument, Upserted};
@@ -41,6 +42,19 @@ struct Received {
 /// # Errors
 /// 400, 413 and 415 for what cannot be taken, 403 for somebody else's knowledge base, 503 when
 /// the object store or the database is away.
+#[utoipa::path(
+    post,
+    path = "/api/documents",
+    operation_id = "uploadDocument",
+    tag = "documents",
+    request_body(content = DocumentForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "It will be indexed", body = Document),
+        (status = 200, description = "The same content is there already", body = Document),
+        (status = 413, description = "The file is too large"),
+        (status = 415, description = "The file is none that can be read"),
+    ),
+)]
 pub async fn upload(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -205,6 +219,17 @@ fn uploaded(document: &Document) -> DocumentUploaded {
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/documents",
+    operation_id = "listDocuments",
+    tag = "documents",
+    params(
+        PageQuery,
+        ("knowledge_base" = Option<String>, Query, description = "Only those of this one"),
+    ),
+    responses((status = 200, description = "A page", body = Page<Document>)),
+)]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -234,6 +259,17 @@ pub async fn list(
 ///
 /// # Errors
 /// 404 when the caller may not read it, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{id}",
+    operation_id = "getDocument",
+    tag = "documents",
+    params(("id" = String, Path, description = "Identity of the document")),
+    responses(
+        (status = 200, description = "The document", body = Document),
+        (status = 404, description = "There is no such document for the caller"),
+    ),
+)]
 pub async fn one(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -247,6 +283,17 @@ pub async fn one(
 /// # Errors
 /// 404 when the caller may not read it, 403 when it is somebody else's, 503 when the database is
 /// away.
+#[utoipa::path(
+    delete,
+    path = "/api/documents/{id}",
+    operation_id = "deleteDocument",
+    tag = "documents",
+    params(("id" = String, Path, description = "Identity of the document")),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 404, description = "There is no such document for the caller"),
+    ),
+)]
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -271,7 +318,20 @@ pub async fn remove(
 /// Indexes a failed document again; any other stays as it is.
 ///
 /// # Errors
-/// As [`remove`].
+/// 404 when the caller may not read it, 403 when it is somebody else's, 503 when the database is
+/// away.
+#[utoipa::path(
+    post,
+    path = "/api/documents/{id}/retry",
+    operation_id = "retryDocument",
+    tag = "documents",
+    params(("id" = String, Path, description = "Identity of the document")),
+    responses(
+        (status = 202, description = "It will be indexed again", body = Document),
+        (status = 200, description = "It stays as it is", body = Document),
+        (status = 404, description = "There is no such document for the caller"),
+    ),
+)]
 pub async fn retry(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body;
 use crate::domain::key_request::{KeyRequest, MAX_BODY_BYTES};
@@ -17,11 +18,13 @@ use crate::domain::parameters::Parameters;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, api_key};
+use crate::openapi::bodies::api::ApiKeyRequest;
 use crate::state::AppState;
 use crate::store::ApiKey;
 
 /// A key in an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListedApiKey)]
 pub struct Shown {
     /// Enough of it to know it again.
     shown: String,
@@ -30,8 +33,10 @@ pub struct Shown {
 }
 
 /// A key in the one answer that holds it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub struct Made {
+    /// The key itself.
     key: String,
     #[serde(flatten)]
     listed: Shown,
@@ -49,6 +54,18 @@ fn shown(key: ApiKey) -> Shown {
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 403 when the key could do more than the
 /// caller, 409 when the caller has too many, 503 when the database is away.
+#[utoipa::path(
+    post,
+    path = "/api/keys",
+    operation_id = "createApiKey",
+    tag = "keys",
+    request_body = ApiKeyRequest,
+    responses(
+        (status = 201, description = "The key, which nobody sees again", body = Made),
+        (status = 409, description = "The caller has as many keys as one may have"),
+        (status = 413, description = "The body is longer than 64 KiB"),
+    ),
+)]
 pub async fn make(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -70,6 +87,14 @@ pub async fn make(
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/keys",
+    operation_id = "listApiKeys",
+    tag = "keys",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<Shown>)),
+)]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -93,6 +118,17 @@ pub async fn list(
 ///
 /// # Errors
 /// 404 when there is none that the caller may delete, 503 when the database is away.
+#[utoipa::path(
+    delete,
+    path = "/api/keys/{id}",
+    operation_id = "deleteApiKey",
+    tag = "keys",
+    params(("id" = String, Path, description = "Identity of the key")),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 404, description = "There is no such key for the caller"),
+    ),
+)]
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod budgets;
 pub mod conversations;
+pub mod docs;
 pub mod documents;
 pub mod keys;
 pub mod me;
@@ -66,7 +67,7 @@ pub fn table() -> Vec<Route> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const DELETE: Method = Method::DELETE;
-    let chat = Needs::Scope(Scope::Chat);
+    let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
     let (read_talks, write_talks) = (
         Needs::Scope(Scope::ReadConversations),
         Needs::Scope(Scope::WriteConversations),
@@ -81,6 +82,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/v1/models", chat, v1::models::list),
         Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
+        Route::new(POST, "/v1/embeddings", embed, v1::embeddings::create),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),
@@ -102,6 +104,9 @@ pub fn table() -> Vec<Route> {
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),
         Route::new(GET, "/api/sessions", Person, sessions::list),
         Route::new(DELETE, "/api/sessions/{id}", Person, sessions::remove),
+        Route::new(GET, "/api/openapi.json", Caller, docs::document),
+        Route::new(GET, "/api/docs", Caller, docs::page),
+        Route::new(GET, "/api/docs/style.css", Caller, docs::style),
         Route::new(GET, "/auth/login", Nothing, auth::login),
         Route::new(GET, "/auth/callback", Nothing, auth::callback),
         Route::new(POST, "/auth/logout", Nothing, auth::logout),

@@ -18,6 +18,14 @@ use crate::store::ListedSession;
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/sessions",
+    operation_id = "listSessions",
+    tag = "sessions",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = Page<ListedSession>)),
+)]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -38,6 +46,17 @@ pub async fn list(
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions/{id}",
+    operation_id = "deleteSession",
+    tag = "sessions",
+    params(("id" = String, Path, description = "Identity of the session")),
+    responses(
+        (status = 204, description = "It is over"),
+        (status = 404, description = "There is no such session of the caller"),
+    ),
+)]
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

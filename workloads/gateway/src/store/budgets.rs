@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgExecutor, Postgres, Row as _};
+use utoipa::ToSchema;
 
 use super::{Change, Store, StoreError, within};
 use crate::budget::plan::{Plan, Reserved, Spending, count};
@@ -29,7 +30,7 @@ pub struct OpenWindow {
 pub type WindowCursor = (String, String, i64);
 
 /// Usage of one day, person, key and model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsageRow {
     /// Place in the list.
     #[serde(skip)]

@@ -5,12 +5,14 @@ use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Change, Store, StoreError, rfc3339, within};
+use crate::openapi::bodies::chat::{Citation, ToolCall};
 
 /// A conversation in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ConversationSummary {
     /// Identity.
     pub id: Uuid,
@@ -26,7 +28,7 @@ pub struct ConversationSummary {
 }
 
 /// A conversation with its messages.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Conversation {
     /// What lists show, too.
     #[serde(flatten)]
@@ -36,7 +38,7 @@ pub struct Conversation {
 }
 
 /// A message as stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct StoredMessage {
     /// Identity.
     pub id: Uuid,
@@ -53,15 +55,17 @@ pub struct StoredMessage {
     /// Why it was answered as it was; answers only.
     pub decision: Option<StoredDecision>,
     /// What the answer rests on.
+    #[schema(value_type = Vec<Citation>)]
     pub citations: Value,
     /// Tools that were called.
+    #[schema(value_type = Vec<ToolCall>)]
     pub tool_calls: Value,
     /// RFC 3339.
     pub created_at: String,
 }
 
 /// A decision of the orchestrator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StoredDecision {
     /// `knowledge`, `agent` or `tool`.
     pub route: String,

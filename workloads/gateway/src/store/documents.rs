@@ -3,12 +3,13 @@
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Change, Store, StoreError, rfc3339, within};
 
 /// A document as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Document {
     /// Identity.
     pub id: Uuid,
@@ -49,7 +50,7 @@ pub struct Document {
 }
 
 /// Why a document failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DocumentError {
     /// Stable code.
     pub code: String,

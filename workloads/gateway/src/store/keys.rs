@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use utoipa::ToSchema;
 
 use super::{Store, StoreError, rfc3339, within};
 use crate::policy::Scope;
@@ -11,7 +12,7 @@ use crate::policy::Scope;
 const MAX_KEYS: i64 = 100;
 
 /// A key as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ApiKey {
     /// Identity, which is no secret.
     pub id: String,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::Row as _;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::keys::hash;
@@ -40,7 +41,7 @@ pub struct StoredSession {
 }
 
 /// A session as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedSession {
     /// Identity.
     pub id: Uuid,

@@ -33,7 +33,8 @@ fn outside(issuer: &str) -> OidcArgs {
     let others = "--postgres-url=postgres://x/y --postgres-username=u --postgres-password=p \
                   --rabbitmq-url=amqp://x/y --rabbitmq-username=u --rabbitmq-password=p \
                   --s3-url=http://x --s3-bucket=b --s3-username=u --s3-password=p \
-                  --orchestrator-url=http://x --orchestrator-token=t --public-url=https://x \
+                  --orchestrator-url=http://x --orchestrator-token=t \
+                  --model-server-url=http://x --model-server-token=m --public-url=https://x \
                   --session-key=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let others = others.split_whitespace().map(str::to_owned);
     Config::try_parse_from(arguments.into_iter().chain(others))

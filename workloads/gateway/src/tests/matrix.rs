@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::api_keys::{bearing, every_scope, key, make};
 use super::browser::{ANA, sign_in_as};
 use super::keys::{Signer, claims, realm};
-use super::orchestrator;
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
+use super::{model_server, orchestrator};
 use crate::identity::token::now;
 use crate::policy::{Needs, Scope};
 use crate::routes::table;
@@ -33,6 +33,7 @@ struct Platform {
     gateway: Gateway,
     pool: sqlx::PgPool,
     _server: super::postgres::Server,
+    _model_server: wiremock::MockServer,
 }
 
 /// What is Ana's and made anew for each attempt, since some of them delete it.
@@ -48,11 +49,13 @@ impl Platform {
         let server = super::postgres::start()?;
         let pool = server.pool().await;
         let (orchestrator, _) = orchestrator::start().await;
+        let model_server = model_server::start().await;
         let signer = Signer::rsa("key-1");
         let realm = realm(&[&signer]).await;
         let parts = Parts {
             orchestrator,
             pool: pool.clone(),
+            model_server: model_server.uri(),
             ..Parts::default()
         };
         let mut config = super::support::config(&realm.uri(), &parts.orchestrator);
@@ -61,6 +64,7 @@ impl Platform {
             gateway: Gateway::with_config(&config, parts, realm, signer),
             pool,
             _server: server,
+            _model_server: model_server,
         })
     }
 
@@ -115,6 +119,9 @@ impl Platform {
                 "messages": [{ "role": "user", "content": "?" }],
             })
             .to_string(),
+            (&Method::POST, "/v1/embeddings") => {
+                json!({ "model": model_server::MODEL, "input": "?" }).to_string()
+            }
             (&Method::POST, "/api/keys") => json!({ "name": "another" }).to_string(),
             (&Method::POST, "/api/documents") => {
                 request = request.header(

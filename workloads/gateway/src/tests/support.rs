@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) pool: PgPool,
     /// `budgets.yaml`.
     pub(crate) budgets: String,
+    pub(crate) model_server: String,
 }
 
 impl Default for Parts {
@@ -45,6 +46,7 @@ impl Default for Parts {
             orchestrator: "http://127.0.0.1:1".to_owned(),
             pool,
             budgets: String::new(),
+            model_server: "http://127.0.0.1:1".to_owned(),
         }
     }
 }
@@ -134,6 +136,8 @@ pub(crate) fn config(realm: &str, orchestrator: &str) -> Config {
         "--s3-password=p",
         &format!("--orchestrator-url={orchestrator}"),
         "--orchestrator-token=t",
+        "--model-server-url=http://127.0.0.1:1",
+        "--model-server-token=m",
         &format!("--oidc-issuer={ISSUER}"),
         &format!("--oidc-internal-url={realm}"),
         "--oidc-audience=lotoai",
@@ -187,7 +191,9 @@ impl Gateway {
     ) -> Self {
         let service = Service::for_tests("gateway");
         let orchestrator = parts.orchestrator;
-        let state = crate::assemble(config, &service, Store::new(parts.pool)).unwrap();
+        let mut config = config.clone();
+        config.model_server.url = parts.model_server.parse().unwrap();
+        let state = crate::assemble(&config, &service, Store::new(parts.pool)).unwrap();
         let mut state = Arc::into_inner(state).unwrap();
         if !parts.budgets.is_empty() {
             state.budgets = crate::budget::table::parse(&parts.budgets).unwrap();

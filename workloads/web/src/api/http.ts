@@ -54,7 +54,11 @@ async function json<T>(path: string, init?: RequestInit): Promise<T> {
 
 export const api = {
   me: () => json<Me>("/api/me"),
-  models: async () => (await json<{ data: Model[] }>("/v1/models")).data,
+  /** The models that answer; those that only make vectors are for programs. */
+  models: async () => {
+    const { data } = await json<{ data: Model[] }>("/v1/models");
+    return data.filter((model) => model.type !== "embedding");
+  },
   documents: (cursor?: string) =>
     json<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
   upload: (file: File) => {

@@ -14,6 +14,7 @@ export interface Page<T> {
 
 export interface Model {
   id: string;
+  type: "chat" | "embedding";
   description: string;
 }
 

@@ -5,29 +5,45 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderName;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::sse;
+use super::{sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
 use crate::identity::{SignedIn, probe};
+use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
-
-/// One for each budget that is nearly used up: its name, how much of what is used, and when it is
-/// whole again.
-const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warning");
 
 /// Answers a question, whole or as a stream.
 ///
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 for an unknown model or conversation,
 /// 429 for a budget that is used up, 503 when something that is needed is away.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    operation_id = "createChatCompletion",
+    tag = "chat",
+    request_body = ChatCompletionRequest,
+    responses(
+        (
+            status = 200,
+            description = "The answer: whole, or as server-sent events, each with an object \
+                           `chat.completion.chunk` and the last with `[DONE]`",
+            content(
+                (ChatCompletion = "application/json"),
+                (String = "text/event-stream"),
+            ),
+        ),
+        (status = 404, description = "There is no such model or conversation for the caller"),
+        (status = 413, description = "The body is longer than 1 MiB"),
+    ),
+)]
 pub async fn complete(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -42,12 +58,7 @@ pub async fn complete(
     } else {
         whole(run, request.model).await?.into_response()
     };
-    for warning in &warnings {
-        // The names of budgets are plain; one that were not would not be worth a failure.
-        if let Ok(warning) = warning.parse() {
-            response.headers_mut().append(BUDGET_WARNING, warning);
-        }
-    }
+    warn(&mut response, &warnings);
     if !request.store {
         response.extensions_mut().insert(Unkept);
     }

@@ -1,5 +1,23 @@
 //! The OpenAI-compatible API.
 
 pub mod chat;
+pub mod embeddings;
 pub mod models;
 pub mod sse;
+
+use axum::http::HeaderName;
+use axum::response::Response;
+
+/// One for each budget that is nearly used up: its name, how much of what is used, and when it is
+/// whole again.
+const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warning");
+
+/// Puts what the caller should know about its budgets on an answer.
+fn warn(response: &mut Response, warnings: &[String]) {
+    for warning in warnings {
+        // The names of budgets are plain; one that were not would not be worth a failure.
+        if let Ok(warning) = warning.parse() {
+            response.headers_mut().append(BUDGET_WARNING, warning);
+        }
+    }
+}

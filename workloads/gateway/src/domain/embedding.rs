@@ -1,0 +1,196 @@
+//! Vectors of texts: reserved before the call, charged and recorded after it, however it ends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lotoai_contracts::events::UsageRecorded;
+use uuid::Uuid;
+
+use super::charge::{Charge, Settlement};
+use super::embedding_request::EmbeddingRequest;
+use crate::budget::Principal;
+use crate::budget::estimate::{self, Read};
+use crate::budget::plan::Question;
+use crate::budget::table::ModelName;
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::identity::watch::{self, Follow};
+use crate::model_server::Unanswered;
+use crate::policy;
+use crate::state::AppState;
+use crate::store::StoreError;
+
+/// The provider that the platform's own models belong to, as in `agents.providers` and prices.
+const PROVIDER: &str = "local";
+/// Stands in usage where other records have the route of a decision.
+const ROUTE: &str = "embeddings";
+
+/// Vectors, and what the caller should know about its budgets.
+#[derive(Debug)]
+pub struct Embedded {
+    /// JSON in OpenAI's shape.
+    pub body: Bytes,
+    /// One for each budget that is nearly used up.
+    pub warnings: Vec<String>,
+}
+
+/// Asks for the vectors of the request's texts.
+///
+/// # Errors
+/// 404 for a model that makes no vectors or that the caller may not name, 400 for what the model
+/// cannot do, 429 when a budget is used up or the model has too much to do, 403 when a price must
+/// be known and is not, 503 and 504 when the model server or the database is away or too slow.
+pub async fn embed(
+    state: Arc<AppState>,
+    identity: &Identity,
+    request: &EmbeddingRequest,
+) -> Result<Embedded, Failure> {
+    let started = Instant::now();
+    if request.model != state.model_server.model()
+        || !policy::models::may_name(identity, &request.model)
+    {
+        return Err(policy::models::unknown());
+    }
+    let model = ModelName {
+        provider: PROVIDER.to_owned(),
+        model: request.model.clone(),
+    };
+    let question = Question {
+        run_id: Uuid::now_v7(),
+        principal: Principal::of(identity),
+        tokens: estimate::of_texts(&request.inputs),
+        highest: state.budgets.highest_of(&model),
+    };
+    let run_id = question.run_id;
+    let charge = Charge::reserve(&state, question, None).await?;
+    let call = Call {
+        follow: state.watch.follow(identity),
+        subject: identity.subject.clone(),
+        state,
+        run_id,
+        model,
+        charge,
+        started,
+        closed: false,
+    };
+    call.run(request).await
+}
+
+/// A call that goes on. Dropped before its end, it is recorded as cancelled.
+struct Call {
+    state: Arc<AppState>,
+    run_id: Uuid,
+    subject: String,
+    model: ModelName,
+    charge: Charge,
+    follow: Follow,
+    started: Instant,
+    closed: bool,
+}
+
+impl Call {
+    async fn run(mut self, request: &EmbeddingRequest) -> Result<Embedded, Failure> {
+        let answer = tokio::select! {
+            biased;
+            () = self.follow.over() => Err(Unanswered::in_the_middle(watch::signed_out())),
+            answer = self.state.model_server.embed(request) => answer,
+            () = self.state.ending.cancelled() => {
+                Err(Unanswered::in_the_middle(Failure::shutting_down()))
+            }
+        };
+        let (read, outcome) = match &answer {
+            Ok(vectors) => (Read::Counted(vectors.tokens), "ok"),
+            Err(unanswered) if unanswered.may_have_read => {
+                (Read::Unknown, &*unanswered.failure.code)
+            }
+            Err(unanswered) => (Read::Nothing, &*unanswered.failure.code),
+        };
+        self.closed = true;
+        let record = self.record(read, outcome);
+        let state = Arc::clone(&self.state);
+        // In a task of its own: a client that leaves now does not undo it.
+        let storing = async move { record.store(&state).await };
+        if let Ok(Err(error)) = self.state.tasks.spawn(storing).await {
+            // The vectors are whole all the same. A reservation is charged as it was made.
+            lost(&error);
+        }
+        let vectors = answer.map_err(|unanswered| unanswered.failure)?;
+        Ok(Embedded {
+            body: vectors.body,
+            warnings: std::mem::take(&mut self.charge.warnings),
+        })
+    }
+
+    fn record(&self, read: Read, outcome: &str) -> Record {
+        let duration = self.started.elapsed();
+        metrics::histogram!("lotoai_gateway_answer_seconds",
+            "route" => ROUTE, "outcome" => outcome.to_owned())
+        .record(duration.as_secs_f64());
+        let input_tokens = match read {
+            Read::Counted(tokens) => Some(tokens),
+            Read::Nothing => Some(0),
+            Read::Unknown => None,
+        };
+        Record {
+            settlement: self.charge.settle(&self.state, |reserved| {
+                estimate::of_vectors(read, self.model.clone(), reserved)
+            }),
+            event: UsageRecorded {
+                run_id: self.run_id.to_string(),
+                ended_at: Timestamp::now().to_string(),
+                subject: self.subject.clone(),
+                requested_model: self.model.model.clone(),
+                model: self.model.model.clone(),
+                provider: self.model.provider.clone(),
+                route: ROUTE.to_owned(),
+                outcome: outcome.to_owned(),
+                input_tokens,
+                output_tokens: Some(0),
+                first_token_ms: None,
+                duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            },
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let record = self.record(Read::Unknown, "cancelled");
+        let state = Arc::clone(&self.state);
+        self.state.tasks.spawn(async move {
+            if let Err(error) = record.store(&state).await {
+                lost(&error);
+            }
+        });
+    }
+}
+
+fn lost(error: &StoreError) {
+    let error = crate::error::chain(error);
+    tracing::error!(error, "usage was not recorded");
+    metrics::counter!("lotoai_gateway_usage_lost_total").increment(1);
+}
+
+/// The end of a call, on its way to the database.
+struct Record {
+    event: UsageRecorded,
+    settlement: Settlement,
+}
+
+impl Record {
+    /// Usage record and charge become visible together.
+    async fn store(self, state: &AppState) -> Result<(), StoreError> {
+        let mut change = state.store.begin().await?;
+        change.emit(&self.event).await?;
+        self.settlement.store(&mut change).await?;
+        change.commit().await?;
+        state.events.now();
+        state.spendings.now();
+        Ok(())
+    }
+}

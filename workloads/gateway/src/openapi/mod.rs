@@ -1,0 +1,113 @@
+//! The OpenAPI 3.1 document of the public API.
+//!
+//! What a call takes and gives is declared beside its handler; what it needs of its caller is the
+//! policy's, and added here, as are the errors that every call can have. Tests hold the document
+//! against the table of routes in both directions, and against what the handlers really say.
+
+pub mod bodies;
+mod finish;
+pub mod page;
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use url::Url;
+use utoipa::OpenApi as _;
+
+use self::page::Language;
+use crate::routes::{self, auth, budgets, conversations, docs, documents, keys, me, sessions, v1};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "LotoAI",
+        description = "One front door to a company's AI platform. Calls under /v1 are those of \
+                       OpenAI's API, so that its clients work here with another base URL and key; \
+                       calls under /api are the platform's own."
+    ),
+    paths(
+        v1::models::list,
+        v1::models::one,
+        v1::chat::complete,
+        v1::embeddings::create,
+        documents::upload,
+        documents::list,
+        documents::one,
+        documents::remove,
+        documents::retry,
+        conversations::list,
+        conversations::one,
+        conversations::remove,
+        budgets::list,
+        budgets::usage,
+        me::show,
+        keys::make,
+        keys::list,
+        keys::remove,
+        sessions::list,
+        sessions::remove,
+        docs::document,
+        docs::page,
+        docs::style,
+        auth::login,
+        auth::callback,
+        auth::logout,
+        auth::back_channel,
+    ),
+    components(schemas(bodies::errors::OpenAiError, bodies::errors::Problem)),
+    tags(
+        (name = "models", description = "What can be asked"),
+        (name = "chat", description = "Questions and answers"),
+        (name = "embeddings", description = "Vectors of texts"),
+        (name = "conversations", description = "Stored questions and answers"),
+        (name = "documents", description = "What answers can rest on"),
+        (name = "usage", description = "Budgets, and what was used"),
+        (name = "keys", description = "API keys for programs"),
+        (name = "sessions", description = "Who is signed in"),
+        (name = "sign-in", description = "Sign-in and sign-out of browsers"),
+        (name = "docs", description = "This document"),
+    ),
+)]
+struct Api;
+
+/// The document and its pages, each made when it is first asked for.
+#[derive(Debug)]
+pub struct Docs {
+    public_url: Url,
+    document: OnceLock<Bytes>,
+    pages: [OnceLock<Bytes>; Language::ALL.len()],
+}
+
+impl Docs {
+    /// Of the platform at `public_url`.
+    pub fn new(public_url: &Url) -> Self {
+        Self {
+            public_url: public_url.clone(),
+            document: OnceLock::new(),
+            pages: Default::default(),
+        }
+    }
+
+    /// The document as JSON.
+    pub fn document(&self) -> Bytes {
+        let make = || document(&self.public_url).to_string().into();
+        self.document.get_or_init(make).clone()
+    }
+
+    /// The document as a page for people.
+    pub fn page(&self, language: Language) -> Bytes {
+        let make = || page::render(&document(&self.public_url), language).into();
+        self.pages[language as usize].get_or_init(make).clone()
+    }
+}
+
+/// The document of a platform at `public_url`.
+pub fn document(public_url: &Url) -> Value {
+    // Texts, lists and maps of them can always be written.
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    let url = public_url.as_str().trim_end_matches('/');
+    document["servers"] = json!([{ "url": url }]);
+    finish::finish(&mut document, &routes::table());
+    document
+}

@@ -1,0 +1,83 @@
+//! What the document says may be sent, held against what is refused as unknown.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+
+use super::{document, operations};
+use crate::tests::support::{Gateway, Parts};
+
+/// Who may ask everything.
+const ADMINS: [&str; 1] = ["admins"];
+
+/// A path in which every parameter has a value.
+fn concrete(path: &str) -> String {
+    path.replace("{id}", "019aab4e-0000-7000-8000-000000000000")
+}
+
+/// The names that a refusal of an unknown one lists.
+fn listed(message: &str) -> BTreeSet<String> {
+    let (_, names) = message.split_once("It takes: ").unwrap();
+    names.split(", ").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn queries_of_lists_are_those_that_are_documented() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let mut compared = 0;
+    for ((method, path), operation) in operations(&document()) {
+        let documented: BTreeSet<String> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|it| it["in"] == "query")
+            .map(|it| it["name"].as_str().unwrap().to_owned())
+            .collect();
+        if documented.is_empty() || path.starts_with("/auth") {
+            continue;
+        }
+        let method: Method = method.parse().unwrap();
+        let unknown = format!("{}?no-such-parameter=1", concrete(&path));
+        let request = gateway.request_in(method, &unknown, "ana", &ADMINS);
+        let reply = gateway.send(request).await;
+        assert_eq!(reply.code(), "unknown_parameter", "{path}: {reply:?}");
+        let message = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert_eq!(listed(&message), documented, "{path}");
+        compared += 1;
+    }
+    assert!(compared >= 7, "{compared}");
+}
+
+#[tokio::test]
+async fn fields_of_bodies_are_those_that_are_documented() {
+    let gateway = Gateway::start(Parts::default()).await;
+    let document = document();
+    let mut compared = 0;
+    for ((method, path), operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let Some(reference) = schema["$ref"].as_str() else {
+            continue;
+        };
+        let schema = document.pointer(&reference[1..]).unwrap();
+        assert_eq!(schema["additionalProperties"], false, "{path}");
+        let properties = schema["properties"].as_object().unwrap();
+        let method: Method = method.parse().unwrap();
+        let mut request = gateway.request_in(method, &concrete(&path), "ana", &ADMINS);
+        *request.body_mut() = Body::from(r#"{"no_such_field": 1}"#);
+        let reply = gateway.send(request).await;
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (StatusCode::BAD_REQUEST, "unknown_parameter"),
+            "{path}"
+        );
+        let body = reply.json();
+        let message = body["error"]["message"]
+            .as_str()
+            .or(body["detail"].as_str());
+        let documented: BTreeSet<String> = properties.keys().cloned().collect();
+        assert_eq!(listed(message.unwrap()), documented, "{path}");
+        compared += 1;
+    }
+    assert!(compared >= 3, "{compared}");
+}
