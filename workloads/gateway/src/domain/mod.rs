@@ -3,6 +3,7 @@
 pub mod charge;
 pub mod chat_request;
 pub mod fields;
+pub mod functions;
 pub mod key_request;
 pub mod page;
 pub mod parameters;
