@@ -115,6 +115,9 @@ impl Platform {
                 "messages": [{ "role": "user", "content": "?" }],
             })
             .to_string(),
+            (&Method::POST, "/v1/responses") => {
+                json!({ "model": "lotoai", "store": false, "input": "?" }).to_string()
+            }
             (&Method::POST, "/api/keys") => json!({ "name": "another" }).to_string(),
             (&Method::POST, "/api/documents") => {
                 request = request.header(
