@@ -355,7 +355,7 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     // Somebody else's looks like none, and one that was not stored is none.
     let foreign = request(&gateway, "eve", "writer", &on(&third["id"], &json!("?")));
     let foreign = gateway.send(foreign).await;
-    let unknown = json!("resp_019aab4e00007000800000000000000");
+    let unknown = json!("resp_019aab4e000070008000000000000000");
     let unknown = request(&gateway, "eve", "writer", &on(&unknown, &json!("?")));
     let unknown = gateway.send(unknown).await;
     assert_eq!((foreign.status, &foreign.body), (unknown.status, &unknown.body));
