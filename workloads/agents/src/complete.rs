@@ -304,8 +304,8 @@ impl Collected {
 
 /// The role's prompt, then the conversation.
 fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
-    let prompt = (!role.prompt.trim().is_empty())
-        .then(|| Turn::said(Speaker::System, role.prompt.as_str()));
+    let prompt =
+        (!role.prompt.trim().is_empty()).then(|| Turn::said(Speaker::System, role.prompt.as_str()));
     Request {
         model: model.model.clone(),
         turns: prompt

@@ -112,8 +112,7 @@ fn messages(turns: &[Turn]) -> Vec<Value> {
         match (turn.speaker, &turn.answers) {
             (Speaker::System, _) => {}
             (Speaker::Tool, Some(id)) => {
-                let block =
-                    json!({"type": "tool_result", "tool_use_id": id, "content": turn.text});
+                let block = json!({"type": "tool_result", "tool_use_id": id, "content": turn.text});
                 let last = messages.last_mut().filter(|last| last["role"] == "user");
                 match last.and_then(|last| last["content"].as_array_mut()) {
                     Some(blocks) => blocks.push(block),
@@ -123,10 +122,12 @@ fn messages(turns: &[Turn]) -> Vec<Value> {
             // A text that the model is told.
             (Speaker::Tool, None) => messages.push(json!({"role": "user", "content": turn.text})),
             (Speaker::Assistant, _) if !turn.calls.is_empty() => {
-                let text = (!turn.text.is_empty())
-                    .then(|| json!({"type": "text", "text": turn.text}));
-                let blocks: Vec<Value> =
-                    text.into_iter().chain(turn.calls.iter().map(tool_use)).collect();
+                let text =
+                    (!turn.text.is_empty()).then(|| json!({"type": "text", "text": turn.text}));
+                let blocks: Vec<Value> = text
+                    .into_iter()
+                    .chain(turn.calls.iter().map(tool_use))
+                    .collect();
                 messages.push(json!({"role": "assistant", "content": blocks}));
             }
             (Speaker::User | Speaker::Assistant, _) => {

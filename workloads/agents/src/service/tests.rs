@@ -186,7 +186,11 @@ async fn a_role_that_knows_no_tools_names_the_field() {
         panic!("{events:?}")
     };
     assert_eq!(
-        (failed.code.as_str(), failed.param.as_str(), failed.retryable),
+        (
+            failed.code.as_str(),
+            failed.param.as_str(),
+            failed.retryable
+        ),
         ("unsupported_parameter", "tools", false)
     );
 }

@@ -22,7 +22,10 @@ pub fn of(text: &str, citations: &[Value]) -> Vec<Value> {
         }));
     }
     found.sort_by_key(|(index, _)| *index);
-    found.into_iter().map(|(_, annotation)| annotation).collect()
+    found
+        .into_iter()
+        .map(|(_, annotation)| annotation)
+        .collect()
 }
 
 /// Where `marker` stands, in characters.
@@ -53,8 +56,14 @@ mod tests {
         let citations: Vec<Value> = numbers.iter().copied().map(citation).collect();
         let annotations = of(text, &citations);
         let seen = annotations.iter().map(|it| {
-            assert_eq!((&it["type"], &it["filename"]), (&json!("file_citation"), &json!("a.md")));
-            (it["index"].as_u64().unwrap(), it["file_id"].as_str().unwrap().to_owned())
+            assert_eq!(
+                (&it["type"], &it["filename"]),
+                (&json!("file_citation"), &json!("a.md"))
+            );
+            (
+                it["index"].as_u64().unwrap(),
+                it["file_id"].as_str().unwrap().to_owned(),
+            )
         });
         seen.collect()
     }

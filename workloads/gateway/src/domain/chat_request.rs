@@ -101,7 +101,10 @@ impl ChatRequest {
         if fields.integer("n", 1..=128)?.is_some_and(|n| n != 1) {
             return Err(fields.refuse("n", "n must be 1: there is one answer to a request"));
         }
-        if let Some((old, new)) = REPLACED.into_iter().find(|(old, _)| fields.get(old).is_some()) {
+        if let Some((old, new)) = REPLACED
+            .into_iter()
+            .find(|(old, _)| fields.get(old).is_some())
+        {
             let message = format!("{old} is the old form of {new}; send {new}");
             return Err(Failure::unsupported(old, message));
         }

@@ -69,7 +69,10 @@ fn functions_and_what_came_of_them_are_read() {
         panic!("{:?}", request.messages)
     };
     assert_eq!(asking.function_calls[0].arguments_json, "{}");
-    assert_eq!((result.function_call_id.as_str(), result.content.as_str()), ("c", "noon"));
+    assert_eq!(
+        (result.function_call_id.as_str(), result.content.as_str()),
+        ("c", "noon")
+    );
     assert!(!parse(minimal()).unwrap().brings_functions());
 }
 
@@ -77,7 +80,10 @@ fn functions_and_what_came_of_them_are_read() {
 fn what_came_of_a_function_goes_on_in_a_stored_conversation_only() {
     let result = json!([{"role": "tool", "content": "noon", "tool_call_id": "c"}]);
     let mut request = with("messages", result);
-    assert_eq!(parse(request.clone()).unwrap_err().param.as_deref(), Some("messages"));
+    assert_eq!(
+        parse(request.clone()).unwrap_err().param.as_deref(),
+        Some("messages")
+    );
     request["metadata"] = json!({"conversation_id": "019aab4e-0000-7000-8000-000000000000"});
     assert!(parse(request).is_ok());
 }
@@ -88,7 +94,10 @@ fn what_came_of_a_function_goes_on_in_a_stored_conversation_only() {
 #[case(with("tools", json!([{"type": "custom"}])), "tools[0].type")]
 fn what_is_not_supported_is_named(#[case] request: Value, #[case] param: &str) {
     let failure = parse(request).unwrap_err();
-    assert_eq!((failure.status, failure.code.as_ref()), (StatusCode::BAD_REQUEST, "unsupported_parameter"));
+    assert_eq!(
+        (failure.status, failure.code.as_ref()),
+        (StatusCode::BAD_REQUEST, "unsupported_parameter")
+    );
     assert_eq!(failure.param.as_deref(), Some(param));
 }
 

@@ -251,7 +251,10 @@ pub fn mended(history: Vec<Message>, sent: &[Message], brings_functions: bool) -
 pub fn check(messages: &[Message]) -> Result<(), Failure> {
     let refuse = |id: &str, fix: &str| {
         let shown: String = id.chars().take(MAX_NAME_CHARS).collect();
-        Err(Failure::invalid("messages", format!("the call {shown:?} {fix}")))
+        Err(Failure::invalid(
+            "messages",
+            format!("the call {shown:?} {fix}"),
+        ))
     };
     let mut open: HashSet<&str> = HashSet::new();
     for (at, message) in messages.iter().enumerate() {
@@ -271,7 +274,11 @@ pub fn check(messages: &[Message]) -> Result<(), Failure> {
                 return refuse(&call.id, fix);
             }
         }
-        open = message.function_calls.iter().map(|it| it.id.as_str()).collect();
+        open = message
+            .function_calls
+            .iter()
+            .map(|it| it.id.as_str())
+            .collect();
     }
     Ok(())
 }

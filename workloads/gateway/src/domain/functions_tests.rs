@@ -40,14 +40,21 @@ fn both_dialects_say_the_same(#[values(Dialect::Nested, Dialect::Flat)] dialect:
         panic!("{functions:?}")
     };
     assert_eq!(
-        (weather.name.as_str(), weather.description.as_str(), weather.strict),
+        (
+            weather.name.as_str(),
+            weather.description.as_str(),
+            weather.strict
+        ),
         ("weather", "of a city", Some(true))
     );
     let schema: Value = serde_json::from_str(&weather.parameters_json).unwrap();
     assert_eq!(schema["properties"]["city"]["type"], "string");
     assert_eq!((clock.parameters_json.as_str(), clock.strict), ("", None));
     let choice = functions.choice.unwrap();
-    assert_eq!((choice.mode(), choice.name.as_str()), (Mode::Named, "clock"));
+    assert_eq!(
+        (choice.mode(), choice.name.as_str()),
+        (Mode::Named, "clock")
+    );
     assert_eq!(functions.parallel, Some(false));
 }
 

@@ -222,7 +222,10 @@ fn messages(fields: &Fields<'_>, goes_on: bool) -> Result<Vec<Message>, Failure>
         ..Message::default()
     };
     let instructions = fields.text("instructions")?;
-    let mut messages: Vec<Message> = instructions.map(|it| said("system", it)).into_iter().collect();
+    let mut messages: Vec<Message> = instructions
+        .map(|it| said("system", it))
+        .into_iter()
+        .collect();
     match fields.required("input")? {
         Value::String(_) => messages.push(said("user", fields.text("input")?.unwrap_or_default())),
         Value::Array(items) if (1..=MAX_MESSAGES).contains(&items.len()) => {

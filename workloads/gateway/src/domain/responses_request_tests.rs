@@ -20,9 +20,19 @@ fn roles(messages: &[Message]) -> Vec<&str> {
 fn the_smallest_request_has_the_documented_defaults() {
     let request = parse(with("stream", json!(null))).unwrap();
     let question = &request.question;
-    assert_eq!((question.model.as_str(), question.question()), ("lotoai", "hola"));
+    assert_eq!(
+        (question.model.as_str(), question.question()),
+        ("lotoai", "hola")
+    );
     assert!(question.store && !question.stream && question.functions.is_none());
-    assert_eq!((question.max_tokens, question.conversation_id, request.previous), (None, None, None));
+    assert_eq!(
+        (
+            question.max_tokens,
+            question.conversation_id,
+            request.previous
+        ),
+        (None, None, None)
+    );
     assert_eq!(request.repeated["tool_choice"], "auto");
     assert_eq!(request.repeated["tools"], json!([]));
     assert_eq!(request.repeated["temperature"], Value::Null);
@@ -62,22 +72,59 @@ fn what_real_clients_send_is_understood() {
     let messages = &question.messages;
     assert_eq!(
         roles(messages),
-        ["system", "system", "user", "assistant", "tool", "tool", "assistant", "tool"]
+        [
+            "system",
+            "system",
+            "user",
+            "assistant",
+            "tool",
+            "tool",
+            "assistant",
+            "tool"
+        ]
     );
-    assert_eq!((messages[0].content.as_str(), messages[2].content.as_str()), ("Be brief.", "a\nb"));
+    assert_eq!(
+        (messages[0].content.as_str(), messages[2].content.as_str()),
+        ("Be brief.", "a\nb")
+    );
     assert_eq!(messages[3].content, "Let me look.");
-    let ids: Vec<_> = messages[3].function_calls.iter().map(|it| it.id.as_str()).collect();
+    let ids: Vec<_> = messages[3]
+        .function_calls
+        .iter()
+        .map(|it| it.id.as_str())
+        .collect();
     assert_eq!(ids, ["c1", "c2"]);
-    assert_eq!((messages[5].content.as_str(), messages[5].function_call_id.as_str()), ("one", "c2"));
-    assert_eq!((messages[6].content.as_str(), messages[6].function_calls.len()), ("No.", 1));
+    assert_eq!(
+        (
+            messages[5].content.as_str(),
+            messages[5].function_call_id.as_str()
+        ),
+        ("one", "c2")
+    );
+    assert_eq!(
+        (
+            messages[6].content.as_str(),
+            messages[6].function_calls.len()
+        ),
+        ("No.", 1)
+    );
     functions::check(messages).unwrap();
-    assert_eq!(question.functions.as_ref().unwrap().declared[0].strict, Some(true));
+    assert_eq!(
+        question.functions.as_ref().unwrap().declared[0].strict,
+        Some(true)
+    );
     assert!(question.stream && !question.store);
-    assert_eq!((question.max_tokens, question.temperature), (Some(5), Some(0.0)));
+    assert_eq!(
+        (question.max_tokens, question.temperature),
+        (Some(5), Some(0.0))
+    );
     let repeated = &request.repeated;
     assert_eq!(repeated["metadata"], json!({"case": "7"}));
     assert_eq!(repeated["tools"], json!([tool]));
-    assert_eq!((&repeated["store"], &repeated["truncation"]), (&json!(false), &json!("auto")));
+    assert_eq!(
+        (&repeated["store"], &repeated["truncation"]),
+        (&json!(false), &json!("auto"))
+    );
     assert!(!repeated.contains_key("input"));
 }
 
@@ -85,7 +132,10 @@ fn what_real_clients_send_is_understood() {
 fn what_is_gone_on_with_is_a_conversation_or_a_response() {
     for value in [json!(CONVERSATION), json!({"id": CONVERSATION})] {
         let request = parse(with("conversation", value)).unwrap();
-        assert_eq!(request.question.conversation_id.unwrap().to_string(), CONVERSATION);
+        assert_eq!(
+            request.question.conversation_id.unwrap().to_string(),
+            CONVERSATION
+        );
     }
     let run = Uuid::parse_str(CONVERSATION).unwrap();
     let request = parse(with("previous_response_id", json!(id_of(run)))).unwrap();
@@ -94,11 +144,17 @@ fn what_is_gone_on_with_is_a_conversation_or_a_response() {
     // What came of a function is something to answer then, and only then.
     let output = json!([{"type": "function_call_output", "call_id": "c", "output": "noon"}]);
     let mut request = with("input", output);
-    assert_eq!(parse(request.clone()).unwrap_err().param.as_deref(), Some("input"));
+    assert_eq!(
+        parse(request.clone()).unwrap_err().param.as_deref(),
+        Some("input")
+    );
     request["previous_response_id"] = json!(id_of(run));
     assert!(parse(request.clone()).is_ok());
     request["conversation"] = json!(CONVERSATION);
-    assert_eq!(parse(request).unwrap_err().param.as_deref(), Some("previous_response_id"));
+    assert_eq!(
+        parse(request).unwrap_err().param.as_deref(),
+        Some("previous_response_id")
+    );
 }
 
 #[rstest::rstest]
@@ -158,7 +214,10 @@ fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
 #[case(with("tool_choice", json!({"type": "file_search"})), "tool_choice.type")]
 fn what_is_not_supported_is_named(#[case] request: Value, #[case] param: &str) {
     let failure = parse(request).unwrap_err();
-    assert_eq!((failure.status.as_u16(), failure.code.as_ref()), (400, "unsupported_parameter"));
+    assert_eq!(
+        (failure.status.as_u16(), failure.code.as_ref()),
+        (400, "unsupported_parameter")
+    );
     assert_eq!(failure.param.as_deref(), Some(param));
 }
 
@@ -199,5 +258,8 @@ fn every_parameter_of_openai_is_taken() {
 #[case("")]
 fn an_id_of_no_response_is_not_found(#[case] id: &str) {
     let failure = parse(with("previous_response_id", json!(id))).unwrap_err();
-    assert_eq!((failure.status.as_u16(), failure.code.as_ref()), (404, "previous_response_not_found"));
+    assert_eq!(
+        (failure.status.as_u16(), failure.code.as_ref()),
+        (404, "previous_response_not_found")
+    );
 }

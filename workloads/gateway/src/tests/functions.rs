@@ -54,7 +54,10 @@ async fn declared_functions_go_to_the_orchestrator_and_calls_come_back() {
     let requests = seen.requests.lock().unwrap();
     let functions = requests[0].functions.as_ref().unwrap();
     assert_eq!(functions.declared[0].name, "weather");
-    assert_eq!(functions.declared[0].parameters_json, "{\"type\":\"object\"}");
+    assert_eq!(
+        functions.declared[0].parameters_json,
+        "{\"type\":\"object\"}"
+    );
     assert_eq!(functions.parallel, Some(true));
 }
 
@@ -153,7 +156,10 @@ async fn a_stored_conversation_goes_on_with_what_came_of_its_calls() {
     };
     let first = json!({"tools": tools(), "store": true});
     let first = gateway.chat("ana", question("caller", &first)).await.json();
-    let id = first["lotoai"]["conversation_id"].as_str().unwrap().to_owned();
+    let id = first["lotoai"]["conversation_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let on = |messages: Value, tools: Value| {
         json!({
             "store": true, "metadata": {"conversation_id": id}, "messages": messages,
@@ -161,12 +167,18 @@ async fn a_stored_conversation_goes_on_with_what_came_of_its_calls() {
         })
     };
     let only_one = json!([results()[0]]);
-    let reply = gateway.chat("ana", question("caller", &on(only_one, tools()))).await;
+    let reply = gateway
+        .chat("ana", question("caller", &on(only_one, tools())))
+        .await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
-    let reply = gateway.chat("ana", question("writer", &on(results(), tools()))).await;
+    let reply = gateway
+        .chat("ana", question("writer", &on(results(), tools())))
+        .await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     let another = json!([{"role": "user", "content": "And now?"}]);
-    let reply = gateway.chat("ana", question("lotoai", &on(another, Value::Null))).await;
+    let reply = gateway
+        .chat("ana", question("lotoai", &on(another, Value::Null)))
+        .await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     {
         let requests = seen.requests.lock().unwrap();
@@ -185,7 +197,10 @@ async fn a_stored_conversation_goes_on_with_what_came_of_its_calls() {
     let stored = gateway.get(&path, "ana").await.json();
     let messages = &stored["messages"];
     assert_eq!(messages[1]["function_calls"][0]["name"], "weather");
-    assert_eq!(messages[1]["function_calls"][0]["arguments"], "{\"city\":\"Rome\"}");
+    assert_eq!(
+        messages[1]["function_calls"][0]["arguments"],
+        "{\"city\":\"Rome\"}"
+    );
     assert_eq!(messages[2]["function_call_id"], "call_a");
     assert_eq!(messages[4]["function_calls"], json!([]));
 }

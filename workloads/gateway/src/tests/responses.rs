@@ -53,7 +53,10 @@ fn events(reply: &Reply) -> Vec<Value> {
 }
 
 fn kinds(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|it| it["type"].as_str().unwrap()).collect()
+    events
+        .iter()
+        .map(|it| it["type"].as_str().unwrap())
+        .collect()
 }
 
 fn weather() -> Value {
@@ -115,7 +118,10 @@ async fn a_whole_response_has_text_citations_and_usage() {
     }
     assert!(response["completed_at"].as_u64() >= response["created_at"].as_u64());
     let item = &response["output"][0];
-    assert_eq!((&item["type"], &item["role"]), (&json!("message"), &json!("assistant")));
+    assert_eq!(
+        (&item["type"], &item["role"]),
+        (&json!("message"), &json!("assistant"))
+    );
     assert_eq!(item["status"], "completed");
     let citation = json!({
         "type": "file_citation", "file_id": "d", "filename": "handbook.md", "index": 16,
@@ -127,11 +133,18 @@ async fn a_whole_response_has_text_citations_and_usage() {
     assert_eq!(item["content"], json!([part]));
     let usage = &response["usage"];
     assert_eq!(
-        (&usage["input_tokens"], &usage["output_tokens"], &usage["total_tokens"]),
+        (
+            &usage["input_tokens"],
+            &usage["output_tokens"],
+            &usage["total_tokens"]
+        ),
         (&json!(12), &json!(5), &json!(17))
     );
     assert_eq!(response["lotoai"]["decision"]["route"], "knowledge");
-    assert_eq!(response["lotoai"]["citations"][0]["passage"], "Holidays: 23 days");
+    assert_eq!(
+        response["lotoai"]["citations"][0]["passage"],
+        "Holidays: 23 days"
+    );
 }
 
 #[tokio::test]
@@ -182,21 +195,33 @@ async fn a_stream_of_text_has_every_event_in_order() {
         ]
     );
     let created = &events[0]["response"];
-    assert_eq!((&created["status"], &created["output"]), (&json!("in_progress"), &json!([])));
+    assert_eq!(
+        (&created["status"], &created["output"]),
+        (&json!("in_progress"), &json!([]))
+    );
     assert_eq!(events[2]["item"]["content"], json!([]));
     let item_id = &events[2]["item"]["id"];
     for event in &events[3..9] {
-        assert_eq!((&event["item_id"], &event["output_index"]), (item_id, &json!(0)));
+        assert_eq!(
+            (&event["item_id"], &event["output_index"]),
+            (item_id, &json!(0))
+        );
         assert_eq!(event["content_index"], 0);
     }
-    let text: String = events[4..6].iter().map(|it| it["delta"].as_str().unwrap()).collect();
+    let text: String = events[4..6]
+        .iter()
+        .map(|it| it["delta"].as_str().unwrap())
+        .collect();
     assert_eq!(text, "Veintitrés días [1].");
     assert_eq!(events[6]["annotation"]["file_id"], "d");
     assert_eq!(events[7]["text"], text);
     let whole = &events[10]["response"];
     assert_eq!(events[8]["part"], whole["output"][0]["content"][0]);
     assert_eq!(events[9]["item"], whole["output"][0]);
-    assert_eq!((&whole["id"], &whole["status"]), (&created["id"], &json!("completed")));
+    assert_eq!(
+        (&whole["id"], &whole["status"]),
+        (&created["id"], &json!("completed"))
+    );
     assert_eq!(whole["usage"]["total_tokens"], 17);
     assert_eq!(whole["lotoai"]["citations"][0]["number"], 1);
 }
@@ -212,7 +237,12 @@ async fn calls_of_functions_are_items() {
     let items: Vec<Value> = output[1..].iter().map(without_id).collect();
     assert_eq!(items, calls());
 
-    let reply = ask(&gateway, "caller", &json!({"tools": weather(), "stream": true})).await;
+    let reply = ask(
+        &gateway,
+        "caller",
+        &json!({"tools": weather(), "stream": true}),
+    )
+    .await;
     let events = events(&reply);
     assert_eq!(
         kinds(&events)[4..],
@@ -234,15 +264,26 @@ async fn calls_of_functions_are_items() {
         ]
     );
     let begun = &events[5]["item"];
-    assert_eq!((&begun["name"], &begun["arguments"]), (&json!("weather"), &json!("")));
+    assert_eq!(
+        (&begun["name"], &begun["arguments"]),
+        (&json!("weather"), &json!(""))
+    );
     assert_eq!(begun["status"], "in_progress");
-    assert_eq!((&events[6]["item_id"], &events[6]["output_index"]), (&begun["id"], &json!(1)));
-    let written: String = events[6..8].iter().map(|it| it["delta"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&events[6]["item_id"], &events[6]["output_index"]),
+        (&begun["id"], &json!(1))
+    );
+    let written: String = events[6..8]
+        .iter()
+        .map(|it| it["delta"].as_str().unwrap())
+        .collect();
     assert_eq!(events[13]["arguments"], written);
     assert_eq!(events[13]["name"], "weather");
     let done = [&events[14]["item"], &events[16]["item"]].map(without_id);
     assert_eq!(done, calls());
-    let whole = events.last().unwrap()["response"]["output"].as_array().unwrap();
+    let whole = events.last().unwrap()["response"]["output"]
+        .as_array()
+        .unwrap();
     assert_eq!(whole.len(), 3);
 }
 
@@ -251,7 +292,10 @@ async fn an_answer_that_was_cut_is_incomplete() {
     let gateway = gateway().await;
     let response = ask(&gateway, "long", &json!({})).await.json();
     assert_eq!(response["status"], "incomplete");
-    assert_eq!(response["incomplete_details"], json!({"reason": "max_output_tokens"}));
+    assert_eq!(
+        response["incomplete_details"],
+        json!({"reason": "max_output_tokens"})
+    );
     assert_eq!(response["output"][0]["status"], "incomplete");
     let reply = ask(&gateway, "long", &json!({"stream": true})).await;
     let events = events(&reply);
@@ -271,7 +315,10 @@ async fn an_answer_that_breaks_off_is_told(
 ) {
     let gateway = gateway().await;
     let reply = ask(&gateway, model, &json!({})).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (status, code)
+    );
     let reply = ask(&gateway, model, &json!({"stream": true})).await;
     let events = events(&reply);
     let last = events.last().unwrap();
@@ -300,7 +347,11 @@ async fn refusals_have_openais_shape_and_name_the_field(
 ) {
     let gateway = gateway().await;
     let reply = ask(&gateway, "lotoai", &more).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code), "{reply:?}");
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (status, code),
+        "{reply:?}"
+    );
     assert_eq!(reply.json()["error"]["param"], param);
 }
 
@@ -323,7 +374,9 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
         }
         body
     };
-    let first = ask(&gateway, "caller", &stored(json!({"tools": weather()}))).await.json();
+    let first = ask(&gateway, "caller", &stored(json!({"tools": weather()})))
+        .await
+        .json();
     let conversation = first["conversation"]["id"].as_str().unwrap();
     let results = json!([
         {"type": "function_call_output", "call_id": "call_a", "output": "sunny"},
@@ -332,7 +385,9 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     let on = |id: &Value, input: &Value| {
         stored(json!({"previous_response_id": id, "input": input, "tools": weather()}))
     };
-    let second = ask(&gateway, "writer", &on(&first["id"], &results)).await.json();
+    let second = ask(&gateway, "writer", &on(&first["id"], &results))
+        .await
+        .json();
     assert_eq!(second["status"], "completed", "{second}");
     assert_eq!(second["previous_response_id"], first["id"]);
     assert_eq!(second["conversation"]["id"], conversation);
@@ -350,7 +405,10 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     }
     // Not the newest any more.
     let reply = ask(&gateway, "writer", &on(&second["id"], &json!("?"))).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, "unsupported_parameter"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (400, "unsupported_parameter")
+    );
     assert_eq!(reply.json()["error"]["param"], "previous_response_id");
     // Somebody else's looks like none, and one that was not stored is none.
     let foreign = request(&gateway, "eve", "writer", &on(&third["id"], &json!("?")));
@@ -358,14 +416,25 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     let unknown = json!("resp_019aab4e000070008000000000000000");
     let unknown = request(&gateway, "eve", "writer", &on(&unknown, &json!("?")));
     let unknown = gateway.send(unknown).await;
-    assert_eq!((foreign.status, &foreign.body), (unknown.status, &unknown.body));
-    assert_eq!((foreign.status.as_u16(), foreign.code().as_str()), (404, "previous_response_not_found"));
+    assert_eq!(
+        (foreign.status, &foreign.body),
+        (unknown.status, &unknown.body)
+    );
+    assert_eq!(
+        (foreign.status.as_u16(), foreign.code().as_str()),
+        (404, "previous_response_not_found")
+    );
     let unstored = ask(&gateway, "writer", &json!({})).await.json();
     let reply = ask(&gateway, "writer", &on(&unstored["id"], &json!("?"))).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
     let foreign = stored(json!({"conversation": conversation}));
-    let reply = gateway.send(request(&gateway, "eve", "writer", &foreign)).await;
-    assert_eq!((reply.status, reply.code().as_str()), (StatusCode::NOT_FOUND, "conversation_not_found"));
+    let reply = gateway
+        .send(request(&gateway, "eve", "writer", &foreign))
+        .await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::NOT_FOUND, "conversation_not_found")
+    );
     assert_eq!(reply.json()["error"]["param"], "conversation");
     // The control: the newest one.
     let reply = ask(&gateway, "writer", &on(&third["id"], &json!("?"))).await;
@@ -400,8 +469,14 @@ async fn a_response_counts_in_the_budgets() {
     let Some((_server, gateway, _)) = budgets::stored(&[day]).await else {
         return;
     };
-    assert_eq!(ask(&gateway, "writer", &json!({})).await.status, StatusCode::OK);
+    assert_eq!(
+        ask(&gateway, "writer", &json!({})).await.status,
+        StatusCode::OK
+    );
     let refused = ask(&gateway, "writer", &json!({})).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (429, "budget_exceeded"));
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (429, "budget_exceeded")
+    );
     assert_eq!(refused.json()["error"]["budget"]["name"], "day");
 }

@@ -69,7 +69,9 @@ pub fn request(
     let budget = usize::try_from(context.saturating_sub(reserved)).unwrap_or(usize::MAX);
     let declared = functions.as_ref().map_or(0, history::of_functions);
     // What the functions leave may be too little, and then their provider says so.
-    let budget = budget.saturating_sub(declared).max(LEAST_HISTORY_TOKENS as usize);
+    let budget = budget
+        .saturating_sub(declared)
+        .max(LEAST_HISTORY_TOKENS as usize);
     CompleteRequest {
         run_id: session.run.id.to_string(),
         role: role.name.clone(),

@@ -8,9 +8,8 @@ use std::{
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Caller, Citation, CompleteEvent, CompleteFailed, CompleteFinished,
     CompleteRequest, DeleteDocumentRequest, DeleteDocumentResponse, FunctionCallDelta,
-    ListRolesRequest,
-    ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse, Role,
-    SearchRequest, SearchResponse, StatsRequest, StatsResponse,
+    ListRolesRequest, ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse,
+    Role, SearchRequest, SearchResponse, StatsRequest, StatsResponse,
     agents_server::{Agents, AgentsServer},
     answer_event::Event,
     complete_event,
@@ -119,7 +118,11 @@ impl Agents for FakeAgents {
     ) -> Result<Response<Self::CompleteStream>, Status> {
         let request = request.into_inner();
         self.1.lock().unwrap().push(request.clone());
-        let capable = self.0.roles.iter().any(|it| it.name == request.role && it.capable);
+        let capable = self
+            .0
+            .roles
+            .iter()
+            .any(|it| it.name == request.role && it.capable);
         let events: Vec<complete_event::Event> = match &self.0.answer {
             Some(_) if request.functions.is_some() && !capable => {
                 vec![complete_event::Event::Failed(CompleteFailed {
@@ -132,7 +135,13 @@ impl Agents for FakeAgents {
             Some(pieces) => pieces
                 .iter()
                 .map(|piece| complete_event::Event::Delta((*piece).to_owned()))
-                .chain(self.0.calls.iter().cloned().map(complete_event::Event::FunctionCall))
+                .chain(
+                    self.0
+                        .calls
+                        .iter()
+                        .cloned()
+                        .map(complete_event::Event::FunctionCall),
+                )
                 .chain([complete_event::Event::Finished(CompleteFinished {
                     finish_reason: "stop".to_owned(),
                     usage: None,

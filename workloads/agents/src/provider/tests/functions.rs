@@ -111,7 +111,10 @@ async fn chat_completions_take_functions_and_stream_calls() {
     assert_eq!(pieces, expected);
     let finished = result.unwrap();
     assert_eq!(finished.finish_reason, "tool_calls");
-    assert_eq!((finished.usage.input, finished.usage.output), (Some(82), Some(17)));
+    assert_eq!(
+        (finished.usage.input, finished.usage.output),
+        (Some(82), Some(17))
+    );
     let body = sent(&server).await;
     let described = json!({
         "name": "weather", "description": "The weather of a city",
@@ -149,7 +152,10 @@ async fn chat_completions_take_functions_and_stream_calls() {
 #[tokio::test]
 async fn without_functions_a_request_says_nothing_of_them() {
     let server = serve(sse(OPENAI_STREAM)).await;
-    run(&completer(table("OpenAI", &server.uri()))).await.1.unwrap();
+    run(&completer(table("OpenAI", &server.uri())))
+        .await
+        .1
+        .unwrap();
     let body = sent(&server).await;
     for field in ["tools", "tool_choice", "parallel_tool_calls"] {
         assert!(body.get(field).is_none(), "{body}");
@@ -184,7 +190,10 @@ async fn a_choice_is_said_in_each_providers_words(
         };
         let completer = completer(table(kind, &server.uri()));
         let question = vec![Turn::said(Speaker::User, "?")];
-        run_with(&completer, question, Some(functions)).await.1.unwrap();
+        run_with(&completer, question, Some(functions))
+            .await
+            .1
+            .unwrap();
         assert_eq!(sent(&server).await["tool_choice"], expected, "{kind}");
     }
 }
@@ -251,7 +260,11 @@ async fn a_model_without_tools_says_so_and_is_not_asked(
             (failure.kind.code(), failure.kind.param()),
             ("unsupported_parameter", param)
         );
-        assert!(failure.message.contains(&format!("`{param}`")), "{}", failure.message);
+        assert!(
+            failure.message.contains(&format!("`{param}`")),
+            "{}",
+            failure.message
+        );
     }
     assert!(local.received_requests().await.unwrap().is_empty());
     // The control: without functions the same model answers, so no breaker has opened either.
@@ -295,5 +308,9 @@ async fn a_call_that_never_began_is_a_failure() {
     let (_, result) = run_with(&completer, loop_of_calls(), Some(weather())).await;
     let failure = result.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unavailable);
-    assert!(failure.message.contains("has not begun"), "{}", failure.message);
+    assert!(
+        failure.message.contains("has not begun"),
+        "{}",
+        failure.message
+    );
 }

@@ -115,7 +115,11 @@ impl Object {
         let begins = status == Status::InProgress;
         match item {
             Item::Message => {
-                let content = if begins { json!([]) } else { json!([text(transcript)]) };
+                let content = if begins {
+                    json!([])
+                } else {
+                    json!([text(transcript)])
+                };
                 json!({
                     "type": "message",
                     "id": self.item_id(item),
@@ -146,7 +150,9 @@ impl Object {
             Status::InProgress => Vec::new(),
             _ => {
                 let items = self.items.iter();
-                items.map(|item| self.item(*item, transcript, status)).collect()
+                items
+                    .map(|item| self.item(*item, transcript, status))
+                    .collect()
             }
         };
         let mut response = Value::Object(self.repeated.clone());
