@@ -12,7 +12,7 @@ use super::{
     calls::{Calls, Piece},
 };
 use crate::{
-    functions::{Choice, Function, Functions},
+    functions::{self, Function, Functions},
     table::Kind,
 };
 
@@ -132,11 +132,11 @@ fn message(turn: &Turn) -> Value {
 fn declare(body: &mut Value, functions: &Functions) {
     body["tools"] = functions.declared.iter().map(tool).collect();
     let choice = match &functions.choice {
-        Choice::Unspecified => Value::Null,
-        Choice::Auto => "auto".into(),
-        Choice::None => "none".into(),
-        Choice::Required => "required".into(),
-        Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+        functions::Choice::Unspecified => Value::Null,
+        functions::Choice::Auto => "auto".into(),
+        functions::Choice::None => "none".into(),
+        functions::Choice::Required => "required".into(),
+        functions::Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
     };
     if !choice.is_null() {
         body["tool_choice"] = choice;
