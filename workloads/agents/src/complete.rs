@@ -11,6 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     breaker::Breaker,
     config::Timeouts,
+    functions::{CallPiece, Functions},
     provider::{
         Event, Events, Failure, FailureKind, Provider, Providers, Request, Speaker, Turn, Usage,
     },
@@ -28,12 +29,37 @@ pub struct Ask {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// Functions that the model may ask its caller to run.
+    pub functions: Option<Functions>,
+}
+
+impl Ask {
+    /// The field of the request that only a model with tools understands, if there is one.
+    fn needs_tools(&self) -> Option<&'static str> {
+        let spoken_of = |turn: &Turn| !turn.calls.is_empty() || turn.answers.is_some();
+        if self.functions.is_some() {
+            Some("tools")
+        } else if self.turns.iter().any(spoken_of) {
+            Some("messages")
+        } else {
+            None
+        }
+    }
+}
+
+/// What a caller gets of an answer while it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// More text.
+    Text(String),
+    /// More of a function call.
+    Call(CallPiece),
 }
 
 /// How an answer ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// `stop`, `length`, `content_filter`, or the provider's own word.
+    /// `stop`, `length`, `content_filter`, `tool_calls`, or the provider's own word.
     pub finish_reason: String,
     /// Tokens as the provider counted them.
     pub usage: Usage,
@@ -91,7 +117,7 @@ impl Completer {
         })
     }
 
-    /// Streams the answer's text into `out`. Ends early, and with it the call at the provider,
+    /// Streams the answer into `out`. Ends early, and with it the call at the provider,
     /// when this future is dropped.
     ///
     /// # Errors
@@ -99,7 +125,7 @@ impl Completer {
     pub async fn complete(
         &self,
         ask: &Ask,
-        out: &mpsc::Sender<String>,
+        out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Failure> {
         let role = self
             .table
@@ -118,7 +144,7 @@ impl Completer {
         &self,
         role: &Role,
         ask: &Ask,
-        out: &mpsc::Sender<String>,
+        out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Failure> {
         let mut failures = Vec::new();
         for model in &role.models {
@@ -147,12 +173,19 @@ impl Completer {
         role: &Role,
         model: &ModelRef,
         ask: &Ask,
-        out: &mpsc::Sender<String>,
+        out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
         let provider = self
             .providers
             .get(&model.provider)
             .map_err(Attempt::BeforeFirst)?;
+        if let Some(param) = ask.needs_tools()
+            && provider.is_local()
+        {
+            let failure = Failure::no_tools(&model.model, param);
+            count(model, failure.kind.code());
+            return Err(Attempt::BeforeFirst(failure));
+        }
         let breaker = self.breakers.get(&model.provider);
         if breaker.is_some_and(|breaker| !breaker.allows()) {
             count(model, "breaker_open");
@@ -180,14 +213,14 @@ impl Completer {
         provider: &Provider,
         model: &ModelRef,
         request: &Request,
-        out: &mpsc::Sender<String>,
+        out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
         let started = Instant::now();
         let begin = async {
             let mut events = provider.start(request).await?;
             let mut state = Collected::default();
-            let text = state.next_text(provider.name(), &mut events).await?;
-            Ok::<_, Failure>((events, state, text))
+            let piece = state.next_piece(provider.name(), &mut events).await?;
+            Ok::<_, Failure>((events, state, piece))
         };
         let late = || Failure::timeout(provider.name(), "sent no first token in time");
         let limit = if provider.is_local() {
@@ -195,7 +228,7 @@ impl Completer {
         } else {
             self.timeouts.first_token
         };
-        let (mut events, mut state, mut text) = timeout(limit, begin)
+        let (mut events, mut state, mut next) = timeout(limit, begin)
             .await
             .unwrap_or_else(|_| Err(late()))
             .map_err(Attempt::BeforeFirst)?;
@@ -204,13 +237,13 @@ impl Completer {
             "provider" => model.provider.clone(), "model" => model.model.clone()
         )
         .record(started.elapsed().as_secs_f64());
-        while let Some(piece) = text {
+        while let Some(piece) = next {
             if out.send(piece).await.is_err() {
                 // The caller is gone; the service drops this future as well.
                 break;
             }
-            let next = state.next_text(provider.name(), &mut events);
-            text = timeout(self.timeouts.between_tokens, next)
+            let following = state.next_piece(provider.name(), &mut events);
+            next = timeout(self.timeouts.between_tokens, following)
                 .await
                 .unwrap_or_else(|_| {
                     Err(Failure::timeout(
@@ -235,7 +268,7 @@ fn counts(provider: &Provider, failure: &Failure) -> bool {
     failure.unhealthy && !(provider.is_local() && failure.kind == FailureKind::Timeout)
 }
 
-/// What a stream said besides text.
+/// What a stream said besides the answer itself.
 #[derive(Debug, Default)]
 struct Collected {
     usage: Usage,
@@ -243,16 +276,17 @@ struct Collected {
 }
 
 impl Collected {
-    /// The next piece of text; `None` at the proper end. A stream that closes without having said
+    /// The next piece; `None` at the proper end. A stream that closes without having said
     /// why the model stopped was cut.
-    async fn next_text(
+    async fn next_piece(
         &mut self,
         provider: &str,
         events: &mut Events,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Piece>, Failure> {
         while let Some(event) = events.next().await {
             match event? {
-                Event::Text(text) => return Ok(Some(text)),
+                Event::Text(text) => return Ok(Some(Piece::Text(text))),
+                Event::Call(call) => return Ok(Some(Piece::Call(call))),
                 Event::Usage(usage) => {
                     self.usage.input = usage.input.or(self.usage.input);
                     self.usage.output = usage.output.or(self.usage.output);
@@ -270,10 +304,8 @@ impl Collected {
 
 /// The role's prompt, then the conversation.
 fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
-    let prompt = (!role.prompt.trim().is_empty()).then(|| Turn {
-        speaker: Speaker::System,
-        text: role.prompt.clone(),
-    });
+    let prompt =
+        (!role.prompt.trim().is_empty()).then(|| Turn::said(Speaker::System, role.prompt.as_str()));
     Request {
         model: model.model.clone(),
         turns: prompt
@@ -282,6 +314,7 @@ fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
             .collect(),
         max_tokens: ask.max_tokens,
         temperature: ask.temperature,
+        functions: ask.functions.clone(),
     }
 }
 

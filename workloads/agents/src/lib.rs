@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod complete;
 pub mod config;
 pub mod error;
+pub mod functions;
 pub mod provider;
 pub mod service;
 pub mod table;

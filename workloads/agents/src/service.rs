@@ -14,7 +14,8 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use crate::{
-    complete::{Ask, Completer, Finished},
+    complete::{Ask, Completer, Finished, Piece},
+    functions,
     provider::{Failure, Speaker, Turn},
 };
 
@@ -22,7 +23,7 @@ use crate::{
 const BUFFERED_EVENTS: usize = 32;
 /// The most turns that a conversation may have.
 const MAX_TURNS: usize = 512;
-/// The most text that a conversation may have, in bytes.
+/// The most text that a conversation and its functions may have, in bytes.
 const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
 /// `lotoai.v1.Agents`.
@@ -80,15 +81,19 @@ async fn answer(
     ask: Ask,
     sender: mpsc::Sender<Result<CompleteEvent, Status>>,
 ) {
-    let (text, mut pieces) = mpsc::channel(1);
+    let (out, mut pieces) = mpsc::channel(1);
     let run = async {
-        let result = completer.complete(&ask, &text).await;
-        drop(text);
+        let result = completer.complete(&ask, &out).await;
+        drop(out);
         result
     };
     let forward = async {
         while let Some(piece) = pieces.recv().await {
-            if sender.send(Ok(event(Event::Delta(piece)))).await.is_err() {
+            let piece = match piece {
+                Piece::Text(text) => Event::Delta(text),
+                Piece::Call(call) => Event::FunctionCall(call.into()),
+            };
+            if sender.send(Ok(event(piece))).await.is_err() {
                 break;
             }
         }
@@ -122,13 +127,10 @@ fn ask(request: CompleteRequest) -> Result<Ask, Status> {
             request.messages.len()
         )));
     }
-    if request
-        .messages
-        .iter()
-        .map(|m| m.content.len())
-        .sum::<usize>()
-        > MAX_TEXT_BYTES
-    {
+    let said: usize = request.messages.iter().map(Message::text_bytes).sum();
+    let declared = request.functions.as_ref();
+    let declared = declared.map_or(0, lotoai_contracts::v1::Functions::text_bytes);
+    if said + declared > MAX_TEXT_BYTES {
         return Err(Status::invalid_argument(
             "messages hold more than 4 MiB of text: send less",
         ));
@@ -143,13 +145,15 @@ fn ask(request: CompleteRequest) -> Result<Ask, Status> {
         turns,
         max_tokens: request.max_tokens,
         temperature: request.temperature,
+        functions: functions::of_wire(request.functions)?,
     })
 }
 
 fn turn(message: Message) -> Result<Turn, Status> {
     let speaker = match message.role.as_str() {
         "system" | "developer" => Speaker::System,
-        // A tool's text is something that the model is told.
+        "tool" if !message.function_call_id.is_empty() => Speaker::Tool,
+        // The text of a tool that the model did not call is something that it is told.
         "user" | "tool" => Speaker::User,
         "assistant" => Speaker::Assistant,
         other => {
@@ -158,9 +162,16 @@ fn turn(message: Message) -> Result<Turn, Status> {
             )));
         }
     };
+    let answers = (speaker == Speaker::Tool).then_some(message.function_call_id);
+    let calls = match speaker {
+        Speaker::Assistant => message.function_calls.into_iter().map(Into::into).collect(),
+        Speaker::System | Speaker::User | Speaker::Tool => Vec::new(),
+    };
     Ok(Turn {
         speaker,
         text: message.content,
+        calls,
+        answers,
     })
 }
 
@@ -185,6 +196,7 @@ fn wire_failed(failure: Failure) -> CompleteFailed {
         code: failure.kind.code().to_owned(),
         message: failure.message,
         retryable: failure.retryable,
+        param: failure.kind.param().to_owned(),
     }
 }
 

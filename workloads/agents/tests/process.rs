@@ -115,6 +115,7 @@ async fn ask(client: &mut AgentsClient<Channel>) -> (String, Event) {
         messages: vec![Message {
             role: "user".to_owned(),
             content: "Hello?".to_owned(),
+            ..Message::default()
         }],
         ..CompleteRequest::default()
     });

@@ -7,6 +7,8 @@ pub const UNKNOWN_MODEL: &str = "unknown_model";
 pub const UNKNOWN_ROLE: &str = "unknown_role";
 /// A field of the request is missing or out of bounds; the message names it.
 pub const INVALID_REQUEST: &str = "invalid_request";
+/// A field of the request asks for what the chosen model cannot do; `param` names it.
+pub const UNSUPPORTED_PARAMETER: &str = "unsupported_parameter";
 /// A run with this identity has ended before.
 pub const DUPLICATE_RUN: &str = "duplicate_run";
 /// A limit of time has passed.

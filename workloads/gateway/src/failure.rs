@@ -81,6 +81,13 @@ impl Failure {
         failure
     }
 
+    /// 400 for a field that asks for what is not done here.
+    pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let mut failure = Self::invalid(param, message);
+        failure.code = lotoai_contracts::failures::UNSUPPORTED_PARAMETER.into();
+        failure
+    }
+
     /// 404 for a thing that does not exist or that the caller may not know of.
     pub fn not_found(what: &'static str) -> Self {
         let code = match what {

@@ -101,7 +101,7 @@ pub fn too_slow() -> Failure {
 pub fn of_failed(failed: Failed) -> Failure {
     let status = match failed.code.as_str() {
         failures::UNKNOWN_MODEL | failures::UNKNOWN_ROLE => StatusCode::NOT_FOUND,
-        failures::INVALID_REQUEST => StatusCode::BAD_REQUEST,
+        failures::INVALID_REQUEST | failures::UNSUPPORTED_PARAMETER => StatusCode::BAD_REQUEST,
         failures::DUPLICATE_RUN => StatusCode::CONFLICT,
         failures::RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
         failures::TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
@@ -109,6 +109,7 @@ pub fn of_failed(failed: Failed) -> Failure {
         _ => StatusCode::BAD_GATEWAY,
     };
     let mut failure = Failure::new(status, failed.code, failed.message);
+    failure.param = Some(failed.param).filter(|param| !param.is_empty());
     if status == StatusCode::NOT_FOUND {
         // The code that OpenAI's clients know.
         failure.code = "model_not_found".into();
@@ -158,6 +159,7 @@ mod tests {
     #[case(failures::UNKNOWN_ROLE, false, 404, "model_not_found")]
     #[case(failures::RATE_LIMITED, true, 429, "rate_limited")]
     #[case(failures::INVALID_REQUEST, false, 400, "invalid_request")]
+    #[case(failures::UNSUPPORTED_PARAMETER, false, 400, "unsupported_parameter")]
     #[case(failures::DUPLICATE_RUN, false, 409, "duplicate_run")]
     #[case(failures::TIMEOUT, true, 504, "timeout")]
     #[case(failures::PROVIDER_UNAVAILABLE, true, 503, "provider_unavailable")]
@@ -173,8 +175,11 @@ mod tests {
             code: code.into(),
             message: "m".into(),
             retryable,
+            param: "tools".into(),
         };
         let failure = of_failed(failed);
+        let param = if status == 404 { "model" } else { "tools" };
+        assert_eq!(failure.param.as_deref(), Some(param));
         assert_eq!(
             (failure.status.as_u16(), failure.code.as_ref()),
             (status, shown)

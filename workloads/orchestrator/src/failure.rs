@@ -1,7 +1,7 @@
 //! Failures that the caller sees.
 
 use lotoai_contracts::failures;
-use lotoai_contracts::v1::Failed;
+use lotoai_contracts::v1::{CompleteFailed, Failed};
 use tonic::{Code, Status};
 
 /// A failed request: a stable code, a sentence with the fix, and whether the same request may
@@ -14,6 +14,8 @@ pub struct Failure {
     pub message: String,
     /// May the same request succeed later?
     pub retryable: bool,
+    /// The field of the request at fault, as OpenAI's chat API names it; empty when it is none.
+    pub param: String,
 }
 
 impl Failure {
@@ -24,6 +26,16 @@ impl Failure {
             code: code.to_owned(),
             message: message.into(),
             retryable: false,
+            param: String::new(),
+        }
+    }
+
+    /// The request asks for what cannot be done here; `param` is the field that does.
+    #[must_use]
+    pub fn unsupported(param: &str, message: impl Into<String>) -> Self {
+        Self {
+            param: param.to_owned(),
+            ..Self::permanent(failures::UNSUPPORTED_PARAMETER, message)
         }
     }
 
@@ -34,6 +46,7 @@ impl Failure {
             code: code.to_owned(),
             message: message.into(),
             retryable: true,
+            param: String::new(),
         }
     }
 
@@ -68,6 +81,19 @@ impl Failure {
             code: self.code,
             message: self.message,
             retryable: self.retryable,
+            param: self.param,
+        }
+    }
+}
+
+/// A role's models failed.
+impl From<CompleteFailed> for Failure {
+    fn from(failed: CompleteFailed) -> Self {
+        Self {
+            code: failed.code,
+            message: failed.message,
+            retryable: failed.retryable,
+            param: failed.param,
         }
     }
 }

@@ -2,9 +2,13 @@
 
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Event, Failure, Request, Speaker, Usage};
+use super::{
+    Event, Failure, Request, Speaker, Turn, Usage,
+    calls::{Calls, Piece},
+};
+use crate::functions::{Call, Choice, Functions};
 
 /// The version of the API that this adapter speaks.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -15,6 +19,9 @@ const DEFAULT_MAX_TOKENS: u32 = 4_096;
 #[serde(default)]
 struct Wire {
     r#type: Option<String>,
+    /// Number of the block, where the event is of one.
+    index: Option<u64>,
+    content_block: Option<WireBlock>,
     message: Option<WireMessage>,
     delta: Option<WireDelta>,
     usage: Option<WireUsage>,
@@ -29,8 +36,17 @@ struct WireMessage {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct WireBlock {
+    r#type: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct WireDelta {
     text: Option<String>,
+    partial_json: Option<String>,
     stop_reason: Option<String>,
 }
 
@@ -68,19 +84,12 @@ impl WireUsage {
 
 /// The request's body.
 pub(super) fn body(request: &Request) -> Value {
-    let of = |system: bool| {
-        request
-            .turns
-            .iter()
-            .filter(move |turn| (turn.speaker == Speaker::System) == system)
-    };
-    let system: Vec<&str> = of(true).map(|turn| turn.text.as_str()).collect();
-    let messages: Vec<Value> = of(false)
-        .map(|turn| json!({"role": turn.speaker, "content": turn.text}))
-        .collect();
+    let system = request.turns.iter();
+    let system = system.filter(|turn| turn.speaker == Speaker::System);
+    let system: Vec<&str> = system.map(|turn| turn.text.as_str()).collect();
     let mut body = json!({
         "model": request.model,
-        "messages": messages,
+        "messages": messages(&request.turns),
         "max_tokens": request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
         "stream": true,
     });
@@ -90,7 +99,75 @@ pub(super) fn body(request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
     }
+    if let Some(functions) = &request.functions {
+        declare(&mut body, functions);
+    }
     body
+}
+
+/// All turns but instructions. Results of functions that were called together stand in one message.
+fn messages(turns: &[Turn]) -> Vec<Value> {
+    let mut messages: Vec<Value> = Vec::new();
+    for turn in turns {
+        match (turn.speaker, &turn.answers) {
+            (Speaker::System, _) => {}
+            (Speaker::Tool, Some(id)) => {
+                let block = json!({"type": "tool_result", "tool_use_id": id, "content": turn.text});
+                let last = messages.last_mut().filter(|last| last["role"] == "user");
+                match last.and_then(|last| last["content"].as_array_mut()) {
+                    Some(blocks) => blocks.push(block),
+                    None => messages.push(json!({"role": "user", "content": [block]})),
+                }
+            }
+            // A text that the model is told.
+            (Speaker::Tool, None) => messages.push(json!({"role": "user", "content": turn.text})),
+            (Speaker::Assistant, _) if !turn.calls.is_empty() => {
+                let text =
+                    (!turn.text.is_empty()).then(|| json!({"type": "text", "text": turn.text}));
+                let blocks: Vec<Value> = text
+                    .into_iter()
+                    .chain(turn.calls.iter().map(tool_use))
+                    .collect();
+                messages.push(json!({"role": "assistant", "content": blocks}));
+            }
+            (Speaker::User | Speaker::Assistant, _) => {
+                messages.push(json!({"role": turn.speaker, "content": turn.text}));
+            }
+        }
+    }
+    messages
+}
+
+fn tool_use(call: &Call) -> Value {
+    // The API takes objects only; what a model wrote wrongly stays to be seen.
+    let input: Map<String, Value> = serde_json::from_str(&call.arguments)
+        .unwrap_or_else(|_| Map::from_iter([("text".to_owned(), call.arguments.as_str().into())]));
+    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+}
+
+fn declare(body: &mut Value, functions: &Functions) {
+    let tools = functions.declared.iter().map(|function| {
+        let schema = function.parameters.clone().map_or_else(
+            || json!({"type": "object", "properties": {}}),
+            Value::Object,
+        );
+        let mut tool = json!({"name": function.name, "input_schema": schema});
+        if !function.description.is_empty() {
+            tool["description"] = function.description.as_str().into();
+        }
+        tool
+    });
+    body["tools"] = tools.collect();
+    let mut choice = match &functions.choice {
+        Choice::Unspecified | Choice::Auto => json!({"type": "auto"}),
+        Choice::None => json!({"type": "none"}),
+        Choice::Required => json!({"type": "any"}),
+        Choice::Named(name) => json!({"type": "tool", "name": name}),
+    };
+    if functions.parallel == Some(false) && functions.choice != Choice::None {
+        choice["disable_parallel_tool_use"] = true.into();
+    }
+    body["tool_choice"] = choice;
 }
 
 /// Turns the stream's data into events.
@@ -98,15 +175,16 @@ pub(super) fn events(
     provider: String,
     data: impl Stream<Item = Result<String, Failure>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send + 'static {
+    let mut calls = Calls::default();
     data.flat_map(move |item| {
         stream::iter(match item {
-            Ok(data) => decode(&provider, &data),
+            Ok(data) => decode(&provider, &data, &mut calls),
             Err(failure) => vec![Err(failure)],
         })
     })
 }
 
-fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
+fn decode(provider: &str, data: &str, calls: &mut Calls) -> Vec<Result<Event, Failure>> {
     if data.trim().is_empty() {
         return Vec::new();
     }
@@ -117,6 +195,7 @@ fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
         ))];
     };
     let delta = wire.delta.unwrap_or_default();
+    let place = wire.index.unwrap_or_default();
     match wire.r#type.as_deref() {
         Some("message_start") => {
             let usage = wire
@@ -125,10 +204,34 @@ fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
                 .unwrap_or_default();
             vec![Ok(Event::Usage(usage.usage()))]
         }
-        Some("content_block_delta") => match delta.text.filter(|text| !text.is_empty()) {
-            Some(text) => vec![Ok(Event::Text(text))],
-            None => Vec::new(),
+        Some("content_block_start") => match wire.content_block {
+            Some(block) if block.r#type.as_deref() == Some("tool_use") => {
+                let begun = Piece {
+                    place,
+                    id: block.id.unwrap_or_default(),
+                    name: block.name.unwrap_or_default(),
+                    arguments: String::new(),
+                };
+                calls.take(provider, begun).into_iter().collect()
+            }
+            _ => Vec::new(),
         },
+        Some("content_block_delta") => {
+            let text = delta.text.filter(|text| !text.is_empty());
+            let piece = delta.partial_json.and_then(|arguments| {
+                let piece = Piece {
+                    place,
+                    arguments,
+                    ..Piece::default()
+                };
+                calls.take(provider, piece)
+            });
+            text.map(|text| Ok(Event::Text(text)))
+                .into_iter()
+                .chain(piece)
+                .collect()
+        }
+        Some("content_block_stop") => calls.end(place).map(Ok).into_iter().collect(),
         Some("message_delta") => {
             let usage = wire.usage.unwrap_or_default();
             let mut events = vec![Ok(Event::Usage(Usage {
@@ -147,7 +250,7 @@ fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
                 Failure::in_stream(provider, error.r#type.as_deref(), error.message.as_deref());
             vec![Err(failure)]
         }
-        // `ping`, block starts and stops, and whatever comes to exist later.
+        // `ping`, and whatever comes to exist later.
         _ => Vec::new(),
     }
 }
@@ -158,6 +261,7 @@ fn finish_reason(reason: String) -> String {
         "end_turn" | "stop_sequence" => "stop".to_owned(),
         "max_tokens" | "model_context_window_exceeded" => "length".to_owned(),
         "refusal" => "content_filter".to_owned(),
+        "tool_use" => "tool_calls".to_owned(),
         _ => reason,
     }
 }

@@ -28,6 +28,8 @@ pub enum Kind {
     RateLimited,
     /// No such role.
     UnknownRole,
+    /// The model cannot do what this field of the request asks for.
+    Unsupported(&'static str),
 }
 
 impl Kind {
@@ -40,6 +42,20 @@ impl Kind {
             Self::Timeout => failures::TIMEOUT,
             Self::RateLimited => failures::RATE_LIMITED,
             Self::UnknownRole => failures::UNKNOWN_ROLE,
+            Self::Unsupported(_) => failures::UNSUPPORTED_PARAMETER,
+        }
+    }
+
+    /// The field of the request at fault, as OpenAI's API names it; empty when it is none.
+    #[must_use]
+    pub fn param(self) -> &'static str {
+        match self {
+            Self::Unsupported(param) => param,
+            Self::Unavailable
+            | Self::Refused
+            | Self::Timeout
+            | Self::RateLimited
+            | Self::UnknownRole => "",
         }
     }
 }
@@ -75,6 +91,20 @@ impl Failure {
         Self {
             kind: Kind::UnknownRole,
             message: format!("there is no role `{role}`: name one that ListRoles gives"),
+            retryable: false,
+            unhealthy: false,
+        }
+    }
+
+    /// The model knows no tools, and `param` of the request is about some.
+    #[must_use]
+    pub fn no_tools(model: &str, param: &'static str) -> Self {
+        Self {
+            kind: Kind::Unsupported(param),
+            message: format!(
+                "model `{model}` of this platform knows no tools: leave `{param}` without any, or \
+                 name a role whose models are at a provider that has them"
+            ),
             retryable: false,
             unhealthy: false,
         }

@@ -1,6 +1,7 @@
 //! Providers: one client each, and their streams as [`Event`]s.
 
 mod anthropic;
+mod calls;
 mod events;
 mod failure;
 mod openai;
@@ -26,6 +27,7 @@ pub use failure::{Failure, Kind as FailureKind};
 
 use crate::{
     config::Timeouts,
+    functions::{Call, CallPiece, Functions},
     table::{self, Kind, Table},
 };
 
@@ -34,12 +36,14 @@ use crate::{
 pub struct Request {
     /// The model's name at the provider.
     pub model: String,
-    /// The conversation; `system`, `user` or `assistant`.
+    /// The conversation.
     pub turns: Vec<Turn>,
     /// Upper bound of the answer in tokens.
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// Functions that the model may ask its caller to run.
+    pub functions: Option<Functions>,
 }
 
 /// One turn of the conversation.
@@ -49,6 +53,23 @@ pub struct Turn {
     pub speaker: Speaker,
     /// What is said.
     pub text: String,
+    /// Functions that the model asks for with it.
+    pub calls: Vec<Call>,
+    /// The call whose result it is.
+    pub answers: Option<String>,
+}
+
+impl Turn {
+    /// A turn of text alone.
+    #[must_use]
+    pub fn said(speaker: Speaker, text: impl Into<String>) -> Self {
+        Self {
+            speaker,
+            text: text.into(),
+            calls: Vec::new(),
+            answers: None,
+        }
+    }
 }
 
 /// Who speaks.
@@ -61,6 +82,8 @@ pub enum Speaker {
     User,
     /// The model.
     Assistant,
+    /// A function that the model asked for.
+    Tool,
 }
 
 /// Tokens read and written; `None` = the provider did not say.
@@ -77,6 +100,8 @@ pub struct Usage {
 pub enum Event {
     /// More text.
     Text(String),
+    /// More of a function call.
+    Call(CallPiece),
     /// Token counts; later ones add to or replace earlier ones field by field.
     Usage(Usage),
     /// Why the model stopped, in OpenAI's words where there is one, else the provider's own.

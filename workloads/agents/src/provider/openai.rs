@@ -7,8 +7,14 @@ use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Event, Failure, Request, Usage};
-use crate::table::Kind;
+use super::{
+    Event, Failure, Request, Turn, Usage,
+    calls::{Calls, Piece},
+};
+use crate::{
+    functions::{self, Function, Functions},
+    table::Kind,
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -30,6 +36,34 @@ struct Choice {
 struct Delta {
     content: Option<String>,
     refusal: Option<String>,
+    tool_calls: Option<Vec<WireCall>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireCall {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<WireFunction>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireFunction {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+impl From<WireCall> for Piece {
+    fn from(call: WireCall) -> Self {
+        let function = call.function.unwrap_or_default();
+        Self {
+            place: call.index.unwrap_or_default(),
+            id: call.id.unwrap_or_default(),
+            name: function.name.unwrap_or_default(),
+            arguments: function.arguments.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,11 +82,7 @@ struct WireError {
 
 /// The request's body.
 pub(super) fn body(kind: Kind, request: &Request) -> Value {
-    let messages: Vec<Value> = request
-        .turns
-        .iter()
-        .map(|turn| json!({"role": turn.speaker, "content": turn.text}))
-        .collect();
+    let messages: Vec<Value> = request.turns.iter().map(message).collect();
     let mut body = json!({
         "model": request.model,
         "messages": messages,
@@ -71,7 +101,63 @@ pub(super) fn body(kind: Kind, request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
     }
+    if let Some(functions) = &request.functions {
+        declare(&mut body, functions);
+    }
     body
+}
+
+fn message(turn: &Turn) -> Value {
+    let mut message = json!({"role": turn.speaker, "content": turn.text});
+    if !turn.calls.is_empty() {
+        let calls = turn.calls.iter().map(|call| {
+            json!({
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            })
+        });
+        message["tool_calls"] = calls.collect();
+        if turn.text.is_empty() {
+            // Some servers take an empty text for an answer that is over.
+            message["content"] = Value::Null;
+        }
+    }
+    if let Some(id) = &turn.answers {
+        message["tool_call_id"] = id.as_str().into();
+    }
+    message
+}
+
+fn declare(body: &mut Value, functions: &Functions) {
+    body["tools"] = functions.declared.iter().map(tool).collect();
+    let choice = match &functions.choice {
+        functions::Choice::Unspecified => Value::Null,
+        functions::Choice::Auto => "auto".into(),
+        functions::Choice::None => "none".into(),
+        functions::Choice::Required => "required".into(),
+        functions::Choice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+    };
+    if !choice.is_null() {
+        body["tool_choice"] = choice;
+    }
+    if let Some(parallel) = functions.parallel {
+        body["parallel_tool_calls"] = parallel.into();
+    }
+}
+
+fn tool(function: &Function) -> Value {
+    let mut described = json!({"name": function.name});
+    if !function.description.is_empty() {
+        described["description"] = function.description.as_str().into();
+    }
+    if let Some(parameters) = &function.parameters {
+        described["parameters"] = Value::Object(parameters.clone());
+    }
+    if let Some(strict) = function.strict {
+        described["strict"] = strict.into();
+    }
+    json!({"type": "function", "function": described})
 }
 
 /// Turns the stream's data into events.
@@ -79,15 +165,16 @@ pub(super) fn events(
     provider: String,
     data: impl Stream<Item = Result<String, Failure>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send + 'static {
+    let mut calls = Calls::default();
     data.flat_map(move |item| {
         stream::iter(match item {
-            Ok(data) => decode(&provider, &data),
+            Ok(data) => decode(&provider, &data, &mut calls),
             Err(failure) => vec![Err(failure)],
         })
     })
 }
 
-fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
+fn decode(provider: &str, data: &str, calls: &mut Calls) -> Vec<Result<Event, Failure>> {
     let data = data.trim();
     if data.is_empty() {
         return Vec::new();
@@ -114,6 +201,8 @@ fn decode(provider: &str, data: &str) -> Vec<Result<Event, Failure>> {
                 events.push(Ok(Event::Text(text)));
             }
         }
+        let pieces = delta.tool_calls.unwrap_or_default().into_iter();
+        events.extend(pieces.filter_map(|call| calls.take(provider, call.into())));
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             events.push(Ok(Event::Finish(reason)));
         }

@@ -20,11 +20,13 @@ use wiremock::{
 use super::{Providers, Speaker, Turn};
 use crate::{
     breaker::FAILURES_TO_OPEN,
-    complete::{Ask, Completer, Finished},
+    complete::{Ask, Completer, Finished, Piece},
     config::Timeouts,
     provider::{Failure, FailureKind, Usage},
     table::Table,
 };
+
+mod functions;
 
 const OPENAI_STREAM: &str = include_str!("../../tests/golden/openai.sse");
 const ANTHROPIC_STREAM: &str = include_str!("../../tests/golden/anthropic.sse");
@@ -60,12 +62,10 @@ fn with_key(table: Table, key: &str) -> Completer {
 fn ask() -> Ask {
     Ask {
         role: "r".to_owned(),
-        turns: vec![Turn {
-            speaker: Speaker::User,
-            text: "Hello?".to_owned(),
-        }],
+        turns: vec![Turn::said(Speaker::User, "Hello?")],
         max_tokens: Some(64),
         temperature: None,
+        functions: None,
     }
 }
 
@@ -76,7 +76,10 @@ async fn run(completer: &Completer) -> (String, Result<Finished, Failure>) {
     drop(sender);
     let mut text = String::new();
     while let Some(piece) = receiver.recv().await {
-        text.push_str(&piece);
+        match piece {
+            Piece::Text(more) => text.push_str(&more),
+            Piece::Call(call) => panic!("nobody declared a function: {call:?}"),
+        }
     }
     (text, result)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lotoai_contracts::v1::agents_server::Agents as _;
+use lotoai_contracts::v1::{self, agents_server::Agents as _};
 use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use tokio::{
@@ -46,6 +46,7 @@ fn message(role: &str) -> Message {
     Message {
         role: role.to_owned(),
         content: "Hello?".to_owned(),
+        ..Message::default()
     }
 }
 
@@ -129,6 +130,69 @@ async fn a_bad_request_names_the_field(#[case] messages: Vec<Message>, #[case] m
         .unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains(mentions), "{status}");
+}
+
+fn declared(name: &str, schema: &str) -> v1::Function {
+    v1::Function {
+        name: name.to_owned(),
+        parameters_json: schema.to_owned(),
+        ..v1::Function::default()
+    }
+}
+
+fn named(name: &str) -> Option<v1::FunctionChoice> {
+    let mode = v1::function_choice::Mode::Named.into();
+    let name = name.to_owned();
+    Some(v1::FunctionChoice { mode, name })
+}
+
+#[rstest]
+#[case::no_name(vec![declared("", "{}")], None, "name is empty")]
+#[case::schema(vec![declared("f", "[]")], None, "\"f\" is not a JSON object")]
+#[case::choice(vec![declared("f", "{}")], named("g"), "\"g\", which is not declared")]
+#[case::many(vec![declared("f", ""); 129], None, "129")]
+#[tokio::test]
+async fn bad_functions_name_the_field(
+    #[case] declared: Vec<v1::Function>,
+    #[case] choice: Option<v1::FunctionChoice>,
+    #[case] mentions: &str,
+) {
+    let mut call = request(vec![message("user")]);
+    call.get_mut().functions = Some(v1::Functions {
+        declared,
+        choice,
+        parallel: None,
+    });
+    let status = service(TWO_ROLES).complete(call).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains(mentions), "{status}");
+}
+
+#[tokio::test]
+async fn a_role_that_knows_no_tools_names_the_field() {
+    let table = "providers: [{name: near, kind: Local, baseURL: 'http://127.0.0.1:9'}]\n\
+                 roles: [{name: r, models: [{provider: near, model: m}]}]";
+    let mut call = request(vec![message("user")]);
+    call.get_mut().functions = Some(v1::Functions {
+        declared: vec![declared("f", "{}")],
+        ..v1::Functions::default()
+    });
+    let stream = service(table).complete(call).await.unwrap().into_inner();
+    let events: Vec<_> = stream
+        .map(|event| event.unwrap().event.unwrap())
+        .collect()
+        .await;
+    let [Event::Failed(failed)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (
+            failed.code.as_str(),
+            failed.param.as_str(),
+            failed.retryable
+        ),
+        ("unsupported_parameter", "tools", false)
+    );
 }
 
 #[tokio::test]

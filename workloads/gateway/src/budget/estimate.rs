@@ -1,7 +1,8 @@
 //! How many tokens a question may take before anybody has counted, and what an answer took that
 //! nobody counted. Every guess is on the high side.
 
-use lotoai_contracts::v1::{Finished, Message};
+use lotoai_contracts::failures;
+use lotoai_contracts::v1::{Finished, Functions, Message};
 
 use super::table::ModelName;
 
@@ -16,12 +17,13 @@ const DEFAULT_OUTPUT_TOKENS: u64 = 4_096;
 /// The provider that the orchestrator names when no model wrote the answer.
 const NO_PROVIDER: &str = "lotoai";
 /// Failures after which a provider charges nothing, as long as it has written nothing.
-const UNCHARGED: [&str; 5] = [
+const UNCHARGED: [&str; 6] = [
     "rate_limited",
     "provider_refused",
     "model_not_found",
     "invalid_request",
     "duplicate_run",
+    failures::UNSUPPORTED_PARAMETER,
 ];
 
 /// Tokens of a question and its answer.
@@ -34,13 +36,20 @@ pub struct Tokens {
 }
 
 /// What a question may take.
-pub fn of_question(messages: &[Message], max_tokens: Option<u32>) -> Tokens {
+pub fn of_question(
+    messages: &[Message],
+    functions: Option<&Functions>,
+    max_tokens: Option<u32>,
+) -> Tokens {
     let texts: u64 = messages
         .iter()
-        .map(|message| of_bytes(message.content.len()) + TOKENS_PER_MESSAGE)
+        .map(|message| of_bytes(message.text_bytes()) + TOKENS_PER_MESSAGE)
         .sum();
+    let declared = functions.map_or(0, |functions| {
+        of_bytes(functions.text_bytes()) + TOKENS_PER_MESSAGE * functions.declared.len() as u64
+    });
     Tokens {
-        input: texts + TOKENS_OF_PLATFORM,
+        input: texts + declared + TOKENS_OF_PLATFORM,
         output: max_tokens.map_or(DEFAULT_OUTPUT_TOKENS, u64::from),
     }
 }
@@ -80,7 +89,7 @@ pub struct Progress<'a> {
     pub finished: Option<&'a Finished>,
     /// Whether it was decided who answers: nobody is asked before that.
     pub decided: bool,
-    /// Bytes of text that were written.
+    /// Bytes that were written, of text and of arguments of functions.
     pub text_bytes: usize,
     /// `ok`, `cancelled` or the code of the failure.
     pub outcome: &'a str,
@@ -157,7 +166,7 @@ pub fn of_vectors(read: Read, model: ModelName, reserved: Tokens) -> Measured {
 
 #[cfg(test)]
 mod tests {
-    use lotoai_contracts::v1::Usage;
+    use lotoai_contracts::v1::{Function, FunctionCall, Usage};
 
     use super::*;
 
@@ -198,10 +207,34 @@ mod tests {
         let message = |content: &str| Message {
             role: "user".into(),
             content: content.into(),
+            ..Message::default()
         };
-        let tokens = of_question(&[message("¿Cuántos?"), message("")], None);
+        let tokens = of_question(&[message("¿Cuántos?"), message("")], None, None);
         assert_eq!((tokens.input, tokens.output), (6 + 8 + 8 + 2_000, 4_096));
-        assert_eq!(of_question(&[], Some(7)).output, 7);
+        assert_eq!(of_question(&[], None, Some(7)).output, 7);
+    }
+
+    #[test]
+    fn functions_of_the_caller_are_read_too() {
+        let call = FunctionCall {
+            arguments_json: "1234567890".into(),
+            ..FunctionCall::default()
+        };
+        let message = Message {
+            function_calls: vec![call],
+            ..Message::default()
+        };
+        let declared = Function {
+            name: "weather".into(),
+            parameters_json: "{}".into(),
+            ..Function::default()
+        };
+        let functions = Functions {
+            declared: vec![declared],
+            ..Functions::default()
+        };
+        let tokens = of_question(&[message], Some(&functions), None);
+        assert_eq!(tokens.input, 5 + 8 + 5 + 8 + 2_000);
     }
 
     #[test]
@@ -262,6 +295,7 @@ mod tests {
     #[case(true, 0, "answer_timeout", 2_010, 0)]
     #[case(true, 5, "rate_limited", 2_010, 3)]
     #[case(true, 0, "rate_limited", 0, 0)]
+    #[case(true, 0, "unsupported_parameter", 0, 0)]
     #[case(false, 0, "cancelled", 0, 0)]
     #[case(false, 0, "orchestrator_unavailable", 0, 0)]
     fn an_answer_without_an_end(

@@ -1,11 +1,13 @@
 //! The request of `POST /v1/chat/completions`, checked.
 
 use axum::http::StatusCode;
-use lotoai_contracts::v1::Message;
+use lotoai_contracts::v1::{Functions, Message};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::content;
 use super::fields::Fields;
+use super::functions::{self, Dialect};
 use crate::failure::Failure;
 
 /// Largest request body, in bytes.
@@ -15,7 +17,7 @@ pub const MAX_MESSAGES: usize = 200;
 /// Longest model name, in characters.
 const MAX_MODEL_CHARS: usize = 128;
 /// Largest `max_tokens`; more is a mistake with every model there is.
-const MAX_TOKENS: u32 = 1_000_000;
+pub(super) const MAX_TOKENS: u32 = 1_000_000;
 /// The model that is answered without leaving a trace: the platform's own health probe.
 pub const PROBE_MODEL: &str = "probe";
 
@@ -59,13 +61,18 @@ pub const PARAMETERS: [&str; 35] = [
     "web_search_options",
 ];
 
-/// A checked request.
+/// Old names of what there is under a newer one.
+const REPLACED: [(&str, &str); 2] = [("functions", "tools"), ("function_call", "tool_choice")];
+
+/// A checked request: what is asked, in whichever API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
     /// Model as named by the caller.
     pub model: String,
     /// Messages as sent, oldest first.
     pub messages: Vec<Message>,
+    /// Functions that the caller runs itself.
+    pub functions: Option<Functions>,
     /// Whether to stream.
     pub stream: bool,
     /// Whether a stream ends with a usage chunk.
@@ -94,20 +101,34 @@ impl ChatRequest {
         if fields.integer("n", 1..=128)?.is_some_and(|n| n != 1) {
             return Err(fields.refuse("n", "n must be 1: there is one answer to a request"));
         }
+        if let Some((old, new)) = REPLACED
+            .into_iter()
+            .find(|(old, _)| fields.get(old).is_some())
+        {
+            let message = format!("{old} is the old form of {new}; send {new}");
+            return Err(Failure::unsupported(old, message));
+        }
+        let conversation_id = conversation_id(&fields)?;
         let max_tokens = fields.integer("max_tokens", 1..=MAX_TOKENS)?;
         let max_completion_tokens = fields.integer("max_completion_tokens", 1..=MAX_TOKENS)?;
         Ok(Self {
-            messages: messages(&fields)?,
+            messages: messages(&fields, conversation_id.is_some())?,
+            functions: functions::of_request(&fields, Dialect::Nested)?,
             include_usage: include_usage(&fields)?,
             max_tokens: max_completion_tokens.or(max_tokens),
             temperature: fields
                 .number("temperature", 0.0..=2.0)?
                 .map(|value| value as f32),
             store: fields.flag("store")?.unwrap_or(true) && model != PROBE_MODEL,
-            conversation_id: conversation_id(&fields)?,
+            conversation_id,
             stream,
             model,
         })
+    }
+
+    /// Whether functions of the caller have a part in it.
+    pub fn brings_functions(&self) -> bool {
+        self.functions.is_some() || self.messages.iter().any(Message::is_of_functions)
     }
 
     /// The newest question.
@@ -147,7 +168,7 @@ fn bad_json(message: String) -> Failure {
 /// The model that a request names.
 ///
 /// # Errors
-/// 400 when there is none, or it is no name.
+/// 400 that names `model`, when there is none or it is no name.
 pub(super) fn model(fields: &Fields<'_>) -> Result<String, Failure> {
     fields.required("model")?;
     let model = fields.text("model")?.unwrap_or_default();
@@ -187,7 +208,7 @@ fn conversation_id(fields: &Fields<'_>) -> Result<Option<Uuid>, Failure> {
     })
 }
 
-fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Failure> {
+fn messages(fields: &Fields<'_>, goes_on: bool) -> Result<Vec<Message>, Failure> {
     let list = fields.list("messages")?;
     if list.is_empty() || list.len() > MAX_MESSAGES {
         let message = format!("messages must hold 1 to {MAX_MESSAGES} messages");
@@ -198,69 +219,54 @@ fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, Failure> {
         .enumerate()
         .map(|(index, value)| message(value, &format!("messages[{index}]")))
         .collect::<Result<Vec<_>, _>>()?;
-    if !messages
-        .iter()
-        .any(|message| message.role == "user" && !message.content.trim().is_empty())
-    {
+    if !asks(&messages, goes_on) {
         return Err(fields.refuse("messages", "messages must hold a user message with content"));
     }
     Ok(messages)
 }
 
-fn message(value: &Value, path: &str) -> Result<Message, Failure> {
-    let fields = Fields::of(value, path)?;
-    fields.required("role")?;
-    let role = match fields.text("role")?.unwrap_or_default() {
-        // The newer name for the same thing.
-        "developer" => "system",
-        role @ ("system" | "user" | "assistant" | "tool") => role,
-        _ => {
-            let message = format!("{path}.role must be system, developer, user, assistant or tool");
-            return Err(fields.refuse("role", message));
-        }
-    };
-    let content = match fields.get("content") {
-        Some(Value::Array(parts)) => parts_text(parts, &fields.path("content"))?,
-        // An assistant message that only calls tools has no content.
-        None if role == "assistant" => String::new(),
-        None => {
-            fields.required("content")?;
-            String::new()
-        }
-        Some(Value::String(_)) => fields.text("content")?.unwrap_or_default().to_owned(),
-        Some(_) => {
-            let path = fields.path("content");
-            return Err(fields.refuse("content", format!("{path} must be a string or a list")));
-        }
-    };
-    Ok(Message {
-        role: role.to_owned(),
-        content,
+/// Whether there is something to answer: a question, or in a stored conversation (`goes_on`) what
+/// came of a function.
+pub(super) fn asks(messages: &[Message], goes_on: bool) -> bool {
+    messages.iter().any(|message| {
+        message.role == "user" && !message.content.trim().is_empty()
+            || goes_on && !message.function_call_id.is_empty()
     })
 }
 
-/// Text of a list of content parts.
-fn parts_text(parts: &[Value], path: &str) -> Result<String, Failure> {
-    let mut text = String::new();
-    for (index, part) in parts.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        let fields = Fields::of(part, &path)?;
-        fields.required("type")?;
-        if fields.text("type")? != Some("text") {
-            let mut failure = fields.refuse(
-                "type",
-                format!("{path}.type must be text: only text is understood"),
-            );
-            failure.code = "unsupported_content".into();
-            return Err(failure);
-        }
-        fields.required("text")?;
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(fields.text("text")?.unwrap_or_default());
+fn message(value: &Value, path: &str) -> Result<Message, Failure> {
+    let fields = Fields::of(value, path)?;
+    let role = role(&fields)?;
+    let content = content::text(&fields, "content", &["text"])?;
+    if content.is_none() && role != "assistant" {
+        // Only a message that calls functions may have none.
+        fields.required("content")?;
     }
-    Ok(text)
+    let mut message = Message {
+        role: role.to_owned(),
+        content: content.unwrap_or_default(),
+        ..Message::default()
+    };
+    match role {
+        "assistant" => message.function_calls = functions::of_message(&fields)?,
+        "tool" => message.function_call_id = functions::id(&fields, "tool_call_id")?,
+        _ => {}
+    }
+    Ok(message)
+}
+
+fn role<'v>(fields: &Fields<'v>) -> Result<&'v str, Failure> {
+    fields.required("role")?;
+    match fields.text("role")?.unwrap_or_default() {
+        // The newer name for the same thing.
+        "developer" => Ok("system"),
+        role @ ("system" | "user" | "assistant" | "tool") => Ok(role),
+        _ => {
+            let path = fields.path("role");
+            let message = format!("{path} must be system, developer, user, assistant or tool");
+            Err(fields.refuse("role", message))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,58 @@ fn what_real_clients_send_is_understood() {
 }
 
 #[test]
+fn functions_and_what_came_of_them_are_read() {
+    let call = json!({"id": "c", "type": "function",
+                      "function": {"name": "clock", "arguments": "{}"}});
+    let request = parse(json!({
+        "model": "writer",
+        "messages": [
+            {"role": "user", "content": "The time?"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "content": [{"type": "text", "text": "noon"}], "tool_call_id": "c"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "clock"}}],
+    }))
+    .unwrap();
+    assert!(request.brings_functions());
+    assert_eq!(request.functions.unwrap().declared[0].name, "clock");
+    let [_, asking, result] = request.messages.as_slice() else {
+        panic!("{:?}", request.messages)
+    };
+    assert_eq!(asking.function_calls[0].arguments_json, "{}");
+    assert_eq!(
+        (result.function_call_id.as_str(), result.content.as_str()),
+        ("c", "noon")
+    );
+    assert!(!parse(minimal()).unwrap().brings_functions());
+}
+
+#[test]
+fn what_came_of_a_function_goes_on_in_a_stored_conversation_only() {
+    let result = json!([{"role": "tool", "content": "noon", "tool_call_id": "c"}]);
+    let mut request = with("messages", result);
+    assert_eq!(
+        parse(request.clone()).unwrap_err().param.as_deref(),
+        Some("messages")
+    );
+    request["metadata"] = json!({"conversation_id": "019aab4e-0000-7000-8000-000000000000"});
+    assert!(parse(request).is_ok());
+}
+
+#[rstest::rstest]
+#[case(with("functions", json!([])), "functions")]
+#[case(with("function_call", json!("auto")), "function_call")]
+#[case(with("tools", json!([{"type": "custom"}])), "tools[0].type")]
+fn what_is_not_supported_is_named(#[case] request: Value, #[case] param: &str) {
+    let failure = parse(request).unwrap_err();
+    assert_eq!(
+        (failure.status, failure.code.as_ref()),
+        (StatusCode::BAD_REQUEST, "unsupported_parameter")
+    );
+    assert_eq!(failure.param.as_deref(), Some(param));
+}
+
+#[test]
 fn the_probe_stores_nothing() {
     assert!(!parse(with("model", json!("probe"))).unwrap().store);
 }
@@ -76,6 +128,12 @@ fn the_probe_stores_nothing() {
        "messages[0].content[0].type")]
 #[case(with("messages", json!([{"role": "user", "content": [{"type": "text"}]}])),
        "messages[0].content[0].text")]
+#[case(with("messages", json!([{"role": "user", "content": [{"type": "refusal", "refusal": "x"}]}])),
+       "messages[0].content[0].type")]
+#[case(with("messages", json!([{"role": "tool", "content": "x"}])), "messages[0].tool_call_id")]
+#[case(with("messages", json!([{"role": "assistant", "tool_calls": [{}]}])),
+       "messages[0].tool_calls[0].type")]
+#[case(with("tools", json!("clock")), "tools")]
 #[case(with("stream", json!("yes")), "stream")]
 #[case(with("stream_options", json!([])), "stream_options")]
 #[case(with("stream_options", json!({"include_usage": 1})), "stream_options.include_usage")]

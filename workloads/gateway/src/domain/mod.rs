@@ -1,14 +1,18 @@
 //! The rules of the gateway, apart from HTTP and storage.
 
+pub mod annotations;
 pub mod charge;
 pub mod chat_request;
+mod content;
 pub mod embedding;
 pub mod embedding_request;
 pub mod fields;
+pub mod functions;
 pub mod key_request;
 pub mod page;
 pub mod parameters;
 mod prepare;
+pub mod responses_request;
 pub mod run;
 pub mod text;
 pub mod transcript;

@@ -1,16 +1,17 @@
 //! A question before it is asked: what it goes on from, where it is stored, what it reserves.
 
-use lotoai_contracts::v1::Message;
+use lotoai_contracts::v1::{FunctionCall, Message};
 use uuid::Uuid;
 
 use super::charge::Charge;
 use super::chat_request::ChatRequest;
+use super::functions;
 use super::text::title;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Change, NewMessage};
+use crate::store::{Change, NewMessage, StoredCall};
 
 /// An answer may look back on this many stored messages …
 const HISTORY_MESSAGES: i64 = 40;
@@ -30,7 +31,8 @@ pub(super) struct Prepared {
 /// Stores the question and reserves its budgets: both, or neither.
 ///
 /// # Errors
-/// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a price must
+/// 400 when a function was called without a result, or the other way round, 404 when the
+/// conversation is not the caller's, 429 when a budget is used up, 403 when a price must
 /// be known and is not, 503 when the database is away.
 pub(super) async fn prepare(
     state: &AppState,
@@ -52,7 +54,8 @@ pub(super) async fn prepare(
             kept = Some((id, change));
         }
     }
-    let messages = with_history(history, &request.messages);
+    let messages = with_history(history, request);
+    functions::check(&messages)?;
     let change = kept.as_mut().map(|(_, change)| change);
     let charge = Charge::open(state, run_id, identity, request, &messages, change).await?;
     let conversation_id = match kept {
@@ -96,35 +99,60 @@ fn new_messages(request: &ChatRequest) -> Vec<NewMessage> {
     request
         .messages
         .iter()
-        .filter(|message| message.role != "system" && !message.content.is_empty())
+        .filter(|message| message.role != "system")
+        .filter(|message| !message.content.is_empty() || message.is_of_functions())
         .map(|message| NewMessage {
             role: message.role.clone(),
             content: message.content.clone(),
+            function_calls: message.function_calls.iter().map(stored_call).collect(),
+            function_call_id: Some(message.function_call_id.clone()).filter(|id| !id.is_empty()),
         })
         .collect()
 }
 
+fn stored_call(call: &FunctionCall) -> StoredCall {
+    StoredCall {
+        id: call.id.clone(),
+        name: call.name.clone(),
+        arguments: call.arguments_json.clone(),
+    }
+}
+
+fn message(stored: NewMessage) -> Message {
+    let calls = stored.function_calls.into_iter().map(|call| FunctionCall {
+        id: call.id,
+        name: call.name,
+        arguments_json: call.arguments,
+    });
+    Message {
+        role: stored.role,
+        content: stored.content,
+        function_calls: calls.collect(),
+        function_call_id: stored.function_call_id.unwrap_or_default(),
+    }
+}
+
 /// System messages first, then what was said before, then what is new.
-fn with_history(history: Vec<NewMessage>, sent: &[Message]) -> Vec<Message> {
+fn with_history(history: Vec<NewMessage>, request: &ChatRequest) -> Vec<Message> {
     let mut room = HISTORY_BYTES;
     let mut before: Vec<Message> = history
         .into_iter()
         .rev()
+        .map(message)
         .take_while(|message| {
-            let fits = message.content.len() <= room;
-            room = room.saturating_sub(message.content.len());
+            let bytes = message.text_bytes();
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
             fits
-        })
-        .map(|message| Message {
-            role: message.role,
-            content: message.content,
         })
         .collect();
     before.reverse();
-    let (system, rest): (Vec<_>, Vec<_>) = sent
+    let (system, rest): (Vec<_>, Vec<_>) = request
+        .messages
         .iter()
         .cloned()
         .partition(|message| message.role == "system");
+    let before = functions::mended(before, &rest, request.brings_functions());
     system.into_iter().chain(before).chain(rest).collect()
 }
 
@@ -132,10 +160,11 @@ fn with_history(history: Vec<NewMessage>, sent: &[Message]) -> Vec<Message> {
 mod tests {
     use super::*;
 
-    fn message(role: &str, content: &str) -> Message {
+    fn said(role: &str, content: &str) -> Message {
         Message {
             role: role.into(),
             content: content.into(),
+            ..Message::default()
         }
     }
 
@@ -143,13 +172,21 @@ mod tests {
         NewMessage {
             role: "user".into(),
             content,
+            ..NewMessage::default()
         }
+    }
+
+    fn asking(messages: &[Message]) -> ChatRequest {
+        let body = br#"{"model": "lotoai", "messages": [{"role": "user", "content": "?"}]}"#;
+        let mut request = ChatRequest::parse(body).unwrap();
+        request.messages = messages.to_vec();
+        request
     }
 
     #[test]
     fn history_stands_between_the_system_messages_and_what_is_new() {
-        let sent = [message("user", "new"), message("system", "rules")];
-        let all = with_history(vec![before("old".into())], &sent);
+        let sent = [said("user", "new"), said("system", "rules")];
+        let all = with_history(vec![before("old".into())], &asking(&sent));
         let texts: Vec<_> = all.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(texts, ["rules", "old", "new"]);
     }
@@ -161,8 +198,28 @@ mod tests {
             before("x".repeat(HISTORY_BYTES - 3)),
             before("end".into()),
         ];
-        let all = with_history(history, &[]);
+        let all = with_history(history, &asking(&[]));
         assert_eq!(all.len(), 2);
         assert_eq!(all[1].content, "end");
+    }
+
+    #[test]
+    fn a_call_that_was_stored_meets_its_result() {
+        let stored = NewMessage {
+            role: "assistant".into(),
+            function_calls: vec![StoredCall {
+                id: "c".into(),
+                name: "clock".into(),
+                arguments: "{}".into(),
+            }],
+            ..NewMessage::default()
+        };
+        let result = Message {
+            function_call_id: "c".into(),
+            ..said("tool", "noon")
+        };
+        let all = with_history(vec![before("?".into()), stored], &asking(&[result]));
+        assert_eq!(all[1].function_calls[0].name, "clock");
+        functions::check(&all).unwrap();
     }
 }

@@ -74,6 +74,7 @@ impl Run {
             max_tokens: request.max_tokens,
             temperature: request.temperature,
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
+            functions: request.functions.clone(),
         };
         tracing::info!(run_id = %id, model = request.model, "a run begins");
         Ok(Self {
@@ -125,7 +126,7 @@ impl Run {
             };
             match &step {
                 Ok(Step::Quiet) => continue,
-                Ok(Step::Text(_)) if self.first_token.is_none() => {
+                Ok(Step::Text(_) | Step::Call(_)) if self.first_token.is_none() => {
                     self.first_token = Some(self.started.elapsed());
                 }
                 Ok(Step::Finished) => {
@@ -197,7 +198,7 @@ impl Run {
             Progress {
                 finished: self.transcript.finished.as_ref(),
                 decided: self.transcript.decision.is_some(),
-                text_bytes: self.transcript.text.len(),
+                text_bytes: self.transcript.written_bytes(),
                 outcome,
             },
         );
@@ -226,6 +227,7 @@ impl Run {
             decision: self.transcript.decision.clone(),
             citations: Value::Array(self.transcript.citations.clone()),
             tool_calls: Value::Array(self.transcript.tool_calls.clone()),
+            function_calls: self.transcript.function_calls.clone(),
         });
         Record {
             answer,

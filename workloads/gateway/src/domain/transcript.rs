@@ -2,13 +2,13 @@
 
 use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
-use lotoai_contracts::v1::{Citation, Decision, Finished, ToolCall};
+use lotoai_contracts::v1::{Citation, Decision, Finished, FunctionCallDelta, ToolCall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::text::{json_or_text, without_nul};
 use crate::failure::Failure;
-use crate::store::StoredDecision;
+use crate::store::{StoredCall, StoredDecision};
 
 /// An answer that grows beyond this is a fault of a model, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -24,6 +24,8 @@ pub struct Transcript {
     pub citations: Vec<Value>,
     /// Tools that were called, as the API shows them.
     pub tool_calls: Vec<Value>,
+    /// Functions of the caller that it asks for, as far as they are written.
+    pub function_calls: Vec<StoredCall>,
     /// How it ended; `None` while it goes on.
     pub finished: Option<Finished>,
 }
@@ -37,8 +39,21 @@ pub enum Step {
     Decided,
     /// More text.
     Text(String),
+    /// More of a call of one of the caller's functions.
+    Call(CallPiece),
     /// The end.
     Finished,
+}
+
+/// What was added to a call.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CallPiece {
+    /// Its place in [`Transcript::function_calls`].
+    pub index: usize,
+    /// Whether it begins with this.
+    pub begins: bool,
+    /// More of its arguments.
+    pub arguments: String,
 }
 
 impl Transcript {
@@ -54,13 +69,7 @@ impl Transcript {
             }
             Event::Delta(delta) => {
                 let text = without_nul(&delta.text);
-                if self.text.len() + text.len() > MAX_ANSWER_BYTES {
-                    return Err(Failure::new(
-                        axum::http::StatusCode::BAD_GATEWAY,
-                        "answer_too_long",
-                        "the model wrote more than 4 MiB and was stopped; set max_tokens",
-                    ));
-                }
+                self.make_room(text.len())?;
                 self.text.push_str(&text);
                 Ok(if text.is_empty() {
                     Step::Quiet
@@ -77,12 +86,58 @@ impl Transcript {
                 self.tool_calls.push(tool_call(&call));
                 Ok(Step::Quiet)
             }
+            Event::FunctionCall(delta) => self.call(&delta).map(Step::Call),
             Event::Finished(finished) => {
                 self.finished = Some(finished);
                 Ok(Step::Finished)
             }
             Event::Failed(failed) => Err(crate::orchestrator::of_failed(failed)),
         }
+    }
+
+    fn call(&mut self, delta: &FunctionCallDelta) -> Result<CallPiece, Failure> {
+        let index = usize::try_from(delta.index).unwrap_or(usize::MAX);
+        let arguments = without_nul(&delta.arguments);
+        let begins = index == self.function_calls.len();
+        self.make_room(delta.id.len() + delta.name.len() + arguments.len())?;
+        if begins {
+            self.function_calls.push(StoredCall {
+                id: without_nul(&delta.id),
+                name: without_nul(&delta.name),
+                arguments: String::new(),
+            });
+        }
+        let call = self.function_calls.get_mut(index).ok_or_else(|| {
+            Failure::new(
+                axum::http::StatusCode::BAD_GATEWAY,
+                "answer_incomplete",
+                "a part of the answer is missing; try again",
+            )
+        })?;
+        call.arguments.push_str(&arguments);
+        Ok(CallPiece {
+            index,
+            begins,
+            arguments,
+        })
+    }
+
+    fn make_room(&self, bytes: usize) -> Result<(), Failure> {
+        if self.written_bytes() + bytes <= MAX_ANSWER_BYTES {
+            return Ok(());
+        }
+        Err(Failure::new(
+            axum::http::StatusCode::BAD_GATEWAY,
+            "answer_too_long",
+            "the model wrote more than 4 MiB and was stopped; set max_tokens",
+        ))
+    }
+
+    /// Bytes that were written, of text and of calls.
+    pub fn written_bytes(&self) -> usize {
+        let calls = self.function_calls.iter();
+        let calls = calls.map(|call| call.id.len() + call.name.len() + call.arguments.len());
+        self.text.len() + calls.sum::<usize>()
     }
 
     /// Name of the decided route; empty before the decision.
@@ -133,6 +188,8 @@ impl Transcript {
         {
             Some("length") => "length",
             Some("content_filter") => "content_filter",
+            // Some servers say that they stopped.
+            _ if !self.function_calls.is_empty() => "tool_calls",
             _ => "stop",
         }
     }
@@ -233,6 +290,54 @@ mod tests {
         assert_eq!(extra["decision"]["confidence"], 0.0);
         assert_eq!(extra["citations"][0]["passage"], "p");
         assert_eq!(extra["model"], "m");
+    }
+
+    fn piece(index: u32, id: &str, name: &str, arguments: &str) -> Event {
+        Event::FunctionCall(FunctionCallDelta {
+            index,
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        })
+    }
+
+    #[test]
+    fn calls_are_gathered_from_their_pieces() {
+        let mut transcript = Transcript::default();
+        let mut absorb = |event| transcript.absorb(event).unwrap();
+        let step = |index, begins, arguments: &str| {
+            Step::Call(CallPiece {
+                index,
+                begins,
+                arguments: arguments.into(),
+            })
+        };
+        assert_eq!(absorb(piece(0, "a", "f", "")), step(0, true, ""));
+        assert_eq!(absorb(piece(1, "b", "g\0", "{}")), step(1, true, "{}"));
+        assert_eq!(absorb(piece(0, "", "", "{\0}")), step(0, false, "{}"));
+        absorb(Event::Finished(Finished {
+            finish_reason: "stop".into(),
+            ..Finished::default()
+        }));
+        let call = |id: &str, name: &str| StoredCall {
+            id: id.into(),
+            name: name.into(),
+            arguments: "{}".into(),
+        };
+        assert_eq!(transcript.function_calls, [call("a", "f"), call("b", "g")]);
+        assert_eq!(transcript.finish_reason(), "tool_calls");
+        assert_eq!(transcript.written_bytes(), 8);
+    }
+
+    #[test]
+    fn a_call_that_was_not_begun_and_an_endless_one_are_failures() {
+        let mut transcript = Transcript::default();
+        let failure = transcript.absorb(piece(1, "a", "f", "")).unwrap_err();
+        assert_eq!(failure.code, "answer_incomplete");
+        let endless = "x".repeat(MAX_ANSWER_BYTES - 1);
+        transcript.absorb(piece(0, "a", "", &endless)).unwrap();
+        let failure = transcript.absorb(piece(0, "", "", "x")).unwrap_err();
+        assert_eq!(failure.code, "answer_too_long");
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
         Route::new(POST, "/v1/embeddings", embed, v1::embeddings::create),
+        Route::new(POST, "/v1/responses", chat, v1::responses::create),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),

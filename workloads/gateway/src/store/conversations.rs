@@ -60,8 +60,23 @@ pub struct StoredMessage {
     /// Tools that were called.
     #[schema(value_type = Vec<ToolCall>)]
     pub tool_calls: Value,
+    /// Functions of the caller that the answer asked for.
+    pub function_calls: Vec<StoredCall>,
+    /// The call whose result it is; results of the caller's functions only.
+    pub function_call_id: Option<String>,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// A call of a function that the caller runs itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCall {
+    /// Identity, made by the model's provider.
+    pub id: String,
+    /// The function.
+    pub name: String,
+    /// Arguments as the model wrote them: mostly JSON, never checked.
+    pub arguments: String,
 }
 
 /// A decision of the orchestrator.
@@ -78,12 +93,16 @@ pub struct StoredDecision {
 }
 
 /// A message to store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewMessage {
     /// `user`, `assistant` or `tool`.
     pub role: String,
     /// Text.
     pub content: String,
+    /// Functions of the caller that it asked for.
+    pub function_calls: Vec<StoredCall>,
+    /// The call whose result it is.
+    pub function_call_id: Option<String>,
 }
 
 /// An answer to store.
@@ -105,6 +124,8 @@ pub struct Answer {
     pub citations: Value,
     /// Tools that were called.
     pub tool_calls: Value,
+    /// Functions of the caller that it asks for.
+    pub function_calls: Vec<StoredCall>,
 }
 
 const SUMMARY: &str = concat!(
@@ -184,13 +205,37 @@ impl Store {
         let statement = sqlx::query(concat!(
             "select id, role, content, run_id, outcome, model, decision, citations, tool_calls, ",
             rfc3339!("created_at"),
-            " from messages where conversation_id = $1 order by position desc limit $2"
+            ", function_calls, function_call_id from messages where conversation_id = $1 order by position desc limit $2"
         ))
         .bind(id)
         .bind(limit)
         .fetch_all(&self.pool);
         let rows = within("read messages", statement).await?;
         Ok(rows.iter().rev().map(message).collect())
+    }
+
+    /// The conversation of one of the owner's answers, and whether nothing was said in it since;
+    /// `None` when there is no such answer, or it failed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn conversation_of_answer(
+        &self,
+        owner: &str,
+        run_id: Uuid,
+    ) -> Result<Option<(Uuid, bool)>, StoreError> {
+        let statement = sqlx::query(
+            "select a.conversation_id, not exists (
+                 select from messages later
+                 where later.conversation_id = a.conversation_id and later.position > a.position)
+             from messages a join conversations c on c.id = a.conversation_id
+             where a.run_id = $1 and a.outcome = 'ok' and c.owner = $2",
+        )
+        .bind(run_id)
+        .bind(owner)
+        .fetch_optional(&self.pool);
+        let row = within("find an answer", statement).await?;
+        Ok(row.map(|row| (row.get(0), row.get(1))))
     }
 
     /// Deletes one of the owner's conversations; says whether there was one.
@@ -208,6 +253,16 @@ impl Store {
     }
 }
 
+fn calls(row: &PgRow, index: usize) -> Vec<StoredCall> {
+    row.get::<Option<Json<Vec<StoredCall>>>, _>(index)
+        .map_or_else(Vec::new, |calls| calls.0)
+}
+
+/// As a column has it: most messages ask for no function.
+fn calls_column(calls: &[StoredCall]) -> Option<Json<&[StoredCall]>> {
+    (!calls.is_empty()).then_some(Json(calls))
+}
+
 fn message(row: &PgRow) -> StoredMessage {
     let list = |index: usize| {
         row.get::<Option<Json<Value>>, _>(index)
@@ -223,6 +278,8 @@ fn message(row: &PgRow) -> StoredMessage {
         decision: row.get::<Option<Json<StoredDecision>>, _>(6).map(|it| it.0),
         citations: list(7),
         tool_calls: list(8),
+        function_calls: calls(row, 10),
+        function_call_id: row.get(11),
         created_at: row.get(9),
     }
 }
@@ -269,8 +326,9 @@ impl Change {
     /// When the database fails.
     pub async fn history(&mut self, id: Uuid, limit: i64) -> Result<Vec<NewMessage>, StoreError> {
         let statement = sqlx::query(
-            "select role, content from messages
-             where conversation_id = $1 and content <> '' and (outcome is null or outcome = 'ok')
+            "select role, content, function_calls, function_call_id from messages
+             where conversation_id = $1 and (outcome is null or outcome = 'ok')
+               and (content <> '' or function_calls is not null or function_call_id is not null)
              order by position desc limit $2",
         )
         .bind(id)
@@ -280,6 +338,8 @@ impl Change {
         let message = |row: &PgRow| NewMessage {
             role: row.get(0),
             content: row.get(1),
+            function_calls: calls(row, 2),
+            function_call_id: row.get(3),
         };
         Ok(rows.iter().rev().map(message).collect())
     }
@@ -295,13 +355,16 @@ impl Change {
     ) -> Result<(), StoreError> {
         for message in messages {
             let statement = sqlx::query(
-                "insert into messages (id, conversation_id, role, content)
-                 values ($1, $2, $3, $4)",
+                "insert into messages (id, conversation_id, role, content, function_calls,
+                                       function_call_id)
+                 values ($1, $2, $3, $4, $5, $6)",
             )
             .bind(Uuid::now_v7())
             .bind(conversation_id)
             .bind(&message.role)
             .bind(&message.content)
+            .bind(calls_column(&message.function_calls))
+            .bind(&message.function_call_id)
             .execute(&mut *self.tx);
             within("store a message", statement).await?;
         }
@@ -316,8 +379,8 @@ impl Change {
     pub async fn insert_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
         let statement = sqlx::query(
             "insert into messages (id, conversation_id, role, content, run_id, outcome, model,
-                                   decision, citations, tool_calls)
-             select $1, id, 'assistant', $3, $4, $5, $6, $7, $8, $9
+                                   decision, citations, tool_calls, function_calls)
+             select $1, id, 'assistant', $3, $4, $5, $6, $7, $8, $9, $10
              from conversations where id = $2 on conflict (run_id) do nothing",
         )
         .bind(Uuid::now_v7())
@@ -329,6 +392,7 @@ impl Change {
         .bind(answer.decision.as_ref().map(Json))
         .bind(Json(&answer.citations))
         .bind(Json(&answer.tool_calls))
+        .bind(calls_column(&answer.function_calls))
         .execute(&mut *self.tx);
         within("store an answer", statement).await.map(|_| ())
     }

@@ -17,7 +17,8 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversations::{
-    Answer, Conversation, ConversationSummary, NewMessage, StoredDecision, StoredMessage,
+    Answer, Conversation, ConversationSummary, NewMessage, StoredCall, StoredDecision,
+    StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
 pub use idempotency::{Claim, KeptAnswer, Outcome};

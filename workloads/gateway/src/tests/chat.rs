@@ -22,7 +22,7 @@ async fn gateway() -> (Gateway, Arc<Seen>) {
     )
 }
 
-fn question(model: &str, more: &Value) -> String {
+pub(super) fn question(model: &str, more: &Value) -> String {
     let mut body = json!({
         "model": model, "store": false, "messages": [{"role": "user", "content": "¿Cuántos?"}],
     });
@@ -33,7 +33,7 @@ fn question(model: &str, more: &Value) -> String {
 }
 
 /// The data of the events of a stream; the framing is checked on the way.
-fn events(reply: &Reply) -> Vec<Value> {
+pub(super) fn events(reply: &Reply) -> Vec<Value> {
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     assert_eq!(reply.header("content-type"), "text/event-stream");
     assert_eq!(reply.header("cache-control"), "no-cache, no-transform");

@@ -122,6 +122,9 @@ impl Platform {
             (&Method::POST, "/v1/embeddings") => {
                 json!({ "model": model_server::MODEL, "input": "?" }).to_string()
             }
+            (&Method::POST, "/v1/responses") => {
+                json!({ "model": "lotoai", "store": false, "input": "?" }).to_string()
+            }
             (&Method::POST, "/api/keys") => json!({ "name": "another" }).to_string(),
             (&Method::POST, "/api/documents") => {
                 request = request.header(

@@ -10,7 +10,7 @@ use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Citation, Citations, Decision, Delta, Failed, Finished,
-    ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
+    FunctionCallDelta, ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -47,6 +47,7 @@ impl Orchestrator for Fake {
         }
         let request = request.into_inner();
         let model = request.model.clone();
+        let request_has_functions = request.functions.is_some();
         self.0.requests.lock().unwrap().push(request);
         let events = |events: Vec<Event>| {
             stream::iter(
@@ -62,9 +63,20 @@ impl Orchestrator for Fake {
                 Box::pin(events(vec![Event::Failed(Failed {
                     code,
                     message,
-                    retryable: false,
+                    ..Failed::default()
                 })]))
             }
+            "local" if request_has_functions => Box::pin(events(vec![
+                decision(),
+                Event::Failed(Failed {
+                    code: failures::UNSUPPORTED_PARAMETER.to_owned(),
+                    message: "model `small` knows no tools".to_owned(),
+                    param: "tools".to_owned(),
+                    ..Failed::default()
+                }),
+            ])),
+            "caller" => Box::pin(events(calls())),
+            "long" => Box::pin(events(vec![decision(), delta("so"), finished("length")])),
             "refused" => return Err(Status::not_found("there is no such model")),
             "breaks" => Box::pin(
                 events(vec![decision(), delta("half")])
@@ -134,15 +146,40 @@ fn whole() -> Vec<Event> {
             is_error: false,
         }),
         delta("[1]."),
-        Event::Finished(Finished {
-            finish_reason: "stop".into(),
-            usage: Some(Usage {
-                input_tokens: Some(12),
-                output_tokens: Some(5),
-            }),
-            model: "extractive".into(),
-            provider: "local".into(),
+        finished("stop"),
+    ]
+}
+
+fn finished(reason: &str) -> Event {
+    Event::Finished(Finished {
+        finish_reason: reason.into(),
+        usage: Some(Usage {
+            input_tokens: Some(12),
+            output_tokens: Some(5),
         }),
+        model: "extractive".into(),
+        provider: "local".into(),
+    })
+}
+
+/// Text, and two calls of functions of the caller.
+fn calls() -> Vec<Event> {
+    let piece = |index, id: &str, name: &str, arguments: &str| {
+        Event::FunctionCall(FunctionCallDelta {
+            index,
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        })
+    };
+    vec![
+        decision(),
+        delta("Let me look."),
+        piece(0, "call_a", "weather", ""),
+        piece(0, "", "", r#"{"city":"#),
+        piece(0, "", "", r#""Rome"}"#),
+        piece(1, "call_b", "clock", "{}"),
+        finished("tool_calls"),
     ]
 }
 

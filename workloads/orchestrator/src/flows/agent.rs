@@ -1,6 +1,6 @@
 //! Lets a role answer.
 
-use lotoai_contracts::v1::{CompleteRequest, Message, Role, complete_event::Event};
+use lotoai_contracts::v1::{CompleteRequest, Functions, Message, Role, complete_event::Event};
 
 use super::{Done, Hub, session::Session};
 use crate::{domain::history, failure::Failure};
@@ -33,7 +33,8 @@ pub async fn answer(
     {
         last.content = asked.to_owned();
     }
-    let request = request(hub, session, role, &messages);
+    let functions = session.functions.clone();
+    let request = request(hub, session, role, &messages, functions);
     let started = session.now();
     let result = stream(hub, session, request).await;
     let outcome = result
@@ -43,9 +44,15 @@ pub async fn answer(
     result
 }
 
-/// A completion whose conversation fits the role's context.
+/// A completion whose conversation fits the role's context, beside the functions.
 #[must_use]
-pub fn request(hub: &Hub, session: &Session, role: &Role, messages: &[Message]) -> CompleteRequest {
+pub fn request(
+    hub: &Hub,
+    session: &Session,
+    role: &Role,
+    messages: &[Message],
+    functions: Option<Functions>,
+) -> CompleteRequest {
     let (context, default_answer) = if role.capable {
         (hub.args.capable_context_tokens, CAPABLE_ANSWER_TOKENS)
     } else {
@@ -60,12 +67,18 @@ pub fn request(hub: &Hub, session: &Session, role: &Role, messages: &[Message]) 
     };
     let reserved = max_tokens.unwrap_or(default_answer).min(most) + PROMPT_TOKENS;
     let budget = usize::try_from(context.saturating_sub(reserved)).unwrap_or(usize::MAX);
+    let declared = functions.as_ref().map_or(0, history::of_functions);
+    // What the functions leave may be too little, and then their provider says so.
+    let budget = budget
+        .saturating_sub(declared)
+        .max(LEAST_HISTORY_TOKENS as usize);
     CompleteRequest {
         run_id: session.run.id.to_string(),
         role: role.name.clone(),
         messages: history::trim(messages, budget),
         max_tokens,
         temperature: session.temperature,
+        functions,
     }
 }
 
@@ -74,6 +87,7 @@ async fn stream(hub: &Hub, session: &Session, request: CompleteRequest) -> Resul
     loop {
         match completion.next().await? {
             Event::Delta(text) => session.say(text).await?,
+            Event::FunctionCall(piece) => session.function_call(piece).await?,
             Event::Finished(finished) => {
                 return Ok(Done {
                     finish_reason: finished.finish_reason,
@@ -82,13 +96,7 @@ async fn stream(hub: &Hub, session: &Session, request: CompleteRequest) -> Resul
                     provider: finished.provider,
                 });
             }
-            Event::Failed(failed) => {
-                return Err(Failure {
-                    code: failed.code,
-                    message: failed.message,
-                    retryable: failed.retryable,
-                });
-            }
+            Event::Failed(failed) => return Err(failed.into()),
         }
     }
 }

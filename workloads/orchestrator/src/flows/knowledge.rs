@@ -136,8 +136,9 @@ async fn written(
     let messages = [Message {
         role: "user".to_owned(),
         content: prompt(&session.question, hits),
+        ..Message::default()
     }];
-    let request: CompleteRequest = agent::request(hub, session, role, &messages);
+    let request: CompleteRequest = agent::request(hub, session, role, &messages, None);
     let started = session.now();
     let mut completion = match hub.agents.complete(request).await {
         Ok(completion) => completion,
@@ -149,12 +150,14 @@ async fn written(
     let mut filter = MarkerFilter::new(hits.len());
     let mut begun = false;
     loop {
-        let failed = match completion.next().await {
+        let failed: Failure = match completion.next().await {
             Ok(Event::Delta(text)) => {
                 begun = true;
                 session.say(filter.push(&text)).await?;
                 continue;
             }
+            // Nobody declared a function.
+            Ok(Event::FunctionCall(_)) => continue,
             Ok(Event::Finished(finished)) => {
                 session.say(filter.finish()).await?;
                 session.step("complete", &role.name, "ok", started);
@@ -166,11 +169,7 @@ async fn written(
                     provider: finished.provider,
                 }));
             }
-            Ok(Event::Failed(failed)) => Failure {
-                code: failed.code,
-                message: failed.message,
-                retryable: failed.retryable,
-            },
+            Ok(Event::Failed(failed)) => failed.into(),
             Err(failure) => failure,
         };
         session.step("complete", &role.name, &failed.code, started);

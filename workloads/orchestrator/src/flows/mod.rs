@@ -8,13 +8,19 @@ pub mod probe;
 pub mod session;
 pub mod tool;
 
-use lotoai_contracts::{failures, v1::Usage};
+use lotoai_contracts::{
+    failures,
+    v1::{Role, Usage},
+};
 use session::Session;
 
 use crate::{
     agents::{Agents, may_use},
     config::AnswerArgs,
-    domain::router::{self, Decision, Route},
+    domain::{
+        router::{self, Decision, Route},
+        rules,
+    },
     embeddings::Embeddings,
     failure::Failure,
     mcp::Mcp,
@@ -49,7 +55,7 @@ pub struct Hub {
 /// How an answer ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
-    /// `stop`, `length`, `content_filter` or the provider's own word.
+    /// `stop`, `length`, `content_filter`, `tool_calls` or the provider's own word.
     pub finish_reason: String,
     /// Tokens, where a model answered.
     pub usage: Option<Usage>,
@@ -77,10 +83,16 @@ impl Done {
 /// # Errors
 /// What the caller should see as `failed`.
 pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
-    match session.run.model.clone().as_str() {
-        PROBE => Box::pin(probe::answer(hub, session)).await,
-        AUTOMATIC => automatic(hub, session).await,
-        role => named(hub, session, role).await,
+    let about_functions = session.about_functions();
+    match (session.run.model.clone().as_str(), about_functions) {
+        (PROBE, Some(param)) => Err(Failure::unsupported(
+            param,
+            format!("model `{PROBE}` knows no tools: leave `{param}` without any"),
+        )),
+        (PROBE, None) => Box::pin(probe::answer(hub, session)).await,
+        (AUTOMATIC, Some(_)) => with_functions(hub, session).await,
+        (AUTOMATIC, None) => automatic(hub, session).await,
+        (role, _) => named(hub, session, role).await,
     }
 }
 
@@ -105,6 +117,38 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
     };
     session.decide(hub, &decision).await?;
     agent::answer(hub, session, role, None).await
+}
+
+/// The caller brings functions of its own: a role answers, without documents and tools of the
+/// platform. What comes back from a function must reach the model that asked for it, so each turn
+/// of the loop goes to the same role, and nothing is searched for in between.
+async fn with_functions(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
+    let roles = hub.agents.roles().await?;
+    let usable: Vec<&Role> = roles
+        .iter()
+        .filter(|role| may_use(role, &session.caller))
+        .collect();
+    let names: Vec<&str> = usable.iter().map(|role| role.name.as_str()).collect();
+    let asked = rules::asked_role(&session.question, &names);
+    let asked = asked.map(|(name, rest)| (name.to_owned(), rest));
+    let role = match &asked {
+        Some((name, _)) => usable.iter().find(|role| role.name == *name),
+        None => usable.iter().find(|role| role.capable).or(usable.first()),
+    };
+    let Some(role) = role else {
+        return Err(Failure::permanent(
+            failures::UNKNOWN_MODEL,
+            "there is no agent role that you may use, and only roles take tools of the caller",
+        ));
+    };
+    let decision = Decision {
+        route: Route::Agent(role.name.clone()),
+        reason: "The caller brings its own tools, which agent roles use.".to_owned(),
+        confidence: 1.0,
+    };
+    session.decide(hub, &decision).await?;
+    let asked = asked.map(|(_, rest)| rest);
+    agent::answer(hub, session, role, asked.as_deref()).await
 }
 
 async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {

@@ -5,7 +5,8 @@ use std::time::Instant;
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Caller, Citation, Citations, Decision as WireDecision, Delta,
-    Message, ToolCall, answer_event::Event, decision::Route as WireRoute,
+    FunctionCallDelta, Functions, Message, ToolCall, answer_event::Event,
+    decision::Route as WireRoute,
 };
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -45,6 +46,8 @@ pub struct Session {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// Functions that the caller runs itself.
+    pub functions: Option<Functions>,
     /// What was done so far.
     pub steps: Vec<Step>,
     /// How the decision looked, for metrics.
@@ -97,10 +100,23 @@ impl Session {
             messages: request.messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
+            functions: request.functions.filter(|it| !it.declared.is_empty()),
             steps: Vec::new(),
             route: "none",
             out,
         })
+    }
+
+    /// The field of the request that is about functions of the caller, if there is one.
+    #[must_use]
+    pub fn about_functions(&self) -> Option<&'static str> {
+        if self.functions.is_some() {
+            Some("tools")
+        } else if self.messages.iter().any(Message::is_of_functions) {
+            Some("messages")
+        } else {
+            None
+        }
     }
 
     /// The clock for [`Self::step`].
@@ -176,6 +192,14 @@ impl Session {
     /// The caller is gone.
     pub async fn tool_call(&self, call: ToolCall) -> Result<(), Failure> {
         self.emit(Event::ToolCall(call)).await
+    }
+
+    /// Sends a piece of a call of one of the caller's functions.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn function_call(&self, piece: FunctionCallDelta) -> Result<(), Failure> {
+        self.emit(Event::FunctionCall(piece)).await
     }
 
     async fn emit(&self, event: Event) -> Result<(), Failure> {

@@ -134,6 +134,7 @@ async fn a_missing_argument_is_asked_for_and_the_reply_is_understood() {
     let reply = Message {
         role: "assistant".to_owned(),
         content: asked,
+        ..Message::default()
     };
     let events = stage
         .ask(request("lotoai", vec![first, reply, user("2026-11-20")]))

@@ -7,9 +7,9 @@ use std::{
 
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Caller, Citation, CompleteEvent, CompleteFailed, CompleteFinished,
-    CompleteRequest, DeleteDocumentRequest, DeleteDocumentResponse, ListRolesRequest,
-    ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse, Role,
-    SearchRequest, SearchResponse, StatsRequest, StatsResponse,
+    CompleteRequest, DeleteDocumentRequest, DeleteDocumentResponse, FunctionCallDelta,
+    ListRolesRequest, ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse,
+    Role, SearchRequest, SearchResponse, StatsRequest, StatsResponse,
     agents_server::{Agents, AgentsServer},
     answer_event::Event,
     complete_event,
@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) roles: Vec<Role>,
     /// Text that a role answers with; `None` = it fails.
     pub(super) answer: Option<Vec<&'static str>>,
+    /// Pieces of function calls that a capable role answers with after its text.
+    pub(super) calls: Vec<FunctionCallDelta>,
     pub(super) rag_down: bool,
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
@@ -114,11 +116,32 @@ impl Agents for FakeAgents {
         &self,
         request: Request<CompleteRequest>,
     ) -> Result<Response<Self::CompleteStream>, Status> {
-        self.1.lock().unwrap().push(request.into_inner());
+        let request = request.into_inner();
+        self.1.lock().unwrap().push(request.clone());
+        let capable = self
+            .0
+            .roles
+            .iter()
+            .any(|it| it.name == request.role && it.capable);
         let events: Vec<complete_event::Event> = match &self.0.answer {
+            Some(_) if request.functions.is_some() && !capable => {
+                vec![complete_event::Event::Failed(CompleteFailed {
+                    code: "unsupported_parameter".to_owned(),
+                    message: "knows no tools".to_owned(),
+                    retryable: false,
+                    param: "tools".to_owned(),
+                })]
+            }
             Some(pieces) => pieces
                 .iter()
                 .map(|piece| complete_event::Event::Delta((*piece).to_owned()))
+                .chain(
+                    self.0
+                        .calls
+                        .iter()
+                        .cloned()
+                        .map(complete_event::Event::FunctionCall),
+                )
                 .chain([complete_event::Event::Finished(CompleteFinished {
                     finish_reason: "stop".to_owned(),
                     usage: None,
@@ -130,6 +153,7 @@ impl Agents for FakeAgents {
                 code: "provider_unavailable".to_owned(),
                 message: "set KEY".to_owned(),
                 retryable: false,
+                param: String::new(),
             })],
         };
         let events: Vec<_> = events
@@ -293,6 +317,7 @@ pub(super) fn user(text: &str) -> Message {
     Message {
         role: "user".to_owned(),
         content: text.to_owned(),
+        ..Message::default()
     }
 }
 

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
+use super::chunks::{self, Chunks};
 use super::{sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
@@ -54,15 +55,20 @@ pub async fn complete(
     let run = Run::begin(state, &identity, &request).await?;
     let warnings = run.budget_warnings().to_vec();
     let mut response = if request.stream {
-        sse::stream(run, request.model, request.include_usage).await?
+        sse::stream(run, Chunks::new(request.model, request.include_usage)).await?
     } else {
         whole(run, request.model).await?.into_response()
     };
-    warn(&mut response, &warnings);
-    if !request.store {
+    mark(&mut response, &warnings, request.store);
+    Ok(response)
+}
+
+/// What both APIs say beside an answer: warnings of budgets, and whether it may be kept.
+pub(super) fn mark(response: &mut Response, warnings: &[String], store: bool) {
+    warn(response, warnings);
+    if !store {
         response.extensions_mut().insert(Unkept);
     }
-    Ok(response)
 }
 
 async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
@@ -74,9 +80,7 @@ async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
         "model": model,
         "choices": [{
             "index": 0,
-            "message": {
-                "role": "assistant", "content": run.transcript.text, "refusal": null,
-            },
+            "message": chunks::message(&run.transcript),
             "finish_reason": run.transcript.finish_reason(),
             "logprobs": null,
         }],

@@ -1,8 +1,10 @@
 //! The OpenAI-compatible API.
 
 pub mod chat;
+mod chunks;
 pub mod embeddings;
 pub mod models;
+pub mod responses;
 pub mod sse;
 
 use axum::http::HeaderName;

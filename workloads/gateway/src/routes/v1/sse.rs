@@ -1,4 +1,4 @@
-//! An answer as server-sent events, in OpenAI's chunks.
+//! An answer as server-sent events, in the words of whichever API was asked.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -8,7 +8,6 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
-use serde_json::{Value, json};
 
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -19,21 +18,43 @@ use crate::idempotency::StreamFailed;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A failure within this time gets a proper status; later ones are told within the stream.
 const GRACE: Duration = Duration::from_secs(2);
-const DONE: &str = "[DONE]";
+
+/// Puts an answer into the events of an API.
+pub(super) trait Writer: Send + 'static {
+    /// What stands before the first step.
+    fn begin(&mut self, run: &Run, queue: &mut VecDeque<Event>);
+
+    /// A step, which the transcript of `run` has taken already; with the last one, the end.
+    fn step(&mut self, run: &Run, step: Step, queue: &mut VecDeque<Event>);
+
+    /// The end of an answer that failed.
+    fn fail(&mut self, run: &Run, failure: &Failure, queue: &mut VecDeque<Event>);
+}
 
 /// Streams a run. Dropping the response, as when the client leaves, cancels it.
 ///
 /// # Errors
 /// What goes wrong before the first event.
-pub async fn stream(run: Run, model: String, include_usage: bool) -> Result<Response, Failure> {
-    let mut chunks = Chunks::new(run, model, include_usage);
-    let failed = chunks.failed.clone();
-    if let Ok(first) = tokio::time::timeout(GRACE, chunks.run.next()).await {
-        chunks.add(first?);
+pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response, Failure> {
+    let first = match tokio::time::timeout(GRACE, run.next()).await {
+        Ok(first) => Some(first?),
+        Err(_) => None,
+    };
+    let mut telling = Telling {
+        run,
+        writer,
+        over: false,
+        failed: StreamFailed::default(),
+        queue: VecDeque::new(),
+    };
+    telling.writer.begin(&telling.run, &mut telling.queue);
+    if let Some(step) = first {
+        telling.add(step);
     }
-    let events = stream::unfold(chunks, |mut chunks| async move {
-        let data = chunks.next().await?;
-        Some((Ok::<_, Infallible>(Event::default().data(data)), chunks))
+    let failed = telling.failed.clone();
+    let events = stream::unfold(telling, |mut telling| async move {
+        let event = telling.next().await?;
+        Some((Ok::<_, Infallible>(event), telling))
     });
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
     // Proxies must neither hold back nor compress what should be seen at once.
@@ -46,36 +67,20 @@ pub async fn stream(run: Run, model: String, include_usage: bool) -> Result<Resp
     Ok(response)
 }
 
-struct Chunks {
+/// A run while it is told.
+struct Telling<W> {
     run: Run,
-    model: String,
-    include_usage: bool,
-    created: u64,
-    begun: bool,
+    writer: W,
     over: bool,
     failed: StreamFailed,
-    queue: VecDeque<String>,
+    queue: VecDeque<Event>,
 }
 
-impl Chunks {
-    fn new(run: Run, model: String, include_usage: bool) -> Self {
-        Self {
-            run,
-            model,
-            include_usage,
-            created: crate::identity::token::now(),
-            begun: false,
-            over: false,
-            failed: StreamFailed::default(),
-            queue: VecDeque::new(),
-        }
-    }
-
-    /// The data of the next event.
-    async fn next(&mut self) -> Option<String> {
+impl<W: Writer> Telling<W> {
+    async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(data) = self.queue.pop_front() {
-                return Some(data);
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
             }
             if self.over {
                 return None;
@@ -84,66 +89,15 @@ impl Chunks {
                 Ok(step) => self.add(step),
                 Err(failure) => {
                     self.failed.now();
-                    self.queue.push_back(failure.openai().to_string());
-                    self.end();
+                    self.writer.fail(&self.run, &failure, &mut self.queue);
+                    self.over = true;
                 }
             }
         }
     }
 
     fn add(&mut self, step: Step) {
-        if !self.begun {
-            self.begun = true;
-            let mut first = self.chunk(&json!({ "role": "assistant", "content": "" }), None);
-            first["lotoai"] = self
-                .run
-                .transcript
-                .lotoai(self.run.id, self.run.conversation_id);
-            self.queue.push_back(first.to_string());
-        }
-        match step {
-            Step::Quiet | Step::Decided => {}
-            Step::Text(text) => {
-                let chunk = self.chunk(&json!({ "content": text }), None);
-                self.queue.push_back(chunk.to_string());
-            }
-            Step::Finished => {
-                let reason = self.run.transcript.finish_reason();
-                let mut last = self.chunk(&json!({}), Some(reason));
-                last["lotoai"] = self
-                    .run
-                    .transcript
-                    .lotoai(self.run.id, self.run.conversation_id);
-                self.queue.push_back(last.to_string());
-                if self.include_usage {
-                    let mut usage = self.chunk(&json!({}), None);
-                    usage["choices"] = json!([]);
-                    usage["usage"] = self.run.transcript.usage();
-                    self.queue.push_back(usage.to_string());
-                }
-                self.end();
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        self.queue.push_back(DONE.to_owned());
-        self.over = true;
-    }
-
-    fn chunk(&self, delta: &Value, finish_reason: Option<&str>) -> Value {
-        let mut chunk = json!({
-            "id": format!("chatcmpl-{}", self.run.id),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.model,
-            "choices": [{
-                "index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": null,
-            }],
-        });
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
+        self.over = step == Step::Finished;
+        self.writer.step(&self.run, step, &mut self.queue);
     }
 }

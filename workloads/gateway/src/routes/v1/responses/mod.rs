@@ -1,0 +1,120 @@
+//! `POST /v1/responses`: a chat's question and answer in the words of OpenAI's Responses API.
+
+mod events;
+mod object;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::events::Events;
+use self::object::{Object, Status};
+use super::{chat, sse};
+use crate::domain::chat_request::MAX_BODY_BYTES;
+use crate::domain::responses_request::{ResponsesRequest, unknown_previous};
+use crate::domain::run::Run;
+use crate::domain::transcript::Step;
+use crate::failure::Failure;
+use crate::identity::{Identity, SignedIn, probe};
+use crate::routes::body;
+use crate::state::AppState;
+
+/// Answers a question, whole or as a stream.
+///
+/// # Errors
+/// 400 and 413 for a request that cannot be understood, 404 for an unknown model, conversation or
+/// response, 429 for a budget that is used up, 503 when something that is needed is away.
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    body: Body,
+) -> Result<Response, Failure> {
+    let request = ResponsesRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let ResponsesRequest {
+        mut question,
+        previous,
+        repeated,
+    } = request;
+    probe::keep_to_model(&identity, &question.model)?;
+    if let Some(run_id) = previous {
+        question.conversation_id = Some(conversation_of(&state, &identity, run_id).await?);
+    }
+    let goes_on = if previous.is_some() {
+        "previous_response_id"
+    } else {
+        "conversation"
+    };
+    let run = Run::begin(state, &identity, &question)
+        .await
+        .map_err(|failure| renamed(failure, goes_on))?;
+    let warnings = run.budget_warnings().to_vec();
+    let object = Object::new(run.id, question.model, repeated);
+    let response = if question.stream {
+        sse::stream(run, Events::new(object)).await
+    } else {
+        whole(run, object).await.map(Json::into_response)
+    };
+    let mut response = response.map_err(|failure| renamed(failure, goes_on))?;
+    chat::mark(&mut response, &warnings, question.store);
+    Ok(response)
+}
+
+/// The conversation of a response. What came after it would be known to its continuation, too, so
+/// only the newest one can be gone on with.
+async fn conversation_of(
+    state: &AppState,
+    identity: &Identity,
+    run_id: Uuid,
+) -> Result<Uuid, Failure> {
+    let owner = identity.subject.as_str();
+    match state.store.conversation_of_answer(owner, run_id).await? {
+        Some((id, true)) => Ok(id),
+        Some((_, false)) => Err(Failure::unsupported(
+            "previous_response_id",
+            "previous_response_id names a response that others followed in its conversation; only \
+             the newest one can be gone on with: send what was said as input",
+        )),
+        None => Err(unknown_previous()),
+    }
+}
+
+/// A failure of what both APIs do, with the field as it is called here.
+fn renamed(mut failure: Failure, goes_on: &str) -> Failure {
+    let renamed = match failure.param.as_deref() {
+        Some("messages") => "input",
+        Some("metadata.conversation_id") => goes_on,
+        _ => return failure,
+    };
+    failure.param = Some(renamed.to_owned());
+    failure
+}
+
+async fn whole(mut run: Run, mut object: Object) -> Result<Json<Value>, Failure> {
+    loop {
+        let step = run.next().await?;
+        object.note(&step);
+        if step == Step::Finished {
+            let status = Status::of_end(&run.transcript);
+            return Ok(Json(object.write(&run, status)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("messages", "input")]
+    #[case("metadata.conversation_id", "conversation")]
+    #[case("tools", "tools")]
+    fn fields_are_called_as_the_caller_wrote_them(#[case] chat: &str, #[case] here: &str) {
+        let failure = renamed(Failure::invalid(chat, "x"), "conversation");
+        assert_eq!(failure.param.as_deref(), Some(here));
+    }
+}
