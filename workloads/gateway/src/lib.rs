@@ -5,7 +5,9 @@ pub mod budget;
 pub mod config;
 pub mod domain;
 pub mod drain;
+pub mod erasure;
 pub mod error;
+pub mod export;
 pub mod failure;
 pub mod idempotency;
 pub mod identity;
@@ -13,10 +15,12 @@ pub mod objects;
 pub mod orchestrator;
 pub mod outbox;
 pub mod policy;
+pub mod retention;
 pub mod routes;
 pub mod state;
 pub mod status_consumer;
 pub mod store;
+pub mod words;
 #[cfg(test)]
 mod tests;
 
@@ -86,6 +90,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let state = assemble(&config, &service, Store::new(pool))?;
 
     keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
+    keep_conversations(&service, &state.store, config.conversation_retention_days);
     work_in_background(&service, &state, rabbitmq);
     let web = WebClient::new(&config.web_root);
     if !config.web_root.join("index.html").is_file() {
@@ -187,6 +192,20 @@ fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
             () = fetching => {}
             () = stop.cancelled() => {}
         }
+        Ok::<_, std::convert::Infallible>(())
+    });
+}
+
+/// Conversations are found by their words, and come to their end.
+fn keep_conversations(service: &Service, store: &Store, days: Option<u32>) {
+    let (words, stop) = (store.clone(), service.shutdown.clone());
+    service.spawn("words", async move {
+        words::keep(words, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (conversations, stop) = (store.clone(), service.shutdown.clone());
+    service.spawn("retention", async move {
+        retention::keep(conversations, days, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
 }

@@ -37,7 +37,7 @@ pub async fn keep(store: Store, stop: CancellationToken) {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn gather(store: &Store) -> Result<u64, StoreError> {
+pub async fn gather(store: &Store) -> Result<i64, StoreError> {
     let mut all = 0;
     loop {
         let gathered = store.gather_words(BATCH).await?;

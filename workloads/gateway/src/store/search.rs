@@ -100,11 +100,11 @@ impl Store {
         Ok(found.collect())
     }
 
-    /// Gathers the words of at most `most` messages; says of how many.
+    /// Gathers the words of at most `most` messages; says how many of those that wait there were.
     ///
     /// # Errors
     /// When the database fails; then they wait on.
-    pub async fn gather_words(&self, most: i64) -> Result<u64, StoreError> {
+    pub async fn gather_words(&self, most: i64) -> Result<i64, StoreError> {
         // A message that is being deleted is waited for, and passed over when it is gone.
         let statement = sqlx::query(
             "with picked as (
@@ -112,17 +112,19 @@ impl Store {
              ), noted as (
                  delete from unsearched_messages u using picked
                  where u.message_id = picked.message_id returning u.message_id
+             ), gathered as (
+                 insert into message_words (message_id, conversation_id, position, words)
+                 select m.id, m.conversation_id, m.position, search_words(m.content)
+                 from noted join messages m on m.id = noted.message_id
+                 for key share of m
+                 on conflict do nothing
              )
-             insert into message_words (message_id, conversation_id, position, words)
-             select m.id, m.conversation_id, m.position, search_words(m.content)
-             from noted join messages m on m.id = noted.message_id
-             for key share of m
-             on conflict do nothing",
+             select count(*) from noted",
         )
         .bind(most)
-        .execute(&self.pool);
+        .fetch_one(&self.pool);
         within("gather the words of messages", statement)
             .await
-            .map(|done| done.rows_affected())
+            .map(|row| row.get(0))
     }
 }
