@@ -114,12 +114,13 @@ pub async fn branch(
     body: Body,
 ) -> Result<(StatusCode, Json<ConversationSummary>), Failure> {
     let request = BranchRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let source = known(&id)?;
     let mut change = state.store.begin().await?;
     let branched = change
         .branch_conversation(&NewBranch {
             id: Uuid::now_v7(),
             owner: &identity.subject,
-            source: known(&id)?,
+            source,
             // What is no id is the id of nothing.
             message: request.message.unwrap_or_default(),
             title: request.title.as_deref(),

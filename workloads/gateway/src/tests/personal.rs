@@ -1,7 +1,5 @@
 //! Everything that is held of a person, and its end.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -9,12 +7,10 @@ use sqlx::PgPool;
 
 use super::api_keys::{bearing, key};
 use super::browser::{Person, sign_in_as, with_cookies};
-use super::budgets::{budgets, question};
+use super::budgets::{question, stored};
 use super::conversations::{send, talk};
 use super::documents::upload;
-use super::orchestrator::{self, Seen};
-use super::postgres::Server;
-use super::support::{Gateway, PUBLIC_URL, Parts};
+use super::support::{Gateway, PUBLIC_URL};
 use crate::budget::ledger;
 use crate::objects::sweep_batch;
 
@@ -23,20 +19,11 @@ const LEAVER: &str = "leaver-7f3c";
 const STAYER: &str = "stayer-90ab";
 const ERASE: &str = "/api/me/data?confirm=erase-everything";
 
-/// A gateway where a person may ask twice a month.
-async fn gateway() -> Option<(Server, Gateway, Arc<Seen>)> {
-    let (orchestrator, seen) = orchestrator::start().await;
-    let parts = Parts {
-        orchestrator,
-        budgets: budgets(&[
-            "name: mine, scope: User, per: Month, requests: 2",
-            "name: all, scope: Platform, per: Month, requests: 100",
-        ]),
-        ..Parts::default()
-    };
-    let (server, gateway) = Gateway::stored(parts).await?;
-    Some((server, gateway, seen))
-}
+/// A person may ask twice a month.
+const BUDGETS: [&str; 2] = [
+    "name: mine, scope: User, per: Month, requests: 2",
+    "name: all, scope: Platform, per: Month, requests: 100",
+];
 
 /// What a person leaves: something in every table that holds people.
 struct Left {
@@ -130,7 +117,7 @@ const EVERYWHERE: [&str; 9] = [
 
 #[tokio::test]
 async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
-    let Some((server, gateway, _)) = gateway().await else {
+    let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
     let pool = server.pool().await;
@@ -183,7 +170,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
 
 #[tokio::test]
 async fn an_erased_person_is_nowhere_and_everybody_else_is() {
-    let Some((server, gateway, _)) = gateway().await else {
+    let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
     let pool = server.pool().await;
@@ -237,7 +224,7 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
 
 #[tokio::test]
 async fn to_be_erased_is_no_way_around_a_budget() {
-    let Some((server, gateway, _)) = gateway().await else {
+    let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
     let pool = server.pool().await;
@@ -267,7 +254,7 @@ async fn to_be_erased_is_no_way_around_a_budget() {
 
 #[tokio::test]
 async fn an_erasure_with_a_key_is_answered_again_and_one_that_failed_goes_on() {
-    let Some((mut server, gateway, _)) = gateway().await else {
+    let Some((mut server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
     let pool = server.pool().await;
