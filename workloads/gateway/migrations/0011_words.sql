@@ -5,11 +5,11 @@
 set local lock_timeout = '5s';
 
 -- Texts without the accents that many people leave out. Every character stays where it is. An ñ is
--- another letter than an n.
+-- another letter than an n; a large one becomes small here, because not every database knows how.
 create function search_fold(text) returns text
 language sql immutable strict parallel safe as $$
-    select translate($1, 'áàâäéèêëíìîïóòôöúùûüÁÀÂÄÉÈÊËÍÌÎÏÓÒÔÖÚÙÛÜ',
-                         'aaaaeeeeiiiioooouuuuAAAAEEEEIIIIOOOOUUUU')
+    select translate($1, 'áàâäéèêëíìîïóòôöúùûüÁÀÂÄÉÈÊËÍÌÎÏÓÒÔÖÚÙÛÜÑ',
+                         'aaaaeeeeiiiioooouuuuAAAAEEEEIIIIOOOOUUUUñ')
 $$;
 
 -- What of a text is searched: so much that no text has more words than a tsvector holds (1 MiB).

@@ -20,9 +20,9 @@ pub mod routes;
 pub mod state;
 pub mod status_consumer;
 pub mod store;
-pub mod words;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

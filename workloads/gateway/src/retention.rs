@@ -19,10 +19,9 @@ pub async fn keep(store: Store, days: Option<u32>, stop: CancellationToken) {
         match purge(&store, days).await {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "conversations came to their end"),
-            Err(error) => tracing::warn!(
-                error = chain(&error),
-                "conversations stay beyond their end"
-            ),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "conversations stay beyond their end")
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => {}

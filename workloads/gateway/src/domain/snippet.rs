@@ -78,10 +78,7 @@ mod tests {
         assert_eq!(written[1], ("información".to_owned(), true));
         assert_eq!(written[2], (" está".to_owned(), false));
         // Another text of another length is none.
-        assert_eq!(
-            shown(marked, Some("la información"))[1].0,
-            "informacion"
-        );
+        assert_eq!(shown(marked, Some("la información"))[1].0, "informacion");
     }
 
     proptest! {

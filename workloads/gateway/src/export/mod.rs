@@ -47,10 +47,7 @@ where
     state.tasks.spawn(async move {
         match writing.await {
             Ok(()) | Err(Stop::Left) => {}
-            Err(stop) => tracing::warn!(
-                error = crate::error::chain(&stop),
-                "an export broke off"
-            ),
+            Err(stop) => tracing::warn!(error = crate::error::chain(&stop), "an export broke off"),
         }
     });
     let headers = [

@@ -29,19 +29,18 @@ pub async fn write(
     key_owner: Option<KeyOwner>,
 ) -> Result<(), Stop> {
     let subject = identity.subject.as_str();
-    pipe
-        .open_object(&json!({
-            "version": VERSION,
-            "exported_at": Timestamp::now().to_string(),
-            "profile": {
-                "subject": subject,
-                "name": identity.name,
-                "groups": identity.groups,
-                "admin": identity.is_admin(),
-            },
-            "api_key_owner": key_owner,
-        }))
-        .await?;
+    pipe.open_object(&json!({
+        "version": VERSION,
+        "exported_at": Timestamp::now().to_string(),
+        "profile": {
+            "subject": subject,
+            "name": identity.name,
+            "groups": identity.groups,
+            "admin": identity.is_admin(),
+        },
+        "api_key_owner": key_owner,
+    }))
+    .await?;
     conversations(&mut pipe, &state, subject).await?;
     things(&mut pipe, &state, &identity).await?;
     spent(&mut pipe, &state, subject).await?;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
-use snafu::Snafu;
+use snafu::{IntoError as _, Snafu};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -44,13 +44,13 @@ pub enum Stop {
 
 impl From<StoreError> for Stop {
     fn from(source: StoreError) -> Self {
-        Self::Store { source }
+        StoreSnafu.into_error(source)
     }
 }
 
 impl From<serde_json::Error> for Stop {
     fn from(source: serde_json::Error) -> Self {
-        Self::Encode { source }
+        EncodeSnafu.into_error(source)
     }
 }
 
@@ -138,11 +138,11 @@ impl Pipe {
     async fn send(&self, piece: Piece) -> Result<(), Stop> {
         let sent = tokio::select! {
             sent = tokio::time::timeout(PATIENCE, self.sender.send(piece)) => sent,
-            () = self.ending.cancelled() => return Err(Stop::Ending),
+            () = self.ending.cancelled() => return EndingSnafu.fail(),
         };
         match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Stop::Left),
+            Ok(Err(_)) | Err(_) => LeftSnafu.fail(),
         }
     }
 }

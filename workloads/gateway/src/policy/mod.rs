@@ -38,7 +38,7 @@ pub enum Scope {
     Chat,
     /// Stored conversations, read.
     ReadConversations,
-    /// Stored conversations, deleted.
+    /// Stored conversations, renamed, branched, deleted and brought back.
     WriteConversations,
     /// Documents, read.
     ReadDocuments,

@@ -126,12 +126,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/api/me", Caller, me::show),
         Route::new(GET, "/api/me/export", Person, personal::export),
         Route::new(DELETE, "/api/me/data", Person, personal::erase),
-        Route::new(
-            DELETE,
-            "/api/users/{id}/data",
-            Admin,
-            personal::erase_other,
-        ),
+        Route::new(DELETE, "/api/users/{id}/data", Admin, personal::erase_other),
         Route::new(POST, "/api/keys", Person, keys::make),
         Route::new(GET, "/api/keys", Person, keys::list),
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),

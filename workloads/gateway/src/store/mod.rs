@@ -25,7 +25,7 @@ pub use conversations::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredDecision, StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
-pub use export::{ExportedConversation, HeldKey, KeyOwner, OwnWindow, OpenSpending, PlacedMessage};
+pub use export::{ExportedConversation, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;

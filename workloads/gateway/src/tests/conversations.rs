@@ -40,7 +40,9 @@ pub(super) async fn send(
 }
 
 async fn messages(gateway: &Gateway, id: &str) -> Vec<Value> {
-    let one = gateway.get(&format!("/api/conversations/{id}"), "ana").await;
+    let one = gateway
+        .get(&format!("/api/conversations/{id}"), "ana")
+        .await;
     assert_eq!(one.status, StatusCode::OK, "{one:?}");
     one.json()["messages"].as_array().unwrap().clone()
 }
@@ -111,7 +113,13 @@ async fn a_branch_has_what_came_before_and_goes_its_own_way() {
     assert_eq!(copies.len(), 2);
     for (copy, original) in copies.iter().zip(&all) {
         for field in [
-            "role", "content", "outcome", "model", "decision", "citations", "tool_calls",
+            "role",
+            "content",
+            "outcome",
+            "model",
+            "decision",
+            "citations",
+            "tool_calls",
             "created_at",
         ] {
             assert_eq!(copy[field], original[field], "{field}");
@@ -344,7 +352,10 @@ async fn an_export_holds_all_messages() {
     let all = exported["messages"].as_array().unwrap();
     assert_eq!(all.len(), 602);
     assert_eq!(all[1]["citations"][0]["passage"], "Holidays: 23 days");
-    assert_eq!(all[301]["content"].as_str().unwrap().chars().count(), 2_000_000);
+    assert_eq!(
+        all[301]["content"].as_str().unwrap().chars().count(),
+        2_000_000
+    );
     let numbers = all[2..].iter().enumerate();
     for (index, message) in numbers.filter(|(index, _)| *index != 299) {
         assert_eq!(message["content"], format!("number {}", index + 1));
