@@ -63,6 +63,11 @@ pub struct Config {
     /// Budgets and prices, as YAML; without it nothing is limited and no price is known.
     #[arg(long, env = "BUDGETS_FILE")]
     pub budgets_file: Option<PathBuf>,
+    /// Days without a question after which a conversation is deleted, 1 to 36500; without it they
+    /// are kept until their owner deletes them.
+    #[arg(long, env = "CONVERSATION_RETENTION_DAYS",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub conversation_retention_days: Option<u32>,
     /// What a request may take and cost.
     #[command(flatten)]
     pub limits: LimitArgs,

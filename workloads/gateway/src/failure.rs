@@ -93,6 +93,7 @@ impl Failure {
         let code = match what {
             "document" => "document_not_found",
             "conversation" => "conversation_not_found",
+            "message" => "message_not_found",
             "session" => "session_not_found",
             "API key" => "key_not_found",
             _ => "not_found",

@@ -5,7 +5,9 @@ pub mod budget;
 pub mod config;
 pub mod domain;
 pub mod drain;
+pub mod erasure;
 pub mod error;
+pub mod export;
 pub mod failure;
 pub mod idempotency;
 pub mod identity;
@@ -15,12 +17,14 @@ pub mod openapi;
 pub mod orchestrator;
 pub mod outbox;
 pub mod policy;
+pub mod retention;
 pub mod routes;
 pub mod state;
 pub mod status_consumer;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +94,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let state = assemble(&config, &service, Store::new(pool))?;
 
     keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
+    keep_conversations(&service, &state.store, config.conversation_retention_days);
     work_in_background(&service, &state, rabbitmq);
     let web = WebClient::new(&config.web_root);
     if !config.web_root.join("index.html").is_file() {
@@ -202,6 +207,13 @@ fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
             () = stop.cancelled() => {}
         }
     });
+}
+
+/// Conversations are found by their words, and come to their end.
+fn keep_conversations(service: &Service, store: &Store, days: Option<u32>) {
+    let stop = || service.shutdown.clone();
+    service.keep_up("words", words::keep(store.clone(), stop()));
+    service.keep_up("retention", retention::keep(store.clone(), days, stop()));
 }
 
 fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {

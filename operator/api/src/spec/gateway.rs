@@ -24,6 +24,11 @@ pub struct Gateway {
     /// What models cost. A model that is not here has an unknown price, never none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
+    /// Days without a question after which a conversation is deleted. Without it they stay until
+    /// their owner deletes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub conversation_retention_days: Option<i32>,
 }
 
 /// Most that may be asked of models within a stretch of time.

@@ -156,6 +156,20 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Deletes all keys of a person; gives their ids. Answers that they began end.
+    ///
+    /// # Errors
+    /// 503 when the database is away.
+    pub async fn delete_all(&self, owner: &str) -> Result<Vec<String>, Failure> {
+        let mut ids = Vec::new();
+        for (id, hash) in self.store.erase_api_keys(owner).await? {
+            self.believed.invalidate(&hash).await;
+            self.watch.end(&Ground::Key(id.clone()));
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
     /// Hears what the issuer says of a person now: a key has no group that its owner has lost.
     pub async fn hear(&self, identity: &Identity) {
         let known = self.newest.get(&identity.subject).await.unwrap_or(0);

@@ -19,7 +19,7 @@ use super::watch::Watch;
 use super::{Credential, Identity, SessionHash};
 use crate::config::SessionArgs;
 use crate::failure::Failure;
-use crate::store::{ListedSession, NewSession, Store};
+use crate::store::{ListedSession, NewSession, Store, StoreError};
 
 /// Name of the session cookie. The prefix makes browsers refuse it without Secure and Path=/.
 pub const SESSION_COOKIE: &str = "__Host-lotoai";
@@ -141,24 +141,22 @@ impl Sessions {
     /// The sessions of a person that go on, newest first.
     ///
     /// # Errors
-    /// 503 when the database is away.
+    /// When the database fails.
     pub async fn list(
         &self,
         identity: &Identity,
         after: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<ListedSession>, Failure> {
+    ) -> Result<Vec<ListedSession>, StoreError> {
         let current = match &identity.credential {
             Credential::Session(hash) => Some(hash),
             Credential::Token | Credential::Key(_) | Credential::Probe => None,
         };
         let idle = self.0.limits.idle_seconds;
-        let listed = self
-            .0
-            .store
+        let store = &self.0.store;
+        store
             .sessions(&identity.subject, idle, current, after, limit)
-            .await?;
-        Ok(listed)
+            .await
     }
 
     /// Seconds after which a session ends, used or not.

@@ -42,7 +42,7 @@ pub enum Scope {
     /// Stored conversations, read.
     #[schema(rename = "conversations:read")]
     ReadConversations,
-    /// Stored conversations, deleted.
+    /// Stored conversations, renamed, branched, deleted and brought back.
     #[schema(rename = "conversations:write")]
     WriteConversations,
     /// Documents, read.

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use uuid::Uuid;
 
+use super::body;
+use crate::domain::conversation_request::{self, BranchRequest, Format, MAX_BODY_BYTES};
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
+use crate::export::{self, File};
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::state::AppState;
-use crate::store::{Conversation, ConversationSummary};
+use crate::store::{Branched, Conversation, ConversationSummary, Found, NewBranch};
 
 /// The caller's conversations, the most recently used first.
 ///
@@ -44,6 +49,30 @@ pub async fn list(
     })))
 }
 
+/// The caller's conversations that have the words of `q`, the most recently used first.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 503 when the database is away.
+pub async fn search(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Found>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["q", "limit", "cursor"])?;
+    let words = conversation_request::search(&mut query)?;
+    let page = PageQuery::of(&mut query);
+    let limit = page.limit()?;
+    let after = page.after::<(i64, Uuid)>()?;
+    let items = state
+        .store
+        .search_conversations(&identity.subject, &words, after, limit as i64 + 1)
+        .await?;
+    Ok(Json(Page::of(items, limit, |found| {
+        let conversation = &found.conversation;
+        (conversation.updated_micros, conversation.id)
+    })))
+}
+
 /// One conversation with its messages.
 ///
 /// # Errors
@@ -71,7 +100,118 @@ pub async fn one(
         .ok_or_else(|| Failure::not_found("conversation"))
 }
 
-/// Deletes one conversation.
+/// Gives one conversation another title.
+///
+/// # Errors
+/// 400 and 413 for a request that cannot be understood, 404 when it is not the caller's, 503 when
+/// the database is away.
+pub async fn rename(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<ConversationSummary>, Failure> {
+    let title = conversation_request::rename(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let renamed = state
+        .store
+        .rename_conversation(&identity.subject, known(&id)?, &title)
+        .await?;
+    renamed
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("conversation"))
+}
+
+/// Makes a conversation of another's messages up to one of them.
+///
+/// # Errors
+/// 400 and 413 for a request that cannot be understood, 404 when the conversation is not the
+/// caller's or has no such message, 503 when the database is away.
+pub async fn branch(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<(StatusCode, Json<ConversationSummary>), Failure> {
+    let request = BranchRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let source = known(&id)?;
+    let mut change = state.store.begin().await?;
+    let branched = change
+        .branch_conversation(&NewBranch {
+            id: Uuid::now_v7(),
+            owner: &identity.subject,
+            source,
+            // What is no id is the id of nothing.
+            message: request.message.unwrap_or_default(),
+            title: request.title.as_deref(),
+        })
+        .await?;
+    match branched {
+        Branched::Made(made) => {
+            change.commit().await?;
+            Ok((StatusCode::CREATED, Json(made)))
+        }
+        Branched::NoConversation => Err(Failure::not_found("conversation")),
+        Branched::NoMessage => {
+            let mut failure = Failure::not_found("message");
+            failure.param = Some("message_id".to_owned());
+            Err(failure)
+        }
+    }
+}
+
+/// One conversation as a file, with all of its messages.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 404 when it is not the caller's, 503 when the database is
+/// away.
+pub async fn export(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["format"])?;
+    let format = Format::of(&mut query)?;
+    let id = known(&id)?;
+    let found = state.store.conversation_summary(&identity.subject, id);
+    let conversation = found
+        .await?
+        .ok_or_else(|| Failure::not_found("conversation"))?;
+    let (media_type, extension) = match format {
+        Format::Json => ("application/json", "json"),
+        Format::Markdown => ("text/markdown; charset=utf-8", "md"),
+    };
+    let name = format!("conversation-{id}.{extension}");
+    let file = File {
+        media_type,
+        name: &name,
+    };
+    let store = state.store.clone();
+    export::download(&state, file, |pipe| {
+        export::conversation::write(pipe, store, conversation, format)
+    })
+}
+
+/// Brings a deleted conversation back; one that is not deleted stays as it is.
+///
+/// # Errors
+/// 404 when it is not the caller's or was deleted more than a day ago, 503 when the database is
+/// away.
+pub async fn restore(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<ConversationSummary>, Failure> {
+    let restored = state
+        .store
+        .restore_conversation(&identity.subject, known(&id)?)
+        .await?;
+    restored
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("conversation"))
+}
+
+/// Deletes one conversation. It can be brought back for a day.
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.

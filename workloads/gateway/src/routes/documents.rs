@@ -7,7 +7,7 @@ use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartReject
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use lotoai_contracts::events::{DocumentDeleted, DocumentUploaded};
+use lotoai_contracts::events::DocumentUploaded;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -301,13 +301,7 @@ pub async fn remove(
 ) -> Result<StatusCode, Failure> {
     let document = own(&state, &identity, &id).await?;
     let mut change = state.store.begin().await?;
-    if let Some(key) = change.delete_document(document.id).await? {
-        change.discard_object(&key).await?;
-        change
-            .emit(&DocumentDeleted {
-                document_id: document.id.to_string(),
-            })
-            .await?;
+    if change.delete_document(document.id).await? {
         change.commit().await?;
         state.events.now();
         state.discarded.now();

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod documents;
 pub mod keys;
 pub mod me;
+pub mod personal;
 pub mod sessions;
 pub mod v1;
 pub mod web;
@@ -63,9 +64,10 @@ impl Route {
 
 /// All API routes.
 pub fn table() -> Vec<Route> {
-    use Needs::{Caller, Nothing, Person};
+    use Needs::{Admin, Caller, Nothing, Person};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
     let (read_talks, write_talks) = (
@@ -95,11 +97,39 @@ pub fn table() -> Vec<Route> {
             documents::retry,
         ),
         Route::new(GET, "/api/conversations", read_talks, conversations::list),
+        Route::new(
+            GET,
+            "/api/conversations/search",
+            read_talks,
+            conversations::search,
+        ),
         Route::new(GET, talk, read_talks, conversations::one),
+        Route::new(PATCH, talk, write_talks, conversations::rename),
         Route::new(DELETE, talk, write_talks, conversations::remove),
+        Route::new(
+            POST,
+            "/api/conversations/{id}/restore",
+            write_talks,
+            conversations::restore,
+        ),
+        Route::new(
+            POST,
+            "/api/conversations/{id}/branch",
+            write_talks,
+            conversations::branch,
+        ),
+        Route::new(
+            GET,
+            "/api/conversations/{id}/export",
+            read_talks,
+            conversations::export,
+        ),
         Route::new(GET, "/api/budgets", Caller, budgets::list),
         Route::new(GET, "/api/usage", Person, budgets::usage),
         Route::new(GET, "/api/me", Caller, me::show),
+        Route::new(GET, "/api/me/export", Person, personal::export),
+        Route::new(DELETE, "/api/me/data", Person, personal::erase),
+        Route::new(DELETE, "/api/users/{id}/data", Admin, personal::erase_other),
         Route::new(POST, "/api/keys", Person, keys::make),
         Route::new(GET, "/api/keys", Person, keys::list),
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),

@@ -22,9 +22,20 @@ pub struct ConversationSummary {
     pub created_at: String,
     /// RFC 3339; time of the newest message.
     pub updated_at: String,
+    /// Where it was branched from; `null` where it was begun anew.
+    pub branched_from: Option<Origin>,
     /// Microseconds of `updated_at`: the place in the list.
     #[serde(skip)]
     pub updated_micros: i64,
+}
+
+/// Where a branch begins. Both may be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The conversation that it comes from.
+    pub conversation_id: Uuid,
+    /// The last message of that which the branch has, too.
+    pub message_id: Uuid,
 }
 
 /// A conversation with its messages.
@@ -128,23 +139,54 @@ pub struct Answer {
     pub function_calls: Vec<StoredCall>,
 }
 
-const SUMMARY: &str = concat!(
-    "select id, title, ",
-    rfc3339!("created_at"),
-    ", ",
-    rfc3339!("updated_at"),
-    ", (extract(epoch from updated_at) * 1000000)::bigint from conversations "
-);
+/// Columns of a [`ConversationSummary`].
+macro_rules! summary_columns {
+    () => {
+        concat!(
+            "id, title, ",
+            rfc3339!("created_at"),
+            ", ",
+            rfc3339!("updated_at"),
+            ", (extract(epoch from updated_at) * 1000000)::bigint, origin_conversation,
+             origin_message"
+        )
+    };
+}
+pub(super) use summary_columns;
 
-fn summary(row: &PgRow) -> ConversationSummary {
+/// How many columns that are.
+pub(super) const SUMMARY_COLUMNS: usize = 7;
+
+/// The summary that a row begins with.
+pub(super) fn summary(row: &PgRow) -> ConversationSummary {
+    let origin = row.get::<Option<Uuid>, _>(5).zip(row.get(6));
     ConversationSummary {
         id: row.get(0),
         title: row.get(1),
         created_at: row.get(2),
         updated_at: row.get(3),
         updated_micros: row.get(4),
+        branched_from: origin.map(|(conversation_id, message_id)| Origin {
+            conversation_id,
+            message_id,
+        }),
     }
 }
+
+/// Columns of a [`StoredMessage`].
+macro_rules! message_columns {
+    () => {
+        concat!(
+            "id, role, content, run_id, outcome, model, decision, citations, tool_calls, ",
+            rfc3339!("created_at"),
+            ", function_calls, function_call_id"
+        )
+    };
+}
+pub(super) use message_columns;
+
+/// How many columns that are.
+pub(super) const MESSAGE_COLUMNS: usize = 12;
 
 impl Store {
     /// The owner's conversations, newest first, after `after` (microseconds and id).
@@ -158,11 +200,13 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ConversationSummary>, StoreError> {
         let (micros, id) = after.unwrap_or((i64::MAX, Uuid::max()));
-        let statement = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{SUMMARY} where owner = $1
+        let statement = sqlx::query(concat!(
+            "select ",
+            summary_columns!(),
+            " from conversations where owner = $1 and deleted_at is null
                and ((extract(epoch from updated_at) * 1000000)::bigint, id) < ($2, $3)
              order by updated_at desc, id desc limit $4"
-        )))
+        ))
         .bind(owner)
         .bind(micros)
         .bind(id)
@@ -181,20 +225,32 @@ impl Store {
         owner: &str,
         id: Uuid,
     ) -> Result<Option<Conversation>, StoreError> {
-        let statement = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{SUMMARY} where owner = $1 and id = $2"
-        )))
-        .bind(owner)
-        .bind(id)
-        .fetch_optional(&self.pool);
-        let Some(row) = within("read a conversation", statement).await? else {
+        let Some(summary) = self.conversation_summary(owner, id).await? else {
             return Ok(None);
         };
         let messages = self.messages(id, 500).await?;
-        Ok(Some(Conversation {
-            summary: summary(&row),
-            messages,
-        }))
+        Ok(Some(Conversation { summary, messages }))
+    }
+
+    /// One of the owner's conversations without its messages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn conversation_summary(
+        &self,
+        owner: &str,
+        id: Uuid,
+    ) -> Result<Option<ConversationSummary>, StoreError> {
+        let statement = sqlx::query(concat!(
+            "select ",
+            summary_columns!(),
+            " from conversations where owner = $1 and id = $2 and deleted_at is null"
+        ))
+        .bind(owner)
+        .bind(id)
+        .fetch_optional(&self.pool);
+        let row = within("read a conversation", statement).await?;
+        Ok(row.as_ref().map(summary))
     }
 
     /// The newest messages of a conversation, oldest first.
@@ -203,9 +259,9 @@ impl Store {
     /// When the database fails.
     async fn messages(&self, id: Uuid, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
         let statement = sqlx::query(concat!(
-            "select id, role, content, run_id, outcome, model, decision, citations, tool_calls, ",
-            rfc3339!("created_at"),
-            ", function_calls, function_call_id from messages where conversation_id = $1 order by position desc limit $2"
+            "select ",
+            message_columns!(),
+            " from messages where conversation_id = $1 order by position desc limit $2"
         ))
         .bind(id)
         .bind(limit)
@@ -229,27 +285,13 @@ impl Store {
                  select from messages later
                  where later.conversation_id = a.conversation_id and later.position > a.position)
              from messages a join conversations c on c.id = a.conversation_id
-             where a.run_id = $1 and a.outcome = 'ok' and c.owner = $2",
+             where a.run_id = $1 and a.outcome = 'ok' and c.owner = $2 and c.deleted_at is null",
         )
         .bind(run_id)
         .bind(owner)
         .fetch_optional(&self.pool);
         let row = within("find an answer", statement).await?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
-    }
-
-    /// Deletes one of the owner's conversations; says whether there was one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn delete_conversation(&self, owner: &str, id: Uuid) -> Result<bool, StoreError> {
-        let statement = sqlx::query("delete from conversations where owner = $1 and id = $2")
-            .bind(owner)
-            .bind(id)
-            .execute(&self.pool);
-        within("delete a conversation", statement)
-            .await
-            .map(|done| done.rows_affected() > 0)
     }
 }
 
@@ -263,7 +305,8 @@ fn calls_column(calls: &[StoredCall]) -> Option<Json<&[StoredCall]>> {
     (!calls.is_empty()).then_some(Json(calls))
 }
 
-fn message(row: &PgRow) -> StoredMessage {
+/// The message that a row begins with.
+pub(super) fn message(row: &PgRow) -> StoredMessage {
     let list = |index: usize| {
         row.get::<Option<Json<Value>>, _>(index)
             .map_or_else(|| Value::Array(Vec::new()), |it| it.0)
@@ -309,11 +352,13 @@ impl Change {
     /// # Errors
     /// When the database fails.
     pub async fn touch_conversation(&mut self, owner: &str, id: Uuid) -> Result<bool, StoreError> {
-        let statement =
-            sqlx::query("update conversations set updated_at = now() where owner = $1 and id = $2")
-                .bind(owner)
-                .bind(id)
-                .execute(&mut *self.tx);
+        let statement = sqlx::query(
+            "update conversations set updated_at = now()
+             where owner = $1 and id = $2 and deleted_at is null",
+        )
+        .bind(owner)
+        .bind(id)
+        .execute(&mut *self.tx);
         within("touch a conversation", statement)
             .await
             .map(|done| done.rows_affected() > 0)
@@ -372,7 +417,7 @@ impl Change {
     }
 
     /// Adds an answer; a second one for the same run changes nothing. An answer whose
-    /// conversation was deleted meanwhile is dropped.
+    /// conversation is gone meanwhile is dropped; one that can be brought back gets it.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,5 +1,6 @@
 //! Rows of documents.
 
+use lotoai_contracts::events::DocumentDeleted;
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -374,15 +375,23 @@ impl Change {
         Ok(row.as_ref().map(document))
     }
 
-    /// Deletes a document; gives the key of its content.
+    /// Deletes a document, notes its content as discarded, and tells those who have its chunks;
+    /// says whether there was one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_document(&mut self, id: Uuid) -> Result<Option<String>, StoreError> {
+    pub async fn delete_document(&mut self, id: Uuid) -> Result<bool, StoreError> {
         let statement = sqlx::query("delete from documents where id = $1 returning object_key")
             .bind(id)
             .fetch_optional(&mut *self.tx);
-        let row = within("delete a document", statement).await?;
-        Ok(row.map(|row| row.get(0)))
+        let Some(row) = within("delete a document", statement).await? else {
+            return Ok(false);
+        };
+        self.discard_object(row.get(0)).await?;
+        self.emit(&DocumentDeleted {
+            document_id: id.to_string(),
+        })
+        .await?;
+        Ok(true)
     }
 }

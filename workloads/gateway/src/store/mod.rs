@@ -2,11 +2,15 @@
 //! away becomes a 503 that says so.
 
 mod budgets;
+mod conversation_changes;
 mod conversations;
 mod documents;
+mod erase;
+mod export;
 mod idempotency;
 mod keys;
 mod outbox;
+mod search;
 mod sessions;
 
 use std::future::Future;
@@ -16,14 +20,17 @@ use snafu::{ResultExt as _, Snafu};
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
+pub use conversation_changes::{Branched, NewBranch};
 pub use conversations::{
-    Answer, Conversation, ConversationSummary, NewMessage, StoredCall, StoredDecision,
+    Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
     StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
+pub use export::{ExportedConversation, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
+pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession};
 
 use crate::failure::Failure;

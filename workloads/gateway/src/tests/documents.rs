@@ -43,7 +43,7 @@ async fn post(gateway: &Gateway, subject: &str, groups: &[&str], body: Vec<u8>) 
     gateway.send(request).await
 }
 
-async fn upload(gateway: &Gateway, subject: &str, name: &str, content: &str) -> Reply {
+pub(super) async fn upload(gateway: &Gateway, subject: &str, name: &str, content: &str) -> Reply {
     post(
         gateway,
         subject,

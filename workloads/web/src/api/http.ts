@@ -2,6 +2,7 @@ import type {
   Conversation,
   ConversationSummary,
   Document,
+  Found,
   Me,
   Model,
   Page,
@@ -52,6 +53,14 @@ async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
+function write(method: string, body: unknown): RequestInit {
+  return {
+    method,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  };
+}
+
 export const api = {
   me: () => json<Me>("/api/me"),
   /** The models that answer; those that only make vectors are for programs. */
@@ -73,7 +82,24 @@ export const api = {
       "/api/conversations?limit=30" + (cursor ? "&cursor=" + cursor : ""),
     ),
   conversation: (id: string) => json<Conversation>("/api/conversations/" + id),
+  searchConversations: (words: string, cursor?: string) =>
+    json<Page<Found>>(
+      "/api/conversations/search?limit=30&q=" +
+        encodeURIComponent(words) +
+        (cursor ? "&cursor=" + cursor : ""),
+    ),
+  renameConversation: (id: string, title: string) =>
+    json<ConversationSummary>("/api/conversations/" + id, write("PATCH", { title })),
+  /** A new conversation with the messages up to this one. */
+  branchConversation: (id: string, messageId: string) =>
+    json<ConversationSummary>(
+      `/api/conversations/${id}/branch`,
+      write("POST", { message_id: messageId }),
+    ),
+  /** It can be brought back for a day. */
   removeConversation: (id: string) => request("/api/conversations/" + id, { method: "DELETE" }),
+  restoreConversation: (id: string) =>
+    json<ConversationSummary>(`/api/conversations/${id}/restore`, { method: "POST" }),
   /** Signs out here; the address to go to where the person must be signed out, too, if any. */
   signOut: async (): Promise<string | null> => {
     const response = await request("/auth/logout", { method: "POST" });

@@ -73,10 +73,24 @@ export interface ConversationSummary {
   title: string;
   created_at: string;
   updated_at: string;
+  branched_from: { conversation_id: string; message_id: string } | null;
+}
+
+/** A piece of a text that was searched. It is text, whatever it looks like. */
+export interface Piece {
+  text: string;
+  is_match: boolean;
+}
+
+/** A conversation that was looked for, and where it has the words. */
+export interface Found extends ConversationSummary {
+  message_id: string | null;
+  snippet: Piece[];
 }
 
 export interface StoredMessage {
   id: string;
+  run_id: string | null;
   role: string;
   content: string;
   outcome: string | null;

@@ -10,9 +10,11 @@ import type { Turn } from "../lib/useConversation";
 interface Props {
   turn: Turn;
   onCitation(citation: Citation): void;
+  /** Goes on from this answer in a new conversation, where it is stored. */
+  onBranch?(): void;
 }
 
-export function Answer({ turn, onCitation }: Props) {
+export function Answer({ turn, onCitation, onBranch }: Props) {
   const { t } = useI18n();
   return (
     <article className="turn assistant" aria-label={t("answer.label")} aria-busy={turn.state === "writing"}>
@@ -45,6 +47,11 @@ export function Answer({ turn, onCitation }: Props) {
             ))}
           </ol>
         </nav>
+      )}
+      {onBranch && turn.state === "done" && (
+        <button className="quiet" data-testid="branch" onClick={onBranch}>
+          {t("answer.branch")}
+        </button>
       )}
     </article>
   );

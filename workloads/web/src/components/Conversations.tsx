@@ -1,7 +1,7 @@
-import { useCallback, useEffect, useId, useState } from "react";
-import { api } from "../api/http";
-import type { ConversationSummary } from "../api/types";
+import { useId, useState } from "react";
 import { useI18n } from "../i18n/context";
+import type { Item } from "../lib/conversations";
+import { useConversations } from "../lib/useConversations";
 
 interface Props {
   current: string | null;
@@ -14,47 +14,10 @@ interface Props {
 export function Conversations({ current, version, onOpen, onError }: Props) {
   const { t } = useI18n();
   const id = useId();
-  const [items, setItems] = useState<ConversationSummary[] | null>(null);
-  const [cursor, setCursor] = useState<string | null>(null);
-
-  useEffect(() => {
-    let current = true;
-    api.conversations().then(
-      (page) => {
-        if (!current) return;
-        setItems(page.items);
-        setCursor(page.next_cursor);
-      },
-      (error: unknown) => {
-        if (!current) return;
-        setItems((known) => known ?? []);
-        onError(error);
-      },
-    );
-    return () => {
-      current = false;
-    };
-  }, [version, onError]);
-
-  const more = useCallback(async () => {
-    if (!cursor) return;
-    try {
-      const page = await api.conversations(cursor);
-      setItems((known) => [...(known ?? []), ...page.items]);
-      setCursor(page.next_cursor);
-    } catch (error) {
-      onError(error);
-    }
-  }, [cursor, onError]);
+  const list = useConversations(version, onError);
 
   const remove = async (gone: string) => {
-    try {
-      await api.removeConversation(gone);
-      setItems((known) => (known ?? []).filter((item) => item.id !== gone));
-      if (gone === current) onOpen(null);
-    } catch (error) {
-      onError(error);
-    }
+    if ((await list.remove(gone)) && gone === current) onOpen(null);
   };
 
   return (
@@ -63,34 +26,163 @@ export function Conversations({ current, version, onOpen, onError }: Props) {
       <button className="primary" data-testid="new-conversation" onClick={() => onOpen(null)}>
         {t("conversations.new")}
       </button>
+      <Search onSearch={list.search} />
+      {list.deleted && (
+        <p role="status" className="undo">
+          {t("conversations.deleted", { name: list.deleted.item.title })}{" "}
+          <button data-testid="undo" onClick={() => void list.undo()}>
+            {t("conversations.undo")}
+          </button>
+          <button className="quiet" aria-label={t("close")} onClick={list.forget}>
+            ×
+          </button>
+        </p>
+      )}
       <ul className="rows">
-        {items?.map((item) => (
-          <li key={item.id} className="row">
-            <a
-              className="name"
-              data-testid="conversation"
-              href={"/c/" + item.id}
-              aria-current={item.id === current ? "page" : undefined}
-              onClick={(event) => {
-                if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-                event.preventDefault();
-                onOpen(item.id);
-              }}
-            >
-              {item.title}
-            </a>
-            <button
-              className="quiet"
-              aria-label={t("delete.named", { name: item.title })}
-              onClick={() => void remove(item.id)}
-            >
-              ×
-            </button>
-          </li>
+        {list.items?.map((item) => (
+          <Row
+            key={item.id}
+            item={item}
+            isCurrent={item.id === current}
+            onOpen={() => onOpen(item.id)}
+            onRename={(title) => void list.rename(item.id, title)}
+            onRemove={() => void remove(item.id)}
+          />
         ))}
       </ul>
-      {items?.length === 0 && <p>{t("conversations.none")}</p>}
-      {cursor && <button onClick={() => void more()}>{t("more")}</button>}
+      {list.items?.length === 0 && (
+        <p>{t(list.words ? "conversations.notFound" : "conversations.none")}</p>
+      )}
+      {list.hasMore && <button onClick={() => void list.more()}>{t("more")}</button>}
     </section>
+  );
+}
+
+function Search({ onSearch }: { onSearch(words: string): void }) {
+  const { t } = useI18n();
+  const [text, setText] = useState("");
+  return (
+    <form
+      role="search"
+      className="inline"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSearch(text.trim());
+      }}
+    >
+      <input
+        type="search"
+        data-testid="search"
+        aria-label={t("conversations.search")}
+        placeholder={t("conversations.search")}
+        maxLength={200}
+        value={text}
+        onChange={(event) => {
+          setText(event.target.value);
+          // An empty box is the whole list again.
+          if (event.target.value === "") onSearch("");
+        }}
+      />
+      <button type="submit">{t("conversations.searchButton")}</button>
+    </form>
+  );
+}
+
+interface RowProps {
+  item: Item;
+  isCurrent: boolean;
+  onOpen(): void;
+  onRename(title: string): void;
+  onRemove(): void;
+}
+
+function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
+  const { t } = useI18n();
+  const [isRenaming, setRenaming] = useState(false);
+  const rename = t("conversations.rename", { name: item.title });
+  const remove = t("delete.named", { name: item.title });
+  if (isRenaming) {
+    return (
+      <li className="row">
+        <Rename
+          title={item.title}
+          onDone={(title) => {
+            setRenaming(false);
+            if (title && title !== item.title) onRename(title);
+          }}
+        />
+      </li>
+    );
+  }
+  return (
+    <li className="row">
+      <a
+        className="name"
+        data-testid="conversation"
+        href={"/c/" + item.id}
+        aria-current={isCurrent ? "page" : undefined}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+          event.preventDefault();
+          onOpen();
+        }}
+      >
+        {item.branched_from && (
+          <span role="img" aria-label={t("conversations.branched")}>
+            ↳{" "}
+          </span>
+        )}
+        {item.title}
+      </a>
+      <span className="actions">
+        <button
+          className="quiet"
+          data-testid="rename"
+          aria-label={rename}
+          title={rename}
+          onClick={() => setRenaming(true)}
+        >
+          ✎
+        </button>
+        <button className="quiet" aria-label={remove} title={remove} onClick={onRemove}>
+          ×
+        </button>
+      </span>
+      {item.snippet && item.snippet.length > 0 && (
+        <span className="snippet">
+          {item.snippet.map((piece, index) =>
+            piece.is_match ? <mark key={index}>{piece.text}</mark> : piece.text,
+          )}
+        </span>
+      )}
+    </li>
+  );
+}
+
+/** Says the new title, or nothing when there is to be none. */
+function Rename({ title, onDone }: { title: string; onDone(title: string | null): void }) {
+  const { t } = useI18n();
+  const [text, setText] = useState(title);
+  return (
+    <form
+      className="inline"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onDone(text.trim());
+      }}
+    >
+      <input
+        autoFocus
+        data-testid="title"
+        aria-label={t("conversations.title")}
+        maxLength={200}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") onDone(null);
+        }}
+      />
+      <button type="submit">{t("conversations.save")}</button>
+    </form>
   );
 }

@@ -111,7 +111,7 @@ function Turns(props: {
   onCitation(citation: Citation): void;
 }) {
   const { t } = useI18n();
-  const { turns, busy } = props.conversation;
+  const { id, turns, busy, branch } = props.conversation;
   const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
   useEffect(() => {
@@ -126,7 +126,12 @@ function Turns(props: {
             <p className="text">{turn.text}</p>
           </article>
         ) : (
-          <Answer key={turn.key} turn={turn} onCitation={props.onCitation} />
+          <Answer
+            key={turn.key}
+            turn={turn}
+            onCitation={props.onCitation}
+            {...(id && { onBranch: () => void branch(turn) })}
+          />
         ),
       )}
       {/* One sentence at the beginning and the end: every token would drown a screen reader. */}

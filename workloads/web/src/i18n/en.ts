@@ -16,6 +16,15 @@ export const en = {
   "delete.named": "Delete {name}",
   "conversations.new": "New conversation",
   "conversations.none": "No conversations yet.",
+  "conversations.search": "Search conversations",
+  "conversations.searchButton": "Search",
+  "conversations.notFound": "Nothing found.",
+  "conversations.rename": "Rename {name}",
+  "conversations.title": "New title",
+  "conversations.save": "Save",
+  "conversations.branched": "branch of another conversation",
+  "conversations.deleted": "“{name}” was deleted.",
+  "conversations.undo": "Undo",
   "documents.upload": "Upload documents",
   "documents.hint": "Text, Markdown or HTML, up to 32 MiB each.",
   "documents.none": "No documents yet.",
@@ -41,6 +50,7 @@ export const en = {
   "answer.done": "The answer is complete.",
   "answer.stopped": "Stopped.",
   "answer.failed": "This answer failed ({code}).",
+  "answer.branch": "Continue from here in a new conversation",
   "answer.welcome": "Upload a document and ask about it, or just ask.",
   "decision.knowledge": "knowledge",
   "decision.agent": "agent",
@@ -63,6 +73,7 @@ export const en = {
   "error.unsupported_media_type": "Only text, Markdown and HTML files in UTF-8 can be read.",
   "error.document_too_large": "The file is too large.",
   "error.conversation_not_found": "This conversation does not exist.",
+  "error.message_not_found": "This message is not stored.",
 } as const;
 
 export type Key = keyof typeof en;

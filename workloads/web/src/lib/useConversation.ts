@@ -6,6 +6,8 @@ import type { Citation, Decision, StoredMessage, ToolCall } from "../api/types";
 /** A message as shown. */
 export interface Turn {
   key: string;
+  /** The run that wrote it; answers only. By it a new answer is found among the stored ones. */
+  runId: string | null;
   role: "user" | "assistant";
   text: string;
   decision: Decision | null;
@@ -26,6 +28,7 @@ function fromStored(message: StoredMessage): Turn {
   const outcome = message.outcome ?? "ok";
   return {
     key: message.id,
+    runId: message.run_id,
     role: message.role === "assistant" ? "assistant" : "user",
     text: message.content,
     decision: message.decision,
@@ -36,10 +39,16 @@ function fromStored(message: StoredMessage): Turn {
   };
 }
 
+/** Whether a turn is this stored message: one that was just written does not know its id. */
+export function isSame(turn: Pick<Turn, "key" | "runId">, message: StoredMessage): boolean {
+  return turn.key === message.id || (turn.runId !== null && turn.runId === message.run_id);
+}
+
 let keys = 0;
 function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
   return {
     key: "new-" + ++keys,
+    runId: null,
     role,
     text,
     decision: null,
@@ -110,6 +119,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
             onText: (more) => change((turn) => ({ text: turn.text + more })),
             onExtra: (extra) => {
               change(() => ({
+                runId: extra.run_id,
                 decision: extra.decision,
                 citations: extra.citations,
                 toolCalls: extra.tool_calls,
@@ -138,5 +148,23 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [id, onStored, onError],
   );
 
-  return { id, turns, busy, loadError, send, stop, open };
+  /** Goes on from an answer in a new conversation, which has what was said up to it. */
+  const branch = useCallback(
+    async (turn: Turn) => {
+      if (!id) return;
+      try {
+        const stored = await api.conversation(id);
+        const message = stored.messages.find((it) => isSame(turn, it));
+        const made = await api.branchConversation(id, message?.id ?? turn.key);
+        open(made.id);
+        onStored();
+      } catch (error) {
+        setLoadError(error);
+        onError(error);
+      }
+    },
+    [id, open, onStored, onError],
+  );
+
+  return { id, turns, busy, loadError, send, stop, open, branch };
 }

@@ -30,13 +30,17 @@ struct RoleEntry<'a> {
 
 /// The file for the gateway; without budgets and prices there is none.
 pub(super) fn file(platform: &Platform) -> Option<String> {
-    let Gateway { budgets, prices } = &platform.spec.gateway;
+    let Gateway {
+        budgets, prices, ..
+    } = &platform.spec.gateway;
     (!budgets.is_empty() || prices.is_some()).then(|| format!("{DIRECTORY}/{FILE}"))
 }
 
 pub(super) fn build(platform: &Platform) -> Option<ConfigMap> {
     file(platform)?;
-    let Gateway { budgets, prices } = &platform.spec.gateway;
+    let Gateway {
+        budgets, prices, ..
+    } = &platform.spec.gateway;
     let roles = platform.spec.agents.roles.iter();
     let file = File {
         budgets,

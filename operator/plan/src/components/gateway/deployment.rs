@@ -28,6 +28,8 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         env.push(secret_var("PROBE_TOKEN", &secret, TOKEN));
     }
     env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
+    let days = platform.spec.gateway.conversation_retention_days;
+    env.extend(days.map(|days| var("CONVERSATION_RETENTION_DAYS", days.to_string())));
     let mut extra = Extra {
         env,
         ..Extra::default()

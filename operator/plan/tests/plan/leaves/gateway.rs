@@ -1,4 +1,4 @@
-//! Budgets and prices.
+//! Budgets, prices and the end of conversations.
 
 use serde_json::{Value, json};
 
@@ -97,6 +97,11 @@ pub(super) fn gateway_cases() -> Vec<Case> {
             "gateway.prices.models[].outputPerMillion",
             priced(json!({}), json!({ "outputPerMillion": "7.2" })),
             "outputPerMillion: '7.2'",
+        ),
+        (
+            "gateway.conversationRetentionDays",
+            json!({ "gateway": { "conversationRetentionDays": 417 } }),
+            "417",
         ),
     ]
 }

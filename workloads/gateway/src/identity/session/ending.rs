@@ -1,5 +1,6 @@
 //! How sessions end: by their person, here or from another browser; by the provider; by time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,25 @@ impl Sessions {
         // That browser is not here, so it cannot be sent anywhere.
         self.0.part(&hash, &sealed).await;
         Ok(())
+    }
+
+    /// Ends all sessions of a person; says how many. The provider is told afterwards.
+    ///
+    /// # Errors
+    /// 503 when the database is away.
+    pub async fn end_all(&self, subject: &str) -> Result<usize, Failure> {
+        let ended = self.0.store.erase_sessions(subject).await?;
+        let count = ended.len();
+        for (hash, _) in &ended {
+            self.0.watch.end(&Ground::Session(*hash));
+        }
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move {
+            for (hash, sealed) in ended {
+                inner.part(&hash, &sealed).await;
+            }
+        });
+        Ok(count)
     }
 
     /// Ends the sessions that the provider says are over; says how many there were.

@@ -1,0 +1,152 @@
+//! Everything that the gateway holds of a person, as one JSON object.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Pipe, Stop, conversation};
+use crate::erasure::{shared_budgets, uploader};
+use crate::identity::Identity;
+use crate::state::AppState;
+use crate::store::{KeyOwner, StoreError, UsageCursor, UsageQuery};
+
+/// What the form of an export is called; another form has another number.
+const VERSION: u32 = 1;
+/// Rows of one part.
+const PART: i64 = 200;
+
+/// Writes everything that is held of the caller. `key_owner` was read before, so that an answer
+/// begins only when the database is there.
+///
+/// # Errors
+/// When the rest cannot be read, or nobody reads it.
+pub async fn write(
+    mut pipe: Pipe,
+    state: Arc<AppState>,
+    identity: Arc<Identity>,
+    key_owner: Option<KeyOwner>,
+) -> Result<(), Stop> {
+    let subject = identity.subject.as_str();
+    pipe.open_object(&json!({
+        "version": VERSION,
+        "exported_at": Timestamp::now().to_string(),
+        "profile": {
+            "subject": subject,
+            "name": identity.name,
+            "groups": identity.groups,
+            "admin": identity.is_admin(),
+        },
+        "api_key_owner": key_owner,
+    }))
+    .await?;
+    conversations(&mut pipe, &state, subject).await?;
+    things(&mut pipe, &state, &identity).await?;
+    spent(&mut pipe, &state, subject).await?;
+    pipe.text("}").await?;
+    pipe.end().await
+}
+
+async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Result<(), Stop> {
+    pipe.text(",\"conversations\":[").await?;
+    let (mut after, mut is_first) = (None, true);
+    loop {
+        let part = state.store.every_conversation(subject, after, PART).await?;
+        let Some(last) = part.last() else { break };
+        after = Some(last.summary.id);
+        for exported in &part {
+            if !std::mem::take(&mut is_first) {
+                pipe.text(",").await?;
+            }
+            conversation::json(pipe, &state.store, exported.summary.id, exported).await?;
+        }
+    }
+    pipe.text("]").await
+}
+
+/// Documents, API keys, sessions and `Idempotency-Key`s.
+async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
+    let (store, subject) = (&state.store, identity.subject.as_str());
+    let readers = uploader(subject);
+    list(
+        pipe,
+        "documents",
+        |after| store.documents(&readers, None, after, PART),
+        |document| document.id,
+    )
+    .await?;
+    list(
+        pipe,
+        "api_keys",
+        |after| store.api_keys(subject, after, PART),
+        |key| (key.created_micros, key.id.clone()),
+    )
+    .await?;
+    list(
+        pipe,
+        "sessions",
+        |after| state.sessions.list(identity, after, PART),
+        |session| session.id,
+    )
+    .await?;
+    list(
+        pipe,
+        "idempotency_keys",
+        |after| store.held_keys(subject, after, PART),
+        |held| (held.owner.clone(), held.key.clone()),
+    )
+    .await
+}
+
+/// Usage, what is not yet part of it, and the counters of budgets.
+async fn spent(pipe: &mut Pipe, state: &AppState, subject: &str) -> Result<(), Stop> {
+    let store = &state.store;
+    let ever = UsageQuery {
+        subject: Some(subject.to_owned()),
+        from: "-infinity".to_owned(),
+        to: "infinity".to_owned(),
+    };
+    list(
+        pipe,
+        "usage",
+        |after| store.usage(&ever, after, PART),
+        |row| UsageCursor {
+            day: row.day.clone(),
+            id: row.id,
+        },
+    )
+    .await?;
+    pipe.text(",\"open_questions\":").await?;
+    pipe.json(&store.open_spendings(subject).await?).await?;
+    let shared = shared_budgets(&state.budgets);
+    pipe.text(",\"budgets\":").await?;
+    pipe.json(&store.own_windows(subject, &shared).await?).await
+}
+
+/// Writes a list, part by part: `read` reads one after the place that `place` gives.
+async fn list<T, C, F>(
+    pipe: &mut Pipe,
+    name: &str,
+    read: impl Fn(Option<C>) -> F,
+    place: impl Fn(&T) -> C,
+) -> Result<(), Stop>
+where
+    T: Serialize,
+    F: Future<Output = Result<Vec<T>, StoreError>>,
+{
+    pipe.text(&format!(",\"{name}\":[")).await?;
+    let (mut after, mut is_first) = (None, true);
+    loop {
+        let part = read(after).await?;
+        let Some(last) = part.last() else { break };
+        after = Some(place(last));
+        for item in &part {
+            if !std::mem::take(&mut is_first) {
+                pipe.text(",").await?;
+            }
+            pipe.json(item).await?;
+        }
+    }
+    pipe.text("]").await
+}

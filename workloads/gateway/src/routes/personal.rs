@@ -1,0 +1,116 @@
+//! What is held of a person: all of it, and its end.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
+
+use crate::domain::parameters::Parameters;
+use crate::erasure::{self, Erased, Wish};
+use crate::export::{self, File};
+use crate::failure::Failure;
+use crate::identity::session::{SESSION_COOKIE, set_cookie};
+use crate::identity::{Credential, SignedIn};
+use crate::state::AppState;
+
+/// What must be said so that everything is erased.
+pub const CONFIRMATION: &str = "erase-everything";
+
+/// Everything that the gateway holds of the caller, as a file.
+///
+/// # Errors
+/// 400 for an unknown parameter, 503 when the database is away.
+pub async fn export(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    Parameters::parse(query.as_deref(), &[])?;
+    let key_owner = state.store.key_owner(&identity.subject).await?;
+    let file = File {
+        media_type: "application/json",
+        name: "lotoai-export.json",
+    };
+    let all = Arc::clone(&state);
+    export::download(&state, file, |pipe| {
+        export::person::write(pipe, all, identity, key_owner)
+    })
+}
+
+/// Erases everything that the gateway holds of the caller, who is signed out then.
+///
+/// # Errors
+/// 400 without the confirmation, 503 when the database is away: ask again, to go on.
+pub async fn erase(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    confirmed(query.as_deref())?;
+    let erased = erasure::erase(&state, &identity.subject, Wish::Own).await?;
+    let response = Json(erased);
+    Ok(match &identity.credential {
+        Credential::Session(_) => {
+            let gone = AppendHeaders([(SET_COOKIE, set_cookie(SESSION_COOKIE, "", 0)?)]);
+            (gone, response).into_response()
+        }
+        Credential::Token | Credential::Key(_) | Credential::Probe => response.into_response(),
+    })
+}
+
+/// Erases everything that the gateway holds of somebody who has left. Somebody of whom it holds
+/// nothing looks the same.
+///
+/// # Errors
+/// As [`erase`].
+pub async fn erase_other(
+    State(state): State<Arc<AppState>>,
+    Path(subject): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Erased>, Failure> {
+    confirmed(query.as_deref())?;
+    // PostgreSQL has no text for it, and no issuer a name.
+    if subject.contains('\0') {
+        return Ok(Json(Erased::default()));
+    }
+    let erased = erasure::erase(&state, &subject, Wish::Administrator).await?;
+    Ok(Json(erased))
+}
+
+fn confirmed(query: Option<&str>) -> Result<(), Failure> {
+    let mut query = Parameters::parse(query, &["confirm"])?;
+    if query.take("confirm").as_deref() == Some(CONFIRMATION) {
+        return Ok(());
+    }
+    let mut failure = Failure::new(
+        StatusCode::BAD_REQUEST,
+        "confirmation_required",
+        format!(
+            "this erases conversations, documents, usage, API keys and sessions for good; say \
+             confirm={CONFIRMATION} in the query to do it"
+        ),
+    );
+    failure.param = Some("confirm".to_owned());
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(None)]
+    #[case(Some("confirm="))]
+    #[case(Some("confirm=true"))]
+    #[case(Some("confirm=ERASE-EVERYTHING"))]
+    fn nothing_is_erased_by_a_slip(#[case] query: Option<&str>) {
+        let failure = confirmed(query).unwrap_err();
+        assert_eq!(failure.code, "confirmation_required");
+        assert!(failure.message.contains(CONFIRMATION));
+        // The control.
+        assert!(confirmed(Some("confirm=erase-everything")).is_ok());
+    }
+}

@@ -1,0 +1,41 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { api } from "./http";
+
+function answer(body: unknown, status = 200) {
+  const fetch = vi.fn<typeof globalThis.fetch>(async () => Response.json(body, { status }));
+  vi.stubGlobal("fetch", fetch);
+  return fetch;
+}
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe("conversations", () => {
+  it("are searched by whatever was written", async () => {
+    const fetch = answer({ items: [], next_cursor: null });
+    await api.searchConversations("año & más #1", "abc");
+    expect(fetch.mock.calls[0]?.[0]).toBe(
+      "/api/conversations/search?limit=30&q=a%C3%B1o%20%26%20m%C3%A1s%20%231&cursor=abc",
+    );
+  });
+
+  it("are renamed, branched and brought back", async () => {
+    const fetch = answer({ id: "b", title: "t" });
+    await api.renameConversation("a", "t");
+    await api.branchConversation("a", "m");
+    await api.restoreConversation("a");
+    const calls = fetch.mock.calls.map(([path, init]) => [path, init?.method, init?.body]);
+    expect(calls).toEqual([
+      ["/api/conversations/a", "PATCH", '{"title":"t"}'],
+      ["/api/conversations/a/branch", "POST", '{"message_id":"m"}'],
+      ["/api/conversations/a/restore", "POST", undefined],
+    ]);
+  });
+
+  it("say why not, with the code of the problem", async () => {
+    answer({ code: "message_not_found", detail: "there is no such message" }, 404);
+    await expect(api.branchConversation("a", "m")).rejects.toMatchObject({
+      status: 404,
+      code: "message_not_found",
+    });
+  });
+});
