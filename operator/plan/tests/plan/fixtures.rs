@@ -11,7 +11,8 @@ use crate::common::{FIXTURES, platform};
 fn modes(platform: &Platform) -> BTreeSet<String> {
     let topology = &platform.topology;
     let mut modes = BTreeSet::new();
-    for store in Store::ALL {
+    // No Job prepares Qdrant, so it is not among all.
+    for store in Store::ALL.into_iter().chain([Store::Qdrant]) {
         let component = store.component();
         let mode = match topology.external(store) {
             Some(external) if external.delegated.is_some() => "delegated",

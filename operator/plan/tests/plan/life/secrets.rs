@@ -64,11 +64,11 @@ impl World {
                 Step::Promote => {
                     for key in ["username", "password", "token", "key"] {
                         let standby = rotation::standby_key(key).unwrap();
-                        let (Some(one), Some(other)) = (data.remove(key), data.remove(standby))
-                        else {
+                        // An account that has no other keeps its name.
+                        let Some(other) = data.remove(standby) else {
                             continue;
                         };
-                        data.insert(key.to_owned(), other);
+                        let one = data.insert(key.to_owned(), other).unwrap();
                         data.insert(standby.to_owned(), one);
                     }
                     annotations.insert(rotation::STATE.to_owned(), rotation::PROMOTED.to_owned());
