@@ -8,6 +8,7 @@ mod diagnose;
 mod down;
 mod e2e;
 mod error;
+mod foreign;
 mod generate;
 mod kind_config;
 mod lint;

@@ -64,6 +64,14 @@ lotoai_local::texts! {
         "the embedding and the instruct model (PyPI)"
         "el modelo de embeddings y el de instrucciones (PyPI)"
     }
+    gets_clients() {
+        "the OpenAI clients of the tests (PyPI, npm)"
+        "los clientes de OpenAI de las pruebas (PyPI, npm)"
+    }
+    gets_peers() {
+        "other gateways to compare with (PyPI, npm)"
+        "otras pasarelas con las que comparar (PyPI, npm)"
+    }
     at_work() { "still at work" "sigue trabajando" }
     kind_cluster() {
         "a kind cluster with the images"

@@ -9,6 +9,7 @@ mod budgets;
 mod budgets_cut;
 mod bypass;
 mod chat;
+mod clients;
 mod discovery;
 mod documents;
 mod external;
