@@ -88,6 +88,15 @@ enum Task {
         #[arg(long)]
         json: Option<std::path::PathBuf>,
     },
+    /// Speed and memory of the gateway, beside the gateways of others.
+    BenchGateway {
+        /// How often everything is measured.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// File that the figures are also written to.
+        #[arg(long)]
+        json: Option<std::path::PathBuf>,
+    },
     /// For the tool itself.
     #[command(hide = true, subcommand)]
     Internal(Internal),
@@ -152,6 +161,7 @@ fn run(task: Task) -> Result<()> {
         Task::E2e => e2e::run(),
         Task::Bench => bench::run(),
         Task::BenchOperator { resources, json } => bench::operator(resources, json.as_deref()),
+        Task::BenchGateway { rounds, json } => bench::gateway(rounds, json.as_deref()),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
         Task::Internal(Internal::Start { name }) => bare::start(&name),
         Task::Internal(Internal::Hold) => bare::hold(),
