@@ -64,6 +64,10 @@ lotoai_local::texts! {
         "the embedding and the instruct model (PyPI)"
         "el modelo de embeddings y el de instrucciones (PyPI)"
     }
+    builds_fuzz() {
+        "the fuzz targets with counters (cargo build; everything once more)"
+        "los objetivos de fuzzing con contadores (cargo build; todo otra vez)"
+    }
     gets_clients() {
         "the OpenAI clients of the tests (PyPI, npm)"
         "los clientes de OpenAI de las pruebas (PyPI, npm)"
