@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn every_set_is_pinned() {
-        for lists in ["workloads/gateway/clients", "workloads/gateway/benches/front/peers"] {
+        for lists in [
+            "workloads/gateway/clients",
+            "workloads/gateway/benches/front/peers",
+        ] {
             let lists = paths::root().join(lists);
             hash(&lists).unwrap();
             let requirements = std::fs::read_to_string(lists.join(LISTS[0])).unwrap();

@@ -73,7 +73,10 @@ fn search(program: &Path, seeds: &Path, name: &str, seconds: u32) -> Result<()> 
         path: kept.clone(),
         source,
     })?;
-    let artefacts = format!("-artifact_prefix={}/found-", kept.parent().unwrap_or(&kept).display());
+    let artefacts = format!(
+        "-artifact_prefix={}/found-",
+        kept.parent().unwrap_or(&kept).display()
+    );
     let mut search = command(
         &program.to_string_lossy(),
         [

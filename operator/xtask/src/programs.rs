@@ -385,10 +385,15 @@ mod tests {
             })
         };
         let parts = programs_of(&message("lotoai-gateway"));
-        let parts: Vec<_> = parts.iter().map(|(level, part)| (*level, part.filter)).collect();
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(level, part)| (*level, part.filter))
+            .collect();
         let filter = "tests::clients::";
-        let both: [(Level, &[&str]); 2] =
-            [(Level::Pure, &["--skip", filter]), (Level::Clients, &[filter])];
+        let both: [(Level, &[&str]); 2] = [
+            (Level::Pure, &["--skip", filter]),
+            (Level::Clients, &[filter]),
+        ];
         assert_eq!(parts, both);
         assert_eq!(programs_of(&message("lotoai-kit")).len(), 1);
         assert!(programs_of(&serde_json::json!({})).is_empty());

@@ -66,7 +66,9 @@ fn clients() -> Result<BTreeMap<String, String>> {
     let lists = "workloads/gateway/clients";
     let directory = foreign::install(&Progress::new(), "openai-clients", &what, lists)?;
     if directory.is_none() {
-        println!("\n  SKIPPED real OpenAI clients: the npm registry does not answer, so they cannot be installed");
+        println!(
+            "\n  SKIPPED real OpenAI clients: the npm registry does not answer, so they cannot be installed"
+        );
     }
     let variable = directory.map(|path| {
         let path = path.to_string_lossy().into_owned();

@@ -30,7 +30,10 @@ pub(crate) fn access_token(bytes: &[u8]) {
     match token::header_of(text) {
         Ok((header, key)) => {
             let name = format!("{:?}", header.alg);
-            promise(name == "RS256" || name == "ES256", "two algorithms are taken");
+            promise(
+                name == "RS256" || name == "ES256",
+                "two algorithms are taken",
+            );
             promise(header.kid.as_deref() == Some(&*key), "a key is named");
             promise(text.split('.').count() == 3, "a token has three parts");
         }

@@ -1,13 +1,15 @@
 //! Everything that reads bytes of strangers on the path of a request, one function each.
 //!
 //! A target takes any bytes and returns; it panics where the parser does, or where what the parser
-//! accepted is not what it promises. `tests/bounded.rs` throws bytes at all of them for a moment in
+//! accepted is not what it promises. `tests` throws bytes at all of them for a moment in
 //! every `make test`; `make fuzz TARGET=<name>` does so for long, with libFuzzer, which looks for
 //! inputs that reach new code. Both begin with the files in `corpus/<name>`.
 
 mod credentials;
 mod requests;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 /// A target.

@@ -36,7 +36,11 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
 
 static SURFACE: LazyLock<Surface> = LazyLock::new(|| {
     let table = routes::table();
-    Surface::new(table.iter().map(|route| (route.method.clone(), route.path, route.needs)))
+    Surface::new(
+        table
+            .iter()
+            .map(|route| (route.method.clone(), route.path, route.needs)),
+    )
 });
 
 /// A method and a path, with a space between them, as the first line of a request has them.
@@ -59,7 +63,10 @@ pub(crate) fn path(bytes: &[u8]) {
     promise(is_api, "every route lies in an API");
     let needs = SURFACE.needs(&method, &route);
     if needs == Needs::Nothing {
-        promise(OPEN.contains(&sent.as_str()), "only these are open to anybody");
+        promise(
+            OPEN.contains(&sent.as_str()),
+            "only these are open to anybody",
+        );
     }
 }
 
@@ -69,7 +76,9 @@ async fn chosen(request: Request<Body>) -> Option<String> {
     if !response.status().is_success() {
         return None;
     }
-    let body = axum::body::to_bytes(response.into_body(), 4096).await.ok()?;
+    let body = axum::body::to_bytes(response.into_body(), 4096)
+        .await
+        .ok()?;
     // A HEAD gets no body; its route is that of its GET.
     let route = String::from_utf8(body.to_vec()).ok()?;
     (!route.is_empty()).then_some(route)

@@ -34,5 +34,8 @@ pub(crate) fn provider_stream(bytes: &[u8]) {
         })
         .sum();
     // A byte that is not UTF-8 may become a replacement character, which has three.
-    promise(text <= 3 * bytes.len(), "no text comes out that did not go in");
+    promise(
+        text <= 3 * bytes.len(),
+        "no text comes out that did not go in",
+    );
 }

@@ -123,7 +123,11 @@ impl Times {
     async fn of(workers: Vec<JoinHandle<Result<Vec<Duration>>>>, begun: Instant) -> Result<Self> {
         let mut all = Vec::new();
         for worker in workers {
-            all.extend(worker.await.whatever_context("a connection's task failed")??);
+            all.extend(
+                worker
+                    .await
+                    .whatever_context("a connection's task failed")??,
+            );
         }
         Ok(Self {
             all,

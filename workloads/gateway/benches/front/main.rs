@@ -124,12 +124,22 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
     let mut figures = Figures::default();
     let systems = all(&ground, arguments.peers.as_deref(), &mut figures).await?;
     let duration = Duration::from_secs(arguments.seconds);
-    let direct = target(ground.far.provider, "/v1/chat/completions", &[], question(PROMPT, &json!({})))?;
+    let direct = target(
+        ground.far.provider,
+        "/v1/chat/completions",
+        &[],
+        question(PROMPT, &json!({})),
+    )?;
     for number in 1..=arguments.rounds {
         println!("== round {number} of {}", arguments.rounds);
-        figures.direct.push(figures::direct(&direct, duration).await?);
+        figures
+            .direct
+            .push(figures::direct(&direct, duration).await?);
         for system in &systems {
-            let database = system.name.starts_with("LotoAI").then_some(&ground.postgres.process);
+            let database = system
+                .name
+                .starts_with("LotoAI")
+                .then_some(&ground.postgres.process);
             let round = figures::round(system, database, duration).await?;
             println!(
                 "  {:<46} {:>7.0}/s {:>6.0} us of processor time",
@@ -146,7 +156,12 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
         println!("== {} streams", streams::STREAMS);
         figures.direct_streams = many(&direct, || 0.0).await?;
         let before = plain.process.memory()? as f64;
-        let memory = || plain.process.memory().map_or(f64::NAN, |now| now as f64 - before);
+        let memory = || {
+            plain
+                .process
+                .memory()
+                .map_or(f64::NAN, |now| now as f64 - before)
+        };
         figures.streams = many(&plain.target, memory).await?;
     }
     report::print(&figures);

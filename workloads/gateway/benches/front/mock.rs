@@ -54,13 +54,17 @@ pub(crate) struct FarSides {
 /// Serves both until the process ends.
 pub(crate) async fn start() -> Result<FarSides> {
     let failed = "failed to bind a far side";
-    let grpc = TcpListener::bind("127.0.0.1:0").await.whatever_context(failed)?;
+    let grpc = TcpListener::bind("127.0.0.1:0")
+        .await
+        .whatever_context(failed)?;
     let orchestrator = grpc.local_addr().whatever_context(failed)?;
     let incoming = tonic::transport::server::TcpIncoming::from(grpc).with_nodelay(Some(true));
     let server = tonic::transport::Server::builder().add_service(OrchestratorServer::new(Fake));
     tokio::spawn(server.serve_with_incoming(incoming));
 
-    let http = TcpListener::bind("127.0.0.1:0").await.whatever_context(failed)?;
+    let http = TcpListener::bind("127.0.0.1:0")
+        .await
+        .whatever_context(failed)?;
     let provider = http.local_addr().whatever_context(failed)?;
     let http = http.tap_io(|stream| drop(stream.set_nodelay(true)));
     let router = Router::new().route("/v1/chat/completions", post(complete));

@@ -22,13 +22,14 @@ pub(crate) async fn envoy(ground: &Ground, installed: &Path, is_full: bool) -> R
     let log = ground.directory.join(format!("{name}-access.log"));
     let config = envoy_config(ground, address, is_full.then_some(log.as_path()));
     let file = write(ground, &format!("{name}.json"), &config.to_string())?;
-    // The wheel keeps the program beside a script that starts it.
     let mut command = Command::new(installed.join("venv/bin/envoy"));
-    command
-        .arg("-c")
-        .arg(file)
-        .args(["--concurrency", "1", "--log-level", "error"])
-        .args(["--base-id", if is_full { "7002" } else { "7001" }]);
+    command.arg("-c").arg(file).args([
+        "--concurrency",
+        "1",
+        "--log-level",
+        "error",
+        "--disable-hot-restart",
+    ]);
     let token = ground.token();
     let headers = [("authorization", token.as_str())];
     let headers = if is_full { &headers[..] } else { &[] };
@@ -46,20 +47,21 @@ fn envoy_config(ground: &Ground, address: SocketAddr, full: Option<&Path>) -> Va
         let (ip, port) = (address.ip().to_string(), address.port());
         json!({ "socket_address": { "address": ip, "port_value": port } })
     };
-    let filter = |name: &str, config: Value| {
-        json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
-    };
+    let filter = |name: &str, config: Value| json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config });
     let mut filters = Vec::new();
     if full.is_some() {
         let keys = json!({ "keys": [ground.signer.jwk()] }).to_string();
-        filters.push(filter("jwt_authn", json!({
-            "@type": format!("{HTTP}.jwt_authn.v3.JwtAuthentication"),
-            "providers": { "realm": {
-                "issuer": ISSUER, "audiences": [AUDIENCE],
-                "local_jwks": { "inline_string": keys },
-            }},
-            "rules": [{ "match": { "prefix": "/" }, "requires": { "provider_name": "realm" } }],
-        })));
+        filters.push(filter(
+            "jwt_authn",
+            json!({
+                "@type": format!("{HTTP}.jwt_authn.v3.JwtAuthentication"),
+                "providers": { "realm": {
+                    "issuer": ISSUER, "audiences": [AUDIENCE],
+                    "local_jwks": { "inline_string": keys },
+                }},
+                "rules": [{ "match": { "prefix": "/" }, "requires": { "provider_name": "realm" } }],
+            }),
+        ));
         let always = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
         filters.push(filter("local_ratelimit", json!({
             "@type": format!("{HTTP}.local_ratelimit.v3.LocalRateLimit"),
@@ -69,7 +71,10 @@ fn envoy_config(ground: &Ground, address: SocketAddr, full: Option<&Path>) -> Va
             },
         })));
     }
-    filters.push(filter("router", json!({ "@type": format!("{HTTP}.router.v3.Router") })));
+    filters.push(filter(
+        "router",
+        json!({ "@type": format!("{HTTP}.router.v3.Router") }),
+    ));
     let access_log: Vec<Value> = full
         .map(|path| {
             json!({ "name": "envoy.access_loggers.file", "typed_config": {
@@ -111,7 +116,10 @@ pub(crate) async fn tensorzero(ground: &Ground, installed: &Path) -> Result<Syst
         ground.far.provider
     );
     let file = write(ground, "tensorzero.toml", &config)?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/front/peers/tensorzero_gateway.py");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/benches/front/peers/tensorzero_gateway.py"
+    );
     let mut command = python(installed);
     command.arg(script).arg(file);
     let log = ground.directory.join("tensorzero.log");
@@ -184,7 +192,9 @@ async fn start(
     headers: &[(&'static str, &str)],
 ) -> Result<System> {
     let file = name.split([',', ' ']).next().unwrap_or(name);
-    let log = ground.directory.join(format!("{file}-{}.log", address.port()));
+    let log = ground
+        .directory
+        .join(format!("{file}-{}.log", address.port()));
     let mut process = Process::start(command, Place::Measured, &log)?;
     process.up(START, async || listens(address).await).await?;
     let target = target(address, COMPLETIONS, headers, question(PROMPT, &json!({})))?;

@@ -73,7 +73,11 @@ impl Process {
             .arg(&program)
             .args(command.get_args())
             .env_clear()
-            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::from(file))
             .stderr(Stdio::from(again));
@@ -94,7 +98,11 @@ impl Process {
     }
 
     /// Waits until `is_up` is.
-    pub(crate) async fn up(&mut self, limit: Duration, is_up: impl AsyncFn() -> bool) -> Result<Duration> {
+    pub(crate) async fn up(
+        &mut self,
+        limit: Duration,
+        is_up: impl AsyncFn() -> bool,
+    ) -> Result<Duration> {
         let begun = Instant::now();
         while !is_up().await {
             let ended = self.child.try_wait().whatever_context("failed to wait")?;
@@ -119,11 +127,6 @@ impl Process {
     pub(crate) fn memory(&self) -> Result<u64> {
         let pages: u64 = family(self.child.id())?.iter().map(|one| one.pages).sum();
         Ok(pages * PAGE)
-    }
-
-    /// Its log so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 

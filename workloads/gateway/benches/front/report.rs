@@ -70,7 +70,10 @@ fn tables(figures: &Figures) -> String {
             text.push_str(&line(figures, name));
         }
     }
-    let (p50, p99) = (of_direct(figures, |it| it.p50), of_direct(figures, |it| it.p99));
+    let (p50, p99) = (
+        of_direct(figures, |it| it.p50),
+        of_direct(figures, |it| it.p99),
+    );
     let _ = writeln!(
         text,
         "| nothing between | | | | | | {} | {} | | |\n",
@@ -117,7 +120,11 @@ fn line(figures: &Figures, name: &str) -> String {
         microseconds(at(|it| it.p50)),
         microseconds(at(|it| it.p99)),
         microseconds(at(|it| it.cpu)),
-        if database > 0.0 { microseconds(database) } else { String::new() },
+        if database > 0.0 {
+            microseconds(database)
+        } else {
+            String::new()
+        },
         open(|it| it.p50),
         open(|it| it.p99),
         open(|it| it.cpu),
@@ -130,7 +137,12 @@ fn goals(figures: &Figures) -> Vec<Goal> {
     let rate = |name: &str| of_system(figures, name, |it| it.rate);
     let direct = of_direct(figures, |it| it.p99);
     let added = |name: &str| of_open(figures, name, |it| it.p99) - direct;
-    let first_text = median(figures.first_text.iter().map(|(direct, ours)| ours - direct));
+    let first_text = median(
+        figures
+            .first_text
+            .iter()
+            .map(|(direct, ours)| ours - direct),
+    );
     let most = |what, figure, unit, most| Goal {
         what,
         figure,
@@ -146,8 +158,18 @@ fn goals(figures: &Figures) -> Vec<Goal> {
         is_least: true,
     };
     vec![
-        most("plain: CPU per request to Envoy's, plain", cpu(PLAIN) / cpu(ENVOY), "×", 0.9),
-        most("plain: CPU per request to TensorZero's", cpu(PLAIN) / cpu(TENSORZERO), "×", 0.35),
+        most(
+            "plain: CPU per request to Envoy's, plain",
+            cpu(PLAIN) / cpu(ENVOY),
+            "×",
+            0.9,
+        ),
+        most(
+            "plain: CPU per request to TensorZero's",
+            cpu(PLAIN) / cpu(TENSORZERO),
+            "×",
+            0.35,
+        ),
         most(
             "limits and storage: CPU per request to Envoy's with its three filters",
             cpu(FULL) / cpu(ENVOY_FULL),
@@ -160,12 +182,40 @@ fn goals(figures: &Figures) -> Vec<Goal> {
             "×",
             0.5,
         ),
-        least("limits and storage: rate to LiteLLM's", rate(FULL) / rate(LITELLM), 20.0),
-        least("limits and storage: rate to Portkey's", rate(FULL) / rate(PORTKEY), 5.0),
-        most("added time to the first text, p99", first_text / 1e3, " ms", 1.0),
-        most("512 streams: texts lost", figures.streams.lost as f64, "", 0.0),
-        most("512 streams: texts later than 5 ms", figures.streams.late as f64, "", 0.0),
-        most("512 streams: memory for each", figures.streams.memory / 1024.0, " KiB", 64.0),
+        least(
+            "limits and storage: rate to LiteLLM's",
+            rate(FULL) / rate(LITELLM),
+            20.0,
+        ),
+        least(
+            "limits and storage: rate to Portkey's",
+            rate(FULL) / rate(PORTKEY),
+            5.0,
+        ),
+        most(
+            "added time to the first text, p99",
+            first_text / 1e3,
+            " ms",
+            1.0,
+        ),
+        most(
+            "512 streams: texts lost",
+            figures.streams.lost as f64,
+            "",
+            0.0,
+        ),
+        most(
+            "512 streams: texts later than 5 ms",
+            figures.streams.late as f64,
+            "",
+            0.0,
+        ),
+        most(
+            "512 streams: memory for each",
+            figures.streams.memory / 1024.0,
+            " KiB",
+            64.0,
+        ),
         most("ready after exec", figures.ready, " ms", 100.0),
         most("memory at rest", figures.idle / MIB, " MiB", 20.0),
     ]

@@ -169,7 +169,10 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
         .env("OIDC_CLIENT_ID", "lotoai-web")
         .env("OIDC_CLIENT_SECRET", "none")
         .env("PUBLIC_URL", "https://ai.example.org")
-        .env("SESSION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        .env(
+            "SESSION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        );
     let stores = match kind {
         Gateway::Plain => false,
         Gateway::Full => {
@@ -190,7 +193,9 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
     let took = process.up(START, is_ready).await?;
     let body = question(crate::mock::PROMPT, &json!({ "store": stores }));
     let headers = [(AUTHORIZATION.as_str(), ground.token())];
-    let headers = headers.each_ref().map(|(_, token)| ("authorization", token.as_str()));
+    let headers = headers
+        .each_ref()
+        .map(|(_, token)| ("authorization", token.as_str()));
     let target = target(address, "/v1/chat/completions", &headers, body)?;
     let system = System {
         name: kind.name(),
@@ -231,7 +236,12 @@ impl Postgres {
             command
         };
         let made = run("initdb")
-            .args(["--auth=trust", "--username=gateway", "--encoding=UTF8", "-D"])
+            .args([
+                "--auth=trust",
+                "--username=gateway",
+                "--encoding=UTF8",
+                "-D",
+            ])
             .arg(&data)
             .output()
             .whatever_context("failed to start initdb")?;
@@ -261,7 +271,10 @@ impl Postgres {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!(
+            "postgres://127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
     }
 
     async fn create(&self, database: &'static str) -> Result<()> {
@@ -290,8 +303,12 @@ impl Postgres {
 }
 
 fn programs() -> Option<PathBuf> {
-    let has = |directory: &PathBuf| directory.join("postgres").is_file() && directory.join("initdb").is_file();
-    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let has = |directory: &PathBuf| {
+        directory.join("postgres").is_file() && directory.join("initdb").is_file()
+    };
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let packaged = packaged.flatten().map(|version| version.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = packaged.chain(std::env::split_paths(&path));
@@ -305,7 +322,9 @@ fn unprivileged() -> Option<(u32, u32)> {
     }
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     let entry = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };

@@ -36,7 +36,9 @@ const LIMIT: Duration = Duration::from_secs(100);
 fn installed() -> Option<PathBuf> {
     let directory = std::env::var_os("LOTOAI_OPENAI_CLIENTS").map(PathBuf::from);
     if directory.is_none() {
-        println!("SKIPPED: LOTOAI_OPENAI_CLIENTS is not set; `make test` installs them and sets it");
+        println!(
+            "SKIPPED: LOTOAI_OPENAI_CLIENTS is not set; `make test` installs them and sets it"
+        );
     }
     directory
 }
@@ -126,7 +128,11 @@ async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
         String::from_utf8_lossy(&output.stderr)
     );
     for case in CASES {
-        let outcome = if absent.contains(case) { "absent" } else { "ok" };
+        let outcome = if absent.contains(case) {
+            "absent"
+        } else {
+            "ok"
+        };
         let line = format!("{case} {outcome}");
         assert!(text.lines().any(|it| it == line), "no {line:?} in:\n{text}");
     }

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use lotoai_fuzz::{TARGETS, Target, find};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
+
+use super::{TARGETS, Target, find};
 
 /// How long each target has.
 const TIME: Duration = Duration::from_millis(1500);
@@ -16,18 +17,52 @@ const TIME: Duration = Duration::from_millis(1500);
 const MAX_BYTES: usize = 4096;
 /// What means something to one parser or another.
 const WORDS: [&str; 32] = [
-    "{", "}", "[", "]", "\"", ":", ",", "\\u0000", "\\ud800", "null", "true", "1e999", "-1",
-    "18446744073709551616", "\r\n", "\n\n", "--x", "--x--", "; ", "=", "../", "%00", "%2e", "/",
-    "é", "\u{202e}", "\u{0}", "Bearer ", "eyJ", "loto_", "data: ", "&",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "true",
+    "1e999",
+    "-1",
+    "18446744073709551616",
+    "\r\n",
+    "\n\n",
+    "--x",
+    "--x--",
+    "; ",
+    "=",
+    "../",
+    "%00",
+    "%2e",
+    "/",
+    "é",
+    "\u{202e}",
+    "\u{0}",
+    "Bearer ",
+    "eyJ",
+    "loto_",
+    "data: ",
+    "&",
 ];
 
 fn corpus(target: Target) -> Vec<Vec<u8>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target.name);
     let files = std::fs::read_dir(&directory);
     let files = files.unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    files
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .collect()
 }
 
 /// From `LOTOAI_SEED`, or from the clock.
@@ -122,7 +157,7 @@ fn any_bytes_are_taken_or_refused(#[case] name: &str) {
 
 #[test]
 fn no_target_is_left_out() {
-    let this = include_str!("bounded.rs");
+    let this = include_str!("tests.rs");
     for target in TARGETS {
         let case = format!("#[case(\"{}\")]", target.name);
         assert!(this.contains(&case), "{case}");
