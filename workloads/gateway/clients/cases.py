@@ -15,11 +15,11 @@ TOOLS = [{
     "type": "function",
     "function": {
         "name": "weather",
-        "description": "The weather of a place",
+        "description": "The weather of a city",
         "parameters": {
             "type": "object",
-            "properties": {"place": {"type": "string"}},
-            "required": ["place"],
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
         },
     },
 }]

@@ -22,7 +22,7 @@ def models():
     found = litellm.get_valid_models(
         check_provider_endpoint=True, custom_llm_provider="openai", api_base=os.environ["OPENAI_BASE_URL"],
     )
-    equal(sorted(found), ["lotoai", "writer"])
+    assert {"lotoai", "writer"} <= set(found), found
 
 
 def chat():
@@ -82,9 +82,9 @@ def broken_stream():
 
 
 def tools():
-    answer = ask("calls-a-tool", tools=TOOLS)
+    answer = ask("caller", tools=TOOLS)
     call = answer.choices[0].message.tool_calls[0]
-    equal((call.function.name, call.function.arguments), ("weather", '{"place":"Lugo"}'))
+    equal((call.function.name, call.function.arguments), ("weather", '{"city":"Rome"}'))
     equal(answer.choices[0].finish_reason, "tool_calls")
 
 
@@ -94,7 +94,7 @@ def responses():
 
 
 def embeddings():
-    made = litellm.embedding(model="openai/embedding", input=["one", "two"])
+    made = litellm.embedding(model="openai/all-minilm-l6-v2", input=["one", "two"])
     equal([vector["index"] for vector in made.data], [0, 1])
 
 

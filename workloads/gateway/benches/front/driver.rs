@@ -209,7 +209,7 @@ where
             let wanted = ((now - begun).as_secs_f64() * f64::from(rate)) as u64;
             for _ in released..wanted {
                 // Workers that failed have told why.
-                drop(sender.send(now));
+                let _ = sender.send(now);
             }
             released = wanted;
         }

@@ -163,6 +163,8 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
         .env("S3_PASSWORD", "none")
         .env("ORCHESTRATOR_URL", &ground.far.orchestrator)
         .env("ORCHESTRATOR_TOKEN", "none")
+        .env("MODEL_SERVER_URL", "http://127.0.0.1:1")
+        .env("MODEL_SERVER_TOKEN", "none")
         .env("OIDC_ISSUER", ISSUER)
         .env("OIDC_INTERNAL_URL", realm)
         .env("OIDC_AUDIENCE", "lotoai")
