@@ -11,6 +11,7 @@ mod figures;
 #[path = "../../src/tests/keys.rs"]
 mod keys;
 mod mock;
+mod names;
 mod peers;
 mod process;
 mod report;
@@ -136,9 +137,8 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
             .direct
             .push(figures::direct(&direct, duration).await?);
         for system in &systems {
-            let database = system
-                .name
-                .starts_with("LotoAI")
+            let database = [names::PLAIN, names::FULL]
+                .contains(&system.name)
                 .then_some(&ground.postgres.process);
             let round = figures::round(system, database, duration).await?;
             println!(

@@ -10,6 +10,7 @@ use snafu::{OptionExt as _, ResultExt as _};
 use crate::Result;
 use crate::keys::{AUDIENCE, ISSUER};
 use crate::mock::PROMPT;
+use crate::names::{ENVOY, ENVOY_FULL, LITELLM, PORTKEY, TENSORZERO};
 use crate::process::{Place, Process};
 use crate::systems::{Ground, START, System, free, listens, question, target};
 
@@ -33,11 +34,7 @@ pub(crate) async fn envoy(ground: &Ground, installed: &Path, is_full: bool) -> R
     let token = ground.token();
     let headers = [("authorization", token.as_str())];
     let headers = if is_full { &headers[..] } else { &[] };
-    let title = if is_full {
-        "Envoy, jwt_authn, local_ratelimit, access log"
-    } else {
-        "Envoy, plain"
-    };
+    let title = if is_full { ENVOY_FULL } else { ENVOY };
     start(ground, title, command, address, headers).await
 }
 
@@ -135,7 +132,7 @@ pub(crate) async fn tensorzero(ground: &Ground, installed: &Path) -> Result<Syst
     let body = question(&format!("tensorzero::model_name::{PROMPT}"), &json!({}));
     let target = target(address, "/openai/v1/chat/completions", &[], body)?;
     Ok(System {
-        name: "TensorZero, plain",
+        name: TENSORZERO,
         process,
         target,
     })
@@ -163,7 +160,7 @@ pub(crate) async fn litellm(ground: &Ground, installed: &Path) -> Result<System>
         // Or it asks the internet for prices.
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
     let headers = [("authorization", "Bearer sk-bench")];
-    start(ground, "LiteLLM, master key", command, address, &headers).await
+    start(ground, LITELLM, command, address, &headers).await
 }
 
 /// Portkey's gateway, which has neither accounts nor storage.
@@ -181,7 +178,7 @@ pub(crate) async fn portkey(ground: &Ground, installed: &Path) -> Result<System>
         ("x-portkey-provider", "openai"),
         ("x-portkey-custom-host", provider.as_str()),
     ];
-    start(ground, "Portkey", command, address, &headers).await
+    start(ground, PORTKEY, command, address, &headers).await
 }
 
 async fn start(

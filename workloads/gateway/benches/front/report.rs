@@ -7,16 +7,10 @@ use snafu::{OptionExt as _, ResultExt as _};
 
 use crate::Result;
 use crate::figures::{Figures, Open, Round, median};
+use crate::names::{ENVOY, ENVOY_FULL, FULL, LITELLM, ORDER, PLAIN, PORTKEY, TENSORZERO};
 
 /// What the tables of the page stand between.
 const MARKS: (&str, &str) = ("<!-- bench-gateway -->\n", "<!-- /bench-gateway -->\n");
-const PLAIN: &str = "LotoAI, plain";
-const FULL: &str = "LotoAI, limits and storage";
-const ENVOY: &str = "Envoy, plain";
-const ENVOY_FULL: &str = "Envoy, jwt_authn, local_ratelimit, access log";
-const TENSORZERO: &str = "TensorZero, plain";
-const LITELLM: &str = "LiteLLM, master key";
-const PORTKEY: &str = "Portkey";
 const MIB: f64 = 1_048_576.0;
 
 /// A figure beside its goal.
@@ -64,8 +58,7 @@ fn tables(figures: &Figures) -> String {
         "| system | requests/s | p50 | p99 | CPU per request | of the database | \
          at 1,000/s: p50 | p99 | CPU | memory |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    let order = [PLAIN, FULL, ENVOY, ENVOY_FULL, TENSORZERO, PORTKEY, LITELLM];
-    for name in order {
+    for name in ORDER {
         if figures.systems.contains_key(name) {
             text.push_str(&line(figures, name));
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use snafu::{OptionExt as _, ResultExt as _, ensure_whatever};
@@ -16,6 +16,7 @@ use crate::Result;
 use crate::driver::Target;
 use crate::keys::{ISSUER, Signer, claims};
 use crate::mock::FarSides;
+use crate::names::{FULL, PLAIN};
 use crate::process::{Place, Process};
 
 /// One kilobyte.
@@ -129,8 +130,8 @@ pub(crate) enum Gateway {
 impl Gateway {
     const fn name(self) -> &'static str {
         match self {
-            Self::Plain => "LotoAI, plain",
-            Self::Full => "LotoAI, limits and storage",
+            Self::Plain => PLAIN,
+            Self::Full => FULL,
         }
     }
 
@@ -194,10 +195,8 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
     };
     let took = process.up(START, is_ready).await?;
     let body = question(crate::mock::PROMPT, &json!({ "store": stores }));
-    let headers = [(AUTHORIZATION.as_str(), ground.token())];
-    let headers = headers
-        .each_ref()
-        .map(|(_, token)| ("authorization", token.as_str()));
+    let token = ground.token();
+    let headers = [("authorization", token.as_str())];
     let target = target(address, "/v1/chat/completions", &headers, body)?;
     let system = System {
         name: kind.name(),
