@@ -8,7 +8,7 @@ SPANISH := $(filter es% ES%,$(firstword $(LOTOAI_LANG) $(LC_ALL) $(LC_MESSAGES) 
 XTASK := cargo build --quiet --locked --workspace --bin xtask && exec $(CARGO_TARGET_DIR)/debug/xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench bench-operator
+.PHONY: help tool up down ask status test lint fmt generate images e2e soak bench bench-operator bench-gateway fuzz
 
 help: ## Show this list ## Muestra esta lista
 	@awk -F ' ## ' '/^[a-z0-9-]+:.* ## / { sub(/:.*/, "", $$1); printf "%-16s%s\n", $$1, $(if $(SPANISH),$$3,$$2) }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ tool:
 	@if [ -d $(CARGO_TARGET_DIR)/debug ] && [ "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" != '$(CURDIR)' ]; then cargo clean --quiet --locked --workspace; fi
 	@mkdir -p $(CARGO_TARGET_DIR) && echo '$(CURDIR)' > $(CARGO_TARGET_DIR)/checkout
 
-up down ask status test lint generate images e2e soak bench bench-operator: tool
+up down ask status test lint generate images e2e soak bench bench-operator bench-gateway fuzz: tool
 
 up: ## Set up, build, deploy, wait until Ready, ask the sample questions ## Prepara, compila, despliega, espera a Ready y hace las preguntas de ejemplo
 	@$(XTASK) up
@@ -53,6 +53,12 @@ bench: ## Figures of this machine (after `make up` or `make images`) ## Cifras d
 
 bench-operator: ## Speed and memory of the operator with 1,000 resources: [RESOURCES=1000] [JSON=file] ## Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1000] [JSON=fichero]
 	@$(XTASK) bench-operator $(if $(RESOURCES),--resources $(RESOURCES)) $(if $(JSON),--json $(JSON))
+
+bench-gateway: ## Speed and memory of the gateway beside others, and the table of docs/performance.md: [ROUNDS=5] [JSON=file] ## Velocidad y memoria de la pasarela junto a otras, y la tabla de docs/performance.md: [ROUNDS=5] [JSON=fichero]
+	@$(XTASK) bench-gateway $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
+
+fuzz: ## Search inputs that break a parser of requests: [TARGET=chat_body] [SECONDS=600 for each] ## Busca entradas que rompan un analizador de peticiones: [TARGET=chat_body] [SECONDS=600 cada uno]
+	@$(XTASK) fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(TARGET)
 
 e2e: ## Only the end-to-end level, on its own cluster ## Solo el nivel de extremo a extremo, en su propio clúster
 	@$(XTASK) e2e

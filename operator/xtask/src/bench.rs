@@ -1,15 +1,16 @@
-//! `make bench` and `make bench-operator`: figures of this machine, to compare with those in the
+//! `make bench`, `make bench-operator` and `make bench-gateway`: figures of this machine, to compare with those in the
 //! documentation.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use lotoai_local::{Progress, Tool};
 use snafu::ResultExt;
 
 use crate::cluster::local;
 use crate::error::{FileSnafu, Result};
-use crate::paths;
 use crate::shell::{command, logged, show};
+use crate::{foreign, paths, text};
 
 /// Measures the models of the model server, with one thread and with all cores.
 pub(crate) fn run() -> Result<()> {
@@ -33,23 +34,54 @@ pub(crate) fn operator(resources: u32, json: Option<&Path>) -> Result<()> {
     lotoai_local::third_party(&progress, &[Tool::Kubernetes, Tool::Etcd])
         .map_err(|error| local("build third-party programs", error))?;
     let twin = twin(&progress)?;
-    let stage = progress.stage("build", "the operator in release mode (cargo build)");
-    let bench = [
-        "bench",
-        "--locked",
-        "-p",
-        "lotoai-operator",
-        "--bench",
-        "scale",
-    ];
-    let log = paths::cache().join("logs/bench-operator.log");
-    logged(&stage, command("cargo", bench).arg("--no-run"), &log)?;
-    stage.done();
-    let mut measure = command("cargo", bench);
+    let what = "the operator in release mode (cargo build)";
+    let mut measure = built(&progress, what, "lotoai-operator", "scale")?;
     measure
-        .args(["--quiet", "--", "--twin"])
+        .arg("--twin")
         .arg(twin)
         .args(["--resources", &resources.to_string()]);
+    with_json(&mut measure, json)?;
+    show(&mut measure)
+}
+
+/// Measures the gateway beside the gateways of others, and writes the tables of the documentation.
+/// `json` is a file for the figures.
+pub(crate) fn gateway(rounds: u32, json: Option<&Path>) -> Result<()> {
+    let progress = Progress::new();
+    lotoai_local::packages(&progress, lotoai_local::TEST_PACKAGES)
+        .map_err(|error| local("install packages", error))?;
+    let lists = "workloads/gateway/benches/front/peers";
+    let peers = foreign::install(&progress, "bench-peers", &text::gets_peers(), lists)?;
+    let what = "the gateway in release mode (cargo build)";
+    let mut measure = built(&progress, what, "lotoai-gateway", "front")?;
+    measure.args(["--rounds", &rounds.to_string()]);
+    match peers {
+        Some(peers) => {
+            let page = paths::root().join("docs/performance.md");
+            measure.arg("--peers").arg(peers).arg("--page").arg(page);
+        }
+        None => println!(
+            "SKIPPED the gateways of others: the npm registry does not answer, so they cannot be \
+             installed; docs/performance.md stays as it is"
+        ),
+    }
+    with_json(&mut measure, json)?;
+    show(&mut measure)
+}
+
+/// Builds a benchmark in release mode; the command that runs it, without arguments.
+fn built(progress: &Progress, what: &str, package: &str, bench: &str) -> Result<Command> {
+    let stage = progress.stage("build", what);
+    let arguments = ["bench", "--locked", "-p", package, "--bench", bench];
+    let log = paths::cache().join(format!("logs/bench-{bench}.log"));
+    logged(&stage, command("cargo", arguments).arg("--no-run"), &log)?;
+    stage.done();
+    let mut measure = command("cargo", arguments);
+    measure.args(["--quiet", "--"]);
+    Ok(measure)
+}
+
+fn with_json(measure: &mut Command, json: Option<&Path>) -> Result<()> {
     if let Some(json) = json {
         // The benchmark runs in the directory of its crate.
         let json = std::path::absolute(json).context(FileSnafu {
@@ -58,7 +90,7 @@ pub(crate) fn operator(resources: u32, json: Option<&Path>) -> Result<()> {
         })?;
         measure.arg("--json").arg(json);
     }
-    show(&mut measure)
+    Ok(())
 }
 
 /// Builds the twin and returns its program.

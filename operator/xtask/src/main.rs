@@ -8,6 +8,8 @@ mod diagnose;
 mod down;
 mod e2e;
 mod error;
+mod foreign;
+mod fuzz;
 mod generate;
 mod kind_config;
 mod lint;
@@ -87,6 +89,23 @@ enum Task {
         #[arg(long)]
         json: Option<std::path::PathBuf>,
     },
+    /// Speed and memory of the gateway, beside the gateways of others.
+    BenchGateway {
+        /// How often everything is measured.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// File that the figures are also written to.
+        #[arg(long)]
+        json: Option<std::path::PathBuf>,
+    },
+    /// Search inputs that break a parser on the path of a request.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+        /// The target; without it each of them.
+        target: Option<String>,
+    },
     /// For the tool itself.
     #[command(hide = true, subcommand)]
     Internal(Internal),
@@ -151,6 +170,8 @@ fn run(task: Task) -> Result<()> {
         Task::E2e => e2e::run(),
         Task::Bench => bench::run(),
         Task::BenchOperator { resources, json } => bench::operator(resources, json.as_deref()),
+        Task::BenchGateway { rounds, json } => bench::gateway(rounds, json.as_deref()),
+        Task::Fuzz { seconds, target } => fuzz::run(target.as_deref(), seconds),
         Task::Internal(Internal::Forward { listen, to }) => cluster::forward(listen, to),
         Task::Internal(Internal::Start { name }) => bare::start(&name),
         Task::Internal(Internal::Hold) => bare::hold(),

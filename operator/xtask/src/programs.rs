@@ -26,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(45 * 60);
 pub(crate) enum Level {
     /// Functions, and servers against fakes of their far sides.
     Pure,
+    /// The gateway as real clients of its API see it.
+    Clients,
     /// The Helm charts, rendered without a cluster.
     Charts,
     /// The operator against a real kube-apiserver.
@@ -41,6 +43,7 @@ impl Level {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Pure => "pure and mocked tests",
+            Self::Clients => "real OpenAI clients",
             Self::Charts => "the Helm charts, rendered",
             Self::ApiServer => "a real kube-apiserver",
             Self::Cluster => "clusters, killed and interrupted",
@@ -52,7 +55,7 @@ impl Level {
     /// run one by one, because they share or fill the machine.
     fn is_long(self) -> bool {
         match self {
-            Self::Pure | Self::Charts | Self::ApiServer => false,
+            Self::Pure | Self::Clients | Self::Charts | Self::ApiServer => false,
             Self::Cluster | Self::Platform => true,
         }
     }
@@ -77,7 +80,13 @@ pub(crate) struct Program {
     name: String,
     executable: PathBuf,
     directory: PathBuf,
+    /// Which of its tests.
+    filter: &'static [&'static str],
 }
+
+/// The tests of the gateway that run real clients: they are part of its test program, because they
+/// need the fakes in it, and a level of their own.
+const CLIENTS: (&str, &str) = ("lotoai-gateway", "tests::clients::");
 
 /// Installs what tests need on top, and builds all test programs of the workspace.
 pub(crate) fn build(progress: &Progress) -> Result<Programs> {
@@ -96,11 +105,31 @@ pub(crate) fn build(progress: &Progress) -> Result<Programs> {
         let message: Value = serde_json::from_str(line).context(JsonSnafu {
             command: "cargo test --no-run",
         })?;
-        if let Some((level, program)) = program_of(&message) {
+        for (level, program) in programs_of(&message) {
             programs.entry(level).or_default().push(program);
         }
     }
     Ok(programs)
+}
+
+/// The levels that have tests in the program that a message of cargo tells of, if it does.
+fn programs_of(message: &Value) -> Vec<(Level, Program)> {
+    let Some((level, program)) = program_of(message) else {
+        return Vec::new();
+    };
+    if level != Level::Pure || program.name != CLIENTS.0 {
+        return vec![(level, program)];
+    }
+    let clients = Program {
+        name: format!("{} clients", program.name),
+        filter: &[CLIENTS.1],
+        ..program.clone()
+    };
+    let others = Program {
+        filter: &["--skip", CLIENTS.1],
+        ..program
+    };
+    vec![(Level::Pure, others), (Level::Clients, clients)]
 }
 
 /// The test program that a message of cargo tells of, if it does.
@@ -123,6 +152,7 @@ fn program_of(message: &Value) -> Option<(Level, Program)> {
         name,
         executable: executable.into(),
         directory: manifest.parent()?.to_owned(),
+        filter: &[],
     };
     Some((level, program))
 }
@@ -195,6 +225,7 @@ fn run(
     command
         .args(["--pdeathsig", "KILL", "--"])
         .arg(&program.executable)
+        .args(program.filter)
         // Without it the harness swallows what a passing test says it skipped.
         .arg(if is_long {
             "--nocapture"
@@ -342,6 +373,30 @@ mod tests {
             "lotoai-api"
         );
         assert_eq!(package_name("path+file:///x/operator/xtask#0.1.0"), "xtask");
+    }
+
+    #[test]
+    fn the_clients_are_a_level_of_the_gateways_program() {
+        let message = |package: &str| {
+            serde_json::json!({
+                "executable": "/x/deps/p-1", "profile": { "test": true },
+                "manifest_path": "/x/p/Cargo.toml", "package_id": format!("path+file:///x/p#{package}@0.1.0"),
+                "target": { "name": "p", "kind": ["lib"] },
+            })
+        };
+        let parts = programs_of(&message("lotoai-gateway"));
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(level, part)| (*level, part.filter))
+            .collect();
+        let filter = "tests::clients::";
+        let both: [(Level, &[&str]); 2] = [
+            (Level::Pure, &["--skip", filter]),
+            (Level::Clients, &[filter]),
+        ];
+        assert_eq!(parts, both);
+        assert_eq!(programs_of(&message("lotoai-kit")).len(), 1);
+        assert!(programs_of(&serde_json::json!({})).is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{JsonSnafu, Result};
 use crate::programs::{self, Level, Programs, run_level};
 use crate::shell::{capture, command};
 use crate::tally::{Count, Tally};
-use crate::{cluster, e2e, kind_config, lint, paths, prepare, up};
+use crate::{cluster, e2e, foreign, kind_config, lint, paths, prepare, text, up};
 
 /// Runs everything and ends with the one line that counts.
 pub(crate) fn run() -> Result<()> {
@@ -44,7 +44,12 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     );
     println!("\n== web client");
     web(tally);
-    for level in [Level::Pure, Level::Charts, Level::ApiServer] {
+    run_level(programs, Level::Pure, &BTreeMap::new(), tally)?;
+    match clients() {
+        Ok(environment) => run_level(programs, Level::Clients, &environment, tally)?,
+        Err(error) => tally.step("OpenAI clients", Err(error)),
+    }
+    for level in [Level::Charts, Level::ApiServer] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
     run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;
@@ -52,6 +57,24 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
         e2e::with_platform(|environment| run_level(programs, Level::Platform, environment, tally));
     tally.step("platform up and removed", platform);
     Ok(())
+}
+
+/// Installs the clients of OpenAI's API, and the environment of the tests that run them: empty
+/// where the package registries do not answer, and then they do nothing.
+fn clients() -> Result<BTreeMap<String, String>> {
+    let what = text::gets_clients();
+    let lists = "workloads/gateway/clients";
+    let directory = foreign::install(&Progress::new(), "openai-clients", &what, lists)?;
+    if directory.is_none() {
+        println!(
+            "\n  SKIPPED real OpenAI clients: the npm registry does not answer, so they cannot be installed"
+        );
+    }
+    let variable = directory.map(|path| {
+        let path = path.to_string_lossy().into_owned();
+        ("LOTOAI_OPENAI_CLIENTS".to_owned(), path)
+    });
+    Ok(variable.into_iter().collect())
 }
 
 /// The environment of the tests that interrupt the start of a cluster: at a `sample` of its stages,

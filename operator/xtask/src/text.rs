@@ -64,6 +64,18 @@ lotoai_local::texts! {
         "the embedding and the instruct model (PyPI)"
         "el modelo de embeddings y el de instrucciones (PyPI)"
     }
+    builds_fuzz() {
+        "the fuzz targets with counters (cargo build; everything once more)"
+        "los objetivos de fuzzing con contadores (cargo build; todo otra vez)"
+    }
+    gets_clients() {
+        "the OpenAI clients of the tests (PyPI, npm)"
+        "los clientes de OpenAI de las pruebas (PyPI, npm)"
+    }
+    gets_peers() {
+        "other gateways to compare with (PyPI, npm)"
+        "otras pasarelas con las que comparar (PyPI, npm)"
+    }
     at_work() { "still at work" "sigue trabajando" }
     kind_cluster() {
         "a kind cluster with the images"
@@ -186,6 +198,8 @@ generate        Regenera crds/, y la CRD y el RBAC del chart
 images          Construye en la caché las imágenes de este repositorio
 bench           Cifras de esta máquina (después de `make up` o `make images`)
 bench-operator  Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1000] [JSON=fichero]
+bench-gateway   Velocidad y memoria de la pasarela junto a otras, y la tabla de docs/performance.md: [ROUNDS=5] [JSON=fichero]
+fuzz            Busca entradas que rompan un analizador de peticiones: [TARGET=chat_body] [SECONDS=600 cada uno]
 e2e             Solo el nivel de extremo a extremo, en su propio clúster
 soak            Completo lo que `make test` muestrea: el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa
 "

@@ -10,7 +10,8 @@ mod tests;
 
 use std::{collections::HashMap, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
 use lotoai_kit::{
     tls::TlsArgs,
     upstream::{UpstreamError, secured},
@@ -323,12 +324,20 @@ impl Provider {
         if !response.status().is_success() {
             return Err(failure::from_response(&self.name, response).await);
         }
-        let data = events::data(self.name.clone(), response.bytes_stream());
-        let name = self.name.clone();
-        Ok(match self.kind {
-            Kind::Anthropic => anthropic::events(name, data).boxed(),
-            _ => openai::events(name, data).boxed(),
-        })
+        Ok(decode(&self.name, self.kind, response.bytes_stream()))
+    }
+}
+
+/// The events in the body of an answer of the provider `name`.
+pub fn decode(
+    name: &str,
+    kind: Kind,
+    body: impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static,
+) -> Events {
+    let data = events::data(name.to_owned(), body);
+    match kind {
+        Kind::Anthropic => anthropic::events(name.to_owned(), data).boxed(),
+        _ => openai::events(name.to_owned(), data).boxed(),
     }
 }
 

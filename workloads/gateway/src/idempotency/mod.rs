@@ -121,7 +121,11 @@ fn key_of(request: &Request) -> Result<Option<KeyOf>, Failure> {
     }))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+/// The key that a request carries, if it carries one.
+///
+/// # Errors
+/// 400 when it is given twice, is too long, or holds anything but printable ASCII.
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -82,7 +82,8 @@ async fn identify(
     Ok(identity)
 }
 
-fn bearer(authorization: &HeaderValue) -> Option<&str> {
+/// The token of a header `Authorization: Bearer <token>`; the scheme may be written in any case.
+pub fn bearer(authorization: &HeaderValue) -> Option<&str> {
     let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

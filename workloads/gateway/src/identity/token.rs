@@ -166,28 +166,8 @@ impl TokenVerifier {
         audience: &str,
         required: &[&str],
     ) -> Result<(Header, C), Failure> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(refused("token_invalid", "the access token is too long"));
-        }
-        let header = decode_header(token).map_err(|_| {
-            refused(
-                "token_invalid",
-                "the access token is not a JWT signed with RS256 or ES256; sign in again",
-            )
-        })?;
-        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
-            return Err(refused(
-                "token_algorithm_refused",
-                "the access token is signed with an algorithm other than RS256 and ES256",
-            ));
-        }
-        let Some(key_id) = &header.kid else {
-            return Err(refused(
-                "token_invalid",
-                "the access token names no signing key",
-            ));
-        };
-        let key = match self.jwks.find(key_id).await {
+        let (header, key_id) = header_of(token)?;
+        let key = match self.jwks.find(&key_id).await {
             Lookup::Found(key) => key,
             Lookup::Unknown => {
                 return Err(refused(
@@ -267,6 +247,35 @@ impl TokenVerifier {
             ),
         }
     }
+}
+
+/// What is read of a token before its signature is checked: its header, and the id of its key.
+///
+/// # Errors
+/// 401 when it is no token, or one that is signed in another way than the issuer's are.
+pub fn header_of(token: &str) -> Result<(Header, String), Failure> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(refused("token_invalid", "the access token is too long"));
+    }
+    let header = decode_header(token).map_err(|_| {
+        refused(
+            "token_invalid",
+            "the access token is not a JWT signed with RS256 or ES256; sign in again",
+        )
+    })?;
+    if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
+        return Err(refused(
+            "token_algorithm_refused",
+            "the access token is signed with an algorithm other than RS256 and ES256",
+        ));
+    }
+    let Some(key_id) = header.kid.clone() else {
+        return Err(refused(
+            "token_invalid",
+            "the access token names no signing key",
+        ));
+    };
+    Ok((header, key_id))
 }
 
 /// 503 for requests whose caller cannot be told without the identity provider.

@@ -10,6 +10,7 @@ mod budgets;
 mod budgets_cut;
 mod bypass;
 mod chat;
+mod clients;
 mod conversations;
 mod discovery;
 mod documents;

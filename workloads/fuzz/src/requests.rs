@@ -1,0 +1,167 @@
+//! Bodies, queries and headers of requests, and the file of budgets.
+
+use std::path::Path;
+
+use axum::extract::{FromRequest as _, Multipart, Request};
+use futures::executor::block_on;
+use http::{HeaderMap, HeaderValue};
+use lotoai_gateway::budget::table::Table;
+use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
+use lotoai_gateway::domain::key_request::KeyRequest;
+use lotoai_gateway::domain::page::PageQuery;
+use lotoai_gateway::domain::parameters::Parameters;
+use lotoai_gateway::domain::text::file_name;
+use lotoai_gateway::domain::upload::{TextCheck, knowledge_base, media_type};
+use lotoai_gateway::idempotency;
+
+use crate::{promise, refusal};
+
+/// The body of a chat completion.
+pub(crate) fn chat_body(bytes: &[u8]) {
+    match ChatRequest::parse(bytes) {
+        Ok(request) => {
+            let count = request.messages.len();
+            promise((1..=MAX_MESSAGES).contains(&count), "there are messages");
+            promise(!request.model.is_empty(), "there is a model");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The body that makes an API key.
+pub(crate) fn key_body(bytes: &[u8]) {
+    match KeyRequest::parse(bytes) {
+        Ok(request) => {
+            promise(!request.name.is_empty(), "a key has a name");
+            promise(!request.name.contains(char::is_control), "it can be shown");
+            promise((1..=365).contains(&request.days), "a key has an end");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The form of an upload, with `x` as its boundary.
+pub(crate) fn upload_form(bytes: &[u8]) {
+    let request = http::Request::post("/api/documents")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(axum::body::Body::from(bytes.to_vec()));
+    let Ok(request) = request else {
+        return;
+    };
+    block_on(read_form(request, bytes.len()));
+}
+
+async fn read_form(request: Request, length: usize) {
+    let Ok(mut form) = Multipart::from_request(request, &()).await else {
+        return;
+    };
+    let mut read = 0;
+    while let Ok(Some(mut field)) = form.next_field().await {
+        if let Some(name) = field.file_name() {
+            upload_name(name.as_bytes());
+        }
+        while let Ok(Some(chunk)) = field.chunk().await {
+            read += chunk.len();
+        }
+    }
+    promise(read <= length, "nothing is read that was not sent");
+}
+
+/// The names of an uploaded file and of its knowledge base.
+pub(crate) fn upload_name(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Some(name) = file_name(text) {
+        promise(!name.is_empty(), "a file has a name");
+        promise(name.chars().count() <= 200, "it is short");
+        let has = |bad: fn(char) -> bool| name.contains(bad);
+        promise(!has(char::is_control), "it can be shown");
+        promise(!has(|c| c == '/' || c == '\\'), "it is no path");
+        promise(name != "." && name != "..", "it is no directory");
+        let path = Path::new("/root").join(&name);
+        promise(path.parent() == Some(Path::new("/root")), "it stays inside");
+        if let Err(failure) = media_type(&name) {
+            refusal(&failure);
+        }
+    }
+    match knowledge_base(text) {
+        Ok(name) => promise(name == text, "a knowledge base is taken as it is"),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The bytes of a file: whether they are text must not depend on how they arrive.
+pub(crate) fn upload_text(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let expected = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
+    let mut check = TextCheck::default();
+    let mut pieces = bytes.chunks(usize::from(*size).max(1));
+    let taken = pieces.try_for_each(|piece| check.push(piece));
+    let verdict = taken.and_then(|()| check.end());
+    promise(verdict.is_ok() == expected, "text is UTF-8 without NUL");
+}
+
+/// The query of a list: limit and cursor.
+pub(crate) fn list_query(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let mut parameters = match Parameters::parse(Some(text), &["limit", "cursor"]) {
+        Ok(parameters) => parameters,
+        Err(failure) => return refusal(&failure),
+    };
+    let page = PageQuery::of(&mut parameters);
+    match page.limit() {
+        Ok(limit) => promise((1..=200).contains(&limit), "a page has an end"),
+        Err(failure) => refusal(&failure),
+    }
+    if let Err(failure) = page.after::<(i64, String)>() {
+        refusal(&failure);
+    }
+}
+
+/// The header `Idempotency-Key`, given once for every line of the input.
+pub(crate) fn idempotency_key(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for value in bytes.split(|byte| *byte == b'\n') {
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            return;
+        };
+        headers.append("idempotency-key", value);
+    }
+    match idempotency::key(&headers) {
+        Ok(key) => {
+            let key = key.unwrap_or_default();
+            promise((1..=255).contains(&key.len()), "a key is short");
+            promise(key.is_ascii(), "a key is ASCII");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// `budgets.yaml`, which the operator writes from what people say in the resource.
+pub(crate) fn budgets_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(table) = Table::parse("budgets.yaml", text) else {
+        return;
+    };
+    for budget in &table.budgets {
+        promise(!budget.name.is_empty(), "a budget has a name");
+        let limits = &budget.limits;
+        let all = [limits.requests, limits.tokens];
+        promise(
+            all.iter().flatten().all(|limit| *limit >= 1),
+            "a limit is at least 1",
+        );
+        promise(
+            (1..=100).contains(&budget.warn_at_percent),
+            "a warning comes before the end",
+        );
+    }
+    let _ = table.highest("lotoai");
+}

@@ -1,0 +1,14 @@
+//! What the systems are called in the tables.
+
+/// Our gateway without budgets and storage.
+pub(crate) const PLAIN: &str = "LotoAI, plain";
+/// Our gateway with both.
+pub(crate) const FULL: &str = "LotoAI, limits and storage";
+pub(crate) const ENVOY: &str = "Envoy, plain";
+pub(crate) const ENVOY_FULL: &str = "Envoy, jwt_authn, local_ratelimit, access log";
+pub(crate) const TENSORZERO: &str = "TensorZero, plain";
+pub(crate) const LITELLM: &str = "LiteLLM, master key";
+pub(crate) const PORTKEY: &str = "Portkey";
+
+/// All, as they stand in the table.
+pub(crate) const ORDER: [&str; 7] = [PLAIN, FULL, ENVOY, ENVOY_FULL, TENSORZERO, PORTKEY, LITELLM];

@@ -1,0 +1,341 @@
+//! Our gateway, twice: as a plain proxy, and with limits and durable persistence on. Both check the
+//! caller's token in every request, since no route of ours goes without.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use snafu::{OptionExt as _, ResultExt as _, ensure_whatever};
+use wiremock::MockServer;
+
+use crate::Result;
+use crate::driver::Target;
+use crate::keys::{ISSUER, Signer, claims};
+use crate::mock::FarSides;
+use crate::names::{FULL, PLAIN};
+use crate::process::{Place, Process};
+
+/// One kilobyte.
+const QUESTION_BYTES: usize = 1024;
+/// Longer than any run, so that no token ends within one.
+const TOKEN_SECONDS: u64 = 24 * 3600;
+/// How long a program may take until it answers.
+pub(crate) const START: Duration = Duration::from_secs(120);
+/// Budgets that every request reserves of and settles, and that are never used up.
+const BUDGETS: &str = "budgets:
+  - {name: user, scope: User, per: Day, requests: 1000000000, tokens: 1000000000000}
+  - {name: platform, scope: Platform, per: Month, requests: 1000000000, tokens: 1000000000000}
+";
+
+/// A system that is measured.
+pub(crate) struct System {
+    /// Its name in the table.
+    pub(crate) name: &'static str,
+    /// The process.
+    pub(crate) process: Process,
+    /// What it is asked.
+    pub(crate) target: Target,
+}
+
+/// What all systems share.
+pub(crate) struct Ground {
+    /// For files of a run.
+    pub(crate) directory: PathBuf,
+    /// The far sides.
+    pub(crate) far: FarSides,
+    /// Who signs tokens.
+    pub(crate) signer: Signer,
+    /// Who publishes its key.
+    pub(crate) realm: MockServer,
+    /// The address of a broker.
+    pub(crate) broker: String,
+    /// The database server.
+    pub(crate) postgres: Postgres,
+}
+
+impl Ground {
+    /// The header with a good token.
+    pub(crate) fn token(&self) -> String {
+        let mut claims = claims("ana");
+        let begin = claims["iat"].as_u64().unwrap_or_default();
+        claims["exp"] = json!(begin + TOKEN_SECONDS);
+        format!("Bearer {}", self.signer.sign(&claims))
+    }
+}
+
+/// A question of 1 KB to `model`, with more fields.
+pub(crate) fn question(model: &str, more: &Value) -> bytes::Bytes {
+    let content = "why ".repeat(QUESTION_BYTES / 4);
+    let mut body = json!({
+        "model": model, "max_tokens": 256, "messages": [{ "role": "user", "content": content }],
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    body.to_string().into()
+}
+
+/// A target with these headers beside the usual ones.
+pub(crate) fn target(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: bytes::Bytes,
+) -> Result<Target> {
+    let mut map = HeaderMap::new();
+    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    map.insert(
+        http::header::HOST,
+        HeaderValue::try_from(address.to_string()).whatever_context("a bad host")?,
+    );
+    for (name, value) in headers {
+        let value = HeaderValue::try_from(*value).whatever_context("a bad header")?;
+        map.insert(HeaderName::from_static(name), value);
+    }
+    Ok(Target {
+        address,
+        path: path.to_owned(),
+        headers: map,
+        body,
+    })
+}
+
+/// A port that nothing listens on.
+pub(crate) fn free() -> Result<SocketAddr> {
+    let listener =
+        std::net::TcpListener::bind("127.0.0.1:0").whatever_context("failed to find a port")?;
+    listener
+        .local_addr()
+        .whatever_context("failed to find a port")
+}
+
+/// Whether something accepts connections there.
+pub(crate) async fn listens(address: SocketAddr) -> bool {
+    tokio::net::TcpStream::connect(address).await.is_ok()
+}
+
+/// What a gateway is started with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gateway {
+    /// Nothing is limited or stored.
+    Plain,
+    /// Budgets, and every exchange stored before its answer ends.
+    Full,
+}
+
+impl Gateway {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => PLAIN,
+            Self::Full => FULL,
+        }
+    }
+
+    const fn database(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Starts a gateway; how long it took until it was ready.
+pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, Duration)> {
+    let (address, admin) = (free()?, free()?);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    let realm = format!("{}/realms/lotoai", ground.realm.uri());
+    let postgres = ground.postgres.url(kind.database());
+    command
+        .env("LISTEN", address.to_string())
+        .env("ADMIN_LISTEN", admin.to_string())
+        .env("POSTGRES_URL", postgres)
+        .env("POSTGRES_USERNAME", "gateway")
+        .env("POSTGRES_PASSWORD", "none")
+        .env("RABBITMQ_URL", &ground.broker)
+        .env("RABBITMQ_USERNAME", "gateway")
+        .env("RABBITMQ_PASSWORD", "none")
+        .env("S3_URL", "http://127.0.0.1:1")
+        .env("S3_BUCKET", "documents")
+        .env("S3_USERNAME", "gateway")
+        .env("S3_PASSWORD", "none")
+        .env("ORCHESTRATOR_URL", &ground.far.orchestrator)
+        .env("ORCHESTRATOR_TOKEN", "none")
+        .env("MODEL_SERVER_URL", "http://127.0.0.1:1")
+        .env("MODEL_SERVER_TOKEN", "none")
+        .env("OIDC_ISSUER", ISSUER)
+        .env("OIDC_INTERNAL_URL", realm)
+        .env("OIDC_AUDIENCE", "lotoai")
+        .env("OIDC_CLIENT_ID", "lotoai-web")
+        .env("OIDC_CLIENT_SECRET", "none")
+        .env("PUBLIC_URL", "https://ai.example.org")
+        .env(
+            "SESSION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        );
+    let stores = match kind {
+        Gateway::Plain => false,
+        Gateway::Full => {
+            let budgets = ground.directory.join("budgets.yaml");
+            std::fs::write(&budgets, BUDGETS).whatever_context("failed to write budgets.yaml")?;
+            command.env("BUDGETS_FILE", budgets);
+            true
+        }
+    };
+    let log = ground.directory.join(format!("{}.log", kind.database()));
+    let mut process = Process::start(command, Place::Measured, &log)?;
+    let http = reqwest::Client::new();
+    let ready = format!("http://{admin}/readyz");
+    let is_ready = async || {
+        let answer = http.get(&ready).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    };
+    let took = process.up(START, is_ready).await?;
+    let body = question(crate::mock::PROMPT, &json!({ "store": stores }));
+    let token = ground.token();
+    let headers = [("authorization", token.as_str())];
+    let target = target(address, "/v1/chat/completions", &headers, body)?;
+    let system = System {
+        name: kind.name(),
+        process,
+        target,
+    };
+    Ok((system, took))
+}
+
+/// A PostgreSQL server with its defaults: what it has acknowledged is on the disk.
+pub(crate) struct Postgres {
+    /// The server.
+    pub(crate) process: Process,
+    port: u16,
+    // Removed after the server has ended.
+    _directory: tempfile::TempDir,
+}
+
+impl Postgres {
+    /// Starts one with the databases of the gateways.
+    pub(crate) async fn start() -> Result<Self> {
+        let directory = tempfile::tempdir().whatever_context("failed to make a directory")?;
+        let programs = programs().whatever_context(
+            "there is no `postgres` on PATH or in /usr/lib/postgresql/*/bin; install postgresql",
+        )?;
+        let data = directory.path().join("data");
+        own(directory.path())?;
+        let run = |program: &str| {
+            let mut command = Command::new("setpriv");
+            if let Some((user, group)) = unprivileged() {
+                command.args([format!("--reuid={user}"), format!("--regid={group}")]);
+                command.arg("--clear-groups");
+            }
+            command
+                .arg("--")
+                .arg(programs.join(program))
+                .current_dir(directory.path());
+            command
+        };
+        let made = run("initdb")
+            .args([
+                "--auth=trust",
+                "--username=gateway",
+                "--encoding=UTF8",
+                "-D",
+            ])
+            .arg(&data)
+            .output()
+            .whatever_context("failed to start initdb")?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        ensure_whatever!(made.status.success(), "initdb failed: {said}");
+        let address = free()?;
+        let mut command = run("postgres");
+        command
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &address.port().to_string(), "-k"])
+            .arg(directory.path())
+            .args(["-c", "listen_addresses=127.0.0.1"]);
+        let log = std::env::temp_dir().join(format!("lotoai-bench-postgres-{}", address.port()));
+        let mut process = Process::start(command, Place::Beside, &log)?;
+        process.up(START, async || listens(address).await).await?;
+        let server = Self {
+            process,
+            port: address.port(),
+            _directory: directory,
+        };
+        for kind in [Gateway::Plain, Gateway::Full] {
+            server.create(kind.database()).await?;
+        }
+        drop(std::fs::remove_file(log));
+        Ok(server)
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    async fn create(&self, database: &'static str) -> Result<()> {
+        let options = sqlx::postgres::PgConnectOptions::new()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username("gateway")
+            .database("postgres");
+        let begun = Instant::now();
+        loop {
+            let pool = sqlx::PgPool::connect_lazy_with(options.clone());
+            let statement = match database {
+                "plain" => "create database plain",
+                _ => "create database \"full\"",
+            };
+            match sqlx::query(statement).execute(&pool).await {
+                Ok(_) => return Ok(()),
+                // It listens a moment before it takes anybody in.
+                Err(_) if begun.elapsed() < START => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(error).whatever_context("failed to make a database"),
+            }
+        }
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    let has = |directory: &PathBuf| {
+        directory.join("postgres").is_file() && directory.join("initdb").is_file()
+    };
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let packaged = packaged.flatten().map(|version| version.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = packaged.chain(std::env::split_paths(&path));
+    all.into_iter().find(has)
+}
+
+/// User and group of the server when this is root, which it refuses to be.
+fn unprivileged() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let entry = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    entry("postgres").or_else(|| entry("nobody"))
+}
+
+fn own(directory: &Path) -> Result<()> {
+    let Some((user, group)) = unprivileged() else {
+        return Ok(());
+    };
+    std::os::unix::fs::chown(directory, Some(user), Some(group))
+        .whatever_context("failed to give a directory to the server")
+}

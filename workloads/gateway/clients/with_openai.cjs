@@ -1,0 +1,166 @@
+// The client `openai` for Node, found in the directory CLIENTS. The same cases as in Python.
+
+const assert = require("node:assert/strict");
+const { createRequire } = require("node:module");
+const { join } = require("node:path");
+
+const installed = createRequire(join(process.env.CLIENTS, "package.json"));
+const { OpenAI } = installed("openai");
+
+const ANSWER = "Veintitrés días [1].";
+const QUESTION = [{ role: "user", content: "¿Cuántos?" }];
+const TOOLS = [{
+  type: "function",
+  function: {
+    name: "weather",
+    description: "The weather of a city",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+}];
+// A client that waited for what does not come again soon would be slower than this.
+const PATIENCE_MILLISECONDS = 10_000;
+
+const client = new OpenAI();
+
+const ask = (more = {}, by = client) =>
+  by.chat.completions.create({ model: "lotoai", messages: QUESTION, ...more });
+
+async function all(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+
+const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join("");
+
+async function raises(expected, call) {
+  const begun = Date.now();
+  try {
+    await call();
+  } catch (error) {
+    assert(error instanceof expected, `${error.constructor.name} is not ${expected.name}: ${error}`);
+    assert(Date.now() - begun < PATIENCE_MILLISECONDS, "the error came too late");
+    return error;
+  }
+  throw new Error(`${expected.name} did not come`);
+}
+
+const cases = {
+  async models() {
+    const names = (await all(client.models.list())).map((model) => model.id);
+    for (const name of ["lotoai", "writer"]) assert(names.includes(name), `${name} is not in ${names}`);
+    assert.equal((await client.models.retrieve("writer")).object, "model");
+  },
+
+  async chat() {
+    const answer = await ask({ temperature: 0.5, max_tokens: 100, user: "someone" });
+    const [choice] = answer.choices;
+    assert.deepEqual([choice.message.role, choice.message.content], ["assistant", ANSWER]);
+    assert.deepEqual([choice.finish_reason, answer.object], ["stop", "chat.completion"]);
+  },
+
+  async stream() {
+    const chunks = await all(await ask({ stream: true }));
+    assert.equal(text(chunks), ANSWER);
+    assert.equal(chunks[0].choices[0].delta.role, "assistant");
+    assert.equal(chunks.at(-1).choices[0].finish_reason, "stop");
+    // The helper that collects a stream checks more of it.
+    const helper = client.chat.completions.stream({ model: "lotoai", messages: QUESTION });
+    assert.equal(await helper.finalContent(), ANSWER);
+  },
+
+  async usage() {
+    const whole = (await ask()).usage;
+    const options = { stream: true, stream_options: { include_usage: true } };
+    const streamed = (await all(await ask(options))).at(-1).usage;
+    for (const counted of [whole, streamed]) {
+      const { prompt_tokens, completion_tokens, total_tokens } = counted;
+      assert.deepEqual([prompt_tokens, completion_tokens, total_tokens], [12, 5, 17]);
+    }
+  },
+
+  async unauthorized() {
+    const stranger = new OpenAI({ apiKey: "loto_0011223344556677_stranger" });
+    for (const call of [() => stranger.models.list(), () => ask({}, stranger), () => ask({ stream: true }, stranger)]) {
+      const error = await raises(OpenAI.AuthenticationError, call);
+      assert.equal(error.status, 401);
+      assert(error.code && error.requestID, `${error.code} ${error.requestID}`);
+    }
+  },
+
+  async unknown_model() {
+    for (const stream of [false, true]) {
+      const error = await raises(OpenAI.NotFoundError, () => ask({ model: "missing", stream }));
+      assert.deepEqual([error.code, error.param], ["model_not_found", "model"]);
+    }
+    await raises(OpenAI.NotFoundError, () => client.models.retrieve("missing"));
+  },
+
+  async bad_request() {
+    const error = await raises(OpenAI.BadRequestError, () => ask({ temperature: 9 }));
+    assert.deepEqual([error.param, error.type], ["temperature", "invalid_request_error"]);
+  },
+
+  async too_many() {
+    const poor = new OpenAI({ apiKey: process.env.POOR_API_KEY });
+    assert.equal((await ask({}, poor)).choices[0].message.content, ANSWER);
+    const error = await raises(OpenAI.RateLimitError, () => ask({}, poor));
+    assert.deepEqual([error.status, error.code], [429, "budget_exceeded"]);
+    assert(Number(error.headers.get("retry-after")) > 0);
+  },
+
+  async broken_stream() {
+    const seen = [];
+    const error = await raises(OpenAI.APIError, async () => {
+      for await (const chunk of await ask({ model: "breaks", stream: true })) seen.push(chunk);
+    });
+    assert.deepEqual([text(seen), error.code], ["half", "orchestrator_unavailable"]);
+  },
+
+  async tools() {
+    const answer = await ask({ model: "caller", tools: TOOLS });
+    const { message, finish_reason } = answer.choices[0];
+    const [call] = message.tool_calls;
+    assert.deepEqual([call.function.name, call.function.arguments], ["weather", '{"city":"Rome"}']);
+    assert.equal(finish_reason, "tool_calls");
+    message.tool_calls = [call];
+    const reply = { role: "tool", tool_call_id: call.id, content: "rain" };
+    const last = await ask({ messages: [...QUESTION, message, reply], tools: TOOLS });
+    assert.equal(last.choices[0].message.content, ANSWER);
+  },
+
+  async responses() {
+    const answer = await client.responses.create({ model: "lotoai", input: "¿Cuántos?" });
+    assert.deepEqual([answer.status, answer.output_text], ["completed", ANSWER]);
+    const stream = client.responses.stream({ model: "lotoai", input: "¿Cuántos?" });
+    assert.equal((await stream.finalResponse()).output_text, ANSWER);
+    await raises(OpenAI.NotFoundError, () => client.responses.create({ model: "missing", input: "?" }));
+  },
+
+  async embeddings() {
+    const made = await client.embeddings.create({ model: "all-minilm-l6-v2", input: ["one", "two"] });
+    assert.deepEqual(made.data.map((vector) => vector.index), [0, 1]);
+    const options = { model: "all-minilm-l6-v2", input: "one", encoding_format: "float" };
+    const [plain] = (await client.embeddings.create(options)).data;
+    plain.embedding.forEach((value, at) => assert(Math.abs(value - made.data[0].embedding[at]) < 1e-6));
+  },
+};
+
+async function main() {
+  for (const name of process.argv.slice(2)) {
+    let outcome = "absent";
+    if (cases[name]) {
+      try {
+        await cases[name]();
+        outcome = "ok";
+      } catch (error) {
+        console.log(error.stack);
+        outcome = "failed";
+        process.exitCode = 1;
+      }
+    }
+    console.log(name, outcome);
+  }
+}
+
+main();
