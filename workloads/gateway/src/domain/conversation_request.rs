@@ -151,7 +151,6 @@ mod tests {
     #[case("q=%20vacaciones%20", Some("vacaciones"))]
     #[case("", None)]
     #[case("q=%20", None)]
-    #[case("q=a%00b", None)]
     fn queries(#[case] query: &str, #[case] expected: Option<&str>) {
         let mut parameters = Parameters::parse(Some(query), &["q"]).unwrap();
         let read = search(&mut parameters);

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use super::api_keys::key;
+use super::model_server;
 use super::orchestrator;
 use super::support::{Gateway, Parts};
 
@@ -24,10 +25,9 @@ const CASES: &[&str] = &[
     "bad_request",
     "too_many",
     "broken_stream",
-    // Written already, for when the gateway can do it:
-    // "tools",
-    // "responses",
-    // "embeddings",
+    "tools",
+    "responses",
+    "embeddings",
 ];
 /// Most of a client's time goes into loading it.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -85,9 +85,10 @@ async fn serve(gateway: &Gateway) -> Served {
     let address = format!("http://{}/v1", listener.local_addr().unwrap());
     let (service, router) = (gateway.service.clone(), gateway.router.clone());
     tokio::spawn(async move { service.serve_http_on(listener, router).await });
+    let all = json!({ "name": "client", "scopes": ["chat", "embeddings"] });
     Served {
         address,
-        key: key(gateway, "ana", &[], &json!({ "name": "client" })).await,
+        key: key(gateway, "ana", &[], &all).await,
         poor: key(gateway, "poor", &[], &json!({ "name": "client" })).await,
     }
 }
@@ -103,8 +104,10 @@ async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
         return;
     };
     let (orchestrator, _seen) = orchestrator::start().await;
+    let model_server = model_server::start().await;
     let parts = Parts {
         orchestrator,
+        model_server: model_server.uri(),
         budgets: "budgets: [{name: once, scope: User, names: [poor], per: Month, requests: 1}]"
             .to_owned(),
         ..Parts::default()

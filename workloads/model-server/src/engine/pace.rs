@@ -54,9 +54,13 @@ impl Pace {
             Crew::All => &mut self.all,
         };
         let seconds = elapsed.as_secs_f64();
-        *expected = Some(expected.map_or(seconds, |expected| {
-            expected.midpoint(seconds.min(expected * OUTLIER))
-        }));
+        // A call may be interrupted, and then takes longer, but nothing makes it shorter.
+        *expected = Some(match *expected {
+            Some(expected) if expected < seconds => {
+                expected.midpoint(seconds.min(expected * OUTLIER))
+            }
+            _ => seconds,
+        });
     }
 }
 
