@@ -12,6 +12,7 @@ mod keys;
 mod outbox;
 mod search;
 mod sessions;
+mod talks;
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,10 +22,6 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
-pub use conversations::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
-    StoredMessage,
-};
 pub use documents::{Document, NewDocument, Readers, Upserted};
 pub use export::{ExportedConversation, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
@@ -32,6 +29,10 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use talks::{
+    Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
+    StoredMessage,
+};
 
 use crate::failure::Failure;
 
