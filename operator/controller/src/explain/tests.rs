@@ -53,6 +53,7 @@ fn what_is_printed_holds_no_value_that_could_be_one() {
             assert!(is_placeholder || key == "username", "{object}");
         }
     }
+    assert!(text.contains("password: placeholder-demo-rabbitmq-admin-password"));
     assert!(text.contains("name: demo-ca\n"));
 }
 
