@@ -10,6 +10,8 @@ mod figures;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../src/tests/keys.rs"]
 mod keys;
+#[path = "../../src/tests/postgres/machine.rs"]
+mod machine;
 mod mock;
 mod names;
 mod peers;

@@ -15,6 +15,7 @@ use wiremock::MockServer;
 use crate::Result;
 use crate::driver::Target;
 use crate::keys::{ISSUER, Signer, claims};
+use crate::machine::{programs, unprivileged};
 use crate::mock::FarSides;
 use crate::names::{FULL, PLAIN};
 use crate::process::{Place, Process};
@@ -301,35 +302,6 @@ impl Postgres {
             }
         }
     }
-}
-
-fn programs() -> Option<PathBuf> {
-    let has = |directory: &PathBuf| {
-        directory.join("postgres").is_file() && directory.join("initdb").is_file()
-    };
-    let packaged = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    let packaged = packaged.flatten().map(|version| version.path().join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = packaged.chain(std::env::split_paths(&path));
-    all.into_iter().find(has)
-}
-
-/// User and group of the server when this is root, which it refuses to be.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let entry = |name: &str| {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    entry("postgres").or_else(|| entry("nobody"))
 }
 
 fn own(directory: &Path) -> Result<()> {

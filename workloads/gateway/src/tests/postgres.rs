@@ -1,12 +1,16 @@
 //! A PostgreSQL server for one test, if this machine has the programs for it.
 
+mod machine;
+
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use machine::{programs, unprivileged};
 
 pub(crate) struct Server {
     child: Child,
@@ -94,35 +98,4 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-fn programs() -> Option<PathBuf> {
-    let has = |directory: &Path| directory.join("postgres").is_file();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|directory| has(directory));
-    let packaged = || {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-        versions
-            .flatten()
-            .map(|version| version.path().join("bin"))
-            .find(|bin| has(bin))
-    };
-    on_path.or_else(packaged)
-}
-
-/// User and group to run as when this is root.
-fn unprivileged() -> Option<(u32, u32)> {
-    use std::os::unix::fs::MetadataExt as _;
-    if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
-        return None;
-    }
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let entry = |name: &str| {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    entry("postgres").or_else(|| entry("nobody"))
 }
