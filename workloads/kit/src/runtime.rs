@@ -12,12 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::common::{CommonArgs, HasCommon};
 use crate::service::{Failure, Service};
 use crate::telemetry::{self, TelemetryError};
 use crate::tls::{self, TlsError};
-use crate::{admin, config_error};
+use crate::{admin, config_error, server};
 
 /// Exit code of a refused configuration.
 const EXIT_CONFIG: u8 = 2;
@@ -190,7 +191,9 @@ where
         .await
         .context(AdminSnafu { listen })?;
     let router = admin::router(service.readiness.clone(), recorded.clone());
-    let admin = tokio::spawn(async move { axum::serve(listener, router).await });
+    // Until the very end: what is asked while the process stops is how far it is.
+    let forever = CancellationToken::new();
+    let admin = tokio::spawn(server::serve(listener, router, service.limits, forever));
     let upkeep = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {
