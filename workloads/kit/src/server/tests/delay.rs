@@ -32,14 +32,19 @@ async fn two_parts(stream: &mut TcpStream) -> Instant {
 /// The shortest, because a busy machine only makes it longer.
 async fn shortest(stream: &mut TcpStream, parts: &mpsc::Sender<Bytes>) -> Duration {
     let mut best = PATIENCE;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        set_tcp_quickack(&*stream, false).unwrap();
         let began = Instant::now();
         for _ in 0..2 {
             parts.send(Bytes::from_static(PART)).await.unwrap();
             // So that they are two writes.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        best = best.min(two_parts(stream).await - began);
+        let took = two_parts(stream).await - began;
+        // A new connection acknowledges its first parts at once.
+        if round > 1 {
+            best = best.min(took);
+        }
     }
     best
 }
