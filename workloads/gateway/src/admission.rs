@@ -145,7 +145,8 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-fn overloaded(what: &'static str) -> Failure {
+/// 429 for what is more than is taken on at a time.
+pub fn overloaded(what: &'static str) -> Failure {
     metrics::counter!("lotoai_gateway_shed_requests_total", "of" => what).increment(1);
     let mut failure = Failure::new(
         StatusCode::TOO_MANY_REQUESTS,

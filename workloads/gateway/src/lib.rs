@@ -17,6 +17,7 @@ pub mod routes;
 pub mod state;
 pub mod status_consumer;
 pub mod store;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,7 @@ use crate::outbox::Wake;
 use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
+use crate::streams::Streams;
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -145,6 +147,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         sessions,
         key_ring,
         watch,
+        streams: Streams::default(),
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
@@ -221,6 +224,12 @@ fn work_in_background(service: &Service, state: &Arc<AppState>, rabbitmq: Rabbit
     let stop = service.shutdown.clone();
     service.spawn("open-answers", async move {
         watch.run(store, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (store, streams) = (state.store.clone(), state.streams.clone());
+    let stop = service.shutdown.clone();
+    service.spawn("open-streams", async move {
+        streams.keep(store, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let (store, wake, stop) = (

@@ -81,6 +81,18 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/v1/models", chat, v1::models::list),
         Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
+        Route::new(
+            GET,
+            "/v1/chat/completions/{id}/stream",
+            chat,
+            v1::resume::resume,
+        ),
+        Route::new(
+            POST,
+            "/v1/chat/completions/{id}/cancel",
+            chat,
+            v1::resume::cancel,
+        ),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),

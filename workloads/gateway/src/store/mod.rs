@@ -8,6 +8,7 @@ mod idempotency;
 mod keys;
 mod outbox;
 mod sessions;
+mod streams;
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 
 use crate::failure::Failure;
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod api_keys;
+mod away;
 mod back_channel;
 mod browser;
 mod budgets;
@@ -19,6 +20,8 @@ mod orchestrator;
 mod postgres;
 mod sessions;
 mod sign_in;
+mod sockets;
+mod streams;
 mod support;
 mod surface;
 mod tokens;

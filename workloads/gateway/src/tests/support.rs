@@ -1,5 +1,6 @@
 //! A gateway whose far sides are fakes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,20 @@ use object_store::memory::InMemory;
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::keys::{ISSUER, Signer, realm};
 use super::{orchestrator, postgres};
+use crate::admission::Times;
 use crate::config::Config;
 use crate::objects::Objects;
 use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
+use crate::streams::Streams;
 
 pub(crate) const PUBLIC_URL: &str = "https://ai.example.org";
 
@@ -32,6 +37,10 @@ pub(crate) struct Parts {
     pub(crate) pool: PgPool,
     /// `budgets.yaml`.
     pub(crate) budgets: String,
+    /// How long clients may take.
+    pub(crate) times: Times,
+    /// How long streams go on that nobody reads.
+    pub(crate) grace: Duration,
 }
 
 impl Default for Parts {
@@ -45,6 +54,8 @@ impl Default for Parts {
             orchestrator: "http://127.0.0.1:1".to_owned(),
             pool,
             budgets: String::new(),
+            times: Times::default(),
+            grace: Duration::from_secs(10),
         }
     }
 }
@@ -192,6 +203,8 @@ impl Gateway {
         if !parts.budgets.is_empty() {
             state.budgets = crate::budget::table::parse(&parts.budgets).unwrap();
         }
+        state.admission.times = parts.times;
+        state.streams = Streams::with_grace(parts.grace);
         state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();
@@ -224,7 +237,25 @@ impl Gateway {
         let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());
         let stop = replica.service.shutdown.clone();
         tokio::spawn(watch.run(store, stop));
+        replica.look_after_streams();
         replica
+    }
+
+    /// Looks after its streams, as a process does.
+    pub(crate) fn look_after_streams(&self) {
+        let (streams, store) = (self.state.streams.clone(), self.state.store.clone());
+        tokio::spawn(streams.keep(store, self.service.shutdown.clone()));
+    }
+
+    /// Serves on a port of loopback, as a process does.
+    pub(crate) async fn serve(&self) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (service, router) = (self.service.clone(), self.router.clone());
+        let server = tokio::spawn(async move {
+            service.serve_http_on(listener, router).await.unwrap();
+        });
+        (address, server)
     }
 
     /// Begins an answer that never ends by itself, and reads its beginning.

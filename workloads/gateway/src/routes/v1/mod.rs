@@ -1,5 +1,7 @@
 //! The OpenAI-compatible API.
 
 pub mod chat;
+mod chunks;
 pub mod models;
-pub mod sse;
+pub mod resume;
+mod sse;
