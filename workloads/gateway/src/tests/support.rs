@@ -282,6 +282,18 @@ impl Gateway {
         assert!(self.web_root.path().exists());
     }
 
+    /// Waits until no stream is written any more, and for what that left behind.
+    pub(crate) async fn settle_run(&self) {
+        let written = async {
+            while self.state.streams.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let written = tokio::time::timeout(Duration::from_secs(20), written).await;
+        written.expect("the streams end");
+        self.settle().await;
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
