@@ -141,7 +141,9 @@ impl Failure {
     /// What was stored of a failure.
     pub fn of_stored(stored: &Value) -> Self {
         let text = |name: &str| stored[name].as_str().map(str::to_owned);
-        let status = stored["status"].as_u64().and_then(|it| u16::try_from(it).ok());
+        let status = stored["status"]
+            .as_u64()
+            .and_then(|it| u16::try_from(it).ok());
         let status = status.and_then(|it| StatusCode::from_u16(it).ok());
         let mut failure = Self::new(
             status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),

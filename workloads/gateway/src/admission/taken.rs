@@ -63,7 +63,10 @@ async fn watch(answer: Weak<Mutex<Answer>>, limit: Duration) {
         let ended = {
             let mut answer = lock(&answer);
             let is_late = |since: Instant| since.elapsed() >= limit;
-            answer.untaken.is_some_and(is_late).then(|| answer.open.take())
+            answer
+                .untaken
+                .is_some_and(is_late)
+                .then(|| answer.open.take())
         };
         if ended.is_some() {
             metrics::counter!("lotoai_gateway_slow_readers_total").increment(1);
@@ -90,7 +93,10 @@ impl Stream for Taking {
         let next = {
             let mut answer = lock(&self.answer);
             answer.untaken = None;
-            let next = answer.open.as_mut().map(|(body, _)| body.poll_next_unpin(context));
+            let next = answer
+                .open
+                .as_mut()
+                .map(|(body, _)| body.poll_next_unpin(context));
             if matches!(next, Some(Poll::Ready(Some(Ok(_))))) {
                 answer.untaken = Some(Instant::now());
             }
@@ -181,7 +187,11 @@ mod tests {
             parts.next().await.unwrap().unwrap();
             tokio::time::sleep(LIMIT * 9 / 10).await;
         }
-        assert!(dropped.try_recv().is_err_and(|it| it == oneshot::error::TryRecvError::Empty));
+        assert!(
+            dropped
+                .try_recv()
+                .is_err_and(|it| it == oneshot::error::TryRecvError::Empty)
+        );
         assert_eq!(admission.admit(Some(0)).unwrap_err().code, "overloaded");
         drop(parts);
         assert!(dropped.await.is_err());

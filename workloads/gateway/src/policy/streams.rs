@@ -6,8 +6,7 @@ use crate::store::StoredStream;
 /// Whether the caller may come back to a stream, or end it: the person who asked, and of their API
 /// keys only the one that asked.
 pub fn may_come_back(identity: &Identity, stream: &StoredStream) -> bool {
-    identity.subject == stream.subject
-        && identity.api_key().is_none_or(|key| key == stream.api_key)
+    identity.subject == stream.subject && identity.api_key().is_none_or(|key| key == stream.api_key)
 }
 
 #[cfg(test)]

@@ -313,7 +313,9 @@ fn further(run_id: Uuid, row: &PgRow) -> Further {
                 tokens: count(7).zip(count(8)),
             },
             model: text(9),
-            decision: row.get::<Option<Json<StoredDecision>>, _>(10).map(|it| it.0),
+            decision: row
+                .get::<Option<Json<StoredDecision>>, _>(10)
+                .map(|it| it.0),
             citations: list(11),
             tool_calls: list(12),
         }))

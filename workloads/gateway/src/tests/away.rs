@@ -79,7 +79,9 @@ async fn everything_is_away(gateway: &Gateway, program: &str) {
     for (method, path) in others {
         requests.push(gateway.request(method, &path, "ana"));
     }
-    let replies = requests.into_iter().map(|request| soon(gateway.send(request)));
+    let replies = requests
+        .into_iter()
+        .map(|request| soon(gateway.send(request)));
     join_all(replies).await.iter().for_each(away);
     // The control: what needs no database is answered.
     let reply = gateway.chat("ana", question("lotoai", &json!({}))).await;
@@ -152,7 +154,10 @@ async fn without_a_broker_everything_is_taken_and_its_events_wait() {
         let reply = soon(gateway.send(upload(&gateway, name))).await;
         assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
         let progress = relay_batch(store, &Broker(false)).await.unwrap();
-        assert_eq!((progress.relayed, progress.failed), (0, Some("away".to_owned())));
+        assert_eq!(
+            (progress.relayed, progress.failed),
+            (0, Some("away".to_owned()))
+        );
     }
     let stored = question("lotoai", &json!({"store": true}));
     let reply = soon(gateway.chat("ana", stored)).await;

@@ -275,9 +275,7 @@ fn expected(caller: &str, method: &Method, route: &str, needs: Needs) -> bool {
         "API key for chat" => {
             !a_stream && matches!(needs, Needs::Caller | Needs::Scope(Scope::Chat))
         }
-        "API key with every scope" => {
-            !a_stream && !matches!(needs, Needs::Person | Needs::Admin)
-        }
+        "API key with every scope" => !a_stream && !matches!(needs, Needs::Person | Needs::Admin),
         "another's API key with every scope" => {
             !one_of_anas && !matches!(needs, Needs::Person | Needs::Admin)
         }

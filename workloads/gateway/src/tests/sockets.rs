@@ -58,7 +58,9 @@ async fn answer<S: tokio::io::AsyncRead + Unpin>(stream: S) -> Result<(String, S
         }
     }
     let mut body = String::new();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     if let Some(length) = length {
         let mut bytes = vec![0; length.parse().unwrap()];
         let read = within(stream.read_exact(&mut bytes)).await;
@@ -235,9 +237,8 @@ async fn a_stop_cuts_no_stream_and_refuses_nobody() {
         let get = async {
             let mut stream = TcpStream::connect(address).await?;
             let token = gateway.signer.token("ana", &[]);
-            let get = format!(
-                "GET /api/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
-            );
+            let get =
+                format!("GET /api/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
             stream.write_all(get.as_bytes()).await?;
             Ok::<_, std::io::Error>(answer(stream).await)
         };

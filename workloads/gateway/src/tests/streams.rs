@@ -76,14 +76,16 @@ impl Listening {
         while !self.text().ends_with(end) {
             let part = within(self.body.next()).await;
             let part = part.unwrap_or_else(|| panic!("it ended: {}", self.raw));
-            self.raw.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+            self.raw
+                .push_str(std::str::from_utf8(&part.unwrap()).unwrap());
         }
     }
 
     /// Reads to the end.
     async fn rest(&mut self) {
         while let Some(part) = within(self.body.next()).await {
-            self.raw.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+            self.raw
+                .push_str(std::str::from_utf8(&part.unwrap()).unwrap());
         }
         assert!(self.raw.ends_with("data: [DONE]\n\n"), "{}", self.raw);
     }
@@ -197,7 +199,10 @@ async fn who_comes_back_gets_the_rest_and_the_model_is_asked_once() {
     third.rest().await;
     assert_eq!(second.text(), "dos tres");
     assert_eq!(third.text(), "año dos tres");
-    assert_eq!(third.events()[0].1["choices"][0]["delta"]["role"], "assistant");
+    assert_eq!(
+        third.events()[0].1["choices"][0]["delta"]["role"],
+        "assistant"
+    );
     assert_eq!(second.ending(), third.ending());
     assert_eq!(third.ending().len(), 2, "the last chunk and the usage");
     assert_eq!(seen.count(), 1);
@@ -239,7 +244,10 @@ async fn an_answer_that_nobody_comes_back_to_is_cancelled() {
     assert_eq!(messages[1]["outcome"], "cancelled");
     let mut late = Listening::resume(&gateway, &id, None).await;
     late.rest().await;
-    assert_eq!((late.text(), late.error()), ("uno".into(), "answer_stopped".into()));
+    assert_eq!(
+        (late.text(), late.error()),
+        ("uno".into(), "answer_stopped".into())
+    );
 }
 
 #[tokio::test]
@@ -405,13 +413,19 @@ async fn a_failure_is_a_status_at_first_and_an_event_later() {
         return;
     };
     let reply = gateway.chat("ana", resumable("missing")).await;
-    assert_eq!((reply.status, reply.code().as_str()), (StatusCode::NOT_FOUND, "model_not_found"));
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::NOT_FOUND, "model_not_found")
+    );
     let reply = gateway.chat("ana", resumable("breaks")).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.body.contains("orchestrator_unavailable"), "{reply:?}");
     assert!(reply.body.ends_with("data: [DONE]\n\n"));
     // What is not stored cannot be come back to.
-    for more in [json!({"store": false, "stream": true}), json!({"store": true})] {
+    for more in [
+        json!({"store": false, "stream": true}),
+        json!({"store": true}),
+    ] {
         let mut more = more;
         more["stream_options"] = json!({"resumable": true});
         let reply = gateway.chat("ana", question("lotoai", &more)).await;
@@ -429,6 +443,9 @@ async fn streams_are_forgotten_after_a_day() {
     let store = &gateway.state.store;
     assert_eq!(store.sweep_streams().await.unwrap(), 0);
     let old = "update answer_streams set created_at = now() - interval '25 hours'";
-    sqlx::query(old).execute(&server.pool().await).await.unwrap();
+    sqlx::query(old)
+        .execute(&server.pool().await)
+        .await
+        .unwrap();
     assert_eq!(store.sweep_streams().await.unwrap(), 1);
 }

@@ -117,7 +117,10 @@ impl Pulse {
             true => (state.since + limits.head, TooLate::Head),
             false => (state.since + limits.idle, TooLate::Idle),
         });
-        [stall, head].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [stall, head]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -189,7 +189,10 @@ async fn a_head_has_an_end_over_http2_too() {
     };
     assert_eq!(send(16 * 1024).await.unwrap(), 200);
     let refused = send(4 * BUFFER_BYTES).await;
-    assert!(refused.as_ref().map_or(true, |it| *it == 431), "{refused:?}");
+    assert!(
+        refused.as_ref().map_or(true, |it| *it == 431),
+        "{refused:?}"
+    );
 }
 
 /// Tells when an answer is given up.

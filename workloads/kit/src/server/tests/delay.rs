@@ -23,7 +23,10 @@ async fn two_parts(stream: &mut TcpStream) -> Instant {
         set_tcp_quickack(&*stream, false).unwrap();
         let size = within(stream.read(&mut buffer)).await.unwrap();
         assert_ne!(size, 0, "it ended early");
-        seen += buffer[..size].iter().filter(|byte| **byte == PART[0]).count();
+        seen += buffer[..size]
+            .iter()
+            .filter(|byte| **byte == PART[0])
+            .count();
     }
     Instant::now()
 }
@@ -137,10 +140,7 @@ async fn a_part_of_a_call_goes_out_before_the_one_before_it_is_acknowledged() {
         });
         let (mut stream, _) = within(listener.accept()).await.unwrap();
         // Settings without any.
-        stream
-            .write_all(b"\0\0\0\x04\0\0\0\0\0")
-            .await
-            .unwrap();
+        stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
         measured.push(shortest(&mut stream, &sender).await);
         call.abort();
     }
