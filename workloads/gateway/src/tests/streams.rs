@@ -10,10 +10,11 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use super::browser::{sign_in, with_cookies};
 use super::budgets::question;
 use super::orchestrator::{self, Seen};
 use super::postgres;
-use super::support::{Gateway, Parts, Reply};
+use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Within which a stop reaches the orchestrator.
@@ -431,6 +432,66 @@ async fn a_failure_is_a_status_at_first_and_an_event_later() {
         let reply = gateway.chat("ana", question("lotoai", &more)).await;
         assert_eq!(reply.json()["error"]["param"], "stream_options.resumable");
     }
+}
+
+/// The session that came back is another one than the one that asked.
+#[tokio::test]
+async fn a_reader_that_is_signed_out_is_ended_and_the_others_are_not() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut first = Listening::ask(&gateway).await;
+    seen.tell(0, Some("uno"));
+    first.until("uno").await;
+    let session = sign_in(&gateway, 300).await;
+    let mut request = resume(&gateway, &first.run_id(), "ana", None);
+    request.headers_mut().remove("authorization");
+    let cookie = session.parse().unwrap();
+    request.headers_mut().insert("cookie", cookie);
+    let mut second = Listening::to(&gateway, request).await;
+    second.until("uno").await;
+    let out = "/auth/logout";
+    let out = with_cookies(&gateway, Method::POST, out, &session, Some(PUBLIC_URL)).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT, "{out:?}");
+    second.rest().await;
+    assert_eq!(second.error(), "signed_out");
+    seen.tell(0, Some(" dos"));
+    seen.tell(0, None);
+    first.rest().await;
+    assert_eq!(
+        (first.text(), first.error()),
+        ("uno dos".into(), String::new())
+    );
+}
+
+#[tokio::test]
+async fn a_stop_of_the_process_ends_them_with_a_word_for_every_reader() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let other = gateway.replica(&server).await;
+    let mut here = Listening::ask(&gateway).await;
+    seen.tell(0, Some("uno"));
+    here.until("uno").await;
+    let mut there = Listening::resume(&other, &here.run_id(), None).await;
+    there.until("uno").await;
+    gateway.state.ending.cancel();
+    here.rest().await;
+    there.rest().await;
+    assert_eq!(
+        (here.error(), there.error()),
+        ("shutting_down".into(), "shutting_down".into())
+    );
+    // A replica that stops itself tells those whom it passes an answer on to.
+    let mut here = Listening::ask(&other).await;
+    seen.tell(1, Some("uno"));
+    here.until("uno").await;
+    let mut there = Listening::resume(&gateway, &here.run_id(), None).await;
+    there.rest().await;
+    assert_eq!(there.error(), "shutting_down");
+    seen.tell(1, None);
+    here.rest().await;
+    assert_eq!(here.error(), "");
 }
 
 #[tokio::test]
