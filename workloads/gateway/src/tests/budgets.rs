@@ -84,6 +84,7 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
             orchestrator: orchestrator.clone(),
             pool: server.pool().await,
             budgets: budgets(&["name: cap, scope: Platform, per: Month, requests: 50"]),
+            ..Parts::default()
         };
         replicas.push(Gateway::start(parts).await);
     }

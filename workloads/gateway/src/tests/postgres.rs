@@ -100,7 +100,7 @@ impl Server {
         for process in children.chain([i32::try_from(server).unwrap()]) {
             let process = Pid::from_raw(process).unwrap();
             // One that has ended meanwhile need not be told.
-            drop(kill_process(process, signal));
+            kill_process(process, signal).ok();
         }
     }
 
