@@ -16,11 +16,13 @@ const LAST = event({ choices: [{ delta: {} }] }) + "data: [DONE]\n\n";
 
 /** A response whose connection is lost after what it says, unless that is whole. */
 function answer(body: string): Response {
+  let isTold = false;
   const stream = new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(new TextEncoder().encode(body));
-      if (body.endsWith("[DONE]\n\n")) controller.close();
+    pull(controller) {
+      if (!isTold) controller.enqueue(new TextEncoder().encode(body));
+      else if (body.endsWith("[DONE]\n\n")) controller.close();
       else controller.error(new TypeError("network error"));
+      isTold = true;
     },
   });
   return new Response(stream);

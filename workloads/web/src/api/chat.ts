@@ -27,7 +27,7 @@ interface Place {
   id: string | null;
 }
 
-/** Milliseconds before each attempt to read on; the gateway keeps an answer for 10 s without a reader. */
+/** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
 const PASSING = [0, 429, 502, 503, 504];
