@@ -233,7 +233,7 @@ impl Gateway {
         };
         let config = config(&self.realm.uri(), &parts.orchestrator);
         let unused = MockServer::start().await;
-        let replica = Self::with_config(&config, parts, unused, Signer::ec("unused"));
+        let replica = Self::with_config(&config, parts, unused, self.signer.clone());
         let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());
         let stop = replica.service.shutdown.clone();
         tokio::spawn(watch.run(store, stop));
