@@ -167,10 +167,9 @@ async fn a_head_has_an_end() {
     };
     stream.write_all(head(16 * 1024).as_bytes()).await.unwrap();
     read_to(&mut stream, "here").await;
-    stream
-        .write_all(head(BUFFER_BYTES).as_bytes())
-        .await
-        .unwrap();
+    // What is too much for one read; the rest of it may find the connection closed.
+    let too_long = head(2 * BUFFER_BYTES);
+    stream.write_all(too_long.as_bytes()).await.ok();
     let answer = read_to(&mut stream, "\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
