@@ -30,6 +30,8 @@ use crate::routes::{self, auth, budgets, conversations, docs, documents, keys, m
         v1::models::list,
         v1::models::one,
         v1::chat::complete,
+        v1::resume::resume,
+        v1::resume::cancel,
         v1::embeddings::create,
         documents::upload,
         documents::list,

@@ -12,6 +12,7 @@ mod keys;
 mod outbox;
 mod search;
 mod sessions;
+mod streams;
 
 use std::future::Future;
 use std::time::Duration;
@@ -26,12 +27,15 @@ pub use conversations::{
     StoredMessage,
 };
 pub use documents::{Document, NewDocument, Readers, Upserted};
-pub use export::{ExportedConversation, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage};
+pub use export::{
+    ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage,
+};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 
 use crate::failure::Failure;
 
