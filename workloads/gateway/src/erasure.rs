@@ -17,7 +17,7 @@ use crate::store::{Readers, StoreError};
 const BATCH: i64 = 20;
 
 /// What is gone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Erased {
     /// Conversations, with their messages and streams.
     pub conversations: u64,

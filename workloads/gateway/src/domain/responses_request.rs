@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
 /// over, since real clients send many; a name that OpenAI does not have is a mistake.
-const PARAMETERS: [&str; 34] = [
+pub const PARAMETERS: [&str; 34] = [
     "access_programs",
     "background",
     "background_options",

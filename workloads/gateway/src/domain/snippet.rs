@@ -8,7 +8,7 @@ const BEGIN: char = '\u{e000}';
 const END: char = '\u{e001}';
 
 /// A piece of a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Piece {
     /// Text, as it was written.
     pub text: String,

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat_request;
+use crate::domain::{chat_request, responses_request};
 use crate::identity::session::SESSION_COOKIE;
 use crate::policy::Needs;
 use crate::routes::Route;
@@ -141,7 +141,10 @@ fn error_content(path: &str) -> Value {
 
 /// Bodies that may carry more of OpenAI's parameters than those with an effect: real clients send
 /// many.
-const TOLERANT: [(&str, &[&str]); 1] = [("ChatCompletionRequest", &chat_request::PARAMETERS)];
+const TOLERANT: [(&str, &[&str]); 2] = [
+    ("ChatCompletionRequest", &chat_request::PARAMETERS),
+    ("ResponsesRequest", &responses_request::PARAMETERS),
+];
 
 fn add_passed_over(document: &mut Value) {
     let passed_over = || json!({ "description": "Taken, and without effect here." });

@@ -16,7 +16,9 @@ use url::Url;
 use utoipa::OpenApi as _;
 
 use self::page::Language;
-use crate::routes::{self, auth, budgets, conversations, docs, documents, keys, me, sessions, v1};
+use crate::routes::{
+    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, v1,
+};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -52,6 +54,15 @@ use crate::routes::{self, auth, budgets, conversations, docs, documents, keys, m
         docs::document,
         docs::page,
         docs::style,
+        conversations::search,
+        conversations::rename,
+        conversations::branch,
+        conversations::restore,
+        conversations::export,
+        personal::export,
+        personal::erase,
+        personal::erase_other,
+        v1::responses::create,
         auth::login,
         auth::callback,
         auth::logout,

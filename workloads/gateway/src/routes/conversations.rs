@@ -16,6 +16,7 @@ use crate::domain::parameters::Parameters;
 use crate::export::{self, File};
 use crate::failure::Failure;
 use crate::identity::SignedIn;
+use crate::openapi::bodies::api as bodies;
 use crate::state::AppState;
 use crate::store::{Branched, Conversation, ConversationSummary, Found, NewBranch};
 
@@ -53,6 +54,14 @@ pub async fn list(
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/conversations/search",
+    operation_id = "searchConversations",
+    tag = "conversations",
+    params(("q" = String, Query, description = "Words, at most 200 characters"), PageQuery),
+    responses((status = 200, description = "A page", body = Page<Found>)),
+)]
 pub async fn search(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -105,6 +114,18 @@ pub async fn one(
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 when it is not the caller's, 503 when
 /// the database is away.
+#[utoipa::path(
+    patch,
+    path = "/api/conversations/{id}",
+    operation_id = "renameConversation",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation")),
+    request_body = bodies::RenameRequest,
+    responses(
+        (status = 200, description = "The conversation", body = ConversationSummary),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
 pub async fn rename(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -126,6 +147,18 @@ pub async fn rename(
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 when the conversation is not the
 /// caller's or has no such message, 503 when the database is away.
+#[utoipa::path(
+    post,
+    path = "/api/conversations/{id}/branch",
+    operation_id = "branchConversation",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation")),
+    request_body = bodies::BranchRequest,
+    responses(
+        (status = 201, description = "The branch", body = ConversationSummary),
+        (status = 404, description = "There is no such conversation or message for the caller"),
+    ),
+)]
 pub async fn branch(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -164,6 +197,24 @@ pub async fn branch(
 /// # Errors
 /// 400 for a bad or unknown parameter, 404 when it is not the caller's, 503 when the database is
 /// away.
+#[utoipa::path(
+    get,
+    path = "/api/conversations/{id}/export",
+    operation_id = "exportConversation",
+    tag = "conversations",
+    params(
+        ("id" = String, Path, description = "Identity of the conversation"),
+        ("format" = Option<String>, Query, description = "`json`, or `markdown` for people"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The file",
+            content((Object = "application/json"), (String = "text/markdown")),
+        ),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
 pub async fn export(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -197,6 +248,17 @@ pub async fn export(
 /// # Errors
 /// 404 when it is not the caller's or was deleted more than a day ago, 503 when the database is
 /// away.
+#[utoipa::path(
+    post,
+    path = "/api/conversations/{id}/restore",
+    operation_id = "restoreConversation",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation")),
+    responses(
+        (status = 200, description = "The conversation", body = ConversationSummary),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
 pub async fn restore(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

@@ -23,6 +23,13 @@ pub const CONFIRMATION: &str = "erase-everything";
 ///
 /// # Errors
 /// 400 for an unknown parameter, 503 when the database is away.
+#[utoipa::path(
+    get,
+    path = "/api/me/export",
+    operation_id = "exportMe",
+    tag = "sessions",
+    responses((status = 200, description = "The file", body = Object)),
+)]
 pub async fn export(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -44,6 +51,14 @@ pub async fn export(
 ///
 /// # Errors
 /// 400 without the confirmation, 503 when the database is away: ask again, to go on.
+#[utoipa::path(
+    delete,
+    path = "/api/me/data",
+    operation_id = "eraseMe",
+    tag = "sessions",
+    params(("confirm" = String, Query, description = "`erase-everything`")),
+    responses((status = 200, description = "What is gone", body = Erased)),
+)]
 pub async fn erase(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
@@ -65,7 +80,18 @@ pub async fn erase(
 /// nothing looks the same.
 ///
 /// # Errors
-/// As [`erase`].
+/// 400 without the confirmation, 503 when the database is away: ask again, to go on.
+#[utoipa::path(
+    delete,
+    path = "/api/users/{id}/data",
+    operation_id = "eraseUser",
+    tag = "sessions",
+    params(
+        ("id" = String, Path, description = "`sub` of the person"),
+        ("confirm" = String, Query, description = "`erase-everything`"),
+    ),
+    responses((status = 200, description = "What is gone", body = Erased)),
+)]
 pub async fn erase_other(
     State(state): State<Arc<AppState>>,
     Path(subject): Path<String>,

@@ -30,7 +30,7 @@ pub struct ConversationSummary {
 }
 
 /// Where a branch begins. Both may be gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Origin {
     /// The conversation that it comes from.
     pub conversation_id: Uuid,

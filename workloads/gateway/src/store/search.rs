@@ -10,7 +10,7 @@ use super::{ConversationSummary, Store, StoreError, rfc3339, within};
 use crate::domain::snippet::{self, Piece};
 
 /// A conversation that was looked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Found {
     /// What lists show, too.
     #[serde(flatten)]

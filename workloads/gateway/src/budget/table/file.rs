@@ -107,8 +107,19 @@ impl Table {
         };
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).context(ReadSnafu { file: &file })?;
-        let parsed = serde_yaml_ng::from_str(&text).context(ParseSnafu { file: &file })?;
-        Self::of(parsed).map_err(|message| TableError::Meaning { file, message })
+        Self::parse(&file, &text)
+    }
+
+    /// Reads the text of a file of this name.
+    ///
+    /// # Errors
+    /// It does not mean anything.
+    pub fn parse(file: &str, text: &str) -> Result<Self, TableError> {
+        let parsed = serde_yaml_ng::from_str(text).context(ParseSnafu { file })?;
+        Self::of(parsed).map_err(|message| TableError::Meaning {
+            file: file.to_owned(),
+            message,
+        })
     }
 
     fn of(file: File) -> Result<Self, String> {

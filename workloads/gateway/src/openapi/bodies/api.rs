@@ -105,3 +105,23 @@ pub struct Money {
     /// Digits after the point that `micros` has.
     pub decimals: u32,
 }
+
+/// Another title.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenameRequest {
+    /// One line.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: String,
+}
+
+/// Where a conversation is branched.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BranchRequest {
+    /// The last message that the branch has, too.
+    pub message_id: String,
+    /// Its title; that of what it comes from without it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: Option<String>,
+}

@@ -38,6 +38,10 @@ pub struct ChatCompletionRequest {
     pub store: Option<bool>,
     /// Where the exchange belongs.
     pub metadata: Option<ChatMetadata>,
+    /// Functions that the caller runs itself.
+    pub tools: Option<Vec<Value>>,
+    /// Whether one of them must be called, and which.
+    pub tool_choice: Option<Value>,
 }
 
 /// A message.
@@ -47,6 +51,10 @@ pub struct ChatMessage {
     pub role: Role,
     /// What was said; only an assistant's message may have none.
     pub content: Option<Content>,
+    /// Calls of functions that an assistant's message made.
+    pub tool_calls: Option<Vec<Value>>,
+    /// The call that a tool's message answers.
+    pub tool_call_id: Option<String>,
 }
 
 /// Who said something. `developer` is the newer name of `system`.
@@ -128,7 +136,7 @@ pub struct Choice {
     pub index: u32,
     /// The answer.
     pub message: AnswerMessage,
-    /// `stop`, `length` or `content_filter`.
+    /// `stop`, `length`, `content_filter` or `tool_calls`.
     pub finish_reason: String,
     /// `null`.
     pub logprobs: Option<Value>,
@@ -139,8 +147,11 @@ pub struct Choice {
 pub struct AnswerMessage {
     /// `assistant`.
     pub role: String,
-    /// Text, with marks such as `[1]` for citations.
-    pub content: String,
+    /// Text, with marks such as `[1]` for citations; `null` beside calls of functions.
+    pub content: Option<String>,
+    /// Calls of the caller's functions.
+    #[schema(nullable = false)]
+    pub tool_calls: Option<Vec<Value>>,
     /// `null`.
     pub refusal: Option<String>,
 }

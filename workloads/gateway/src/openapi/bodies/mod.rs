@@ -5,3 +5,4 @@ pub mod api;
 pub mod chat;
 pub mod embeddings;
 pub mod errors;
+pub mod responses;

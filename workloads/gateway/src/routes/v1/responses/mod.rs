@@ -21,6 +21,7 @@ use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn, probe};
+use crate::openapi::bodies::responses as bodies;
 use crate::routes::body;
 use crate::state::AppState;
 
@@ -29,6 +30,22 @@ use crate::state::AppState;
 /// # Errors
 /// 400 and 413 for a request that cannot be understood, 404 for an unknown model, conversation or
 /// response, 429 for a budget that is used up, 503 when something that is needed is away.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    operation_id = "createResponse",
+    tag = "chat",
+    request_body = bodies::ResponsesRequest,
+    responses(
+        (
+            status = 200,
+            description = "The answer: whole, or as server-sent events of the Responses API",
+            content((bodies::ResponsesAnswer = "application/json"), (String = "text/event-stream")),
+        ),
+        (status = 404, description = "There is no such model, conversation or response for the caller"),
+        (status = 413, description = "The body is longer than 1 MiB"),
+    ),
+)]
 pub async fn create(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,

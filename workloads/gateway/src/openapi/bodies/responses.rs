@@ -1,0 +1,62 @@
+//! The Responses API.
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::chat::AnswerDetails;
+
+/// A question in the words of the Responses API.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResponsesRequest {
+    /// `lotoai`, which decides by itself, or the name of a role.
+    #[schema(max_length = 128)]
+    pub model: String,
+    /// A text, or a list of what was said and of results of functions.
+    pub input: Option<Value>,
+    /// What stands before all that was said.
+    pub instructions: Option<String>,
+    /// Whether the answer comes as server-sent events while it is written.
+    #[schema(default = false)]
+    pub stream: Option<bool>,
+    /// Longest answer, in tokens.
+    #[schema(minimum = 1)]
+    pub max_output_tokens: Option<u32>,
+    /// Randomness.
+    #[schema(minimum = 0, maximum = 2)]
+    pub temperature: Option<f64>,
+    /// Whether question and answer are stored.
+    #[schema(default = true)]
+    pub store: Option<bool>,
+    /// The stored conversation that goes on: its id, or an object with it.
+    pub conversation: Option<Value>,
+    /// The newest response of the conversation that goes on.
+    pub previous_response_id: Option<String>,
+    /// Functions that the caller runs itself.
+    pub tools: Option<Vec<Value>>,
+    /// Whether one of them must be called, and which.
+    pub tool_choice: Option<Value>,
+    /// Names and values that the response repeats.
+    pub metadata: Option<Value>,
+}
+
+/// A response. Beside these fields it repeats those of its request.
+#[derive(Debug, ToSchema)]
+pub struct ResponsesAnswer {
+    /// Identity.
+    pub id: String,
+    /// `response`.
+    pub object: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// `completed`, `incomplete`, `in_progress` or `failed`.
+    pub status: String,
+    /// The model as it was named.
+    pub model: String,
+    /// Messages and calls of functions.
+    pub output: Vec<Value>,
+    /// Tokens that were read and written; `null` when the model did not count.
+    pub usage: Option<Value>,
+    /// What LotoAI adds.
+    pub lotoai: AnswerDetails,
+}
