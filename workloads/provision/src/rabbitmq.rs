@@ -4,7 +4,7 @@ mod queues;
 
 use std::time::Duration;
 
-use ::http::Method;
+use ::http::{Method, StatusCode};
 use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES};
 use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};

@@ -87,6 +87,8 @@ mod tests {
              ↳ 00000000-0000-0000-0000-000000000000\n"
         );
         let answer = StoredMessage {
+            function_calls: Vec::new(),
+            function_call_id: None,
             id: Uuid::nil(),
             role: "assistant".to_owned(),
             content: "Veintitrés días [1].\n".to_owned(),

@@ -29,6 +29,8 @@ pub enum Needs {
     Scope(Scope),
     /// A person: an API key can neither make keys nor end sessions.
     Person,
+    /// A person who is an administrator.
+    Admin,
 }
 
 /// What an API key may be made for. A person has all of them.
@@ -58,7 +60,7 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Chat,
         Self::Embed,
         Self::ReadConversations,
@@ -105,7 +107,12 @@ pub fn admit(needs: Needs, identity: &Identity) -> Result<(), Failure> {
             "key_scope_missing",
             format!("this API key has no scope {scope}; make one that has it with POST /api/keys"),
         )),
-        (Needs::Person, Some(_)) => Err(forbidden(
+        (Needs::Admin, None) if identity.is_admin() => Ok(()),
+        (Needs::Admin, None) => Err(forbidden(
+            "admin_required",
+            "only administrators may do this".to_owned(),
+        )),
+        (Needs::Person | Needs::Admin, Some(_)) => Err(forbidden(
             "person_required",
             "an API key may not do this; sign in, or send an access token".to_owned(),
         )),

@@ -80,7 +80,7 @@ pub struct StoredMessage {
 }
 
 /// A call of a function that the caller runs itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoredCall {
     /// Identity, made by the model's provider.
     pub id: String,

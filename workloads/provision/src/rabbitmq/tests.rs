@@ -226,25 +226,16 @@ async fn knows_the_old_password(server: &MockServer, told: u16) {
         .await;
 }
 
-fn api(admin: &RabbitmqAdmin) -> Api<'_> {
-    Api {
-        client: client(None).unwrap(),
-        admin,
-        vhost: "lotoai",
-        start: Duration::ZERO,
-    }
-}
-
 #[tokio::test]
 async fn an_administrator_with_the_password_of_before_gets_the_new_one() {
     let server = MockServer::start().await;
     knows_the_old_password(&server, 204).await;
     let mut admin = admin(&server.uri());
     admin.rabbitmq_password_standby = Some("old".into());
-    api(&admin).sign_in().await.unwrap();
+    api(&admin, "lotoai").sign_in().await.unwrap();
     // It is known now.
     let before = server.received_requests().await.unwrap().len();
-    api(&admin).sign_in().await.unwrap();
+    api(&admin, "lotoai").sign_in().await.unwrap();
     assert_eq!(server.received_requests().await.unwrap().len(), before + 1);
 }
 
@@ -255,6 +246,9 @@ async fn without_it_or_with_a_wrong_one_the_administrator_is_refused() {
         knows_the_old_password(&server, 204).await;
         let mut admin = admin(&server.uri());
         admin.rabbitmq_password_standby = standby.map(Into::into);
-        assert!(api(&admin).sign_in().await.is_err(), "{standby:?}");
+        assert!(
+            api(&admin, "lotoai").sign_in().await.is_err(),
+            "{standby:?}"
+        );
     }
 }
