@@ -91,7 +91,7 @@ impl Platform {
             "insert into api_keys (id, hash, owner, owner_name, name, scopes, groups, expires_at)
              values ($1::text, '', 'ana', 'Ana', 'k', '{chat}', '{}', now() + interval '1 hour')",
             "insert into messages (id, conversation_id, role, content, run_id, outcome)
-             values ($1, $1, 'assistant', 'text', $1, 'ok')",
+             values (gen_random_uuid(), $1, 'assistant', 'text', $1, 'ok')",
             "insert into answer_streams (run_id, conversation_id, subject, api_key, model,
                                          include_usage, alive_until, ended_at)
              values ($1, $1, 'ana', '', 'lotoai', false, now(), now())",
