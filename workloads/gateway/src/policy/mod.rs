@@ -55,6 +55,7 @@ pub enum Scope {
     #[schema(rename = "documents:write")]
     WriteDocuments,
     /// Administration, with what the other scopes open: what others use, and everybody's documents.
+    #[schema(rename = "admin")]
     Admin,
 }
 
