@@ -146,7 +146,7 @@ function Turns(props: {
 const AUTOMATIC = "lotoai";
 
 function useModels(onError: (error: unknown) => void) {
-  const [models, setModels] = useState<Model[]>([{ id: AUTOMATIC, description: "" }]);
+  const [models, setModels] = useState<Model[]>([{ id: AUTOMATIC, description: "", type: "chat" }]);
   const [model, setModel] = useState(AUTOMATIC);
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
