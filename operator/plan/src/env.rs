@@ -29,8 +29,9 @@ pub const USAGE_DATABASE: &str = "lotoai";
 pub const COLLECTION: &str = "passages";
 /// End of an address of PostgreSQL: speak TLS only, and check who answers.
 pub const POSTGRES_CHECKED: &str = "?sslmode=verify-full";
-/// Seconds between SIGTERM and the end of a workload, shorter than the pod's grace.
-const DRAIN_SECONDS: &str = "25";
+/// Seconds between SIGTERM and the end of a workload, 5 s shorter than the pod's grace. The gateway's
+/// answers have all of it but the last 5 s.
+const DRAIN_SECONDS: &str = "35";
 
 /// End of the name of a variable with another value that is valid too.
 pub const STANDBY: &str = "_STANDBY";

@@ -1,18 +1,21 @@
 //! What the gateway takes on at a time. What is more is refused at once, before anything is spent
 //! on it, so that memory stays bounded and those who are in are served.
 
+mod late;
+mod taken;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures::{StreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
+use self::late::{Late, in_time, too_late};
+use self::taken::while_taken;
 use crate::drain::BodySize;
 use crate::failure::{Failure, is_api};
 use crate::state::AppState;
@@ -24,14 +27,33 @@ const BODY_IN_MEMORY: u64 = 10 * 1024 * 1024;
 /// Names and values of all headers, and what they cost beside their text.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const HEADER_OVERHEAD: usize = 32;
-/// No body may come more slowly than in parts that are this far apart …
-const BODY_IDLE: Duration = Duration::from_secs(30);
-/// … or take longer than this in all.
-const BODY_TIME: Duration = Duration::from_secs(600);
+
+/// How long clients may take to send and to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// From one part of a request's body to the next.
+    pub part: Duration,
+    /// For a request's body in all.
+    pub body: Duration,
+    /// From a part of a streamed answer that is there to its being taken.
+    pub take: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            part: Duration::from_secs(30),
+            body: Duration::from_secs(600),
+            take: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Places for requests and their bodies.
 #[derive(Debug, Clone)]
 pub struct Admission {
+    /// How long those who have a place may take.
+    pub times: Times,
     requests: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
 }
@@ -47,6 +69,7 @@ impl Admission {
     /// Places for this many requests at a time.
     pub fn new(requests: u32) -> Self {
         Self {
+            times: Times::default(),
             requests: Arc::new(Semaphore::new(requests as usize)),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
         }
@@ -79,7 +102,7 @@ impl Admission {
 }
 
 /// Middleware: refuses what is too much for now (429) and headers that are too large (431), and
-/// ends the wait for bodies that do not come.
+/// ends the wait for bodies that do not come (408) and for answers that are not taken.
 pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if !is_api(request.uri().path()) {
         return next.run(request).await;
@@ -97,22 +120,22 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         Ok(place) => place,
         Err(failure) => return failure.into_response(),
     };
+    let (times, late) = (state.admission.times, Late::default());
     let request = if size == Some(0) {
         request
     } else {
-        request.map(in_time)
+        request.map(|body| in_time(body, times, late.clone()))
     };
     let response = next.run(request).await;
+    if late.get() && !response.status().is_success() {
+        // Whoever read the body knows only that it broke off.
+        return too_late().into_response();
+    }
     if response.body().size_hint().exact().is_some() {
         // It is all there: nothing more is done for it.
         return response;
     }
-    response.map(|body| {
-        let parts = body.into_data_stream();
-        Body::from_stream(parts.inspect(move |_| {
-            let _until_the_end = &place;
-        }))
-    })
+    while_taken(response, place, times.take)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
@@ -122,7 +145,8 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-fn overloaded(what: &'static str) -> Failure {
+/// 429 for what is more than is taken on at a time.
+pub fn overloaded(what: &'static str) -> Failure {
     metrics::counter!("lotoai_gateway_shed_requests_total", "of" => what).increment(1);
     let mut failure = Failure::new(
         StatusCode::TOO_MANY_REQUESTS,
@@ -131,20 +155,6 @@ fn overloaded(what: &'static str) -> Failure {
     );
     failure.retry_after = Some(1);
     failure
-}
-
-/// A body that ends with an error when it does not come in time.
-fn in_time(body: Body) -> Body {
-    let end = Instant::now() + BODY_TIME;
-    let parts = stream::unfold(Some(body.into_data_stream()), move |body| async move {
-        let mut body = body?;
-        let limit = end.min(Instant::now() + BODY_IDLE);
-        match tokio::time::timeout_at(limit, body.next()).await {
-            Ok(part) => Some((part?, Some(body))),
-            Err(late) => Some((Err(axum::Error::new(late)), None)),
-        }
-    });
-    Body::from_stream(parts)
 }
 
 #[cfg(test)]
@@ -178,15 +188,5 @@ mod tests {
         assert!(admission.admit(Some(2_000)).is_ok());
         drop(places);
         assert!(admission.admit(None).is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_ends_with_an_error() {
-        let first = stream::iter([Ok::<_, std::io::Error>("part")]);
-        let body = in_time(Body::from_stream(first.chain(stream::pending())));
-        let mut parts = body.into_data_stream();
-        assert_eq!(parts.next().await.unwrap().unwrap(), "part");
-        assert!(parts.next().await.unwrap().is_err());
-        assert!(parts.next().await.is_none());
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::EXPECT;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -43,6 +44,10 @@ pub async fn drain(request: Request, next: Next) -> Response {
     let response = next
         .run(Request::from_parts(parts, Body::from_stream(lent)))
         .await;
+    // A client that was too slow is not waited for again.
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        return response;
+    }
     // A handler that still reads has not let go of the body.
     if let Ok(rest) = left.try_recv() {
         read_off(rest, MAX_BYTES, MAX_TIME).await;

@@ -19,7 +19,7 @@ const BATCH: i64 = 20;
 /// What is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Erased {
-    /// Conversations, with their messages.
+    /// Conversations, with their messages and streams.
     pub conversations: u64,
     /// Documents. Their bytes and passages go within minutes.
     pub documents: u64,

@@ -96,6 +96,7 @@ impl Failure {
             "message" => "message_not_found",
             "session" => "session_not_found",
             "API key" => "key_not_found",
+            "answer" => "answer_not_found",
             _ => "not_found",
         };
         Self::new(
@@ -143,6 +144,30 @@ impl Failure {
             body["error"][name] = details.clone();
         }
         body
+    }
+
+    /// What of it is stored, for who asks later.
+    pub fn to_stored(&self) -> Value {
+        json!({
+            "status": self.status.as_u16(), "code": self.code, "message": self.message,
+            "param": self.param,
+        })
+    }
+
+    /// What was stored of a failure.
+    pub fn of_stored(stored: &Value) -> Self {
+        let text = |name: &str| stored[name].as_str().map(str::to_owned);
+        let status = stored["status"]
+            .as_u64()
+            .and_then(|it| u16::try_from(it).ok());
+        let status = status.and_then(|it| StatusCode::from_u16(it).ok());
+        let mut failure = Self::new(
+            status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            text("code").unwrap_or_default(),
+            text("message").unwrap_or_default(),
+        );
+        failure.param = text("param");
+        failure
     }
 
     /// The RFC 9457 problem.
@@ -281,6 +306,15 @@ mod tests {
         assert_eq!(failure.param, Some("ñ".repeat(MAX_NAME_CHARS)));
         assert!(failure.message.ends_with("It takes: limit, cursor"));
         assert_eq!(failure.code, "unknown_parameter");
+    }
+
+    #[test]
+    fn a_stored_failure_is_told_as_it_was() {
+        let mut failure = Failure::new(StatusCode::NOT_FOUND, "model_not_found", "no such");
+        failure.param = Some("model".to_owned());
+        assert_eq!(Failure::of_stored(&failure.to_stored()), failure);
+        let failure = Failure::internal();
+        assert_eq!(Failure::of_stored(&failure.to_stored()), failure);
     }
 
     #[test]

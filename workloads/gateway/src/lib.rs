@@ -22,6 +22,7 @@ pub mod routes;
 pub mod state;
 pub mod status_consumer;
 pub mod store;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 pub mod words;
@@ -61,6 +62,7 @@ use crate::outbox::Wake;
 use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
+use crate::streams::Streams;
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -163,6 +165,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         sessions,
         key_ring,
         watch,
+        streams: Streams::default(),
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
@@ -234,6 +237,7 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
     );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
     service.keep_up("open-answers", state.watch.clone().run(store(), stop()));
+    service.keep_up("open-streams", state.streams.clone().keep(store(), stop()));
     service.keep_up(
         "spendings",
         ledger::keep(store(), state.spendings.clone(), stop()),

@@ -20,6 +20,7 @@ use crate::openapi::Docs;
 use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::store::Store;
+use crate::streams::Streams;
 
 /// What the handlers share.
 pub struct AppState {
@@ -43,6 +44,8 @@ pub struct AppState {
     pub key_ring: KeyRing,
     /// Open answers, and what lets them go on.
     pub watch: Watch,
+    /// Streamed answers that a client may come back to.
+    pub streams: Streams,
     /// How many requests are taken on at a time.
     pub admission: Admission,
     /// Limits.

@@ -21,6 +21,7 @@ pub mod retry;
 mod runtime;
 #[cfg(feature = "s3")]
 pub mod s3;
+mod server;
 mod service;
 pub mod telemetry;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub mod upstream;
 pub use common::{CommonArgs, HasCommon};
 pub use readiness::{Gate, Readiness};
 pub use runtime::{job, main};
+pub use server::Limits;
 #[cfg(feature = "grpc")]
 pub use service::MAX_GRPC_MESSAGE_BYTES;
 pub use service::{ServeError, Service};

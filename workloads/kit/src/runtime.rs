@@ -12,12 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::common::{CommonArgs, HasCommon};
 use crate::service::{Failure, Service};
 use crate::telemetry::{self, TelemetryError};
 use crate::tls::{self, TlsError};
-use crate::{admin, config_error};
+use crate::{admin, config_error, server};
 
 /// Exit code of a refused configuration.
 const EXIT_CONFIG: u8 = 2;
@@ -190,7 +191,9 @@ where
         .await
         .context(AdminSnafu { listen })?;
     let router = admin::router(service.readiness.clone(), recorded.clone());
-    let admin = tokio::spawn(async move { axum::serve(listener, router).await });
+    // Until the very end: what is asked while the process stops is how far it is.
+    let forever = CancellationToken::new();
+    let admin = tokio::spawn(server::serve(listener, router, service.limits, forever));
     let upkeep = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {
@@ -210,12 +213,31 @@ async fn stop_in_order<E: StdError + Send + Sync + 'static>(
     name: &'static str,
     common: &CommonArgs,
     service: &Service,
-    mut failures: mpsc::UnboundedReceiver<Failure>,
-    mut workload: JoinHandle<Result<(), E>>,
+    failures: mpsc::UnboundedReceiver<Failure>,
+    workload: JoinHandle<Result<(), E>>,
     unroute: Duration,
 ) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).context(SignalsSnafu)?;
     let mut interrupt = signal(SignalKind::interrupt()).context(SignalsSnafu)?;
+    let asked = async move {
+        tokio::select! {
+            _ = terminate.recv() => unroute,
+            _ = interrupt.recv() => Duration::ZERO,
+        }
+    };
+    stop_when(asked, name, common, service, failures, workload).await
+}
+
+/// Waits for the end of the workload, a failed task, or for `asked`, which says how long the process
+/// goes on as if nothing had happened but that it is not ready; then stops everything.
+async fn stop_when<E: StdError + Send + Sync + 'static>(
+    asked: impl Future<Output = Duration>,
+    name: &'static str,
+    common: &CommonArgs,
+    service: &Service,
+    mut failures: mpsc::UnboundedReceiver<Failure>,
+    mut workload: JoinHandle<Result<(), E>>,
+) -> Result<(), RunError> {
     let mut outcome = Ok(());
     let mut ended = false;
     let mut pause = Duration::ZERO;
@@ -227,8 +249,7 @@ async fn stop_in_order<E: StdError + Send + Sync + 'static>(
         Some(failure) = failures.recv() => {
             outcome = TaskSnafu { name: failure.name, reason: failure.reason }.fail();
         }
-        _ = terminate.recv() => pause = unroute,
-        _ = interrupt.recv() => {}
+        unroute = asked => pause = unroute,
     }
     let deadline = Instant::now() + common.drain();
     service.readiness.begin_stop();

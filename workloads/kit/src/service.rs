@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::readiness::Readiness;
+use crate::server::{self, Limits};
 use crate::tls::{Certificates, TlsListener};
 use crate::{request, runtime, tls};
 
@@ -49,12 +50,6 @@ pub enum ServeError {
         source: rustls::Error,
     },
     /// Accepting failed for good.
-    #[snafu(display("failed to serve HTTP"))]
-    Http {
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Accepting failed for good.
     #[cfg(feature = "grpc")]
     #[snafu(display("failed to serve gRPC"))]
     Grpc {
@@ -83,6 +78,8 @@ pub struct Service {
     pub tasks: TaskTracker,
     /// What the servers show who they are with; without it they speak in clear text.
     pub(crate) certificates: Option<Arc<Certificates>>,
+    /// How long clients of the HTTP server may keep a connection for nothing.
+    pub limits: Limits,
     failures: mpsc::UnboundedSender<Failure>,
 }
 
@@ -95,6 +92,7 @@ impl Service {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             certificates: None,
+            limits: Limits::default(),
             failures,
         };
         (service, receiver)
@@ -137,13 +135,14 @@ impl Service {
         self.spawn(name, work.map(Ok::<_, Infallible>));
     }
 
-    /// Serves `router` on `listen` until a stop, then lets open requests finish. Speaks TLS when
-    /// `TLS_CERT_FILE` and `TLS_KEY_FILE` are set. Adds request ids (`x-request-id`), one span and
+    /// Serves `router` on `listen` until a stop, then lets open requests finish and answers who still
+    /// comes meanwhile. Speaks TLS when `TLS_CERT_FILE` and `TLS_KEY_FILE` are set. Ends connections
+    /// that keep nobody busy, by `limits`. Adds request ids (`x-request-id`), one span and
     /// one log line per request (method and path, never query or body), the metric
     /// `lotoai_http_request_seconds`, and turns a panic into a 500. Registers the gate `http`.
     ///
     /// # Errors
-    /// The address cannot be bound, TLS cannot be set up, or accepting fails.
+    /// The address cannot be bound, or TLS cannot be set up.
     pub async fn serve_http(&self, listen: SocketAddr, router: Router) -> Result<(), ServeError> {
         let listener = TcpListener::bind(listen)
             .await
@@ -154,7 +153,7 @@ impl Service {
     /// Like [`Service::serve_http`], on a bound listener.
     ///
     /// # Errors
-    /// TLS cannot be set up, or accepting fails.
+    /// TLS cannot be set up.
     pub async fn serve_http_on(
         &self,
         listener: TcpListener,
@@ -163,25 +162,24 @@ impl Service {
         match &self.certificates {
             Some(certificates) => {
                 let listener = TlsListener::new(listener, certificates).context(TlsSnafu)?;
-                self.serve_http_from(listener, router).await
+                self.serve_http_from(listener, router).await;
             }
             None => {
                 let listener = listener.tap_io(|stream| tls::no_delay(stream));
-                self.serve_http_from(listener, router).await
+                self.serve_http_from(listener, router).await;
             }
         }
+        Ok(())
     }
 
-    async fn serve_http_from<L>(&self, listener: L, router: Router) -> Result<(), ServeError>
+    async fn serve_http_from<L>(&self, listener: L, router: Router)
     where
         L: Listener,
         L::Addr: std::fmt::Debug,
     {
         self.readiness.register("http").ready();
-        axum::serve(listener, request::instrument(router))
-            .with_graceful_shutdown(self.shutdown.clone().cancelled_owned())
-            .await
-            .context(HttpSnafu)
+        let router = request::instrument(router);
+        server::serve(listener, router, self.limits, self.shutdown.clone()).await;
     }
 
     /// Serves gRPC `routes` and the standard health service on `listen` until a stop, then lets

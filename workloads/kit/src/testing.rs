@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::Service;
 use crate::service::ServeError;
 use crate::tls::{Certificates, TlsArgs};
+use crate::{Limits, Service};
 
 /// A platform's authority, and the files of one server.
 pub(crate) struct Authority {
@@ -82,8 +82,18 @@ pub(crate) struct Running {
 
 /// Serves `router`, over TLS with certificates.
 pub(crate) async fn serve(router: Router, certificates: Option<Arc<Certificates>>) -> Running {
+    serve_within(router, certificates, Limits::default()).await
+}
+
+/// Serves `router` to clients that keep to `limits`.
+pub(crate) async fn serve_within(
+    router: Router,
+    certificates: Option<Arc<Certificates>>,
+    limits: Limits,
+) -> Running {
     let mut service = Service::for_tests("test");
     service.certificates = certificates;
+    service.limits = limits;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = {

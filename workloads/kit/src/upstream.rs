@@ -24,6 +24,14 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 #[cfg(feature = "grpc")]
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What of an answer is in memory that nobody takes, in bytes.
+#[cfg(feature = "grpc")]
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same for all answers of a connection: room for a thousand that nobody takes, or a few of them
+/// would hold up all others. It is used only as far as they do.
+#[cfg(feature = "grpc")]
+const CONNECTION_WINDOW: u32 = 1024 * STREAM_WINDOW;
+
 /// Why a client could not be made.
 #[derive(Debug, Snafu)]
 pub enum UpstreamError {
@@ -184,6 +192,8 @@ pub fn endpoint(url: &Url) -> Result<tonic::transport::Endpoint, tonic::transpor
     Ok(tonic::transport::Endpoint::from_shared(url.to_string())?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true))

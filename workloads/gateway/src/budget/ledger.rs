@@ -69,4 +69,7 @@ async fn sweep(store: &Store) {
             "ended idempotency keys were not deleted"
         );
     }
+    if let Err(error) = store.sweep_streams().await {
+        tracing::warn!(error = chain(&error), "old streams were not deleted");
+    }
 }

@@ -77,6 +77,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// Whether a stream ends with a usage chunk.
     pub include_usage: bool,
+    /// Whether a client may come back to the stream after its connection was lost.
+    pub resumable: bool,
     /// Longest answer, in tokens.
     pub max_tokens: Option<u32>,
     /// Randomness.
@@ -111,15 +113,25 @@ impl ChatRequest {
         let conversation_id = conversation_id(&fields)?;
         let max_tokens = fields.integer("max_tokens", 1..=MAX_TOKENS)?;
         let max_completion_tokens = fields.integer("max_completion_tokens", 1..=MAX_TOKENS)?;
+        let store = fields.flag("store")?.unwrap_or(true) && model != PROBE_MODEL;
+        let resumable = stream_option(&fields, "resumable")?;
+        if resumable && !(stream && store) {
+            return Err(fields.refuse(
+                "stream_options.resumable",
+                "stream_options.resumable needs stream: true and an answer that is stored: set \
+                 stream, and leave store out",
+            ));
+        }
         Ok(Self {
             messages: messages(&fields, conversation_id.is_some())?,
             functions: functions::of_request(&fields, Dialect::Nested)?,
-            include_usage: include_usage(&fields)?,
+            include_usage: stream_option(&fields, "include_usage")?,
+            resumable,
             max_tokens: max_completion_tokens.or(max_tokens),
             temperature: fields
                 .number("temperature", 0.0..=2.0)?
                 .map(|value| value as f32),
-            store: fields.flag("store")?.unwrap_or(true) && model != PROBE_MODEL,
+            store,
             conversation_id,
             stream,
             model,
@@ -183,12 +195,12 @@ pub(super) fn model(fields: &Fields<'_>) -> Result<String, Failure> {
     Ok(model.to_owned())
 }
 
-fn include_usage(fields: &Fields<'_>) -> Result<bool, Failure> {
+fn stream_option(fields: &Fields<'_>, name: &str) -> Result<bool, Failure> {
     let Some(options) = fields.get("stream_options") else {
         return Ok(false);
     };
     Ok(Fields::of(options, "stream_options")?
-        .flag("include_usage")?
+        .flag(name)?
         .unwrap_or(false))
 }
 

@@ -137,6 +137,8 @@ fn the_probe_stores_nothing() {
 #[case(with("stream", json!("yes")), "stream")]
 #[case(with("stream_options", json!([])), "stream_options")]
 #[case(with("stream_options", json!({"include_usage": 1})), "stream_options.include_usage")]
+#[case(with("stream_options", json!({"resumable": 1})), "stream_options.resumable")]
+#[case(with("stream_options", json!({"resumable": true})), "stream_options.resumable")]
 #[case(with("max_tokens", json!(-1)), "max_tokens")]
 #[case(with("max_tokens", json!(0)), "max_tokens")]
 #[case(with("max_tokens", json!(1.5)), "max_tokens")]

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Change, NewMessage, StoredCall};
+use crate::store::{Change, NewMessage, NewStream, StoredCall};
 
 /// An answer may look back on this many stored messages …
 const HISTORY_MESSAGES: i64 = 40;
@@ -51,6 +51,10 @@ pub(super) async fn prepare(
         // Without `store` the conversation was read, and nothing is left in it.
         if request.store {
             change.insert_messages(id, &new_messages(request)).await?;
+            if request.resumable {
+                let stream = new_stream(run_id, id, identity, request);
+                change.open_stream(&stream).await?;
+            }
             kept = Some((id, change));
         }
     }
@@ -129,6 +133,23 @@ fn message(stored: NewMessage) -> Message {
         content: stored.content,
         function_calls: calls.collect(),
         function_call_id: stored.function_call_id.unwrap_or_default(),
+    }
+}
+
+/// The stream of an answer that a client may come back to.
+fn new_stream(
+    run_id: Uuid,
+    conversation_id: Uuid,
+    identity: &Identity,
+    request: &ChatRequest,
+) -> NewStream {
+    NewStream {
+        run_id,
+        conversation_id,
+        subject: identity.subject.clone(),
+        api_key: identity.api_key().unwrap_or_default().to_owned(),
+        model: request.model.clone(),
+        include_usage: request.include_usage,
     }
 }
 

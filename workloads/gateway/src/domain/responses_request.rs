@@ -120,6 +120,7 @@ impl ResponsesRequest {
             functions: functions::of_request(&fields, Dialect::Flat)?,
             stream: fields.flag("stream")?.unwrap_or(false),
             include_usage: true,
+            resumable: false,
             max_tokens: fields.integer("max_output_tokens", 1..=MAX_TOKENS)?,
             temperature: temperature.map(|value| value as f32),
             store,

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::charge::{Charge, Settlement};
@@ -21,7 +22,11 @@ use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, StoreError};
+use crate::store::{Answer, StoreError, StreamEnd};
+use crate::streams;
+
+/// Outcome of a run that was not let end.
+const CANCELLED: &str = "cancelled";
 
 /// The orchestrator ends a call at once after its last event.
 const PARTING: Duration = Duration::from_secs(5);
@@ -42,6 +47,8 @@ pub struct Run {
     follow: Follow,
     started: Instant,
     first_token: Option<Duration>,
+    /// Whether a client may come back to it.
+    resumable: bool,
     closed: bool,
 }
 
@@ -89,8 +96,31 @@ impl Run {
             state,
             started,
             first_token: None,
+            resumable: request.resumable,
             closed: false,
         })
+    }
+
+    /// Where its tasks run.
+    pub fn tasks(&self) -> TaskTracker {
+        self.state.tasks.clone()
+    }
+
+    /// The `lotoai` object as far as it is known.
+    pub fn lotoai(&self) -> Value {
+        self.transcript.lotoai(self.id, self.conversation_id)
+    }
+
+    /// Cancels the call and stores what was said as cancelled; for its readers the run ends with
+    /// `failure`.
+    pub async fn stop(&mut self, failure: &Failure) {
+        self.events = futures::stream::empty().boxed();
+        if self.closed {
+            return;
+        }
+        if let Err(error) = self.close(CANCELLED, Some(failure)).await {
+            tracing::error!(code = %error.code, "a stopped run was not stored");
+        }
     }
 
     /// What the caller should know about its budgets.
@@ -131,11 +161,11 @@ impl Run {
                 }
                 Ok(Step::Finished) => {
                     self.part();
-                    self.close("ok").await?;
+                    self.close("ok", None).await?;
                 }
                 Err(failure) => {
                     // What the caller must hear is the failure, stored or not.
-                    if let Err(error) = self.close(&failure.code.clone()).await {
+                    if let Err(error) = self.close(&failure.code, Some(failure)).await {
                         tracing::error!(code = %error.code, "a failed run was not stored");
                     }
                 }
@@ -157,9 +187,9 @@ impl Run {
     }
 
     /// Stores the end, in a task of its own: a client that leaves now does not undo it.
-    async fn close(&mut self, outcome: &str) -> Result<(), Failure> {
+    async fn close(&mut self, outcome: &str, failure: Option<&Failure>) -> Result<(), Failure> {
         self.closed = true;
-        let record = self.record(outcome);
+        let record = self.record(outcome, failure);
         let stored = self.conversation_id.is_some();
         let state = Arc::clone(&self.state);
         let task = self
@@ -182,7 +212,7 @@ impl Run {
         }
     }
 
-    fn record(&self, outcome: &str) -> Record {
+    fn record(&self, outcome: &str, failure: Option<&Failure>) -> Record {
         let duration = self.started.elapsed();
         let route = self.transcript.route().to_owned();
         metrics::histogram!("lotoai_gateway_answer_seconds",
@@ -204,6 +234,13 @@ impl Run {
         );
         let finished = self.transcript.finished.clone().unwrap_or_default();
         let usage = finished.usage.unwrap_or_default();
+        let stream = self.resumable.then(|| StreamEnd {
+            run_id: self.id,
+            failure: failure.map(Failure::to_stored),
+            finish_reason: self.transcript.finish_reason().to_owned(),
+            provider: finished.provider.clone(),
+            tokens: usage.input_tokens.zip(usage.output_tokens),
+        });
         let event = UsageRecorded {
             run_id: self.id.to_string(),
             ended_at: jiff::Timestamp::now().to_string(),
@@ -231,6 +268,7 @@ impl Run {
         });
         Record {
             answer,
+            stream,
             event,
             settlement,
             probe: self.requested_model == PROBE_MODEL,
@@ -243,7 +281,7 @@ impl Drop for Run {
         if self.closed {
             return;
         }
-        let record = self.record("cancelled");
+        let record = self.record(CANCELLED, Some(&streams::stopped()));
         let state = Arc::clone(&self.state);
         self.state.tasks.spawn(async move {
             if let Err(error) = record.store(&state).await {
@@ -256,6 +294,7 @@ impl Drop for Run {
 /// The end of a run, on its way to the database.
 struct Record {
     answer: Option<Answer>,
+    stream: Option<StreamEnd>,
     event: UsageRecorded,
     settlement: Settlement,
     probe: bool,
@@ -270,6 +309,9 @@ impl Record {
         let mut change = state.store.begin().await?;
         if let Some(answer) = &self.answer {
             change.insert_answer(answer).await?;
+        }
+        if let Some(stream) = &self.stream {
+            change.close_stream(stream).await?;
         }
         change.emit(&self.event).await?;
         self.settlement.store(&mut change).await?;

@@ -1,5 +1,4 @@
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::routing::post;
 use futures::stream;

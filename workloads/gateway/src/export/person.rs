@@ -16,6 +16,8 @@ use crate::store::{KeyOwner, StoreError, UsageCursor, UsageQuery};
 const VERSION: u32 = 1;
 /// Rows of one part.
 const PART: i64 = 200;
+/// The same of streams, which may hold the text of an answer.
+const STREAMS: i64 = 10;
 
 /// Writes everything that is held of the caller. `key_owner` was read before, so that an answer
 /// begins only when the database is there.
@@ -65,10 +67,17 @@ async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Resu
     pipe.text("]").await
 }
 
-/// Documents, API keys, sessions and `Idempotency-Key`s.
+/// Streams, documents, API keys, sessions and `Idempotency-Key`s.
 async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
     let (store, subject) = (&state.store, identity.subject.as_str());
     let readers = uploader(subject);
+    list(
+        pipe,
+        "streams",
+        |after| store.every_stream(subject, after, STREAMS),
+        |stream| stream.run_id,
+    )
+    .await?;
     list(
         pipe,
         "documents",

@@ -2,7 +2,8 @@
 //!
 //! The key is claimed before the request is handled, and its answer is stored before it is given.
 //! A request with a key runs to its end even when its client leaves, so that the client's next
-//! attempt finds the answer. Only a stream ends with its client: to leave it is to stop it.
+//! attempt finds the answer. Only a stream ends with its client: to leave it is to stop it, unless it is
+//! one that a client may come back to.
 //!
 //! What was refused or failed had no effect and gives its key back. What nobody knows the end of,
 //! because the process died, is never tried again: two effects are worse than none.
@@ -23,11 +24,12 @@ use tracing::Instrument as _;
 
 use self::hash::RequestHash;
 use self::reading::Reading;
-use self::recording::record;
+use self::recording::{Taking, record};
 use crate::failure::{Failure, Shaped, is_api};
 use crate::identity::SignedIn;
 use crate::state::AppState;
 use crate::store::{Claim, KeptAnswer, Outcome};
+use crate::streams::tape::{Ending, Tape};
 
 const KEY: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -53,6 +55,22 @@ impl StreamFailed {
 
     fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
+    }
+}
+
+/// On a streamed response: its answer goes on when the client leaves, for it may come back.
+#[derive(Debug, Clone)]
+pub struct Outlives(Arc<Tape>);
+
+impl Outlives {
+    /// The answer on `tape`.
+    pub const fn new(tape: Arc<Tape>) -> Self {
+        Self(tape)
+    }
+
+    /// Waits for the end of the answer, and says whether it is whole.
+    async fn is_whole(&self) -> bool {
+        matches!(*self.0.ended().await, Ending::Whole(_))
     }
 }
 
@@ -230,13 +248,13 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
     };
     if is_whole.is_none() {
         let failed = parts.extensions.get::<StreamFailed>().cloned();
-        let body = record(
+        let taking = Taking {
             held,
             hash,
-            kept(Vec::new()),
-            failed.unwrap_or_default(),
-            body,
-        );
+            outlives: parts.extensions.get::<Outlives>().cloned(),
+        };
+        let failed = failed.unwrap_or_default();
+        let body = record(taking, kept(Vec::new()), failed, body);
         return Response::from_parts(parts, body);
     }
     match to_bytes(body, MAX_ANSWER_BYTES).await {

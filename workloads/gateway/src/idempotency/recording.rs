@@ -3,30 +3,32 @@
 use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt as _, stream};
 
-use super::{Held, MAX_ANSWER_BYTES, StreamFailed};
+use super::{Held, MAX_ANSWER_BYTES, Outlives, StreamFailed};
 use crate::store::{KeptAnswer, Outcome};
 
+/// A request with a key whose answer is being taken. Dropped before its end, as when the client
+/// leaves, the key is given back, for the answer was cancelled. Where it was not, the key stays taken
+/// until the answer ends; the answer then took effect, and is found where it is stored.
+pub(super) struct Taking {
+    pub(super) held: Held,
+    pub(super) hash: Vec<u8>,
+    /// Whether the answer goes on without this client.
+    pub(super) outlives: Option<Outlives>,
+}
+
 struct Recording {
-    held: Held,
-    hash: Vec<u8>,
+    /// `None` at the end.
+    taking: Option<Taking>,
     /// `None` once it is too long to be kept.
     answer: Option<KeptAnswer>,
     failed: StreamFailed,
     body: BodyDataStream,
 }
 
-/// Passes a body on and stores it at its end, before the end is told. Dropped before that, as when
-/// the client leaves, the key is given back: the answer was cancelled.
-pub(super) fn record(
-    held: Held,
-    hash: Vec<u8>,
-    answer: KeptAnswer,
-    failed: StreamFailed,
-    body: Body,
-) -> Body {
+/// Passes a body on and stores it at its end, before the end is told.
+pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, body: Body) -> Body {
     let recording = Recording {
-        held,
-        hash,
+        taking: Some(taking),
         answer: Some(answer),
         failed,
         body: body.into_data_stream(),
@@ -43,14 +45,9 @@ pub(super) fn record(
             }
             Some(Err(error)) => Some((Err(error), None)),
             None => {
-                let Recording {
-                    held,
-                    hash,
-                    answer,
-                    failed,
-                    ..
-                } = recording;
-                if failed.get() {
+                let answer = recording.answer.take();
+                let Taking { held, hash, .. } = recording.taking.take()?;
+                if recording.failed.get() {
                     held.release().await;
                 } else {
                     held.end(Outcome { hash, answer }).await;
@@ -60,4 +57,28 @@ pub(super) fn record(
         }
     });
     Body::from_stream(parts)
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let Some(taking) = self.taking.take() else {
+            return;
+        };
+        let Taking {
+            held,
+            hash,
+            outlives: Some(outlives),
+        } = taking
+        else {
+            return;
+        };
+        let tasks = held.state.tasks.clone();
+        tasks.spawn(async move {
+            if outlives.is_whole().await {
+                held.end(Outcome { hash, answer: None }).await;
+            } else {
+                held.release().await;
+            }
+        });
+    }
 }

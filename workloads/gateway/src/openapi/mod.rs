@@ -32,6 +32,8 @@ use crate::routes::{
         v1::models::list,
         v1::models::one,
         v1::chat::complete,
+        v1::resume::resume,
+        v1::resume::cancel,
         v1::embeddings::create,
         documents::upload,
         documents::list,

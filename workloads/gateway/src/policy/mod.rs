@@ -4,6 +4,7 @@
 pub mod documents;
 pub mod keys;
 pub mod models;
+pub mod streams;
 mod surface;
 pub mod usage;
 

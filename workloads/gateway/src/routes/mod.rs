@@ -84,6 +84,18 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/v1/models", chat, v1::models::list),
         Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
+        Route::new(
+            GET,
+            "/v1/chat/completions/{id}/stream",
+            chat,
+            v1::resume::resume,
+        ),
+        Route::new(
+            POST,
+            "/v1/chat/completions/{id}/cancel",
+            chat,
+            v1::resume::cancel,
+        ),
         Route::new(POST, "/v1/embeddings", embed, v1::embeddings::create),
         Route::new(POST, "/v1/responses", chat, v1::responses::create),
         Route::new(POST, "/api/documents", write_files, documents::upload),

@@ -168,7 +168,7 @@ impl Store {
     }
 }
 
-fn calls(row: &PgRow, index: usize) -> Vec<StoredCall> {
+pub(super) fn calls(row: &PgRow, index: usize) -> Vec<StoredCall> {
     row.get::<Option<Json<Vec<StoredCall>>>, _>(index)
         .map_or_else(Vec::new, |calls| calls.0)
 }

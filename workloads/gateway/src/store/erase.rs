@@ -8,8 +8,8 @@ use super::{Store, StoreError, within};
 use crate::identity::SessionHash;
 
 impl Store {
-    /// Deletes at most `most` of a person's conversations for good, with their messages; says how
-    /// many.
+    /// Deletes at most `most` of a person's conversations for good, with their messages and
+    /// streams; says how many.
     ///
     /// # Errors
     /// When the database fails.

@@ -2,8 +2,10 @@
 //! bear, however much there is.
 
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::conversations::{
@@ -98,6 +100,35 @@ pub struct HeldKey {
     pub owner: String,
 }
 
+/// A stream that the person, or one of their API keys, may come back to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExportedStream {
+    /// The run.
+    pub run_id: Uuid,
+    /// The conversation that the answer is stored in.
+    pub conversation_id: Uuid,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; `null` while it is written, or when nobody will end it any more.
+    pub ended_at: Option<String>,
+    /// The API key that was used; empty without one.
+    pub api_key: String,
+    /// The model as it was named.
+    pub model: String,
+    /// Who answered.
+    pub provider: Option<String>,
+    /// Reason of the model.
+    pub finish_reason: Option<String>,
+    /// Tokens read, where they were counted.
+    pub input_tokens: Option<i64>,
+    /// Tokens written, where they were counted.
+    pub output_tokens: Option<i64>,
+    /// Why it is not whole.
+    pub failure: Option<Value>,
+    /// What is kept of the text before the end. After that it is in its conversation.
+    pub written: String,
+}
+
 impl Store {
     /// The next messages of a conversation after a place, oldest first.
     ///
@@ -162,6 +193,46 @@ impl Store {
             deleted_at: row.get(SUMMARY_COLUMNS),
         });
         Ok(conversations.collect())
+    }
+
+    /// The streams of a person and of their API keys, by their runs after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn every_stream(
+        &self,
+        subject: &str,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<ExportedStream>, StoreError> {
+        let statement = sqlx::query(concat!(
+            "select run_id, conversation_id, ",
+            rfc3339!("created_at"),
+            ", ",
+            rfc3339!("ended_at"),
+            ", api_key, model, provider, finish_reason, input_tokens, output_tokens, failure, written
+             from answer_streams where subject = $1 and run_id > $2 order by run_id limit $3"
+        ))
+        .bind(subject)
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = within("list streams", statement).await?;
+        let stream = |row: &PgRow| ExportedStream {
+            run_id: row.get(0),
+            conversation_id: row.get(1),
+            created_at: row.get(2),
+            ended_at: row.get(3),
+            api_key: row.get(4),
+            model: row.get(5),
+            provider: row.get(6),
+            finish_reason: row.get(7),
+            input_tokens: row.get(8),
+            output_tokens: row.get(9),
+            failure: row.get::<Option<Json<Value>>, _>(10).map(|it| it.0),
+            written: String::from_utf8_lossy(row.get(11)).into_owned(),
+        };
+        Ok(rows.iter().map(stream).collect())
     }
 
     /// What is kept of somebody who has, or had, API keys.

@@ -12,6 +12,7 @@ mod keys;
 mod outbox;
 mod search;
 mod sessions;
+mod streams;
 mod talks;
 
 use std::future::Future;
@@ -23,12 +24,15 @@ use sqlx::{PgPool, Postgres, Transaction};
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
 pub use documents::{Document, NewDocument, Readers, Upserted};
-pub use export::{ExportedConversation, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage};
+pub use export::{
+    ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage,
+};
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
     StoredMessage,

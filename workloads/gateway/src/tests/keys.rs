@@ -19,6 +19,7 @@ pub(crate) const DISCOVERY: &str = "/realms/lotoai/.well-known/openid-configurat
 pub(crate) const CERTS: &str = "/realms/lotoai/protocol/openid-connect/certs";
 
 /// A private key with its id.
+#[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) id: String,
     pub(crate) algorithm: Algorithm,

@@ -4,6 +4,7 @@
 mod admission;
 mod api_key_rights;
 mod api_keys;
+mod away;
 mod back_channel;
 mod browser;
 mod budgets;
@@ -33,6 +34,8 @@ mod rotation;
 mod search;
 mod sessions;
 mod sign_in;
+mod sockets;
+mod streams;
 mod support;
 mod surface;
 mod tokens;

@@ -1,6 +1,7 @@
 //! An orchestrator that answers by the name of the model.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt as _, stream};
@@ -13,7 +14,7 @@ use lotoai_contracts::v1::{
     FunctionCallDelta, ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
 };
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 
 type Events = Pin<Box<dyn Stream<Item = Result<AnswerEvent, Status>> + Send>>;
@@ -24,6 +25,24 @@ pub(crate) struct Seen {
     pub(crate) requests: Mutex<Vec<AnswerRequest>>,
     /// Told when an answer that never ends is dropped.
     pub(crate) cancelled: Notify,
+    /// One for each answer of model `told`, in the order of the questions: more text, or the end.
+    pub(crate) told: Mutex<Vec<mpsc::UnboundedSender<Option<String>>>>,
+    /// Bytes of text of all answers of model `flood`.
+    pub(crate) flooded: AtomicUsize,
+}
+
+impl Seen {
+    /// How many questions there were.
+    pub(crate) fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    /// Lets an answer of model `told` go on: with text, or to its end.
+    pub(crate) fn tell(&self, answer: usize, text: Option<&str>) {
+        let told = self.told.lock().unwrap();
+        // Nobody hears it where the answer was given up.
+        drop(told[answer].send(text.map(str::to_owned)));
+    }
 }
 
 struct Fake(Arc<Seen>);
@@ -90,6 +109,35 @@ impl Orchestrator for Fake {
                     item
                 });
                 Box::pin(events(vec![decision(), delta("begun")]).chain(rest))
+            }
+            "told" => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                self.0.told.lock().unwrap().push(sender);
+                let guard = TellDropped(Arc::clone(&self.0));
+                let rest = stream::unfold(Some((receiver, guard)), |told| async move {
+                    let (mut receiver, guard) = told?;
+                    let (event, rest) = match receiver.recv().await? {
+                        Some(text) => (delta(&text), Some((receiver, guard))),
+                        None => {
+                            // It was not given up.
+                            std::mem::forget(guard);
+                            (finished("stop"), None)
+                        }
+                    };
+                    Some((Ok(AnswerEvent { event: Some(event) }), rest))
+                });
+                Box::pin(events(vec![decision()]).chain(rest))
+            }
+            "flood" => {
+                let (seen, guard) = (Arc::clone(&self.0), TellDropped(Arc::clone(&self.0)));
+                let text = "x".repeat(1024);
+                let rest = stream::repeat_with(move || {
+                    let _alive = &guard;
+                    seen.flooded.fetch_add(text.len(), Ordering::Relaxed);
+                    let event = Some(delta(&text));
+                    Ok(AnswerEvent { event })
+                });
+                Box::pin(events(vec![decision()]).chain(rest))
             }
             _ => Box::pin(events(whole())),
         };

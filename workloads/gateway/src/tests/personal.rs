@@ -13,6 +13,7 @@ use super::documents::upload;
 use super::support::{Gateway, PUBLIC_URL};
 use crate::budget::ledger;
 use crate::objects::sweep_batch;
+use crate::store::NewStream;
 
 /// A subject that is part of nothing else.
 const LEAVER: &str = "leaver-7f3c";
@@ -45,6 +46,7 @@ async fn live(gateway: &Gateway, pool: &PgPool, subject: &str) -> Left {
     let path = format!("/api/conversations/{deleted}");
     let reply = send(gateway, subject, Method::DELETE, &path, &Value::Null).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT);
+    streamed(gateway, subject, &conversation).await;
     let reply = upload(gateway, subject, "plan.txt", "the plan").await;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
     let mut renames = gateway.request(
@@ -78,6 +80,25 @@ async fn live(gateway: &Gateway, pool: &PgPool, subject: &str) -> Left {
     }
 }
 
+/// A stream that a client may come back to, in a conversation that there is, without a question that
+/// would count.
+async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
+    let mut change = gateway.state.store.begin().await.unwrap();
+    let stream = NewStream {
+        run_id: uuid::Uuid::now_v7(),
+        conversation_id: conversation.parse().unwrap(),
+        subject: subject.to_owned(),
+        api_key: String::new(),
+        model: "writer".to_owned(),
+        include_usage: false,
+    };
+    change.open_stream(&stream).await.unwrap();
+    change.commit().await.unwrap();
+    let store = &gateway.state.store;
+    let written = store.extend_stream(stream.run_id, 0, "año".as_bytes());
+    assert_eq!(written.await.unwrap(), 4);
+}
+
 /// The tables that hold `word` in any row, with the schema as it is: a table that is added later
 /// is among them.
 async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
@@ -103,7 +124,8 @@ async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
     found
 }
 
-const EVERYWHERE: [&str; 9] = [
+const EVERYWHERE: [&str; 10] = [
+    "answer_streams",
     "api_keys",
     "budget_windows",
     "conversations",
@@ -142,6 +164,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
     let answer = &conversations[0]["messages"][1];
     assert_eq!(answer["citations"][0]["passage"], "Holidays: 23 days");
     for (list, field, value) in [
+        ("streams", "written", json!("año")),
         ("documents", "name", json!("plan.txt")),
         ("api_keys", "name", json!("ci")),
         ("sessions", "current", json!(false)),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -85,6 +86,28 @@ impl Server {
         pool
     }
 
+    /// Makes all of its processes stand still: connections stay, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets them go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let server = self.child.id();
+        let children = format!("/proc/{server}/task/{server}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        let children = children.split_whitespace().map(|it| it.parse().unwrap());
+        for process in children.chain([i32::try_from(server).unwrap()]) {
+            let process = Pid::from_raw(process).unwrap();
+            // One that has ended meanwhile need not be told.
+            kill_process(process, signal).ok();
+        }
+    }
+
     /// Ends the server as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -94,6 +117,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // What stands still would stay after it.
+        if let Ok(None) = self.child.try_wait() {
+            self.thaw();
+        }
         // It may have been ended by the test already.
         drop(self.child.kill());
         drop(self.child.wait());

@@ -1,5 +1,6 @@
 //! A gateway whose far sides are fakes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,20 @@ use object_store::memory::InMemory;
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::keys::{ISSUER, Signer, realm};
 use super::{orchestrator, postgres};
+use crate::admission::Times;
 use crate::config::Config;
 use crate::objects::Objects;
 use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
+use crate::streams::Streams;
 
 pub(crate) const PUBLIC_URL: &str = "https://ai.example.org";
 
@@ -33,6 +38,10 @@ pub(crate) struct Parts {
     /// `budgets.yaml`.
     pub(crate) budgets: String,
     pub(crate) model_server: String,
+    /// How long clients may take.
+    pub(crate) times: Times,
+    /// How long streams go on that nobody reads.
+    pub(crate) grace: Duration,
 }
 
 impl Default for Parts {
@@ -47,6 +56,8 @@ impl Default for Parts {
             pool,
             budgets: String::new(),
             model_server: "http://127.0.0.1:1".to_owned(),
+            times: Times::default(),
+            grace: Duration::from_secs(10),
         }
     }
 }
@@ -198,6 +209,8 @@ impl Gateway {
         if !parts.budgets.is_empty() {
             state.budgets = crate::budget::table::parse(&parts.budgets).unwrap();
         }
+        state.admission.times = parts.times;
+        state.streams = Streams::with_grace(parts.grace);
         state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();
@@ -226,11 +239,29 @@ impl Gateway {
         };
         let config = config(&self.realm.uri(), &parts.orchestrator);
         let unused = MockServer::start().await;
-        let replica = Self::with_config(&config, parts, unused, Signer::ec("unused"));
+        let replica = Self::with_config(&config, parts, unused, self.signer.clone());
         let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());
         let stop = replica.service.shutdown.clone();
         tokio::spawn(watch.run(store, stop));
+        replica.look_after_streams();
         replica
+    }
+
+    /// Looks after its streams, as a process does.
+    pub(crate) fn look_after_streams(&self) {
+        let (streams, store) = (self.state.streams.clone(), self.state.store.clone());
+        tokio::spawn(streams.keep(store, self.service.shutdown.clone()));
+    }
+
+    /// Serves on a port of loopback, as a process does.
+    pub(crate) async fn serve(&self) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (service, router) = (self.service.clone(), self.router.clone());
+        let server = tokio::spawn(async move {
+            service.serve_http_on(listener, router).await.unwrap();
+        });
+        (address, server)
     }
 
     /// Begins an answer that never ends by itself, and reads its beginning.
@@ -255,6 +286,18 @@ impl Gateway {
         self.service.tasks.wait().await;
         self.service.tasks.reopen();
         assert!(self.web_root.path().exists());
+    }
+
+    /// Waits until no stream is written any more, and for what that left behind.
+    pub(crate) async fn settle_run(&self) {
+        let written = async {
+            while self.state.streams.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let written = tokio::time::timeout(Duration::from_secs(20), written).await;
+        written.expect("the streams end");
+        self.settle().await;
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {

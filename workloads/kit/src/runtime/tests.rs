@@ -126,3 +126,33 @@ async fn the_stop_waits_for_work_that_is_being_finished() {
     stop(&service, failures, done, 7).await.unwrap();
     receiver.try_recv().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_a_stop_is_asked_for_readiness_turns_first() {
+    let (service, failures) = Service::new("test");
+    service.readiness.register("http").ready();
+    let shutdown = service.shutdown.clone();
+    let workload = tokio::spawn(async move {
+        shutdown.cancelled().await;
+        Ok::<_, Infallible>(())
+    });
+    let (ask, asked) = tokio::sync::oneshot::channel();
+    let asked = async { asked.await.unwrap() };
+    let watching = async {
+        assert!(service.readiness.is_ready());
+        let asked = Instant::now();
+        ask.send(UNROUTE).unwrap();
+        while service.readiness.is_ready() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        // Who was told nothing of it yet is served as before.
+        assert!(!service.shutdown.is_cancelled());
+        service.shutdown.cancelled().await;
+        assert_eq!(asked.elapsed(), UNROUTE);
+    };
+    let common = common(25);
+    let stopping = stop_when(asked, "test", &common, &service, failures, workload);
+    let (stopped, ()) = tokio::join!(stopping, watching);
+    stopped.unwrap();
+}

@@ -1,5 +1,5 @@
 import { ApiError, request, toApiError } from "./http";
-import { sseData } from "./sse";
+import { sseEvents } from "./sse";
 import type { Extra } from "./types";
 
 export interface Question {
@@ -21,37 +21,107 @@ interface Chunk {
   error?: unknown;
 }
 
+/** How far an answer was read: its run, and the last event of it that has an id. */
+interface Place {
+  run: string | null;
+  id: string | null;
+}
+
+/** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
+const PAUSES = [0, 250, 500, 1000, 2000, 4000];
+/** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
+const PASSING = [0, 429, 502, 503, 504];
+
 /**
- * Asks and streams the answer. Resolves at its end; rejects with {@link ApiError} when there is
- * none, or with an AbortError when the caller stopped it.
+ * Asks and streams the answer, and reads on where a connection is lost. Resolves at its end; rejects
+ * with {@link ApiError} when there is none, or with an AbortError when the caller stopped it.
  */
 export async function ask(question: Question, listener: Listener): Promise<void> {
-  const response = await request("/v1/chat/completions", {
+  const place: Place = { run: null, id: null };
+  try {
+    let response: Response | null = await begin(question);
+    for (let lost = 0; ; ) {
+      const before = place.id;
+      if (response && (await read(response, place, listener))) return;
+      question.signal.throwIfAborted();
+      if (place.id !== before) lost = 0;
+      const pause = PAUSES[lost++];
+      if (!place.run || pause === undefined) break;
+      await wait(pause, question.signal);
+      response = await readOn(place, question.signal);
+    }
+  } catch (cause) {
+    if (question.signal.aborted) stop(place);
+    throw cause;
+  }
+  throw new ApiError(0, place.run ? "answer_incomplete" : "network", "the answer broke off");
+}
+
+function begin(question: Question): Promise<Response> {
+  return request("/v1/chat/completions", {
     method: "POST",
     headers: { "content-type": "application/json" },
     signal: question.signal,
     body: JSON.stringify({
       model: question.model,
       stream: true,
+      stream_options: { resumable: true },
       messages: [{ role: "user", content: question.text }],
       ...(question.conversationId
         ? { metadata: { conversation_id: question.conversationId } }
         : {}),
     }),
   });
-  if (!response.body) throw new ApiError(0, "network", "no answer");
+}
+
+/** The rest of an answer; null when it cannot be had now. */
+async function readOn(place: Place, signal: AbortSignal): Promise<Response | null> {
   try {
-    for await (const data of sseData(response.body)) {
-      if (data === "[DONE]") return;
+    return await request(`/v1/chat/completions/${place.run}/stream`, {
+      signal,
+      headers: place.id === null ? {} : { "last-event-id": place.id },
+    });
+  } catch (cause) {
+    if (cause instanceof ApiError && PASSING.includes(cause.status)) return null;
+    throw cause;
+  }
+}
+
+/** Reads to the end; false when the connection was lost before that. */
+async function read(response: Response, place: Place, listener: Listener): Promise<boolean> {
+  if (!response.body) return false;
+  try {
+    for await (const { data, id } of sseEvents(response.body)) {
+      if (data === "[DONE]") return true;
       const chunk = JSON.parse(data) as Chunk;
       if (chunk.error) throw toApiError(200, data);
-      if (chunk.lotoai) listener.onExtra(chunk.lotoai);
+      if (chunk.lotoai) {
+        place.run = chunk.lotoai.run_id;
+        listener.onExtra(chunk.lotoai);
+      }
       const text = chunk.choices?.[0]?.delta?.content;
       if (text) listener.onText(text);
+      if (id !== undefined) place.id = id;
     }
   } catch (cause) {
-    if (question.signal.aborted || cause instanceof ApiError) throw cause;
-    throw new ApiError(0, "network", "the answer broke off");
+    if (cause instanceof ApiError) throw cause;
   }
-  throw new ApiError(0, "answer_incomplete", "the answer broke off");
+  return false;
+}
+
+/** To leave an answer is not to stop it: that is said. Should it not be heard, it ends a little later. */
+function stop(place: Place): void {
+  if (!place.run) return;
+  const path = `/v1/chat/completions/${place.run}/cancel`;
+  request(path, { method: "POST", keepalive: true }).catch(() => undefined);
+}
+
+function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
 }

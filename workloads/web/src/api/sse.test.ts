@@ -1,23 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { sseData } from "./sse";
+import { sseEvents, type SseEvent } from "./sse";
 
-async function collect(pieces: Uint8Array[]): Promise<string[]> {
+async function collect(pieces: Uint8Array[]): Promise<SseEvent[]> {
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
       for (const piece of pieces) controller.enqueue(piece);
       controller.close();
     },
   });
-  const events: string[] = [];
-  for await (const data of sseData(stream)) events.push(data);
+  const events: SseEvent[] = [];
+  for await (const event of sseEvents(stream)) events.push(event);
   return events;
 }
 
-describe("sseData", () => {
+describe("sseEvents", () => {
   const bytes = new TextEncoder().encode(
-    ': heartbeat\n\ndata: {"a":"año 🦜"}\n\nevent: x\ndata: 1\r\ndata: 2\r\n\r\ndata: [DONE]\n\n',
+    ': heartbeat\n\nid: 7\ndata: {"a":"año 🦜"}\n\nevent: x\ndata: 1\r\ndata: 2\r\n\r\ndata: [DONE]\n\n',
   );
-  const expected = ['{"a":"año 🦜"}', "1\n2", "[DONE]"];
+  const expected = [{ id: "7", data: '{"a":"año 🦜"}' }, { data: "1\n2" }, { data: "[DONE]" }];
 
   it("gives the same events however the bytes are cut", async () => {
     for (let size = 1; size <= bytes.length; size++) {
@@ -28,6 +28,6 @@ describe("sseData", () => {
   });
 
   it("does not tell of an event that broke off", async () => {
-    expect(await collect([new TextEncoder().encode("data: 1\n\ndata: 2")])).toEqual(["1"]);
+    expect(await collect([new TextEncoder().encode("data: 1\n\ndata: 2")])).toEqual([{ data: "1" }]);
   });
 });

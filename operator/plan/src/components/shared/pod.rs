@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lotoai_api::Component;
 
 use super::{placement, resources};
 use crate::graph::{Node, ports};
@@ -14,7 +15,20 @@ use crate::labels;
 use crate::platform::Platform;
 
 /// Seconds between SIGTERM and SIGKILL.
-pub const GRACE_SECONDS: i64 = 30;
+const GRACE_SECONDS: i64 = 30;
+/// The same where answers pass through. They may take 30 s to end after a stop, which becomes known
+/// outside within 2 s; those that take longer are told so and stored (`DRAIN_SECONDS`); the rest is
+/// for the process itself.
+const STREAMING_GRACE_SECONDS: i64 = 40;
+
+/// Seconds between SIGTERM and SIGKILL of a node's pods.
+fn grace_seconds(node: Node) -> i64 {
+    if node.is_ours() || node == Node::Component(Component::Traefik) {
+        STREAMING_GRACE_SECONDS
+    } else {
+        GRACE_SECONDS
+    }
+}
 
 /// The container of a node: image, resources and security are decided here.
 #[must_use]
@@ -93,7 +107,7 @@ pub fn template(
                 ..PodSecurityContext::default()
             }),
             service_account_name: Some(platform.node_name(node)),
-            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            termination_grace_period_seconds: Some(grace_seconds(node)),
             volumes: (!volumes.is_empty()).then_some(volumes),
             ..PodSpec::default()
         }),

@@ -64,7 +64,7 @@ fn fixed(platform: &Platform) -> Value {
                     "respondingTimeouts": { "readTimeout": READ_TIMEOUT },
                     // Together shorter than the pod's grace: first the cluster stops sending,
                     // then running answers come to their end.
-                    "lifeCycle": { "requestAcceptGraceTimeout": "5s", "graceTimeOut": "20s" },
+                    "lifeCycle": { "requestAcceptGraceTimeout": "5s", "graceTimeOut": "30s" },
                 },
             },
             "traefik": { "address": ":9100" },

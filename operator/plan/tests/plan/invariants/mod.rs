@@ -8,6 +8,7 @@ mod placement;
 mod references;
 mod security;
 mod sizes;
+mod stopping;
 mod tls;
 
 use std::collections::BTreeMap;

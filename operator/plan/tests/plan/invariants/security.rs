@@ -45,7 +45,6 @@ fn every_pod_keeps_to_pod_security_restricted() {
             );
             assert_eq!(pod.automount_service_account_token, Some(false), "{name}");
             assert_eq!(pod.enable_service_links, Some(false), "{name}");
-            assert_eq!(pod.termination_grace_period_seconds, Some(30), "{name}");
             let container = container(template);
             let security = container.security_context.as_ref().unwrap();
             assert_eq!(security.allow_privilege_escalation, Some(false), "{name}");

@@ -97,6 +97,10 @@ pub struct TextPart {
 pub struct StreamOptions {
     /// Whether it ends with an event that holds `usage`.
     pub include_usage: Option<bool>,
+    /// Whether a client may come back to it after its connection was lost. Needs `stream` and an
+    /// answer that is stored.
+    #[schema(default = false)]
+    pub resumable: Option<bool>,
 }
 
 /// Where an exchange belongs. Other fields are the client's and are passed over.

@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::chunks::{self, Chunks};
-use super::{sse, warn};
+use super::chunks::{self, ChunkWriter, Chunks};
+use super::{resume, sse, warn};
+use crate::admission::overloaded;
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -52,10 +53,25 @@ pub async fn complete(
 ) -> Result<Response, Failure> {
     let request = ChatRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
     probe::keep_to_model(&identity, &request.model)?;
-    let run = Run::begin(state, &identity, &request).await?;
+    // They go on for a while without the request that began them.
+    if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
+        return Err(overloaded("streams"));
+    }
+    let run = Run::begin(Arc::clone(&state), &identity, &request).await?;
     let warnings = run.budget_warnings().to_vec();
     let mut response = if request.stream {
-        sse::stream(run, Chunks::new(request.model, request.include_usage)).await?
+        let chunks = Chunks {
+            run_id: run.id,
+            model: request.model,
+            created: crate::identity::token::now(),
+            include_usage: request.include_usage,
+        };
+        if request.resumable {
+            let tape = state.streams.write(run);
+            resume::begin(&state, &identity, chunks, tape).await?
+        } else {
+            sse::stream(run, ChunkWriter::new(chunks)).await?
+        }
     } else {
         whole(run, request.model).await?.into_response()
     };
@@ -85,6 +101,6 @@ async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
             "logprobs": null,
         }],
         "usage": run.transcript.usage(),
-        "lotoai": run.transcript.lotoai(run.id, run.conversation_id),
+        "lotoai": run.lotoai(),
     })))
 }

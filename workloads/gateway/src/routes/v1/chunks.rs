@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use axum::response::sse::Event;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::sse::Writer;
 use crate::domain::run::Run;
 use crate::domain::transcript::{CallPiece, Step, Transcript};
 use crate::failure::Failure;
+use crate::store::StoredCall;
 
-const DONE: &str = "[DONE]";
+/// The data of the event after which nothing follows.
+pub(super) const DONE: &str = "[DONE]";
 
 /// The message of a whole answer.
 pub(super) fn message(transcript: &Transcript) -> Value {
@@ -18,13 +21,7 @@ pub(super) fn message(transcript: &Transcript) -> Value {
         "role": "assistant", "content": transcript.text, "refusal": null,
     });
     if !transcript.function_calls.is_empty() {
-        let calls = transcript.function_calls.iter();
-        message["tool_calls"] = calls
-            .map(|call| {
-                let function = json!({ "name": call.name, "arguments": call.arguments });
-                json!({ "id": call.id, "type": "function", "function": function })
-            })
-            .collect();
+        message["tool_calls"] = transcript.function_calls.iter().map(whole_call).collect();
         if transcript.text.is_empty() {
             message["content"] = Value::Null;
         }
@@ -32,27 +29,68 @@ pub(super) fn message(transcript: &Transcript) -> Value {
     message
 }
 
-/// Writes `chat.completion.chunk`s.
+fn whole_call(call: &StoredCall) -> Value {
+    let function = json!({ "name": call.name, "arguments": call.arguments });
+    json!({ "id": call.id, "type": "function", "function": function })
+}
+
+/// The data of the chunks of one answer, and what all of them say.
+#[derive(Debug, Clone)]
 pub(super) struct Chunks {
-    model: String,
-    include_usage: bool,
-    created: u64,
-    begun: bool,
+    pub(super) run_id: Uuid,
+    /// Model as named by the caller.
+    pub(super) model: String,
+    /// Unix seconds.
+    pub(super) created: u64,
+    /// Whether the answer ends with a usage chunk.
+    pub(super) include_usage: bool,
 }
 
 impl Chunks {
-    pub(super) fn new(model: String, include_usage: bool) -> Self {
-        Self {
-            model,
-            include_usage,
-            created: crate::identity::token::now(),
-            begun: false,
-        }
+    /// The first chunk, with a `lotoai` object.
+    pub(super) fn first(&self, lotoai: Value) -> String {
+        let mut chunk = self.chunk(&json!({ "role": "assistant", "content": "" }), None);
+        chunk["lotoai"] = lotoai;
+        chunk.to_string()
     }
 
-    fn chunk(&self, run: &Run, delta: &Value, finish_reason: Option<&str>) -> Value {
+    /// A chunk with text.
+    pub(super) fn text(&self, text: &str) -> String {
+        self.chunk(&json!({ "content": text }), None).to_string()
+    }
+
+    /// A chunk with more of a call.
+    fn piece(&self, transcript: &Transcript, piece: &CallPiece) -> String {
+        let delta = json!({ "tool_calls": [call(transcript, piece)] });
+        self.chunk(&delta, None).to_string()
+    }
+
+    /// A chunk with a whole call, the one of this number.
+    pub(super) fn call(&self, index: usize, call: &StoredCall) -> String {
+        let mut call = whole_call(call);
+        call["index"] = index.into();
+        let delta = json!({ "tool_calls": [call] });
+        self.chunk(&delta, None).to_string()
+    }
+
+    /// What an answer ends with: the last chunk, the usage where it is wanted, and [`DONE`].
+    pub(super) fn last(&self, lotoai: Value, reason: &str, usage: Value) -> Vec<String> {
+        let mut last = self.chunk(&json!({}), Some(reason));
+        last["lotoai"] = lotoai;
+        let mut events = vec![last.to_string()];
+        if self.include_usage {
+            let mut chunk = self.chunk(&json!({}), None);
+            chunk["choices"] = json!([]);
+            chunk["usage"] = usage;
+            events.push(chunk.to_string());
+        }
+        events.push(DONE.to_owned());
+        events
+    }
+
+    fn chunk(&self, delta: &Value, finish_reason: Option<&str>) -> Value {
         let mut chunk = json!({
-            "id": format!("chatcmpl-{}", run.id),
+            "id": format!("chatcmpl-{}", self.run_id),
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self.model,
@@ -64,49 +102,6 @@ impl Chunks {
             chunk["usage"] = Value::Null;
         }
         chunk
-    }
-
-    fn end(&self, run: &Run, queue: &mut VecDeque<Event>) {
-        let mut last = self.chunk(run, &json!({}), Some(run.transcript.finish_reason()));
-        last["lotoai"] = run.transcript.lotoai(run.id, run.conversation_id);
-        queue.push_back(data(&last));
-        if self.include_usage {
-            let mut usage = self.chunk(run, &json!({}), None);
-            usage["choices"] = json!([]);
-            usage["usage"] = run.transcript.usage();
-            queue.push_back(data(&usage));
-        }
-        queue.push_back(Event::default().data(DONE));
-    }
-}
-
-impl Writer for Chunks {
-    /// The first chunk tells the decision, and there is none yet.
-    fn begin(&mut self, _run: &Run, _queue: &mut VecDeque<Event>) {}
-
-    fn step(&mut self, run: &Run, step: Step, queue: &mut VecDeque<Event>) {
-        if !self.begun {
-            self.begun = true;
-            let mut first = self.chunk(run, &json!({ "role": "assistant", "content": "" }), None);
-            first["lotoai"] = run.transcript.lotoai(run.id, run.conversation_id);
-            queue.push_back(data(&first));
-        }
-        match step {
-            Step::Quiet | Step::Decided => {}
-            Step::Text(text) => {
-                queue.push_back(data(&self.chunk(run, &json!({ "content": text }), None)));
-            }
-            Step::Call(piece) => {
-                let delta = json!({ "tool_calls": [call(&run.transcript, &piece)] });
-                queue.push_back(data(&self.chunk(run, &delta, None)));
-            }
-            Step::Finished => self.end(run, queue),
-        }
-    }
-
-    fn fail(&mut self, _run: &Run, failure: &Failure, queue: &mut VecDeque<Event>) {
-        queue.push_back(data(&failure.openai()));
-        queue.push_back(Event::default().data(DONE));
     }
 }
 
@@ -123,6 +118,54 @@ fn call(transcript: &Transcript, piece: &CallPiece) -> Value {
     delta
 }
 
-fn data(value: &Value) -> Event {
-    Event::default().data(value.to_string())
+/// Writes the chunks of a run as it goes on.
+pub(super) struct ChunkWriter {
+    chunks: Chunks,
+    begun: bool,
+}
+
+impl ChunkWriter {
+    pub(super) const fn new(chunks: Chunks) -> Self {
+        Self {
+            chunks,
+            begun: false,
+        }
+    }
+}
+
+impl Writer for ChunkWriter {
+    /// The first chunk tells the decision, and there is none yet.
+    fn begin(&mut self, _run: &Run, _queue: &mut VecDeque<Event>) {}
+
+    fn step(&mut self, run: &Run, step: Step, queue: &mut VecDeque<Event>) {
+        let (chunks, transcript) = (&self.chunks, &run.transcript);
+        if !self.begun {
+            self.begun = true;
+            queue.push_back(event(chunks.first(run.lotoai())));
+        }
+        match step {
+            Step::Quiet | Step::Decided => {}
+            Step::Text(text) => queue.push_back(event(chunks.text(&text))),
+            Step::Call(piece) => queue.push_back(event(chunks.piece(transcript, &piece))),
+            Step::Finished => {
+                let (reason, usage) = (transcript.finish_reason(), transcript.usage());
+                let last = chunks.last(run.lotoai(), reason, usage);
+                queue.extend(last.into_iter().map(event));
+            }
+        }
+    }
+
+    fn fail(&mut self, _run: &Run, failure: &Failure, queue: &mut VecDeque<Event>) {
+        queue.extend(failed(failure));
+    }
+}
+
+/// What an answer ends with that failed.
+pub(super) fn failed(failure: &Failure) -> [Event; 2] {
+    [failure.openai().to_string(), DONE.to_owned()].map(event)
+}
+
+/// An event without an id.
+pub(super) fn event(data: String) -> Event {
+    Event::default().data(data)
 }

@@ -5,7 +5,8 @@ mod chunks;
 pub mod embeddings;
 pub mod models;
 pub mod responses;
-pub mod sse;
+pub mod resume;
+mod sse;
 
 use axum::http::HeaderName;
 use axum::response::Response;

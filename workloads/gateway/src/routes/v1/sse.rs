@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures::stream;
+use futures::{Stream, stream};
 
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -17,7 +17,7 @@ use crate::idempotency::StreamFailed;
 /// Proxies give up on a silent connection after 30 to 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A failure within this time gets a proper status; later ones are told within the stream.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Puts an answer into the events of an API.
 pub(super) trait Writer: Send + 'static {
@@ -54,17 +54,25 @@ pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response
     let failed = telling.failed.clone();
     let events = stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
-        Some((Ok::<_, Infallible>(event), telling))
+        Some((event, telling))
     });
+    let mut response = respond(events);
+    response.extensions_mut().insert(failed);
+    Ok(response)
+}
+
+/// A response of events, with a heartbeat while there are none.
+pub(super) fn respond(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    use futures::StreamExt as _;
+
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
     // Proxies must neither hold back nor compress what should be seen at once.
     let headers = [
         (CACHE_CONTROL.as_str(), "no-cache, no-transform"),
         ("x-accel-buffering", "no"),
     ];
-    let mut response = (headers, Sse::new(events).keep_alive(heartbeat)).into_response();
-    response.extensions_mut().insert(failed);
-    Ok(response)
+    let events = Sse::new(events.map(Ok::<_, Infallible>));
+    (headers, events.keep_alive(heartbeat)).into_response()
 }
 
 /// A run while it is told.

@@ -208,6 +208,13 @@ async fn answers_are_as_they_are_documented() {
     });
     let chat = "/v1/chat/completions";
     let answer = it.post(chat, &question).await;
+    let run = answer["lotoai"]["run_id"].as_str().unwrap().to_owned();
+    for (method, call) in [(Method::GET, "stream"), (Method::POST, "cancel")] {
+        // It was not asked for as one that is come back to.
+        let path = format!("{chat}/{run}/{call}");
+        let request = it.gateway.request(method, &path, "ana");
+        it.send(request, &format!("{chat}/{{id}}/{call}")).await;
+    }
     let vectors = json!({ "model": MODEL, "input": ["a", "b"] });
     it.post("/v1/embeddings", &vectors).await;
     let encoded = json!({ "model": MODEL, "input": "a", "encoding_format": "base64" });

@@ -1,0 +1,208 @@
+//! Streamed answers that their client does not take.
+//!
+//! A server asks for the next part of an answer when there is room for it. When it does not ask for
+//! long after it was given a part, the client has stopped reading: the answer is ended then, which
+//! cancels the call behind it and frees its place, though the connection may stay. What such an
+//! answer holds meanwhile is bounded by the windows and buffers of the connection.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Place;
+use crate::failure::Failure;
+
+/// Passes a streamed answer on, holds its place until its end, and ends it when the client has not
+/// taken a part that was there for longer than `limit`.
+pub(super) fn while_taken(response: Response, place: Place, limit: Duration) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    response.map(|body| {
+        let answer = Arc::new(Mutex::new(Answer {
+            open: Some((body.into_data_stream(), place)),
+            untaken: None,
+        }));
+        let watch = tokio::spawn(watch(Arc::downgrade(&answer), limit));
+        Body::from_stream(Taking {
+            answer,
+            farewell: is_events.then(farewell),
+            _watch: AbortOnDropHandle::new(watch),
+        })
+    })
+}
+
+/// An answer, and how far it was taken.
+struct Answer {
+    /// `None` once it was ended because nobody took it.
+    open: Option<(BodyDataStream, Place)>,
+    /// When the part was given that nobody has asked to follow yet.
+    untaken: Option<Instant>,
+}
+
+fn lock(answer: &Mutex<Answer>) -> MutexGuard<'_, Answer> {
+    answer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks whether the answer is taken, until it is dropped or ended.
+async fn watch(answer: Weak<Mutex<Answer>>, limit: Duration) {
+    loop {
+        tokio::time::sleep(limit / 4).await;
+        let Some(answer) = answer.upgrade() else {
+            return;
+        };
+        let ended = {
+            let mut answer = lock(&answer);
+            let is_late = |since: Instant| since.elapsed() >= limit;
+            answer
+                .untaken
+                .is_some_and(is_late)
+                .then(|| answer.open.take())
+        };
+        if ended.is_some() {
+            metrics::counter!("lotoai_gateway_slow_readers_total").increment(1);
+            tracing::warn!(
+                seconds = limit.as_secs(),
+                "an answer was ended: its client took nothing of it"
+            );
+            return;
+        }
+    }
+}
+
+struct Taking {
+    answer: Arc<Mutex<Answer>>,
+    /// Told to a client of events that comes back too late.
+    farewell: Option<Bytes>,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Stream for Taking {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = {
+            let mut answer = lock(&self.answer);
+            answer.untaken = None;
+            let next = answer
+                .open
+                .as_mut()
+                .map(|(body, _)| body.poll_next_unpin(context));
+            if matches!(next, Some(Poll::Ready(Some(Ok(_))))) {
+                answer.untaken = Some(Instant::now());
+            }
+            next
+        };
+        match next {
+            Some(next) => next,
+            // Any other answer must not look whole.
+            None => Poll::Ready(match self.farewell.take() {
+                Some(farewell) if !farewell.is_empty() => {
+                    self.farewell = Some(Bytes::new());
+                    Some(Ok(farewell))
+                }
+                Some(_) => None,
+                None => Some(Err(axum::Error::new(std::io::Error::from(
+                    std::io::ErrorKind::TimedOut,
+                )))),
+            }),
+        }
+    }
+}
+
+fn farewell() -> Bytes {
+    let failure = Failure::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "slow_reader",
+        "the answer was ended because nothing of it was taken for too long; read faster, or ask \
+         without a stream",
+    );
+    format!("data: {}\n\ndata: [DONE]\n\n", failure.openai()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::CONTENT_TYPE;
+    use axum::response::IntoResponse as _;
+    use futures::stream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::admission::Admission;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// An endless answer, and what is told when it is dropped.
+    fn endless(kind: &'static str) -> (Response, oneshot::Receiver<()>, Admission) {
+        let (alive, dropped) = oneshot::channel::<()>();
+        let parts = stream::repeat_with(move || {
+            let _alive = &alive;
+            Ok::<_, std::io::Error>("data: {}\n\n")
+        });
+        let admission = Admission::new(1);
+        let place = admission.admit(Some(0)).unwrap();
+        let response = ([(CONTENT_TYPE, kind)], Body::from_stream(parts)).into_response();
+        (while_taken(response, place, LIMIT), dropped, admission)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_is_ended_and_says_so() {
+        let (response, dropped, admission) = endless("text/event-stream");
+        let mut parts = response.into_body().into_data_stream();
+        parts.next().await.unwrap().unwrap();
+        let began = Instant::now();
+        assert!(dropped.await.is_err());
+        assert!(began.elapsed() >= LIMIT && began.elapsed() <= LIMIT * 5 / 4);
+        assert!(admission.admit(Some(0)).is_ok(), "its place is free");
+        let last = parts.next().await.unwrap().unwrap();
+        let last = std::str::from_utf8(&last).unwrap();
+        assert!(last.contains("\"code\":\"slow_reader\""), "{last}");
+        assert!(last.ends_with("data: [DONE]\n\n"), "{last}");
+        assert!(parts.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_stream_of_events_ends_with_an_error() {
+        let (response, dropped, _) = endless("text/plain");
+        let mut parts = response.into_body().into_data_stream();
+        parts.next().await.unwrap().unwrap();
+        assert!(dropped.await.is_err());
+        assert!(parts.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_and_a_silent_answer_go_on() {
+        let (response, mut dropped, admission) = endless("text/event-stream");
+        let mut parts = response.into_body().into_data_stream();
+        for _ in 0..10 {
+            parts.next().await.unwrap().unwrap();
+            tokio::time::sleep(LIMIT * 9 / 10).await;
+        }
+        assert!(
+            dropped
+                .try_recv()
+                .is_err_and(|it| it == oneshot::error::TryRecvError::Empty)
+        );
+        assert_eq!(admission.admit(Some(0)).unwrap_err().code, "overloaded");
+        drop(parts);
+        assert!(dropped.await.is_err());
+
+        // Nothing to take is no reason.
+        let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
+        let place = admission.admit(Some(0)).unwrap();
+        let response = while_taken(silent.into_response(), place, LIMIT);
+        let mut parts = response.into_body().into_data_stream();
+        let waits = tokio::time::timeout(LIMIT * 4, parts.next());
+        assert!(waits.await.is_err());
+        assert!(admission.admit(Some(0)).is_err(), "it goes on");
+    }
+}

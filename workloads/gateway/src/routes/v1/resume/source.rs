@@ -1,0 +1,156 @@
+//! Where a stream is read from: memory, or the database.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use lotoai_contracts::v1::{Finished, Usage};
+use uuid::Uuid;
+
+use crate::domain::transcript::Transcript;
+use crate::failure::Failure;
+use crate::state::AppState;
+use crate::store::{Ended, Progress};
+use crate::streams::LOOK_EVERY;
+use crate::streams::tape::{Ending, Last, Part, Reader};
+
+/// Stored text is given in events of about this many bytes.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// Where the parts come from.
+pub(super) enum Source {
+    /// This replica writes it.
+    Here(Reader),
+    /// It has ended, or another replica writes it.
+    Stored(Elsewhere),
+}
+
+impl Source {
+    /// The next parts, at least one unless there is nothing yet. Safe to cancel.
+    pub(super) async fn next(&mut self, state: &AppState) -> Result<Vec<Part>, Failure> {
+        match self {
+            Self::Here(reader) => Ok(reader.next().await.into_iter().collect()),
+            Self::Stored(stored) => stored.next(state).await,
+        }
+    }
+}
+
+/// A stream as the database shows it.
+pub(super) struct Elsewhere {
+    run_id: Uuid,
+    conversation_id: Uuid,
+    /// Bytes of text that were read.
+    at: usize,
+    is_opened: bool,
+    /// Then the next look waits a little.
+    was_asked: bool,
+}
+
+impl Elsewhere {
+    /// From a place in the text; from the beginning without one.
+    pub(super) fn new(run_id: Uuid, conversation_id: Uuid, from: Option<usize>) -> Self {
+        Self {
+            run_id,
+            conversation_id,
+            at: from.unwrap_or(0),
+            is_opened: from.is_some(),
+            was_asked: false,
+        }
+    }
+
+    /// What follows; the second time and later it waits a little first. Safe to cancel.
+    pub(super) async fn next(&mut self, state: &AppState) -> Result<Vec<Part>, Failure> {
+        if self.was_asked {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = state.ending.cancelled() => return Err(Failure::shutting_down()),
+            }
+        }
+        let further = state.store.follow_stream(self.run_id, self.at).await?;
+        let further = further.ok_or_else(|| Failure::not_found("answer"))?;
+        self.was_asked = true;
+        let is_over = matches!(further.progress, Progress::Ended(_));
+        if is_over && self.at > further.known {
+            return Err(bad_event_id());
+        }
+        let text = String::from_utf8(further.text).map_err(|_| bad_event_id())?;
+        let ended = match further.progress {
+            Progress::Written => None,
+            Progress::Lost if text.is_empty() => return Err(incomplete()),
+            // What is there is told first.
+            Progress::Lost => None,
+            Progress::Ended(ended) => Some(*ended),
+        };
+        let transcript = ended.as_ref().map(transcript).unwrap_or_default();
+        let lotoai = transcript.lotoai(self.run_id, Some(self.conversation_id));
+        let mut parts = Vec::new();
+        if !self.is_opened {
+            self.is_opened = true;
+            parts.push(Part::Opening(lotoai.clone()));
+        }
+        for piece in pieces(&text) {
+            self.at += piece.len();
+            parts.push(Part::Text(piece.to_owned(), self.at));
+        }
+        parts.extend(ended.map(|ended| {
+            Part::Ending(Arc::new(match &ended.end.failure {
+                Some(failure) => Ending::Failed(Failure::of_stored(failure)),
+                None => Ending::Whole(Last {
+                    calls: transcript.function_calls.clone(),
+                    lotoai,
+                    reason: transcript.finish_reason().to_owned(),
+                    usage: transcript.usage(),
+                }),
+            }))
+        }));
+        Ok(parts)
+    }
+}
+
+/// What was said, but for the text.
+fn transcript(ended: &Ended) -> Transcript {
+    let (input_tokens, output_tokens) = ended.end.tokens.unzip();
+    Transcript {
+        text: String::new(),
+        decision: ended.decision.clone(),
+        citations: ended.citations.clone(),
+        tool_calls: ended.tool_calls.clone(),
+        function_calls: ended.function_calls.clone(),
+        finished: ended.end.failure.is_none().then(|| Finished {
+            finish_reason: ended.end.finish_reason.clone(),
+            usage: Some(Usage {
+                input_tokens,
+                output_tokens,
+            }),
+            model: ended.model.clone(),
+            provider: ended.end.provider.clone(),
+        }),
+    }
+}
+
+/// A text in pieces that are not too long for an event.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let (piece, rest) = text.split_at(text.ceil_char_boundary(PIECE_BYTES));
+        text = rest;
+        Some(piece)
+    })
+}
+
+fn incomplete() -> Failure {
+    Failure::new(
+        StatusCode::BAD_GATEWAY,
+        "answer_incomplete",
+        "the answer broke off: the replica that wrote it is gone; ask again",
+    )
+}
+
+/// 400 for a place that the stream has not given.
+pub(super) fn bad_event_id() -> Failure {
+    Failure::invalid(
+        "Last-Event-ID",
+        "Last-Event-ID must be the id of an event of this stream; leave it out to begin again",
+    )
+}

@@ -1,0 +1,230 @@
+//! Streamed answers that a client may come back to.
+//!
+//! Such an answer is written by a task of its own and not by the response that shows it: a lost
+//! connection ends a reader, and the answer goes on for [`GRACE`]. Whoever comes back in time, here or
+//! at another replica, reads on from where it was; when nobody does, the answer is cancelled. After
+//! its end it is read from PostgreSQL.
+//!
+//! The replicas know of each other through one row per answer. The writer looks at the rows of its
+//! answers twice a second: whether somebody reads elsewhere, for whom it then puts the text into the
+//! row, and whether the answer should end.
+
+pub mod tape;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::tape::{Ending, Last, Tape};
+use crate::domain::run::Run;
+use crate::domain::transcript::Step;
+use crate::error::chain;
+use crate::failure::Failure;
+use crate::store::{Store, StoreError};
+
+/// How long an answer goes on that nobody reads.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often the rows are looked at.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The answers that this process writes. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    open: Arc<Mutex<HashMap<Uuid, Stream>>>,
+    grace: Duration,
+}
+
+/// An answer that this process writes.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// What was written so far.
+    pub tape: Arc<Tape>,
+    stop: CancellationToken,
+    /// How much of the text is in its row.
+    known: usize,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            open: Arc::default(),
+            grace: GRACE,
+        }
+    }
+}
+
+impl Streams {
+    /// The same with another time for which answers go on that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn with_grace(grace: Duration) -> Self {
+        Self {
+            open: Arc::default(),
+            grace,
+        }
+    }
+
+    /// Loses sight of all answers, as a process that died.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.open().clear();
+    }
+
+    /// Answers that are being written.
+    pub fn count(&self) -> usize {
+        self.open().len()
+    }
+
+    /// An answer that is being written here.
+    pub fn get(&self, run_id: Uuid) -> Option<Arc<Tape>> {
+        let open = self.open();
+        open.get(&run_id).map(|stream| Arc::clone(&stream.tape))
+    }
+
+    /// Ends an answer that is being written here; says whether there is one.
+    pub fn stop(&self, run_id: Uuid) -> bool {
+        let open = self.open();
+        let stream = open.get(&run_id);
+        stream.inspect(|stream| stream.stop.cancel()).is_some()
+    }
+
+    /// Writes a run to its end, in a task that a stop of the process waits for.
+    pub fn write(&self, run: Run) -> Arc<Tape> {
+        let (run_id, tasks) = (run.id, run.tasks());
+        let stream = Stream {
+            tape: Arc::default(),
+            stop: CancellationToken::new(),
+            known: 0,
+        };
+        let (tape, stop) = (Arc::clone(&stream.tape), stream.stop.clone());
+        self.open().insert(run_id, stream);
+        let (streams, written) = (self.clone(), Arc::clone(&tape));
+        tasks.spawn(async move {
+            let mut entry = Entry {
+                streams,
+                run_id,
+                tape: written,
+                ending: None,
+            };
+            let grace = entry.streams.grace;
+            entry.ending = Some(write(run, &entry.tape, &stop, grace).await);
+        });
+        tape
+    }
+
+    /// Looks once at what other replicas want.
+    ///
+    /// # Errors
+    /// When the database fails; then all of the answers go on.
+    pub async fn look(&self, store: &Store) -> Result<(), StoreError> {
+        let run_ids: Vec<Uuid> = self.open().keys().copied().collect();
+        if run_ids.is_empty() {
+            return Ok(());
+        }
+        for wanted in store.keep_streams(&run_ids).await? {
+            let run_id = wanted.run_id;
+            if wanted.is_stopped {
+                self.stop(run_id);
+            }
+            if !wanted.is_followed {
+                continue;
+            }
+            let Some(Stream { tape, known, .. }) = self.open().get(&run_id).cloned() else {
+                continue;
+            };
+            tape.keep();
+            let text = tape.after(known);
+            if text.is_empty() {
+                continue;
+            }
+            let known = store.extend_stream(run_id, known, &text).await?;
+            if let Some(stream) = self.open().get_mut(&run_id) {
+                stream.known = known;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again and again, until the process stops and no answer is written any more.
+    pub async fn keep(self, store: Store, stop: CancellationToken) {
+        while !(stop.is_cancelled() && self.count() == 0) {
+            if let Err(error) = self.look(&store).await {
+                tracing::warn!(error = chain(&error), "open streams were not looked after");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, Stream>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer among those that are being written, until this is dropped.
+struct Entry {
+    streams: Streams,
+    run_id: Uuid,
+    tape: Arc<Tape>,
+    ending: Option<Ending>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // In this order: whoever does not find it here finds its end in the database.
+        self.streams.open().remove(&self.run_id);
+        let ending = self.ending.take();
+        self.tape
+            .end(ending.unwrap_or_else(|| Ending::Failed(Failure::internal())));
+    }
+}
+
+/// Writes a run until it ends, is stopped, or nobody reads it any more.
+async fn write(mut run: Run, tape: &Tape, stop: &CancellationToken, grace: Duration) -> Ending {
+    loop {
+        let step = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = tape.abandoned(grace) => None,
+            step = run.next() => Some(step),
+        };
+        match step {
+            None => {
+                tracing::info!(run_id = %run.id, "an answer is stopped");
+                run.stop(&stopped()).await;
+                return Ending::Failed(stopped());
+            }
+            Some(Ok(Step::Quiet)) => {}
+            // Calls are told whole, at the end.
+            Some(Ok(Step::Decided | Step::Call(_))) => tape.open(|| run.lotoai()),
+            Some(Ok(Step::Text(text))) => {
+                tape.open(|| run.lotoai());
+                tape.write(&text);
+            }
+            Some(Ok(Step::Finished)) => {
+                tape.open(|| run.lotoai());
+                return Ending::Whole(Last {
+                    calls: run.transcript.function_calls.clone(),
+                    lotoai: run.lotoai(),
+                    reason: run.transcript.finish_reason().to_owned(),
+                    usage: run.transcript.usage(),
+                });
+            }
+            Some(Err(failure)) => return Ending::Failed(failure),
+        }
+    }
+}
+
+/// What a stream ends with that was stopped.
+pub fn stopped() -> Failure {
+    Failure::new(
+        StatusCode::CONFLICT,
+        "answer_stopped",
+        "the answer was stopped before its end, as its reader asked or because nobody read it",
+    )
+}
