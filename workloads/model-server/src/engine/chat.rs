@@ -16,8 +16,7 @@ use super::{CHAT_MODEL as MODEL, loader, metrics};
 pub struct ChatOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Threads to read the conversation with. The answer is written by all of them or by one, as
-    /// the clock says.
+    /// Threads that read the conversation and write the answer, together.
     pub threads: u16,
     /// Jobs that may wait.
     pub queue: usize,

@@ -94,9 +94,6 @@ pub enum EngineError {
         /// What the library said.
         source: llama_cpp_2::DecodeError,
     },
-    /// The state of guessed tokens could not be dropped.
-    #[snafu(display("failed to drop guessed tokens from the context of the chat model"))]
-    DropGuesses,
     /// The model could not compute.
     #[snafu(display("failed to run the embedding model"))]
     Encode {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -15,19 +15,15 @@ use tokio::sync::mpsc;
 
 use super::chat::{ChatEvent, ChatJob, ChatOptions, FinishReason, Queued};
 use super::error::{
-    ContextExceededSnafu, CreateContextSnafu, DecodeSnafu, DropGuessesSnafu, EngineError,
-    FillBatchSnafu,
+    ContextExceededSnafu, CreateContextSnafu, DecodeSnafu, EngineError, FillBatchSnafu,
 };
-use super::pace::{Crew, Pace};
 use super::prompt::{Message, Segment, segments};
 use super::rambling::Rambling;
 use super::text::{Characters, Stops};
-use super::{CHAT_MODEL as MODEL, loader, lookup, metrics};
+use super::{CHAT_MODEL as MODEL, loader, metrics};
 
 /// Prompt tokens of one call. Between calls a client that has gone is noticed.
 const CALL_TOKENS: usize = 512;
-/// Tokens that are guessed ahead of the answer; a wrong guess costs the time to read it.
-const GUESSED_TOKENS: usize = 3;
 /// The longest that one answer may hold the model.
 const LONGEST_ANSWER: Duration = Duration::from_secs(120);
 /// Tokens that the repetition penalty looks back at, and its strength. 1.1 keeps this model from
@@ -42,13 +38,6 @@ pub(super) enum Outcome {
     ClientGone,
 }
 
-/// Which of the tokens of a call have their output computed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outputs {
-    Last,
-    All,
-}
-
 /// The model at work on one job after the other.
 pub(super) struct Runner<'model> {
     model: &'model LlamaModel,
@@ -58,9 +47,6 @@ pub(super) struct Runner<'model> {
     /// The tokens whose state the context holds. The next conversation often begins with the same
     /// ones (the same instructions, or one turn more), and they need not be read again.
     held: Vec<LlamaToken>,
-    /// How many tokens at the end of `held` are guesses that the answer has not reached.
-    guesses: usize,
-    pace: Pace,
 }
 
 impl<'model> Runner<'model> {
@@ -72,9 +58,10 @@ impl<'model> Runner<'model> {
             .with_n_ctx(NonZeroU32::new(options.context_tokens))
             .with_n_batch(CALL_TOKENS as u32)
             .with_n_ubatch(CALL_TOKENS as u32)
-            // For calls of one token; the other number is for all longer ones: see `pace`.
-            .with_n_threads(1)
-            .with_n_threads_batch(i32::from(options.threads));
+            .with_n_threads(i32::from(options.threads))
+            .with_n_threads_batch(i32::from(options.threads))
+            // Keys of 8 bits are compared a quarter faster per written token.
+            .with_type_k(KvCacheType::Q8_0);
         let context =
             model
                 .new_context(loader::backend()?, params)
@@ -89,8 +76,6 @@ impl<'model> Runner<'model> {
             context_tokens,
             batch,
             held: Vec::new(),
-            guesses: 0,
-            pace: Pace::default(),
         })
     }
 
@@ -114,7 +99,7 @@ impl<'model> Runner<'model> {
             if events.is_closed() {
                 return Ok(Outcome::ClientGone);
             }
-            self.read(call, Outputs::Last)?;
+            self.read(call)?;
         }
         metrics::tokens(MODEL, "input", prompt.len());
         metrics::seconds(MODEL, "first_token", started.elapsed());
@@ -191,60 +176,20 @@ impl<'model> Runner<'model> {
         self.held.clear();
     }
 
-    /// Reads at most [`CALL_TOKENS`] tokens; their `outputs` can be sampled afterwards.
-    fn read(&mut self, tokens: &[LlamaToken], outputs: Outputs) -> Result<(), EngineError> {
+    /// Reads at most [`CALL_TOKENS`] tokens; the output of the last one can be sampled afterwards.
+    fn read(&mut self, tokens: &[LlamaToken]) -> Result<(), EngineError> {
         self.batch.clear();
         let last = tokens.len().saturating_sub(1);
         for (place, token) in tokens.iter().enumerate() {
             // The context has at most 8192 tokens.
             let position = i32::try_from(self.held.len() + place).unwrap_or(i32::MAX);
             self.batch
-                .add(
-                    *token,
-                    position,
-                    &[0],
-                    outputs == Outputs::All || place == last,
-                )
+                .add(*token, position, &[0], place == last)
                 .context(FillBatchSnafu)?;
         }
         self.context.decode(&mut self.batch).context(DecodeSnafu)?;
         self.held.extend_from_slice(tokens);
-        self.guesses = 0;
         Ok(())
-    }
-
-    /// Goes on with `token`, and makes the output after it the next to sample. A guess that was
-    /// right has been read already; after any other token the remaining guesses are dropped and
-    /// new ones, at most `limit`, read with it by all threads. One thread alone reads no guesses.
-    fn go_on(&mut self, token: LlamaToken, limit: usize) -> Result<(), EngineError> {
-        let reached = self.held.len() - self.guesses;
-        if self.held.get(reached) == Some(&token) {
-            self.guesses -= 1;
-            return Ok(());
-        }
-        ensure!(self.cut(reached), DropGuessesSnafu);
-        let mut tokens = vec![token];
-        let crew = self.pace.crew();
-        if crew == Crew::All {
-            let mut text = self.held.clone();
-            text.push(token);
-            let guessed = lookup::guess(&text, limit.min(GUESSED_TOKENS));
-            tokens.extend_from_slice(guessed);
-            if guessed.is_empty() {
-                // Not likely, but the library lets all threads read two tokens or more.
-                tokens.resize(1 + limit.min(1), token);
-            }
-        }
-        let began = Instant::now();
-        self.read(&tokens, Outputs::All)?;
-        self.pace.took(crew, began.elapsed());
-        self.guesses = tokens.len() - 1;
-        Ok(())
-    }
-
-    /// The place, counted from the end of the last call, of the output to sample.
-    fn output(&self) -> i32 {
-        -1 - i32::try_from(self.guesses).unwrap_or(0)
     }
 
     /// Writes the answer. `None` when the client has gone.
@@ -264,7 +209,7 @@ impl<'model> Runner<'model> {
             if written == limit || Instant::now() >= deadline {
                 break FinishReason::Length;
             }
-            let token = sampler.sample(&self.context, self.output());
+            let token = sampler.sample(&self.context, -1);
             if self.model.vocab().is_eog(token) {
                 break FinishReason::Stop;
             }
@@ -286,7 +231,7 @@ impl<'model> Runner<'model> {
                 return Ok(None);
             }
             if written < limit {
-                self.go_on(token, limit - written - 1)?;
+                self.read(&[token])?;
             }
         };
         let (mut rest, stopped) = stops.push(&characters.finish());
