@@ -128,6 +128,9 @@ pub(crate) fn kubelet(instance: &Instance, layout: &Layout) -> String {
         "readOnlyPort": 0,
         "tlsCertFile": pki.join("kubelet.crt"),
         "tlsPrivateKeyFile": pki.join("kubelet.key"),
+        // How often a pod's mounted Secrets are brought up to date: once a minute unless told, which
+        // is long to wait for a renewed certificate on one's own machine.
+        "syncFrequency": "10s",
         "volumePluginDir": state.join("volume-plugins"),
         "podLogsDir": state.join("pod-logs"),
         "maxPods": 110,
