@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use lotoai_local::Progress;
@@ -57,6 +59,16 @@ impl Level {
         match self {
             Self::Pure | Self::Clients | Self::Charts | Self::ApiServer => false,
             Self::Cluster | Self::Platform => true,
+        }
+    }
+
+    /// How many tests run at the same time, where it is not one for each core.
+    fn threads(self) -> Option<usize> {
+        match self {
+            // They wait for each other's servers most of the time.
+            Self::Pure => Some(2 * available_parallelism().map_or(1, NonZero::get)),
+            Self::Clients | Self::Charts | Self::ApiServer => None,
+            Self::Cluster | Self::Platform => Some(1),
         }
     }
 
@@ -178,7 +190,7 @@ pub(crate) fn run_level(
     tally: &mut Tally,
 ) -> Result<()> {
     println!("\n== {}", level.title());
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new(!level.is_long())?;
     for program in programs.get(&level).into_iter().flatten() {
         let begun = Instant::now();
         let ended = run(program, level, environment, scratch.path())?;
@@ -239,8 +251,8 @@ fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if is_long {
-        command.arg("--test-threads=1");
+    if let Some(threads) = level.threads() {
+        command.arg(format!("--test-threads={threads}"));
     }
     let shown = program.executable.display().to_string();
     let mut child = command.spawn().context(SpawnSnafu { program: &shown })?;

@@ -233,7 +233,7 @@ impl Plan<'_> {
         let mut failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", message);
         failure.retry_after = Some(wait);
         failure.is_final = wait > LONGEST_AUTOMATIC_WAIT;
-        failure.details = Some((
+        failure.details = Some(Box::new((
             "budget",
             json!({
                 "name": budget.name,
@@ -246,7 +246,7 @@ impl Plan<'_> {
                 "needed": shown(excess.kind, needed, self.currency),
                 "resets_at": resets_at,
             }),
-        ));
+        )));
         failure
     }
 }

@@ -100,7 +100,7 @@ async fn acknowledged(gateway: &Gateway) -> (Vec<String>, Value) {
 
 #[tokio::test]
 async fn a_database_that_hangs_is_a_503_soon_and_nothing_is_lost() {
-    let Some((server, gateway, _)) = Gateway::answering().await else {
+    let Some((mut server, gateway, _)) = Gateway::answering_alone().await else {
         return;
     };
     let program = key(&gateway, "ana", &[], &json!({"name": "program"})).await;
@@ -111,9 +111,9 @@ async fn a_database_that_hangs_is_a_503_soon_and_nothing_is_lost() {
     assert_eq!(reply.status, StatusCode::ACCEPTED);
     let before = acknowledged(&gateway).await;
 
-    server.freeze();
+    server.server().freeze();
     everything_is_away(&gateway, &program).await;
-    server.thaw();
+    server.server().thaw();
 
     // It is back by itself, with all that was acknowledged and nothing that was refused.
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -127,11 +127,11 @@ async fn a_database_that_hangs_is_a_503_soon_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_database_that_is_gone_is_a_503_soon() {
-    let Some((mut server, gateway, _)) = Gateway::answering().await else {
+    let Some((mut server, gateway, _)) = Gateway::answering_alone().await else {
         return;
     };
     let program = key(&gateway, "ana", &[], &json!({"name": "program"})).await;
-    server.kill();
+    server.server().kill();
     everything_is_away(&gateway, &program).await;
 }
 

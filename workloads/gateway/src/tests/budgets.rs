@@ -49,7 +49,7 @@ pub(super) fn question(model: &str, more: &Value) -> String {
 }
 
 /// A gateway with a database; `None`, with the reason printed, when there is no PostgreSQL here.
-pub(super) async fn stored(list: &[&str]) -> Option<(postgres::Server, Gateway, Arc<Seen>)> {
+pub(super) async fn stored(list: &[&str]) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
     let (orchestrator, seen) = orchestrator::start().await;
     let parts = Parts {
         orchestrator,
@@ -69,7 +69,7 @@ pub(super) async fn used(gateway: &Gateway, subject: &str) -> BTreeMap<String, V
         .collect()
 }
 
-async fn number(server: &postgres::Server, statement: &'static str) -> i64 {
+async fn number(server: &postgres::Database, statement: &'static str) -> i64 {
     let row = sqlx::query(statement).fetch_one(&server.pool().await).await;
     row.unwrap().get(0)
 }

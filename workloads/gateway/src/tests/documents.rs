@@ -356,7 +356,7 @@ async fn a_document_that_nothing_was_heard_of_may_be_retried() {
 
 #[tokio::test]
 async fn a_group_has_its_own_knowledge_base() {
-    let Some((mut server, gateway)) = Gateway::stored(Parts::default()).await else {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
     let body = |name| {
@@ -408,7 +408,7 @@ async fn a_group_has_its_own_knowledge_base() {
         .json();
     assert_eq!(only["items"][0]["name"], "a.txt");
 
-    server.kill();
+    server.lose();
     let reply = gateway.get("/api/documents", "ana").await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),

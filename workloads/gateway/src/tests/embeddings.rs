@@ -24,7 +24,7 @@ async fn gateway() -> (Gateway, MockServer) {
 }
 
 /// One with a database.
-async fn stored() -> Option<(postgres::Server, Gateway, MockServer)> {
+async fn stored() -> Option<(postgres::Database, Gateway, MockServer)> {
     let server = model_server::start().await;
     let (orchestrator, _) = orchestrator::start().await;
     let parts = Parts {

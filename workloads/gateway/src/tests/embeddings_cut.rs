@@ -19,7 +19,7 @@ const PATH: &str = "/v1/embeddings";
 const DAY: &str = "{name: day, scope: User, per: Day, tokens: 1000, requests: 100}";
 
 struct Platform {
-    database: postgres::Server,
+    database: postgres::Database,
     gateway: Gateway,
     server: MockServer,
 }

@@ -229,7 +229,7 @@ async fn what_must_not_be_stored_is_not() {
 
 #[tokio::test]
 async fn keys_are_bounded_and_need_the_database() {
-    let Some((mut server, gateway, _)) = Gateway::answering().await else {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
     sqlx::query(
@@ -267,7 +267,7 @@ async fn keys_are_bounded_and_need_the_database() {
         StatusCode::OK
     );
 
-    server.kill();
+    server.lose();
     let away = gateway
         .send(chat(&gateway, "eve", "k", "probe", &json!({})))
         .await;

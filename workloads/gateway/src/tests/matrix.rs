@@ -32,7 +32,7 @@ enum Proof {
 struct Platform {
     gateway: Gateway,
     pool: sqlx::PgPool,
-    _server: super::postgres::Server,
+    _server: super::postgres::Database,
     _model_server: wiremock::MockServer,
 }
 

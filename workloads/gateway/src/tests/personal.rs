@@ -277,7 +277,7 @@ async fn to_be_erased_is_no_way_around_a_budget() {
 
 #[tokio::test]
 async fn an_erasure_with_a_key_is_answered_again_and_one_that_failed_goes_on() {
-    let Some((mut server, gateway, _)) = stored(&BUDGETS).await else {
+    let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
     let pool = server.pool().await;
@@ -295,7 +295,7 @@ async fn an_erasure_with_a_key_is_answered_again_and_one_that_failed_goes_on() {
     assert_eq!(again.header("idempotency-replayed"), "true");
     let reply = send(&gateway, LEAVER, Method::DELETE, ERASE, &Value::Null).await;
     assert_eq!(reply.json()["conversations"], 0, "{reply:?}");
-    server.kill();
+    server.lose();
     for (method, path) in [(Method::DELETE, ERASE), (Method::GET, "/api/me/export")] {
         let request: Request<Body> = gateway.request(method, path, LEAVER);
         let reply = gateway.send(request).await;

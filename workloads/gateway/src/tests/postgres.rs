@@ -1,128 +1,139 @@
-//! A PostgreSQL server for one test, if this machine has the programs for it.
+//! A PostgreSQL database for one test, if this machine has the programs for it. All tests that run
+//! at the same time share one server; who stops a server has one alone.
 
 mod machine;
+mod process;
 
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
-use machine::{programs, unprivileged};
+use process::Process;
 
-pub(crate) struct Server {
-    child: Child,
-    directory: tempfile::TempDir,
+/// The database that all others are copies of: the migrations have run in it.
+const TEMPLATE: &str = "migrated";
+
+/// A statement for the thread that started the server, and where it says what came of it.
+type Statement = (String, Sender<sqlx::Result<()>>);
+
+/// A database that goes with it.
+pub(crate) struct Database {
+    name: String,
+    server: Arc<Process>,
+    /// When the last database of a server is gone, so is this, and the thread ends.
+    statements: Arc<Sender<Statement>>,
 }
 
-/// Starts a server that listens on a socket in its own directory. `None`, with the reason printed,
-/// when there is no PostgreSQL here.
-pub(crate) fn start() -> Option<Server> {
-    let Some(programs) = programs() else {
-        println!("SKIPPED: no `postgres` on PATH or in /usr/lib/postgresql/*/bin");
-        return None;
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let run = |program: &Path| {
-        let mut command = Command::new(program);
-        command
-            .current_dir(directory.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        // The server refuses to run as root.
-        if let Some((user, group)) = unprivileged() {
-            std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
-            command.uid(user).gid(group);
+/// A migrated database of its own. `None`, with the reason printed, when there is no PostgreSQL here.
+pub(crate) fn start() -> Option<Database> {
+    type Shared = (Weak<Process>, Weak<Sender<Statement>>);
+    static SHARED: Mutex<Shared> = Mutex::new((Weak::new(), Weak::new()));
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = shared.0.upgrade().zip(shared.1.upgrade());
+    let (server, statements) = running.or_else(spawn)?;
+    *shared = (Arc::downgrade(&server), Arc::downgrade(&statements));
+    drop(shared);
+    Some(Database::create(server, statements))
+}
+
+/// The same on a server of its own, which the test may stop.
+pub(crate) fn start_alone() -> Option<Database> {
+    let (server, statements) = spawn()?;
+    Some(Database::create(server, statements))
+}
+
+/// Starts a server. The kernel ends it with the thread that started it, which must outlive the test
+/// that happens to be the first; it makes the databases too.
+fn spawn() -> Option<(Arc<Process>, Arc<Sender<Statement>>)> {
+    let (ready, started) = mpsc::channel();
+    let (sender, statements) = mpsc::channel::<Statement>();
+    thread::spawn(move || {
+        let Some(server) = Process::start() else {
+            return ready.send(None).unwrap();
+        };
+        let options = server.options("postgres");
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(prepare(&server));
+        ready.send(Some(server)).unwrap();
+        for (statement, done) in statements {
+            let result = runtime.block_on(execute(&options, statement));
+            // Nobody waits where the test has failed.
+            done.send(result).ok();
         }
-        command
-    };
-    let data = directory.path().join("data");
-    let made = run(&programs.join("initdb"))
-        .args([
-            "--no-sync",
-            "--auth=trust",
-            "--username=gateway",
-            "--encoding=UTF8",
-            "-D",
-        ])
-        .arg(&data)
-        .status()
-        .unwrap();
-    assert!(made.success(), "initdb failed");
-    let child = run(Path::new("setpriv"))
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(programs.join("postgres"))
-        .arg("-D")
-        .arg(&data)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
-        .arg(directory.path())
-        .spawn()
-        .unwrap();
-    Some(Server { child, directory })
+    });
+    let server = started.recv().unwrap()?;
+    Some((Arc::new(server), Arc::new(sender)))
 }
 
-impl Server {
-    /// A pool on a migrated database, once the server answers.
+/// Makes the database that the others are copies of, once the server answers.
+async fn prepare(server: &Process) {
+    server.answers().await;
+    let create = format!("create database {TEMPLATE}");
+    execute(&server.options("postgres"), create).await.unwrap();
+    let pool = PgPoolOptions::new().connect_lazy_with(server.options(TEMPLATE));
+    crate::store::MIGRATIONS.run(&pool).await.unwrap();
+    // A database that somebody is connected to cannot be copied.
+    pool.close().await;
+}
+
+async fn execute(options: &PgConnectOptions, statement: String) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
+}
+
+impl Database {
+    fn create(server: Arc<Process>, statements: Arc<Sender<Statement>>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let database = Self {
+            name,
+            server,
+            statements,
+        };
+        let create = format!("create database {} template {TEMPLATE}", database.name);
+        database.ask(create).unwrap();
+        database
+    }
+
+    fn ask(&self, statement: String) -> sqlx::Result<()> {
+        let (done, result) = mpsc::channel();
+        self.statements.send((statement, done)).unwrap();
+        result.recv().unwrap()
+    }
+
+    /// A pool on it.
     pub(crate) async fn pool(&self) -> PgPool {
-        let options = PgConnectOptions::new()
-            .socket(self.directory.path())
-            .username("gateway")
-            .database("postgres");
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let pool = PgPoolOptions::new()
+        PgPoolOptions::new()
             .max_connections(5)
-            .connect_lazy_with(options);
-        while let Err(error) = sqlx::query("select 1").execute(&pool).await {
-            assert!(
-                Instant::now() < deadline,
-                "PostgreSQL did not start: {error}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        crate::store::MIGRATIONS.run(&pool).await.unwrap();
-        pool
+            .connect_lazy_with(self.server.options(&self.name))
     }
 
-    /// Makes all of its processes stand still: connections stay, and nothing is answered.
-    pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
+    /// Takes it away from everybody who is connected to it.
+    pub(crate) fn lose(&self) {
+        self.ask(format!("drop database {} with (force)", self.name))
+            .unwrap();
     }
 
-    /// Lets them go on.
-    pub(crate) fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let server = self.child.id();
-        let children = format!("/proc/{server}/task/{server}/children");
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        let children = children.split_whitespace().map(|it| it.parse().unwrap());
-        for process in children.chain([i32::try_from(server).unwrap()]) {
-            let process = Pid::from_raw(process).unwrap();
-            // One that has ended meanwhile need not be told.
-            kill_process(process, signal).ok();
-        }
-    }
-
-    /// Ends the server as a crash does.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// The server, of a database that has it alone.
+    pub(crate) fn server(&mut self) -> &mut Process {
+        Arc::get_mut(&mut self.server).expect("a server alone: see `start_alone`")
     }
 }
 
-impl Drop for Server {
+impl Drop for Database {
     fn drop(&mut self) {
-        // What stands still would stay after it.
-        if let Ok(None) = self.child.try_wait() {
-            self.thaw();
+        // It goes with its server otherwise, and may be lost already.
+        if Arc::strong_count(&self.server) > 1 {
+            let drop = format!("drop database if exists {} with (force)", self.name);
+            self.ask(drop).ok();
         }
-        // It may have been ended by the test already.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }

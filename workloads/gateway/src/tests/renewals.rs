@@ -60,7 +60,9 @@ async fn hold(gateway: &Gateway, refreshes: u64) -> Held {
 
 /// Waits until so many connections are in this state.
 async fn connections(pool: &PgPool, state: &'static str, at_least: i64) {
-    let statement = format!("select count(*) from pg_stat_activity where {state}");
+    let statement = format!(
+        "select count(*) from pg_stat_activity where datname = current_database() and {state}"
+    );
     let reached = async {
         loop {
             let count = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.clone()));

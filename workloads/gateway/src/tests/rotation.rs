@@ -26,7 +26,7 @@ async fn forget(realm: &MockServer, secret: &str, word: &str) {
 }
 
 /// A gateway with a database that knows both secrets, or one. `None` when there is no PostgreSQL.
-async fn gateway(standby: Option<&str>) -> Option<(postgres::Server, Gateway)> {
+async fn gateway(standby: Option<&str>) -> Option<(postgres::Database, Gateway)> {
     let server = postgres::start()?;
     let signer = Signer::ec("key-1");
     let realm = realm(&[&signer]).await;
@@ -123,7 +123,7 @@ async fn a_sign_out_is_told_with_the_secret_that_is_known() {
 /// Another replica of a gateway, with other keys: the first seals, the second opens too.
 async fn with_keys(
     of: &Gateway,
-    server: &postgres::Server,
+    server: &postgres::Database,
     key: &str,
     standby: Option<&str>,
 ) -> Gateway {

@@ -25,7 +25,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     outcome.expect("it happens in time")
 }
 
-async fn start(grace: Duration) -> Option<(postgres::Server, Gateway, Arc<Seen>)> {
+async fn start(grace: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
     let (orchestrator, seen) = orchestrator::start().await;
     let parts = Parts {
         orchestrator,

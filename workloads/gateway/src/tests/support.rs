@@ -169,24 +169,39 @@ impl Gateway {
         Self::with_realm(parts, realm, signer)
     }
 
-    /// One with a database of its own, and the server of that. `None`, with the reason printed, when
-    /// there is no PostgreSQL here.
-    pub(crate) async fn stored(parts: Parts) -> Option<(postgres::Server, Self)> {
-        let server = postgres::start()?;
+    /// One with a database of its own, and that. `None`, with the reason printed, when there is no
+    /// PostgreSQL here.
+    pub(crate) async fn stored(parts: Parts) -> Option<(postgres::Database, Self)> {
+        Some(Self::stored_in(postgres::start()?, parts).await)
+    }
+
+    async fn stored_in(server: postgres::Database, parts: Parts) -> (postgres::Database, Self) {
         let pool = server.pool().await;
         let gateway = Self::start(Parts { pool, ..parts }).await;
-        Some((server, gateway))
+        (server, gateway)
     }
 
     /// The same with an orchestrator, and what that saw.
-    pub(crate) async fn answering() -> Option<(postgres::Server, Self, Arc<orchestrator::Seen>)> {
+    pub(crate) async fn answering() -> Option<(postgres::Database, Self, Arc<orchestrator::Seen>)> {
+        Some(Self::answering_in(postgres::start()?).await)
+    }
+
+    /// The same on a database server of its own.
+    pub(crate) async fn answering_alone()
+    -> Option<(postgres::Database, Self, Arc<orchestrator::Seen>)> {
+        Some(Self::answering_in(postgres::start_alone()?).await)
+    }
+
+    async fn answering_in(
+        server: postgres::Database,
+    ) -> (postgres::Database, Self, Arc<orchestrator::Seen>) {
         let (orchestrator, seen) = orchestrator::start().await;
         let parts = Parts {
             orchestrator,
             ..Parts::default()
         };
-        let (server, gateway) = Self::stored(parts).await?;
-        Some((server, gateway, seen))
+        let (server, gateway) = Self::stored_in(server, parts).await;
+        (server, gateway, seen)
     }
 
     pub(crate) fn with_realm(parts: Parts, realm: MockServer, signer: Signer) -> Self {
@@ -231,7 +246,7 @@ impl Gateway {
 
     /// Another replica: the same provider, orchestrator and database. It looks after its open
     /// answers, as a process does.
-    pub(crate) async fn replica(&self, server: &postgres::Server) -> Self {
+    pub(crate) async fn replica(&self, server: &postgres::Database) -> Self {
         let parts = Parts {
             orchestrator: self.orchestrator.clone(),
             pool: server.pool().await,
