@@ -25,10 +25,11 @@ export function toApiError(status: number, body: string): ApiError {
     const json = JSON.parse(body) as {
       error?: { code?: string; message?: string };
       code?: string;
+      title?: string;
       detail?: string;
     };
     const code = json.error?.code ?? json.code;
-    const message = json.error?.message ?? json.detail;
+    const message = json.error?.message ?? json.detail ?? json.title;
     if (code && message) return new ApiError(status, code, message);
   } catch {
     // A proxy's page: nothing in it is worth showing.
@@ -49,11 +50,13 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   return response;
 }
 
-async function json<T>(path: string, init?: RequestInit): Promise<T> {
+/** Calls the gateway and reads the JSON of its answer. */
+export async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
-function write(method: string, body: unknown): RequestInit {
+/** A call that brings JSON. */
+export function write(method: string, body: unknown): RequestInit {
   return {
     method,
     headers: { "content-type": "application/json" },
