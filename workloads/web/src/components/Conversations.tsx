@@ -1,7 +1,9 @@
 import { useId, useState } from "react";
 import { useI18n } from "../i18n/context";
 import type { Item } from "../lib/conversations";
+import { pathOf } from "../lib/place";
 import { useConversations } from "../lib/useConversations";
+import { LocalLink } from "./LocalLink";
 
 interface Props {
   current: string | null;
@@ -116,16 +118,12 @@ function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
   }
   return (
     <li className="row">
-      <a
+      <LocalLink
         className="name"
         data-testid="conversation"
-        href={"/c/" + item.id}
+        href={pathOf(item.id)}
         aria-current={isCurrent ? "page" : undefined}
-        onClick={(event) => {
-          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-          event.preventDefault();
-          onOpen();
-        }}
+        onGo={onOpen}
       >
         {item.branched_from && (
           <span role="img" aria-label={t("conversations.branched")}>
@@ -133,7 +131,7 @@ function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
           </span>
         )}
         {item.title}
-      </a>
+      </LocalLink>
       <span className="actions">
         <button
           className="quiet"
