@@ -95,9 +95,10 @@ export function EraseForm({ typed, isBusy, error, onType, onErase }: FormProps) 
         onChange={(event) => onType(event.target.value)}
       />
       {error !== null && (
-        <p role="alert" className="bad">
-          {explain(error)} {t("erase.again")}
-        </p>
+        <div role="alert" className="bad">
+          <p>{explain(error)}</p>
+          <p>{t("erase.again")}</p>
+        </div>
       )}
       <button
         type="submit"
