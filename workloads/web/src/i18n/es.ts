@@ -127,7 +127,7 @@ export const es: Texts = {
   "erase.stays.spent": "lo que has gastado de tus presupuestos, hasta que empiecen de nuevo",
   "erase.stays.records": "registros de uso sin ningún texto, con un seudónimo",
   "erase.stays.cited": "pasajes de tus documentos citados en respuestas a otras personas",
-  "erase.stays.backups": "copias en las copias de seguridad, mientras se conserven",
+  "erase.stays.backups": "lo que haya en las copias de seguridad, mientras se conserven",
   "erase.phrase": "borrar todo",
   "erase.label": "Escribe «{phrase}» para continuar",
   "erase.button": "Borrar todo lo mío",

@@ -65,7 +65,9 @@ export function NewKey({ isAdmin, onMade, onError }: Props) {
               checked={form.scopes.includes(scope)}
               onChange={() => setForm({ ...form, scopes: toggled(form.scopes, scope) })}
             />
-            {t(`scope.${scope}`)}
+            <span>
+              {t(`scope.${scope}`)} <code>{scope}</code>
+            </span>
           </label>
         ))}
       </fieldset>
