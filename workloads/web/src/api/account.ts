@@ -1,4 +1,4 @@
-import { ApiError, json, request, write } from "./http";
+import { file, json, request, write } from "./http";
 import type { ApiKey, Erased, KeyRequest, NewApiKey, Page, Session } from "./types";
 
 /** The page of a list from `cursor` on. */
@@ -16,15 +16,7 @@ export const account = {
   sessions: (cursor?: string) => page<Session>("/api/sessions", cursor),
   endSession: (id: string) => request("/api/sessions/" + id, { method: "DELETE" }),
   /** Everything that is held of the person. */
-  exportAll: async (): Promise<Blob> => {
-    const response = await request("/api/me/export");
-    try {
-      return await response.blob();
-    } catch {
-      // It is written while it is read: what breaks off is no file.
-      throw new ApiError(0, "export_incomplete", "the export broke off");
-    }
-  },
+  exportAll: () => file("/api/me/export"),
   /** Erases it, for good. The session that asks ends with it. */
   eraseAll: () => json<Erased>("/api/me/data?confirm=erase-everything", { method: "DELETE" }),
 };

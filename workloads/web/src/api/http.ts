@@ -55,6 +55,16 @@ export async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
+/** Reads a file that the gateway writes while it is read: what breaks off is none. */
+export async function file(path: string): Promise<Blob> {
+  const response = await request(path);
+  try {
+    return await response.blob();
+  } catch {
+    throw new ApiError(0, "export_incomplete", "the file broke off");
+  }
+}
+
 /** A call that brings JSON. */
 export function write(method: string, body: unknown): RequestInit {
   return {
@@ -99,6 +109,8 @@ export const api = {
       `/api/conversations/${id}/branch`,
       write("POST", { message_id: messageId }),
     ),
+  /** All of it, for people to read. */
+  exportConversation: (id: string) => file(`/api/conversations/${id}/export?format=markdown`),
   /** It can be brought back for a day. */
   removeConversation: (id: string) => request("/api/conversations/" + id, { method: "DELETE" }),
   restoreConversation: (id: string) =>

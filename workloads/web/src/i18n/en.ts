@@ -20,6 +20,7 @@ export const en = {
   "conversations.searchButton": "Search",
   "conversations.notFound": "Nothing found.",
   "conversations.rename": "Rename {name}",
+  "conversations.export": "Download {name}",
   "conversations.title": "New title",
   "conversations.save": "Save",
   "conversations.branched": "branch of another conversation",

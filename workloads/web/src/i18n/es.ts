@@ -22,6 +22,7 @@ export const es: Texts = {
   "conversations.searchButton": "Buscar",
   "conversations.notFound": "No se encontró nada.",
   "conversations.rename": "Cambiar el título de {name}",
+  "conversations.export": "Descargar {name}",
   "conversations.title": "Título nuevo",
   "conversations.save": "Guardar",
   "conversations.branched": "rama de otra conversación",
