@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useState } from "react";
 import { api, ApiError } from "./api/http";
-import type { Me } from "./api/types";
+import type { Erased, Me } from "./api/types";
 import { SignIn } from "./components/SignIn";
 import { Workspace } from "./components/Workspace";
 import { useI18n } from "./i18n/context";
 
 type Session =
   | { state: "loading" }
-  | { state: "out" }
+  | { state: "out"; erased?: Erased }
   | { state: "in"; me: Me }
   | { state: "error"; error: unknown };
 
@@ -27,13 +27,21 @@ export function App() {
     );
   }, []);
   useEffect(load, [load]);
-  const signedOut = useCallback(() => setSession({ state: "out" }), []);
+  const signedOut = useCallback(
+    // More than one call may find out; what was said first stays.
+    () => setSession((known) => (known.state === "out" ? known : { state: "out" })),
+    [],
+  );
+  const erased = useCallback((erased: Erased) => {
+    history.replaceState(null, "", "/");
+    setSession({ state: "out", erased });
+  }, []);
 
   switch (session.state) {
     case "loading":
       return <p className="centered">{t("loading")}</p>;
     case "out":
-      return <SignIn />;
+      return <SignIn {...(session.erased && { erased: session.erased })} />;
     case "error":
       return (
         <main className="centered">
@@ -42,6 +50,6 @@ export function App() {
         </main>
       );
     case "in":
-      return <Workspace me={session.me} onSignedOut={signedOut} />;
+      return <Workspace me={session.me} onSignedOut={signedOut} onErased={erased} />;
   }
 }

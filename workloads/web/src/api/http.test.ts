@@ -31,6 +31,12 @@ describe("conversations", () => {
     ]);
   });
 
+  it("come as a file for people", async () => {
+    const fetch = answer("# t");
+    expect(await (await api.exportConversation("a")).text()).toBe('"# t"');
+    expect(fetch.mock.calls[0]?.[0]).toBe("/api/conversations/a/export?format=markdown");
+  });
+
   it("say why not, with the code of the problem", async () => {
     answer({ code: "message_not_found", detail: "there is no such message" }, 404);
     await expect(api.branchConversation("a", "m")).rejects.toMatchObject({

@@ -25,10 +25,11 @@ export function toApiError(status: number, body: string): ApiError {
     const json = JSON.parse(body) as {
       error?: { code?: string; message?: string };
       code?: string;
+      title?: string;
       detail?: string;
     };
     const code = json.error?.code ?? json.code;
-    const message = json.error?.message ?? json.detail;
+    const message = json.error?.message ?? json.detail ?? json.title;
     if (code && message) return new ApiError(status, code, message);
   } catch {
     // A proxy's page: nothing in it is worth showing.
@@ -49,11 +50,23 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   return response;
 }
 
-async function json<T>(path: string, init?: RequestInit): Promise<T> {
+/** Calls the gateway and reads the JSON of its answer. */
+export async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await request(path, init)).json()) as T;
 }
 
-function write(method: string, body: unknown): RequestInit {
+/** Reads a file that the gateway writes while it is read: what breaks off is none. */
+export async function file(path: string): Promise<Blob> {
+  const response = await request(path);
+  try {
+    return await response.blob();
+  } catch {
+    throw new ApiError(0, "export_incomplete", "the file broke off");
+  }
+}
+
+/** A call that brings JSON. */
+export function write(method: string, body: unknown): RequestInit {
   return {
     method,
     headers: { "content-type": "application/json" },
@@ -96,6 +109,8 @@ export const api = {
       `/api/conversations/${id}/branch`,
       write("POST", { message_id: messageId }),
     ),
+  /** All of it, for people to read. */
+  exportConversation: (id: string) => file(`/api/conversations/${id}/export?format=markdown`),
   /** It can be brought back for a day. */
   removeConversation: (id: string) => request("/api/conversations/" + id, { method: "DELETE" }),
   restoreConversation: (id: string) =>

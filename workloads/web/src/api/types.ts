@@ -102,3 +102,63 @@ export interface StoredMessage {
 export interface Conversation extends ConversationSummary {
   messages: StoredMessage[];
 }
+
+/** What a key may be allowed, in the order in which it is offered. */
+export const SCOPES = [
+  "chat",
+  "embeddings",
+  "conversations:read",
+  "conversations:write",
+  "documents:read",
+  "documents:write",
+  "admin",
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** An API key as it is listed: enough of it to know it again, and not the key. */
+export interface ApiKey {
+  id: string;
+  shown: string;
+  name: string;
+  scopes: string[];
+  /** The only models that it may name; null is every one of its owner. */
+  models: string[] | null;
+  created_at: string;
+  expires_at: string;
+  last_used_at: string | null;
+}
+
+/** A key in the one answer that holds it. */
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
+export interface KeyRequest {
+  name: string;
+  scopes: Scope[];
+  /** 1 to 365. */
+  expires_in_days: number;
+}
+
+/** A browser session. */
+export interface Session {
+  id: string;
+  user_agent: string;
+  created_at: string;
+  last_used_at: string;
+  expires_at: string;
+  /** Whether it is the one that asks. */
+  current: boolean;
+}
+
+/** How many of each are gone. */
+export interface Erased {
+  conversations: number;
+  documents: number;
+  api_keys: number;
+  usage_days: number;
+  open_questions: number;
+  budget_windows: number;
+  idempotency_keys: number;
+  sessions: number;
+}

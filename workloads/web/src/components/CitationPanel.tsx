@@ -1,19 +1,11 @@
-import { useEffect, useRef } from "react";
 import type { Citation } from "../api/types";
 import { useI18n } from "../i18n/context";
+import { useFocusInside } from "../lib/useFocusInside";
 
 /** The passage that an answer rests on, beside the answer. Closes with Escape. */
 export function CitationPanel({ citation, onClose }: { citation: Citation; onClose(): void }) {
   const { t } = useI18n();
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    // Focus goes into the panel, and back to where it was afterwards.
-    const before = document.activeElement;
-    heading.current?.focus();
-    return () => {
-      if (before instanceof HTMLElement) before.focus();
-    };
-  }, [citation]);
+  const heading = useFocusInside<HTMLHeadingElement>(citation);
   return (
     <aside
       className="panel"

@@ -1,7 +1,9 @@
 import { useId, useState } from "react";
 import { useI18n } from "../i18n/context";
 import type { Item } from "../lib/conversations";
+import { pathOf } from "../lib/place";
 import { useConversations } from "../lib/useConversations";
+import { LocalLink } from "./LocalLink";
 
 interface Props {
   current: string | null;
@@ -12,7 +14,7 @@ interface Props {
 }
 
 export function Conversations({ current, version, onOpen, onError }: Props) {
-  const { t } = useI18n();
+  const { t, explain } = useI18n();
   const id = useId();
   const list = useConversations(version, onError);
 
@@ -27,6 +29,11 @@ export function Conversations({ current, version, onOpen, onError }: Props) {
         {t("conversations.new")}
       </button>
       <Search onSearch={list.search} />
+      {list.error !== null && (
+        <p role="alert" className="bad">
+          {explain(list.error)}
+        </p>
+      )}
       {list.deleted && (
         <p role="status" className="undo">
           {t("conversations.deleted", { name: list.deleted.item.title })}{" "}
@@ -46,6 +53,7 @@ export function Conversations({ current, version, onOpen, onError }: Props) {
             isCurrent={item.id === current}
             onOpen={() => onOpen(item.id)}
             onRename={(title) => void list.rename(item.id, title)}
+            onKeep={() => void list.keep(item.id)}
             onRemove={() => void remove(item.id)}
           />
         ))}
@@ -93,13 +101,16 @@ interface RowProps {
   isCurrent: boolean;
   onOpen(): void;
   onRename(title: string): void;
+  /** Saves it as a file. */
+  onKeep(): void;
   onRemove(): void;
 }
 
-function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
+function Row({ item, isCurrent, onOpen, onRename, onKeep, onRemove }: RowProps) {
   const { t } = useI18n();
   const [isRenaming, setRenaming] = useState(false);
   const rename = t("conversations.rename", { name: item.title });
+  const keep = t("conversations.export", { name: item.title });
   const remove = t("delete.named", { name: item.title });
   if (isRenaming) {
     return (
@@ -116,16 +127,12 @@ function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
   }
   return (
     <li className="row">
-      <a
+      <LocalLink
         className="name"
         data-testid="conversation"
-        href={"/c/" + item.id}
+        href={pathOf(item.id)}
         aria-current={isCurrent ? "page" : undefined}
-        onClick={(event) => {
-          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-          event.preventDefault();
-          onOpen();
-        }}
+        onGo={onOpen}
       >
         {item.branched_from && (
           <span role="img" aria-label={t("conversations.branched")}>
@@ -133,7 +140,7 @@ function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
           </span>
         )}
         {item.title}
-      </a>
+      </LocalLink>
       <span className="actions">
         <button
           className="quiet"
@@ -143,6 +150,15 @@ function Row({ item, isCurrent, onOpen, onRename, onRemove }: RowProps) {
           onClick={() => setRenaming(true)}
         >
           ✎
+        </button>
+        <button
+          className="quiet"
+          data-testid="export-conversation"
+          aria-label={keep}
+          title={keep}
+          onClick={onKeep}
+        >
+          ↓
         </button>
         <button className="quiet" aria-label={remove} title={remove} onClick={onRemove}>
           ×

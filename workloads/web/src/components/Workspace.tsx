@@ -1,19 +1,29 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api, ApiError } from "../api/http";
-import type { Citation, Me, Model } from "../api/types";
+import type { Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
+import { ACCOUNT, pathOf } from "../lib/place";
+import { useAccountPage } from "../lib/useAccountPage";
 import { useConversation } from "../lib/useConversation";
+import { Account } from "./account/Account";
 import { Answer } from "./Answer";
 import { CitationPanel } from "./CitationPanel";
 import { Composer } from "./Composer";
 import { Conversations } from "./Conversations";
 import { Documents } from "./Documents";
 import { LanguageSwitch } from "./LanguageSwitch";
+import { LocalLink } from "./LocalLink";
 
 type View = "chat" | "conversations" | "documents";
 const VIEWS: View[] = ["chat", "conversations", "documents"];
 
-export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) {
+interface Props {
+  me: Me;
+  onSignedOut(): void;
+  onErased(erased: Erased): void;
+}
+
+export function Workspace({ me, onSignedOut, onErased }: Props) {
   const { t, explain } = useI18n();
   const [view, setView] = useState<View>("chat");
   const [version, setVersion] = useState(0);
@@ -29,6 +39,7 @@ export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) 
   const onStored = useCallback(() => setVersion((version) => version + 1), []);
   const conversation = useConversation(onStored, onError);
   const { models, model, setModel, error: modelsError } = useModels(onError);
+  const account = useAccountPage();
 
   const open = (id: string | null) => {
     setCitation(null);
@@ -67,11 +78,23 @@ export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) 
         <span className="me" data-testid="me">
           {me.name}
         </span>
+        <LocalLink
+          className="button quiet"
+          data-testid="account"
+          href={ACCOUNT}
+          aria-current={account.isShown ? "page" : undefined}
+          onGo={() => {
+            setCitation(null);
+            account.show();
+          }}
+        >
+          {t("account.title")}
+        </LocalLink>
         <button className="quiet" data-testid="sign-out" onClick={() => void signOut()}>
           {t("signOut")}
         </button>
       </header>
-      <nav className="tabs" aria-label={t("nav.label")}>
+      <nav className="tabs" aria-label={t("nav.label")} hidden={account.isShown}>
         {VIEWS.map((item) => (
           <button
             key={item}
@@ -82,7 +105,16 @@ export function Workspace({ me, onSignedOut }: { me: Me; onSignedOut(): void }) 
           </button>
         ))}
       </nav>
-      <main className="content">
+      {account.isShown && (
+        <Account
+          me={me}
+          back={pathOf(conversation.id)}
+          onClose={() => account.leave(pathOf(conversation.id))}
+          onError={onError}
+          onErased={onErased}
+        />
+      )}
+      <main className="content" hidden={account.isShown}>
         <div className="side">
           <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
           <Documents onError={onError} />

@@ -18,6 +18,8 @@ interface I18n {
   t: Translate;
   /** A sentence for people about anything that was thrown. */
   explain(error: unknown): string;
+  /** Date and time of an RFC 3339 text, here and in this language. */
+  moment(text: string): string;
 }
 
 const Context = createContext<I18n | null>(null);
@@ -40,7 +42,9 @@ export function I18nProvider({ children }: { children: ReactNode }) {
       const key = "error." + error.code;
       return isKey(key) ? t(key) : error.message;
     };
-    return { language, setLanguage, t, explain };
+    const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+    const moment = (text: string) => format.format(new Date(text));
+    return { language, setLanguage, t, explain, moment };
   }, [language, setLanguage]);
   return <Context value={value}>{children}</Context>;
 }

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { ask } from "../api/chat";
 import { api } from "../api/http";
 import type { Citation, Decision, StoredMessage, ToolCall } from "../api/types";
+import { conversationIn, isAccount, pathOf } from "./place";
 
 /** A message as shown. */
 export interface Turn {
@@ -18,10 +19,8 @@ export interface Turn {
   error?: unknown;
 }
 
-const PATH = /^\/c\/([0-9a-f-]{36})$/;
-
 function idInPath(): string | null {
-  return PATH.exec(location.pathname)?.[1] ?? null;
+  return conversationIn(location.pathname);
 }
 
 function fromStored(message: StoredMessage): Turn {
@@ -88,15 +87,21 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
 
   const open = useCallback(
     (next: string | null) => {
-      history.pushState(null, "", next ? "/c/" + next : "/");
+      history.pushState(null, "", pathOf(next));
       show(next);
     },
     [show],
   );
 
+  const shown = useRef(id);
+  shown.current = id;
   useEffect(() => {
-    const sync = () => show(idInPath());
-    sync();
+    show(idInPath());
+    const sync = () => {
+      // What is open stays open behind the page of the account, and an answer goes on there.
+      if (isAccount(location.pathname) || idInPath() === shown.current) return;
+      show(idInPath());
+    };
     window.addEventListener("popstate", sync);
     return () => window.removeEventListener("popstate", sync);
   }, [show]);
@@ -125,7 +130,9 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
                 toolCalls: extra.tool_calls,
               }));
               if (extra.conversation_id && !controller.signal.aborted) {
-                history.replaceState(null, "", "/c/" + extra.conversation_id);
+                if (!isAccount(location.pathname)) {
+                  history.replaceState(null, "", pathOf(extra.conversation_id));
+                }
                 setId(extra.conversation_id);
               }
             },

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from "react";
 import { api } from "../api/http";
 import type { Page } from "../api/types";
 import { putBack, renamed, without, type Deleted, type Item } from "./conversations";
+import { save } from "./save";
 
 /** A page of the list, or of what was looked for. */
 function read(words: string, cursor?: string): Promise<Page<Item>> {
@@ -14,6 +15,15 @@ export function useConversations(version: number, onError: (error: unknown) => v
   const [cursor, setCursor] = useState<string | null>(null);
   const [words, setWords] = useState("");
   const [deleted, setDeleted] = useState<Deleted | null>(null);
+  const [error, setError] = useState<unknown>(null);
+
+  const failed = useCallback(
+    (cause: unknown) => {
+      setError(cause);
+      onError(cause);
+    },
+    [onError],
+  );
 
   useEffect(() => {
     let current = true;
@@ -22,42 +32,40 @@ export function useConversations(version: number, onError: (error: unknown) => v
         if (!current) return;
         setItems(page.items);
         setCursor(page.next_cursor);
+        setError(null);
       },
-      (error: unknown) => {
-        if (!current) return;
-        setItems((known) => known ?? []);
-        onError(error);
+      (cause: unknown) => {
+        if (current) failed(cause);
       },
     );
     return () => {
       current = false;
     };
-  }, [version, words, onError]);
+  }, [version, words, failed]);
 
   /** Waits for an action; whether it was done. */
   const done = useCallback(
     async (action: Promise<unknown>): Promise<boolean> => {
       try {
         await action;
+        setError(null);
         return true;
-      } catch (error) {
-        onError(error);
+      } catch (cause) {
+        failed(cause);
         return false;
       }
     },
-    [onError],
+    [failed],
   );
 
   const more = useCallback(async () => {
     if (!cursor) return;
-    try {
-      const page = await read(words, cursor);
+    const next = read(words, cursor).then((page) => {
       setItems((known) => [...(known ?? []), ...page.items]);
       setCursor(page.next_cursor);
-    } catch (error) {
-      onError(error);
-    }
-  }, [words, cursor, onError]);
+    });
+    await done(next);
+  }, [words, cursor, done]);
 
   const rename = useCallback(
     async (id: string, title: string) => {
@@ -87,6 +95,12 @@ export function useConversations(version: number, onError: (error: unknown) => v
     }
   }, [done, deleted]);
 
+  const keep = useCallback(
+    (id: string) =>
+      done(api.exportConversation(id).then((file) => save(file, `conversation-${id}.md`))),
+    [done],
+  );
+
   const forget = useCallback(() => setDeleted(null), []);
 
   return {
@@ -94,11 +108,13 @@ export function useConversations(version: number, onError: (error: unknown) => v
     hasMore: cursor !== null,
     words,
     deleted,
+    error,
     search: setWords,
     more,
     rename,
     remove,
     undo,
+    keep,
     forget,
   };
 }
