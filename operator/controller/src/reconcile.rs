@@ -131,7 +131,8 @@ fn log(result: &Result<Done, Error>, elapsed: Duration) {
 
 async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<Done, Error> {
     match &object.0 {
-        Ok(loto) => pass(loto, context).await,
+        // Boxed, because a pass holds every object of the platform.
+        Ok(loto) => Box::pin(pass(loto, context)).await,
         Err(invalid) => {
             let error = Error::ReadResource {
                 cause: invalid.error.clone(),

@@ -65,7 +65,7 @@ impl Level {
     /// How many tests run at the same time, where it is not one for each core.
     fn threads(self) -> Option<usize> {
         match self {
-            // They wait for each other's servers most of the time.
+            // Many of them wait for a server most of the time.
             Self::Pure => Some(2 * available_parallelism().map_or(1, NonZero::get)),
             Self::Clients | Self::Charts | Self::ApiServer => None,
             Self::Cluster | Self::Platform => Some(1),

@@ -44,23 +44,23 @@ pub struct Vectors {
 #[derive(Debug)]
 pub struct Unanswered {
     /// What the caller is told.
-    pub failure: Failure,
+    pub failure: Box<Failure>,
     /// Whether the model may have read the texts all the same.
     pub may_have_read: bool,
 }
 
 impl Unanswered {
     /// The call broke off, and nobody knows how far it came.
-    pub const fn in_the_middle(failure: Failure) -> Self {
+    pub fn in_the_middle(failure: Failure) -> Self {
         Self {
-            failure,
+            failure: Box::new(failure),
             may_have_read: true,
         }
     }
 
-    const fn refused(failure: Failure) -> Self {
+    fn refused(failure: Failure) -> Self {
         Self {
-            failure,
+            failure: Box::new(failure),
             may_have_read: false,
         }
     }
@@ -130,7 +130,7 @@ impl ModelServer {
         let call = traced(self.client.post(self.embeddings.clone())).json(request);
         let response = call.send().await.map_err(|error| Unanswered {
             may_have_read: !error.is_connect(),
-            failure: away(&error),
+            failure: Box::new(away(&error)),
         })?;
         let status = response.status();
         if !status.is_success() {

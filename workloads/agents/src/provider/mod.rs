@@ -157,7 +157,8 @@ pub enum OpenError {
         /// The provider.
         provider: String,
         /// The cause.
-        source: UpstreamError,
+        #[snafu(source(from(UpstreamError, Box::new)))]
+        source: Box<UpstreamError>,
     },
     /// The address is not usable.
     #[snafu(display("failed to use the address of provider {provider:?}"))]

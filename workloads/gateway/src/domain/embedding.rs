@@ -116,7 +116,7 @@ impl Call {
             // The vectors are whole all the same. A reservation is charged as it was made.
             lost(&error);
         }
-        let vectors = answer.map_err(|unanswered| unanswered.failure)?;
+        let vectors = answer.map_err(|unanswered| *unanswered.failure)?;
         Ok(Embedded {
             body: vectors.body,
             warnings: std::mem::take(&mut self.charge.warnings),

@@ -74,6 +74,5 @@ fn service_port(platform: &Platform, edge: bool, port: Port) -> ServicePort {
         protocol: Some("TCP".to_owned()),
         target_port: Some(IntOrString::Int(i32::from(port.number))),
         node_port: service.https_node_port.filter(|_| fixed),
-        ..ServicePort::default()
     }
 }

@@ -79,5 +79,8 @@ async fn any_number_of_budgets_takes_one_statement_before_and_one_after() {
         counts.push(sent.len());
     }
     // Beside them, something of the time may have been sent in one of the two.
-    assert!(counts[1] < counts[0] + many.len() - 1, "no statement for each budget: {counts:?}");
+    assert!(
+        counts[1] < counts[0] + many.len() - 1,
+        "no statement for each budget: {counts:?}"
+    );
 }
