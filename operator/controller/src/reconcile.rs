@@ -131,8 +131,7 @@ fn log(result: &Result<Done, Error>, elapsed: Duration) {
 
 async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<Done, Error> {
     match &object.0 {
-        // Boxed, because a pass holds every object of the platform.
-        Ok(loto) => Box::pin(pass(loto, context)).await,
+        Ok(loto) => pass(loto, context).await,
         Err(invalid) => {
             let error = Error::ReadResource {
                 cause: invalid.error.clone(),
