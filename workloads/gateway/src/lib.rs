@@ -97,6 +97,17 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 
     keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
     keep_conversations(&service, &state.store, config.conversation_retention_days);
+    // A stop ends these two only when the last answer has gone.
+    let served = CancellationToken::new();
+    let _served = served.clone().drop_guard();
+    service.keep_up(
+        "open-answers",
+        state.watch.clone().run(state.store.clone(), served.clone()),
+    );
+    service.keep_up(
+        "open-streams",
+        state.streams.clone().keep(state.store.clone(), served),
+    );
     work_in_background(&service, &state, rabbitmq);
     let web = WebClient::new(&config.web_root);
     if !config.web_root.join("index.html").is_file() {
@@ -180,7 +191,9 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
 }
 
 /// Cancelled shortly before a stop runs out of time: what is still being answered then ends with an
-/// error that its client can read, and is stored, instead of being cut.
+/// error that its client can read, and is stored, instead of being cut. The token that begins a stop
+/// is cancelled some seconds into it, when nobody sends requests here any more: three seconds are
+/// left of the five.
 fn ending(service: &Service, drain: Duration) -> CancellationToken {
     const FAREWELL: Duration = Duration::from_secs(5);
     let (ending, stop) = (CancellationToken::new(), service.shutdown.clone());
@@ -236,8 +249,6 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
         ),
     );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
-    service.keep_up("open-answers", state.watch.clone().run(store(), stop()));
-    service.keep_up("open-streams", state.streams.clone().keep(store(), stop()));
     service.keep_up(
         "spendings",
         ledger::keep(store(), state.spendings.clone(), stop()),

@@ -77,7 +77,12 @@ impl Orchestrator {
         let end = tokio::time::Instant::now() + self.longest;
         let bounded = stream::unfold(Some(events.boxed()), move |events| async move {
             let mut events: Events = events?;
-            let limit = end.min(tokio::time::Instant::now() + silence);
+            let now = tokio::time::Instant::now();
+            // Also for a reader who is behind, for whom there always is a next event.
+            if now >= end {
+                return Some((Err(too_slow()), None));
+            }
+            let limit = end.min(now + silence);
             match tokio::time::timeout_at(limit, events.next()).await {
                 Ok(Some(event)) => Some((event, Some(events))),
                 Ok(None) => None,

@@ -30,6 +30,8 @@ const CANCELLED: &str = "cancelled";
 
 /// The orchestrator ends a call at once after its last event.
 const PARTING: Duration = Duration::from_secs(5);
+/// How long the caller of a run that failed waits until that is stored.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A question that is being answered. Dropped before its end, it is stored as cancelled.
 pub struct Run {
@@ -118,9 +120,7 @@ impl Run {
         if self.closed {
             return;
         }
-        if let Err(error) = self.close(CANCELLED, Some(failure)).await {
-            tracing::error!(code = %error.code, "a stopped run was not stored");
-        }
+        self.fail(CANCELLED, failure).await;
     }
 
     /// What the caller should know about its budgets.
@@ -138,8 +138,9 @@ impl Run {
             let event = tokio::select! {
                 biased;
                 () = self.follow.over() => Some(Err(watch::signed_out())),
-                event = self.events.next() => event,
+                // Before the events: of one whose reader is behind there is always a next one.
                 () = self.state.ending.cancelled() => Some(Err(Failure::shutting_down())),
+                event = self.events.next() => event,
             };
             let step = match event {
                 Some(Ok(event)) => match event.event {
@@ -163,12 +164,7 @@ impl Run {
                     self.part();
                     self.close("ok", None).await?;
                 }
-                Err(failure) => {
-                    // What the caller must hear is the failure, stored or not.
-                    if let Err(error) = self.close(&failure.code, Some(failure)).await {
-                        tracing::error!(code = %error.code, "a failed run was not stored");
-                    }
-                }
+                Err(failure) => self.fail(&failure.code, failure).await,
                 Ok(_) => {}
             }
             return step;
@@ -184,6 +180,16 @@ impl Run {
                 tracing::debug!("the orchestrator did not end a finished call");
             }
         });
+    }
+
+    /// Stores a bad end. What the caller must hear is the failure, stored or not, and soon: a
+    /// process that stops may have no more time than this. The storing goes on.
+    async fn fail(&mut self, outcome: &str, failure: &Failure) {
+        match tokio::time::timeout(PATIENCE, self.close(outcome, Some(failure))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(code = %error.code, "a bad end was not stored"),
+            Err(_) => tracing::warn!("a bad end is told before it is stored"),
+        }
     }
 
     /// Stores the end, in a task of its own: a client that leaves now does not undo it.

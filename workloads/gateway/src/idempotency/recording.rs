@@ -47,10 +47,17 @@ pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, b
             None => {
                 let answer = recording.answer.take();
                 let Taking { held, hash, .. } = recording.taking.take()?;
-                if recording.failed.get() {
-                    held.release().await;
-                } else {
-                    held.end(Outcome { hash, answer }).await;
+                let (tasks, failed) = (held.state.tasks.clone(), recording.failed.get());
+                // In a task of its own: a client that leaves at the last byte does not undo it.
+                let ended = tasks.spawn(async move {
+                    if failed {
+                        held.release().await;
+                    } else {
+                        held.end(Outcome { hash, answer }).await;
+                    }
+                });
+                if ended.await.is_err() {
+                    tracing::error!("the end of an answer with an idempotency key was not stored");
                 }
                 None
             }

@@ -264,7 +264,8 @@ impl Store {
              where s.run_id = $1",
         )
         .bind(run_id)
-        .bind(i32::try_from(from).unwrap_or(i32::MAX - 1))
+        // The statement adds 1 to it.
+        .bind(i32::try_from(from).unwrap_or(i32::MAX).min(i32::MAX - 1))
         .bind(FOLLOWED.as_secs_f64())
         .fetch_optional(&self.pool);
         let row = within("follow a stream", statement).await?;

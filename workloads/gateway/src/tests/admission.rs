@@ -89,3 +89,24 @@ async fn a_stop_ends_a_stream_with_an_error_that_can_be_read() {
     assert!(text.contains("\"code\":\"shutting_down\""), "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
 }
+
+#[tokio::test]
+async fn a_reader_who_is_behind_hears_of_a_stop_too() {
+    /// What the reader may still be told after the stop.
+    const MOST: usize = 16 << 20;
+    let (gateway, _seen) = gateway(9, 1).await;
+    let body = question("flood", &json!({"stream": true}));
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    *request.body_mut() = Body::from(body);
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    let mut stream = response.into_body().into_data_stream();
+    stream.next().await.unwrap().unwrap();
+    gateway.state.ending.cancel();
+    let mut text = String::new();
+    while let Some(part) = stream.next().await {
+        text.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        assert!(text.len() < MOST, "the stream goes on");
+    }
+    assert!(text.contains("\"code\":\"shutting_down\""), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"));
+}

@@ -353,12 +353,12 @@ async fn a_place_that_the_stream_has_not_given_is_refused() {
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{from}: {reply:?}");
         assert_eq!(reply.json()["error"]["param"], "Last-Event-ID");
     };
-    for from in ["x", "-1", "", "2", "99"] {
+    for from in ["x", "-1", "", "2", "99", "2147483647"] {
         refused(from).await;
     }
     seen.tell(0, None);
     first.rest().await;
-    for from in ["x", "-1", "", "2", "99"] {
+    for from in ["x", "-1", "", "2", "99", "2147483647"] {
         refused(from).await;
     }
 }

@@ -59,13 +59,14 @@ impl TooLate {
 }
 
 impl Pulse {
-    /// Of a connection that was just made: a request should follow at once.
+    /// Of a connection that was just made. Proxies make some to have them: the head's limit begins
+    /// with its first byte.
     pub(super) fn new() -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
                 open: 0,
                 is_http2: false,
-                has_begun: true,
+                has_begun: false,
                 since: Instant::now(),
                 stuck: None,
             })),

@@ -1,6 +1,7 @@
 //! Where a stream is read from: memory, or the database.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use lotoai_contracts::v1::{Finished, Usage};
@@ -15,6 +16,10 @@ use crate::streams::tape::{Ending, Last, Part, Reader};
 
 /// Stored text is given in events of about this many bytes.
 const PIECE_BYTES: usize = 16 * 1024;
+/// How long a reader waits for a database that was there.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Looks at which nobody writes, after which nobody does: two seconds.
+const LOST_LOOKS: u32 = 3;
 
 /// Where the parts come from.
 pub(super) enum Source {
@@ -43,6 +48,10 @@ pub(super) struct Elsewhere {
     is_opened: bool,
     /// Then the next look waits a little.
     was_asked: bool,
+    /// Since when the database has not answered.
+    away: Option<Instant>,
+    /// Looks in a row at which nobody seemed to write.
+    lost: u32,
 }
 
 impl Elsewhere {
@@ -54,6 +63,8 @@ impl Elsewhere {
             at: from.unwrap_or(0),
             is_opened: from.is_some(),
             was_asked: false,
+            away: None,
+            lost: 0,
         }
     }
 
@@ -65,7 +76,14 @@ impl Elsewhere {
                 () = state.ending.cancelled() => return Err(Failure::shutting_down()),
             }
         }
-        let further = state.store.follow_stream(self.run_id, self.at).await?;
+        let further = match state.store.follow_stream(self.run_id, self.at).await {
+            // The answer goes on without the database, and so does who reads it.
+            Err(error) if self.was_asked && error.is_away() && self.is_patient() => {
+                return Ok(Vec::new());
+            }
+            further => further?,
+        };
+        self.away = None;
         let further = further.ok_or_else(|| Failure::not_found("answer"))?;
         self.was_asked = true;
         let is_over = matches!(further.progress, Progress::Ended(_));
@@ -74,10 +92,19 @@ impl Elsewhere {
         }
         let text = String::from_utf8(further.text).map_err(|_| bad_event_id())?;
         let ended = match further.progress {
-            Progress::Written => None,
-            Progress::Lost if text.is_empty() => return Err(incomplete()),
-            // What is there is told first.
-            Progress::Lost => None,
+            Progress::Written => {
+                self.lost = 0;
+                None
+            }
+            // What is there is told first. After the database was away, the writer may only not
+            // have come to say that it lives.
+            Progress::Lost => {
+                self.lost += 1;
+                if text.is_empty() && self.lost > LOST_LOOKS {
+                    return Err(incomplete());
+                }
+                None
+            }
             Progress::Ended(ended) => Some(*ended),
         };
         let transcript = ended.as_ref().map(transcript).unwrap_or_default();
@@ -103,6 +130,11 @@ impl Elsewhere {
             }))
         }));
         Ok(parts)
+    }
+
+    /// Whether the database has not been away for too long.
+    fn is_patient(&mut self) -> bool {
+        self.away.get_or_insert_with(Instant::now).elapsed() < PATIENCE
     }
 }
 
