@@ -46,6 +46,8 @@ pub(crate) async fn provision(
     if plan.cluster.is_some() {
         let mut settings = admin.clickhouse_url.query_pairs_mut();
         settings.append_pair("distributed_ddl_task_timeout", DDL_SECONDS);
+        // A server that is away does it when it is back.
+        settings.append_pair("distributed_ddl_output_mode", "null_status_on_timeout");
     }
     let admin = &admin;
     retry::until(STORE, patience, || {

@@ -60,17 +60,23 @@ pub fn key_file() -> String {
 /// Whether the component shows a certificate of the platform's authority to those who call it. The
 /// proxy shows the one of the public address.
 ///
-/// All of them [but one](follows) take a renewed one from its files, so that it restarts nobody.
+/// All of them [but two](follows) take a renewed one from its files, so that it restarts nobody.
 #[must_use]
 pub const fn serves(component: Component) -> bool {
     !matches!(component, Component::Traefik) && !ports(component).is_empty()
 }
 
 /// Whether the component takes a renewed certificate from its files. Qdrant does so for HTTP but not
-/// for gRPC, so its pods restart one after the other.
+/// for gRPC, and ClickHouse for its clients but not between its Keepers, so their pods restart one
+/// after the other.
 #[must_use]
-pub const fn follows(component: Component) -> bool {
-    serves(component) && !matches!(component, Component::Qdrant)
+pub fn follows(platform: &Platform, component: Component) -> bool {
+    let is_read_once = match component {
+        Component::Qdrant => true,
+        Component::Clickhouse => !platform.members(component).is_empty(),
+        _ => false,
+    };
+    serves(component) && !is_read_once
 }
 
 /// Names under which a component is called: those of its Service, of each of its servers where

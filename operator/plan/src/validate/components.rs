@@ -126,15 +126,21 @@ pub(super) fn check_members(
     }
 }
 
-/// How many servers have data: as many as the StatefulSet wants, whose volumes are made one after
-/// the other; without one, or on a suspended platform, as many as there are volumes.
+/// How many servers have data. The Service of a StatefulSet says whether it was made for one or for
+/// several, and can never change, unlike the number, which anybody may have altered. Without a
+/// StatefulSet it is as many as there are volumes.
 fn members_there(name: &PlatformName, component: Component, observed: &Observed) -> Option<i32> {
     let object = format!("{name}-{component}");
-    if let Some(set) = observed.stateful_sets.get(&object) {
-        let asked = set.spec.as_ref()?.replicas?;
-        if asked > 0 {
-            return Some(asked);
-        }
+    if let (Some(set), Replication::Only { counts, .. }) =
+        (observed.stateful_sets.get(&object), component.replication())
+    {
+        let is_single = set.spec.as_ref()?.service_name.as_ref() == Some(&object);
+        let count = if is_single {
+            counts.first()
+        } else {
+            counts.last()
+        };
+        return count.copied();
     }
     let claim = format!("{DATA}-{object}-");
     let claims = observed.claims.keys().filter(|found| {

@@ -10,7 +10,7 @@ use crate::components::shared::authorities;
 use crate::components::shared::config::{
     config_map_volume, empty_dir, mount, mount_read_only, rendered_name, secret_volume,
 };
-use crate::components::shared::pod::{container, https_probe, set_probes, template};
+use crate::components::shared::pod::{container, https_probe, set_probes, start_seconds, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::env::var;
 use crate::graph::Node;
@@ -55,7 +55,8 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         ..container(platform, node)
     };
     let probe = https_probe("/ping", 8443);
-    set_probes(&mut container, &probe, &probe, START_SECONDS);
+    let start = start_seconds(platform, Component::Clickhouse, START_SECONDS);
+    set_probes(&mut container, &probe, &probe, start);
     let template = template(platform, node, UID, container, volumes);
     let storage = platform.spec.data.clickhouse.volume();
     workload::stateful_set(platform, Component::Clickhouse, template, Some(&storage))

@@ -39,7 +39,8 @@ log.file = false
     )
 }
 
-/// Every server knows all of them by name. Queues may be declared before the last server has
+/// Every server knows all of them by name, and waits for another as long as it takes: one that gave
+/// up would go on alone, as a second cluster. Queues may be declared before the last server has
 /// joined, so they grow to it later.
 fn cluster_conf(platform: &Platform) -> String {
     let members = platform.members(Component::Rabbitmq);
@@ -56,6 +57,8 @@ fn cluster_conf(platform: &Platform) -> String {
     format!(
         "\
 cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config
+cluster_formation.discovery_retry_limit = infinity
+cluster_formation.discovery_retry_interval = 1000
 {nodes}\
 quorum_queue.continuous_membership_reconciliation.enabled = true
 quorum_queue.continuous_membership_reconciliation.target_group_size = {count}

@@ -9,7 +9,7 @@ use crate::components::shared::authorities;
 use crate::components::shared::config::{
     empty_dir, mount, mount_read_only, rendered_name, secret_volume,
 };
-use crate::components::shared::pod::{container, set_probes, tcp_probe, template};
+use crate::components::shared::pod::{container, set_probes, start_seconds, tcp_probe, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::credentials::{KEY, PASSWORD, USERNAME};
 use crate::env::{field_var, secret_var, var};
@@ -51,7 +51,8 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
     // The port opens when the server is up; `rabbitmq-diagnostics` would start a second Erlang
     // machine every few seconds.
     let probe = tcp_probe(5671);
-    set_probes(&mut container, &probe, &probe, START_SECONDS);
+    let start = start_seconds(platform, Component::Rabbitmq, START_SECONDS);
+    set_probes(&mut container, &probe, &probe, start);
     let template = template(platform, node, UID, container, volumes);
     let storage = platform.spec.messaging.rabbitmq.volume();
     workload::stateful_set(platform, Component::Rabbitmq, template, Some(&storage))

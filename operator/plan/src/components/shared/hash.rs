@@ -45,7 +45,7 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
         followed: platform
             .topology
             .components()
-            .filter(|component| tls::follows(*component))
+            .filter(|component| tls::follows(platform, *component))
             .map(|component| platform.certificate_secret(component))
             .collect(),
         first_start: Store::ALL

@@ -162,6 +162,18 @@ pub fn exec_probe(command: &[&str]) -> Probe {
     }
 }
 
+/// How long the start of a store's server may take, in seconds: `alone` for one, and longer for one
+/// of several, which waits for the others as long as their images take to be pulled.
+#[must_use]
+pub fn start_seconds(platform: &Platform, component: Component, alone: i32) -> i32 {
+    const TOGETHER: i32 = 900;
+    if platform.members(component).is_empty() {
+        alone
+    } else {
+        TOGETHER
+    }
+}
+
 /// Gives a container its three probes: `live` must fail for a minute before a restart, `ready` is
 /// asked often, and the start may take `start_seconds`.
 pub fn set_probes(container: &mut Container, live: &Probe, ready: &Probe, start_seconds: i32) {

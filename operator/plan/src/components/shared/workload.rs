@@ -57,6 +57,9 @@ pub fn recreate() -> DeploymentStrategy {
     }
 }
 
+/// How long a server of several is ready before the next one is restarted.
+const CATCH_UP_SECONDS: i32 = 20;
+
 /// A StatefulSet, each of its pods with a volume if `storage` is given. A pod ends before its
 /// successor starts, so that two never write to one volume.
 #[must_use]
@@ -86,6 +89,9 @@ pub fn stateful_set(
             } else {
                 platform.members_name(component)
             }),
+            // A server that is ready may yet have to catch up with the others.
+            min_ready_seconds: (!platform.members(component).is_empty())
+                .then_some(CATCH_UP_SECONDS),
             // With `OrderedReady` a pod that never became ready would block the update that mends
             // it. The field can never change.
             pod_management_policy: Some("Parallel".to_owned()),
