@@ -163,8 +163,18 @@ fn with_overdue(message: &str, overdue: Option<&str>) -> String {
 
 fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
     let was_up = was(before, reasons::READY) || was(before, reasons::DEGRADED);
+    let was_whole = before.version.is_some();
     let unsettled: Vec<&Child> = children.iter().filter(|child| !child.settled).collect();
     let answered = *pass.probe == ProbeOutcome::Answered;
+    let down: Vec<&&Child> = unsettled
+        .iter()
+        .filter(|child| child.component().is_some() && !child.serves)
+        .collect();
+    // An operator that has just started has not asked yet. Nothing says that the last answer holds
+    // no more.
+    let holds = down.is_empty()
+        && was(before, reasons::READY)
+        && before.observed_generation == pass.lotoai.metadata.generation;
     let trouble = trouble(children.len(), &unsettled).or_else(|| {
         // An answer shows that the edge serves, whatever others have yet to say.
         let wait = edge::wait(pass.outcome.platform()?, pass.observed).filter(|_| !answered)?;
@@ -173,7 +183,8 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
     let ready = match (&trouble, pass.probe) {
         // The first time everything must be there; later only what people need.
         (None, ProbeOutcome::Answered) => (TRUE, available(pass)),
-        (Some(_), ProbeOutcome::Answered) if was_up => (TRUE, available(pass)),
+        (Some(_), ProbeOutcome::Answered) if was_up || was_whole => (TRUE, available(pass)),
+        (_, ProbeOutcome::Pending) if holds => (TRUE, available(pass)),
         (Some(trouble), _) => (FALSE, trouble.clone()),
         (None, ProbeOutcome::Pending) => (
             FALSE,
@@ -197,10 +208,6 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
         .map(|(child, failure)| {
             say(failure.reason, named(child, &failure.message)).about(&failure.object)
         });
-    let down: Vec<&&Child> = unsettled
-        .iter()
-        .filter(|child| child.component().is_some() && !child.serves)
-        .collect();
     let degraded = down.first().filter(|_| was_up).map(|first| {
         let texts: Vec<String> = down
             .iter()

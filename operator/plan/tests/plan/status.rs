@@ -73,6 +73,40 @@ fn ready_needs_every_component_and_an_answer() {
 }
 
 #[test]
+fn a_platform_that_answered_is_ready_until_the_next_question_fails() {
+    let mut cluster = Cluster::up();
+    let mut lotoai = resource("minimal");
+    lotoai.status = Some(cluster.status(&lotoai, &ProbeOutcome::Answered, T1));
+    // The operator has just started.
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
+    assert_eq!(status.condition("Ready").unwrap().status, "True");
+    let failed = ProbeOutcome::Failed {
+        message: "HTTP 502".to_owned(),
+    };
+    let status = cluster.status(&lotoai, &failed, T2);
+    assert_eq!(status.condition("Ready").unwrap().status, "False");
+    // An answer makes it ready again, though something that people do not need is still missing.
+    lotoai.status = Some(status);
+    cluster.set_ready(Node::Component(Component::Analytics), 0);
+    let status = cluster.status(&lotoai, &ProbeOutcome::Answered, T2);
+    assert_eq!(status.condition("Ready").unwrap().status, "True");
+    // Where a component is down, or another spec was asked for, the last answer says nothing.
+    lotoai.status = Some(status);
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
+    assert_eq!(status.condition("Ready").unwrap().status, "False");
+    cluster.set_ready(Node::Component(Component::Analytics), 1);
+    let pending = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
+    assert_eq!(pending.condition("Ready").unwrap().status, "True");
+    lotoai.metadata.generation = lotoai
+        .metadata
+        .generation
+        .map(|number| number + 1)
+        .or(Some(7));
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
+    assert_eq!(status.condition("Ready").unwrap().status, "False");
+}
+
+#[test]
 fn external_stores_are_shown_but_neither_counted_nor_waited_for() {
     let cluster = Cluster::of("external");
     let open = cluster.open();
