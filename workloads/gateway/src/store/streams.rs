@@ -171,8 +171,11 @@ impl Store {
     /// When the database fails.
     pub async fn keep_streams(&self, run_ids: &[Uuid]) -> Result<Vec<Wanted>, StoreError> {
         let statement = sqlx::query(
+            // Locked in an order, so that two who change several never wait for each other.
             "update answer_streams set alive_until = now() + make_interval(secs => $2)
-             where run_id = any($1) and ended_at is null
+             where run_id in (select run_id from answer_streams
+                              where run_id = any($1) and ended_at is null
+                              order by run_id for update)
              returning run_id, coalesce(followed_until > now(), false), stop_wanted",
         )
         .bind(run_ids)

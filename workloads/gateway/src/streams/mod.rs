@@ -124,26 +124,30 @@ impl Streams {
         if run_ids.is_empty() {
             return Ok(());
         }
-        for wanted in store.keep_streams(&run_ids).await? {
-            let run_id = wanted.run_id;
-            if wanted.is_stopped {
-                self.stop(run_id);
-            }
-            if !wanted.is_followed {
-                continue;
-            }
-            let Some(Stream { tape, known, .. }) = self.open().get(&run_id).cloned() else {
-                continue;
-            };
-            tape.keep();
-            let text = tape.after(known);
-            if text.is_empty() {
-                continue;
-            }
-            let known = store.extend_stream(run_id, known, &text).await?;
-            if let Some(stream) = self.open().get_mut(&run_id) {
-                stream.known = known;
-            }
+        let wanted = store.keep_streams(&run_ids).await?;
+        // These first: a stop does not wait until the text of all others is written.
+        for one in wanted.iter().filter(|one| one.is_stopped) {
+            self.stop(one.run_id);
+        }
+        for one in wanted.iter().filter(|one| one.is_followed) {
+            self.pass_on(store, one.run_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is new of an answer where other replicas read it.
+    async fn pass_on(&self, store: &Store, run_id: Uuid) -> Result<(), StoreError> {
+        let Some(Stream { tape, known, .. }) = self.open().get(&run_id).cloned() else {
+            return Ok(());
+        };
+        tape.keep();
+        let text = tape.after(known);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let known = store.extend_stream(run_id, known, &text).await?;
+        if let Some(stream) = self.open().get_mut(&run_id) {
+            stream.known = known;
         }
         Ok(())
     }
