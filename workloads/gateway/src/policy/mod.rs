@@ -36,7 +36,7 @@ pub enum Needs {
 /// What an API key may be made for. A person has all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 pub enum Scope {
-    /// Models, and answers of them.
+    /// Answers of models.
     #[schema(rename = "chat")]
     Chat,
     /// Vectors of texts.

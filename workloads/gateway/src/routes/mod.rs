@@ -81,8 +81,9 @@ pub fn table() -> Vec<Route> {
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
     vec![
-        Route::new(GET, "/v1/models", chat, v1::models::list),
-        Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
+        // Whatever a key was made for: each is shown what it may name.
+        Route::new(GET, "/v1/models", Caller, v1::models::list),
+        Route::new(GET, "/v1/models/{id}", Caller, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
         Route::new(
             GET,

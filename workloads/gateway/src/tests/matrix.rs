@@ -297,7 +297,7 @@ fn expected(caller: &str, method: &Method, route: &str, needs: Needs) -> bool {
                 || (method, route) == (&Method::DELETE, "/api/keys/{id}")
         }
         // The owner's keys: what their scope says.
-        "API key without scope" => needs == Needs::Caller,
+        "API key without scope" => needs == Needs::Caller && route != "/v1/models/{id}",
         "API key for chat" => {
             !a_stream && matches!(needs, Needs::Caller | Needs::Scope(Scope::Chat))
         }
