@@ -82,6 +82,7 @@ impl Run {
             temperature: request.temperature,
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
             functions: request.functions.clone(),
+            format: request.format.clone(),
         };
         tracing::info!(run_id = %id, model = request.model, "a run begins");
         Ok(Self {

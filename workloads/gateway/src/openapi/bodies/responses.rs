@@ -36,6 +36,9 @@ pub struct ResponsesRequest {
     pub tools: Option<Vec<Value>>,
     /// Whether one of them must be called, and which.
     pub tool_choice: Option<Value>,
+    /// What the answer is written as: `format` is an object with `type` `text`, `json_object` or
+    /// `json_schema`.
+    pub text: Option<Value>,
     /// Names and values that the response repeats.
     pub metadata: Option<Value>,
 }

@@ -8,6 +8,9 @@ use super::{ask, gateway, weather};
 #[rstest::rstest]
 #[case(json!({"model": "missing"}), 404, "model_not_found", "model")]
 #[case(json!({"model": "local", "tools": weather()}), 400, "unsupported_parameter", "tools")]
+#[case(json!({"model": "local", "text": {"format": {"type": "json_object"}}}),
+    400, "unsupported_parameter", "text.format")]
+#[case(json!({"text": {"format": {"type": "xml"}}}), 400, "invalid_value", "text.format.type")]
 #[case(json!({"max_tokens": 5}), 400, "unknown_parameter", "max_tokens")]
 #[case(json!({"background": true}), 400, "unsupported_parameter", "background")]
 #[case(json!({"input": [

@@ -81,11 +81,13 @@ async fn what_is_asked_is_what_a_chat_asks() {
         "model": "writer", "store": false, "max_tokens": 50, "temperature": 0.5,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}],
         "tools": [{"type": "function", "function": {"name": "clock"}}], "tool_choice": "none",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "day", "schema": {}}},
     });
     gateway.chat("ana", body.to_string()).await;
     let more = json!({
         "instructions": "Be brief.", "input": "?", "max_output_tokens": 50, "temperature": 0.5,
         "tools": [{"type": "function", "name": "clock"}], "tool_choice": "none",
+        "text": {"format": {"type": "json_schema", "name": "day", "schema": {}}},
     });
     ask(&gateway, "writer", &more).await;
     let mut requests = seen.requests.lock().unwrap().clone();
@@ -93,6 +95,7 @@ async fn what_is_asked_is_what_a_chat_asks() {
         request.run_id.clear();
     }
     assert_eq!(requests[0], requests[1]);
+    assert_eq!(requests[0].format.as_ref().unwrap().name, "day");
 }
 
 #[tokio::test]

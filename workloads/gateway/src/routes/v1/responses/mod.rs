@@ -104,6 +104,7 @@ async fn conversation_of(
 fn renamed(mut failure: Failure, goes_on: &str) -> Failure {
     let renamed = match failure.param.as_deref() {
         Some("messages") => "input",
+        Some("response_format") => "text.format",
         Some("metadata.conversation_id") => goes_on,
         _ => return failure,
     };
@@ -129,6 +130,7 @@ mod tests {
     #[rstest::rstest]
     #[case("messages", "input")]
     #[case("metadata.conversation_id", "conversation")]
+    #[case("response_format", "text.format")]
     #[case("tools", "tools")]
     fn fields_are_called_as_the_caller_wrote_them(#[case] chat: &str, #[case] here: &str) {
         let failure = renamed(Failure::invalid(chat, "x"), "conversation");
