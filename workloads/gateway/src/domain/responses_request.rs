@@ -82,6 +82,11 @@ pub fn id_of(run_id: Uuid) -> String {
     format!("{ID_PREFIX}{}", run_id.simple())
 }
 
+/// The run of the response of that id; `None` where no response has such an id.
+pub fn run_of(id: &str) -> Option<Uuid> {
+    Uuid::parse_str(id.strip_prefix(ID_PREFIX)?).ok()
+}
+
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResponsesRequest {
@@ -176,9 +181,7 @@ fn previous(fields: &Fields<'_>) -> Result<Option<Uuid>, Failure> {
     let Some(id) = fields.text("previous_response_id")? else {
         return Ok(None);
     };
-    let run = id.strip_prefix(ID_PREFIX);
-    let run = run.and_then(|run| Uuid::parse_str(run).ok());
-    run.map(Some).ok_or_else(unknown_previous)
+    run_of(id).map(Some).ok_or_else(unknown_previous)
 }
 
 /// There is no such response, or it is somebody else's, or it failed, or it was not stored.

@@ -42,10 +42,10 @@ pub enum Scope {
     /// Vectors of texts.
     #[schema(rename = "embeddings")]
     Embed,
-    /// Stored conversations, read.
+    /// Stored conversations and responses, read.
     #[schema(rename = "conversations:read")]
     ReadConversations,
-    /// Stored conversations, renamed, branched, deleted and brought back.
+    /// Stored conversations, renamed, branched, deleted and brought back; responses, deleted.
     #[schema(rename = "conversations:write")]
     WriteConversations,
     /// Documents, read.

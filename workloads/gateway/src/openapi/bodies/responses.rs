@@ -43,6 +43,32 @@ pub struct ResponsesRequest {
     pub metadata: Option<Value>,
 }
 
+/// What was sent with a response: a part of it.
+#[derive(Debug, ToSchema)]
+pub struct ResponseInputItems {
+    /// `list`.
+    pub object: String,
+    /// Messages, calls of functions and their results.
+    pub data: Vec<Value>,
+    /// Identity of the first item.
+    pub first_id: Option<String>,
+    /// Identity of the last item: what follows it is asked for with `after`.
+    pub last_id: Option<String>,
+    /// Whether anything follows.
+    pub has_more: bool,
+}
+
+/// A response that is gone.
+#[derive(Debug, ToSchema)]
+pub struct DeletedResponse {
+    /// Its identity.
+    pub id: String,
+    /// `response`.
+    pub object: String,
+    /// `true`.
+    pub deleted: bool,
+}
+
 /// A response. Beside these fields it repeats those of its request.
 #[derive(Debug, ToSchema)]
 pub struct ResponsesAnswer {
@@ -52,7 +78,7 @@ pub struct ResponsesAnswer {
     pub object: String,
     /// Unix seconds.
     pub created_at: u64,
-    /// `completed`, `incomplete`, `in_progress` or `failed`.
+    /// `completed`, `incomplete`, `in_progress`, `failed` or `cancelled`.
     pub status: String,
     /// The model as it was named.
     pub model: String,

@@ -1,6 +1,7 @@
-//! `POST /v1/responses`: what its tests share.
+//! `/v1/responses`: what its tests share.
 
 mod functions;
+mod kept;
 mod refusals;
 mod stored;
 mod streams;
@@ -25,6 +26,15 @@ fn request(gateway: &Gateway, subject: &str, model: &str, more: &Value) -> Reque
 
 async fn ask(gateway: &Gateway, model: &str, more: &Value) -> Reply {
     gateway.send(request(gateway, "ana", model, more)).await
+}
+
+/// The same, stored.
+fn storing(more: &Value) -> Value {
+    let mut body = json!({"store": true});
+    for (field, value) in more.as_object().unwrap() {
+        body[field] = value.clone();
+    }
+    body
 }
 
 async fn gateway() -> Gateway {

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{ask, request, weather};
+use super::{ask, request, storing, weather};
 use crate::tests::support::Gateway;
 
 #[tokio::test]
@@ -11,14 +11,7 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     let Some((_server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
-    let stored = |more: Value| {
-        let mut body = json!({"store": true});
-        for (field, value) in more.as_object().unwrap() {
-            body[field] = value.clone();
-        }
-        body
-    };
-    let first = ask(&gateway, "caller", &stored(json!({"tools": weather()})))
+    let first = ask(&gateway, "caller", &storing(&json!({"tools": weather()})))
         .await
         .json();
     let conversation = first["conversation"]["id"].as_str().unwrap();
@@ -27,7 +20,7 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
         {"type": "function_call_output", "call_id": "call_b", "output": "noon"},
     ]);
     let on = |id: &Value, input: &Value| {
-        stored(json!({"previous_response_id": id, "input": input, "tools": weather()}))
+        storing(&json!({"previous_response_id": id, "input": input, "tools": weather()}))
     };
     let second = ask(&gateway, "writer", &on(&first["id"], &results))
         .await
@@ -35,7 +28,7 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     assert_eq!(second["status"], "completed", "{second}");
     assert_eq!(second["previous_response_id"], first["id"]);
     assert_eq!(second["conversation"]["id"], conversation);
-    let third = stored(json!({"conversation": conversation, "input": "And now?"}));
+    let third = storing(&json!({"conversation": conversation, "input": "And now?"}));
     let third = ask(&gateway, "writer", &third).await.json();
     assert_eq!(third["conversation"]["id"], conversation);
     {
@@ -71,7 +64,7 @@ async fn a_response_goes_on_from_the_newest_one_and_from_a_conversation() {
     let unstored = ask(&gateway, "writer", &json!({})).await.json();
     let reply = ask(&gateway, "writer", &on(&unstored["id"], &json!("?"))).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
-    let foreign = stored(json!({"conversation": conversation}));
+    let foreign = storing(&json!({"conversation": conversation}));
     let reply = gateway
         .send(request(&gateway, "eve", "writer", &foreign))
         .await;
