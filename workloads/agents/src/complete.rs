@@ -11,6 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     breaker::Breaker,
     config::Timeouts,
+    format::Format,
     functions::{CallPiece, Functions},
     provider::{
         Event, Events, Failure, FailureKind, Provider, Providers, Request, Speaker, Turn, Usage,
@@ -31,6 +32,8 @@ pub struct Ask {
     pub temperature: Option<f32>,
     /// Functions that the model may ask its caller to run.
     pub functions: Option<Functions>,
+    /// What the answer is written as; `None` = plain text.
+    pub format: Option<Format>,
 }
 
 impl Ask {
@@ -43,6 +46,17 @@ impl Ask {
             Some("messages")
         } else {
             None
+        }
+    }
+
+    /// Why a model is not asked at all: it cannot do what is asked for.
+    fn beyond(&self, provider: &Provider, model: &str) -> Option<Failure> {
+        match self.needs_tools() {
+            Some(param) if provider.is_local() => Some(Failure::no_tools(model, param)),
+            _ if self.format.is_some() && !provider.takes_formats() => {
+                Some(Failure::no_formats(model))
+            }
+            _ => None,
         }
     }
 }
@@ -179,10 +193,7 @@ impl Completer {
             .providers
             .get(&model.provider)
             .map_err(Attempt::BeforeFirst)?;
-        if let Some(param) = ask.needs_tools()
-            && provider.is_local()
-        {
-            let failure = Failure::no_tools(&model.model, param);
+        if let Some(failure) = ask.beyond(provider, &model.model) {
             count(model, failure.kind.code());
             return Err(Attempt::BeforeFirst(failure));
         }
@@ -315,6 +326,7 @@ fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
         max_tokens: ask.max_tokens,
         temperature: ask.temperature,
         functions: ask.functions.clone(),
+        format: ask.format.clone(),
     }
 }
 

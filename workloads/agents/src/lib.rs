@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod complete;
 pub mod config;
 pub mod error;
+pub mod format;
 pub mod functions;
 pub mod provider;
 pub mod service;

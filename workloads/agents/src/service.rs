@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotoai_contracts::v1::{
-    CompleteEvent, CompleteFailed, CompleteFinished, CompleteRequest, ListRolesRequest,
-    ListRolesResponse, Message, Role, Usage as WireUsage, agents_server::Agents,
+    AnswerFormat, CompleteEvent, CompleteFailed, CompleteFinished, CompleteRequest,
+    ListRolesRequest, ListRolesResponse, Message, Role, Usage as WireUsage, agents_server::Agents,
     complete_event::Event,
 };
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::{
     complete::{Ask, Completer, Finished, Piece},
-    functions,
+    format, functions,
     provider::{Failure, Speaker, Turn},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 const BUFFERED_EVENTS: usize = 32;
 /// The most turns that a conversation may have.
 const MAX_TURNS: usize = 512;
-/// The most text that a conversation and its functions may have, in bytes.
+/// The most text that a conversation, its functions and its format may have, in bytes.
 const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
 /// `lotoai.v1.Agents`.
@@ -130,7 +130,8 @@ fn ask(request: CompleteRequest) -> Result<Ask, Status> {
     let said: usize = request.messages.iter().map(Message::text_bytes).sum();
     let declared = request.functions.as_ref();
     let declared = declared.map_or(0, lotoai_contracts::v1::Functions::text_bytes);
-    if said + declared > MAX_TEXT_BYTES {
+    let described = request.format.as_ref().map_or(0, AnswerFormat::text_bytes);
+    if said + declared + described > MAX_TEXT_BYTES {
         return Err(Status::invalid_argument(
             "messages hold more than 4 MiB of text: send less",
         ));
@@ -146,6 +147,7 @@ fn ask(request: CompleteRequest) -> Result<Ask, Status> {
         max_tokens: request.max_tokens,
         temperature: request.temperature,
         functions: functions::of_wire(request.functions)?,
+        format: request.format.map(format::of_wire).transpose()?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod failures;
+mod format;
 mod functions;
 
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.

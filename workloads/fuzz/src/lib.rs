@@ -24,6 +24,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     target("chat_body", requests::chat_body),
+    target("responses_body", requests::responses_body),
     target("key_body", requests::key_body),
     target("upload_form", requests::upload_form),
     target("upload_name", requests::upload_name),

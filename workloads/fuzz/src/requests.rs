@@ -10,6 +10,7 @@ use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
 use lotoai_gateway::domain::key_request::KeyRequest;
 use lotoai_gateway::domain::page::PageQuery;
 use lotoai_gateway::domain::parameters::Parameters;
+use lotoai_gateway::domain::responses_request::ResponsesRequest;
 use lotoai_gateway::domain::text::file_name;
 use lotoai_gateway::domain::upload::{TextCheck, knowledge_base, media_type};
 use lotoai_gateway::idempotency;
@@ -23,6 +24,25 @@ pub(crate) fn chat_body(bytes: &[u8]) {
             let count = request.messages.len();
             promise((1..=MAX_MESSAGES).contains(&count), "there are messages");
             promise(!request.model.is_empty(), "there is a model");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The body of a response.
+pub(crate) fn responses_body(bytes: &[u8]) {
+    match ResponsesRequest::parse(bytes) {
+        Ok(request) => {
+            let question = &request.question;
+            let count = question.messages.len();
+            // One more than are sent: the instructions.
+            promise((1..=MAX_MESSAGES + 1).contains(&count), "there is input");
+            promise(!question.model.is_empty(), "there is a model");
+            let goes_on = [question.conversation_id, request.previous];
+            promise(goes_on.contains(&None), "it goes on from one thing");
+            let mut messages = question.messages.iter();
+            let asked = messages.any(|it| it.role == "user" && !it.content.trim().is_empty());
+            promise(asked || goes_on != [None; 2], "something is asked");
         }
         Err(failure) => refusal(&failure),
     }

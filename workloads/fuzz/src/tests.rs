@@ -133,6 +133,7 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 
 #[rstest::rstest]
 #[case("chat_body")]
+#[case("responses_body")]
 #[case("key_body")]
 #[case("upload_form")]
 #[case("upload_name")]

@@ -132,6 +132,12 @@ const cases = {
   async responses() {
     const answer = await client.responses.create({ model: "lotoai", input: "¿Cuántos?" });
     assert.deepEqual([answer.status, answer.output_text], ["completed", ANSWER]);
+    const again = await client.responses.retrieve(answer.id);
+    assert.deepEqual([again.output_text, again.usage], [ANSWER, answer.usage]);
+    const sent = await all(client.responses.inputItems.list(answer.id));
+    assert.deepEqual(sent.map((item) => item.role), ["user"]);
+    await client.responses.delete(answer.id);
+    await raises(OpenAI.NotFoundError, () => client.responses.retrieve(answer.id));
     const stream = client.responses.stream({ model: "lotoai", input: "¿Cuántos?" });
     assert.equal((await stream.finalResponse()).output_text, ANSWER);
     await raises(OpenAI.NotFoundError, () => client.responses.create({ model: "missing", input: "?" }));

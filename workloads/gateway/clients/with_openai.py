@@ -63,6 +63,9 @@ def unknown_model():
 def bad_request():
     error = raises(openai.BadRequestError, lambda: ask(temperature=9))
     equal((error.param, error.type), ("temperature", "invalid_request_error"))
+    json_only = {"type": "json_object"}
+    error = raises(openai.BadRequestError, lambda: ask(model="local", response_format=json_only))
+    equal((error.param, error.code), ("response_format", "unsupported_parameter"))
 
 
 def too_many():
@@ -103,6 +106,11 @@ def responses():
     answer = client.responses.create(model="lotoai", input="¿Cuántos?")
     equal((answer.status, answer.output_text), ("completed", ANSWER))
     equal((answer.usage.input_tokens, answer.usage.output_tokens), (12, 5))
+    again = client.responses.retrieve(answer.id)
+    equal((again.status, again.output_text, again.usage), ("completed", ANSWER, answer.usage))
+    equal([item.role for item in client.responses.input_items.list(answer.id)], ["user"])
+    client.responses.delete(answer.id)
+    raises(openai.NotFoundError, lambda: client.responses.retrieve(answer.id))
     with client.responses.stream(model="lotoai", input="¿Cuántos?") as events:
         deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
         equal("".join(deltas), ANSWER)

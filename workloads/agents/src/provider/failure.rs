@@ -110,6 +110,20 @@ impl Failure {
         }
     }
 
+    /// The model cannot be held to a format of its answer.
+    #[must_use]
+    pub fn no_formats(model: &str) -> Self {
+        Self {
+            kind: Kind::Unsupported("response_format"),
+            message: format!(
+                "model `{model}` cannot be held to a format: ask for plain text, or name a role \
+                 whose models are at OpenAI, xAI or a server with OpenAI's API"
+            ),
+            retryable: false,
+            unhealthy: false,
+        }
+    }
+
     /// The breaker is open.
     #[must_use]
     pub fn breaker_open(provider: &str) -> Self {

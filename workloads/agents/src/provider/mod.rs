@@ -28,6 +28,7 @@ pub use failure::{Failure, Kind as FailureKind};
 
 use crate::{
     config::Timeouts,
+    format::Format,
     functions::{Call, CallPiece, Functions},
     table::{self, Kind, Table},
 };
@@ -45,6 +46,8 @@ pub struct Request {
     pub temperature: Option<f32>,
     /// Functions that the model may ask its caller to run.
     pub functions: Option<Functions>,
+    /// What the answer is written as; `None` = plain text.
+    pub format: Option<Format>,
 }
 
 /// One turn of the conversation.
@@ -290,6 +293,16 @@ impl Provider {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.kind == Kind::Local
+    }
+
+    /// Can an answer be held to a format? OpenAI's API and those that are like it have a parameter
+    /// for that.
+    #[must_use]
+    pub fn takes_formats(&self) -> bool {
+        match self.kind {
+            Kind::OpenAI | Kind::XAI | Kind::OpenAICompatible => true,
+            Kind::Anthropic | Kind::Local => false,
+        }
     }
 
     /// Sends the request and gives the stream of its answer. The caller bounds the time: dropping

@@ -12,6 +12,7 @@ use super::{
     calls::{Calls, Piece},
 };
 use crate::{
+    format::Format,
     functions::{self, Function, Functions},
     table::Kind,
 };
@@ -104,6 +105,9 @@ pub(super) fn body(kind: Kind, request: &Request) -> Value {
     if let Some(functions) = &request.functions {
         declare(&mut body, functions);
     }
+    if let Some(format) = &request.format {
+        body["response_format"] = response_format(format);
+    }
     body
 }
 
@@ -144,6 +148,20 @@ fn declare(body: &mut Value, functions: &Functions) {
     if let Some(parallel) = functions.parallel {
         body["parallel_tool_calls"] = parallel.into();
     }
+}
+
+fn response_format(format: &Format) -> Value {
+    let Format::Schema(schema) = format else {
+        return json!({"type": "json_object"});
+    };
+    let mut described = json!({"name": schema.name, "schema": schema.schema});
+    if !schema.description.is_empty() {
+        described["description"] = schema.description.as_str().into();
+    }
+    if let Some(strict) = schema.strict {
+        described["strict"] = strict.into();
+    }
+    json!({"type": "json_schema", "json_schema": described})
 }
 
 fn tool(function: &Function) -> Value {

@@ -26,6 +26,7 @@ use crate::{
     table::Table,
 };
 
+mod format;
 mod functions;
 
 const OPENAI_STREAM: &str = include_str!("../../tests/golden/openai.sse");
@@ -66,6 +67,7 @@ fn ask() -> Ask {
         max_tokens: Some(64),
         temperature: None,
         functions: None,
+        format: None,
     }
 }
 

@@ -169,6 +169,20 @@ async fn bad_functions_name_the_field(
 }
 
 #[tokio::test]
+async fn a_bad_schema_of_the_answer_names_the_field() {
+    let mut call = request(vec![message("user")]);
+    call.get_mut().format = Some(v1::AnswerFormat {
+        name: "day".to_owned(),
+        schema_json: "[]".to_owned(),
+        ..v1::AnswerFormat::default()
+    });
+    let status = service(TWO_ROLES).complete(call).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let expected = "format.schema_json of \"day\" is not a JSON object";
+    assert_eq!(status.message(), expected);
+}
+
+#[tokio::test]
 async fn a_role_that_knows_no_tools_names_the_field() {
     let table = "providers: [{name: near, kind: Local, baseURL: 'http://127.0.0.1:9'}]\n\
                  roles: [{name: r, models: [{provider: near, model: m}]}]";

@@ -2,7 +2,7 @@
 //! nobody counted. Every guess is on the high side.
 
 use lotoai_contracts::failures;
-use lotoai_contracts::v1::{Finished, Functions, Message};
+use lotoai_contracts::v1::{AnswerFormat, Finished, Functions, Message};
 
 use super::table::ModelName;
 
@@ -39,6 +39,7 @@ pub struct Tokens {
 pub fn of_question(
     messages: &[Message],
     functions: Option<&Functions>,
+    format: Option<&AnswerFormat>,
     max_tokens: Option<u32>,
 ) -> Tokens {
     let texts: u64 = messages
@@ -48,8 +49,11 @@ pub fn of_question(
     let declared = functions.map_or(0, |functions| {
         of_bytes(functions.text_bytes()) + TOKENS_PER_MESSAGE * functions.declared.len() as u64
     });
+    let described = format.map_or(0, |format| {
+        of_bytes(format.text_bytes()) + TOKENS_PER_MESSAGE
+    });
     Tokens {
-        input: texts + declared + TOKENS_OF_PLATFORM,
+        input: texts + declared + described + TOKENS_OF_PLATFORM,
         output: max_tokens.map_or(DEFAULT_OUTPUT_TOKENS, u64::from),
     }
 }
@@ -209,9 +213,9 @@ mod tests {
             content: content.into(),
             ..Message::default()
         };
-        let tokens = of_question(&[message("¿Cuántos?"), message("")], None, None);
+        let tokens = of_question(&[message("¿Cuántos?"), message("")], None, None, None);
         assert_eq!((tokens.input, tokens.output), (6 + 8 + 8 + 2_000, 4_096));
-        assert_eq!(of_question(&[], None, Some(7)).output, 7);
+        assert_eq!(of_question(&[], None, None, Some(7)).output, 7);
     }
 
     #[test]
@@ -233,8 +237,19 @@ mod tests {
             declared: vec![declared],
             ..Functions::default()
         };
-        let tokens = of_question(&[message], Some(&functions), None);
+        let tokens = of_question(&[message], Some(&functions), None, None);
         assert_eq!(tokens.input, 5 + 8 + 5 + 8 + 2_000);
+    }
+
+    #[test]
+    fn the_schema_of_an_answer_is_read_too() {
+        let format = AnswerFormat {
+            name: "day".into(),
+            schema_json: "{\"a\":1}".into(),
+            ..AnswerFormat::default()
+        };
+        let tokens = of_question(&[], None, Some(&format), None);
+        assert_eq!(tokens.input, 5 + 8 + 2_000);
     }
 
     #[test]

@@ -43,7 +43,12 @@ impl Charge {
         let question = Question {
             run_id,
             principal: Principal::of(identity),
-            tokens: estimate::of_question(messages, request.functions.as_ref(), request.max_tokens),
+            tokens: estimate::of_question(
+                messages,
+                request.functions.as_ref(),
+                request.format.as_ref(),
+                request.max_tokens,
+            ),
             highest: state.budgets.highest(&request.model),
         };
         Self::reserve(state, question, change).await

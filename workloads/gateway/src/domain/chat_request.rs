@@ -1,12 +1,13 @@
 //! The request of `POST /v1/chat/completions`, checked.
 
 use axum::http::StatusCode;
-use lotoai_contracts::v1::{Functions, Message};
+use lotoai_contracts::v1::{AnswerFormat, Functions, Message};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::content;
 use super::fields::Fields;
+use super::format;
 use super::functions::{self, Dialect};
 use crate::failure::Failure;
 
@@ -73,6 +74,8 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// Functions that the caller runs itself.
     pub functions: Option<Functions>,
+    /// What the answer is written as; `None` is plain text.
+    pub format: Option<AnswerFormat>,
     /// Whether to stream.
     pub stream: bool,
     /// Whether a stream ends with a usage chunk.
@@ -125,6 +128,7 @@ impl ChatRequest {
         Ok(Self {
             messages: messages(&fields, conversation_id.is_some())?,
             functions: functions::of_request(&fields, Dialect::Nested)?,
+            format: format::of_request(&fields, "response_format", Dialect::Nested)?,
             include_usage: stream_option(&fields, "include_usage")?,
             resumable,
             max_tokens: max_completion_tokens.or(max_tokens),

@@ -134,6 +134,7 @@ fn the_probe_stores_nothing() {
 #[case(with("messages", json!([{"role": "assistant", "tool_calls": [{}]}])),
        "messages[0].tool_calls[0].type")]
 #[case(with("tools", json!("clock")), "tools")]
+#[case(with("response_format", json!({"type": "xml"})), "response_format.type")]
 #[case(with("stream", json!("yes")), "stream")]
 #[case(with("stream_options", json!([])), "stream_options")]
 #[case(with("stream_options", json!({"include_usage": 1})), "stream_options.include_usage")]

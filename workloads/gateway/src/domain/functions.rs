@@ -97,7 +97,11 @@ fn declaration(fields: &Fields<'_>) -> Result<Function, Failure> {
     })
 }
 
-fn name(fields: &Fields<'_>) -> Result<String, Failure> {
+/// A name as providers take it, in the field `name`.
+///
+/// # Errors
+/// 400 that names the field.
+pub(super) fn name(fields: &Fields<'_>) -> Result<String, Failure> {
     fields.required("name")?;
     let name = fields.text("name")?.unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -8,6 +8,7 @@ pub mod conversation_request;
 pub mod embedding;
 pub mod embedding_request;
 pub mod fields;
+pub mod format;
 pub mod functions;
 pub mod key_request;
 pub mod page;

@@ -22,6 +22,8 @@ const HISTORY_BYTES: usize = 512 * 1024;
 pub(super) struct Prepared {
     /// The conversation that it is stored in.
     pub(super) conversation_id: Option<Uuid>,
+    /// The stored messages that the caller sent.
+    pub(super) inputs: Vec<Uuid>,
     /// What is sent: system messages, what was said before, what is new.
     pub(super) messages: Vec<Message>,
     /// How it is charged.
@@ -40,7 +42,7 @@ pub(super) async fn prepare(
     identity: &Identity,
     request: &ChatRequest,
 ) -> Result<Prepared, Failure> {
-    let mut history = Vec::new();
+    let (mut history, mut inputs) = (Vec::new(), Vec::new());
     let mut kept = None;
     if request.store || request.conversation_id.is_some() {
         let mut change = state.store.begin().await?;
@@ -50,7 +52,7 @@ pub(super) async fn prepare(
         }
         // Without `store` the conversation was read, and nothing is left in it.
         if request.store {
-            change.insert_messages(id, &new_messages(request)).await?;
+            inputs = change.insert_messages(id, &new_messages(request)).await?;
             if request.resumable {
                 let stream = new_stream(run_id, id, identity, request);
                 change.open_stream(&stream).await?;
@@ -71,6 +73,7 @@ pub(super) async fn prepare(
     };
     Ok(Prepared {
         conversation_id,
+        inputs,
         messages,
         charge,
     })

@@ -1,12 +1,13 @@
 //! The request of `POST /v1/responses`, checked: the same question as a chat's, in other words.
 
-use lotoai_contracts::v1::Message;
+use lotoai_contracts::v1::{AnswerFormat, Message};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::chat_request::{self, ChatRequest, MAX_MESSAGES, MAX_TOKENS, PROBE_MODEL};
 use super::content;
 use super::fields::Fields;
+use super::format;
 use super::functions::{self, Dialect};
 use crate::failure::Failure;
 
@@ -81,6 +82,11 @@ pub fn id_of(run_id: Uuid) -> String {
     format!("{ID_PREFIX}{}", run_id.simple())
 }
 
+/// The run of the response of that id; `None` where no response has such an id.
+pub fn run_of(id: &str) -> Option<Uuid> {
+    Uuid::parse_str(id.strip_prefix(ID_PREFIX)?).ok()
+}
+
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResponsesRequest {
@@ -118,6 +124,7 @@ impl ResponsesRequest {
         let question = ChatRequest {
             messages,
             functions: functions::of_request(&fields, Dialect::Flat)?,
+            format: text_format(&fields)?,
             stream: fields.flag("stream")?.unwrap_or(false),
             include_usage: true,
             resumable: false,
@@ -144,19 +151,14 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), Failure> {
         let message = "prompt is not known here: prompts belong to agent roles; name one as model";
         return Err(Failure::unsupported("prompt", message));
     }
+    Ok(())
+}
+
+fn text_format(fields: &Fields<'_>) -> Result<Option<AnswerFormat>, Failure> {
     let Some(text) = fields.get("text") else {
-        return Ok(());
+        return Ok(None);
     };
-    let Some(format) = Fields::of(text, "text")?.get("format") else {
-        return Ok(());
-    };
-    match Fields::of(format, "text.format")?.text("type")? {
-        None | Some("text") => Ok(()),
-        Some(_) => Err(Failure::unsupported(
-            "text.format.type",
-            "text.format.type must be text: answers are not held to a schema here",
-        )),
-    }
+    format::of_request(&Fields::of(text, "text")?, "format", Dialect::Flat)
 }
 
 /// The conversation, given as its id or as an object with that.
@@ -179,9 +181,7 @@ fn previous(fields: &Fields<'_>) -> Result<Option<Uuid>, Failure> {
     let Some(id) = fields.text("previous_response_id")? else {
         return Ok(None);
     };
-    let run = id.strip_prefix(ID_PREFIX);
-    let run = run.and_then(|run| Uuid::parse_str(run).ok());
-    run.map(Some).ok_or_else(unknown_previous)
+    run_of(id).map(Some).ok_or_else(unknown_previous)
 }
 
 /// There is no such response, or it is somebody else's, or it failed, or it was not stored.

@@ -200,6 +200,9 @@ fn what_is_gone_on_with_is_a_conversation_or_a_response() {
 #[case(with("tools", json!({})), "tools")]
 #[case(with("tools", json!([{"type": "function"}])), "tools[0].name")]
 #[case(with("tool_choice", json!("required")), "tool_choice")]
+#[case(with("text", json!("plain")), "text")]
+#[case(with("text", json!({"format": {"type": "xml"}})), "text.format.type")]
+#[case(with("text", json!({"format": {"type": "json_schema"}})), "text.format.schema")]
 fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
     let failure = parse(request).unwrap_err();
     assert_eq!(failure.status.as_u16(), 400);
@@ -209,7 +212,6 @@ fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
 #[rstest::rstest]
 #[case(with("background", json!(true)), "background")]
 #[case(with("prompt", json!({"id": "p"})), "prompt")]
-#[case(with("text", json!({"format": {"type": "json_schema"}})), "text.format.type")]
 #[case(with("tools", json!([{"type": "web_search"}])), "tools[0].type")]
 #[case(with("tool_choice", json!({"type": "file_search"})), "tool_choice.type")]
 fn what_is_not_supported_is_named(#[case] request: Value, #[case] param: &str) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -22,11 +22,11 @@ use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, StoreError, StreamEnd};
+use crate::store::{Answer, NewResponse, StoreError, StreamEnd};
 use crate::streams;
 
 /// Outcome of a run that was not let end.
-const CANCELLED: &str = "cancelled";
+pub const CANCELLED: &str = "cancelled";
 
 /// The orchestrator ends a call at once after its last event.
 const PARTING: Duration = Duration::from_secs(5);
@@ -51,6 +51,10 @@ pub struct Run {
     first_token: Option<Duration>,
     /// Whether a client may come back to it.
     resumable: bool,
+    /// The stored messages that were sent with it.
+    inputs: Vec<Uuid>,
+    /// What a response repeats of its request, as JSON.
+    repeated: Option<String>,
     closed: bool,
 }
 
@@ -72,6 +76,7 @@ impl Run {
         let id = Uuid::now_v7();
         let Prepared {
             conversation_id,
+            inputs,
             messages,
             charge,
         } = prepare(&state, id, identity, request).await?;
@@ -84,6 +89,7 @@ impl Run {
             temperature: request.temperature,
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
             functions: request.functions.clone(),
+            format: request.format.clone(),
         };
         tracing::info!(run_id = %id, model = request.model, "a run begins");
         Ok(Self {
@@ -99,8 +105,16 @@ impl Run {
             started,
             first_token: None,
             resumable: request.resumable,
+            inputs,
+            repeated: None,
             closed: false,
         })
+    }
+
+    /// Lets the answer be given back as a response, which repeats so much of its request. What is not
+    /// stored is not given back.
+    pub fn keep_as_response(&mut self, repeated: &Map<String, Value>) {
+        self.repeated = serde_json::to_string(repeated).ok();
     }
 
     /// Where its tasks run.
@@ -240,12 +254,24 @@ impl Run {
         );
         let finished = self.transcript.finished.clone().unwrap_or_default();
         let usage = finished.usage.unwrap_or_default();
-        let stream = self.resumable.then(|| StreamEnd {
+        let end = || StreamEnd {
             run_id: self.id,
             failure: failure.map(Failure::to_stored),
             finish_reason: self.transcript.finish_reason().to_owned(),
             provider: finished.provider.clone(),
             tokens: usage.input_tokens.zip(usage.output_tokens),
+        };
+        let stream = self.resumable.then(end);
+        // Without a conversation there is no answer to give back.
+        let kept = self
+            .repeated
+            .as_ref()
+            .filter(|_| self.conversation_id.is_some());
+        let response = kept.map(|repeated| NewResponse {
+            inputs: self.inputs.clone(),
+            model: self.requested_model.clone(),
+            repeated: repeated.clone(),
+            end: end(),
         });
         let event = UsageRecorded {
             run_id: self.id.to_string(),
@@ -275,6 +301,7 @@ impl Run {
         Record {
             answer,
             stream,
+            response,
             event,
             settlement,
             probe: self.requested_model == PROBE_MODEL,
@@ -301,6 +328,7 @@ impl Drop for Run {
 struct Record {
     answer: Option<Answer>,
     stream: Option<StreamEnd>,
+    response: Option<NewResponse>,
     event: UsageRecorded,
     settlement: Settlement,
     probe: bool,
@@ -315,6 +343,9 @@ impl Record {
         let mut change = state.store.begin().await?;
         if let Some(answer) = &self.answer {
             change.insert_answer(answer).await?;
+        }
+        if let Some(response) = &self.response {
+            change.insert_response(response).await?;
         }
         if let Some(stream) = &self.stream {
             change.close_stream(stream).await?;

@@ -2,13 +2,13 @@
 
 use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
-use lotoai_contracts::v1::{Citation, Decision, Finished, FunctionCallDelta, ToolCall};
+use lotoai_contracts::v1::{Citation, Decision, Finished, FunctionCallDelta, ToolCall, Usage};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::text::{json_or_text, without_nul};
 use crate::failure::Failure;
-use crate::store::{StoredCall, StoredDecision};
+use crate::store::{Ended, StoredCall, StoredDecision};
 
 /// An answer that grows beyond this is a fault of a model, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -57,6 +57,27 @@ pub struct CallPiece {
 }
 
 impl Transcript {
+    /// Of an answer that is read from the database.
+    pub fn of_stored(text: String, ended: &Ended) -> Self {
+        let (input_tokens, output_tokens) = ended.end.tokens.unzip();
+        Self {
+            text,
+            decision: ended.decision.clone(),
+            citations: ended.citations.clone(),
+            tool_calls: ended.tool_calls.clone(),
+            function_calls: ended.function_calls.clone(),
+            finished: ended.end.failure.is_none().then(|| Finished {
+                finish_reason: ended.end.finish_reason.clone(),
+                usage: Some(Usage {
+                    input_tokens,
+                    output_tokens,
+                }),
+                model: ended.model.clone(),
+                provider: ended.end.provider.clone(),
+            }),
+        }
+    }
+
     /// Takes the next event.
     ///
     /// # Errors
@@ -239,7 +260,7 @@ fn tool_call(call: &ToolCall) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lotoai_contracts::v1::{Citations, Delta, Failed, Usage};
+    use lotoai_contracts::v1::{Citations, Delta, Failed};
 
     #[test]
     fn an_answer_is_gathered_from_its_events() {

@@ -16,6 +16,8 @@ use crate::store::{KeyOwner, StoreError, UsageCursor, UsageQuery};
 const VERSION: u32 = 1;
 /// Rows of one part.
 const PART: i64 = 200;
+/// The same of responses, which may repeat long instructions and tools.
+const RESPONSES: i64 = 10;
 /// The same of streams, which may hold the text of an answer.
 const STREAMS: i64 = 10;
 
@@ -67,10 +69,17 @@ async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Resu
     pipe.text("]").await
 }
 
-/// Streams, documents, API keys, sessions and `Idempotency-Key`s.
+/// Responses, streams, documents, API keys, sessions and `Idempotency-Key`s.
 async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
     let (store, subject) = (&state.store, identity.subject.as_str());
     let readers = uploader(subject);
+    list(
+        pipe,
+        "responses",
+        |after| store.every_response(subject, after, RESPONSES),
+        |response| response.run_id,
+    )
+    .await?;
     list(
         pipe,
         "streams",

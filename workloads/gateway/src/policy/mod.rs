@@ -36,16 +36,16 @@ pub enum Needs {
 /// What an API key may be made for. A person has all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 pub enum Scope {
-    /// Models, and answers of them.
+    /// Answers of models.
     #[schema(rename = "chat")]
     Chat,
     /// Vectors of texts.
     #[schema(rename = "embeddings")]
     Embed,
-    /// Stored conversations, read.
+    /// Stored conversations and responses, read.
     #[schema(rename = "conversations:read")]
     ReadConversations,
-    /// Stored conversations, renamed, branched, deleted and brought back.
+    /// Stored conversations, renamed, branched, deleted and brought back; responses, deleted.
     #[schema(rename = "conversations:write")]
     WriteConversations,
     /// Documents, read.

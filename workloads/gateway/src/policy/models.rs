@@ -13,6 +13,11 @@ pub fn may_name(identity: &Identity, model: &str) -> bool {
     only.is_none_or(|models| models.iter().any(|allowed| allowed == model))
 }
 
+/// Whether the caller may ask models for answers at all.
+pub fn may_ask(identity: &Identity) -> bool {
+    admit(Needs::Scope(Scope::Chat), identity).is_ok()
+}
+
 /// Whether the caller may have vectors of `model`.
 pub fn may_embed(identity: &Identity, model: &str) -> bool {
     may_name(identity, model) && admit(Needs::Scope(Scope::Embed), identity).is_ok()

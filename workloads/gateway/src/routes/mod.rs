@@ -80,9 +80,11 @@ pub fn table() -> Vec<Route> {
     );
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
+    let response = "/v1/responses/{id}";
     vec![
-        Route::new(GET, "/v1/models", chat, v1::models::list),
-        Route::new(GET, "/v1/models/{id}", chat, v1::models::one),
+        // Whatever a key was made for: each is shown what it may name.
+        Route::new(GET, "/v1/models", Caller, v1::models::list),
+        Route::new(GET, "/v1/models/{id}", Caller, v1::models::one),
         Route::new(POST, "/v1/chat/completions", chat, v1::chat::complete),
         Route::new(
             GET,
@@ -98,6 +100,14 @@ pub fn table() -> Vec<Route> {
         ),
         Route::new(POST, "/v1/embeddings", embed, v1::embeddings::create),
         Route::new(POST, "/v1/responses", chat, v1::responses::create),
+        Route::new(GET, response, read_talks, v1::responses::stored::show),
+        Route::new(
+            GET,
+            "/v1/responses/{id}/input_items",
+            read_talks,
+            v1::responses::stored::input_items,
+        ),
+        Route::new(DELETE, response, write_talks, v1::responses::stored::remove),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),

@@ -173,6 +173,17 @@ pub(super) fn calls(row: &PgRow, index: usize) -> Vec<StoredCall> {
         .map_or_else(Vec::new, |calls| calls.0)
 }
 
+/// What was said. From column `at` on a row has role, content, function calls and the id of the call
+/// that it answers.
+pub(super) fn said(row: &PgRow, at: usize) -> NewMessage {
+    NewMessage {
+        role: row.get(at),
+        content: row.get(at + 1),
+        function_calls: calls(row, at + 2),
+        function_call_id: row.get(at + 3),
+    }
+}
+
 /// As a column has it: most messages ask for no function.
 fn calls_column(calls: &[StoredCall]) -> Option<Json<&[StoredCall]>> {
     (!calls.is_empty()).then_some(Json(calls))
@@ -253,16 +264,10 @@ impl Change {
         .bind(limit)
         .fetch_all(&mut *self.tx);
         let rows = within("read the history", statement).await?;
-        let message = |row: &PgRow| NewMessage {
-            role: row.get(0),
-            content: row.get(1),
-            function_calls: calls(row, 2),
-            function_call_id: row.get(3),
-        };
-        Ok(rows.iter().rev().map(message).collect())
+        Ok(rows.iter().rev().map(|row| said(row, 0)).collect())
     }
 
-    /// Adds messages that the caller sent.
+    /// Adds messages that the caller sent; gives their ids.
     ///
     /// # Errors
     /// When the database fails.
@@ -270,14 +275,16 @@ impl Change {
         &mut self,
         conversation_id: Uuid,
         messages: &[NewMessage],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
+            let id = Uuid::now_v7();
             let statement = sqlx::query(
                 "insert into messages (id, conversation_id, role, content, function_calls,
                                        function_call_id)
                  values ($1, $2, $3, $4, $5, $6)",
             )
-            .bind(Uuid::now_v7())
+            .bind(id)
             .bind(conversation_id)
             .bind(&message.role)
             .bind(&message.content)
@@ -285,8 +292,9 @@ impl Change {
             .bind(&message.function_call_id)
             .execute(&mut *self.tx);
             within("store a message", statement).await?;
+            ids.push(id);
         }
-        Ok(())
+        Ok(ids)
     }
 
     /// Adds an answer; a second one for the same run changes nothing. An answer whose

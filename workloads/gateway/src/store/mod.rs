@@ -10,6 +10,7 @@ mod export;
 mod idempotency;
 mod keys;
 mod outbox;
+mod responses;
 mod search;
 mod sessions;
 mod streams;
@@ -30,6 +31,7 @@ pub use export::{
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
+pub use responses::{ExportedResponse, NewResponse, StoredResponse};
 pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};

@@ -35,7 +35,7 @@ pub struct NewStream {
     pub include_usage: bool,
 }
 
-/// How a stream ended, beside what its message says.
+/// How an answer ended, beside what its message says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamEnd {
     /// The run.
@@ -146,7 +146,6 @@ impl Change {
     /// # Errors
     /// When the database fails.
     pub async fn close_stream(&mut self, end: &StreamEnd) -> Result<(), StoreError> {
-        let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
         let statement = sqlx::query(
             "update answer_streams
              set ended_at = now(), written = '', failure = $2, finish_reason = $3, provider = $4,
@@ -157,8 +156,8 @@ impl Change {
         .bind(end.failure.as_ref().map(Json))
         .bind(&end.finish_reason)
         .bind(&end.provider)
-        .bind(end.tokens.map(|(input, _)| count(input)))
-        .bind(end.tokens.map(|(_, output)| count(output)))
+        .bind(end.tokens.map(|(input, _)| tokens_column(input)))
+        .bind(end.tokens.map(|(_, output)| tokens_column(output)))
         .execute(&mut *self.tx);
         within("close a stream", statement).await.map(|_| ())
     }
@@ -302,7 +301,14 @@ impl Store {
     }
 }
 
-fn further(run_id: Uuid, row: &PgRow) -> Further {
+/// Tokens as a column has them.
+pub(super) fn tokens_column(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+/// An answer that has ended. From column `at` on a row has failure, finish reason, provider, tokens
+/// read and written; then of its message model, decision, citations, tool calls and function calls.
+pub(super) fn ended(run_id: Uuid, row: &PgRow, at: usize) -> Ended {
     let list = |index: usize| match row.get::<Option<Json<Value>>, _>(index) {
         Some(Json(Value::Array(items))) => items,
         _ => Vec::new(),
@@ -312,24 +318,28 @@ fn further(run_id: Uuid, row: &PgRow) -> Further {
         let tokens: Option<i64> = row.get(index);
         tokens.and_then(|tokens| u64::try_from(tokens).ok())
     };
+    Ended {
+        end: StreamEnd {
+            run_id,
+            failure: row.get::<Option<Json<Value>>, _>(at).map(|it| it.0),
+            finish_reason: text(at + 1),
+            provider: text(at + 2),
+            tokens: count(at + 3).zip(count(at + 4)),
+        },
+        model: text(at + 5),
+        decision: row
+            .get::<Option<Json<StoredDecision>>, _>(at + 6)
+            .map(|it| it.0),
+        citations: list(at + 7),
+        tool_calls: list(at + 8),
+        function_calls: calls(row, at + 9),
+    }
+}
+
+fn further(run_id: Uuid, row: &PgRow) -> Further {
     let (is_ended, is_lost): (bool, bool) = (row.get(2), row.get(3));
     let progress = if is_ended {
-        Progress::Ended(Box::new(Ended {
-            end: StreamEnd {
-                run_id,
-                failure: row.get::<Option<Json<Value>>, _>(4).map(|it| it.0),
-                finish_reason: text(5),
-                provider: text(6),
-                tokens: count(7).zip(count(8)),
-            },
-            model: text(9),
-            decision: row
-                .get::<Option<Json<StoredDecision>>, _>(10)
-                .map(|it| it.0),
-            citations: list(11),
-            tool_calls: list(12),
-            function_calls: calls(row, 13),
-        }))
+        Progress::Ended(Box::new(ended(run_id, row, 4)))
     } else if is_lost {
         Progress::Lost
     } else {

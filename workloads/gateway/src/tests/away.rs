@@ -75,6 +75,9 @@ async fn everything_is_away(gateway: &Gateway, program: &str) {
         (Method::GET, "/api/keys".to_owned()),
         (Method::GET, format!("/v1/chat/completions/{id}/stream")),
         (Method::POST, format!("/v1/chat/completions/{id}/cancel")),
+        (Method::GET, format!("/v1/responses/resp_{id}")),
+        (Method::GET, format!("/v1/responses/resp_{id}/input_items")),
+        (Method::DELETE, format!("/v1/responses/resp_{id}")),
     ];
     for (method, path) in others {
         requests.push(gateway.request(method, &path, "ana"));

@@ -225,6 +225,37 @@ async fn bad_bodies_are_openai_errors() {
 }
 
 #[tokio::test]
+async fn a_format_is_asked_for_or_refused_and_never_passed_over() {
+    let (gateway, seen) = gateway().await;
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "day", "schema": {}}});
+    let asking = |model: &str, format: &Value| question(model, &json!({"response_format": format}));
+    let reply = gateway.chat("ana", asking("writer", &schema)).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let format = seen.requests.lock().unwrap()[0].format.clone().unwrap();
+    assert_eq!(
+        (format.name.as_str(), format.schema_json.as_str()),
+        ("day", "{}")
+    );
+    for (model, format, code, param) in [
+        ("local", schema, "unsupported_parameter", "response_format"),
+        (
+            "writer",
+            json!({"type": "xml"}),
+            "invalid_value",
+            "response_format.type",
+        ),
+    ] {
+        let reply = gateway.chat("ana", asking(model, &format)).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+        assert_eq!(reply.code(), code);
+        assert_eq!(reply.json()["error"]["param"], param);
+    }
+    // The control: plain text is no format.
+    let plain = asking("local", &json!({"type": "text"}));
+    assert_eq!(gateway.chat("ana", plain).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn models_are_listed_and_shown() {
     let (gateway, _) = gateway().await;
     let list = gateway.get("/v1/models", "ana").await.json();

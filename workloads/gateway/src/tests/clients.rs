@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use super::api_keys::key;
+use super::api_keys::{every_scope, key};
 use super::model_server;
 use super::orchestrator;
 use super::support::{Gateway, Parts};
@@ -85,7 +85,7 @@ async fn serve(gateway: &Gateway) -> Served {
     let address = format!("http://{}/v1", listener.local_addr().unwrap());
     let (service, router) = (gateway.service.clone(), gateway.router.clone());
     tokio::spawn(async move { service.serve_http_on(listener, router).await });
-    let all = json!({ "name": "client", "scopes": ["chat", "embeddings"] });
+    let all = json!({ "name": "client", "scopes": every_scope() });
     Served {
         address,
         key: key(gateway, "ana", &[], &all).await,

@@ -217,9 +217,23 @@ async fn the_model_is_listed_for_whoever_may_use_it() {
     let both = key(&gateway, "ana", &[], &both).await;
     assert_eq!(listed(bearing(Method::GET, "/v1/models", &both)).await, all);
 
+    // What a key is for is what it finds, and a key for something else finds nothing.
+    let embed = json!({ "name": "embed", "scopes": ["embeddings"] });
+    let embed = key(&gateway, "ana", &[], &embed).await;
+    let of_embed = bearing(Method::GET, "/v1/models", &embed);
+    assert_eq!(listed(of_embed).await, [pair(MODEL, "embedding")]);
+    let files = json!({ "name": "files", "scopes": ["documents:read"] });
+    let files = key(&gateway, "ana", &[], &files).await;
+    let of_files = bearing(Method::GET, "/v1/models", &files);
+    assert!(listed(of_files).await.is_empty());
+
     let path = format!("/v1/models/{MODEL}");
     let shown = gateway.get(&path, "ana").await.json();
     assert_eq!(shown["type"], "embedding");
+    let shown = gateway.send(bearing(Method::GET, &path, &embed)).await;
+    assert_eq!(shown.json()["type"], "embedding");
+    let role = bearing(Method::GET, "/v1/models/writer", &embed);
+    assert_eq!(gateway.send(role).await.code(), "model_not_found");
     let hidden = gateway.send(bearing(Method::GET, &path, &chat)).await;
     assert_eq!(hidden.code(), "model_not_found");
 }

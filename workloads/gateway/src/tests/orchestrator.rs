@@ -67,6 +67,7 @@ impl Orchestrator for Fake {
         let request = request.into_inner();
         let model = request.model.clone();
         let request_has_functions = request.functions.is_some();
+        let request_has_format = request.format.is_some();
         self.0.requests.lock().unwrap().push(request);
         let events = |events: Vec<Event>| {
             stream::iter(
@@ -85,15 +86,15 @@ impl Orchestrator for Fake {
                     ..Failed::default()
                 })]))
             }
-            "local" if request_has_functions => Box::pin(events(vec![
-                decision(),
-                Event::Failed(Failed {
-                    code: failures::UNSUPPORTED_PARAMETER.to_owned(),
-                    message: "model `small` knows no tools".to_owned(),
-                    param: "tools".to_owned(),
-                    ..Failed::default()
-                }),
-            ])),
+            "local" if request_has_functions => {
+                let failed = unsupported("tools", "model `small` knows no tools");
+                Box::pin(events(vec![decision(), failed]))
+            }
+            "local" if request_has_format => {
+                let message = "model `small` cannot be held to a format";
+                let failed = unsupported("response_format", message);
+                Box::pin(events(vec![decision(), failed]))
+            }
             "caller" => Box::pin(events(calls())),
             "long" => Box::pin(events(vec![decision(), delta("so"), finished("length")])),
             "refused" => return Err(Status::not_found("there is no such model")),
@@ -164,6 +165,15 @@ fn decision() -> Event {
         target: "default".into(),
         reason: "the handbook answers it".into(),
         confidence: 0.75,
+    })
+}
+
+fn unsupported(param: &str, message: &str) -> Event {
+    Event::Failed(Failed {
+        code: failures::UNSUPPORTED_PARAMETER.to_owned(),
+        message: message.to_owned(),
+        param: param.to_owned(),
+        ..Failed::default()
     })
 }
 

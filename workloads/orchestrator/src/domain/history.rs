@@ -1,6 +1,6 @@
 //! Fits a conversation into a model's context.
 
-use lotoai_contracts::v1::{Functions, Message};
+use lotoai_contracts::v1::{AnswerFormat, Functions, Message};
 
 /// Characters per token, as a rule of thumb for English and Spanish.
 const CHARS_PER_TOKEN: usize = 4;
@@ -17,6 +17,12 @@ pub fn estimate(text: &str) -> usize {
 #[must_use]
 pub fn of_functions(functions: &Functions) -> usize {
     functions.text_bytes().div_ceil(CHARS_PER_TOKEN) + functions.declared.len() * TOKENS_PER_TURN
+}
+
+/// About how many tokens the format of an answer is.
+#[must_use]
+pub fn of_format(format: &AnswerFormat) -> usize {
+    format.text_bytes().div_ceil(CHARS_PER_TOKEN) + TOKENS_PER_TURN
 }
 
 /// About how many tokens a turn is, with the functions that it calls.

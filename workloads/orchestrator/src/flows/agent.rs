@@ -44,7 +44,7 @@ pub async fn answer(
     result
 }
 
-/// A completion whose conversation fits the role's context, beside the functions.
+/// A completion whose conversation fits the role's context, beside the functions and the format.
 #[must_use]
 pub fn request(
     hub: &Hub,
@@ -68,9 +68,10 @@ pub fn request(
     let reserved = max_tokens.unwrap_or(default_answer).min(most) + PROMPT_TOKENS;
     let budget = usize::try_from(context.saturating_sub(reserved)).unwrap_or(usize::MAX);
     let declared = functions.as_ref().map_or(0, history::of_functions);
-    // What the functions leave may be too little, and then their provider says so.
+    let described = session.format.as_ref().map_or(0, history::of_format);
+    // What they leave may be too little, and then their provider says so.
     let budget = budget
-        .saturating_sub(declared)
+        .saturating_sub(declared + described)
         .max(LEAST_HISTORY_TOKENS as usize);
     CompleteRequest {
         run_id: session.run.id.to_string(),
@@ -79,6 +80,7 @@ pub fn request(
         max_tokens,
         temperature: session.temperature,
         functions,
+        format: session.format.clone(),
     }
 }
 

@@ -83,14 +83,14 @@ impl Done {
 /// # Errors
 /// What the caller should see as `failed`.
 pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
-    let about_functions = session.about_functions();
-    match (session.run.model.clone().as_str(), about_functions) {
+    let only_for_roles = session.only_for_roles();
+    match (session.run.model.clone().as_str(), only_for_roles) {
         (PROBE, Some(param)) => Err(Failure::unsupported(
             param,
-            format!("model `{PROBE}` knows no tools: leave `{param}` without any"),
+            format!("model `{PROBE}` takes neither tools nor a format: ask for plain text"),
         )),
         (PROBE, None) => Box::pin(probe::answer(hub, session)).await,
-        (AUTOMATIC, Some(_)) => with_functions(hub, session).await,
+        (AUTOMATIC, Some(_)) => by_role(hub, session).await,
         (AUTOMATIC, None) => automatic(hub, session).await,
         (role, _) => named(hub, session, role).await,
     }
@@ -119,10 +119,11 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
     agent::answer(hub, session, role, None).await
 }
 
-/// The caller brings functions of its own: a role answers, without documents and tools of the
-/// platform. What comes back from a function must reach the model that asked for it, so each turn
-/// of the loop goes to the same role, and nothing is searched for in between.
-async fn with_functions(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
+/// The caller brings functions of its own, or wants a format: a role answers, without documents and
+/// tools of the platform. What comes back from a function must reach the model that asked for it, so
+/// each turn of the loop goes to the same role, and nothing is searched for in between. Documents
+/// and tools are answered from in plain text, with marks of citations.
+async fn by_role(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let roles = hub.agents.roles().await?;
     let usable: Vec<&Role> = roles
         .iter()
@@ -138,12 +139,18 @@ async fn with_functions(hub: &Hub, session: &mut Session) -> Result<Done, Failur
     let Some(role) = role else {
         return Err(Failure::permanent(
             failures::UNKNOWN_MODEL,
-            "there is no agent role that you may use, and only roles take tools of the caller",
+            "there is no agent role that you may use, and only roles take tools of the caller and \
+             formats",
         ));
+    };
+    let reason = if session.about_functions().is_some() {
+        "The caller brings its own tools, which agent roles use."
+    } else {
+        "The caller wants a format, which agent roles keep to."
     };
     let decision = Decision {
         route: Route::Agent(role.name.clone()),
-        reason: "The caller brings its own tools, which agent roles use.".to_owned(),
+        reason: reason.to_owned(),
         confidence: 1.0,
     };
     session.decide(hub, &decision).await?;

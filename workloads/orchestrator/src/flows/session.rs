@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, Caller, Citation, Citations, Decision as WireDecision, Delta,
-    FunctionCallDelta, Functions, Message, ToolCall, answer_event::Event,
-    decision::Route as WireRoute,
+    AnswerEvent, AnswerFormat, AnswerRequest, Caller, Citation, Citations,
+    Decision as WireDecision, Delta, FunctionCallDelta, Functions, Message, ToolCall,
+    answer_event::Event, decision::Route as WireRoute,
 };
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -48,6 +48,8 @@ pub struct Session {
     pub temperature: Option<f32>,
     /// Functions that the caller runs itself.
     pub functions: Option<Functions>,
+    /// What the answer is written as; `None` is plain text.
+    pub format: Option<AnswerFormat>,
     /// What was done so far.
     pub steps: Vec<Step>,
     /// How the decision looked, for metrics.
@@ -101,6 +103,7 @@ impl Session {
             max_tokens: request.max_tokens,
             temperature: request.temperature,
             functions: request.functions.filter(|it| !it.declared.is_empty()),
+            format: request.format,
             steps: Vec::new(),
             route: "none",
             out,
@@ -117,6 +120,13 @@ impl Session {
         } else {
             None
         }
+    }
+
+    /// The field of the request that only models of agent roles understand, if there is one.
+    #[must_use]
+    pub fn only_for_roles(&self) -> Option<&'static str> {
+        let format = self.format.as_ref().map(|_| "response_format");
+        self.about_functions().or(format)
     }
 
     /// The clock for [`Self::step`].

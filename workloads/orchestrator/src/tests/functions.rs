@@ -1,7 +1,7 @@
-//! Functions of the caller: who gets them, and how their calls come back.
+//! Functions of the caller, and the format that it wants: who gets them, and what comes back.
 
 use lotoai_contracts::v1::{
-    AnswerRequest, Function, FunctionCall, FunctionCallDelta, Functions, Message,
+    AnswerFormat, AnswerRequest, Function, FunctionCall, FunctionCallDelta, Functions, Message,
     answer_event::Event, decision::Route,
 };
 use rstest::rstest;
@@ -132,6 +132,50 @@ async fn without_functions_the_documents_answer() {
         panic!("{events:?}")
     };
     assert_eq!(decision.route(), Route::Knowledge);
+}
+
+fn formatted(model: &str) -> AnswerRequest {
+    AnswerRequest {
+        format: Some(AnswerFormat {
+            name: "place".to_owned(),
+            schema_json: "{}".to_owned(),
+            ..AnswerFormat::default()
+        }),
+        ..request(model, vec![user("Where are credentials stored?")])
+    }
+}
+
+#[rstest]
+#[case::automatic("lotoai", "writer")]
+#[case::named("painter", "painter")]
+#[tokio::test]
+async fn a_format_goes_to_a_role(#[case] model: &str, #[case] target: &str) {
+    let stage = stage(world()).await;
+    let asked = formatted(model);
+    let events = stage.ask(asked.clone()).await;
+    let Event::Decision(decision) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (decision.route(), decision.target.as_str()),
+        (Route::Agent, target)
+    );
+    assert!(!decision.reason.contains("tools"), "{}", decision.reason);
+    let seen = stage.completions.lock().unwrap();
+    assert_eq!(seen[0].format, asked.format);
+}
+
+#[tokio::test]
+async fn the_probe_names_a_format() {
+    let stage = stage(world()).await;
+    let events = stage.ask(formatted("probe")).await;
+    let Some(Event::Failed(failed)) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (failed.code.as_str(), failed.param.as_str()),
+        ("unsupported_parameter", "response_format")
+    );
 }
 
 #[rstest]

@@ -90,7 +90,7 @@ fn piece(index: u32, id: &str, name: &str, arguments: &str) -> Piece {
 }
 
 /// The body of the one request that a server has seen.
-async fn sent(server: &MockServer) -> Value {
+pub(super) async fn sent(server: &MockServer) -> Value {
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     serde_json::from_slice(&requests[0].body).unwrap()

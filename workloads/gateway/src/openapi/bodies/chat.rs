@@ -42,6 +42,8 @@ pub struct ChatCompletionRequest {
     pub tools: Option<Vec<Value>>,
     /// Whether one of them must be called, and which.
     pub tool_choice: Option<Value>,
+    /// What the answer is written as: an object with `type` `text`, `json_object` or `json_schema`.
+    pub response_format: Option<Value>,
 }
 
 /// A message.

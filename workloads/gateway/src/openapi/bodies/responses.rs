@@ -36,8 +36,37 @@ pub struct ResponsesRequest {
     pub tools: Option<Vec<Value>>,
     /// Whether one of them must be called, and which.
     pub tool_choice: Option<Value>,
+    /// What the answer is written as: `format` is an object with `type` `text`, `json_object` or
+    /// `json_schema`.
+    pub text: Option<Value>,
     /// Names and values that the response repeats.
     pub metadata: Option<Value>,
+}
+
+/// What was sent with a response: a part of it.
+#[derive(Debug, ToSchema)]
+pub struct ResponseInputItems {
+    /// `list`.
+    pub object: String,
+    /// Messages, calls of functions and their results.
+    pub data: Vec<Value>,
+    /// Identity of the first item.
+    pub first_id: Option<String>,
+    /// Identity of the last item: what follows it is asked for with `after`.
+    pub last_id: Option<String>,
+    /// Whether anything follows.
+    pub has_more: bool,
+}
+
+/// A response that is gone.
+#[derive(Debug, ToSchema)]
+pub struct DeletedResponse {
+    /// Its identity.
+    pub id: String,
+    /// `response`.
+    pub object: String,
+    /// `true`.
+    pub deleted: bool,
 }
 
 /// A response. Beside these fields it repeats those of its request.
@@ -49,7 +78,7 @@ pub struct ResponsesAnswer {
     pub object: String,
     /// Unix seconds.
     pub created_at: u64,
-    /// `completed`, `incomplete`, `in_progress` or `failed`.
+    /// `completed`, `incomplete`, `in_progress`, `failed` or `cancelled`.
     pub status: String,
     /// The model as it was named.
     pub model: String,

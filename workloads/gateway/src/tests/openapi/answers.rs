@@ -180,7 +180,7 @@ fn one(thing: &Value, list: &str) -> (String, String) {
 async fn answers_are_as_they_are_documented() {
     let (orchestrator, _) = orchestrator::start().await;
     let server = model_server::start().await;
-    let budgets = "budgets:\n  - {name: day, scope: User, per: Day, requests: 4, tokens: 100000, \
+    let budgets = "budgets:\n  - {name: day, scope: User, per: Day, requests: 5, tokens: 100000, \
                    money: \"9\", unknownPrice: Warn}\n";
     let parts = Parts {
         orchestrator,
@@ -214,6 +214,18 @@ async fn answers_are_as_they_are_documented() {
         let path = format!("{chat}/{run}/{call}");
         let request = it.gateway.request(method, &path, "ana");
         it.send(request, &format!("{chat}/{{id}}/{call}")).await;
+    }
+    // A response repeats what it was asked with, which the document leaves open.
+    let mut asked = it.gateway.request(Method::POST, "/v1/responses", "ana");
+    *asked.body_mut() = Body::from(json!({ "model": "writer", "input": "?" }).to_string());
+    let given = it.gateway.send(asked).await.json();
+    let path = format!("/v1/responses/{}", given["id"].as_str().unwrap());
+    let (items, route) = (format!("{path}/input_items"), "/v1/responses/{id}");
+    let sent = it.get(&items, "/v1/responses/{id}/input_items").await;
+    assert_eq!(sent["data"][0]["role"], "user");
+    for _ in ["there", "gone"] {
+        let gone = it.gateway.request(Method::DELETE, &path, "ana");
+        it.send(gone, route).await;
     }
     let vectors = json!({ "model": MODEL, "input": ["a", "b"] });
     it.post("/v1/embeddings", &vectors).await;

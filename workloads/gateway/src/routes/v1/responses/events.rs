@@ -32,7 +32,8 @@ impl Events {
 
     /// An event that holds the response as it is.
     fn whole(&mut self, run: &Run, status: Status<'_>, kind: &str, queue: &mut VecDeque<Event>) {
-        let response = self.object.write(run, status);
+        let (said, conversation) = (&run.transcript, run.conversation_id);
+        let response = self.object.write(said, conversation, status);
         self.push(queue, kind, json!({ "response": response }));
     }
 

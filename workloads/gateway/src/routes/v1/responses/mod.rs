@@ -1,7 +1,9 @@
-//! `POST /v1/responses`: a chat's question and answer in the words of OpenAI's Responses API.
+//! `/v1/responses`: a chat's question and answer in the words of OpenAI's Responses API.
 
 mod events;
+mod inputs;
 mod object;
+pub mod stored;
 
 use std::sync::Arc;
 
@@ -66,9 +68,10 @@ pub async fn create(
     } else {
         "conversation"
     };
-    let run = Run::begin(state, &identity, &question)
+    let mut run = Run::begin(state, &identity, &question)
         .await
         .map_err(|failure| renamed(failure, goes_on))?;
+    run.keep_as_response(&repeated);
     let warnings = run.budget_warnings().to_vec();
     let object = Object::new(run.id, question.model, repeated);
     let response = if question.stream {
@@ -104,6 +107,7 @@ async fn conversation_of(
 fn renamed(mut failure: Failure, goes_on: &str) -> Failure {
     let renamed = match failure.param.as_deref() {
         Some("messages") => "input",
+        Some("response_format") => "text.format",
         Some("metadata.conversation_id") => goes_on,
         _ => return failure,
     };
@@ -117,7 +121,8 @@ async fn whole(mut run: Run, mut object: Object) -> Result<Json<Value>, Failure>
         object.note(&step);
         if step == Step::Finished {
             let status = Status::of_end(&run.transcript);
-            return Ok(Json(object.write(&run, status)));
+            let whole = object.write(&run.transcript, run.conversation_id, status);
+            return Ok(Json(whole));
         }
     }
 }
@@ -129,6 +134,7 @@ mod tests {
     #[rstest::rstest]
     #[case("messages", "input")]
     #[case("metadata.conversation_id", "conversation")]
+    #[case("response_format", "text.format")]
     #[case("tools", "tools")]
     fn fields_are_called_as_the_caller_wrote_them(#[case] chat: &str, #[case] here: &str) {
         let failure = renamed(Failure::invalid(chat, "x"), "conversation");

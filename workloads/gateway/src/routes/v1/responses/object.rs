@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use crate::domain::annotations;
 use crate::domain::responses_request::id_of;
-use crate::domain::run::Run;
 use crate::domain::transcript::{Step, Transcript};
 use crate::failure::Failure;
-use crate::store::StoredCall;
+use crate::identity::token::now;
+use crate::store::{StoredCall, StoredResponse};
 
 /// How far a response is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +21,8 @@ pub(super) enum Status<'f> {
     Incomplete(&'static str),
     /// It broke off.
     Failed(&'f Failure),
+    /// Who asked did not wait for it.
+    Cancelled,
 }
 
 impl Status<'_> {
@@ -39,13 +41,14 @@ impl Status<'_> {
             Self::Completed => "completed",
             Self::Incomplete(_) => "incomplete",
             Self::Failed(_) => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
     /// As items have it, which do not fail.
     pub(super) fn of_items(self) -> &'static str {
         match self {
-            Self::Failed(_) => "incomplete",
+            Self::Failed(_) | Self::Cancelled => "incomplete",
             status => status.name(),
         }
     }
@@ -60,10 +63,11 @@ pub(super) enum Item {
     Call(usize),
 }
 
-/// A response while its answer is written.
+/// A response while its answer is written, and afterwards.
 pub(super) struct Object {
     run_id: Uuid,
-    created_at: u64,
+    /// Unix seconds; `None` while it is written.
+    ended_at: Option<u64>,
     model: String,
     repeated: Map<String, Value>,
     /// In the order in which they began, which is their place in the output.
@@ -74,10 +78,28 @@ impl Object {
     pub(super) fn new(run_id: Uuid, model: String, repeated: Map<String, Value>) -> Self {
         Self {
             run_id,
-            created_at: crate::identity::token::now(),
+            ended_at: None,
             model,
             repeated,
             items: Vec::new(),
+        }
+    }
+
+    /// One that is read from the database, whose answer `transcript` is.
+    pub(super) fn of_stored(
+        run_id: Uuid,
+        stored: &StoredResponse,
+        transcript: &Transcript,
+    ) -> Self {
+        let calls = 0..transcript.function_calls.len();
+        let is_silent = transcript.finished.is_some() && calls.is_empty();
+        let text = (is_silent || !transcript.text.is_empty()).then_some(Item::Message);
+        Self {
+            run_id,
+            ended_at: u64::try_from(stored.ended_at).ok(),
+            model: stored.model.clone(),
+            repeated: serde_json::from_str(&stored.repeated).unwrap_or_default(),
+            items: text.into_iter().chain(calls.map(Item::Call)).collect(),
         }
     }
 
@@ -144,8 +166,12 @@ impl Object {
     }
 
     /// The whole response.
-    pub(super) fn write(&self, run: &Run, status: Status<'_>) -> Value {
-        let transcript = &run.transcript;
+    pub(super) fn write(
+        &self,
+        transcript: &Transcript,
+        conversation_id: Option<Uuid>,
+        status: Status<'_>,
+    ) -> Value {
         let output = match status {
             Status::InProgress => Vec::new(),
             _ => {
@@ -158,9 +184,9 @@ impl Object {
         let mut response = Value::Object(self.repeated.clone());
         response["id"] = id_of(self.run_id).into();
         response["object"] = "response".into();
-        response["created_at"] = self.created_at.into();
+        response["created_at"] = created_at(self.run_id).into();
         response["completed_at"] = match status {
-            Status::Completed => crate::identity::token::now().into(),
+            Status::Completed => self.ended_at.unwrap_or_else(now).into(),
             _ => Value::Null,
         };
         response["status"] = status.name().into();
@@ -174,14 +200,19 @@ impl Object {
         };
         response["model"] = self.model.as_str().into();
         response["output"] = output.into();
-        response["conversation"] = match run.conversation_id {
+        response["conversation"] = match conversation_id {
             Some(id) => json!({ "id": id }),
             None => Value::Null,
         };
         response["usage"] = usage(transcript);
-        response["lotoai"] = transcript.lotoai(run.id, run.conversation_id);
+        response["lotoai"] = transcript.lotoai(self.run_id, conversation_id);
         response
     }
+}
+
+/// Unix seconds, from the time that is in the id.
+fn created_at(run_id: Uuid) -> u64 {
+    run_id.get_timestamp().map_or(0, |time| time.to_unix().0)
 }
 
 /// The one part of a message.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use lotoai_contracts::v1::{Finished, Usage};
 use uuid::Uuid;
 
 use crate::domain::transcript::Transcript;
 use crate::failure::Failure;
 use crate::state::AppState;
-use crate::store::{Ended, Progress};
+use crate::store::Progress;
 use crate::streams::LOOK_EVERY;
 use crate::streams::tape::{Ending, Last, Part, Reader};
 
@@ -107,7 +106,9 @@ impl Elsewhere {
             }
             Progress::Ended(ended) => Some(*ended),
         };
-        let transcript = ended.as_ref().map(transcript).unwrap_or_default();
+        // What was said, but for the text, which is told in pieces.
+        let said = |ended| Transcript::of_stored(String::new(), ended);
+        let transcript = ended.as_ref().map(said).unwrap_or_default();
         let lotoai = transcript.lotoai(self.run_id, Some(self.conversation_id));
         let mut parts = Vec::new();
         if !self.is_opened {
@@ -135,27 +136,6 @@ impl Elsewhere {
     /// Whether the database has not been away for too long.
     fn is_patient(&mut self) -> bool {
         self.away.get_or_insert_with(Instant::now).elapsed() < PATIENCE
-    }
-}
-
-/// What was said, but for the text.
-fn transcript(ended: &Ended) -> Transcript {
-    let (input_tokens, output_tokens) = ended.end.tokens.unzip();
-    Transcript {
-        text: String::new(),
-        decision: ended.decision.clone(),
-        citations: ended.citations.clone(),
-        tool_calls: ended.tool_calls.clone(),
-        function_calls: ended.function_calls.clone(),
-        finished: ended.end.failure.is_none().then(|| Finished {
-            finish_reason: ended.end.finish_reason.clone(),
-            usage: Some(Usage {
-                input_tokens,
-                output_tokens,
-            }),
-            model: ended.model.clone(),
-            provider: ended.end.provider.clone(),
-        }),
     }
 }
 
