@@ -21,7 +21,7 @@ async fn a_pod_that_hangs_stalls_the_platform_until_it_is_ready() {
         .operating(async {
             make_pod(&world).await;
             let patience = SignedDuration::from_mins(15);
-            let left = SignedDuration::from_secs(3);
+            let left = SignedDuration::from_secs(5);
             say(&world, false, Timestamp::now() - patience + left).await;
             wait_for("the gateway is waited for", DEADLINE, async || {
                 let status = world.status().await;
