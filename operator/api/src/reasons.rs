@@ -38,6 +38,8 @@ pub const POD_CRASH_LOOPING: &str = "PodCrashLooping";
 pub const POD_UNSCHEDULABLE: &str = "PodUnschedulable";
 /// A pod names a volume, Secret or ConfigMap that is not there, or its configuration is refused.
 pub const POD_CONFIGURATION_FAILED: &str = "PodConfigurationFailed";
+/// A pod neither fails nor becomes ready, for longer than any start takes.
+pub const POD_NOT_READY: &str = "PodNotReady";
 /// A provision Job gave up.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
 /// Every component is ready but the probe question was not answered.

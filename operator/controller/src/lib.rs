@@ -17,6 +17,7 @@ pub mod explain;
 pub mod leader;
 pub mod metrics;
 pub mod object;
+mod pace;
 pub mod probe;
 pub mod prune;
 pub mod question;

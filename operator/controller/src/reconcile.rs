@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use lotoai_api::{LotoAI, LotoAIStatus, reasons};
+use lotoai_api::{LotoAI, reasons};
 use lotoai_plan::events::{self, Facts, Failed, Turn};
 use lotoai_plan::rotation;
 use lotoai_plan::{
     Gates, Invalid, Judgement, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome,
     ResourceSet,
 };
-use rand::Rng;
 use snafu::ResultExt;
 use tracing::Instrument;
 
@@ -29,50 +28,9 @@ use crate::error::{
 };
 use crate::metrics::{self, Step};
 use crate::object::Desired;
+use crate::pace::Done;
 use crate::probe::Key;
 use crate::{credentials, dereference, prune, question, report};
-
-/// Until the next look at a platform that changed just now.
-const MIN_PAUSE: Duration = Duration::from_secs(10);
-/// Until the next look at a platform that is as it should be.
-const MAX_PAUSE: Duration = Duration::from_secs(400);
-
-/// What a good pass comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    Applied,
-    /// Not ready yet, and for how long nothing has changed.
-    Waiting(Duration),
-    Paused,
-    Deleting,
-}
-
-impl Done {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Waiting(_) => "waiting",
-            Self::Paused => "paused",
-            Self::Deleting => "deleting",
-        }
-    }
-
-    /// When to look again. Watches wake a platform earlier, but a watch can miss something, and
-    /// some faults show by nothing but time.
-    fn action(self) -> Action {
-        // Spread, so that what was created together is not looked at together for ever.
-        Action::requeue(self.pause().mul_f64(rand::rng().random_range(1.0..1.5)))
-    }
-
-    /// The least time until the next look. A platform that has waited long is looked at as rarely
-    /// as one that is ready: a thousand of them would keep the API server busy otherwise.
-    fn pause(self) -> Duration {
-        match self {
-            Self::Waiting(since) => (since / 2).clamp(MIN_PAUSE, MAX_PAUSE),
-            Self::Applied | Self::Paused | Self::Deleting => MAX_PAUSE,
-        }
-    }
-}
 
 /// One pass.
 ///
@@ -176,14 +134,9 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
             message: chain(error),
         });
     tell(loto, context, &seen.facts, &judgement, wrote.is_ok()).await;
-    let status = judgement.status;
     let done = result?;
     wrote?;
-    Ok(match done {
-        Done::Waiting(_) if settled(&status) => Done::Applied,
-        Done::Waiting(_) => Done::Waiting(unchanged(&status, Timestamp::now())),
-        done => done,
-    })
+    Ok(done.after(&judgement, Timestamp::now()))
 }
 
 /// Publishes what the pass adds to the story. A status that could not be written is written by a
@@ -294,7 +247,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
             .await,
         )
         .context(CredentialsSnafu)?;
-    Ok(Done::Waiting(Duration::ZERO))
+    Ok(Done::Applied)
 }
 
 /// What writes came to, for the rest of the pass.
@@ -371,69 +324,4 @@ fn judge(
         outcome,
     };
     lotoai_plan::judge(&pass, Timestamp::now())
-}
-
-/// Ready, and nothing left to do.
-fn settled(status: &LotoAIStatus) -> bool {
-    let is = |type_| {
-        status
-            .condition(type_)
-            .is_some_and(|condition| condition.status == "True")
-    };
-    is(reasons::READY) && !is(reasons::RECONCILING)
-}
-
-/// How long ago a condition last changed.
-fn unchanged(status: &LotoAIStatus, now: Timestamp) -> Duration {
-    let changes = status.conditions.iter();
-    let newest = changes
-        .map(|condition| condition.last_transition_time.0)
-        .max();
-    newest
-        .and_then(|newest| Duration::try_from(now.duration_since(newest)).ok())
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-    use rstest::rstest;
-
-    use super::*;
-
-    fn status(transitions: &[i64]) -> LotoAIStatus {
-        let conditions = transitions.iter().map(|second| Condition {
-            type_: reasons::READY.to_owned(),
-            status: "False".to_owned(),
-            reason: "Progressing".to_owned(),
-            message: String::new(),
-            observed_generation: None,
-            last_transition_time: Time(Timestamp::from_second(*second).unwrap()),
-        });
-        LotoAIStatus {
-            conditions: conditions.collect(),
-            ..LotoAIStatus::default()
-        }
-    }
-
-    #[rstest]
-    #[case::no_condition(&[], 0)]
-    #[case::the_newest_counts(&[100, 940], 60)]
-    #[case::a_clock_that_runs_behind(&[1060], 0)]
-    fn knows_how_long_nothing_has_changed(#[case] transitions: &[i64], #[case] seconds: u64) {
-        let now = Timestamp::from_second(1000).unwrap();
-        assert_eq!(
-            unchanged(&status(transitions), now),
-            Duration::from_secs(seconds)
-        );
-    }
-
-    #[rstest]
-    #[case::just_begun(Done::Waiting(Duration::ZERO), 10)]
-    #[case::for_a_minute(Done::Waiting(Duration::from_secs(60)), 30)]
-    #[case::for_a_day(Done::Waiting(Duration::from_secs(86_400)), 400)]
-    #[case::ready(Done::Applied, 400)]
-    fn looks_again_the_later_the_longer_it_waits(#[case] done: Done, #[case] seconds: u64) {
-        assert_eq!(done.pause(), Duration::from_secs(seconds));
-    }
 }

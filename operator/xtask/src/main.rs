@@ -82,8 +82,8 @@ enum Task {
     Bench,
     /// Speed and memory of the operator with many resources, beside a Go twin.
     BenchOperator {
-        /// How many resources.
-        #[arg(long, default_value_t = 1000)]
+        /// How many resources; 200 is the least, one for each edit.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(200..))]
         resources: u32,
         /// File that the figures are also written to.
         #[arg(long)]

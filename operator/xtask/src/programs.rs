@@ -38,6 +38,8 @@ pub(crate) enum Level {
     Cluster,
     /// The running platform.
     Platform,
+    /// A second platform whose servers are lost one by one.
+    Losses,
 }
 
 impl Level {
@@ -50,6 +52,7 @@ impl Level {
             Self::ApiServer => "a real kube-apiserver",
             Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
+            Self::Losses => "the loss of each server of a cluster, end to end",
         }
     }
 
@@ -58,7 +61,7 @@ impl Level {
     fn is_long(self) -> bool {
         match self {
             Self::Pure | Self::Clients | Self::Charts | Self::ApiServer => false,
-            Self::Cluster | Self::Platform => true,
+            Self::Cluster | Self::Platform | Self::Losses => true,
         }
     }
 
@@ -68,7 +71,7 @@ impl Level {
             // Many of them wait for a server most of the time.
             Self::Pure => Some(2 * available_parallelism().map_or(1, NonZero::get)),
             Self::Clients | Self::Charts | Self::ApiServer => None,
-            Self::Cluster | Self::Platform => Some(1),
+            Self::Cluster | Self::Platform | Self::Losses => Some(1),
         }
     }
 
@@ -96,9 +99,35 @@ pub(crate) struct Program {
     filter: &'static [&'static str],
 }
 
-/// The tests of the gateway that run real clients: they are part of its test program, because they
-/// need the fakes in it, and a level of their own.
-const CLIENTS: (&str, &str) = ("lotoai-gateway", "tests::clients::");
+/// Tests that are part of a program of one level, and a level of their own.
+struct Part {
+    /// The program and its level.
+    of: (Level, &'static str),
+    level: Level,
+    title: &'static str,
+    /// Arguments that choose them, and all others.
+    only: &'static [&'static str],
+    others: &'static [&'static str],
+}
+
+const PARTS: [Part; 2] = [
+    // They need the fakes in the gateway's program.
+    Part {
+        of: (Level::Pure, "lotoai-gateway"),
+        level: Level::Clients,
+        title: "clients",
+        only: &["tests::clients::"],
+        others: &["--skip", "tests::clients::"],
+    },
+    // They need the rest of the platform's tests, and more of a machine than those.
+    Part {
+        of: (Level::Platform, "lotoai-e2e platform"),
+        level: Level::Losses,
+        title: "losses",
+        only: &["high_availability::"],
+        others: &["--skip", "high_availability::"],
+    },
+];
 
 /// Installs what tests need on top, and builds all test programs of the workspace.
 pub(crate) fn build(progress: &Progress) -> Result<Programs> {
@@ -129,19 +158,20 @@ fn programs_of(message: &Value) -> Vec<(Level, Program)> {
     let Some((level, program)) = program_of(message) else {
         return Vec::new();
     };
-    if level != Level::Pure || program.name != CLIENTS.0 {
+    let mut parts = PARTS.iter();
+    let Some(part) = parts.find(|part| part.of == (level, program.name.as_str())) else {
         return vec![(level, program)];
-    }
-    let clients = Program {
-        name: format!("{} clients", program.name),
-        filter: &[CLIENTS.1],
+    };
+    let own = Program {
+        name: format!("{} {}", program.name, part.title),
+        filter: part.only,
         ..program.clone()
     };
     let others = Program {
-        filter: &["--skip", CLIENTS.1],
+        filter: part.others,
         ..program
     };
-    vec![(Level::Pure, others), (Level::Clients, clients)]
+    vec![(level, others), (part.level, own)]
 }
 
 /// The test program that a message of cargo tells of, if it does.
@@ -388,26 +418,34 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_are_a_level_of_the_gateways_program() {
-        let message = |package: &str| {
-            serde_json::json!({
+    fn some_tests_of_a_program_are_a_level_of_their_own() {
+        let levels = |package: &str, target: &str, kind: &str| {
+            let message = serde_json::json!({
                 "executable": "/x/deps/p-1", "profile": { "test": true },
                 "manifest_path": "/x/p/Cargo.toml", "package_id": format!("path+file:///x/p#{package}@0.1.0"),
-                "target": { "name": "p", "kind": ["lib"] },
-            })
+                "target": { "name": target, "kind": [kind] },
+            });
+            programs_of(&message)
+                .into_iter()
+                .map(|(level, program)| (level, program.filter.join(" ")))
+                .collect::<Vec<_>>()
         };
-        let parts = programs_of(&message("lotoai-gateway"));
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|(level, part)| (*level, part.filter))
-            .collect();
-        let filter = "tests::clients::";
-        let both: [(Level, &[&str]); 2] = [
-            (Level::Pure, &["--skip", filter]),
-            (Level::Clients, &[filter]),
-        ];
-        assert_eq!(parts, both);
-        assert_eq!(programs_of(&message("lotoai-kit")).len(), 1);
+        assert_eq!(
+            levels("lotoai-gateway", "lotoai_gateway", "lib"),
+            [
+                (Level::Pure, "--skip tests::clients::".to_owned()),
+                (Level::Clients, "tests::clients::".to_owned()),
+            ]
+        );
+        assert_eq!(
+            levels("lotoai-e2e", "platform", "test"),
+            [
+                (Level::Platform, "--skip high_availability::".to_owned()),
+                (Level::Losses, "high_availability::".to_owned()),
+            ]
+        );
+        let whole = [(Level::Pure, String::new())];
+        assert_eq!(levels("lotoai-kit", "lotoai_kit", "lib"), whole);
         assert!(programs_of(&serde_json::json!({})).is_empty());
     }
 

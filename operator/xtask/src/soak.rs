@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::programs::{Level, run_level};
 use crate::tally::Tally;
-use crate::test;
+use crate::{e2e, test};
 
-/// Interrupts the start of a cluster at each of its stages, and kills the operator at more of its
-/// writes.
+/// Interrupts the start of a cluster at each of its stages, kills the operator at more of its
+/// writes, and takes away each server of a platform's clusters.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;
@@ -21,5 +21,11 @@ pub(crate) fn run() -> Result<()> {
         &test::interrupted("all"),
         &mut tally,
     )?;
+    let platform = e2e::with_platform(|environment| {
+        let mut environment = environment.clone();
+        environment.extend(in_full.clone());
+        run_level(&programs, Level::Losses, &environment, &mut tally)
+    });
+    tally.step("platform up and removed", platform);
     tally.close()
 }

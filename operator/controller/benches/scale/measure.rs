@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use snafu::whatever;
+
 use crate::Result;
-use crate::cluster::{Cluster, changed, writes};
+use crate::cluster::{Cluster, LIMIT, changed, writes};
 use crate::edits;
 use crate::figures::{Figures, Memory, Restart, Stillness};
 use crate::program::{Process, Program};
@@ -108,7 +110,19 @@ async fn restart(
     let requests = cluster.requests().await?;
     let begun = Instant::now();
     let process = program.start(&cluster.server).await?;
-    while process.passes().await?.all < u64::try_from(resources).unwrap_or(u64::MAX) {
+    let wanted = u64::try_from(resources).unwrap_or(u64::MAX);
+    loop {
+        let passes = process.passes().await?.all;
+        if passes >= wanted {
+            break;
+        }
+        if begun.elapsed() > LIMIT {
+            let log = process.log_tail();
+            whatever!(
+                "only {passes} of {resources} resources had a pass after the restart:\n{log}"
+            );
+        }
+        // It also says whether the process is still there.
         process.memory()?;
         tokio::time::sleep(POLL).await;
     }

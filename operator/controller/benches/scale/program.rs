@@ -72,9 +72,14 @@ impl Program {
             Self::Operator => ("lotoai_operator_reconciliations_total", "outcome", "failed"),
             Self::Twin { .. } => ("controller_runtime_reconcile_total", "result", "error"),
         };
+        // A proxy of this machine would look for the address on itself.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .whatever_context("failed to make an HTTP client")?;
         let process = Process {
             running: server.spawn(self.name(), &mut command),
-            http: reqwest::Client::new(),
+            http,
             metrics: format!("http://{admin}/metrics"),
             passes,
         };

@@ -12,6 +12,8 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hanging;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod leader;

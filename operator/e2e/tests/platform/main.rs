@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod certificates;
@@ -20,6 +22,8 @@ mod day_two;
 mod demo;
 #[cfg(test)]
 mod heal;
+#[cfg(test)]
+mod high_availability;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Teller {
             status,
             about: BTreeMap::from([("Stalled", ObjectId::new("Pod", "demo-analytics-0"))]),
             upgrading_to: self.upgrading_to.clone(),
+            due: None,
         };
         let turn = Turn {
             before: self.before.as_ref(),

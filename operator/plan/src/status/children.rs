@@ -37,6 +37,8 @@ pub struct Child {
     pub object: ObjectId,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
+    /// When patience with one of its pods ends.
+    pub due: Option<Timestamp>,
     mode: Mode,
     version: String,
     endpoint: String,
@@ -133,6 +135,7 @@ fn rest(platform: &Platform, observed: &Observed, gates: Option<&Gates>, child: 
     child.settled = has_stopped(platform, observed, child.node);
     child.wanted = 0;
     child.failure = None;
+    child.due = None;
     child.message = match gates.map(|gates| gates.gate(child.node)) {
         _ if child.settled => "is suspended".to_owned(),
         Some(Gate::Closed { message }) => message.clone(),
@@ -185,6 +188,9 @@ fn component(
             &platform.component_name(component),
         ),
         failure,
+        due: (!settled)
+            .then(|| pods::due(platform, observed, node, now))
+            .flatten(),
         mode: Mode::Managed,
         version: upgrade.map_or_else(
             || versions::tag(platform.image(node)).to_owned(),
@@ -242,6 +248,7 @@ fn delegated_store(
             .map_or_else(String::new, |failure| failure.message.clone()),
         object: asked,
         failure,
+        due: None,
         mode: Mode::Delegated,
         version: versions::tag(platform.image(node)).to_owned(),
         endpoint: format!("{host}.{}.svc:{port}", platform.namespace),
@@ -287,6 +294,9 @@ fn job(
         message,
         object: ObjectId::new("Job", name),
         failure,
+        due: (!complete)
+            .then(|| pods::due(platform, observed, node, now))
+            .flatten(),
         mode: Mode::Managed,
         version: String::new(),
         endpoint: String::new(),

@@ -3,6 +3,7 @@
 mod children;
 mod conditions;
 mod pods;
+mod stuck;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -90,6 +91,8 @@ pub struct Judgement {
     pub about: BTreeMap<&'static str, ObjectId>,
     /// The version that the platform is being brought to, when it has not reached it.
     pub upgrading_to: Option<String>,
+    /// When the same cluster will be judged otherwise, because patience with a pod ends.
+    pub due: Option<Timestamp>,
 }
 
 /// The status to write. A condition keeps its transition time while its status stays the same, so
@@ -136,6 +139,7 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         status,
         about: conditions::about(&verdict),
         upgrading_to,
+        due: children.iter().filter_map(|child| child.due).min(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Why a pod does not run: its own words, the object's name and the next command.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use lotoai_api::reasons;
 
+use super::stuck;
 use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
@@ -30,28 +31,56 @@ pub struct Failure {
     pub object: ObjectId,
 }
 
-/// The first failure among the pods of a node, if there is one.
+/// What keeps the pods of a node from being ready, if that is more than time: first what needs a
+/// person.
 pub(super) fn failure(
     platform: &Platform,
     observed: &Observed,
     node: Node,
     now: Timestamp,
 ) -> Option<Failure> {
+    let free = stuck::free_since(platform, observed, node);
+    let of = |pod: &Pod| {
+        let is_overdue = stuck::overdue_at(pod, free).is_some_and(|end| end <= now);
+        let failure = of_pod(platform, pod, now).map(|failure| Failure {
+            needs_a_person: failure.needs_a_person || is_overdue,
+            ..failure
+        });
+        failure.or_else(|| is_overdue.then(|| stuck::failure(platform, observed, pod, now)))
+    };
     rollout::pods(platform, observed, node)
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .find_map(|pod| of_pod(platform, pod, now))
+        .filter_map(of)
+        .min_by_key(|failure| !failure.needs_a_person)
 }
 
+/// When [`failure`] says something else of the same pods, by nothing but time.
+pub(super) fn due(
+    platform: &Platform,
+    observed: &Observed,
+    node: Node,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let free = stuck::free_since(platform, observed, node);
+    let scheduling = |pod: &Pod| {
+        let since = unschedulable(pod)?.last_transition_time.as_ref()?.0;
+        since.checked_add(SCHEDULING_PATIENCE).ok()
+    };
+    rollout::pods(platform, observed, node)
+        .flat_map(|pod| [scheduling(pod), stuck::overdue_at(pod, free)])
+        .flatten()
+        .filter(|end| *end > now)
+        .min()
+}
+
+/// What a pod that should run says itself.
 fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let status = pod.status.as_ref()?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let namespace = &platform.namespace;
-    let unschedulable = status.conditions.iter().flatten().find(|condition| {
-        condition.type_ == "PodScheduled"
-            && condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
-    });
-    if let Some(condition) = unschedulable {
+    if let Some(condition) = unschedulable(pod) {
         let since = condition.last_transition_time.as_ref().map(|time| time.0);
         let cause = cut(condition.message.as_deref().unwrap_or("no node takes it"));
         return Some(Failure {
@@ -60,7 +89,7 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
                 "Pod {name}: Unschedulable: {cause}; see  kubectl -n {namespace} describe pod {name}"
             ),
             needs_a_person: since
-                .is_some_and(|since| now.duration_since(since) > SCHEDULING_PATIENCE),
+                .is_some_and(|since| now.duration_since(since) >= SCHEDULING_PATIENCE),
             object: ObjectId::new("Pod", name),
         });
     }
@@ -68,6 +97,16 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
     containers
         .chain(status.container_statuses.iter().flatten())
         .find_map(|container| of_container(namespace, name, container))
+}
+
+/// The scheduler's word for a pod that no node takes.
+fn unschedulable(pod: &Pod) -> Option<&PodCondition> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })
 }
 
 fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Option<Failure> {
@@ -105,7 +144,8 @@ fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Opti
     })
 }
 
-fn cut(text: &str) -> String {
+/// Without what is too long for a condition.
+pub(super) fn cut(text: &str) -> String {
     if text.chars().count() <= MAX_MESSAGE {
         return text.to_owned();
     }

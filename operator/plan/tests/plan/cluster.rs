@@ -9,10 +9,10 @@ use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use lotoai_api::{Component, LotoAI, LotoAIStatus};
 use lotoai_plan::{
-    Gate, Node, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome, ResourceSet, gates,
-    status,
+    Gate, Judgement, Node, Observed, Outcome, Pass, Platform, Prepared, ProbeOutcome, ResourceSet,
+    gates, judge,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) struct Cluster {
     pub(crate) platform: Platform,
@@ -128,17 +128,18 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn pod(&mut self, component: Component, status: serde_json::Value) {
+    /// The first pod of a component, with this status.
+    pub(crate) fn pod(&mut self, component: Component, status: Value) {
+        self.whole_pod(component, json!({ "status": status }));
+    }
+
+    /// The first pod of a component, but for its name and labels.
+    pub(crate) fn whole_pod(&mut self, component: Component, mut pod: Value) {
         let node = Node::Component(component);
         let name = format!("{}-0", self.platform.node_name(node));
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {
-                "name": name,
-                "labels": lotoai_plan::labels::recommended(&self.platform, node),
-            },
-            "status": status,
-        }))
-        .unwrap();
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["labels"] = json!(lotoai_plan::labels::recommended(&self.platform, node));
+        let pod: Pod = serde_json::from_value(pod).unwrap();
         self.observed.pods.insert(name, pod);
     }
 
@@ -152,6 +153,10 @@ impl Cluster {
     }
 
     pub(crate) fn status(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> LotoAIStatus {
+        self.judge(lotoai, probe, now).status
+    }
+
+    pub(crate) fn judge(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> Judgement {
         let gates = gates(&self.platform, &self.set, &self.observed);
         let env = operator("minimal");
         let outcome = Outcome::Reconciled {
@@ -166,6 +171,6 @@ impl Cluster {
             probe,
             outcome,
         };
-        status(&pass, now.parse::<Timestamp>().unwrap())
+        judge(&pass, now.parse::<Timestamp>().unwrap())
     }
 }

@@ -28,3 +28,5 @@ mod snapshots;
 mod started;
 #[cfg(test)]
 mod status;
+#[cfg(test)]
+mod stuck;

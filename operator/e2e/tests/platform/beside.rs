@@ -1,0 +1,137 @@
+//! Another platform beside the first one, on the first one's stores.
+
+use std::time::Duration;
+
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use lotoai_e2e::Platform;
+use serde_json::{Value, json};
+
+use crate::support::{NAME, NAMESPACE, condition, wait_for};
+
+const GONE_LIMIT: Duration = Duration::from_secs(120);
+
+/// The name of a store's Service, and of the Secrets with its administrator and with who signed its
+/// certificate.
+fn store(component: &str) -> (String, String, String) {
+    (
+        format!("{NAME}-{component}"),
+        format!("{NAME}-{component}-admin"),
+        format!("{NAME}-{component}-tls"),
+    )
+}
+
+/// The first platform's PostgreSQL, for `data.postgres`.
+pub(crate) fn postgres() -> Value {
+    let (host, admin, authority) = store("postgres");
+    json!({ "external": {
+        "url": format!("postgres://{host}:5432"),
+        "caSecretName": authority,
+        "adminSecretName": admin,
+    } })
+}
+
+/// Its ClickHouse, for `data.clickhouse`.
+pub(crate) fn clickhouse() -> Value {
+    let (host, admin, authority) = store("clickhouse");
+    json!({ "external": {
+        "url": format!("https://{host}:8443"),
+        "caSecretName": authority,
+        "adminSecretName": admin,
+    } })
+}
+
+/// Its object store, for `data.objectStorage`.
+pub(crate) fn object_storage(bucket: &str) -> Value {
+    let (host, admin, authority) = store("minio");
+    json!({ "external": {
+        "url": format!("https://{host}:9000"),
+        "caSecretName": authority,
+        "bucket": bucket,
+        "credentialsSecretName": admin,
+    } })
+}
+
+/// Its message broker, for `messaging.rabbitmq`.
+pub(crate) fn rabbitmq() -> Value {
+    let (host, admin, authority) = store("rabbitmq");
+    json!({ "external": {
+        "url": format!("amqps://{host}:5671"),
+        "managementURL": format!("https://{host}:15671"),
+        "caSecretName": authority,
+        "adminSecretName": admin,
+    } })
+}
+
+/// Makes a platform of this name and spec, and lets its pods in to these stores of the first one,
+/// which let in its own pods only.
+pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec: Value) {
+    let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let parameters = PostParams::default();
+    let invitation = invitation(name, stores);
+    policies.create(&parameters, &invitation).await.unwrap();
+    let object = json!({
+        "apiVersion": "lotoai.dev/v1alpha1",
+        "kind": "LotoAI",
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let resources = platform.resources();
+    resources.create(&parameters, &object).await.unwrap();
+}
+
+fn invitation(name: &str, stores: &[&str]) -> NetworkPolicy {
+    let policy = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "podSelector": {
+                "matchLabels": { "app.kubernetes.io/instance": NAME },
+                "matchExpressions": [{
+                    "key": "app.kubernetes.io/name", "operator": "In", "values": stores,
+                }],
+            },
+            "policyTypes": ["Ingress"],
+            "ingress": [{ "from": [{ "podSelector": {
+                "matchLabels": { "app.kubernetes.io/instance": name },
+            } }] }],
+        },
+    });
+    serde_json::from_value(policy).unwrap()
+}
+
+/// Waits until the platform of this name is Ready; its resource then.
+pub(crate) async fn wait_ready(platform: &Platform, name: &str, limit: Duration) -> Value {
+    let resources = platform.resources();
+    wait_for(&format!("{name} to be Ready"), limit, async || {
+        let object = resources.get(name).await;
+        let object = object.map_err(|error| error.to_string())?;
+        let object = serde_json::to_value(&object).map_err(|error| error.to_string())?;
+        match condition(&object, "Ready").as_str() {
+            "True" => Ok(object),
+            _ => Err(object["status"].to_string()),
+        }
+    })
+    .await
+}
+
+/// Removes the platform of this name and its invitation, also those of a run that was cut off.
+pub(crate) async fn remove(platform: &Platform, name: &str) {
+    let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let resources = platform.resources();
+    wait_for(&format!("{name} to be gone"), GONE_LIMIT, async || {
+        let parameters = DeleteParams::default();
+        let invitation = policies.delete(name, &parameters).await.err();
+        let object = resources.delete(name, &parameters).await.err();
+        let is_gone = |error: Option<kube::Error>| match error {
+            Some(kube::Error::Api(status)) if status.code == 404 => true,
+            Some(_) | None => false,
+        };
+        if is_gone(invitation) & is_gone(object) {
+            Ok(())
+        } else {
+            Err("it is still there".to_owned())
+        }
+    })
+    .await;
+}

@@ -1,0 +1,50 @@
+//! Credentials that are made anew while they are used.
+
+mod access;
+mod administrators;
+mod edges;
+mod requests;
+mod sessions;
+
+use std::collections::BTreeMap;
+
+use lotoai_plan::rotation;
+
+use super::world::World;
+use access::{everybody_is_let_in, sessions_go_on};
+
+fn ask(world: &mut World, name: &str, request: &str) {
+    let rotate = &mut world.lotoai.spec.credentials.rotate;
+    rotate.insert(name.to_owned(), request.to_owned());
+}
+
+/// The secret part of every credential that can be made anew, by Secret.
+fn values(world: &World) -> BTreeMap<String, String> {
+    let platform = world.platform();
+    rotation::edges(&platform.topology)
+        .map(|edge| {
+            let name = platform.edge_secret(edge.from, edge.to);
+            let value = world
+                .secret(&name, "password")
+                .or_else(|| world.secret(&name, "token"));
+            (name, value.unwrap())
+        })
+        .collect()
+}
+
+/// Passes of an operator that is killed after so many writes of each kind, until nothing is left.
+fn live(world: &mut World, most: usize) -> usize {
+    for passes in 0..2000 {
+        let wrote = world.operator(most);
+        everybody_is_let_in(world);
+        let wrote = wrote + world.rotate(most);
+        everybody_is_let_in(world);
+        world.kubelet();
+        everybody_is_let_in(world);
+        sessions_go_on(world);
+        if wrote == 0 {
+            return passes;
+        }
+    }
+    panic!("never at rest");
+}
