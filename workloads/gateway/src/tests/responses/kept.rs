@@ -253,7 +253,7 @@ async fn a_response_is_exported_and_erased_with_its_person() {
     assert_eq!(held["run_id"], given["lotoai"]["run_id"]);
     assert_eq!(held["repeated"]["instructions"], "Be brief.");
     assert_eq!(held["input_tokens"], 12);
-    let pool = server.pool().await;
+    let pool = server.pool();
     let count = async || -> i64 {
         let rows = sqlx::query_scalar("select count(*) from responses");
         rows.fetch_one(&pool).await.unwrap()
