@@ -97,7 +97,7 @@ async fn a_key_administers_only_where_its_scope_says_so() {
 
     // A key from before there was that scope was in the group by name.
     let before = "update api_keys set groups = '{admins,it}' where name = 'plain'";
-    let done = sqlx::query(before).execute(&server.pool().await).await;
+    let done = sqlx::query(before).execute(&server.pool()).await;
     assert_eq!(done.unwrap().rows_affected(), 1);
     let replica = gateway.replica(&server).await;
     assert_eq!(get(&replica, all, &plain).await.code(), "admins_only");

@@ -75,7 +75,7 @@ async fn a_key_is_shown_once_and_stored_as_a_hash() {
     let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let groups = ["staff", "admins"];
     let made = make(&gateway, "ana", &groups, &json!({ "name": "ci" })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
@@ -159,7 +159,7 @@ async fn a_key_that_is_over_is_refused_and_its_answers_end_everywhere() {
     let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let replica = gateway.replica(&server).await;
     let made = make(&gateway, "ana", &[], &json!({ "name": "a" }))
         .await
@@ -256,7 +256,7 @@ async fn a_request_that_is_sent_again_makes_no_second_key_and_shows_none() {
         (again.status, again.code().as_str()),
         (StatusCode::CONFLICT, "idempotency_answer_not_kept")
     );
-    let pool = server.pool().await;
+    let pool = server.pool();
     assert_eq!(row(&pool).await["id"], made["id"], "there is one key");
     let kept: Vec<String> =
         sqlx::query_scalar("select row_to_json(k)::text from idempotency_keys k")

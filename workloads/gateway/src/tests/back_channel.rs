@@ -111,7 +111,7 @@ async fn what_is_no_logout_token_ends_nothing() {
     let Some(server) = super::postgres::start() else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let signer = Signer::rsa("key-1");
     let public = signer.jwk();
     let realm = realm(&[&signer]).await;

@@ -70,7 +70,7 @@ pub(super) async fn used(gateway: &Gateway, subject: &str) -> BTreeMap<String, V
 }
 
 async fn number(server: &postgres::Database, statement: &'static str) -> i64 {
-    let row = sqlx::query(statement).fetch_one(&server.pool().await).await;
+    let row = sqlx::query(statement).fetch_one(&server.pool()).await;
     row.unwrap().get(0)
 }
 
@@ -84,7 +84,7 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
     for _ in 0..2 {
         let parts = Parts {
             orchestrator: orchestrator.clone(),
-            pool: server.pool().await,
+            pool: server.pool(),
             budgets: budgets(&["name: cap, scope: Platform, per: Month, requests: 50"]),
             ..Parts::default()
         };

@@ -159,7 +159,7 @@ async fn given_up_at_any_point_counters_and_usage_agree() {
     let Some((server, gateway, _)) = stored(&[DAY, MONEY]).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let mut finished = 0;
     for steps in 0_u32.. {
         let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");

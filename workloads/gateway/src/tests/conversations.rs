@@ -232,7 +232,7 @@ async fn what_is_deleted_comes_back_for_a_day() {
     let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let id = talk(&gateway, "ana", &json!({})).await;
     let kept = talk(&gateway, "ana", &json!({})).await;
     let path = format!("/api/conversations/{id}");
@@ -300,7 +300,7 @@ async fn what_is_not_used_for_long_goes_only_where_the_platform_says_so() {
     let Some((server, gateway, _)) = Gateway::answering().await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let mut ids = Vec::new();
     // More than one statement deletes.
     for _ in 0..23 {
@@ -337,7 +337,7 @@ async fn an_export_holds_all_messages() {
          from generate_series(1, 600) n order by n",
     )
     .bind(Uuid::parse_str(&id).unwrap())
-    .execute(&server.pool().await)
+    .execute(&server.pool())
     .await
     .unwrap();
     let path = format!("/api/conversations/{id}/export");

@@ -327,7 +327,7 @@ async fn a_document_that_nothing_was_heard_of_may_be_retried() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let age = async |minutes: i32| {
         sqlx::query("update documents set updated_at = now() - make_interval(mins => $1)")
             .bind(minutes)

@@ -33,7 +33,7 @@ impl Platform {
         let signer = Signer::ec("key-1");
         let realm = realm(&[&signer]).await;
         let parts = Parts {
-            pool: database.pool().await,
+            pool: database.pool(),
             budgets: budgets.to_owned(),
             model_server: server.uri(),
             ..Parts::default()
@@ -70,7 +70,7 @@ impl Platform {
         let bodies: Vec<Vec<u8>> = sqlx::query_scalar(
             "select body from outbox where routing_key = 'usage.recorded' order by id",
         )
-        .fetch_all(&self.database.pool().await)
+        .fetch_all(&self.database.pool())
         .await
         .unwrap();
         let parsed = bodies.iter().map(|body| serde_json::from_slice(body));

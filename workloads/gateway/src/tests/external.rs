@@ -69,7 +69,7 @@ async fn the_named_claim_and_group_count_and_no_others(
 async fn a_person_whose_access_token_says_nothing_is_known_by_the_id_token() {
     let server = super::postgres::start();
     let Some(server) = server else { return };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let parts = Parts {
         pool,
         ..Parts::default()

@@ -72,7 +72,7 @@ async fn a_key_is_its_callers_alone_and_ends_after_a_day() {
     assert_eq!(send("ana").await.body, first.body);
     assert_ne!(send("eve").await.body, first.body);
     assert_eq!(seen.requests.lock().unwrap().len(), 2);
-    let pool = server.pool().await;
+    let pool = server.pool();
     let row =
         sqlx::query("select min(expires_at - now()) > interval '23 hours' from idempotency_keys")
             .fetch_one(&pool);
@@ -223,7 +223,7 @@ async fn what_must_not_be_stored_is_not() {
     );
     assert_eq!(seen.requests.lock().unwrap().len(), 1);
     let row = sqlx::query("select count(body) from idempotency_keys");
-    let row = row.fetch_one(&server.pool().await).await.unwrap();
+    let row = row.fetch_one(&server.pool()).await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 0);
 }
 
@@ -237,7 +237,7 @@ async fn keys_are_bounded_and_need_the_database() {
          select 'ana', 'n' || n, 'unkept', now(), now() + interval '1 hour'
          from generate_series(1, 10000) n",
     )
-    .execute(&server.pool().await)
+    .execute(&server.pool())
     .await
     .unwrap();
     let full = gateway

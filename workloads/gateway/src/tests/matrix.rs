@@ -49,7 +49,7 @@ struct Things {
 impl Platform {
     async fn start() -> Option<Self> {
         let server = super::postgres::start()?;
-        let pool = server.pool().await;
+        let pool = server.pool();
         let (orchestrator, _) = orchestrator::start().await;
         let model_server = model_server::start().await;
         let signer = Signer::rsa("key-1");

@@ -142,7 +142,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
     let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let left = live(&gateway, &pool, LEAVER).await;
     live(&gateway, &pool, STAYER).await;
     let reply = gateway.get("/api/me/export", LEAVER).await;
@@ -196,7 +196,7 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
     let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let left = live(&gateway, &pool, LEAVER).await;
     live(&gateway, &pool, STAYER).await;
     assert_eq!(tables_with(&pool, LEAVER).await, EVERYWHERE);
@@ -250,7 +250,7 @@ async fn to_be_erased_is_no_way_around_a_budget() {
     let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     live(&gateway, &pool, LEAVER).await;
     let ask = || gateway.chat(LEAVER, question("writer", &json!({})));
     assert_eq!(ask().await.code(), "budget_exceeded");
@@ -280,7 +280,7 @@ async fn an_erasure_with_a_key_is_answered_again_and_one_that_failed_goes_on() {
     let Some((server, gateway, _)) = stored(&BUDGETS).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     live(&gateway, &pool, LEAVER).await;
     let erase = || {
         let mut request = gateway.request(Method::DELETE, ERASE, LEAVER);

@@ -110,7 +110,7 @@ impl Database {
     }
 
     /// A pool on it.
-    pub(crate) async fn pool(&self) -> PgPool {
+    pub(crate) fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(5)
             .connect_lazy_with(self.server.options(&self.name))

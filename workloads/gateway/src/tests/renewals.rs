@@ -87,7 +87,7 @@ async fn two_replicas_refresh_once_and_a_browser_that_leaves_loses_nothing(#[cas
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let replica = gateway.replica(&server).await;
     // The provider will be busy, and this one does not know the signing keys yet.
     replica.state.verifier.jwks().for_sign_in().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_provider_that_is_slow_takes_no_connection_from_those_who_do_not_need_
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     // One more than there are connections.
     let mut sessions = Vec::new();
     for _ in 0..=gateway.state.store.connections() {

@@ -31,7 +31,7 @@ async fn gateway(standby: Option<&str>) -> Option<(postgres::Database, Gateway)>
     let signer = Signer::ec("key-1");
     let realm = realm(&[&signer]).await;
     let parts = Parts {
-        pool: server.pool().await,
+        pool: server.pool(),
         ..Parts::default()
     };
     let mut config = config(&realm.uri(), &parts.orchestrator);
@@ -128,7 +128,7 @@ async fn with_keys(
     standby: Option<&str>,
 ) -> Gateway {
     let parts = Parts {
-        pool: server.pool().await,
+        pool: server.pool(),
         ..Parts::default()
     };
     let mut config = config(&of.realm.uri(), &parts.orchestrator);

@@ -57,7 +57,7 @@ async fn words_are_found_in_both_languages_and_without_accents() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let handbook = "La información sobre vacaciones está en el manual del año";
     insert(&pool, "ana", "Libres", &["hola", handbook]).await;
     insert(
@@ -96,7 +96,7 @@ async fn only_what_is_ones_own_is_found() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     insert(&pool, "ana", "hers", &["the secret plan"]).await;
     insert(&pool, "eve", "Eve's", &["my own plan"]).await;
     let deleted = insert(&pool, "ana", "deleted", &["another plan"]).await;
@@ -117,7 +117,7 @@ async fn a_snippet_is_text_and_shows_the_words() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let hostile = "before \u{e000}x\u{e001} <script>alert(1)</script> & información </mark>";
     insert(&pool, "ana", "a <b>title</b>", &[hostile]).await;
     gather(&gateway).await;
@@ -144,7 +144,7 @@ async fn pages_lead_to_everything_once() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     for index in 0..7 {
         let title = format!("t{index}");
         insert(&pool, "ana", &title, &["one plan", "another plan"]).await;
@@ -188,7 +188,7 @@ async fn no_text_has_too_many_words() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let letters = |from: u32| (from..from + 40_000).filter_map(char::from_u32);
     let rare: String = letters(0x20000).flat_map(|c| [c, '-', c, ' ']).collect();
     let many = (0..200_000).map(|n| format!("w{n} "));
@@ -223,7 +223,7 @@ async fn replicas_share_the_work_and_pass_over_what_is_gone() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let id = insert(&pool, "ana", "gone", &["a plan"; 45]).await;
     sqlx::query("delete from messages where conversation_id = $1 and position <= 41")
         .bind(id)

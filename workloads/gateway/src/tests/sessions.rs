@@ -30,7 +30,7 @@ async fn a_session_ends_when_it_is_not_used_and_when_its_time_is_over() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let session = sign_in(&gateway, 300).await;
     change(&pool, "last_used_at = now() - interval '59 minutes'").await;
     assert_eq!(me(&gateway, &session).await.status, StatusCode::OK);
@@ -68,7 +68,7 @@ async fn the_use_of_a_session_is_noted_once_a_minute() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     sign_in(&gateway, 300).await;
     let hash: Vec<u8> = sqlx::query_scalar("select id_hash from sessions")
         .fetch_one(&pool)
@@ -225,7 +225,7 @@ async fn a_stay_at_a_provider_of_others_is_ended_by_the_browser() {
     let Some(server) = super::postgres::start() else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let signer = Signer::ec("key-1");
     let realm = realm(&[&signer]).await;
     let mut config = config(&realm.uri(), "http://127.0.0.1:1");

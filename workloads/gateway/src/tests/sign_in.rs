@@ -105,7 +105,7 @@ async fn a_session_from_sign_in_to_sign_out() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let pool = server.pool().await;
+    let pool = server.pool();
     let session = sign_in(&gateway, 300).await;
     let reply = with_cookies(&gateway, Method::GET, "/api/me", &session, None).await;
     assert_eq!(reply.json()["groups"], json!(["staff"]));

@@ -329,7 +329,7 @@ async fn a_stream_whose_writer_died_says_so() {
     // Nobody looks after it any more, as after a crash.
     gateway.service.shutdown.cancel();
     gateway.state.streams.forget();
-    let pool = server.pool().await;
+    let pool = server.pool();
     let past = "update answer_streams set alive_until = now()";
     sqlx::query(past).execute(&pool).await.unwrap();
     second.rest().await;
@@ -504,10 +504,7 @@ async fn streams_are_forgotten_after_a_day() {
     let store = &gateway.state.store;
     assert_eq!(store.sweep_streams().await.unwrap(), 0);
     let old = "update answer_streams set created_at = now() - interval '25 hours'";
-    sqlx::query(old)
-        .execute(&server.pool().await)
-        .await
-        .unwrap();
+    sqlx::query(old).execute(&server.pool()).await.unwrap();
     assert_eq!(store.sweep_streams().await.unwrap(), 1);
 }
 

@@ -176,7 +176,7 @@ impl Gateway {
     }
 
     async fn stored_in(server: postgres::Database, parts: Parts) -> (postgres::Database, Self) {
-        let pool = server.pool().await;
+        let pool = server.pool();
         let gateway = Self::start(Parts { pool, ..parts }).await;
         (server, gateway)
     }
@@ -249,7 +249,7 @@ impl Gateway {
     pub(crate) async fn replica(&self, server: &postgres::Database) -> Self {
         let parts = Parts {
             orchestrator: self.orchestrator.clone(),
-            pool: server.pool().await,
+            pool: server.pool(),
             ..Parts::default()
         };
         let config = config(&self.realm.uri(), &parts.orchestrator);

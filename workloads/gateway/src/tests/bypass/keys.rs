@@ -56,7 +56,7 @@ async fn cve_2026_42208_a_key_is_never_part_of_a_statement() {
         "a NUL is no header at all"
     );
     let keys: i64 = sqlx::query_scalar("select count(*) from api_keys")
-        .fetch_one(&server.pool().await)
+        .fetch_one(&server.pool())
         .await
         .unwrap();
     assert_eq!(keys, 1);
@@ -128,7 +128,7 @@ async fn cve_2026_47102_nothing_is_set_that_is_not_the_callers() {
         );
     }
     let keys: i64 = sqlx::query_scalar("select count(*) from api_keys")
-        .fetch_one(&server.pool().await)
+        .fetch_one(&server.pool())
         .await
         .unwrap();
     assert_eq!(keys, 0);
