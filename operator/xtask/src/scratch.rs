@@ -2,12 +2,14 @@
 //! a test panics or is killed.
 
 use std::fs::Permissions;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use snafu::ResultExt;
 
-use crate::error::{FileSnafu, Result};
+use crate::error::{FileSnafu, Result, SpawnSnafu};
 
 const PREFIX: &str = "lotoai-tests-";
 /// Files here are kept in memory: tests that make a database each are twice as fast with it.
@@ -15,9 +17,18 @@ const MEMORY: &str = "/dev/shm";
 /// What must be free there. The tests that use it take a third of it.
 const MEMORY_NEEDED: u64 = 2 << 30;
 
-/// Removed with everything in it when it is dropped.
+/// What removes the directory that it is given when its input ends, which it does with the process
+/// that holds the other end, however that ends. Servers of the tests end at the same moment and may
+/// write a last time.
+const JANITOR: &str = r#"read -r _; rm -rf -- "$0"; sleep 2; rm -rf -- "$0""#;
+
+/// Removed with everything in it when it is dropped, and when this process is killed.
 #[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct Scratch {
+    path: PathBuf,
+    /// Holds the input of the janitor open.
+    _janitor: Child,
+}
 
 impl Scratch {
     /// Makes this process's own, and removes those of runs that were killed. In memory when that
@@ -42,20 +53,36 @@ impl Scratch {
             action: "create",
             path: &path,
         })?;
-        Ok(Self(path))
+        let janitor = janitor(&path).context(SpawnSnafu { program: "setsid" })?;
+        Ok(Self {
+            path,
+            _janitor: janitor,
+        })
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // The next run tries again.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// Starts what removes a directory when this process is gone. In a session of its own, because who
+/// ends a run often ends its whole group.
+fn janitor(path: &Path) -> io::Result<Child> {
+    Command::new("setsid")
+        .args(["sh", "-c", JANITOR])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 /// Bytes that may be written there; 0 where it does not exist.
@@ -83,6 +110,21 @@ fn left_behind(parent: &Path, is_alive: impl Fn(u32) -> bool) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_gone_leaves_nothing() {
+        let path = std::env::temp_dir().join(format!("scratch-janitor-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("below")).unwrap();
+        let mut janitor = janitor(&path).unwrap();
+        assert!(
+            path.is_dir(),
+            "while the process is there, so is the directory"
+        );
+        // As when the process is killed.
+        drop(janitor.stdin.take());
+        assert!(janitor.wait().unwrap().success());
+        assert!(!path.exists());
+    }
 
     #[test]
     fn only_directories_of_ended_runs_are_left_behind() {
