@@ -65,7 +65,7 @@ pub(crate) fn rabbitmq() -> Value {
 
 /// Makes a platform of this name and spec, and lets its pods in to these stores of the first one,
 /// which let in its own pods only.
-pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec: Value) {
+pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec: &Value) {
     let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let parameters = PostParams::default();
     let invitation = invitation(name, stores);

@@ -63,7 +63,7 @@ fn each_server_of_a_cluster_may_be_lost() {
         beside::remove(&first, HA).await;
         let port = free_port();
         open_door(&first, port).await;
-        beside::make(&first, HA, &["clickhouse", "postgres"], spec(port)).await;
+        beside::make(&first, HA, &["clickhouse", "postgres"], &spec(port)).await;
         let object = beside::wait_ready(&first, HA, READY_LIMIT).await;
         for (engine, count) in CLUSTERS {
             assert_eq!(component_ready(&object, engine), format!("{count}/{count}"));

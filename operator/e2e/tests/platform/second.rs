@@ -18,7 +18,7 @@ fn a_second_platform_runs_on_stores_that_are_there_already() {
     run(|| async {
         let (platform, client) = ready().await;
         beside::remove(&platform, SECOND).await;
-        beside::make(&platform, SECOND, &STORES, spec()).await;
+        beside::make(&platform, SECOND, &STORES, &spec()).await;
 
         let object = beside::wait_ready(&platform, SECOND, READY_LIMIT).await;
         let components = object["status"]["components"].as_array().unwrap();
