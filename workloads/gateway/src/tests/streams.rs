@@ -68,6 +68,14 @@ impl Listening {
         Self::to(gateway, request).await
     }
 
+    /// The same, with the answer of this number told so far.
+    async fn begun(gateway: &Gateway, seen: &Seen, answer: usize, text: &str) -> Self {
+        let mut listening = Self::ask(gateway).await;
+        seen.tell(answer, Some(text));
+        listening.until(text).await;
+        listening
+    }
+
     async fn resume(gateway: &Gateway, id: &str, from: Option<usize>) -> Self {
         Self::to(gateway, resume(gateway, id, "ana", from)).await
     }
@@ -182,9 +190,7 @@ async fn who_comes_back_gets_the_rest_and_the_model_is_asked_once() {
     let Some((_server, gateway, seen)) = start(PATIENCE).await else {
         return;
     };
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("año "));
-    first.until("año ").await;
+    let first = Listening::begun(&gateway, &seen, 0, "año ").await;
     let (id, from) = (first.run_id(), first.last_id());
     assert_eq!(from, "año ".len());
     drop(first);
@@ -230,9 +236,7 @@ async fn an_answer_that_nobody_comes_back_to_is_cancelled() {
     let Some((_server, gateway, seen)) = start(Duration::from_millis(300)).await else {
         return;
     };
-    let mut listening = Listening::ask(&gateway).await;
-    seen.tell(0, Some("uno"));
-    listening.until("uno").await;
+    let listening = Listening::begun(&gateway, &seen, 0, "uno").await;
     // The control: for as long as somebody reads it goes on.
     let waits = tokio::time::timeout(SOON, seen.cancelled.notified());
     assert!(waits.await.is_err());
@@ -283,9 +287,7 @@ async fn another_replica_passes_on_what_this_one_writes() {
         return;
     };
     let other = gateway.replica(&server).await;
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("año "));
-    first.until("año ").await;
+    let first = Listening::begun(&gateway, &seen, 0, "año ").await;
     let id = first.run_id();
     let mut second = Listening::resume(&other, &id, Some(first.last_id())).await;
     drop(first);
@@ -304,9 +306,7 @@ async fn another_replica_passes_on_what_this_one_writes() {
     assert_eq!(whole.ending(), second.ending());
 
     // Who leaves there has left.
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(1, Some("uno"));
-    first.until("uno").await;
+    let first = Listening::begun(&gateway, &seen, 1, "uno").await;
     let mut second = Listening::resume(&other, &first.run_id(), None).await;
     drop(first);
     second.until("uno").await;
@@ -320,9 +320,7 @@ async fn a_stream_whose_writer_died_says_so() {
         return;
     };
     let other = gateway.replica(&server).await;
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("uno"));
-    first.until("uno").await;
+    let first = Listening::begun(&gateway, &seen, 0, "uno").await;
     let id = first.run_id();
     let mut second = Listening::resume(&other, &id, Some(0)).await;
     second.until("uno").await;
@@ -341,9 +339,7 @@ async fn a_place_that_the_stream_has_not_given_is_refused() {
     let Some((_server, gateway, seen)) = start(PATIENCE).await else {
         return;
     };
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("año"));
-    first.until("año").await;
+    let mut first = Listening::begun(&gateway, &seen, 0, "año").await;
     let id = first.run_id();
     let refused = async |from: &str| {
         let mut request = resume(&gateway, &id, "ana", None);
@@ -440,9 +436,7 @@ async fn a_reader_that_is_signed_out_is_ended_and_the_others_are_not() {
     let Some((_server, gateway, seen)) = start(PATIENCE).await else {
         return;
     };
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("uno"));
-    first.until("uno").await;
+    let mut first = Listening::begun(&gateway, &seen, 0, "uno").await;
     let session = sign_in(&gateway, 300).await;
     let mut request = resume(&gateway, &first.run_id(), "ana", None);
     request.headers_mut().remove("authorization");
@@ -470,9 +464,7 @@ async fn a_stop_of_the_process_ends_them_with_a_word_for_every_reader() {
         return;
     };
     let other = gateway.replica(&server).await;
-    let mut here = Listening::ask(&gateway).await;
-    seen.tell(0, Some("uno"));
-    here.until("uno").await;
+    let mut here = Listening::begun(&gateway, &seen, 0, "uno").await;
     let mut there = Listening::resume(&other, &here.run_id(), None).await;
     there.until("uno").await;
     gateway.state.ending.cancel();
@@ -483,9 +475,7 @@ async fn a_stop_of_the_process_ends_them_with_a_word_for_every_reader() {
         ("shutting_down".into(), "shutting_down".into())
     );
     // A replica that stops itself tells those whom it passes an answer on to.
-    let mut here = Listening::ask(&other).await;
-    seen.tell(1, Some("uno"));
-    here.until("uno").await;
+    let mut here = Listening::begun(&other, &seen, 1, "uno").await;
     let mut there = Listening::resume(&gateway, &here.run_id(), None).await;
     there.rest().await;
     assert_eq!(there.error(), "shutting_down");
@@ -554,9 +544,7 @@ async fn the_stream_of_a_deleted_conversation_is_gone_until_that_is_back() {
         return;
     };
     let other = gateway.replica(&server).await;
-    let mut first = Listening::ask(&gateway).await;
-    seen.tell(0, Some("uno"));
-    first.until("uno").await;
+    let mut first = Listening::begun(&gateway, &seen, 0, "uno").await;
     let id = first.run_id();
     let mut there = Listening::resume(&other, &id, None).await;
     there.until("uno").await;
