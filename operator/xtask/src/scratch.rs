@@ -26,8 +26,8 @@ const JANITOR: &str = r#"read -r _; rm -rf -- "$0"; sleep 2; rm -rf -- "$0""#;
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
-    /// Holds the input of the janitor open.
-    _janitor: Child,
+    /// Its input is open as long as this is here.
+    janitor: Child,
 }
 
 impl Scratch {
@@ -54,10 +54,7 @@ impl Scratch {
             path: &path,
         })?;
         let janitor = janitor(&path).context(SpawnSnafu { program: "setsid" })?;
-        Ok(Self {
-            path,
-            _janitor: janitor,
-        })
+        Ok(Self { path, janitor })
     }
 
     /// Where it is.
@@ -68,6 +65,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // Before anything else: the next level has a directory of the same name.
+        drop(self.janitor.kill());
+        drop(self.janitor.wait());
         // The next run tries again.
         let _ = std::fs::remove_dir_all(&self.path);
     }
@@ -110,6 +110,17 @@ fn left_behind(parent: &Path, is_alive: impl Fn(u32) -> bool) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_leaves_no_janitor_to_the_next_one() {
+        let first = Scratch::new(false).unwrap();
+        let (path, janitor) = (first.path().to_owned(), first.janitor.id());
+        assert!(is_alive(janitor), "the control");
+        drop(first);
+        assert!(!path.exists() && !is_alive(janitor));
+        let second = Scratch::new(false).unwrap();
+        assert_eq!(second.path(), path);
+    }
 
     #[test]
     fn a_process_that_is_gone_leaves_nothing() {

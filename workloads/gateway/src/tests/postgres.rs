@@ -20,35 +20,36 @@ const TEMPLATE: &str = "migrated";
 /// A statement for the thread that started the server, and where it says what came of it.
 type Statement = (String, Sender<sqlx::Result<()>>);
 
+/// A server, and the way to the thread that started it, which ends when this is gone.
+struct Server {
+    process: Process,
+    statements: Sender<Statement>,
+}
+
 /// A database that goes with it.
 pub(crate) struct Database {
     name: String,
-    server: Arc<Process>,
-    /// When the last database of a server is gone, so is this, and the thread ends.
-    statements: Arc<Sender<Statement>>,
+    server: Arc<Server>,
 }
 
 /// A migrated database of its own. `None`, with the reason printed, when there is no PostgreSQL here.
 pub(crate) fn start() -> Option<Database> {
-    type Shared = (Weak<Process>, Weak<Sender<Statement>>);
-    static SHARED: Mutex<Shared> = Mutex::new((Weak::new(), Weak::new()));
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let running = shared.0.upgrade().zip(shared.1.upgrade());
-    let (server, statements) = running.or_else(spawn)?;
-    *shared = (Arc::downgrade(&server), Arc::downgrade(&statements));
+    let server = shared.upgrade().or_else(spawn)?;
+    *shared = Arc::downgrade(&server);
     drop(shared);
-    Some(Database::create(server, statements))
+    Some(Database::create(server))
 }
 
 /// The same on a server of its own, which the test may stop.
 pub(crate) fn start_alone() -> Option<Database> {
-    let (server, statements) = spawn()?;
-    Some(Database::create(server, statements))
+    Some(Database::create(spawn()?))
 }
 
 /// Starts a server. The kernel ends it with the thread that started it, which must outlive the test
 /// that happens to be the first; it makes the databases too.
-fn spawn() -> Option<(Arc<Process>, Arc<Sender<Statement>>)> {
+fn spawn() -> Option<Arc<Server>> {
     let (ready, started) = mpsc::channel();
     let (sender, statements) = mpsc::channel::<Statement>();
     thread::spawn(move || {
@@ -66,8 +67,11 @@ fn spawn() -> Option<(Arc<Process>, Arc<Sender<Statement>>)> {
             done.send(result).ok();
         }
     });
-    let server = started.recv().unwrap()?;
-    Some((Arc::new(server), Arc::new(sender)))
+    let process = started.recv().unwrap()?;
+    Some(Arc::new(Server {
+        process,
+        statements: sender,
+    }))
 }
 
 /// Makes the database that the others are copies of, once the server answers.
@@ -90,14 +94,10 @@ async fn execute(options: &PgConnectOptions, statement: String) -> sqlx::Result<
 }
 
 impl Database {
-    fn create(server: Arc<Process>, statements: Arc<Sender<Statement>>) -> Self {
+    fn create(server: Arc<Server>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let database = Self {
-            name,
-            server,
-            statements,
-        };
+        let database = Self { name, server };
         let create = format!("create database {} template {TEMPLATE}", database.name);
         database.ask(create).unwrap();
         database
@@ -105,7 +105,7 @@ impl Database {
 
     fn ask(&self, statement: String) -> sqlx::Result<()> {
         let (done, result) = mpsc::channel();
-        self.statements.send((statement, done)).unwrap();
+        self.server.statements.send((statement, done)).unwrap();
         result.recv().unwrap()
     }
 
@@ -113,7 +113,7 @@ impl Database {
     pub(crate) fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(5)
-            .connect_lazy_with(self.server.options(&self.name))
+            .connect_lazy_with(self.server.process.options(&self.name))
     }
 
     /// Takes it away from everybody who is connected to it.
@@ -124,7 +124,8 @@ impl Database {
 
     /// The server, of a database that has it alone.
     pub(crate) fn server(&mut self) -> &mut Process {
-        Arc::get_mut(&mut self.server).expect("a server alone: see `start_alone`")
+        let server = Arc::get_mut(&mut self.server).expect("a server alone: see `start_alone`");
+        &mut server.process
     }
 }
 

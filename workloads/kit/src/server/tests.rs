@@ -1,7 +1,7 @@
 //! Raw sockets against short limits.
 
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use futures::stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -133,8 +133,8 @@ async fn an_idle_connection_lives_longer_than_half_a_head() {
     assert!(closed(&mut stream).await < PATIENCE / 2);
 }
 
-#[tokio::test]
-async fn a_request_that_is_being_answered_has_no_such_limit() {
+/// What answers when it is let, with the moment at which it was asked and the leave to answer.
+fn held() -> (MethodRouter, Arc<Notify>, Arc<Notify>) {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
         let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
@@ -144,13 +144,19 @@ async fn a_request_that_is_being_answered_has_no_such_limit() {
             "finished"
         }
     };
+    (get(handler), entered, leave)
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_answered_has_no_such_limit() {
+    let (held, entered, leave) = held();
     let limits = Limits {
         head: SHORT,
         idle: SHORT,
         stall: SHORT,
         ..LONG
     };
-    let router = Router::new().route("/", get(handler));
+    let router = Router::new().route("/", held);
     let running = serve_within(router, None, limits).await;
     let mut stream = connect(&running).await;
     stream.write_all(REQUEST).await.unwrap();

@@ -21,14 +21,23 @@ export function isGone(error: unknown): boolean {
   return error instanceof ApiError && error.status === 404;
 }
 
+/** What is needed to do more with a list than to add and remove. */
+export interface Changeable<T> extends Pages<T> {
+  /** Waits for an action; whether it was done. */
+  attempt(action: Promise<unknown>): Promise<boolean>;
+  change(update: (items: T[]) => T[]): void;
+}
+
+/** The first page is read again with each `version`. */
 export function usePages<T extends { id: string }>(
   read: (cursor?: string) => Promise<Page<T>>,
   onError: (error: unknown) => void,
-): Pages<T> {
+  version = 0,
+): Changeable<T> {
   const [items, setItems] = useState<T[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const [attempt, setAttempt] = useState(0);
+  const [reads, setReads] = useState(0);
 
   const failed = useCallback(
     (cause: unknown) => {
@@ -54,40 +63,51 @@ export function usePages<T extends { id: string }>(
     return () => {
       isCurrent = false;
     };
-  }, [read, failed, attempt]);
+  }, [read, failed, reads, version]);
 
-  const reload = useCallback(() => setAttempt((count) => count + 1), []);
+  const reload = useCallback(() => setReads((count) => count + 1), []);
 
-  const more = useCallback(async () => {
-    if (!cursor) return;
-    try {
-      const page = await read(cursor);
-      setItems((known) => [...(known ?? []), ...page.items]);
-      setCursor(page.next_cursor);
-      setError(null);
-    } catch (cause) {
-      failed(cause);
-    }
-  }, [read, cursor, failed]);
-
-  const add = useCallback((item: T) => setItems((known) => [item, ...(known ?? [])]), []);
-
-  const remove = useCallback(
-    async (id: string, action: Promise<unknown>) => {
+  const attempt = useCallback(
+    async (action: Promise<unknown>) => {
       try {
         await action;
+        setError(null);
+        return true;
       } catch (cause) {
-        if (!isGone(cause)) {
-          failed(cause);
-          return false;
-        }
+        failed(cause);
+        return false;
       }
-      setItems((known) => known?.filter((item) => item.id !== id) ?? null);
-      setError(null);
-      return true;
     },
     [failed],
   );
 
-  return { items, error, hasMore: cursor !== null, reload, more, add, remove };
+  const change = useCallback(
+    (update: (items: T[]) => T[]) => setItems((known) => update(known ?? [])),
+    [],
+  );
+
+  const more = useCallback(async () => {
+    if (!cursor) return;
+    const next = read(cursor).then((page) => {
+      change((known) => [...known, ...page.items]);
+      setCursor(page.next_cursor);
+    });
+    await attempt(next);
+  }, [read, cursor, attempt, change]);
+
+  const add = useCallback((item: T) => change((known) => [item, ...known]), [change]);
+
+  const remove = useCallback(
+    async (id: string, action: Promise<unknown>) => {
+      const gone = action.catch((cause: unknown) => {
+        if (!isGone(cause)) throw cause;
+      });
+      if (!(await attempt(gone))) return false;
+      change((known) => known.filter((item) => item.id !== id));
+      return true;
+    },
+    [attempt, change],
+  );
+
+  return { items, error, hasMore: cursor !== null, reload, more, add, remove, attempt, change };
 }

@@ -4,17 +4,9 @@ use super::*;
 
 /// A server whose `/slow` answers when it is let, and that notes nothing of `/`.
 async fn slow(limits: Limits) -> (Running, Arc<Notify>, Arc<Notify>) {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handler = {
-        let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
-        move || async move {
-            entered.notify_one();
-            leave.notified().await;
-            "finished"
-        }
-    };
+    let (held, entered, leave) = held();
     let router = Router::new()
-        .route("/slow", get(handler))
+        .route("/slow", held)
         .route("/", get(|| std::future::ready("here")));
     let running = serve_within(router, None, limits).await;
     (running, entered, leave)
