@@ -15,6 +15,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use lotoai_plan::ObjectId;
 use snafu::{ResultExt, Snafu, ensure};
 
+use crate::error::chain;
 use crate::metrics;
 use crate::object::{Desired, Existing, belongs, owned_by, show};
 
@@ -50,7 +51,15 @@ pub enum Error {
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
-    /// A write failed.
+    /// The cluster refused objects. Everything was written that depends on none of them.
+    #[snafu(display("{}{}", refusals(objects), put_off(waiting)))]
+    Refused {
+        /// What was refused, and why.
+        objects: Vec<Refusal>,
+        /// What waits for it.
+        waiting: Vec<ObjectId>,
+    },
+    /// A write failed for a reason that the next one would meet as well.
     #[snafu(display("failed to apply {}", show(id)))]
     Patch {
         /// The object.
@@ -65,6 +74,33 @@ fn list(objects: &[ObjectId]) -> String {
     objects.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
+/// An object that the cluster refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The object.
+    pub id: ObjectId,
+    /// What the API server said.
+    pub source: Box<kube::Error>,
+}
+
+fn refusals(objects: &[Refusal]) -> String {
+    let texts = objects.iter().map(|Refusal { id, source }| {
+        let cause = match source.as_ref() {
+            kube::Error::Api(status) => status.message.clone(),
+            error => chain(error),
+        };
+        format!("failed to apply {}: {cause}", show(id))
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+fn put_off(waiting: &[ObjectId]) -> String {
+    if waiting.is_empty() {
+        return String::new();
+    }
+    format!("; for this waits: {}", list(waiting))
+}
+
 impl Error {
     /// Whether an object of somebody else stands in the way.
     #[must_use]
@@ -77,6 +113,7 @@ impl Error {
     pub fn kube(&self) -> Option<&kube::Error> {
         match self {
             Self::Foreign { .. } => None,
+            Self::Refused { objects, .. } => objects.first().map(|refusal| refusal.source.as_ref()),
             Self::LookUp { source, .. } | Self::Patch { source, .. } => Some(source),
         }
     }
@@ -143,22 +180,28 @@ pub struct Sent {
     pub changed: bool,
 }
 
-/// Applies `desired` in its order, except what is held and Jobs that exist already. What was written
-/// goes to `sent`, also when a later write is refused.
+/// Says of an object, first, whether it waits while the cluster refuses another one.
+pub type Depends<'a> = &'a (dyn Fn(&Desired, &Desired) -> bool + Sync);
+
+/// Applies `desired` in its order, except what is held, what `depends` on an object that is refused,
+/// and Jobs that exist already. What was written goes to `sent`, also when other writes failed.
 ///
 /// # Errors
-/// When an object of somebody else bears one of our names (then nothing was written), or at the
-/// first write that is refused.
+/// When an object of somebody else bears one of our names: then nothing was written. When objects
+/// were refused: then the others were written. And at the first write that fails for a reason that is
+/// not its own, such as an API server that is away.
 pub async fn apply(
     client: &Client,
     owner: Owner<'_>,
     existing: &Existing,
     cache: &Cache,
     desired: &[Desired],
+    depends: Depends<'_>,
     sent: &mut Vec<Sent>,
 ) -> Result<(), Error> {
     refuse_foreign(client, owner, existing, desired).await?;
-    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let mut refused: Vec<(&Desired, kube::Error)> = Vec::new();
+    let mut waiting = Vec::new();
     for object in desired {
         let kind = object.planned.resource.kind.as_str();
         if object.held {
@@ -175,25 +218,69 @@ pub async fn apply(
             metrics::object(kind, "unchanged");
             continue;
         }
-        let applied = api(client, owner, &object.planned.resource)
-            .patch_metadata(
-                &object.planned.name,
-                &params,
-                &Patch::Apply(&object.planned.body),
-            )
-            .await
-            .context(PatchSnafu { id: id.clone() })?;
-        let version = &applied.metadata.resource_version;
+        if refused.iter().any(|(other, _)| depends(object, other)) {
+            metrics::object(kind, "held");
+            waiting.push(id);
+            continue;
+        }
+        let applied = match send(client, owner, object).await {
+            Ok(applied) => applied,
+            Err(error) if is_refusal(&error) => {
+                metrics::object(kind, "refused");
+                refused.push((object, error));
+                continue;
+            }
+            Err(error) => return Err(error).context(PatchSnafu { id }),
+        };
+        let version = &applied.resource_version;
         let changed = current.is_none_or(|meta| meta.resource_version != *version);
-        cache.record(owner, &applied.metadata, body);
+        cache.record(owner, &applied, body);
         metrics::object(kind, "applied");
         sent.push(Sent {
             id,
-            metadata: applied.metadata,
+            metadata: applied,
             changed,
         });
     }
+    let objects: Vec<Refusal> = refused.into_iter().map(refusal).collect();
+    ensure!(objects.is_empty(), RefusedSnafu { objects, waiting });
     Ok(())
+}
+
+/// Writes one object; its metadata as it is then.
+async fn send(
+    client: &Client,
+    owner: Owner<'_>,
+    object: &Desired,
+) -> Result<ObjectMeta, kube::Error> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let body = Patch::Apply(&object.planned.body);
+    let api = api(client, owner, &object.planned.resource);
+    let applied = api.patch_metadata(&object.planned.name, &params, &body);
+    Ok(applied.await?.metadata)
+}
+
+fn refusal((object, error): (&Desired, kube::Error)) -> Refusal {
+    Refusal {
+        id: object.id(),
+        source: Box::new(error),
+    }
+}
+
+/// Whether an object is refused for what it is: by a rule of its kind, a quota, a policy or a
+/// webhook. The next object would meet everything else as well: a token or a load that is refused,
+/// an API server that is away. A conflict is nobody's fault, and its pass is repeated at once.
+fn is_refusal(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    match status.code {
+        401 | 408 | 409 | 429 => false,
+        400..=499 => true,
+        // One that does not answer, without which objects of some kinds are not admitted.
+        500 => status.message.contains("failed calling webhook"),
+        _ => false,
+    }
 }
 
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.

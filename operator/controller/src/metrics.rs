@@ -16,7 +16,7 @@ pub const RECONCILIATIONS: &str = "lotoai_operator_reconciliations_total";
 pub const STEPS: &str = "lotoai_operator_steps_total";
 /// Seconds that one pass took.
 pub const RECONCILE_SECONDS: &str = "lotoai_operator_reconcile_duration_seconds";
-/// Objects handled by kind and outcome: `applied`, `unchanged` or `held`.
+/// Objects handled by kind and outcome: `applied`, `unchanged`, `held` or `refused`.
 pub const OBJECTS: &str = "lotoai_operator_objects_total";
 /// Objects deleted by kind because the resource no longer asks for them.
 pub const PRUNED: &str = "lotoai_operator_objects_pruned_total";

@@ -212,6 +212,9 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         namespace: &platform.namespace,
         uid: &platform.uid,
     };
+    let depends = |object: &Desired, refused: &Desired| {
+        lotoai_plan::depends(platform, &object.planned, &refused.planned)
+    };
     let mut sent = Vec::new();
     let applied = Step::begin("apply").end(
         apply::apply(
@@ -220,6 +223,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
             &existing,
             &context.applied,
             &desired,
+            &depends,
             &mut sent,
         )
         .await,

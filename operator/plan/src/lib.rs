@@ -16,6 +16,7 @@
 pub mod components;
 pub mod credentials;
 pub mod delegated;
+pub mod dependence;
 pub mod edge;
 pub mod env;
 pub mod events;
@@ -40,6 +41,7 @@ pub mod warnings;
 
 pub use components::{build, plan};
 pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
+pub use dependence::depends;
 pub use gate::{Gate, Gates, gates};
 pub use graph::{Edge, Node};
 pub use observed::{Observed, OperatorEnv};

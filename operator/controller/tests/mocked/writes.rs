@@ -14,6 +14,7 @@ use lotoai_operator::apply::{self, Cache, Owner};
 use lotoai_operator::object::{Desired, Existing};
 use lotoai_operator::{prune, report};
 use lotoai_plan::{ObjectId, PlannedObject, labels};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::server::{Call, refusal, serve};
@@ -80,7 +81,15 @@ async fn again(
     cache: &Cache,
     objects: &[Desired],
 ) -> Result<(), apply::Error> {
-    apply::apply(client, OWNER, existing, cache, objects, &mut Vec::new()).await
+    let sent = &mut Vec::new();
+    apply::apply(client, OWNER, existing, cache, objects, &depends, sent).await
+}
+
+/// Deployments wait for a ConfigMap with the same last letter.
+fn depends(object: &Desired, refused: &Desired) -> bool {
+    let (object, refused) = (object.id(), refused.id());
+    let same = object.name.chars().last() == refused.name.chars().last();
+    object.kind == "Deployment" && refused.kind == "ConfigMap" && same
 }
 
 #[tokio::test]
@@ -180,28 +189,88 @@ async fn a_job_that_exists_is_left_alone() {
     assert_eq!(log.summary(&["PATCH"]), [""; 0]);
 }
 
+/// Everything is accepted but writes of this object.
+fn accepting_but(
+    name: &'static str,
+    code: u16,
+    reason: &'static str,
+) -> impl Fn(&Call) -> (u16, Value) {
+    move |call| match call.method == "PATCH" && call.path.ends_with(name) {
+        true => refusal(code, reason),
+        false => accepting(call),
+    }
+}
+
+fn a_config_for_one_of_two() -> [Desired; 3] {
+    [
+        desired::<ConfigMap>("demo-config-a", false),
+        desired::<Deployment>("demo-a", false),
+        desired::<Deployment>("demo-b", false),
+    ]
+}
+
+#[rstest]
+#[case::by_a_quota_or_a_policy(403, "exceeded quota")]
+#[case::by_a_rule_of_its_kind(422, "Invalid value")]
+#[case::by_a_webhook_of_its_own_code(400, "admission webhook denied the request")]
+#[case::by_a_webhook_that_is_away(500, "failed calling webhook")]
 #[tokio::test]
-async fn a_refused_write_names_the_object_and_stops() {
-    let (client, log) =
-        serve(
-            |call| match call.path.ends_with("/demo-a") && call.method == "PATCH" {
-                true => refusal(403, "exceeded quota"),
-                false => accepting(call),
-            },
-        );
+async fn a_refused_object_holds_up_what_depends_on_it_and_nothing_else(
+    #[case] code: u16,
+    #[case] reason: &'static str,
+) {
+    let (client, log) = serve(accepting_but("/demo-config-a", code, reason));
+    let error = first(&client, &Existing::default(), &a_config_for_one_of_two())
+        .await
+        .unwrap_err();
+    let written = log.summary(&["PATCH"]);
+    assert_eq!(written, ["PATCH demo-config-a", "PATCH demo-b"]);
+    let text = lotoai_operator::error::chain(&error);
+    let expected = format!(
+        "failed to apply ConfigMap/demo-config-a: {reason}; for this waits: Deployment/demo-a"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn every_refused_object_is_named() {
+    let (client, log) = serve(|call| match call.method == "PATCH" {
+        true => refusal(403, "denied"),
+        false => accepting(call),
+    });
     let objects = [
         desired::<ConfigMap>("demo-a", false),
-        desired::<Deployment>("demo-b", false),
+        desired::<ConfigMap>("demo-b", false),
     ];
     let error = first(&client, &Existing::default(), &objects)
         .await
         .unwrap_err();
+    assert_eq!(log.summary(&["PATCH"]).len(), 2);
+    let text = lotoai_operator::error::chain(&error);
+    let expected =
+        "failed to apply ConfigMap/demo-a: denied; failed to apply ConfigMap/demo-b: denied";
+    assert_eq!(text, expected);
+}
+
+#[rstest]
+#[case::an_unknown_token(401, "Unauthorized")]
+#[case::a_newer_object(409, "Conflict")]
+#[case::a_server_with_a_fault(500, "InternalError")]
+#[tokio::test]
+async fn what_would_meet_every_write_stops_at_the_first(
+    #[case] code: u16,
+    #[case] reason: &'static str,
+) {
+    let (client, log) = serve(accepting_but("/demo-config-a", code, reason));
+    let error = first(&client, &Existing::default(), &a_config_for_one_of_two())
+        .await
+        .unwrap_err();
+    assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-config-a"]);
     let text = lotoai_operator::error::chain(&error);
     assert!(
-        text.contains("ConfigMap/demo-a") && text.contains("exceeded quota"),
+        text.contains("ConfigMap/demo-config-a") && text.contains(reason),
         "{text}"
     );
-    assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-a"]);
 }
 
 /// Prunes, and the names of what was deleted, whatever it came to.

@@ -7,6 +7,8 @@ mod common;
 #[cfg(test)]
 mod delegated;
 #[cfg(test)]
+mod dependence;
+#[cfg(test)]
 mod diagram;
 #[cfg(test)]
 mod edge;

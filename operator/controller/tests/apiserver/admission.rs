@@ -1,0 +1,133 @@
+//! A cluster whose policies refuse one of the platform's objects.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, DeleteParams, PostParams};
+use serde_json::json;
+
+use crate::world::{DEADLINE, World, wait_for};
+
+const POLICY: &str = "no-agents";
+const NAMESPACE: &str = "admission";
+
+/// Refuses Deployments named `demo-agents`, and waits until the API server does so.
+async fn refuse_agents(world: &World) {
+    let policy = json!({
+        "metadata": { "name": POLICY },
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": { "resourceRules": [{
+                "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"],
+                "operations": ["CREATE", "UPDATE"],
+            }] },
+            "validations": [{
+                "expression": "object.metadata.name != 'demo-agents'",
+                "message": "agents are not allowed here",
+            }],
+        },
+    });
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(policy).unwrap();
+    let policies = Api::all(world.client.clone());
+    policies
+        .create(&PostParams::default(), &policy)
+        .await
+        .unwrap();
+    let binding = json!({
+        "metadata": { "name": POLICY },
+        "spec": {
+            "policyName": POLICY,
+            "validationActions": ["Deny"],
+            "matchResources": { "namespaceSelector": {
+                "matchLabels": { "kubernetes.io/metadata.name": NAMESPACE },
+            } },
+        },
+    });
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(binding).unwrap();
+    bindings(world)
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    let probe = json!({
+        "metadata": { "name": "demo-agents" },
+        "spec": {
+            "selector": { "matchLabels": { "probe": "yes" } },
+            "template": {
+                "metadata": { "labels": { "probe": "yes" } },
+                "spec": { "containers": [{ "name": "probe", "image": "probe:1" }] },
+            },
+        },
+    });
+    let probe: Deployment = serde_json::from_value(probe).unwrap();
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait_for("the policy is in force", DEADLINE, async || {
+        world
+            .api::<Deployment>()
+            .create(&dry, &probe)
+            .await
+            .is_err()
+    })
+    .await;
+}
+
+fn bindings(world: &World) -> Api<ValidatingAdmissionPolicyBinding> {
+    Api::all(world.client.clone())
+}
+
+async fn there_is(world: &World, name: &str) -> bool {
+    let deployments = world.api::<Deployment>();
+    deployments.get_metadata_opt(name).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_refused_workload_is_named_and_holds_up_nobody_but_those_that_need_it() {
+    let Some(world) = World::demo(NAMESPACE).await else {
+        return;
+    };
+    refuse_agents(&world).await;
+    let independent = [
+        "demo-model-server",
+        "demo-mcp-server",
+        "demo-rag-ingest",
+        "demo-analytics",
+    ];
+    wait_for("what does not need agents is there", DEADLINE, async || {
+        let _refused = world.pass().await;
+        world.make_ready(|_| true).await;
+        let mut all = true;
+        for name in independent {
+            all &= there_is(&world, name).await;
+        }
+        all
+    })
+    .await;
+    world.pass().await.unwrap_err();
+    for waits in ["demo-agents", "demo-orchestrator", "demo-gateway"] {
+        assert!(!there_is(&world, waits).await, "{waits}");
+    }
+    let (status, reason, message) = world.condition("Ready").await;
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", "ReconcileFailed")
+    );
+    assert!(
+        message.contains("failed to apply Deployment/demo-agents: "),
+        "{message}"
+    );
+    assert!(message.contains("agents are not allowed here"), "{message}");
+
+    bindings(&world)
+        .delete(POLICY, &DeleteParams::default())
+        .await
+        .unwrap();
+    wait_for("the refusal ends", DEADLINE, async || {
+        world.pass().await.is_ok()
+    })
+    .await;
+    world.settle().await;
+    assert!(there_is(&world, "demo-gateway").await);
+}
