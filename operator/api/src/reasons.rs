@@ -38,6 +38,8 @@ pub const POD_CRASH_LOOPING: &str = "PodCrashLooping";
 pub const POD_UNSCHEDULABLE: &str = "PodUnschedulable";
 /// A pod names a volume, Secret or ConfigMap that is not there, or its configuration is refused.
 pub const POD_CONFIGURATION_FAILED: &str = "PodConfigurationFailed";
+/// The cluster does not let a workload's controller make its pods.
+pub const POD_CREATION_FAILED: &str = "PodCreationFailed";
 /// A pod neither fails nor becomes ready, for longer than any start takes.
 pub const POD_NOT_READY: &str = "PodNotReady";
 /// A provision Job gave up.

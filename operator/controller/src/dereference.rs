@@ -7,16 +7,17 @@ use std::fmt::Debug;
 
 use futures::FutureExt;
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
 use lotoai_plan::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
 use lotoai_plan::validate::referenced_secrets;
-use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds};
+use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds, short_of_pods};
 use serde::de::DeserializeOwned;
 use snafu::{ResultExt, Snafu};
 
@@ -117,11 +118,41 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         certificates,
         routes,
         clusters,
+        events: BTreeMap::new(),
         missing_kinds,
     };
+    let short = short_of_pods(&observed, Timestamp::now());
+    observed.events = events_about(client, &namespace, short).await?;
     let named = referenced_secrets(&loto.name_any(), &loto.spec);
     observed.secrets.extend(reader.named_secrets(named).await?);
     Ok((observed, existing))
+}
+
+/// Events about objects with these UIDs, by name. An operator whose Role is older than this right
+/// goes on without: they only explain.
+///
+/// # Errors
+/// At the first list that fails otherwise.
+pub async fn events_about(
+    client: &Client,
+    namespace: &str,
+    uids: Vec<String>,
+) -> Result<BTreeMap<String, Event>, Error> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let lists = try_join_all(uids.into_iter().map(|uid| {
+        let api = &api;
+        async move {
+            let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+            match api.list(&about).await {
+                Ok(list) => Ok(list.items),
+                Err(kube::Error::Api(refusal)) if refusal.is_forbidden() => Ok(Vec::new()),
+                Err(error) => Err(error).context(ListSnafu { kind: "Event" }),
+            }
+        }
+    }))
+    .await?;
+    let events = lists.into_iter().flatten();
+    Ok(events.map(|event| (event.name_any(), event)).collect())
 }
 
 fn extend<K: Resource<DynamicType = ()>>(existing: &mut Existing, objects: &BTreeMap<String, K>) {

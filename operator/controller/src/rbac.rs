@@ -42,6 +42,7 @@ pub fn rules() -> Vec<PolicyRule> {
     // Why a component is not ready.
     allow("", "pods", &READ);
     allow("", "persistentvolumeclaims", &READ);
+    allow("", "events", &["list"]);
     allow("events.k8s.io", "events", &["create", "patch"]);
 
     let mut grouped: BTreeMap<(String, Vec<&'static str>), Vec<String>> = BTreeMap::new();

@@ -51,6 +51,6 @@ pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
 pub use scale::Scale;
-pub use status::{Judgement, Outcome, Pass, judge, status};
+pub use status::{Judgement, Outcome, Pass, judge, short_of_pods, status};
 pub use validate::{Invalid, validate};
 pub use warnings::warnings;

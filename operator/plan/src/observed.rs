@@ -5,7 +5,7 @@ use std::fmt;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::spec::PullPolicy;
 
@@ -35,6 +35,8 @@ pub struct Observed {
     pub routes: BTreeMap<String, HTTPRoute>,
     /// PostgreSQL clusters of the platform that CloudNativePG runs.
     pub clusters: BTreeMap<String, Cluster>,
+    /// Events about workloads that have been short of pods for a while; of others none are read.
+    pub events: BTreeMap<String, Event>,
     /// Optional kinds that the cluster does not have, for example `HTTPRoute`.
     pub missing_kinds: BTreeSet<String>,
 }
@@ -78,6 +80,7 @@ impl fmt::Debug for Observed {
             .field("certificates", &self.certificates.len())
             .field("routes", &self.routes.len())
             .field("clusters", &self.clusters.len())
+            .field("events", &self.events.len())
             .field("missing_kinds", &self.missing_kinds)
             .finish()
     }

@@ -41,6 +41,8 @@ mod state;
 #[cfg(test)]
 mod still;
 #[cfg(test)]
+mod uncreated;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod world;

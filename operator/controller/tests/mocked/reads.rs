@@ -80,3 +80,75 @@ async fn objects_of_an_optional_kind_are_read_with_what_is_said_of_them() {
     assert!(observed.missing_kinds.is_empty());
     assert!(existing.iter().any(|(id, _)| id.kind == "Certificate"));
 }
+
+/// A StatefulSet without its pod, made long ago.
+fn without_pods(call: &Call) -> (u16, Value) {
+    if !call.path.ends_with("/statefulsets") {
+        return empty_list();
+    }
+    let set = json!({
+        "metadata": {
+            "name": "demo-postgres", "uid": "p", "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "replicas": 1, "serviceName": "demo-postgres", "selector": {},
+            "template": { "metadata": {}, "spec": { "containers": [] } },
+        },
+        "status": { "replicas": 0 },
+    });
+    let list = json!({
+        "kind": "StatefulSetList", "apiVersion": "apps/v1", "metadata": {}, "items": [set],
+    });
+    (200, list)
+}
+
+fn is_about_events(call: &Call) -> bool {
+    call.path.ends_with("/events")
+}
+
+#[tokio::test]
+async fn events_are_read_of_what_lacks_pods_only() {
+    let (client, log) = serve(|_| empty_list());
+    dereference(&client, &demo()).await.unwrap();
+    assert!(!log.calls().iter().any(is_about_events));
+
+    let (client, log) = serve(|call| match is_about_events(call) {
+        true => {
+            let event = json!({
+                "metadata": { "name": "e" }, "involvedObject": { "uid": "p" },
+                "reason": "FailedCreate", "message": "exceeded quota",
+            });
+            let list = json!({
+                "kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": [event],
+            });
+            (200, list)
+        }
+        false => without_pods(call),
+    });
+    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let reason = observed.events["e"].reason.as_deref();
+    assert_eq!(reason, Some("FailedCreate"));
+    let calls = log.calls();
+    let asked: Vec<_> = calls.iter().filter(|call| is_about_events(call)).collect();
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].query.contains("involvedObject.uid%3Dp"),
+        "{}",
+        asked[0].query
+    );
+}
+
+#[tokio::test]
+async fn a_role_that_knows_nothing_of_events_is_no_failure() {
+    let (client, _) = serve(|call| match is_about_events(call) {
+        true => refusal(403, "Forbidden"),
+        false => without_pods(call),
+    });
+    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    assert!(observed.events.is_empty());
+    let (client, _) = serve(|call| match is_about_events(call) {
+        true => refusal(500, "InternalError"),
+        false => without_pods(call),
+    });
+    dereference(&client, &demo()).await.unwrap_err();
+}

@@ -6,6 +6,7 @@ use lotoai_api::status::ComponentStatus;
 use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons, versions};
 
 use super::pods::{self, Failure};
+use super::uncreated;
 use super::upgrade::Upgrade;
 use crate::components::workload_kind;
 use crate::delegated::Delegated;
@@ -152,6 +153,10 @@ fn component(
     now: Timestamp,
 ) -> Child {
     let node = Node::Component(component);
+    let object = ObjectId::new(
+        workload_kind(platform, component).kind(),
+        &platform.component_name(component),
+    );
     let rollout = Rollout::of(platform, observed, component);
     let settled = rollout
         .as_ref()
@@ -160,7 +165,7 @@ fn component(
     let (failure, message) = if settled {
         (None, String::new())
     } else {
-        let failure = pods::failure(platform, observed, node, now);
+        let failure = failure(platform, observed, node, &object, now);
         let failure = match &upgrade {
             Some(upgrade) => failure.map(|failure| upgrade.stuck(failure)),
             None => failure,
@@ -183,14 +188,11 @@ fn component(
         settled,
         serves: rollout.is_some_and(|rollout| rollout.serves()),
         message,
-        object: ObjectId::new(
-            workload_kind(platform, component).kind(),
-            &platform.component_name(component),
-        ),
         failure,
         due: (!settled)
-            .then(|| pods::due(platform, observed, node, now))
+            .then(|| due(platform, observed, node, &object, now))
             .flatten(),
+        object,
         mode: Mode::Managed,
         version: upgrade.map_or_else(
             || versions::tag(platform.image(node)).to_owned(),
@@ -198,6 +200,36 @@ fn component(
         ),
         endpoint: endpoint(platform, component),
     }
+}
+
+/// What keeps the pods of a node from being there, or from being ready: first what needs a person.
+fn failure(
+    platform: &Platform,
+    observed: &Observed,
+    node: Node,
+    object: &ObjectId,
+    now: Timestamp,
+) -> Option<Failure> {
+    let of_pods = pods::failure(platform, observed, node, now);
+    let failures = of_pods
+        .into_iter()
+        .chain(uncreated::failure(platform, observed, object, now));
+    failures.min_by_key(|failure| !failure.needs_a_person)
+}
+
+/// When [`failure`] says something else, by nothing but time.
+fn due(
+    platform: &Platform,
+    observed: &Observed,
+    node: Node,
+    object: &ObjectId,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let of_pods = pods::due(platform, observed, node, now);
+    let all = of_pods
+        .into_iter()
+        .chain(uncreated::due(observed, object, now));
+    all.min()
 }
 
 fn waits_for(rollout: Option<&Rollout<'_>>, gate: Option<&Gate>) -> String {
@@ -271,12 +303,12 @@ fn job(
 ) -> Child {
     let node = Node::Provision(store);
     let name = prepared.job_name(&node.name()).unwrap_or_default();
+    let object = ObjectId::new("Job", name);
     let job = observed.jobs.get(name);
     let complete = job.is_some_and(job_complete);
     let failure = match job {
-        Some(job) if !complete => {
-            given_up(platform, job).or_else(|| pods::failure(platform, observed, node, now))
-        }
+        Some(job) if !complete => given_up(platform, job)
+            .or_else(|| self::failure(platform, observed, node, &object, now)),
         _ => None,
     };
     let message = match &failure {
@@ -292,11 +324,11 @@ fn job(
         settled: complete,
         serves: complete,
         message,
-        object: ObjectId::new("Job", name),
         failure,
         due: (!complete)
-            .then(|| pods::due(platform, observed, node, now))
+            .then(|| due(platform, observed, node, &object, now))
             .flatten(),
+        object,
         mode: Mode::Managed,
         version: String::new(),
         endpoint: String::new(),

@@ -4,6 +4,7 @@ mod children;
 mod conditions;
 mod pods;
 mod stuck;
+mod uncreated;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::validate::Invalid;
 use crate::warnings::warnings;
 
 pub use children::Child;
+pub use uncreated::short_of_pods;
 
 /// What came of a pass.
 #[derive(Debug, Clone, Copy)]

@@ -32,3 +32,5 @@ mod started;
 mod status;
 #[cfg(test)]
 mod stuck;
+#[cfg(test)]
+mod uncreated;
