@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::channel::mpsc;
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
@@ -23,7 +24,7 @@ use crate::dereference::is_unknown_kind;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
-use crate::watch::steady;
+use crate::watch::{steady, telling_relists, without_status};
 
 /// Passes under way at once.
 const CONCURRENCY: u16 = 4;
@@ -145,11 +146,13 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
             .concurrency(CONCURRENCY)
             .debounce(DEBOUNCE),
     );
+    let (again, relists) = mpsc::unbounded();
     // No predicate on any of these: a filter on the generation would also drop deletions.
     for OwnedKind {
         resource: kind,
         optional,
         delegated,
+        unread,
     } in owned_kinds()
     {
         // A watch on a kind that is not there would be restarted for ever. Passes see one that
@@ -165,7 +168,13 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind),
         };
-        let children = steady(watcher(children, ours.clone())).touched_objects();
+        let children = telling_relists(steady(watcher(children, ours.clone())), again.clone());
+        let children = if unread {
+            without_status(children).boxed()
+        } else {
+            children.boxed()
+        };
+        let children = children.touched_objects();
         controller = if delegated {
             // It may have no owner, and says by its labels whose it is.
             controller.watches_stream_with(children, |object| platform_of(&object), kind)
@@ -180,15 +189,15 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
         let ours = watched.as_ref().is_none_or(|only| *only == key.namespace);
         future::ready(ours.then(|| ObjectRef::new(&key.name).within(&key.namespace)))
     });
+    let pods = telling_relists(steady(watcher(pods, ours)), again.clone());
+    let secrets = telling_relists(steady(watcher(secrets, everything)), again);
     controller
-        .watches_stream(steady(watcher(pods, ours)).touched_objects(), |pod| {
-            platform_of(&pod)
+        .watches_stream(pods.touched_objects(), |pod| platform_of(&pod))
+        .watches_stream(secrets.touched_objects(), move |secret| {
+            platforms_of_secret(&store, &secret)
         })
-        .watches_stream(
-            steady(watcher(secrets, everything)).touched_objects(),
-            move |secret| platforms_of_secret(&store, &secret),
-        )
         .reconcile_on(probed)
+        .reconcile_all_on(relists)
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(reconcile, failed, Arc::clone(context))
         .for_each(|result| {

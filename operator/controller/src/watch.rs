@@ -1,12 +1,18 @@
-//! Watches that begin again by themselves, each with pauses of its own.
+//! Watches that begin again by themselves, each with pauses of its own, and what of them is news.
 //!
 //! Needs no client. The machinery around the passes pauses all its watches together after the error
 //! of any of them, longer each time: some fifteen watches that are cut at once, as when the API
 //! server restarts, would come back over several minutes.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
 use std::time::Duration;
 
+use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt, future};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Event, Result};
@@ -64,9 +70,198 @@ where
     })
 }
 
+/// Says so to `again` whenever a watch has listed its objects anew: no event tells what was deleted
+/// since the last one that came.
+pub fn telling_relists<K>(
+    watch: impl Stream<Item = Result<Event<K>>> + Send,
+    again: UnboundedSender<()>,
+) -> impl Stream<Item = Result<Event<K>>> + Send
+where
+    K: Send,
+{
+    let mut has_listed = false;
+    watch.inspect(move |event| {
+        if matches!(event, Ok(Event::InitDone)) {
+            if has_listed {
+                // Nobody listens once the controller has ended.
+                let _gone = again.unbounded_send(());
+            }
+            has_listed = true;
+        }
+    })
+}
+
+/// The events of a watch but those after which an object differs in its status only.
+pub fn without_status<K>(
+    watch: impl Stream<Item = Result<Event<K>>> + Send,
+) -> impl Stream<Item = Result<Event<K>>> + Send
+where
+    K: Resource + Send,
+{
+    let mut known = Known::default();
+    watch.filter(move |event| {
+        future::ready(match event {
+            Ok(event) => known.is_news(event),
+            Err(_) => true,
+        })
+    })
+}
+
+/// What objects were when they were seen last: fingerprints by hashed UID, because one operator may
+/// watch a hundred thousand.
+#[derive(Default)]
+struct Known {
+    prints: HashMap<u64, u64>,
+    /// What the list that is under way has shown so far.
+    listed: HashSet<u64>,
+}
+
+impl Known {
+    fn is_news<K: Resource>(&mut self, event: &Event<K>) -> bool {
+        match event {
+            Event::Init => {
+                self.listed.clear();
+                true
+            }
+            Event::InitApply(object) => {
+                self.listed.insert(hash(&object.meta().uid));
+                self.learn(object.meta())
+            }
+            Event::InitDone => {
+                let listed = mem::take(&mut self.listed);
+                self.prints.retain(|uid, _| listed.contains(uid));
+                true
+            }
+            Event::Apply(object) => self.learn(object.meta()),
+            Event::Delete(object) => {
+                self.prints.remove(&hash(&object.meta().uid));
+                true
+            }
+        }
+    }
+
+    /// Whether an object is not what it was.
+    fn learn(&mut self, meta: &ObjectMeta) -> bool {
+        let print = fingerprint(meta);
+        self.prints.insert(hash(&meta.uid), print) != Some(print)
+    }
+}
+
+/// Digest of an object but for its status. The API server notes in the metadata who wrote which
+/// fields when, apart for the status: not every kind counts generations.
+#[must_use]
+pub fn fingerprint(meta: &ObjectMeta) -> u64 {
+    let mut meta = meta.clone();
+    meta.resource_version = None;
+    if let Some(writers) = &mut meta.managed_fields {
+        writers.retain(|writer| writer.subresource.as_deref() != Some("status"));
+    }
+    // Metadata can always be written: their maps have text as keys.
+    hash(&serde_json::to_string(&meta).unwrap_or_default())
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::{channel::mpsc, stream};
+    use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    type Seen = Event<HorizontalPodAutoscaler>;
+
+    /// An autoscaler of this version, which its owner wrote at one second and its controller at another.
+    fn autoscaler(uid: &str, version: u32, owner: u32, controller: u32) -> HorizontalPodAutoscaler {
+        let wrote = |second: u32| format!("2026-11-22T10:00:{second:02}Z");
+        with(json!({
+            "name": uid, "uid": uid, "resourceVersion": version.to_string(),
+            "managedFields": [
+                { "manager": "lotoai-operator", "operation": "Apply", "time": wrote(owner) },
+                {
+                    "manager": "kube-controller-manager", "operation": "Update",
+                    "subresource": "status", "time": wrote(controller),
+                },
+            ],
+        }))
+    }
+
+    fn with(metadata: Value) -> HorizontalPodAutoscaler {
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    /// Which of some events are news, by their place.
+    async fn news(events: Vec<Seen>) -> Vec<usize> {
+        let mut known = Known::default();
+        let all = events.iter().enumerate();
+        let news = all.filter(|(_, event)| known.is_news(event));
+        let news: Vec<usize> = news.map(|(place, _)| place).collect();
+        let passed = without_status(stream::iter(events.into_iter().map(Ok)));
+        assert_eq!(passed.count().await, news.len());
+        news
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_status_is_no_news_and_any_other_is() {
+        let first = autoscaler("a", 1, 1, 1);
+        let mut labelled = autoscaler("a", 5, 2, 3);
+        labelled.metadata.labels = Some([("team".to_owned(), "web".to_owned())].into());
+        let events = vec![
+            Event::Apply(first),
+            Event::Apply(autoscaler("a", 2, 1, 2)),
+            Event::Apply(autoscaler("a", 3, 1, 3)),
+            Event::Apply(autoscaler("a", 4, 2, 3)),
+            Event::Apply(labelled.clone()),
+            Event::Apply(autoscaler("b", 6, 2, 3)),
+            Event::Delete(labelled.clone()),
+            Event::Apply(labelled),
+        ];
+        assert_eq!(news(events).await, [0, 3, 4, 5, 6, 7]);
+    }
+
+    #[tokio::test]
+    async fn a_list_shows_what_was_missed_and_what_is_gone_is_forgotten() {
+        let (a, b) = (autoscaler("a", 1, 1, 1), autoscaler("b", 1, 1, 1));
+        let events = vec![
+            Event::Init,
+            Event::InitApply(a.clone()),
+            Event::InitApply(b.clone()),
+            Event::InitDone,
+            Event::Init,
+            Event::InitApply(autoscaler("a", 2, 2, 1)),
+            Event::InitDone,
+            Event::Apply(b),
+            Event::Init,
+            Event::InitApply(autoscaler("a", 3, 2, 2)),
+            Event::InitDone,
+        ];
+        assert_eq!(news(events).await, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]);
+    }
+
+    #[tokio::test]
+    async fn every_list_but_the_first_is_told() {
+        let events: Vec<Seen> = vec![
+            Event::Init,
+            // It failed, and began anew.
+            Event::Init,
+            Event::InitDone,
+            Event::Apply(autoscaler("a", 1, 1, 1)),
+            Event::Init,
+            Event::InitDone,
+            Event::Init,
+            Event::InitDone,
+        ];
+        let all = events.len();
+        let (again, told) = mpsc::unbounded();
+        let watch = telling_relists(stream::iter(events.into_iter().map(Ok)), again);
+        assert_eq!(watch.count().await, all);
+        assert_eq!(told.count().await, 2);
+    }
 
     #[test]
     fn pauses_grow_end_and_begin_anew() {

@@ -1,7 +1,8 @@
 //! The kinds that the operator owns: one list, from which come the set of objects, the order in
 //! which they are applied, what is pruned, and the RBAC table. An `optional` kind comes with another
 //! project: it is read, watched and pruned only in a cluster that has it. A `delegated` one is an
-//! optional kind that asks another operator for a store.
+//! optional kind that asks another operator for a store. Of an `unread` one nobody here reads the
+//! status, so that a change of it wakes nobody.
 
 use std::marker::PhantomData;
 
@@ -32,6 +33,8 @@ pub struct OwnedKind {
     pub optional: bool,
     /// Whether its objects stand for data: they may have no owner, and are never pruned.
     pub delegated: bool,
+    /// Whether its objects have a status that others keep writing and nobody here reads.
+    pub unread: bool,
 }
 
 /// Kind and name of an object in the platform's namespace.
@@ -77,7 +80,7 @@ impl PlannedObject {
 }
 
 macro_rules! resource_kinds {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty $(=> $presence:ident)?,)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty $(=> $($mark:ident)+)?,)*) => {
         /// All objects of a platform, by kind, in the order in which they are applied.
         #[derive(Debug, Clone)]
         pub struct ResourceSet<S> {
@@ -123,13 +126,24 @@ macro_rules! resource_kinds {
         /// the operator needs get, list, watch, create, patch and delete on each.
         #[must_use]
         pub fn owned_kinds() -> Vec<OwnedKind> {
-            vec![$(OwnedKind {
-                resource: ApiResource::erase::<$kind>(&()),
-                optional: matches!(stringify!($($presence)?), "optional" | "delegated"),
-                delegated: matches!(stringify!($($presence)?), "delegated"),
-            },)*]
+            vec![$(OwnedKind::marked(
+                ApiResource::erase::<$kind>(&()),
+                &[$($(stringify!($mark)),+)?],
+            ),)*]
         }
     };
+}
+
+impl OwnedKind {
+    fn marked(resource: ApiResource, marks: &[&str]) -> Self {
+        let is = |mark| marks.contains(&mark);
+        Self {
+            resource,
+            optional: is("optional") || is("delegated"),
+            delegated: is("delegated"),
+            unread: is("unread"),
+        }
+    }
 }
 
 resource_kinds! {
@@ -140,17 +154,17 @@ resource_kinds! {
     /// Configuration.
     config_maps: ConfigMap,
     /// Stable names of components.
-    services: Service,
+    services: Service => unread,
     /// Who may talk to whom.
     network_policies: NetworkPolicy,
     /// How many pods may be taken away at once.
-    disruption_budgets: PodDisruptionBudget,
+    disruption_budgets: PodDisruptionBudget => unread,
     /// The certificate that people see, from cert-manager.
     certificates: Certificate => optional,
     /// The way in through a controller of the cluster.
-    ingresses: Ingress,
+    ingresses: Ingress => unread,
     /// How a Gateway of the cluster checks who is behind the route.
-    backend_tls_policies: BackendTLSPolicy => optional,
+    backend_tls_policies: BackendTLSPolicy => optional unread,
     /// The way in through a Gateway of the cluster.
     http_routes: HTTPRoute => optional,
     /// PostgreSQL that CloudNativePG runs.
@@ -160,7 +174,7 @@ resource_kinds! {
     /// Components without one.
     deployments: Deployment,
     /// How many pods a component without a volume has.
-    autoscalers: HorizontalPodAutoscaler,
+    autoscalers: HorizontalPodAutoscaler => unread,
     /// Provisioning of stores.
     jobs: Job,
 }

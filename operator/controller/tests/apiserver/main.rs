@@ -45,4 +45,6 @@ mod uncreated;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod watches;
+#[cfg(test)]
 mod world;

@@ -16,7 +16,7 @@ use futures::{SinkExt, StreamExt};
 use kube::Client;
 use kube::config::{AuthInfo, Config};
 use lotoai_operator::client::client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::server::{self, ApiServer, OPERATOR};
@@ -24,7 +24,12 @@ use crate::world::{Answering, World, context};
 
 /// A platform whose operator reaches the API server through a proxy, and the file with its token.
 pub(crate) async fn proxied(namespace: &str) -> Option<(World, Proxy, PathBuf)> {
-    let world = World::demo(namespace).await?;
+    proxied_with(namespace, &json!({ "url": "https://lotoai.localhost" })).await
+}
+
+/// The same with a resource of this spec.
+pub(crate) async fn proxied_with(namespace: &str, spec: &Value) -> Option<(World, Proxy, PathBuf)> {
+    let world = World::new(namespace, spec, Answering).await?;
     let server = server::shared()?;
     let token = server.file(&format!("{namespace}.token"), OPERATOR);
     let proxy = Proxy::start(server).await;
@@ -41,6 +46,9 @@ pub(crate) enum Fault {
     Refused(StatusCode, Option<u32>),
     /// Open watches end in the middle of a line, and no new one comes about.
     CutWatches,
+    /// Open watches of the kind with this plural end, and new ones are told that they ask for what
+    /// is too old.
+    Expired(&'static str),
     /// Only this token is known.
     OnlyToken(String),
     /// Every answer comes this much later.
@@ -187,7 +195,8 @@ impl Proxy {
         let body = if watches {
             self.0.watches.fetch_add(1, Ordering::SeqCst);
             let (sender, receiver) = mpsc::channel(1);
-            tokio::spawn(self.clone().pass_on(answer, sender));
+            let path = parts.uri.path().to_owned();
+            tokio::spawn(self.clone().pass_on(path, answer, sender));
             Body::from_stream(receiver)
         } else {
             Body::from_stream(answer.bytes_stream())
@@ -220,22 +229,33 @@ impl Proxy {
         std::future::pending().await
     }
 
-    /// Waits for a fault that meets open watches. Says whether it ends them.
-    async fn watch_fails(&self) -> bool {
+    /// Says of a watch that what it asks for is too old.
+    fn expire(&self) -> Response {
+        self.0.failed.fetch_add(1, Ordering::SeqCst);
+        let event = json!({ "type": "ERROR", "object": {
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,
+            "reason": "Expired", "message": "too old resource version",
+        } });
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        (kind, format!("{event}\n")).into_response()
+    }
+
+    /// Waits for a fault that meets an open watch at this path. Says whether it ends it.
+    async fn watch_fails(&self, path: &str) -> bool {
         let mut fault = self.0.fault.subscribe();
-        let meets = |fault: &Option<Fault>| {
-            matches!(
-                fault,
-                Some(Fault::CutWatches | Fault::Silence { watches: true })
-            )
-        };
-        let met = fault.wait_for(meets).await;
-        met.is_ok_and(|fault| matches!(*fault, Some(Fault::CutWatches)))
+        let met = fault.wait_for(|fault| match fault {
+            Some(Fault::CutWatches | Fault::Silence { watches: true }) => true,
+            Some(Fault::Expired(kind)) => is_of(path, kind),
+            _ => false,
+        });
+        met.await
+            .is_ok_and(|fault| !matches!(*fault, Some(Fault::Silence { .. })))
     }
 
     /// Passes a watch on until it ends, nobody listens or it is cut.
     async fn pass_on(
         self,
+        path: String,
         answer: reqwest::Response,
         mut to: mpsc::Sender<std::io::Result<Bytes>>,
     ) {
@@ -243,7 +263,7 @@ impl Proxy {
         loop {
             let chunk = tokio::select! {
                 chunk = chunks.next() => chunk.map(|chunk| chunk.map_err(std::io::Error::other)),
-                ends = self.watch_fails() => {
+                ends = self.watch_fails(&path) => {
                     self.0.failed.fetch_add(1, Ordering::SeqCst);
                     if !ends {
                         std::future::pending::<()>().await;
@@ -264,6 +284,11 @@ fn is_write(method: &Method) -> bool {
     method != Method::GET
 }
 
+/// Whether a path is that of all objects of the kind with this plural.
+fn is_of(path: &str, kind: &str) -> bool {
+    path.rsplit('/').next() == Some(kind)
+}
+
 async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
     let fault = proxy.0.fault.borrow().clone();
     let watches = request
@@ -278,6 +303,9 @@ async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
         Some(Fault::CutWatches) if watches => {
             return proxy.refuse(StatusCode::BAD_GATEWAY, None);
         }
+        Some(Fault::Expired(kind)) if watches && is_of(request.uri().path(), kind) => {
+            return proxy.expire();
+        }
         Some(Fault::OnlyToken(token)) => {
             let sent = request.headers().get(header::AUTHORIZATION);
             if sent.is_none_or(|sent| sent.as_bytes() != format!("Bearer {token}").as_bytes()) {
@@ -290,7 +318,7 @@ async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
         }
         Some(Fault::Silence { .. }) => return proxy.silence().await,
         Some(Fault::Kill(kill)) => return proxy.until_killed(kill, request).await,
-        Some(Fault::Conflicts | Fault::CutWatches) | None => {}
+        Some(Fault::Conflicts | Fault::CutWatches | Fault::Expired(_)) | None => {}
     }
     proxy.forward(request).await
 }
