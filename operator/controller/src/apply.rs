@@ -12,7 +12,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use lotoai_plan::ObjectId;
+use lotoai_plan::{ObjectId, PlannedObject};
+use serde_json::{Value, json};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::error::chain;
@@ -22,6 +23,10 @@ use crate::object::{Desired, Existing, belongs, owned_by, show};
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.
 pub const FIELD_MANAGER: &str = "lotoai-operator";
+
+/// Field manager of the number of pods that a workload is woken with. It is not the one above, which
+/// would take the number away again in the next pass, because it does not write it.
+const WAKER: &str = "lotoai-operator-scale";
 
 /// How many look-ups are under way at once.
 const LOOKUPS: usize = 8;
@@ -214,7 +219,7 @@ pub async fn apply(
         let unchanged = current.is_some_and(|meta| {
             is_immutable(&object.planned.resource) || cache.is_current(owner, meta, body)
         });
-        if unchanged {
+        if unchanged && object.wake.is_none() {
             metrics::object(kind, "unchanged");
             continue;
         }
@@ -223,7 +228,7 @@ pub async fn apply(
             waiting.push(id);
             continue;
         }
-        let applied = match send(client, owner, object).await {
+        let applied = match send(client, owner, object, current).await {
             Ok(applied) => applied,
             Err(error) if is_refusal(&error) => {
                 metrics::object(kind, "refused");
@@ -247,17 +252,36 @@ pub async fn apply(
     Ok(())
 }
 
-/// Writes one object; its metadata as it is then.
+/// Writes one object; its metadata as it is then. One that sleeps is woken before, so that its
+/// number is never the API server's default.
 async fn send(
     client: &Client,
     owner: Owner<'_>,
     object: &Desired,
+    current: Option<&ObjectMeta>,
 ) -> Result<ObjectMeta, kube::Error> {
+    let planned = &object.planned;
+    let api = api(client, owner, &planned.resource);
+    if let (Some(replicas), Some(current)) = (object.wake, current) {
+        let params = PatchParams::apply(WAKER).force();
+        let body = Patch::Apply(awake(planned, replicas, current));
+        api.patch_metadata(&planned.name, &params, &body).await?;
+    }
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let body = Patch::Apply(&object.planned.body);
-    let api = api(client, owner, &object.planned.resource);
-    let applied = api.patch_metadata(&object.planned.name, &params, &body);
-    Ok(applied.await?.metadata)
+    let body = Patch::Apply(&planned.body);
+    let applied = api.patch_metadata(&planned.name, &params, &body).await?;
+    Ok(applied.metadata)
+}
+
+/// The number of pods of an object and nothing else, as long as nobody wrote to it since it was
+/// read: somebody may have woken it.
+fn awake(planned: &PlannedObject, replicas: i32, current: &ObjectMeta) -> Value {
+    json!({
+        "apiVersion": planned.resource.api_version,
+        "kind": planned.resource.kind,
+        "metadata": { "name": planned.name, "resourceVersion": current.resource_version },
+        "spec": { "replicas": replicas },
+    })
 }
 
 fn refusal((object, error): (&Desired, kube::Error)) -> Refusal {

@@ -14,6 +14,8 @@ pub struct Desired {
     pub planned: PlannedObject,
     /// Whether a gate still holds it back.
     pub held: bool,
+    /// With how many pods it is woken, where it asks for none and its number is an autoscaler's.
+    pub wake: Option<i32>,
 }
 
 impl Desired {

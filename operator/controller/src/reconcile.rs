@@ -198,12 +198,17 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     seen.facts.renewed = changes.renewed;
     let credentials = credentials.context(CredentialsSnafu)?;
     let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
+    let asleep = lotoai_plan::asleep(platform, &seen.observed);
     let desired: Vec<Desired> = prepared
         .objects()
         .into_iter()
-        .map(|planned| Desired {
-            held: gates.held(&planned.id()).is_some(),
-            planned,
+        .map(|planned| {
+            let id = planned.id();
+            Desired {
+                held: gates.held(&id).is_some(),
+                wake: asleep.get(&id).copied(),
+                planned,
+            }
         })
         .collect();
     seen.facts.provisioned = Some(events::provisioned(&prepared, &seen.observed));

@@ -50,7 +50,7 @@ pub use probe::{ProbeOutcome, ProbeQuestion, probe_question};
 pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
-pub use scale::Scale;
+pub use scale::{Scale, asleep};
 pub use status::{Judgement, Outcome, Pass, judge, short_of_pods, status};
 pub use validate::{Invalid, validate};
 pub use warnings::warnings;

@@ -1,11 +1,15 @@
 //! How many pods of each component run.
 
+use std::collections::BTreeMap;
+
 use lotoai_api::Component;
 use lotoai_api::spec::{Autoscaling, LotoAISpec};
 
 use crate::graph::Node;
+use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::profile;
+use crate::resources::ObjectId;
 
 /// How many pods of a component run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,28 @@ pub fn scale(spec: &LotoAISpec, component: Component) -> Scale {
         return Scale::Fixed(1);
     }
     given.unwrap_or_else(|| profile::scale_of(spec.profile, component))
+}
+
+/// The Deployments that ask for no pods although an autoscaler follows the load of each, with the
+/// number of pods to wake them with. An autoscaler leaves alone what asks for none, so whoever scaled
+/// one to nothing would have stopped it for good; from then on the number is the autoscaler's again.
+#[must_use]
+pub fn asleep(platform: &Platform, observed: &Observed) -> BTreeMap<ObjectId, i32> {
+    if platform.spec.suspend {
+        return BTreeMap::new();
+    }
+    let woken = |component| {
+        let Scale::Following(autoscaling) = platform.scale(component) else {
+            return None;
+        };
+        let name = platform.component_name(component);
+        let asked = observed.deployments.get(&name)?.spec.as_ref()?.replicas;
+        (asked == Some(0)).then(|| {
+            let id = ObjectId::new("Deployment", &name);
+            (id, autoscaling.min_replicas)
+        })
+    };
+    platform.topology.components().filter_map(woken).collect()
 }
 
 impl Platform {

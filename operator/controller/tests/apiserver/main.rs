@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod asleep;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod delegated;

@@ -38,6 +38,7 @@ fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
             body,
         },
         held,
+        wake: None,
     }
 }
 
@@ -177,6 +178,28 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
         3,
         "nothing is known of a platform that was gone"
     );
+}
+
+#[tokio::test]
+async fn a_sleeping_workload_is_woken_once_and_by_a_name_of_its_own() {
+    let (client, log) = serve(accepting);
+    let mut existing = Existing::default();
+    existing.extend("Deployment", [meta("demo-a", UID)]);
+    let cache = Cache::default();
+    let mut objects = [desired::<Deployment>("demo-a", false)];
+    again(&client, &existing, &cache, &objects).await.unwrap();
+    objects[0].wake = Some(2);
+    again(&client, &existing, &cache, &objects).await.unwrap();
+    let calls = log.calls();
+    let writes: Vec<_> = calls.iter().filter(|call| call.method == "PATCH").collect();
+    assert_eq!(writes.len(), 3, "{writes:?}");
+    let by = |number: usize| writes[number].query.rsplit('=').next();
+    assert_eq!(by(0), Some("lotoai-operator"));
+    assert_eq!(by(1), Some("lotoai-operator-scale"));
+    assert_eq!(by(2), Some("lotoai-operator"));
+    assert_eq!(writes[1].body["spec"], json!({ "replicas": 2 }));
+    // Somebody may have woken it since it was read.
+    assert_eq!(writes[1].body["metadata"]["resourceVersion"], "7");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Planning as a whole: from fixtures to objects, gates and status.
 
 #[cfg(test)]
+mod asleep;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod common;
