@@ -41,7 +41,7 @@ pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use placement::{
     Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,
-    embedded_refusal, refusal,
+    Spreading, embedded_refusal, refusal,
 };
 pub use rag::{Chunk, ManagedQdrant, Rag, VectorStore};
 

@@ -121,6 +121,21 @@ pub struct Pods {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ObjectName>")]
     pub priority_class_name: Option<String>,
+    /// Whether the servers of a cluster (RabbitMQ, MinIO, ClickHouse, Qdrant, Keycloak, delegated
+    /// PostgreSQL) must run on different nodes.
+    #[serde(default)]
+    pub spreading: Spreading,
+}
+
+/// Whether the servers of a cluster must run on different nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Spreading {
+    /// Each has a node of its own, and waits until there is one: no node takes a majority with it.
+    #[default]
+    Required,
+    /// As far as there are nodes, for a cluster that has fewer of them than servers: losing one of them
+    /// may stop the platform.
+    Preferred,
 }
 
 /// Requests and limits of one component.

@@ -134,6 +134,8 @@ fn spec(port: u16) -> Value {
         "deletionPolicy": "Delete",
         "edge": { "service": { "type": "NodePort", "httpsNodePort": NODE_PORT } },
         "data": { "postgres": beside::postgres(), "clickhouse": beside::clickhouse() },
+        // The local cluster is one node.
+        "pods": { "spreading": "Preferred" },
         "components": components,
     })
 }

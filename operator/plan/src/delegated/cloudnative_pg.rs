@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use lotoai_api::Component;
-use lotoai_api::spec::{DelegatedPostgres, Profile};
+use lotoai_api::spec::{DelegatedPostgres, Profile, Spreading};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -159,6 +159,11 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
     let pod = template.spec.unwrap_or_default();
     let inherited = template.metadata.unwrap_or_default();
     let images = &platform.spec.images;
+    let several = delegated.instances > 1;
+    let spreading = match platform.spec.pods.spreading {
+        Spreading::Required if several => "required",
+        Spreading::Required | Spreading::Preferred => "preferred",
+    };
     let mut spec = json!({
         "imageName": platform.image(NODE),
         "imagePullPolicy": platform.pull_policy.as_str(),
@@ -169,12 +174,11 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
         "resources": requirements(platform, NODE),
         "affinity": {
             "enablePodAntiAffinity": true,
-            "podAntiAffinityType": "preferred",
+            "podAntiAffinityType": spreading,
             "topologyKey": HOST,
         },
         "postgresql": { "parameters": parameters(platform) },
     });
-    let several = delegated.instances > 1;
     let spread = several.then(|| vec![over_zones(delegated)]);
     for (path, value) in [
         (

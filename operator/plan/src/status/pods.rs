@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use lotoai_api::reasons;
+use lotoai_api::spec::Spreading;
 
 use super::stuck;
 use crate::graph::Node;
@@ -82,11 +83,12 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
     let namespace = &platform.namespace;
     if let Some(condition) = unschedulable(pod) {
         let since = condition.last_transition_time.as_ref().map(|time| time.0);
-        let cause = cut(condition.message.as_deref().unwrap_or("no node takes it"));
+        let cause = &cut(condition.message.as_deref().unwrap_or("no node takes it"));
         return Some(Failure {
             reason: reasons::POD_UNSCHEDULABLE,
             message: format!(
-                "Pod {name}: Unschedulable: {cause}; see  kubectl -n {namespace} describe pod {name}"
+                "Pod {name}: Unschedulable: {cause}{}; see  kubectl -n {namespace} describe pod {name}",
+                apart(platform, cause)
             ),
             needs_a_person: since
                 .is_some_and(|since| now.duration_since(since) >= SCHEDULING_PATIENCE),
@@ -97,6 +99,16 @@ fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
     containers
         .chain(status.container_statuses.iter().flatten())
         .find_map(|container| of_container(namespace, name, container))
+}
+
+/// What to do where a server of a cluster finds no node of its own.
+fn apart(platform: &Platform, cause: &str) -> &'static str {
+    if platform.spec.pods.spreading == Spreading::Required && cause.contains("anti-affinity") {
+        "; every server of a cluster needs a node of its own: add one, or write  \
+         spec.pods.spreading: Preferred"
+    } else {
+        ""
+    }
 }
 
 /// The scheduler's word for a pod that no node takes.

@@ -87,6 +87,7 @@ fn the_object_says_what_the_resource_asks_for() {
         json!({ "size": "50Gi", "storageClass": "fast" })
     );
     assert_eq!(large["affinity"]["nodeSelector"]["disk"], "ssd");
+    assert_eq!(large["affinity"]["podAntiAffinityType"], "required");
     assert_eq!(large["inheritedMetadata"]["labels"]["tier"], "data");
     let spread = &large["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"];
     assert_eq!(*spread, json!({ "cnpg.io/cluster": "demo-postgres" }));

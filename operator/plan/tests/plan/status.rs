@@ -1,5 +1,6 @@
 //! Status against made-up states of the cluster.
 
+use lotoai_api::spec::Spreading;
 use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons};
 use lotoai_plan::{Node, ObjectId, Observed, Outcome, Pass, ProbeOutcome, status};
 use rstest::rstest;
@@ -244,6 +245,31 @@ fn an_unschedulable_pod_needs_a_person_only_after_a_while() {
         status.condition("Stalled").unwrap().reason,
         reasons::POD_UNSCHEDULABLE
     );
+}
+
+#[rstest]
+#[case::of_a_cluster(Spreading::Required, true)]
+#[case::which_may_share_nodes(Spreading::Preferred, false)]
+fn a_server_without_a_node_of_its_own_is_told_the_way_out(
+    #[case] spreading: Spreading,
+    #[case] is_told: bool,
+) {
+    let mut cluster = Cluster::up();
+    cluster.platform.spec.pods.spreading = spreading;
+    cluster.set_ready(Node::Component(Component::Minio), 0);
+    cluster.pod(
+        Component::Minio,
+        json!({ "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.",
+            "lastTransitionTime": T1,
+        }] }),
+    );
+    let status = cluster.status(&resource("minimal"), &ProbeOutcome::Pending, T2);
+    let message = &status.condition("Stalled").unwrap().message;
+    assert!(message.contains("3 node(s) didn't match"), "{message}");
+    let way_out = "or write  spec.pods.spreading: Preferred; see  kubectl -n ai describe pod";
+    assert_eq!(message.contains(way_out), is_told, "{message}");
 }
 
 #[test]

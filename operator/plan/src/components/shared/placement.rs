@@ -7,9 +7,11 @@ use k8s_openapi::api::core::v1::{
     Affinity, PodAffinityTerm, PodAntiAffinity, PodTemplateSpec, TopologySpreadConstraint,
     WeightedPodAffinityTerm,
 };
-use lotoai_api::spec::ComponentSettings;
+use lotoai_api::Component;
+use lotoai_api::spec::{ComponentSettings, Spreading};
 
 use super::workload::selector;
+use crate::components::{WorkloadKind, workload_kind};
 use crate::graph::Node;
 use crate::platform::Platform;
 
@@ -52,7 +54,7 @@ pub fn place(platform: &Platform, node: Node, template: &mut PodTemplateSpec) {
     if let Node::Component(component) = node
         && platform.scale(component).most() > 1
     {
-        pod.affinity = Some(apart(platform, node));
+        pod.affinity = Some(apart(platform, component));
         pod.topology_spread_constraints = Some(vec![over_zones(platform, node)]);
     }
 }
@@ -68,22 +70,33 @@ fn some(map: Map) -> Option<Map> {
     (!map.is_empty()).then_some(map)
 }
 
-/// Preferred, so that a cluster of one node still runs them.
-fn apart(platform: &Platform, node: Node) -> Affinity {
-    Affinity {
-        pod_anti_affinity: Some(PodAntiAffinity {
+/// Servers of a cluster must keep apart, or one node could take a majority of them, or all that keep
+/// people's sessions, with it. Pods of which each can do without the others only prefer it: a cluster
+/// of one node still runs them, and a roll-out needs no spare node.
+fn apart(platform: &Platform, component: Component) -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(selector(platform, Node::Component(component))),
+        topology_key: HOST.to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let is_cluster = workload_kind(platform, component) == WorkloadKind::StatefulSet;
+    let rule = match platform.spec.pods.spreading {
+        Spreading::Required if is_cluster => PodAntiAffinity {
+            required_during_scheduling_ignored_during_execution: Some(vec![term]),
+            ..PodAntiAffinity::default()
+        },
+        Spreading::Required | Spreading::Preferred => PodAntiAffinity {
             preferred_during_scheduling_ignored_during_execution: Some(vec![
                 WeightedPodAffinityTerm {
                     weight: 100,
-                    pod_affinity_term: PodAffinityTerm {
-                        label_selector: Some(selector(platform, node)),
-                        topology_key: HOST.to_owned(),
-                        ..PodAffinityTerm::default()
-                    },
+                    pod_affinity_term: term,
                 },
             ]),
             ..PodAntiAffinity::default()
-        }),
+        },
+    };
+    Affinity {
+        pod_anti_affinity: Some(rule),
         ..Affinity::default()
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use lotoai_api::Component;
-use lotoai_api::spec::ManagedQdrant;
+use lotoai_api::spec::{ManagedQdrant, Spreading};
+use lotoai_api::{Component, LotoAI};
 use lotoai_plan::components::{WorkloadKind, workload_kind};
-use lotoai_plan::{Node, Observed, Scale, labels, validate};
+use lotoai_plan::{Node, Observed, Scale, build, labels, validate};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{template, variables};
-use crate::common::{FIXTURES, objects, operator, provided, resource};
+use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 
 #[test]
 fn every_component_has_the_objects_that_its_number_asks_for() {
@@ -76,6 +76,58 @@ fn high_availability_runs_everything_twice_that_can() {
     assert_eq!(platform.scale(Component::Qdrant), Scale::Fixed(3));
     assert_eq!(platform.scale(Component::RagServer).least(), 2);
     assert_eq!(platform.scale(Component::RagServer).most(), 4);
+}
+
+/// The rule of a component's pods that keeps them apart: whether it must be kept, and by what label.
+fn apart(lotoai: &LotoAI) -> BTreeMap<&'static str, (bool, String)> {
+    let platform = validate(lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = build(&platform, &credentials(&platform));
+    let several = |component: &Component| platform.scale(*component).most() > 1;
+    let components = platform.topology.components().filter(several);
+    components
+        .map(|component| {
+            let pod = template(&platform, &set, Node::Component(component))
+                .spec
+                .clone();
+            let rule = pod.unwrap().affinity.unwrap().pod_anti_affinity.unwrap();
+            let required = rule.required_during_scheduling_ignored_during_execution;
+            let preferred = rule.preferred_during_scheduling_ignored_during_execution;
+            let must = required.is_some();
+            let preferred = preferred.unwrap_or_default().into_iter();
+            let preferred = preferred.map(|weighted| weighted.pod_affinity_term);
+            let terms: Vec<_> = required
+                .unwrap_or_default()
+                .into_iter()
+                .chain(preferred)
+                .collect();
+            assert_eq!(terms.len(), 1, "{component}");
+            let selector = labels::selector(&platform, Node::Component(component));
+            let found = terms[0].label_selector.as_ref().unwrap();
+            assert_eq!(found.match_labels.as_ref(), Some(&selector), "{component}");
+            (component.name(), (must, terms[0].topology_key.clone()))
+        })
+        .collect()
+}
+
+#[test]
+fn no_node_takes_two_servers_of_a_cluster_unless_that_is_allowed() {
+    let mut lotoai = resource("high-availability");
+    lotoai.spec.rag.vector_store.managed = Some(ManagedQdrant::default());
+    let host = "kubernetes.io/hostname".to_owned();
+    let required = apart(&lotoai);
+    let clusters = ["clickhouse", "keycloak", "minio", "qdrant", "rabbitmq"];
+    for (name, (must, key)) in &required {
+        assert_eq!(*must, clusters.contains(name), "{name}");
+        assert_eq!(*key, host, "{name}");
+    }
+    assert!(clusters.iter().all(|name| required.contains_key(name)));
+    assert!(required.contains_key("gateway"));
+    lotoai.spec.pods.spreading = Spreading::Preferred;
+    assert!(
+        apart(&lotoai)
+            .values()
+            .all(|rule| *rule == (false, host.clone()))
+    );
 }
 
 #[test]

@@ -154,6 +154,14 @@ pub(super) fn pod_cases() -> Vec<Case> {
             r#""leaf":"green""#,
         ),
         (
+            "pods.spreading",
+            json!({
+                "pods": { "spreading": "Preferred" },
+                "components": { "keycloak": { "replicas": 2 } },
+            }),
+            "preferredDuringSchedulingIgnoredDuringExecution",
+        ),
+        (
             "pods.priorityClassName",
             all_pods(json!({ "priorityClassName": "leaf" })),
             r#""priorityClassName":"leaf""#,
