@@ -29,6 +29,7 @@ pub mod observed;
 pub mod platform;
 pub mod probe;
 pub mod profile;
+mod recreate;
 pub mod resources;
 mod rollout;
 pub mod rotation;

@@ -29,6 +29,7 @@ use crate::gate::{Gates, gates};
 use crate::graph::{Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::recreate;
 use crate::resources::{Prepared, ResourceSet};
 use crate::suspend;
 use shared::{authorities, autoscaler, disruption, hash, network_policy, service, service_account};
@@ -86,6 +87,7 @@ pub fn plan(
     observed: &Observed,
 ) -> (ResourceSet<Prepared>, Gates) {
     let mut set = build(platform, credentials);
+    recreate::stop_first(platform, observed, &mut set);
     if platform.spec.suspend {
         suspend::drop_unfinished_jobs(&mut set, observed);
     }

@@ -14,6 +14,7 @@ use crate::gate::{Gate, Gates, job_complete};
 use crate::graph::{External, Node, ports};
 use crate::observed::Observed;
 use crate::platform::Platform;
+use crate::recreate;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
 use crate::rollout::{Rollout, is_behind};
 use crate::suspend::has_stopped;
@@ -173,7 +174,13 @@ fn component(
         let message = match &failure {
             Some(failure) => failure.message.clone(),
             None => {
-                let waits = waits_for(rollout.as_ref(), gates.map(|gates| gates.gate(node)));
+                let waits = if recreate::must_stop(platform, observed, component)
+                    && rollout.is_some_and(|rollout| rollout.sleeps())
+                {
+                    "stops all servers before the first new one starts".to_owned()
+                } else {
+                    waits_for(rollout.as_ref(), gates.map(|gates| gates.gate(node)))
+                };
                 upgrade
                     .as_ref()
                     .map_or(waits.clone(), |upgrade| upgrade.under_way(&waits))

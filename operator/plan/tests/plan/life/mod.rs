@@ -1,6 +1,7 @@
 //! A platform's life after its installation, played on a made-up cluster: rotations, suspension and
 //! upgrades.
 
+mod recreate;
 mod rotation;
 mod secrets;
 mod suspend;
