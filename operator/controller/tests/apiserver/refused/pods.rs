@@ -20,6 +20,11 @@ pub(super) fn broken() -> Vec<Broken> {
             "must be a component",
         ),
         (
+            "servers that share nodes in a way that there is not",
+            json!({ "pods": { "spreading": "Never" } }),
+            "Unsupported value: \"Never\"",
+        ),
+        (
             "no pods",
             gateway(json!({ "replicas": 0 })),
             "greater than or equal to 1",
