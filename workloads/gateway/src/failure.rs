@@ -34,6 +34,8 @@ pub struct Failure {
     /// Whether the same request would fail again for so long that a client should not send it by
     /// itself.
     pub is_final: bool,
+    /// Whether the request took effect all the same.
+    pub took_effect: bool,
     /// A member of the body beside the others, with its name. Boxed, because it is rare and would
     /// make every `Result` of the gateway half as large again.
     pub details: Option<Box<(&'static str, Value)>>,
@@ -58,6 +60,7 @@ impl Failure {
             challenge: None,
             retry_after: None,
             is_final: false,
+            took_effect: false,
             details: None,
         }
     }
@@ -128,6 +131,13 @@ impl Failure {
             "internal_error",
             "the request failed inside LotoAI; the log has the cause under this request id",
         )
+    }
+
+    /// The same, of a request that took effect.
+    #[must_use]
+    pub const fn with_effect(mut self) -> Self {
+        self.took_effect = true;
+        self
     }
 
     /// The OpenAI error object.

@@ -64,6 +64,10 @@ use crate::state::AppState;
 use crate::store::Store;
 use crate::streams::Streams;
 
+/// How long the end of a whole answer is held back for a database that is away: longer than one takes
+/// to start again or to change its primary.
+const STORING: Duration = Duration::from_secs(30);
+
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors
@@ -185,6 +189,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         events: Wake::default(),
         discarded: Wake::default(),
         spendings: Wake::default(),
+        storing: STORING,
         ending: ending(service, config.common().drain()),
         tasks: service.tasks.clone(),
     }))

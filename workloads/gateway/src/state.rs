@@ -1,6 +1,7 @@
 //! What the handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -62,6 +63,8 @@ pub struct AppState {
     pub discarded: Wake,
     /// Wakes the folding of spendings.
     pub spendings: Wake,
+    /// How long the end of a whole answer is held back for a database that is away.
+    pub storing: Duration,
     /// Cancelled when the process stops so soon that answers must end.
     pub ending: CancellationToken,
     /// Work that outlives its request.
