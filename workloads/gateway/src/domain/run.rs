@@ -59,12 +59,24 @@ pub struct Run {
 }
 
 impl Run {
-    /// Stores the question, reserves its budgets and prepares the call.
+    /// Stores the question, reserves its budgets and prepares the call. All of that is done though
+    /// the caller may leave meanwhile: then the run is dropped, and what it reserved is given back.
     ///
     /// # Errors
     /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a
     /// price must be known and is not, 503 when it cannot be stored.
     pub async fn begin(
+        state: Arc<AppState>,
+        identity: &Identity,
+        request: &Arc<ChatRequest>,
+    ) -> Result<Self, Failure> {
+        let (identity, request) = (identity.clone(), Arc::clone(request));
+        let own = Arc::clone(&state);
+        let begin = async move { Self::open(own, &identity, &request).await };
+        state.see_through(begin).await
+    }
+
+    async fn open(
         state: Arc<AppState>,
         identity: &Identity,
         request: &ChatRequest,

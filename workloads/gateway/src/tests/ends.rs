@@ -30,31 +30,42 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// Keeps every end from being stored, until it is rolled back.
 pub(super) async fn hold_back(server: &postgres::Database) -> Transaction<'static, Postgres> {
+    lock(server, "lock table outbox in access exclusive mode").await
+}
+
+/// Holds what the statement locks, until it is rolled back.
+pub(super) async fn lock(
+    server: &postgres::Database,
+    statement: &'static str,
+) -> Transaction<'static, Postgres> {
     let mut held = server.pool().begin().await.unwrap();
-    sqlx::query("lock table outbox in access exclusive mode")
-        .execute(&mut *held)
-        .await
-        .unwrap();
+    sqlx::query(statement).execute(&mut *held).await.unwrap();
     held
 }
 
-/// Until an end is kept from being stored.
+/// Until somebody waits for what is locked.
 pub(super) async fn somebody_waits(server: &postgres::Database) {
+    until(
+        server,
+        "select exists (select from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock')",
+    )
+    .await;
+}
+
+/// Until a statement gives true.
+pub(super) async fn until(server: &postgres::Database, statement: &'static str) {
     let pool = server.pool();
-    loop {
-        let waits: bool = sqlx::query_scalar(
-            "select exists (
-                 select from pg_locks where not granted and relation = 'outbox'::regclass
-                   and database = (select oid from pg_database where datname = current_database()))",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-        if waits {
-            return;
+    let asking = async {
+        while !sqlx::query_scalar::<_, bool>(statement)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    within(asking).await;
 }
 
 async fn start(storing: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
@@ -92,7 +103,7 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
         return;
     };
     let body = question("writer", &json!({"store": true}));
-    let request = ChatRequest::parse(body.as_bytes()).unwrap();
+    let request = Arc::new(ChatRequest::parse(body.as_bytes()).unwrap());
     let identity = Identity {
         subject: "ana".to_owned(),
         name: "Ana".to_owned(),
@@ -107,7 +118,7 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
     let waiting = async { while run.next().await.unwrap() != Step::Finished {} };
     tokio::select! {
         () = waiting => panic!("it is told before it is stored"),
-        () = within(somebody_waits(&server)) => {}
+        () = somebody_waits(&server) => {}
     }
     held.rollback().await.unwrap();
     for _ in 0..2 {

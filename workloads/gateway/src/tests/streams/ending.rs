@@ -61,7 +61,7 @@ async fn a_stop_that_comes_while_the_end_is_being_stored_changes_nothing() {
     let mut listening = Listening::begun(&gateway, &seen, 0, "uno").await;
     let held = hold_back(&server).await;
     seen.tell(0, None);
-    within(somebody_waits(&server)).await;
+    somebody_waits(&server).await;
     let reply = cancel(&gateway, &listening.run_id()).await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
     held.rollback().await.unwrap();
