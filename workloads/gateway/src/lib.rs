@@ -9,6 +9,7 @@ pub mod erasure;
 pub mod error;
 pub mod export;
 pub mod failure;
+pub mod flag;
 pub mod idempotency;
 pub mod identity;
 pub mod model_server;

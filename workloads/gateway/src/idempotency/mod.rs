@@ -13,7 +13,6 @@ mod reading;
 mod recording;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
@@ -26,6 +25,7 @@ use self::hash::RequestHash;
 use self::reading::Reading;
 use self::recording::{Taking, record};
 use crate::failure::{Failure, Shaped, is_api};
+use crate::flag::Flag;
 use crate::identity::SignedIn;
 use crate::state::AppState;
 use crate::store::{Claim, KeptAnswer, Outcome};
@@ -45,18 +45,7 @@ pub struct Unkept;
 
 /// On a streamed response: whether it ended with a failure.
 #[derive(Debug, Clone, Default)]
-pub struct StreamFailed(Arc<AtomicBool>);
-
-impl StreamFailed {
-    /// It did.
-    pub fn now(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
+pub struct StreamFailed(pub Flag);
 
 /// On a streamed response: its answer goes on when the client leaves, for it may come back.
 #[derive(Debug, Clone)]

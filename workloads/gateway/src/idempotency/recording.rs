@@ -47,7 +47,7 @@ pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, b
             None => {
                 let answer = recording.answer.take();
                 let Taking { held, hash, .. } = recording.taking.take()?;
-                let (tasks, failed) = (held.state.tasks.clone(), recording.failed.get());
+                let (tasks, failed) = (held.state.tasks.clone(), recording.failed.0.is_raised());
                 // In a task of its own: a client that leaves at the last byte does not undo it.
                 let ended = tasks.spawn(async move {
                     if failed {

@@ -276,7 +276,7 @@ impl Telling {
     }
 
     fn fail(&mut self, failure: &Failure) {
-        self.failed.now();
+        self.failed.0.raise();
         self.queue.extend(failed(failure));
         self.is_over = true;
     }

@@ -96,7 +96,7 @@ impl<W: Writer> Telling<W> {
             match self.run.next().await {
                 Ok(step) => self.add(step),
                 Err(failure) => {
-                    self.failed.now();
+                    self.failed.0.raise();
                     self.writer.fail(&self.run, &failure, &mut self.queue);
                     self.over = true;
                 }
