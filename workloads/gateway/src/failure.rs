@@ -9,6 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::idempotency::Unkept;
+
 /// Characters of an unknown parameter's name that are shown.
 const MAX_NAME_CHARS: usize = 64;
 /// OpenAI's clients ask again by themselves after 409, 429 and 5xx, unless this says `false`.
@@ -278,6 +280,9 @@ pub async fn shape(request: Request, next: Next) -> Response {
             .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     shaped.extensions_mut().insert(Shaped);
+    if failure.took_effect {
+        shaped.extensions_mut().insert(Unkept);
+    }
     shaped
 }
 

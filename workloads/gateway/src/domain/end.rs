@@ -1,4 +1,4 @@
-//! The end of a run: tried until it is stored, and told by then.
+//! The end of a run: tried until it is stored, and told then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,22 @@ pub(super) struct End {
     /// When it is told at the latest.
     by: Instant,
     stage: watch::Receiver<Stage>,
+}
+
+/// Whether an answer becomes whole, for those who must know after they have stopped reading it.
+#[derive(Debug, Clone)]
+pub struct Whole(pub(super) watch::Receiver<bool>);
+
+impl Whole {
+    /// Waits until the answer is whole or its run is gone, and says which.
+    pub async fn known(mut self) -> bool {
+        self.0.wait_for(|is_whole| *is_whole).await.is_ok()
+    }
+
+    /// Whether there is nothing to wait for.
+    pub fn is_known(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
 }
 
 /// How far an end is on its way to the database.

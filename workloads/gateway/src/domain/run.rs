@@ -8,12 +8,13 @@ use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
 use serde_json::{Map, Value};
+use tokio::sync::watch::Sender;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::charge::Charge;
 use super::chat_request::{ChatRequest, PROBE_MODEL};
-use super::end::{End, Record};
+use super::end::{End, Record, Whole};
 use super::prepare::{Prepared, prepare};
 use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
@@ -56,6 +57,8 @@ pub struct Run {
     repeated: Option<String>,
     /// How it ended, once it has.
     end: Option<End>,
+    /// Whether that is a good one.
+    is_whole: Sender<bool>,
 }
 
 impl Run {
@@ -120,6 +123,7 @@ impl Run {
             inputs,
             repeated: None,
             end: None,
+            is_whole: Sender::new(false),
         })
     }
 
@@ -132,6 +136,11 @@ impl Run {
     /// Where its tasks run.
     pub fn tasks(&self) -> TaskTracker {
         self.state.tasks.clone()
+    }
+
+    /// Whether the answer becomes whole.
+    pub fn whole(&self) -> Whole {
+        Whole(self.is_whole.subscribe())
     }
 
     /// The `lotoai` object as far as it is known.
@@ -222,6 +231,7 @@ impl Run {
     /// The run is over; its end is being stored from now on.
     fn close(&mut self, outcome: &str, how: Result<(), Failure>) {
         let record = self.record(outcome, how.as_ref().err());
+        self.is_whole.send_replace(how.is_ok());
         self.end = Some(End::begin(how, record, &self.state));
     }
 

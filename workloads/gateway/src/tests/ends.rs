@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
+use tower::ServiceExt as _;
 
 use super::budgets::question;
 use super::orchestrator::{self, Seen};
@@ -171,7 +173,7 @@ async fn a_whole_answer_outlasts_a_database_that_is_away_for_a_moment() {
 #[case::streamed(true)]
 #[tokio::test]
 async fn an_answer_that_is_not_stored_in_time_says_so_and_is_stored_later(#[case] stream: bool) {
-    let Some((server, gateway, _)) = start(SHORT).await else {
+    let Some((server, gateway, seen)) = start(SHORT).await else {
         return;
     };
     let held = hold_back(&server).await;
@@ -189,4 +191,32 @@ async fn an_answer_that_is_not_stored_in_time_says_so_and_is_stored_later(#[case
     gateway.settle().await;
     let messages = messages(&gateway).await;
     assert_eq!(messages[1]["outcome"], "ok", "{messages:?}");
+    // It took effect: there is no second answer under the same key.
+    let again = gateway.send(ask(&gateway, "writer", stream)).await;
+    assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    assert_eq!(seen.count(), 1);
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_end_is_being_stored_is_not_answered_again() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let response = gateway
+        .router
+        .clone()
+        .oneshot(ask(&gateway, "writer", true));
+    let mut body = response.await.unwrap().into_body().into_data_stream();
+    let reading = async { while body.next().await.is_some() {} };
+    tokio::select! {
+        () = reading => panic!("the end is told before it is stored"),
+        () = somebody_waits(&server) => {}
+    }
+    drop(body);
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    let again = gateway.send(ask(&gateway, "writer", true)).await;
+    assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    assert_eq!(seen.count(), 1);
 }

@@ -68,8 +68,9 @@ pub async fn complete(
             include_usage: request.include_usage,
         };
         if request.resumable {
+            let whole = run.whole();
             let tape = state.streams.write(run);
-            resume::begin(&state, &identity, chunks, tape).await?
+            resume::begin(&state, &identity, chunks, &tape, whole).await?
         } else {
             sse::stream(run, ChunkWriter::new(chunks)).await?
         }

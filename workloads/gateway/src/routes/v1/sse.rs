@@ -12,7 +12,8 @@ use futures::{Stream, stream};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
-use crate::idempotency::StreamFailed;
+use crate::flag::Flag;
+use crate::idempotency::Streamed;
 
 /// Proxies give up on a silent connection after 30 to 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -44,20 +45,23 @@ pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response
         run,
         writer,
         over: false,
-        failed: StreamFailed::default(),
+        failed: Flag::default(),
         queue: VecDeque::new(),
     };
     telling.writer.begin(&telling.run, &mut telling.queue);
     if let Some(step) = first {
         telling.add(step);
     }
-    let failed = telling.failed.clone();
+    let streamed = Streamed {
+        failed: telling.failed.clone(),
+        whole: telling.run.whole(),
+    };
     let events = stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((event, telling))
     });
     let mut response = respond(events);
-    response.extensions_mut().insert(failed);
+    response.extensions_mut().insert(streamed);
     Ok(response)
 }
 
@@ -80,7 +84,7 @@ struct Telling<W> {
     run: Run,
     writer: W,
     over: bool,
-    failed: StreamFailed,
+    failed: Flag,
     queue: VecDeque<Event>,
 }
 
@@ -96,7 +100,7 @@ impl<W: Writer> Telling<W> {
             match self.run.next().await {
                 Ok(step) => self.add(step),
                 Err(failure) => {
-                    self.failed.0.raise();
+                    self.failed.raise();
                     self.writer.fail(&self.run, &failure, &mut self.queue);
                     self.over = true;
                 }
