@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::late::{in_time, too_late};
+pub use self::taken::Farewell;
 use self::taken::while_taken;
 use crate::drain::BodySize;
 use crate::failure::{Failure, is_api};

@@ -19,7 +19,7 @@ use futures::stream;
 use uuid::Uuid;
 
 use self::source::{Elsewhere, Source, bad_event_id};
-use super::chunks::{Chunks, event, failed};
+use super::chunks::{Chunks, event, failed, farewell};
 use super::sse::{GRACE, respond};
 use crate::domain::end::Whole;
 use crate::failure::Failure;
@@ -182,10 +182,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
 }
 
 fn tell(telling: Telling) -> Response {
-    respond(stream::unfold(telling, |mut telling| async move {
+    let mut response = respond(stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((event, telling))
-    }))
+    }));
+    response.extensions_mut().insert(farewell());
+    response
 }
 
 struct Telling {

@@ -9,6 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, stream};
 
+use crate::admission::Farewell;
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
@@ -30,6 +31,9 @@ pub(super) trait Writer: Send + 'static {
 
     /// The end of an answer that failed.
     fn fail(&mut self, run: &Run, failure: &Failure, queue: &mut VecDeque<Event>);
+
+    /// What an answer ends with that was ended without a word of this writer.
+    fn farewell(&self) -> Farewell;
 }
 
 /// Streams a run. Dropping the response, as when the client leaves, cancels it.
@@ -56,12 +60,14 @@ pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response
         failed: telling.failed.clone(),
         whole: telling.run.whole(),
     };
+    let farewell = telling.writer.farewell();
     let events = stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((event, telling))
     });
     let mut response = respond(events);
     response.extensions_mut().insert(streamed);
+    response.extensions_mut().insert(farewell);
     Ok(response)
 }
 
