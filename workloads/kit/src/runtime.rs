@@ -193,7 +193,8 @@ where
     let router = admin::router(service.readiness.clone(), recorded.clone());
     // Until the very end: what is asked while the process stops is how far it is.
     let forever = CancellationToken::new();
-    let admin = tokio::spawn(server::serve(listener, router, service.limits, forever));
+    let admin = server::serve(listener, Arc::default(), router, service.limits, forever);
+    let admin = tokio::spawn(admin);
     let upkeep = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Answering;
-use self::gauge::Gauge;
+pub(crate) use self::gauge::{Coming, Gauge};
 
 /// Longest head of a request, and most that is kept of an answer that a client does not take, per
 /// HTTP/1 connection and per HTTP/2 stream.
@@ -56,9 +56,11 @@ impl Default for Limits {
 /// Serves `router` to whom `listener` accepts, until `stop`. After it, connections and requests are
 /// still taken for as long as any request is open, and until `limits.quiet` has passed without a new
 /// one: a replica leaves its Service some time after it is told to stop, and whoever comes meanwhile
-/// is answered. Clients are told to go elsewhere (`Connection: close`, GOAWAY).
+/// is answered. Clients are told to go elsewhere (`Connection: close`, GOAWAY). A listener that lets
+/// in whom it has accepted says so to `gauge`: they are waited for as a request is.
 pub(crate) async fn serve<L>(
     mut listener: L,
+    gauge: Arc<Gauge>,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -68,7 +70,6 @@ pub(crate) async fn serve<L>(
 {
     // Once, and not for each connection.
     let router = router.with_state(());
-    let gauge = Arc::new(Gauge::default());
     let answering = Answering {
         builder: Arc::new(builder()),
         router,
