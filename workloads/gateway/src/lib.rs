@@ -191,23 +191,20 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         discarded: Wake::default(),
         spendings: Wake::default(),
         storing: STORING,
-        ending: ending(service, config.common().drain()),
+        ending: ending(service, config.common().answers()),
         tasks: service.tasks.clone(),
     }))
 }
 
-/// Cancelled shortly before a stop runs out of time: what is still being answered then ends with an
-/// error that its client can read, and is stored, instead of being cut. The token that begins a stop
-/// is cancelled some seconds into it, when nobody sends requests here any more: three seconds are
-/// left of the five.
-fn ending(service: &Service, drain: Duration) -> CancellationToken {
-    const FAREWELL: Duration = Duration::from_secs(5);
+/// Cancelled when answers have had their time since a stop: what is still being answered then ends with
+/// an error that its client can read, and is stored, instead of being cut.
+fn ending(service: &Service, answers: Duration) -> CancellationToken {
     let (ending, stop) = (CancellationToken::new(), service.shutdown.clone());
     let told = ending.clone();
     // Not one of the tasks that a stop waits for: with nothing to answer it is over sooner.
     tokio::spawn(async move {
         stop.cancelled().await;
-        tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
+        tokio::time::sleep(answers).await;
         told.cancel();
     });
     ending

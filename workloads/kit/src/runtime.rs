@@ -183,6 +183,7 @@ where
         .set(1.0);
     let (mut service, failures) = Service::new(name);
     service.certificates = common.tls.certificates().context(TlsSnafu)?;
+    service.limits.answers = common.answers();
     if let Some(certificates) = &service.certificates {
         Arc::clone(certificates).watch(&service, tls::RELOAD_EVERY);
     }

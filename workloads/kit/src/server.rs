@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::connection::Answering;
 pub(crate) use self::gauge::{Coming, Gauge};
@@ -40,6 +40,9 @@ pub struct Limits {
     pub stall: Duration,
     /// After a stop, how long nobody must have come before the listener closes.
     pub quiet: Duration,
+    /// After a stop, how long answers may take. Then a connection ends whose client takes nothing of
+    /// what there is for it.
+    pub answers: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +52,7 @@ impl Default for Limits {
             idle: Duration::from_secs(120),
             stall: Duration::from_secs(60),
             quiet: Duration::from_secs(2),
+            answers: Duration::from_secs(20),
         }
     }
 }
@@ -57,7 +61,8 @@ impl Default for Limits {
 /// still taken for as long as any request is open, and until `limits.quiet` has passed without a new
 /// one: a replica leaves its Service some time after it is told to stop, and whoever comes meanwhile
 /// is answered. Clients are told to go elsewhere (`Connection: close`, GOAWAY). A listener that lets
-/// in whom it has accepted says so to `gauge`: they are waited for as a request is.
+/// in whom it has accepted says so to `gauge`: they are waited for as a request is. Who takes nothing
+/// of an answer is waited for until `limits.answers` after the stop.
 pub(crate) async fn serve<L>(
     mut listener: L,
     gauge: Arc<Gauge>,
@@ -76,8 +81,11 @@ pub(crate) async fn serve<L>(
         gauge: Arc::clone(&gauge),
         limits,
         stop: stop.clone(),
+        late: CancellationToken::new(),
         close: CancellationToken::new(),
     };
+    let late = late(stop.clone(), limits.answers, answering.late.clone());
+    let _late = AbortOnDropHandle::new(tokio::spawn(late));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {
@@ -93,6 +101,13 @@ pub(crate) async fn serve<L>(
     answering.close.cancel();
     connections.close();
     connections.wait().await;
+}
+
+/// Cancels `late` when answers have had `time` since the stop.
+async fn late(stop: CancellationToken, time: Duration, late: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
+    late.cancel();
 }
 
 /// Waits for a stop, and then until no request is open and none has come for `time`.
