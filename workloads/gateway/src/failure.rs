@@ -137,7 +137,7 @@ impl Failure {
 
     /// The same, of a request that took effect.
     #[must_use]
-    pub const fn with_effect(mut self) -> Self {
+    pub fn with_effect(mut self) -> Self {
         self.took_effect = true;
         self
     }

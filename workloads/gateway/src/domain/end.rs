@@ -118,7 +118,7 @@ impl End {
 /// What an answer ends with that is whole and not in its conversation.
 fn not_stored() -> Failure {
     let mut failure = Failure::unavailable(
-        "storage_unavailable",
+        "answer_not_stored",
         "the answer is whole, but the database cannot be reached and it is not stored yet; look \
          into its conversation in a moment, before you ask again",
     );
