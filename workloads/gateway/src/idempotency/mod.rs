@@ -5,8 +5,9 @@
 //! attempt finds the answer. Only a stream ends with its client: to leave it is to stop it, unless it is
 //! one that a client may come back to.
 //!
-//! What was refused or failed had no effect and gives its key back. What nobody knows the end of,
-//! because the process died, is never tried again: two effects are worse than none.
+//! What was refused or failed had no effect and gives its key back. An answer that is whole took
+//! effect, whatever its client has read of it. What nobody knows the end of, because the process died,
+//! is never tried again: two effects are worse than none.
 
 mod hash;
 mod reading;

@@ -197,6 +197,26 @@ async fn an_answer_that_is_not_stored_in_time_says_so_and_is_stored_later(#[case
 }
 
 #[tokio::test]
+async fn a_stop_of_the_process_tells_the_end_before_it_is_stored() {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let mut answer = Box::pin(gateway.send(ask(&gateway, "writer", false)));
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        () = somebody_waits(&server) => {}
+    }
+    gateway.state.ending.cancel();
+    // Three seconds are left of a stop by then.
+    let reply = tokio::time::timeout(Duration::from_secs(3), answer).await;
+    assert_eq!(reply.unwrap().code(), "answer_not_stored");
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    assert_eq!(messages(&gateway).await[1]["outcome"], "ok");
+}
+
+#[tokio::test]
 async fn who_leaves_while_the_end_is_being_stored_is_not_answered_again() {
     let Some((server, gateway, seen)) = start(PATIENCE).await else {
         return;
