@@ -14,10 +14,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::late::{Late, in_time, too_late};
+use self::late::{in_time, too_late};
+pub use self::taken::Farewell;
 use self::taken::while_taken;
 use crate::drain::BodySize;
 use crate::failure::{Failure, is_api};
+use crate::flag::Flag;
 use crate::state::AppState;
 
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
@@ -120,14 +122,14 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         Ok(place) => place,
         Err(failure) => return failure.into_response(),
     };
-    let (times, late) = (state.admission.times, Late::default());
+    let (times, late) = (state.admission.times, Flag::default());
     let request = if size == Some(0) {
         request
     } else {
         request.map(|body| in_time(body, times, late.clone()))
     };
     let response = next.run(request).await;
-    if late.get() && !response.status().is_success() {
+    if late.is_raised() && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();
     }

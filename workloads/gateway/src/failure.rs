@@ -9,6 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::idempotency::Unkept;
+
 /// Characters of an unknown parameter's name that are shown.
 const MAX_NAME_CHARS: usize = 64;
 /// OpenAI's clients ask again by themselves after 409, 429 and 5xx, unless this says `false`.
@@ -34,6 +36,8 @@ pub struct Failure {
     /// Whether the same request would fail again for so long that a client should not send it by
     /// itself.
     pub is_final: bool,
+    /// Whether the request took effect all the same.
+    pub took_effect: bool,
     /// A member of the body beside the others, with its name. Boxed, because it is rare and would
     /// make every `Result` of the gateway half as large again.
     pub details: Option<Box<(&'static str, Value)>>,
@@ -58,6 +62,7 @@ impl Failure {
             challenge: None,
             retry_after: None,
             is_final: false,
+            took_effect: false,
             details: None,
         }
     }
@@ -128,6 +133,13 @@ impl Failure {
             "internal_error",
             "the request failed inside LotoAI; the log has the cause under this request id",
         )
+    }
+
+    /// The same, of a request that took effect.
+    #[must_use]
+    pub fn with_effect(mut self) -> Self {
+        self.took_effect = true;
+        self
     }
 
     /// The OpenAI error object.
@@ -268,6 +280,9 @@ pub async fn shape(request: Request, next: Next) -> Response {
             .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     shaped.extensions_mut().insert(Shaped);
+    if failure.took_effect {
+        shaped.extensions_mut().insert(Unkept);
+    }
     shaped
 }
 

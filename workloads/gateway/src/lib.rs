@@ -9,6 +9,7 @@ pub mod erasure;
 pub mod error;
 pub mod export;
 pub mod failure;
+pub mod flag;
 pub mod idempotency;
 pub mod identity;
 pub mod model_server;
@@ -63,6 +64,10 @@ use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::streams::Streams;
+
+/// How long the end of a whole answer is held back for a database that is away: longer than one takes
+/// to start again or to change its primary.
+const STORING: Duration = Duration::from_secs(30);
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -185,23 +190,21 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         events: Wake::default(),
         discarded: Wake::default(),
         spendings: Wake::default(),
-        ending: ending(service, config.common().drain()),
+        storing: STORING,
+        ending: ending(service, config.common().answers()),
         tasks: service.tasks.clone(),
     }))
 }
 
-/// Cancelled shortly before a stop runs out of time: what is still being answered then ends with an
-/// error that its client can read, and is stored, instead of being cut. The token that begins a stop
-/// is cancelled some seconds into it, when nobody sends requests here any more: three seconds are
-/// left of the five.
-fn ending(service: &Service, drain: Duration) -> CancellationToken {
-    const FAREWELL: Duration = Duration::from_secs(5);
+/// Cancelled when answers have had their time since a stop: what is still being answered then ends with
+/// an error that its client can read, and is stored, instead of being cut.
+fn ending(service: &Service, answers: Duration) -> CancellationToken {
     let (ending, stop) = (CancellationToken::new(), service.shutdown.clone());
     let told = ending.clone();
     // Not one of the tasks that a stop waits for: with nothing to answer it is over sooner.
     tokio::spawn(async move {
         stop.cancelled().await;
-        tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
+        tokio::time::sleep(answers).await;
         told.cancel();
     });
     ending

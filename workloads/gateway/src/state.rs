@@ -1,13 +1,17 @@
 //! What the handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::admission::Admission;
 use crate::budget::table::Table;
 use crate::config::LimitArgs;
+use crate::failure::Failure;
 use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
 use crate::identity::probe::ProbeToken;
@@ -62,8 +66,27 @@ pub struct AppState {
     pub discarded: Wake,
     /// Wakes the folding of spendings.
     pub spendings: Wake,
+    /// How long the end of a whole answer is held back for a database that is away.
+    pub storing: Duration,
     /// Cancelled when the process stops so soon that answers must end.
     pub ending: CancellationToken,
     /// Work that outlives its request.
     pub tasks: tokio_util::task::TaskTracker,
+}
+
+impl AppState {
+    /// Does work to its end, though who waits for it may leave; what it gives is dropped then.
+    ///
+    /// # Errors
+    /// Those of the work, and 500 when it panics.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (give, given) = oneshot::channel();
+        // What nobody takes is dropped within the task, so that a stop waits for what comes of that.
+        let work = async move { drop(give.send(work.await)) };
+        self.tasks.spawn(work.in_current_span());
+        given.await.unwrap_or_else(|_| Err(Failure::internal()))
+    }
 }

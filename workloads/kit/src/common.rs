@@ -8,6 +8,11 @@ use url::Url;
 
 use crate::tls::TlsArgs;
 
+/// Before a stop runs out of time, what is still being answered can be told so, and stored. The token
+/// that begins a stop is cancelled some seconds into it, when nobody sends requests here any more: three
+/// seconds are left of the five.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Configuration that every workload has; flattened into its own configuration.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
@@ -63,6 +68,12 @@ impl CommonArgs {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    /// How long answers may go on after the token of a stop was cancelled.
+    #[must_use]
+    pub fn answers(&self) -> Duration {
+        self.drain().saturating_sub(FAREWELL)
     }
 }
 

@@ -183,6 +183,7 @@ where
         .set(1.0);
     let (mut service, failures) = Service::new(name);
     service.certificates = common.tls.certificates().context(TlsSnafu)?;
+    service.limits.answers = common.answers();
     if let Some(certificates) = &service.certificates {
         Arc::clone(certificates).watch(&service, tls::RELOAD_EVERY);
     }
@@ -193,7 +194,8 @@ where
     let router = admin::router(service.readiness.clone(), recorded.clone());
     // Until the very end: what is asked while the process stops is how far it is.
     let forever = CancellationToken::new();
-    let admin = tokio::spawn(server::serve(listener, router, service.limits, forever));
+    let admin = server::serve(listener, Arc::default(), router, service.limits, forever);
+    let admin = tokio::spawn(admin);
     let upkeep = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(METRICS_UPKEEP);
         loop {

@@ -15,10 +15,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::connection::Answering;
-use self::gauge::Gauge;
+pub(crate) use self::gauge::{Coming, Gauge};
 
 /// Longest head of a request, and most that is kept of an answer that a client does not take, per
 /// HTTP/1 connection and per HTTP/2 stream.
@@ -40,6 +40,9 @@ pub struct Limits {
     pub stall: Duration,
     /// After a stop, how long nobody must have come before the listener closes.
     pub quiet: Duration,
+    /// After a stop, how long answers may take. Then a connection ends whose client takes nothing of
+    /// what there is for it.
+    pub answers: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +52,7 @@ impl Default for Limits {
             idle: Duration::from_secs(120),
             stall: Duration::from_secs(60),
             quiet: Duration::from_secs(2),
+            answers: Duration::from_secs(20),
         }
     }
 }
@@ -56,9 +60,12 @@ impl Default for Limits {
 /// Serves `router` to whom `listener` accepts, until `stop`. After it, connections and requests are
 /// still taken for as long as any request is open, and until `limits.quiet` has passed without a new
 /// one: a replica leaves its Service some time after it is told to stop, and whoever comes meanwhile
-/// is answered. Clients are told to go elsewhere (`Connection: close`, GOAWAY).
+/// is answered. Clients are told to go elsewhere (`Connection: close`, GOAWAY). A listener that lets
+/// in whom it has accepted says so to `gauge`: they are waited for as a request is. Who takes nothing
+/// of an answer is waited for until `limits.answers` after the stop.
 pub(crate) async fn serve<L>(
     mut listener: L,
+    gauge: Arc<Gauge>,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -68,15 +75,17 @@ pub(crate) async fn serve<L>(
 {
     // Once, and not for each connection.
     let router = router.with_state(());
-    let gauge = Arc::new(Gauge::default());
     let answering = Answering {
         builder: Arc::new(builder()),
         router,
         gauge: Arc::clone(&gauge),
         limits,
         stop: stop.clone(),
+        late: CancellationToken::new(),
         close: CancellationToken::new(),
     };
+    let late = late(stop.clone(), limits.answers, answering.late.clone());
+    let _late = AbortOnDropHandle::new(tokio::spawn(late));
     let connections = TaskTracker::new();
     loop {
         tokio::select! {
@@ -92,6 +101,13 @@ pub(crate) async fn serve<L>(
     answering.close.cancel();
     connections.close();
     connections.wait().await;
+}
+
+/// Cancels `late` when answers have had `time` since the stop.
+async fn late(stop: CancellationToken, time: Duration, late: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
+    late.cancel();
 }
 
 /// Waits for a stop, and then until no request is open and none has come for `time`.

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::readiness::Readiness;
-use crate::server::{self, Limits};
+use crate::server::{self, Gauge, Limits};
 use crate::tls::{Certificates, TlsListener};
 use crate::{request, runtime, tls};
 
@@ -161,25 +161,28 @@ impl Service {
     ) -> Result<(), ServeError> {
         match &self.certificates {
             Some(certificates) => {
-                let listener = TlsListener::new(listener, certificates).context(TlsSnafu)?;
-                self.serve_http_from(listener, router).await;
+                let gauge = Arc::<Gauge>::default();
+                let listener = TlsListener::new(listener, certificates, Arc::clone(&gauge))
+                    .context(TlsSnafu)?;
+                self.serve_http_from(listener, gauge, router).await;
             }
             None => {
                 let listener = listener.tap_io(|stream| tls::no_delay(stream));
-                self.serve_http_from(listener, router).await;
+                self.serve_http_from(listener, Arc::default(), router).await;
             }
         }
         Ok(())
     }
 
-    async fn serve_http_from<L>(&self, listener: L, router: Router)
+    async fn serve_http_from<L>(&self, listener: L, gauge: Arc<Gauge>, router: Router)
     where
         L: Listener,
         L::Addr: std::fmt::Debug,
     {
         self.readiness.register("http").ready();
         let router = request::instrument(router);
-        server::serve(listener, router, self.limits, self.shutdown.clone()).await;
+        let stop = self.shutdown.clone();
+        server::serve(listener, gauge, router, self.limits, stop).await;
     }
 
     /// Serves gRPC `routes` and the standard health service on `listen` until a stop, then lets
@@ -213,7 +216,8 @@ impl Service {
 
         match &self.certificates {
             Some(certificates) => {
-                let listener = TlsListener::new(listener, certificates).context(TlsSnafu)?;
+                let listener =
+                    TlsListener::new(listener, certificates, Arc::default()).context(TlsSnafu)?;
                 self.serve_grpc_from(listener.into_stream(), routes).await
             }
             None => {

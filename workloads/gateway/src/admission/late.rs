@@ -1,8 +1,5 @@
 //! Bodies of requests that do not come in time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::body::Body;
 use axum::http::StatusCode;
 use futures::{StreamExt as _, stream};
@@ -10,23 +7,10 @@ use tokio::time::Instant;
 
 use super::Times;
 use crate::failure::Failure;
+use crate::flag::Flag;
 
-/// Whether a body was too late.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Late(Arc<AtomicBool>);
-
-impl Late {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn now(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-/// A body that ends with an error when it does not come in time, and notes that in `late`.
-pub(super) fn in_time(body: Body, times: Times, late: Late) -> Body {
+/// A body that ends with an error when it does not come in time, and raises `late` then.
+pub(super) fn in_time(body: Body, times: Times, late: Flag) -> Body {
     let end = Instant::now() + times.body;
     let parts = stream::unfold(Some(body.into_data_stream()), move |body| {
         let late = late.clone();
@@ -36,7 +20,7 @@ pub(super) fn in_time(body: Body, times: Times, late: Late) -> Body {
             match tokio::time::timeout_at(limit, body.next()).await {
                 Ok(part) => Some((part?, Some(body))),
                 Err(error) => {
-                    late.now();
+                    late.raise();
                     Some((Err(axum::Error::new(error)), None))
                 }
             }
@@ -62,14 +46,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_ends_with_an_error() {
         let first = stream::iter([Ok::<_, std::io::Error>("part")]);
-        let late = Late::default();
+        let late = Flag::default();
         let body = Body::from_stream(first.chain(stream::pending()));
         let body = in_time(body, Times::default(), late.clone());
         let mut parts = body.into_data_stream();
         assert_eq!(parts.next().await.unwrap().unwrap(), "part");
-        assert!(!late.get());
+        assert!(!late.is_raised());
         assert!(parts.next().await.unwrap().is_err());
-        assert!(late.get());
+        assert!(late.is_raised());
         assert!(parts.next().await.is_none());
     }
 
@@ -81,11 +65,11 @@ mod tests {
             tokio::time::sleep(times.part / 2).await;
             Ok::<_, std::io::Error>("x")
         });
-        let late = Late::default();
+        let late = Flag::default();
         let body = in_time(Body::from_stream(trickle), times, late.clone());
         let mut parts = body.into_data_stream();
         while parts.next().await.is_some_and(|part| part.is_ok()) {}
-        assert!(late.get());
+        assert!(late.is_raised());
         assert!(began.elapsed() >= times.body && began.elapsed() < times.body + times.part);
     }
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -22,11 +21,21 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Place;
 use crate::failure::Failure;
 
+/// On a streamed response: writes a failure as the last of its events, in the words of its API.
+#[derive(Clone)]
+pub struct Farewell(Arc<dyn Fn(&Failure) -> String + Send + Sync>);
+
+impl Farewell {
+    /// What `write` writes.
+    pub fn new(write: impl Fn(&Failure) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+}
+
 /// Passes a streamed answer on, holds its place until its end, and ends it when the client has not
 /// taken a part that was there for longer than `limit`.
-pub(super) fn while_taken(response: Response, place: Place, limit: Duration) -> Response {
-    let kind = response.headers().get(CONTENT_TYPE);
-    let is_events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+pub(super) fn while_taken(mut response: Response, place: Place, limit: Duration) -> Response {
+    let farewell = response.extensions_mut().remove();
     response.map(|body| {
         let answer = Arc::new(Mutex::new(Answer {
             open: Some((body.into_data_stream(), place)),
@@ -35,7 +44,8 @@ pub(super) fn while_taken(response: Response, place: Place, limit: Duration) -> 
         let watch = tokio::spawn(watch(Arc::downgrade(&answer), limit));
         Body::from_stream(Taking {
             answer,
-            farewell: is_events.then(farewell),
+            farewell,
+            is_told: false,
             _watch: AbortOnDropHandle::new(watch),
         })
     })
@@ -81,8 +91,9 @@ async fn watch(answer: Weak<Mutex<Answer>>, limit: Duration) {
 
 struct Taking {
     answer: Arc<Mutex<Answer>>,
-    /// Told to a client of events that comes back too late.
-    farewell: Option<Bytes>,
+    /// Told to a client that comes back too late.
+    farewell: Option<Farewell>,
+    is_told: bool,
     _watch: AbortOnDropHandle<()>,
 }
 
@@ -105,12 +116,13 @@ impl Stream for Taking {
         match next {
             Some(next) => next,
             // Any other answer must not look whole.
-            None => Poll::Ready(match self.farewell.take() {
-                Some(farewell) if !farewell.is_empty() => {
-                    self.farewell = Some(Bytes::new());
-                    Some(Ok(farewell))
+            None => Poll::Ready(match &self.farewell {
+                Some(_) if self.is_told => None,
+                Some(Farewell(write)) => {
+                    let last = write(&slow_reader());
+                    self.is_told = true;
+                    Some(Ok(last.into()))
                 }
-                Some(_) => None,
                 None => Some(Err(axum::Error::new(std::io::Error::from(
                     std::io::ErrorKind::TimedOut,
                 )))),
@@ -119,19 +131,17 @@ impl Stream for Taking {
     }
 }
 
-fn farewell() -> Bytes {
-    let failure = Failure::new(
+fn slow_reader() -> Failure {
+    Failure::new(
         StatusCode::REQUEST_TIMEOUT,
         "slow_reader",
         "the answer was ended because nothing of it was taken for too long; read faster, or ask \
          without a stream",
-    );
-    format!("data: {}\n\ndata: [DONE]\n\n", failure.openai()).into()
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::header::CONTENT_TYPE;
     use axum::response::IntoResponse as _;
     use futures::stream;
     use tokio::sync::oneshot;
@@ -142,7 +152,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
 
     /// An endless answer, and what is told when it is dropped.
-    fn endless(kind: &'static str) -> (Response, oneshot::Receiver<()>, Admission) {
+    fn endless(farewell: Option<Farewell>) -> (Response, oneshot::Receiver<()>, Admission) {
         let (alive, dropped) = oneshot::channel::<()>();
         let parts = stream::repeat_with(move || {
             let _alive = &alive;
@@ -150,13 +160,17 @@ mod tests {
         });
         let admission = Admission::new(1);
         let place = admission.admit(Some(0)).unwrap();
-        let response = ([(CONTENT_TYPE, kind)], Body::from_stream(parts)).into_response();
+        let mut response = Body::from_stream(parts).into_response();
+        if let Some(farewell) = farewell {
+            response.extensions_mut().insert(farewell);
+        }
         (while_taken(response, place, LIMIT), dropped, admission)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_nobody_takes_is_ended_and_says_so() {
-        let (response, dropped, admission) = endless("text/event-stream");
+        let farewell = Farewell::new(|failure| format!("data: {}\n\n", failure.code));
+        let (response, dropped, admission) = endless(Some(farewell));
         let mut parts = response.into_body().into_data_stream();
         parts.next().await.unwrap().unwrap();
         let began = Instant::now();
@@ -164,15 +178,13 @@ mod tests {
         assert!(began.elapsed() >= LIMIT && began.elapsed() <= LIMIT * 5 / 4);
         assert!(admission.admit(Some(0)).is_ok(), "its place is free");
         let last = parts.next().await.unwrap().unwrap();
-        let last = std::str::from_utf8(&last).unwrap();
-        assert!(last.contains("\"code\":\"slow_reader\""), "{last}");
-        assert!(last.ends_with("data: [DONE]\n\n"), "{last}");
+        assert_eq!(last, "data: slow_reader\n\n");
         assert!(parts.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_stream_of_events_ends_with_an_error() {
-        let (response, dropped, _) = endless("text/plain");
+        let (response, dropped, _) = endless(None);
         let mut parts = response.into_body().into_data_stream();
         parts.next().await.unwrap().unwrap();
         assert!(dropped.await.is_err());
@@ -181,7 +193,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_and_a_silent_answer_go_on() {
-        let (response, mut dropped, admission) = endless("text/event-stream");
+        let (response, mut dropped, admission) = endless(None);
         let mut parts = response.into_body().into_data_stream();
         for _ in 0..10 {
             parts.next().await.unwrap().unwrap();

@@ -114,6 +114,11 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// Whether something is reserved that it settles.
+    pub const fn is_reserved(&self) -> bool {
+        self.is_reserved
+    }
+
     /// Charges it, in one statement.
     ///
     /// # Errors

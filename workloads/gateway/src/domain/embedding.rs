@@ -63,18 +63,15 @@ pub async fn embed(
         tokens: estimate::of_texts(&request.inputs),
         highest: state.budgets.highest_of(&model),
     };
-    let run_id = question.run_id;
-    let charge = Charge::reserve(&state, question, None).await?;
-    let call = Call {
-        follow: state.watch.follow(identity),
-        subject: identity.subject.clone(),
-        state,
-        run_id,
+    let begin = Call::begin(
+        Arc::clone(&state),
+        identity.clone(),
+        question,
         model,
-        charge,
         started,
-        closed: false,
-    };
+    );
+    // Though the caller may leave meanwhile: then the call is dropped, and gives back what is reserved.
+    let call = state.see_through(begin).await?;
     call.run(request).await
 }
 
@@ -87,11 +84,37 @@ struct Call {
     charge: Charge,
     follow: Follow,
     started: Instant,
+    /// Whether the model server may have been asked.
+    asked: bool,
     closed: bool,
 }
 
 impl Call {
+    /// Reserves what the call may take.
+    async fn begin(
+        state: Arc<AppState>,
+        identity: Identity,
+        question: Question,
+        model: ModelName,
+        started: Instant,
+    ) -> Result<Self, Failure> {
+        let run_id = question.run_id;
+        let charge = Charge::reserve(&state, question, None).await?;
+        Ok(Self {
+            follow: state.watch.follow(&identity),
+            subject: identity.subject,
+            state,
+            run_id,
+            model,
+            charge,
+            started,
+            asked: false,
+            closed: false,
+        })
+    }
+
     async fn run(mut self, request: &EmbeddingRequest) -> Result<Embedded, Failure> {
+        self.asked = true;
         let answer = tokio::select! {
             biased;
             () = self.follow.over() => Err(Unanswered::in_the_middle(watch::signed_out())),
@@ -160,7 +183,12 @@ impl Drop for Call {
         if self.closed {
             return;
         }
-        let record = self.record(Read::Unknown, "cancelled");
+        let read = if self.asked {
+            Read::Unknown
+        } else {
+            Read::Nothing
+        };
+        let record = self.record(read, "cancelled");
         let state = Arc::clone(&self.state);
         self.state.tasks.spawn(async move {
             if let Err(error) = record.store(&state).await {

@@ -7,6 +7,7 @@ mod content;
 pub mod conversation_request;
 pub mod embedding;
 pub mod embedding_request;
+pub mod end;
 pub mod fields;
 pub mod format;
 pub mod functions;

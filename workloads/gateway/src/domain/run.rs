@@ -8,11 +8,13 @@ use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
 use serde_json::{Map, Value};
+use tokio::sync::watch::Sender;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::charge::{Charge, Settlement};
+use super::charge::Charge;
 use super::chat_request::{ChatRequest, PROBE_MODEL};
+use super::end::{End, Record, Whole};
 use super::prepare::{Prepared, prepare};
 use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
@@ -22,7 +24,7 @@ use crate::identity::watch::{self, Follow};
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, NewResponse, StoreError, StreamEnd};
+use crate::store::{Answer, NewResponse, StreamEnd};
 use crate::streams;
 
 /// Outcome of a run that was not let end.
@@ -30,8 +32,6 @@ pub const CANCELLED: &str = "cancelled";
 
 /// The orchestrator ends a call at once after its last event.
 const PARTING: Duration = Duration::from_secs(5);
-/// How long the caller of a run that failed waits until that is stored.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A question that is being answered. Dropped before its end, it is stored as cancelled.
 pub struct Run {
@@ -55,16 +55,31 @@ pub struct Run {
     inputs: Vec<Uuid>,
     /// What a response repeats of its request, as JSON.
     repeated: Option<String>,
-    closed: bool,
+    /// How it ended, once it has.
+    end: Option<End>,
+    /// Whether that is a good one.
+    is_whole: Sender<bool>,
 }
 
 impl Run {
-    /// Stores the question, reserves its budgets and prepares the call.
+    /// Stores the question, reserves its budgets and prepares the call. All of that is done though
+    /// the caller may leave meanwhile: then the run is dropped, and what it reserved is given back.
     ///
     /// # Errors
     /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a
     /// price must be known and is not, 503 when it cannot be stored.
     pub async fn begin(
+        state: Arc<AppState>,
+        identity: &Identity,
+        request: &Arc<ChatRequest>,
+    ) -> Result<Self, Failure> {
+        let (identity, request) = (identity.clone(), Arc::clone(request));
+        let own = Arc::clone(&state);
+        let begin = async move { Self::open(own, &identity, &request).await };
+        state.see_through(begin).await
+    }
+
+    async fn open(
         state: Arc<AppState>,
         identity: &Identity,
         request: &ChatRequest,
@@ -107,7 +122,8 @@ impl Run {
             resumable: request.resumable,
             inputs,
             repeated: None,
-            closed: false,
+            end: None,
+            is_whole: Sender::new(false),
         })
     }
 
@@ -122,19 +138,27 @@ impl Run {
         self.state.tasks.clone()
     }
 
+    /// Whether the answer becomes whole.
+    pub fn whole(&self) -> Whole {
+        Whole(self.is_whole.subscribe())
+    }
+
     /// The `lotoai` object as far as it is known.
     pub fn lotoai(&self) -> Value {
         self.transcript.lotoai(self.id, self.conversation_id)
     }
 
-    /// Cancels the call and stores what was said as cancelled; for its readers the run ends with
-    /// `failure`.
-    pub async fn stop(&mut self, failure: &Failure) {
-        self.events = futures::stream::empty().boxed();
-        if self.closed {
-            return;
+    /// Cancels the call and stores what was said as cancelled, with `failure` as its end; a run that
+    /// has ended keeps its end. Gives the end as [`Self::next`] does.
+    ///
+    /// # Errors
+    /// `failure`, or what the run ended with before.
+    pub async fn stop(&mut self, failure: Failure) -> Result<Step, Failure> {
+        if self.end.is_none() {
+            self.events = futures::stream::empty().boxed();
+            self.close(CANCELLED, Err(failure));
         }
-        self.fail(CANCELLED, failure).await;
+        self.next().await
     }
 
     /// What the caller should know about its budgets.
@@ -142,13 +166,16 @@ impl Run {
         &self.charge.warnings
     }
 
-    /// The next step of the answer. Safe to cancel: nothing is lost. The end, good or bad, is
-    /// stored before it is told.
+    /// The next step of the answer. Safe to cancel: nothing is lost, and nothing is stored twice. The
+    /// end, good or bad, is stored before it is told, and told again to who asks again.
     ///
     /// # Errors
     /// Why there is no (further) answer; then the run is over.
     pub async fn next(&mut self) -> Result<Step, Failure> {
         loop {
+            if let Some(end) = &mut self.end {
+                return end.told(&self.state.ending).await;
+            }
             let event = tokio::select! {
                 biased;
                 () = self.follow.over() => Some(Err(watch::signed_out())),
@@ -156,6 +183,7 @@ impl Run {
                 () = self.state.ending.cancelled() => Some(Err(Failure::shutting_down())),
                 event = self.events.next() => event,
             };
+            // Until the next turn nothing waits: what is taken of the events is told.
             let step = match event {
                 Some(Ok(event)) => match event.event {
                     Some(event) => self.transcript.absorb(event),
@@ -169,19 +197,23 @@ impl Run {
                     "the answer broke off; try again",
                 )),
             };
-            match &step {
-                Ok(Step::Quiet) => continue,
-                Ok(Step::Text(_) | Step::Call(_)) if self.first_token.is_none() => {
-                    self.first_token = Some(self.started.elapsed());
-                }
+            match step {
+                Ok(Step::Quiet) => {}
                 Ok(Step::Finished) => {
                     self.part();
-                    self.close("ok", None).await?;
+                    self.close("ok", Ok(()));
                 }
-                Err(failure) => self.fail(&failure.code, failure).await,
-                Ok(_) => {}
+                Ok(step) => {
+                    if !matches!(step, Step::Decided) && self.first_token.is_none() {
+                        self.first_token = Some(self.started.elapsed());
+                    }
+                    return Ok(step);
+                }
+                Err(failure) => {
+                    let outcome = failure.code.clone();
+                    self.close(&outcome, Err(failure));
+                }
             }
-            return step;
         }
     }
 
@@ -196,40 +228,11 @@ impl Run {
         });
     }
 
-    /// Stores a bad end. What the caller must hear is the failure, stored or not, and soon: a
-    /// process that stops may have no more time than this. The storing goes on.
-    async fn fail(&mut self, outcome: &str, failure: &Failure) {
-        match tokio::time::timeout(PATIENCE, self.close(outcome, Some(failure))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(code = %error.code, "a bad end was not stored"),
-            Err(_) => tracing::warn!("a bad end is told before it is stored"),
-        }
-    }
-
-    /// Stores the end, in a task of its own: a client that leaves now does not undo it.
-    async fn close(&mut self, outcome: &str, failure: Option<&Failure>) -> Result<(), Failure> {
-        self.closed = true;
-        let record = self.record(outcome, failure);
-        let stored = self.conversation_id.is_some();
-        let state = Arc::clone(&self.state);
-        let task = self
-            .state
-            .tasks
-            .spawn(async move { record.store(&state).await });
-        match task.await {
-            Ok(Ok(())) => Ok(()),
-            // Without a conversation only the usage record is missing: the answer is whole.
-            Ok(Err(error)) if !stored => {
-                tracing::error!(
-                    error = crate::error::chain(&error),
-                    "usage was not recorded"
-                );
-                metrics::counter!("lotoai_gateway_usage_lost_total").increment(1);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Failure::internal()),
-        }
+    /// The run is over; its end is being stored from now on.
+    fn close(&mut self, outcome: &str, how: Result<(), Failure>) {
+        let record = self.record(outcome, how.as_ref().err());
+        self.is_whole.send_replace(how.is_ok());
+        self.end = Some(End::begin(how, record, &self.state));
     }
 
     fn record(&self, outcome: &str, failure: Option<&Failure>) -> Record {
@@ -304,58 +307,17 @@ impl Run {
             response,
             event,
             settlement,
-            probe: self.requested_model == PROBE_MODEL,
+            is_probe: self.requested_model == PROBE_MODEL,
+            until: (self.started + self.state.limits.answer_lease()).into(),
         }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.closed {
-            return;
+        if self.end.is_none() {
+            self.close(CANCELLED, Err(streams::stopped()));
         }
-        let record = self.record(CANCELLED, Some(&streams::stopped()));
-        let state = Arc::clone(&self.state);
-        self.state.tasks.spawn(async move {
-            if let Err(error) = record.store(&state).await {
-                tracing::error!(error = crate::error::chain(&error), "a run was not stored");
-            }
-        });
-    }
-}
-
-/// The end of a run, on its way to the database.
-struct Record {
-    answer: Option<Answer>,
-    stream: Option<StreamEnd>,
-    response: Option<NewResponse>,
-    event: UsageRecorded,
-    settlement: Settlement,
-    probe: bool,
-}
-
-impl Record {
-    /// Answer, usage record and charge become visible together. The platform's own probe leaves nothing.
-    async fn store(self, state: &AppState) -> Result<(), StoreError> {
-        if self.probe {
-            return Ok(());
-        }
-        let mut change = state.store.begin().await?;
-        if let Some(answer) = &self.answer {
-            change.insert_answer(answer).await?;
-        }
-        if let Some(response) = &self.response {
-            change.insert_response(response).await?;
-        }
-        if let Some(stream) = &self.stream {
-            change.close_stream(stream).await?;
-        }
-        change.emit(&self.event).await?;
-        self.settlement.store(&mut change).await?;
-        change.commit().await?;
-        state.events.now();
-        state.spendings.now();
-        Ok(())
     }
 }
 

@@ -5,15 +5,15 @@
 //! attempt finds the answer. Only a stream ends with its client: to leave it is to stop it, unless it is
 //! one that a client may come back to.
 //!
-//! What was refused or failed had no effect and gives its key back. What nobody knows the end of,
-//! because the process died, is never tried again: two effects are worse than none.
+//! What was refused or failed had no effect and gives its key back. An answer that is whole took
+//! effect, whatever its client has read of it. What nobody knows the end of, because the process died,
+//! is never tried again: two effects are worse than none.
 
 mod hash;
 mod reading;
 mod recording;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
@@ -25,11 +25,12 @@ use tracing::Instrument as _;
 use self::hash::RequestHash;
 use self::reading::Reading;
 use self::recording::{Taking, record};
+use crate::domain::end::Whole;
 use crate::failure::{Failure, Shaped, is_api};
+use crate::flag::Flag;
 use crate::identity::SignedIn;
 use crate::state::AppState;
 use crate::store::{Claim, KeptAnswer, Outcome};
-use crate::streams::tape::{Ending, Tape};
 
 const KEY: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -43,35 +44,13 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Unkept;
 
-/// On a streamed response: whether it ended with a failure.
-#[derive(Debug, Clone, Default)]
-pub struct StreamFailed(Arc<AtomicBool>);
-
-impl StreamFailed {
-    /// It did.
-    pub fn now(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// On a streamed response: its answer goes on when the client leaves, for it may come back.
+/// On a streamed response: what becomes of it.
 #[derive(Debug, Clone)]
-pub struct Outlives(Arc<Tape>);
-
-impl Outlives {
-    /// The answer on `tape`.
-    pub const fn new(tape: Arc<Tape>) -> Self {
-        Self(tape)
-    }
-
-    /// Waits for the end of the answer, and says whether it is whole.
-    async fn is_whole(&self) -> bool {
-        matches!(*self.0.ended().await, Ending::Whole(_))
-    }
+pub struct Streamed {
+    /// Raised when its client is told a failure.
+    pub failed: Flag,
+    /// Whether the answer becomes whole, be it after its client has left.
+    pub whole: Whole,
 }
 
 /// Whose key, and which.
@@ -190,6 +169,16 @@ impl Held {
         }
     }
 
+    /// Ends a request whose client has not read its answer to the end: one that becomes whole took
+    /// effect.
+    async fn left(self, hash: Vec<u8>, whole: Whole) {
+        if whole.known().await {
+            self.end(Outcome { hash, answer: None }).await;
+        } else {
+            self.release().await;
+        }
+    }
+
     /// Gives the key back before anything else happens.
     async fn release(mut self) {
         self.ended = true;
@@ -224,7 +213,8 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
     let most = held.state.limits.body_max_bytes();
     let (reading, request) = Reading::new(request);
     let response = next.run(request).await;
-    let hash = if response.status().is_success() {
+    let is_unkept = response.extensions().get::<Unkept>().is_some();
+    let hash = if is_unkept || response.status().is_success() {
         reading.hash(most).await
     } else {
         None
@@ -234,9 +224,7 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
         return response;
     };
     let is_whole = response.body().size_hint().exact();
-    if response.extensions().get::<Unkept>().is_some()
-        || is_whole.is_some_and(|bytes| bytes > MAX_ANSWER_BYTES as u64)
-    {
+    if is_unkept || is_whole.is_some_and(|bytes| bytes > MAX_ANSWER_BYTES as u64) {
         held.end(Outcome { hash, answer: None }).await;
         return response;
     }
@@ -247,14 +235,12 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
         body,
     };
     if is_whole.is_none() {
-        let failed = parts.extensions.get::<StreamFailed>().cloned();
         let taking = Taking {
             held,
             hash,
-            outlives: parts.extensions.get::<Outlives>().cloned(),
+            streamed: parts.extensions.get::<Streamed>().cloned(),
         };
-        let failed = failed.unwrap_or_default();
-        let body = record(taking, kept(Vec::new()), failed, body);
+        let body = record(taking, kept(Vec::new()), body);
         return Response::from_parts(parts, body);
     }
     match to_bytes(body, MAX_ANSWER_BYTES).await {
@@ -318,8 +304,9 @@ fn lost() -> Failure {
 fn unkept() -> Failure {
     let mut failure = conflict(
         "idempotency_answer_not_kept",
-        "the request with this Idempotency-Key took effect, but its answer was not stored: it was \
-         longer than 1 MiB, or asked not to be stored, or held a secret; use a new key",
+        "the request with this Idempotency-Key took effect, but its answer is not kept under it: it \
+         was longer than 1 MiB, asked not to be stored, held a secret, or was not read to its end; \
+         use a new key",
     );
     failure.is_final = true;
     failure

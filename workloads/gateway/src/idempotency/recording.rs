@@ -3,17 +3,17 @@
 use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt as _, stream};
 
-use super::{Held, MAX_ANSWER_BYTES, Outlives, StreamFailed};
+use super::{Held, MAX_ANSWER_BYTES, Streamed};
 use crate::store::{KeptAnswer, Outcome};
 
 /// A request with a key whose answer is being taken. Dropped before its end, as when the client
-/// leaves, the key is given back, for the answer was cancelled. Where it was not, the key stays taken
-/// until the answer ends; the answer then took effect, and is found where it is stored.
+/// leaves, the key is given back where the answer was stopped by that. Else it stays taken until the
+/// answer ends, and for good where that is whole: it took effect, and is found where it is stored.
 pub(super) struct Taking {
     pub(super) held: Held,
     pub(super) hash: Vec<u8>,
-    /// Whether the answer goes on without this client.
-    pub(super) outlives: Option<Outlives>,
+    /// What becomes of the answer; `None` of one that ends with its client.
+    pub(super) streamed: Option<Streamed>,
 }
 
 struct Recording {
@@ -21,16 +21,14 @@ struct Recording {
     taking: Option<Taking>,
     /// `None` once it is too long to be kept.
     answer: Option<KeptAnswer>,
-    failed: StreamFailed,
     body: BodyDataStream,
 }
 
 /// Passes a body on and stores it at its end, before the end is told.
-pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, body: Body) -> Body {
+pub(super) fn record(taking: Taking, answer: KeptAnswer, body: Body) -> Body {
     let recording = Recording {
         taking: Some(taking),
         answer: Some(answer),
-        failed,
         body: body.into_data_stream(),
     };
     let parts = stream::unfold(Some(recording), |recording| async move {
@@ -46,19 +44,7 @@ pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, b
             Some(Err(error)) => Some((Err(error), None)),
             None => {
                 let answer = recording.answer.take();
-                let Taking { held, hash, .. } = recording.taking.take()?;
-                let (tasks, failed) = (held.state.tasks.clone(), recording.failed.get());
-                // In a task of its own: a client that leaves at the last byte does not undo it.
-                let ended = tasks.spawn(async move {
-                    if failed {
-                        held.release().await;
-                    } else {
-                        held.end(Outcome { hash, answer }).await;
-                    }
-                });
-                if ended.await.is_err() {
-                    tracing::error!("the end of an answer with an idempotency key was not stored");
-                }
+                recording.taking.take()?.end(answer).await;
                 None
             }
         }
@@ -66,26 +52,41 @@ pub(super) fn record(taking: Taking, answer: KeptAnswer, failed: StreamFailed, b
     Body::from_stream(parts)
 }
 
+impl Taking {
+    /// The client was told everything, which may be a failure.
+    async fn end(self, answer: Option<KeptAnswer>) {
+        let Self {
+            held,
+            hash,
+            streamed,
+        } = self;
+        let tasks = held.state.tasks.clone();
+        let failed = streamed.filter(|streamed| streamed.failed.is_raised());
+        // An answer that failed for this reader alone goes on, and this one must not wait for it.
+        let is_over = failed.as_ref().is_none_or(|it| it.whole.is_known());
+        // In a task of its own: a client that leaves at the last byte does not undo it.
+        let ended = tasks.spawn(async move {
+            match failed {
+                Some(streamed) => held.left(hash, streamed.whole).await,
+                None => held.end(Outcome { hash, answer }).await,
+            }
+        });
+        if is_over && ended.await.is_err() {
+            tracing::error!("the end of an answer with an idempotency key was not stored");
+        }
+    }
+}
+
 impl Drop for Recording {
     fn drop(&mut self) {
         let Some(taking) = self.taking.take() else {
             return;
         };
-        let Taking {
-            held,
-            hash,
-            outlives: Some(outlives),
-        } = taking
-        else {
-            return;
-        };
-        let tasks = held.state.tasks.clone();
-        tasks.spawn(async move {
-            if outlives.is_whole().await {
-                held.end(Outcome { hash, answer: None }).await;
-            } else {
-                held.release().await;
-            }
-        });
+        // Without `streamed` nothing goes on: the key is given back with `held`.
+        if let Some(streamed) = taking.streamed {
+            let tasks = taking.held.state.tasks.clone();
+            // A stream that only this client reads is dropped with the body, which then is known.
+            tasks.spawn(taking.held.left(taking.hash, streamed.whole));
+        }
     }
 }

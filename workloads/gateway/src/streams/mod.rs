@@ -197,20 +197,23 @@ async fn write(mut run: Run, tape: &Tape, stop: &CancellationToken, grace: Durat
             () = tape.abandoned(grace) => None,
             step = run.next() => Some(step),
         };
-        match step {
+        let step = match step {
+            Some(step) => step,
             None => {
                 tracing::info!(run_id = %run.id, "an answer is stopped");
-                run.stop(&stopped()).await;
-                return Ending::Failed(stopped());
+                // One that is whole already stays so.
+                run.stop(stopped()).await
             }
-            Some(Ok(Step::Quiet)) => {}
+        };
+        match step {
+            Ok(Step::Quiet) => {}
             // Calls are told whole, at the end.
-            Some(Ok(Step::Decided | Step::Call(_))) => tape.open(|| run.lotoai()),
-            Some(Ok(Step::Text(text))) => {
+            Ok(Step::Decided | Step::Call(_)) => tape.open(|| run.lotoai()),
+            Ok(Step::Text(text)) => {
                 tape.open(|| run.lotoai());
                 tape.write(&text);
             }
-            Some(Ok(Step::Finished)) => {
+            Ok(Step::Finished) => {
                 tape.open(|| run.lotoai());
                 return Ending::Whole(Last {
                     calls: run.transcript.function_calls.clone(),
@@ -219,7 +222,7 @@ async fn write(mut run: Run, tape: &Tape, stop: &CancellationToken, grace: Durat
                     usage: run.transcript.usage(),
                 });
             }
-            Some(Err(failure)) => return Ending::Failed(failure),
+            Err(failure) => return Ending::Failed(failure),
         }
     }
 }

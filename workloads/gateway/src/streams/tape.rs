@@ -105,11 +105,6 @@ impl Tape {
         self.change(|state| state.ending = Some(Arc::new(ending)));
     }
 
-    /// Waits for the end.
-    pub async fn ended(&self) -> Arc<Ending> {
-        self.until(|state| state.ending.clone()).await
-    }
-
     /// Somebody reads it elsewhere.
     pub fn keep(&self) {
         self.state().left = Instant::now();

@@ -12,6 +12,7 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::budgets::{question, stored, used};
+use super::ends::{lock, somebody_waits, until};
 use super::support::Gateway;
 use crate::budget::Principal;
 use crate::budget::estimate::Tokens;
@@ -52,6 +53,31 @@ async fn a_client_that_leaves_is_charged_for_what_was_written() {
     let used = used(&gateway, "ana").await;
     assert_eq!(used["day"]["tokens"], 2_017);
     assert_eq!(used["money"]["money"]["micros"], 2_014 + 30);
+}
+
+#[tokio::test]
+async fn who_leaves_while_budgets_are_reserved_is_charged_nothing() {
+    let Some((server, gateway, seen)) = stored(&[DAY]).await else {
+        return;
+    };
+    let reservations = "lock table budget_windows in exclusive mode";
+    let held = lock(&server, reservations).await;
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    *request.body_mut() = Body::from(question("writer", &json!({})));
+    let mut answer = Box::pin(gateway.router.clone().oneshot(request));
+    tokio::select! {
+        answer = &mut answer => panic!("{answer:?}"),
+        () = somebody_waits(&server) => {}
+    }
+    drop(answer);
+    held.rollback().await.unwrap();
+    // The reservation is made all the same, and is settled long before its lease ends.
+    let settled = "select exists (select from spendings where settled)";
+    until(&server, settled).await;
+    fold(&gateway.state.store).await.unwrap();
+    let used = used(&gateway, "ana").await;
+    assert_eq!(used["day"]["tokens"], 0);
+    assert_eq!(seen.count(), 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::budgets::used;
+use super::ends::{lock, somebody_waits, until};
 use super::keys::{Signer, realm};
 use super::model_server::{self, MODEL, asked};
 use super::postgres;
@@ -210,6 +211,27 @@ async fn a_client_that_leaves_is_charged_what_was_reserved() {
         (&json!(10), &json!(1))
     );
     assert_eq!(platform.records().await[0]["outcome"], "cancelled");
+}
+
+#[tokio::test]
+async fn who_leaves_while_budgets_are_reserved_is_charged_nothing() {
+    let Some(platform) = Platform::start(&format!("budgets: [{DAY}]")).await else {
+        return;
+    };
+    let reservations = "lock table budget_windows in exclusive mode";
+    let held = lock(&platform.database, reservations).await;
+    let mut answer = Box::pin(platform.embed(json!("short")));
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        () = somebody_waits(&platform.database) => {}
+    }
+    drop(answer);
+    held.rollback().await.unwrap();
+    let settled = "select exists (select from spendings where settled)";
+    until(&platform.database, settled).await;
+    assert_eq!(platform.usage().await["input_tokens"], 0);
+    assert_eq!(used(&platform.gateway, "ana").await["day"]["tokens"], 0);
+    assert!(asked(&platform.server).await.is_empty());
 }
 
 #[tokio::test]

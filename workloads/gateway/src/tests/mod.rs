@@ -17,6 +17,7 @@ mod discovery;
 mod documents;
 mod embeddings;
 mod embeddings_cut;
+mod ends;
 mod external;
 mod functions;
 mod idempotency;

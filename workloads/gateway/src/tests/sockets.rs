@@ -39,9 +39,13 @@ async fn gateway(times: Times) -> (Gateway, Arc<Seen>) {
 
 /// The head of a question with a body of so many bytes.
 fn head(gateway: &Gateway, bytes: usize) -> String {
+    head_to(gateway, "/v1/chat/completions", bytes)
+}
+
+fn head_to(gateway: &Gateway, path: &str, bytes: usize) -> String {
     let token = gateway.signer.token("ana", &[]);
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: {bytes}\r\n\r\n"
     )
 }
@@ -139,8 +143,8 @@ async fn a_body_that_does_not_come_is_not_waited_for(#[case] pause: Duration) {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }
 
-#[tokio::test]
-async fn a_reader_that_takes_nothing_is_ended_and_told_why() {
+/// Asks for endless text, takes nothing of it until it was given up, and then everything.
+async fn given_up(path: &str, body: String) -> String {
     let (gateway, seen) = gateway(Times {
         take: SHORT,
         ..Times::default()
@@ -150,8 +154,7 @@ async fn a_reader_that_takes_nothing_is_ended_and_told_why() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    let body = question("flood", &json!({"stream": true}));
-    let head = head(&gateway, body.len());
+    let head = head_to(&gateway, path, body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
     within(seen.cancelled.notified()).await;
@@ -159,8 +162,42 @@ async fn a_reader_that_takes_nothing_is_ended_and_told_why() {
     let written = seen.flooded.load(Ordering::Relaxed);
     assert!(written < 3 * 1024 * 1024, "{written} bytes are in memory");
     let (_, body) = answer(stream).await.unwrap();
+    body
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_ended_and_told_why() {
+    let body = question("flood", &json!({"stream": true}));
+    let body = given_up("/v1/chat/completions", body).await;
     assert!(body.contains("\"code\":\"slow_reader\""), "{}", body.len());
     assert!(body.ends_with("data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn a_reader_of_a_response_is_told_in_the_words_of_its_api() {
+    let body = json!({"model": "flood", "store": false, "stream": true, "input": "?"});
+    let body = given_up("/v1/responses", body.to_string()).await;
+    let events: Vec<(&str, Value)> = body
+        .trim_end()
+        .split("\n\n")
+        .filter(|event| !event.starts_with(':'))
+        .map(|event| {
+            let (name, data) = event.split_once('\n').unwrap();
+            let data = data.strip_prefix("data: ").unwrap();
+            (name, serde_json::from_str(data).unwrap())
+        })
+        .collect();
+    let [.., (_, before), (name, last)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*name, "event: error");
+    assert_eq!(
+        (&last["type"], &last["code"], &last["param"]),
+        (&json!("error"), &json!("slow_reader"), &Value::Null)
+    );
+    assert!(last["message"].is_string(), "{last}");
+    let number = |event: &Value| event["sequence_number"].as_u64().unwrap();
+    assert!(number(last) > number(before), "{last}");
 }
 
 /// What they do not take stays within windows, and those of all of them have room beside the rest.

@@ -42,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) times: Times,
     /// How long streams go on that nobody reads.
     pub(crate) grace: Duration,
+    /// How long the end of a whole answer is held back for a database that is away.
+    pub(crate) storing: Duration,
 }
 
 impl Default for Parts {
@@ -58,6 +60,7 @@ impl Default for Parts {
             model_server: "http://127.0.0.1:1".to_owned(),
             times: Times::default(),
             grace: Duration::from_secs(10),
+            storing: crate::STORING,
         }
     }
 }
@@ -226,6 +229,7 @@ impl Gateway {
         }
         state.admission.times = parts.times;
         state.streams = Streams::with_grace(parts.grace);
+        state.storing = parts.storing;
         state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::Limits;
 use super::gauge::{Gauge, Open};
-use super::pulse::{self, Deadline, Pulse, Told};
+use super::pulse::{self, Deadline, Pulse, Told, TooLate};
 
 /// What all connections of a server are served with.
 #[derive(Clone)]
@@ -30,6 +30,9 @@ pub(super) struct Answering {
     pub(super) limits: Limits,
     /// Cancelled at a stop: clients are told to go elsewhere.
     pub(super) stop: CancellationToken,
+    /// Cancelled when answers have had their time since the stop: clients that take nothing are not
+    /// waited for.
+    pub(super) late: CancellationToken,
     /// Cancelled when the listener is closed: idle connections end.
     pub(super) close: CancellationToken,
 }
@@ -40,7 +43,7 @@ impl Answering {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (stop, close) = (self.stop.clone(), self.close.clone());
+        let (stop, late, close) = (self.stop.clone(), self.late.clone(), self.close.clone());
         let (limits, builder) = (self.limits, Arc::clone(&self.builder));
         let pulse = Pulse::new();
         let io = TokioIo::new(Told::new(io, pulse.clone()));
@@ -57,6 +60,10 @@ impl Answering {
             pulse.http2().await;
         });
         let mut end = pin!(close.cancelled());
+        let mut untaken = pin!(async {
+            late.cancelled().await;
+            pulse.untaken().await;
+        });
         let (mut is_told, mut is_ended) = (false, false);
         loop {
             tokio::select! {
@@ -75,16 +82,17 @@ impl Answering {
                     is_ended = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                reason = poll_fn(|context| deadline.poll(context)) => {
-                    tracing::debug!(?reason, "a connection was ended");
-                    metrics::counter!("lotoai_http_connections_ended_total",
-                        "reason" => reason.name())
-                    .increment(1);
-                    return;
-                }
+                reason = poll_fn(|context| deadline.poll(context)) => return ended(reason),
+                () = untaken.as_mut() => return ended(TooLate::Stall),
             }
         }
     }
+}
+
+fn ended(reason: TooLate) {
+    tracing::debug!(?reason, "a connection was ended");
+    metrics::counter!("lotoai_http_connections_ended_total", "reason" => reason.name())
+        .increment(1);
 }
 
 /// Answers the requests of one connection.
@@ -100,10 +108,8 @@ impl hyper::service::Service<Request<Incoming>> for Answers {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let is_http1 = request.version() < Version::HTTP_2;
-        let open = (
-            self.answering.gauge.open(),
-            self.pulse.request(request.version()),
-        );
+        let open = self.answering.gauge.open();
+        let pulse = self.pulse.request(request.version());
         let stop = self.answering.stop.clone();
         let answer = self.answering.router.clone().oneshot(request);
         Box::pin(async move {
@@ -112,7 +118,11 @@ impl hyper::service::Service<Request<Incoming>> for Answers {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok(response.map(|body| Counted { body, _open: open }))
+            Ok(response.map(|body| Counted {
+                body,
+                pulse,
+                _open: open,
+            }))
         })
     }
 }
@@ -120,7 +130,8 @@ impl hyper::service::Service<Request<Incoming>> for Answers {
 /// The body of an answer, whose request is open until the body is dropped.
 pub(super) struct Counted {
     body: Body,
-    _open: (Open, pulse::Request),
+    pulse: pulse::Request,
+    _open: Open,
 }
 
 impl hyper::body::Body for Counted {
@@ -131,7 +142,12 @@ impl hyper::body::Body for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.pulse.asked();
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(Some(Ok(_)))) {
+            self.pulse.gave();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// What of a server is in use.
 #[derive(Debug)]
-pub(super) struct Gauge {
+pub(crate) struct Gauge {
     open: AtomicUsize,
     none_open: Notify,
     started: Instant,
@@ -53,6 +53,12 @@ impl Gauge {
         }
     }
 
+    /// Somebody who is being let in until this is dropped. The wait for their first request begins
+    /// then.
+    pub(crate) fn coming(self: &Arc<Self>) -> Coming {
+        Coming(self.open())
+    }
+
     /// A request that is open until this is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Open {
         self.touch();
@@ -70,5 +76,16 @@ impl Drop for Open {
         if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.none_open.notify_waiters();
         }
+    }
+}
+
+/// Somebody who is being let in.
+#[derive(Debug)]
+pub(crate) struct Coming(Open);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        // Before they are no longer counted.
+        self.0.0.touch();
     }
 }

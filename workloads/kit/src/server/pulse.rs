@@ -1,12 +1,14 @@
 //! What a connection waits for, and since when.
 //!
-//! Everything is told to it by the connection's own task, so its deadline needs no waker of its own:
-//! it is looked at each time that the task has run.
+//! What its deadline depends on is told by the connection's own task, so that needs no waker of its
+//! own: it is looked at each time that the task has run. Answers of HTTP/2 are written by others.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +16,9 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
+
+/// After answers had their time, a client that takes nothing for so long is not waited for.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// What a connection waits for. All clones are the same.
 #[derive(Debug, Clone)]
@@ -26,6 +31,10 @@ pub(super) struct Pulse {
 struct State {
     /// Requests that are being answered.
     open: usize,
+    /// Those of them of whose answer there is a part that the client has not taken.
+    untaken: usize,
+    /// When the client last took something.
+    taken: Instant,
     /// Several requests share the connection: then its own pings look after it.
     is_http2: bool,
     /// Whether a head is awaited that has begun.
@@ -65,6 +74,8 @@ impl Pulse {
         Self {
             state: Arc::new(Mutex::new(State {
                 open: 0,
+                untaken: 0,
+                taken: Instant::now(),
                 is_http2: false,
                 has_begun: false,
                 since: Instant::now(),
@@ -83,12 +94,23 @@ impl Pulse {
             state.is_http2 = true;
             self.is_http2.cancel();
         }
-        Request(self.clone())
+        Request {
+            pulse: self.clone(),
+            is_untaken: false,
+        }
     }
 
     /// Waits for a request that says that this is HTTP/2.
     pub(super) async fn http2(&self) {
         self.is_http2.cancelled().await;
+    }
+
+    /// Waits until the client takes nothing of what there is for it, and nothing else is being done
+    /// for it.
+    pub(super) async fn untaken(&self) {
+        while !self.state().is_untaken() {
+            tokio::time::sleep(PARTING / 4).await;
+        }
     }
 
     fn read(&self) {
@@ -99,8 +121,11 @@ impl Pulse {
         }
     }
 
-    fn wrote(&self, is_stuck: bool) {
+    fn wrote(&self, is_stuck: bool, is_taken: bool) {
         let mut state = self.state();
+        if is_taken {
+            state.taken = Instant::now();
+        }
         match (is_stuck, state.stuck) {
             (true, None) => state.stuck = Some(Instant::now()),
             (false, Some(_)) => state.stuck = None,
@@ -130,14 +155,45 @@ impl Pulse {
     }
 }
 
+impl State {
+    fn is_untaken(&self) -> bool {
+        // Between requests HTTP/1 has nothing for its client but what is stuck; of HTTP/2 nobody but
+        // the client knows, who has been told that there will be no more.
+        let has_something = self.open > 0 || self.is_http2 || self.stuck.is_some();
+        has_something && self.open == self.untaken && self.taken.elapsed() >= PARTING
+    }
+}
+
 /// A request that is open until this is dropped.
 #[derive(Debug)]
-pub(super) struct Request(Pulse);
+pub(super) struct Request {
+    pulse: Pulse,
+    /// Whether there is a part of its answer that the client has not taken.
+    is_untaken: bool,
+}
+
+impl Request {
+    /// More of its answer is asked for, since there is room for it.
+    pub(super) fn asked(&mut self) {
+        if mem::take(&mut self.is_untaken) {
+            let mut state = self.pulse.state();
+            state.untaken -= 1;
+            state.taken = Instant::now();
+        }
+    }
+
+    /// A part of its answer is given.
+    pub(super) fn gave(&mut self) {
+        self.is_untaken = true;
+        self.pulse.state().untaken += 1;
+    }
+}
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.pulse.state();
         state.open -= 1;
+        state.untaken -= usize::from(self.is_untaken);
         state.has_begun = false;
         state.since = Instant::now();
     }
@@ -189,8 +245,14 @@ impl<I> Told<I> {
         Self { io, pulse }
     }
 
-    fn wrote<T>(&self, outcome: Poll<T>) -> Poll<T> {
-        self.pulse.wrote(outcome.is_pending());
+    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let is_taken = matches!(outcome, Poll::Ready(Ok(1..)));
+        self.pulse.wrote(outcome.is_pending(), is_taken);
+        outcome
+    }
+
+    fn flushed(&self, outcome: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        self.pulse.wrote(outcome.is_pending(), false);
         outcome
     }
 }
@@ -222,12 +284,12 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Told<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.io).poll_flush(context);
-        self.wrote(outcome)
+        self.flushed(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.io).poll_shutdown(context);
-        self.wrote(outcome)
+        self.flushed(outcome)
     }
 
     fn poll_write_vectored(

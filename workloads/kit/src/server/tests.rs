@@ -21,6 +21,7 @@ const LONG: Limits = Limits {
     idle: PATIENCE,
     stall: PATIENCE,
     quiet: Duration::ZERO,
+    answers: PATIENCE,
 };
 const SHORT: Duration = Duration::from_millis(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -203,6 +204,15 @@ async fn a_head_has_an_end_over_http2_too() {
     );
 }
 
+/// An answer without an end, which holds `alive` until it is given up.
+fn endless(alive: impl Send + 'static) -> Body {
+    let parts = stream::repeat_with(move || {
+        let _alive = &alive;
+        Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8192]))
+    });
+    Body::from_stream(parts)
+}
+
 /// Tells when an answer is given up.
 struct Told(Arc<Notify>);
 
@@ -217,14 +227,7 @@ async fn a_client_that_takes_nothing_is_given_up_and_one_that_is_slow_is_not() {
     let dropped = Arc::new(Notify::new());
     let handler = {
         let dropped = Arc::clone(&dropped);
-        move || {
-            let told = Told(Arc::clone(&dropped));
-            let parts = stream::repeat_with(move || {
-                let _alive = &told;
-                Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8192]))
-            });
-            std::future::ready(Body::from_stream(parts))
-        }
+        move || std::future::ready(endless(Told(Arc::clone(&dropped))))
     };
     let router = Router::new().route("/", get(handler));
     let stall = 4 * SHORT;

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Certificates, no_delay, provider};
+use crate::server::{Coming, Gauge};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -34,28 +35,36 @@ pub(crate) fn acceptor(certificates: &Arc<Certificates>) -> Result<TlsAcceptor, 
 pub(crate) struct TlsListener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
-    shaking: JoinSet<Option<(TlsStream<TcpStream>, SocketAddr)>>,
+    /// Knows of those who shake hands: a server that stops waits for them.
+    gauge: Arc<Gauge>,
+    shaking: JoinSet<Option<Shaken>>,
 }
+
+/// Somebody with whom the handshake is done, and who is coming until that is given.
+type Shaken = (TlsStream<TcpStream>, SocketAddr, Coming);
 
 impl TlsListener {
     /// Serves with what `certificates` holds at the time of each handshake.
     pub(crate) fn new(
         tcp: TcpListener,
         certificates: &Arc<Certificates>,
+        gauge: Arc<Gauge>,
     ) -> Result<Self, rustls::Error> {
         Ok(Self {
             tcp,
             acceptor: acceptor(certificates)?,
+            gauge,
             shaking: JoinSet::new(),
         })
     }
 
     fn shake(&mut self, stream: TcpStream, peer: SocketAddr) {
         no_delay(&stream);
+        let coming = self.gauge.coming();
         let handshake = self.acceptor.accept(stream);
         self.shaking.spawn(async move {
             let reason = match tokio::time::timeout(HANDSHAKE, handshake).await {
-                Ok(Ok(stream)) => return Some((stream, peer)),
+                Ok(Ok(stream)) => return Some((stream, peer, coming)),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("it took longer than {} s", HANDSHAKE.as_secs()),
             };
@@ -84,8 +93,8 @@ impl Listener for TlsListener {
         loop {
             tokio::select! {
                 Some(shaken) = self.shaking.join_next() => {
-                    if let Ok(Some(connection)) = shaken {
-                        return connection;
+                    if let Ok(Some((stream, peer, _coming))) = shaken {
+                        return (stream, peer);
                     }
                 }
                 (stream, peer) = Listener::accept(&mut self.tcp),

@@ -10,8 +10,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::testing::{Authority, Running, serve};
-use crate::{runtime, upstream};
+use crate::testing::{Authority, Running, serve, serve_within};
+use crate::{Limits, runtime, upstream};
 
 /// How long a test waits for what must happen.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -33,8 +33,17 @@ async fn ask(running: &Running, tls: &TlsArgs) -> Result<String, String> {
     }
 }
 
-/// Shakes hands as a client that trusts `authority`.
+/// Connects, and shakes hands as a client that trusts `authority`.
 async fn shake(port: u16, authority: &Authority, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    shake_on(stream, authority, alpn).await
+}
+
+async fn shake_on(
+    stream: TcpStream,
+    authority: &Authority,
+    alpn: &[&[u8]],
+) -> TlsStream<TcpStream> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
     let mut roots = rustls::RootCertStore::empty();
@@ -48,7 +57,6 @@ async fn shake(port: u16, authority: &Authority, alpn: &[&[u8]]) -> TlsStream<Tc
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     TlsConnector::from(Arc::new(config))
         .connect("localhost".try_into().unwrap(), stream)
         .await
@@ -265,6 +273,33 @@ async fn a_caller_that_dawdles_holds_up_no_other() {
         .await
         .unwrap();
     assert_eq!(ask(&running, &platform.args()).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_under_way_at_a_stop_is_finished_and_answered() {
+    let platform = Authority::new("platform");
+    platform.issue(&["localhost"]);
+    let quiet = Duration::from_millis(300);
+    let limits = Limits {
+        quiet,
+        ..Limits::default()
+    };
+    let mut running = serve_within(hello(), Some(platform.certificates()), limits).await;
+    let slow = TcpStream::connect(("127.0.0.1", running.port))
+        .await
+        .unwrap();
+    // Who comes later is answered: the slow one is accepted.
+    assert_eq!(ask(&running, &platform.args()).await.unwrap(), "hello");
+    running.service.shutdown.cancel();
+    // Nobody comes for much longer than the listener stays for that alone.
+    let ended = tokio::time::timeout(4 * quiet, &mut running.server).await;
+    assert!(ended.is_err(), "{ended:?}");
+    let mut slow = shake_on(slow, &platform, &[]).await;
+    let answer = request(&mut slow).await;
+    assert!(answer.contains("connection: close"), "{answer}");
+    // The control: now nobody is waited for.
+    let ended = tokio::time::timeout(DEADLINE, running.server).await;
+    ended.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,6 +142,7 @@ export const en = {
   "error.orchestrator_unavailable": "Questions cannot be answered right now. Try again soon.",
   "error.identity_unavailable": "Sign-in is not available right now. Try again soon.",
   "error.answer_incomplete": "The answer broke off. Ask again.",
+  "error.answer_not_stored": "The answer is whole but not stored yet: the database is not available. Open the conversation again in a moment.",
   "error.answer_timeout": "The answer took too long and was stopped.",
   "error.unsupported_media_type": "Only text, Markdown and HTML files in UTF-8 can be read.",
   "error.document_too_large": "The file is too large.",

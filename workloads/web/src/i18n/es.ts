@@ -144,6 +144,7 @@ export const es: Texts = {
   "error.orchestrator_unavailable": "Ahora no se puede responder. Reintenta en breve.",
   "error.identity_unavailable": "El inicio de sesión no está disponible. Reintenta en breve.",
   "error.answer_incomplete": "La respuesta se cortó. Pregunta de nuevo.",
+  "error.answer_not_stored": "La respuesta está completa, pero aún no se ha guardado: la base de datos no está disponible. Abre la conversación de nuevo en un momento.",
   "error.answer_timeout": "La respuesta tardó demasiado y se detuvo.",
   "error.unsupported_media_type": "Solo se leen archivos de texto, Markdown y HTML en UTF-8.",
   "error.document_too_large": "El archivo es demasiado grande.",

@@ -51,7 +51,8 @@ pub async fn complete(
     SignedIn(identity): SignedIn,
     body: Body,
 ) -> Result<Response, Failure> {
-    let request = ChatRequest::parse(&body::read(body, MAX_BODY_BYTES).await?)?;
+    let bytes = body::read(body, MAX_BODY_BYTES).await?;
+    let request = Arc::new(ChatRequest::parse(&bytes)?);
     probe::keep_to_model(&identity, &request.model)?;
     // They go on for a while without the request that began them.
     if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
@@ -62,18 +63,19 @@ pub async fn complete(
     let mut response = if request.stream {
         let chunks = Chunks {
             run_id: run.id,
-            model: request.model,
+            model: request.model.clone(),
             created: crate::identity::token::now(),
             include_usage: request.include_usage,
         };
         if request.resumable {
+            let whole = run.whole();
             let tape = state.streams.write(run);
-            resume::begin(&state, &identity, chunks, tape).await?
+            resume::begin(&state, &identity, chunks, &tape, whole).await?
         } else {
             sse::stream(run, ChunkWriter::new(chunks)).await?
         }
     } else {
-        whole(run, request.model).await?.into_response()
+        whole(run, request.model.clone()).await?.into_response()
     };
     mark(&mut response, &warnings, request.store);
     Ok(response)

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::sse::Writer;
+use crate::admission::Farewell;
 use crate::domain::run::Run;
 use crate::domain::transcript::{CallPiece, Step, Transcript};
 use crate::failure::Failure;
@@ -158,6 +159,15 @@ impl Writer for ChunkWriter {
     fn fail(&mut self, _run: &Run, failure: &Failure, queue: &mut VecDeque<Event>) {
         queue.extend(failed(failure));
     }
+
+    fn farewell(&self) -> Farewell {
+        farewell()
+    }
+}
+
+/// What an answer ends with that was ended over the head of who tells it.
+pub(super) fn farewell() -> Farewell {
+    Farewell::new(|failure| format!("data: {}\n\ndata: {DONE}\n\n", failure.openai()))
 }
 
 /// What an answer ends with that failed.

@@ -19,10 +19,12 @@ use futures::stream;
 use uuid::Uuid;
 
 use self::source::{Elsewhere, Source, bad_event_id};
-use super::chunks::{Chunks, event, failed};
+use super::chunks::{Chunks, event, failed, farewell};
 use super::sse::{GRACE, respond};
+use crate::domain::end::Whole;
 use crate::failure::Failure;
-use crate::idempotency::{Outlives, StreamFailed};
+use crate::flag::Flag;
+use crate::idempotency::Streamed;
 use crate::identity::watch::{self, Follow};
 use crate::identity::{Identity, SignedIn};
 use crate::policy::streams as policy;
@@ -32,7 +34,7 @@ use crate::streams::tape::{Ending, Last, Part, Tape};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Streams an answer that goes on by itself.
+/// Streams an answer that goes on by itself; `whole` is what becomes of it.
 ///
 /// # Errors
 /// What goes wrong before the first event.
@@ -40,7 +42,8 @@ pub(super) async fn begin(
     state: &Arc<AppState>,
     identity: &Identity,
     chunks: Chunks,
-    tape: Arc<Tape>,
+    tape: &Arc<Tape>,
+    whole: Whole,
 ) -> Result<Response, Failure> {
     let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
     let first = tokio::time::timeout(GRACE, reader.next()).await;
@@ -57,8 +60,7 @@ pub(super) async fn begin(
     }
     let failed = telling.failed.clone();
     let mut response = tell(telling);
-    response.extensions_mut().insert(failed);
-    response.extensions_mut().insert(Outlives::new(tape));
+    response.extensions_mut().insert(Streamed { failed, whole });
     Ok(response)
 }
 
@@ -180,10 +182,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
 }
 
 fn tell(telling: Telling) -> Response {
-    respond(stream::unfold(telling, |mut telling| async move {
+    let mut response = respond(stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((event, telling))
-    }))
+    }));
+    response.extensions_mut().insert(farewell());
+    response
 }
 
 struct Telling {
@@ -195,7 +199,7 @@ struct Telling {
     at: usize,
     queue: VecDeque<Event>,
     is_over: bool,
-    failed: StreamFailed,
+    failed: Flag,
 }
 
 impl Telling {
@@ -214,7 +218,7 @@ impl Telling {
             at,
             queue: VecDeque::new(),
             is_over: false,
-            failed: StreamFailed::default(),
+            failed: Flag::default(),
         }
     }
 
@@ -276,7 +280,7 @@ impl Telling {
     }
 
     fn fail(&mut self, failure: &Failure) {
-        self.failed.now();
+        self.failed.raise();
         self.queue.extend(failed(failure));
         self.is_over = true;
     }

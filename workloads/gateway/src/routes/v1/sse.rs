@@ -9,10 +9,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, stream};
 
+use crate::admission::Farewell;
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
-use crate::idempotency::StreamFailed;
+use crate::flag::Flag;
+use crate::idempotency::Streamed;
 
 /// Proxies give up on a silent connection after 30 to 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -29,6 +31,9 @@ pub(super) trait Writer: Send + 'static {
 
     /// The end of an answer that failed.
     fn fail(&mut self, run: &Run, failure: &Failure, queue: &mut VecDeque<Event>);
+
+    /// What an answer ends with that was ended without a word of this writer.
+    fn farewell(&self) -> Farewell;
 }
 
 /// Streams a run. Dropping the response, as when the client leaves, cancels it.
@@ -44,20 +49,25 @@ pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response
         run,
         writer,
         over: false,
-        failed: StreamFailed::default(),
+        failed: Flag::default(),
         queue: VecDeque::new(),
     };
     telling.writer.begin(&telling.run, &mut telling.queue);
     if let Some(step) = first {
         telling.add(step);
     }
-    let failed = telling.failed.clone();
+    let streamed = Streamed {
+        failed: telling.failed.clone(),
+        whole: telling.run.whole(),
+    };
+    let farewell = telling.writer.farewell();
     let events = stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((event, telling))
     });
     let mut response = respond(events);
-    response.extensions_mut().insert(failed);
+    response.extensions_mut().insert(streamed);
+    response.extensions_mut().insert(farewell);
     Ok(response)
 }
 
@@ -80,7 +90,7 @@ struct Telling<W> {
     run: Run,
     writer: W,
     over: bool,
-    failed: StreamFailed,
+    failed: Flag,
     queue: VecDeque<Event>,
 }
 
@@ -96,7 +106,7 @@ impl<W: Writer> Telling<W> {
             match self.run.next().await {
                 Ok(step) => self.add(step),
                 Err(failure) => {
-                    self.failed.now();
+                    self.failed.raise();
                     self.writer.fail(&self.run, &failure, &mut self.queue);
                     self.over = true;
                 }

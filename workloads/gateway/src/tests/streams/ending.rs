@@ -1,6 +1,7 @@
 //! What ends a stream before its time, and who hears of it.
 
 use super::*;
+use crate::tests::ends::{hold_back, somebody_waits};
 
 #[tokio::test]
 async fn an_answer_that_nobody_comes_back_to_is_cancelled() {
@@ -50,6 +51,27 @@ async fn an_explicit_stop_reaches_the_orchestrator_soon() {
         assert_eq!(cancel(replica, &id).await.status, StatusCode::NO_CONTENT);
         assert_eq!(stored(&gateway).await[1]["outcome"], "cancelled");
     }
+}
+
+#[tokio::test]
+async fn a_stop_that_comes_while_the_end_is_being_stored_changes_nothing() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut listening = Listening::begun(&gateway, &seen, 0, "uno").await;
+    let held = hold_back(&server).await;
+    seen.tell(0, None);
+    somebody_waits(&server).await;
+    let reply = cancel(&gateway, &listening.run_id()).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
+    held.rollback().await.unwrap();
+    listening.rest().await;
+    assert_eq!(
+        (listening.text(), listening.error()),
+        ("uno".into(), String::new())
+    );
+    gateway.settle_run().await;
+    assert_eq!(stored(&gateway).await[1]["outcome"], "ok");
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn a_part_of_an_answer_goes_out_before_the_one_before_it_is_acknowledged()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, router(body), LONG, stop));
+    tokio::spawn(serve(listener, Arc::default(), router(body), LONG, stop));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(REQUEST).await.unwrap();
     let without = shortest(&mut stream, &sender).await;

@@ -83,3 +83,63 @@ async fn over_http2_a_stop_lets_the_open_request_finish() {
     drop(client);
     within(running.server).await.unwrap().unwrap();
 }
+
+/// A server with an endless answer at `/` and one at `/slow` that ends when it is let. They may take
+/// a short time after a stop.
+async fn never_ending() -> (Running, Arc<Notify>, Arc<Notify>) {
+    let (held, entered, leave) = held();
+    let router = Router::new()
+        .route("/slow", held)
+        .route("/", get(|| std::future::ready(endless(()))));
+    let limits = Limits {
+        answers: SHORT,
+        ..LONG
+    };
+    let running = serve_within(router, None, limits).await;
+    (running, entered, leave)
+}
+
+#[rstest::rstest]
+#[case::http1(reqwest::Client::builder().http1_only())]
+#[case::http2(reqwest::Client::builder().http2_prior_knowledge())]
+#[tokio::test]
+async fn who_takes_nothing_is_not_waited_for_longer_than_answers_may_take(
+    #[case] client: reqwest::ClientBuilder,
+) {
+    let (mut running, entered, leave) = never_ending().await;
+    let client = client.build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", running.port);
+    let untaken = within(client.get(url).send()).await.unwrap();
+    let mut open = connect(&running).await;
+    open.write_all(SLOW).await.unwrap();
+    entered.notified().await;
+    running.service.shutdown.cancel();
+    // What is being done is waited for, however long after that time.
+    let ended = tokio::time::timeout(8 * SHORT, &mut running.server).await;
+    assert!(ended.is_err(), "{ended:?}");
+    let left = Instant::now();
+    leave.notify_one();
+    read_to(&mut open, "finished").await;
+    within(running.server).await.unwrap().unwrap();
+    assert!(left.elapsed() < PATIENCE / 2, "{:?}", left.elapsed());
+    drop(untaken);
+}
+
+#[tokio::test]
+async fn who_is_slow_is_waited_for_after_that_time_too() {
+    let (running, ..) = never_ending().await;
+    let mut stream = connect(&running).await;
+    stream.write_all(REQUEST).await.unwrap();
+    running.service.shutdown.cancel();
+    // Enough each time for the windows to move.
+    let mut buffer = vec![0; 4 * 1024 * 1024];
+    for _ in 0..24 {
+        within(stream.read_exact(&mut buffer)).await.unwrap();
+        tokio::time::sleep(SHORT / 3).await;
+    }
+    assert!(!running.server.is_finished());
+    // And then not at all.
+    let left = Instant::now();
+    within(running.server).await.unwrap().unwrap();
+    assert!(left.elapsed() < PATIENCE / 2, "{:?}", left.elapsed());
+}

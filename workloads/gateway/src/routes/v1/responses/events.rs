@@ -1,11 +1,14 @@
 //! A response as server-sent events: numbered, each with its name, the last one with the whole.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::response::sse::Event;
 use serde_json::{Value, json};
 
 use super::object::{self, Item, Object, Status};
+use crate::admission::Farewell;
 use crate::domain::run::Run;
 use crate::domain::transcript::{Step, Transcript};
 use crate::failure::Failure;
@@ -15,18 +18,20 @@ use crate::routes::v1::sse::Writer;
 pub(super) struct Events {
     object: Object,
     /// Number of the next event.
-    number: u64,
+    number: Arc<AtomicU64>,
 }
 
 impl Events {
     pub(super) fn new(object: Object) -> Self {
-        Self { object, number: 0 }
+        Self {
+            object,
+            number: Arc::default(),
+        }
     }
 
     fn push(&mut self, queue: &mut VecDeque<Event>, kind: &str, mut data: Value) {
         data["type"] = kind.into();
-        data["sequence_number"] = self.number.into();
-        self.number += 1;
+        data["sequence_number"] = self.number.fetch_add(1, Ordering::Relaxed).into();
         queue.push_back(Event::default().event(kind).data(data.to_string()));
     }
 
@@ -149,5 +154,20 @@ impl Writer for Events {
 
     fn fail(&mut self, run: &Run, failure: &Failure, queue: &mut VecDeque<Event>) {
         self.whole(run, Status::Failed(failure), "response.failed", queue);
+    }
+
+    /// Without the response, which is not at hand any more.
+    fn farewell(&self) -> Farewell {
+        let number = Arc::clone(&self.number);
+        Farewell::new(move |failure| {
+            let event = json!({
+                "type": "error",
+                "code": failure.code,
+                "message": failure.message,
+                "param": failure.param,
+                "sequence_number": number.load(Ordering::Relaxed),
+            });
+            format!("event: error\ndata: {event}\n\n")
+        })
     }
 }

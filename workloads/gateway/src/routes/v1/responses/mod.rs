@@ -68,12 +68,13 @@ pub async fn create(
     } else {
         "conversation"
     };
+    let question = Arc::new(question);
     let mut run = Run::begin(state, &identity, &question)
         .await
         .map_err(|failure| renamed(failure, goes_on))?;
     run.keep_as_response(&repeated);
     let warnings = run.budget_warnings().to_vec();
-    let object = Object::new(run.id, question.model, repeated);
+    let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if question.stream {
         sse::stream(run, Events::new(object)).await
     } else {

@@ -1,0 +1,241 @@
+//! Ends of answers, and a database that is away meanwhile: none is lost, stored twice or told
+//! otherwise than it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
+use tower::ServiceExt as _;
+
+use super::budgets::question;
+use super::orchestrator::{self, Seen};
+use super::postgres;
+use super::support::{Gateway, Parts};
+use crate::domain::chat_request::ChatRequest;
+use crate::domain::run::Run;
+use crate::domain::transcript::Step;
+use crate::identity::{Credential, Identity};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(300);
+/// Longer than a statement may take.
+const LONG: Duration = Duration::from_secs(4);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.expect("it happens in time")
+}
+
+/// Keeps every end from being stored, until it is rolled back.
+pub(super) async fn hold_back(server: &postgres::Database) -> Transaction<'static, Postgres> {
+    lock(server, "lock table outbox in access exclusive mode").await
+}
+
+/// Holds what the statement locks, until it is rolled back.
+pub(super) async fn lock(
+    server: &postgres::Database,
+    statement: &'static str,
+) -> Transaction<'static, Postgres> {
+    let mut held = server.pool().begin().await.unwrap();
+    sqlx::query(statement).execute(&mut *held).await.unwrap();
+    held
+}
+
+/// Until somebody waits for what is locked.
+pub(super) async fn somebody_waits(server: &postgres::Database) {
+    until(
+        server,
+        "select exists (select from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock')",
+    )
+    .await;
+}
+
+/// Until a statement gives true.
+pub(super) async fn until(server: &postgres::Database, statement: &'static str) {
+    let pool = server.pool();
+    let asking = async {
+        while !sqlx::query_scalar::<_, bool>(statement)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(asking).await;
+}
+
+async fn start(storing: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
+    let (orchestrator, seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        storing,
+        ..Parts::default()
+    };
+    let (server, gateway) = Gateway::stored(parts).await?;
+    Some((server, gateway, seen))
+}
+
+fn ask(gateway: &Gateway, model: &str, stream: bool) -> Request<Body> {
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", "k".parse().unwrap());
+    let body = question(model, &json!({"store": true, "stream": stream}));
+    *request.body_mut() = Body::from(body);
+    request
+}
+
+/// The messages of the only conversation.
+async fn messages(gateway: &Gateway) -> Vec<Value> {
+    let list = gateway.get("/api/conversations", "ana").await.json();
+    let id = list["items"][0]["id"].as_str().unwrap();
+    let path = format!("/api/conversations/{id}");
+    let conversation = gateway.get(&path, "ana").await.json();
+    conversation["messages"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let body = question("writer", &json!({"store": true}));
+    let request = Arc::new(ChatRequest::parse(body.as_bytes()).unwrap());
+    let identity = Identity {
+        subject: "ana".to_owned(),
+        name: "Ana".to_owned(),
+        groups: Vec::new(),
+        expires_at: 0,
+        issued_at: 0,
+        credential: Credential::Token,
+    };
+    let run = Run::begin(Arc::clone(&gateway.state), &identity, &request).await;
+    let mut run = run.unwrap();
+    let held = hold_back(&server).await;
+    let waiting = async { while run.next().await.unwrap() != Step::Finished {} };
+    tokio::select! {
+        () = waiting => panic!("it is told before it is stored"),
+        () = somebody_waits(&server) => {}
+    }
+    held.rollback().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(within(run.next()).await, Ok(Step::Finished));
+    }
+    drop(run);
+    gateway.settle().await;
+    let messages = messages(&gateway).await;
+    assert_eq!(
+        (messages.len(), &messages[1]["outcome"]),
+        (2, &json!("ok")),
+        "{messages:?}"
+    );
+    let events = gateway.state.store.outbox_backlog().await.unwrap();
+    assert_eq!(events, 1);
+}
+
+#[tokio::test]
+async fn a_whole_answer_outlasts_a_database_that_is_away_for_a_moment() {
+    let Some((mut server, gateway, seen)) = Gateway::answering_alone().await else {
+        return;
+    };
+    let mut answer = Box::pin(gateway.send(ask(&gateway, "told", false)));
+    let asked = async {
+        while seen.told.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        () = within(asked) => {}
+    }
+    server.server().freeze();
+    seen.tell(0, Some("uno"));
+    seen.tell(0, None);
+    let early = tokio::time::timeout(LONG, &mut answer).await;
+    server.server().thaw();
+    assert!(early.is_err(), "{early:?}");
+    let reply = within(answer).await;
+    assert_eq!(reply.status.as_u16(), 200, "{reply:?}");
+    let messages = messages(&gateway).await;
+    assert_eq!(
+        (&messages[1]["content"], &messages[1]["outcome"]),
+        (&json!("uno"), &json!("ok"))
+    );
+}
+
+#[rstest::rstest]
+#[case::whole(false)]
+#[case::streamed(true)]
+#[tokio::test]
+async fn an_answer_that_is_not_stored_in_time_says_so_and_is_stored_later(#[case] stream: bool) {
+    let Some((server, gateway, seen)) = start(SHORT).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let reply = within(gateway.send(ask(&gateway, "writer", stream))).await;
+    let code = "\"code\":\"answer_not_stored\"";
+    assert!(reply.body.contains(code), "{reply:?}");
+    assert!(!reply.body.contains("\"finish_reason\":\"stop\""));
+    if !stream {
+        assert_eq!(reply.status.as_u16(), 503);
+        // A client that asks again by itself would have two answers.
+        assert_eq!(reply.header("x-should-retry"), "false");
+    }
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    let messages = messages(&gateway).await;
+    assert_eq!(messages[1]["outcome"], "ok", "{messages:?}");
+    // It took effect: there is no second answer under the same key.
+    let again = gateway.send(ask(&gateway, "writer", stream)).await;
+    assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    assert_eq!(seen.count(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_of_the_process_tells_the_end_before_it_is_stored() {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let mut answer = Box::pin(gateway.send(ask(&gateway, "writer", false)));
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        () = somebody_waits(&server) => {}
+    }
+    gateway.state.ending.cancel();
+    // Three seconds are left of a stop by then.
+    let reply = tokio::time::timeout(Duration::from_secs(3), answer).await;
+    assert_eq!(reply.unwrap().code(), "answer_not_stored");
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    assert_eq!(messages(&gateway).await[1]["outcome"], "ok");
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_end_is_being_stored_is_not_answered_again() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let response = gateway
+        .router
+        .clone()
+        .oneshot(ask(&gateway, "writer", true));
+    let mut body = response.await.unwrap().into_body().into_data_stream();
+    let reading = async { while body.next().await.is_some() {} };
+    tokio::select! {
+        () = reading => panic!("the end is told before it is stored"),
+        () = somebody_waits(&server) => {}
+    }
+    drop(body);
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    let again = gateway.send(ask(&gateway, "writer", true)).await;
+    assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    assert_eq!(seen.count(), 1);
+}
