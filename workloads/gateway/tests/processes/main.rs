@@ -4,6 +4,8 @@
 //! otherwise is a sample.
 
 #[cfg(test)]
+mod balancer;
+#[cfg(test)]
 #[path = "../../benches/front/broker.rs"]
 mod broker;
 #[cfg(test)]
@@ -31,6 +33,10 @@ mod orchestrator;
 mod postgres;
 #[cfg(test)]
 mod replica;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod stopped;
 #[cfg(test)]
 #[path = "../../src/tests/wire.rs"]
 mod wire;
