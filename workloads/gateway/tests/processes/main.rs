@@ -24,6 +24,8 @@ mod ground;
 #[path = "../../src/tests/keys.rs"]
 mod keys;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 #[expect(dead_code, reason = "the gateway's own tests use the rest")]
 #[path = "../../src/tests/orchestrator.rs"]
 mod orchestrator;
@@ -31,6 +33,8 @@ mod orchestrator;
 #[expect(dead_code, reason = "the gateway's own tests use the rest")]
 #[path = "../../src/tests/postgres/mod.rs"]
 mod postgres;
+#[cfg(test)]
+mod relay;
 #[cfg(test)]
 mod replica;
 #[cfg(test)]
