@@ -4,6 +4,8 @@
 //! otherwise is a sample.
 
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod balancer;
 #[cfg(test)]
 #[path = "../../benches/front/broker.rs"]
