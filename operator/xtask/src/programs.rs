@@ -30,6 +30,8 @@ pub(crate) enum Level {
     Pure,
     /// The gateway as real clients of its API see it.
     Clients,
+    /// Gateway processes that are stopped, killed and cut off.
+    Processes,
     /// The Helm charts, rendered without a cluster.
     Charts,
     /// The operator against a real kube-apiserver.
@@ -48,6 +50,7 @@ impl Level {
         match self {
             Self::Pure => "pure and mocked tests",
             Self::Clients => "real OpenAI clients",
+            Self::Processes => "gateways, stopped and killed",
             Self::Charts => "the Helm charts, rendered",
             Self::ApiServer => "a real kube-apiserver",
             Self::Cluster => "clusters, killed and interrupted",
@@ -60,7 +63,7 @@ impl Level {
     /// run one by one, because they share or fill the machine.
     fn is_long(self) -> bool {
         match self {
-            Self::Pure | Self::Clients | Self::Charts | Self::ApiServer => false,
+            Self::Pure | Self::Clients | Self::Processes | Self::Charts | Self::ApiServer => false,
             Self::Cluster | Self::Platform | Self::Losses => true,
         }
     }
@@ -70,7 +73,7 @@ impl Level {
         match self {
             // Many of them wait for a server most of the time.
             Self::Pure => Some(2 * available_parallelism().map_or(1, NonZero::get)),
-            Self::Clients | Self::Charts | Self::ApiServer => None,
+            Self::Clients | Self::Processes | Self::Charts | Self::ApiServer => None,
             Self::Cluster | Self::Platform | Self::Losses => Some(1),
         }
     }
@@ -78,6 +81,7 @@ impl Level {
     fn of(package: &str, target: &str, kind: &str) -> Self {
         match (package, kind) {
             ("lotoai-e2e", "test") => Self::Platform,
+            ("lotoai-gateway", "test") if target == "processes" => Self::Processes,
             ("xtask", "test") if target == "charts" => Self::Charts,
             ("lotoai-operator", "test") if target == "apiserver" => Self::ApiServer,
             ("xtask", "test") if target == "cluster" => Self::Cluster,
@@ -453,6 +457,10 @@ mod tests {
     fn programs_are_put_on_their_level() {
         assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
         assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
+        assert_eq!(
+            Level::of("lotoai-gateway", "processes", "test"),
+            Level::Processes
+        );
         assert_eq!(Level::of("xtask", "charts", "test"), Level::Charts);
         assert_eq!(Level::of("xtask", "xtask", "bin"), Level::Pure);
         assert_eq!(

@@ -7,14 +7,17 @@ use crate::programs::{Level, run_level};
 use crate::tally::Tally;
 use crate::{e2e, test};
 
-/// Interrupts the start of a cluster at each of its stages, kills the operator at more of its
-/// writes, and takes away each server of a platform's clusters.
+/// Kills the gateway at more moments and gives its streams all the time that they have, interrupts
+/// the start of a cluster at each of its stages, kills the operator at more of its writes, and takes
+/// away each server of a platform's clusters.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;
     let mut tally = Tally::new();
     let in_full = BTreeMap::from([("LOTOAI_SOAK".to_owned(), "1".to_owned())]);
-    run_level(&programs, Level::ApiServer, &in_full, &mut tally)?;
+    for level in [Level::Processes, Level::ApiServer] {
+        run_level(&programs, level, &in_full, &mut tally)?;
+    }
     run_level(
         &programs,
         Level::Cluster,

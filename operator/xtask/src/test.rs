@@ -49,7 +49,7 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
         Ok(environment) => run_level(programs, Level::Clients, &environment, tally)?,
         Err(error) => tally.step("OpenAI clients", Err(error)),
     }
-    for level in [Level::Charts, Level::ApiServer] {
+    for level in [Level::Processes, Level::Charts, Level::ApiServer] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
     run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;

@@ -5,6 +5,10 @@
 
 mod broker;
 mod driver;
+#[cfg(test)]
+#[path = "../../tests/processes/environment.rs"]
+mod environment;
+mod failure;
 mod figures;
 #[cfg(test)]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -28,9 +32,10 @@ use clap::Parser;
 // What `keys` calls `crate::identity`.
 use lotoai_gateway::identity;
 use serde_json::json;
-use snafu::{ResultExt as _, Snafu};
+use snafu::ResultExt as _;
 
 use crate::driver::Target;
+use crate::failure::{Failure, Result};
 use crate::figures::{Figures, OPEN_CONNECTIONS, Streams};
 use crate::keys::{Signer, realm};
 use crate::mock::{FarSides, PACED, PROMPT};
@@ -38,17 +43,6 @@ use crate::systems::{Gateway, Ground, Postgres, System, question, target};
 
 /// Streams that begin each second while their first texts are timed.
 const STREAM_RATE: u32 = 200;
-
-/// Anything that ends the run.
-#[derive(Debug, Snafu)]
-#[snafu(whatever, display("{message}"))]
-pub(crate) struct Failure {
-    message: String,
-    #[snafu(source(from(Box<dyn std::error::Error + Send + Sync>, Some)))]
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Speed and memory of the gateway, beside the gateways of others.
 #[derive(Parser)]

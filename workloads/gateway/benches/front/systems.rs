@@ -14,7 +14,8 @@ use wiremock::MockServer;
 
 use crate::Result;
 use crate::driver::Target;
-use crate::keys::{ISSUER, Signer, claims};
+use crate::environment::{self, Sides};
+use crate::keys::{Signer, claims};
 use crate::machine::{programs, unprivileged};
 use crate::mock::FarSides;
 use crate::names::{FULL, PLAIN};
@@ -148,35 +149,14 @@ impl Gateway {
 pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, Duration)> {
     let (address, admin) = (free()?, free()?);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-    let realm = format!("{}/realms/lotoai", ground.realm.uri());
-    let postgres = ground.postgres.url(kind.database());
-    command
-        .env("LISTEN", address.to_string())
-        .env("ADMIN_LISTEN", admin.to_string())
-        .env("POSTGRES_URL", postgres)
-        .env("POSTGRES_USERNAME", "gateway")
-        .env("POSTGRES_PASSWORD", "none")
-        .env("RABBITMQ_URL", &ground.broker)
-        .env("RABBITMQ_USERNAME", "gateway")
-        .env("RABBITMQ_PASSWORD", "none")
-        .env("S3_URL", "http://127.0.0.1:1")
-        .env("S3_BUCKET", "documents")
-        .env("S3_USERNAME", "gateway")
-        .env("S3_PASSWORD", "none")
-        .env("ORCHESTRATOR_URL", &ground.far.orchestrator)
-        .env("ORCHESTRATOR_TOKEN", "none")
-        .env("MODEL_SERVER_URL", "http://127.0.0.1:1")
-        .env("MODEL_SERVER_TOKEN", "none")
-        .env("OIDC_ISSUER", ISSUER)
-        .env("OIDC_INTERNAL_URL", realm)
-        .env("OIDC_AUDIENCE", "lotoai")
-        .env("OIDC_CLIENT_ID", "lotoai-web")
-        .env("OIDC_CLIENT_SECRET", "none")
-        .env("PUBLIC_URL", "https://ai.example.org")
-        .env(
-            "SESSION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-        );
+    command.envs(environment::variables(&Sides {
+        listen: address,
+        admin,
+        postgres: &ground.postgres.url(kind.database()),
+        rabbitmq: &ground.broker,
+        orchestrator: &ground.far.orchestrator,
+        realm: &ground.realm.uri(),
+    }));
     let stores = match kind {
         Gateway::Plain => false,
         Gateway::Full => {

@@ -101,41 +101,55 @@ async fn acknowledged(gateway: &Gateway) -> (Vec<String>, Value) {
     (ids.collect(), documents["items"].clone())
 }
 
+/// Asks and uploads; all that is acknowledged.
+async fn something_is_kept(gateway: &Gateway) -> (Vec<String>, Value) {
+    let stored = question("lotoai", &json!({"store": true}));
+    let reply = gateway.chat("ana", stored).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let reply = gateway.send(upload(gateway, "a.txt")).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+    acknowledged(gateway).await
+}
+
+/// It is back by itself, with all that was acknowledged and nothing that was refused.
+async fn it_comes_back(gateway: &Gateway, before: &(Vec<String>, Value)) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while gateway.get("/api/conversations", "ana").await.status != StatusCode::OK {
+        assert!(Instant::now() < deadline, "it does not come back");
+    }
+    assert_eq!(&acknowledged(gateway).await, before);
+    let reply = gateway.send(upload(gateway, "b.txt")).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
+}
+
 #[tokio::test]
 async fn a_database_that_hangs_is_a_503_soon_and_nothing_is_lost() {
     let Some((mut server, gateway, _)) = Gateway::answering_alone().await else {
         return;
     };
     let program = key(&gateway, "ana", &[], &json!({"name": "program"})).await;
-    let stored = question("lotoai", &json!({"store": true}));
-    let reply = gateway.chat("ana", stored).await;
-    assert_eq!(reply.status, StatusCode::OK);
-    let reply = gateway.send(upload(&gateway, "a.txt")).await;
-    assert_eq!(reply.status, StatusCode::ACCEPTED);
-    let before = acknowledged(&gateway).await;
+    let before = something_is_kept(&gateway).await;
 
     server.server().freeze();
     everything_is_away(&gateway, &program).await;
     server.server().thaw();
 
-    // It is back by itself, with all that was acknowledged and nothing that was refused.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while gateway.get("/api/conversations", "ana").await.status != StatusCode::OK {
-        assert!(Instant::now() < deadline, "it does not come back");
-    }
-    assert_eq!(acknowledged(&gateway).await, before);
-    let reply = gateway.send(upload(&gateway, "b.txt")).await;
-    assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
+    it_comes_back(&gateway, &before).await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_a_503_soon() {
+async fn a_database_that_is_gone_is_a_503_soon_and_nothing_is_lost() {
     let Some((mut server, gateway, _)) = Gateway::answering_alone().await else {
         return;
     };
     let program = key(&gateway, "ana", &[], &json!({"name": "program"})).await;
+    let before = something_is_kept(&gateway).await;
+
     server.server().kill();
     everything_is_away(&gateway, &program).await;
+    server.server().restart().await;
+
+    it_comes_back(&gateway, &before).await;
 }
 
 /// A broker that is away, and later is not.

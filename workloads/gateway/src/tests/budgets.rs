@@ -1,4 +1,4 @@
-//! Budgets over a real PostgreSQL.
+//! Budgets over a real PostgreSQL. What two processes spend of one is in `tests/processes`.
 
 mod statements;
 
@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
-use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
@@ -72,66 +71,6 @@ pub(super) async fn used(gateway: &Gateway, subject: &str) -> BTreeMap<String, V
 async fn number(server: &postgres::Database, statement: &'static str) -> i64 {
     let row = sqlx::query(statement).fetch_one(&server.pool()).await;
     row.unwrap().get(0)
-}
-
-#[tokio::test]
-async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
-    let (orchestrator, seen) = orchestrator::start().await;
-    let Some(server) = postgres::start() else {
-        return;
-    };
-    let mut replicas = Vec::new();
-    for _ in 0..2 {
-        let parts = Parts {
-            orchestrator: orchestrator.clone(),
-            pool: server.pool(),
-            budgets: budgets(&["name: cap, scope: Platform, per: Month, requests: 50"]),
-            ..Parts::default()
-        };
-        replicas.push(Gateway::start(parts).await);
-    }
-    let calls = (0..200).map(|index| {
-        let gateway = &replicas[index % 2];
-        // Two hundred people, so that nothing but the common budget stops them.
-        let subject = format!("person-{index}");
-        async move { gateway.chat(&subject, question("writer", &json!({}))).await }
-    });
-    let replies: Vec<Reply> = join_all(calls).await;
-    let with = |status: u16| {
-        replies
-            .iter()
-            .filter(|it| it.status.as_u16() == status)
-            .count()
-    };
-    assert_eq!((with(200), with(429)), (50, 150), "{:?}", replies.last());
-    assert_eq!(
-        seen.requests.lock().unwrap().len(),
-        50,
-        "nobody else was asked"
-    );
-
-    let refused = replies.iter().find(|it| it.status.as_u16() == 429).unwrap();
-    assert_eq!(refused.code(), "budget_exceeded");
-    let budget = &refused.json()["error"]["budget"];
-    assert_eq!(
-        (&budget["name"], &budget["limit"]),
-        (&json!("cap"), &json!(50))
-    );
-    assert_eq!(budget["kind"], "requests");
-    let wait: i64 = refused.header("retry-after").parse().unwrap();
-    let resets: jiff::Timestamp = budget["resets_at"].as_str().unwrap().parse().unwrap();
-    let left = resets.as_second() - jiff::Timestamp::now().as_second();
-    assert!((wait - left).abs() < 60, "{wait} s are not {left} s");
-
-    for gateway in &replicas {
-        gateway.settle().await;
-    }
-    fold(&replicas[0].state.store).await.unwrap();
-    assert_eq!(used(&replicas[1], "ana").await["cap"]["requests"], 50);
-    assert_eq!(
-        number(&server, "select sum(requests)::bigint from usage_days").await,
-        50
-    );
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Real clients of OpenAI's API, as their publishers ship them, told nothing but the address and a
-//! key. What they are made to do is in `clients/`; `make test` installs them.
+//! key. What they are made to do is in `clients/` of this crate; `make test` installs them, and a
+//! validator of OpenAPI documents beside them.
 
-use std::path::PathBuf;
+mod document;
+
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -43,15 +46,20 @@ fn installed() -> Option<PathBuf> {
     directory
 }
 
+/// The Python that finds what was installed. Its script's own directory may hold more; nothing else
+/// that a person has may be found.
+fn python(installed: &Path) -> Command {
+    let mut python = Command::new(installed.join("venv/bin/python"));
+    python.arg("-B").env("PYTHONNOUSERSITE", "1");
+    python
+}
+
 /// The program of a client, without the names of cases.
 fn program(client: &str) -> Option<Command> {
     let installed = installed()?;
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients");
     let mut command = if client.ends_with(".py") {
-        let mut python = Command::new(installed.join("venv/bin/python"));
-        // Its own directory holds the cases; nothing else that a person has may be found.
-        python.arg("-B").env("PYTHONNOUSERSITE", "1");
-        python
+        python(&installed)
     } else {
         Command::new("node")
     };

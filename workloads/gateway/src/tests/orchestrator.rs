@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use lotoai_contracts::failures;
@@ -15,6 +16,7 @@ use lotoai_contracts::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 type Events = Pin<Box<dyn Stream<Item = Result<AnswerEvent, Status>> + Send>>;
@@ -29,7 +31,13 @@ pub(crate) struct Seen {
     pub(crate) told: Mutex<Vec<mpsc::UnboundedSender<Option<String>>>>,
     /// Bytes of text of all answers of model `flood`.
     pub(crate) flooded: AtomicUsize,
+    /// Answers of model `scripted` stand still after their first piece until this is cancelled.
+    pub(crate) go: CancellationToken,
 }
+
+/// What an answer of model `scripted` says, piece by piece, each so many milliseconds after the one
+/// before. As JSON it is the question.
+pub(crate) type Script = Vec<(u64, String)>;
 
 impl Seen {
     /// How many questions there were.
@@ -68,6 +76,7 @@ impl Orchestrator for Fake {
         let model = request.model.clone();
         let request_has_functions = request.functions.is_some();
         let request_has_format = request.format.is_some();
+        let script = script(&request);
         self.0.requests.lock().unwrap().push(request);
         let events = |events: Vec<Event>| {
             stream::iter(
@@ -129,6 +138,11 @@ impl Orchestrator for Fake {
                 });
                 Box::pin(events(vec![decision()]).chain(rest))
             }
+            "scripted" => {
+                let pieces = pieces(script, self.0.go.clone());
+                let end = events(vec![finished("stop")]);
+                Box::pin(events(vec![decision()]).chain(pieces).chain(end))
+            }
             "flood" => {
                 let (seen, guard) = (Arc::clone(&self.0), TellDropped(Arc::clone(&self.0)));
                 let text = "x".repeat(1024);
@@ -157,6 +171,29 @@ impl Orchestrator for Fake {
             models: vec![model("lotoai"), model("writer")],
         }))
     }
+}
+
+/// The script that a question is; empty when it is none.
+fn script(request: &AnswerRequest) -> Script {
+    let question = request.messages.last().map(|it| it.content.as_str());
+    serde_json::from_str(question.unwrap_or_default()).unwrap_or_default()
+}
+
+fn pieces(
+    script: Script,
+    go: CancellationToken,
+) -> impl Stream<Item = Result<AnswerEvent, Status>> + Send {
+    stream::iter(script.into_iter().enumerate()).then(move |(index, (pause, text))| {
+        let go = go.clone();
+        async move {
+            if index > 0 {
+                go.cancelled().await;
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let event = Some(delta(&text));
+            Ok(AnswerEvent { event })
+        }
+    })
 }
 
 fn decision() -> Event {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use futures::future::join_all;
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tower::ServiceExt as _;
 
@@ -17,15 +17,10 @@ use super::budgets::question;
 use super::keys::{Signer, realm};
 use super::orchestrator::{self, Seen};
 use super::support::{Gateway, Parts, config};
+use super::wire::{answer, text, within};
 use crate::admission::Times;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(400);
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    let outcome = tokio::time::timeout(PATIENCE, future).await;
-    outcome.expect("it happens in time")
-}
 
 async fn gateway(times: Times) -> (Gateway, Arc<Seen>) {
     let (orchestrator, seen) = orchestrator::start().await;
@@ -50,61 +45,12 @@ fn head_to(gateway: &Gateway, path: &str, bytes: usize) -> String {
     )
 }
 
-/// The head of an answer and its body, which is read to its proper end. The error says how it was
-/// cut.
-async fn answer<S: tokio::io::AsyncRead + Unpin>(stream: S) -> Result<(String, String), String> {
-    let mut stream = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        let read = within(stream.read_line(&mut head)).await;
-        if read.map_err(|error| format!("{error} after {head}"))? == 0 {
-            return Err(format!("cut after {head:?}"));
-        }
-    }
-    let mut body = String::new();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    if let Some(length) = length {
-        let mut bytes = vec![0; length.parse().unwrap()];
-        let read = within(stream.read_exact(&mut bytes)).await;
-        read.map_err(|error| error.to_string())?;
-        return Ok((head, String::from_utf8(bytes).unwrap()));
-    }
-    loop {
-        let mut size = String::new();
-        let read = within(stream.read_line(&mut size)).await;
-        let read = read.map_err(|error| format!("{error} after {body}"))?;
-        let Ok(size) = usize::from_str_radix(size.trim_end(), 16) else {
-            return Err(format!("cut ({read}) after {body:?}"));
-        };
-        let mut part = vec![0; size + 2];
-        let read = within(stream.read_exact(&mut part)).await;
-        read.map_err(|error| format!("{error} after {body}"))?;
-        if size == 0 {
-            return Ok((head, body));
-        }
-        body.push_str(std::str::from_utf8(&part[..size]).unwrap());
-    }
-}
-
 async fn ask(gateway: &Gateway, address: SocketAddr, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = head(gateway, body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
     stream
-}
-
-/// Text of the chunks of a stream.
-fn text(body: &str) -> String {
-    let data = body.lines().filter_map(|line| line.strip_prefix("data: {"));
-    data.filter_map(|data| {
-        let chunk: Value = serde_json::from_str(&format!("{{{data}")).unwrap();
-        let content = chunk["choices"][0]["delta"]["content"].as_str();
-        content.map(str::to_owned)
-    })
-    .collect()
 }
 
 #[rstest::rstest]

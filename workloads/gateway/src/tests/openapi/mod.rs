@@ -13,7 +13,7 @@ use super::support::PUBLIC_URL;
 use crate::policy::{Needs, Scope};
 use crate::routes::{Route, table};
 
-fn document() -> Value {
+pub(super) fn document() -> Value {
     crate::openapi::document(&PUBLIC_URL.parse().unwrap())
 }
 

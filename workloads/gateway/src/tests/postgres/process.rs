@@ -1,21 +1,57 @@
 //! A PostgreSQL server.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tempfile::TempDir;
 
 use super::machine::{programs, unprivileged};
 
 const USER: &str = "gateway";
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Process {
     child: Child,
-    directory: tempfile::TempDir,
+    directory: TempDir,
+    programs: PathBuf,
+}
+
+/// A program that works in the server's directory, as a user that may.
+fn run(directory: &TempDir, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(directory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // The server refuses to run as root.
+    if let Some((user, group)) = unprivileged() {
+        std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// The server on its data, which ends with the thread that calls this.
+fn serve(directory: &TempDir, programs: &Path) -> Child {
+    run(directory, Path::new("setpriv"))
+        .args(["--pdeathsig", "QUIT", "--"])
+        .arg(programs.join("postgres"))
+        .arg("-D")
+        .arg(directory.path().join("data"))
+        .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+        .args(["-c", "max_connections=500"])
+        // In its directory, not in the machine's memory, where it would stay.
+        .args(["-c", "dynamic_shared_memory_type=mmap", "-k"])
+        .arg(directory.path())
+        .spawn()
+        .unwrap()
 }
 
 impl Process {
@@ -27,51 +63,30 @@ impl Process {
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let run = |program: &Path| {
-            let mut command = Command::new(program);
-            command
-                .current_dir(directory.path())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            // The server refuses to run as root.
-            if let Some((user, group)) = unprivileged() {
-                std::os::unix::fs::chown(directory.path(), Some(user), Some(group)).unwrap();
-                command.uid(user).gid(group);
-            }
-            command
-        };
-        let data = directory.path().join("data");
-        let made = run(&programs.join("initdb"))
+        let made = run(&directory, &programs.join("initdb"))
             .args(["--no-sync", "--auth=trust", "--encoding=UTF8"])
             .args(["--username", USER, "-D"])
-            .arg(&data)
+            .arg(directory.path().join("data"))
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
-        let child = run(Path::new("setpriv"))
-            .args(["--pdeathsig", "QUIT", "--"])
-            .arg(programs.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
-            .args(["-c", "max_connections=500"])
-            // In its directory, not in the machine's memory, where it would stay.
-            .args(["-c", "dynamic_shared_memory_type=mmap", "-k"])
-            .arg(directory.path())
-            .spawn()
-            .unwrap();
-        Some(Self { child, directory })
+        let child = serve(&directory, &programs);
+        Some(Self {
+            child,
+            directory,
+            programs,
+        })
     }
 
     /// Waits until it takes connections.
     pub(super) async fn answers(&self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         while let Err(error) = PgConnection::connect_with(&self.options("postgres")).await {
             assert!(
                 Instant::now() < deadline,
                 "PostgreSQL did not start: {error}"
             );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -109,6 +124,23 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the data that a crash left, and waits until it takes connections.
+    pub(crate) async fn restart(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        self.child = serve(&self.directory, &self.programs);
+        while PgConnection::connect_with(&self.options("postgres"))
+            .await
+            .is_err()
+        {
+            assert!(Instant::now() < deadline, "PostgreSQL did not start again");
+            // It refuses as long as a process of the one before is still at its end.
+            if self.child.try_wait().unwrap().is_some() {
+                self.child = serve(&self.directory, &self.programs);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! What the processes of a test stand on: a database of its own, and stand-ins for everything else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use sqlx::Row as _;
+use tempfile::TempDir;
+use wiremock::MockServer;
+
+use crate::broker;
+use crate::client::Client;
+use crate::environment::{self, Sides};
+use crate::keys::{Signer, realm};
+use crate::orchestrator::{self, Seen};
+use crate::postgres::Database;
+use crate::replica::{Replica, free};
+
+/// The far sides. A test may put something before one of them by another address.
+pub(crate) struct Ground {
+    /// What the orchestrator has seen.
+    pub(crate) seen: Arc<Seen>,
+    /// The orchestrator, as a URL.
+    pub(crate) orchestrator: String,
+    /// The broker, as a URL.
+    pub(crate) rabbitmq: String,
+    /// The database, as a URL.
+    pub(crate) postgres: String,
+    /// A way to the database beside that of the processes.
+    pub(crate) pool: PgPool,
+    signer: Signer,
+    realm: MockServer,
+    directory: TempDir,
+}
+
+impl Ground {
+    /// On this database.
+    pub(crate) async fn new(database: &Database) -> Self {
+        let signer = Signer::ec("key-1");
+        let realm = realm(&[&signer]).await;
+        let (orchestrator, seen) = orchestrator::start().await;
+        let pool = database.pool();
+        let options = pool.connect_options();
+        let socket = options.get_socket().unwrap().display().to_string();
+        let name = options.get_database().unwrap();
+        Self {
+            seen,
+            orchestrator,
+            rabbitmq: broker::start().await.unwrap(),
+            postgres: format!("postgres:///{name}?host={socket}&sslmode=disable"),
+            pool,
+            signer,
+            realm,
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Starts a replica, told so much more than where everything is, and waits until it is ready.
+    pub(crate) async fn replica(&self, more: &[(&'static str, &str)]) -> Replica {
+        let addresses = [free(), free()];
+        let [listen, admin] = addresses;
+        let mut variables = environment::variables(&Sides {
+            listen,
+            admin,
+            postgres: &self.postgres,
+            rabbitmq: &self.rabbitmq,
+            orchestrator: &self.orchestrator,
+            realm: &self.realm.uri(),
+        });
+        let more = more
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        variables.extend(more);
+        Replica::start(addresses, variables, self.directory.path()).await
+    }
+
+    /// Writes `budgets.yaml`; its path.
+    pub(crate) fn budgets(&self, text: &str) -> String {
+        let file: PathBuf = self.directory.path().join("budgets.yaml");
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    }
+
+    /// A person who asks at an address.
+    pub(crate) fn client(&self, address: SocketAddr, subject: &str) -> Client {
+        Client {
+            address,
+            token: self.signer.token(subject, &[]),
+        }
+    }
+
+    /// The number that a query gives.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        let [number] = self.numbers(query).await;
+        number
+    }
+
+    /// The numbers in the one row of a query.
+    pub(crate) async fn numbers<const N: usize>(&self, query: &'static str) -> [i64; N] {
+        let row = sqlx::query(query).fetch_one(&self.pool).await.unwrap();
+        std::array::from_fn(|column| row.get(column))
+    }
+}
+
+/// Waits for what comes within `limit` or not at all.
+pub(crate) async fn wait_for(
+    what: &str,
+    limit: Duration,
+    mut condition: impl AsyncFnMut() -> bool,
+) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
