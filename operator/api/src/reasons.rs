@@ -89,3 +89,22 @@ pub const PROVISIONED: &str = "Provisioned";
 pub const PRUNED: &str = "Pruned";
 /// `spec.paused` is false again.
 pub const RESUMED: &str = "Resumed";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_reason_is_explained_for_who_reads_it() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+        let pages = [read("docs/reference/lotoai.md"), read("docs/operator.md")].concat();
+        let source = read("operator/api/src/reasons.rs");
+        let names: Vec<_> = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1))
+            .collect();
+        assert!(names.len() > 30, "{names:?}");
+        for name in names {
+            assert!(pages.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}

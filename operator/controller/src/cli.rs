@@ -98,7 +98,8 @@ pub struct RunArgs {
     /// When nodes pull the images of platforms, unless a resource says otherwise.
     #[arg(long, env = "PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
-    /// Where platforms report to unless their resource says otherwise; empty for nowhere.
+    /// Where traces of passes go, and where platforms report to unless their resource says otherwise;
+    /// empty for nowhere.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "", value_parser = endpoint)]
     pub otlp_endpoint: String,
 }

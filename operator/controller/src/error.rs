@@ -177,7 +177,42 @@ pub fn chain(error: &dyn StdError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
+    use rstest::rstest;
+
     use super::*;
+
+    /// A write of the status that the API server refused with `code`.
+    fn refused(code: u16) -> Error {
+        let status = Status::failure("no", "No").with_code(code).boxed();
+        Error::Report {
+            source: report::Error::PatchStatus {
+                name: "demo".to_owned(),
+                source: Box::new(kube::Error::Api(status)),
+            },
+        }
+    }
+
+    #[test]
+    fn each_class_waits_as_long_as_it_takes_to_pass() {
+        let after = |error: &Error| (error.class(), error.action(1));
+        let seconds = |seconds| Action::requeue(Duration::from_secs(seconds));
+        assert_eq!(after(&refused(409)), (ErrorClass::Conflict, seconds(1)));
+        assert_eq!(after(&refused(401)), (ErrorClass::Transient, seconds(8)));
+        let invalid = Error::ReadResource {
+            cause: "spec.url: no".to_owned(),
+        };
+        assert_eq!(after(&invalid), (ErrorClass::User, seconds(60)));
+    }
+
+    #[rstest]
+    fn what_may_pass_by_itself_is_tried_again_and_later_each_time(
+        #[values(400, 403, 422, 429, 500, 503)] code: u16,
+    ) {
+        let error = refused(code);
+        assert_eq!(error.class(), ErrorClass::Transient);
+        assert_ne!(error.action(1), error.action(8));
+    }
 
     #[derive(Debug, Snafu)]
     #[snafu(display("outer says inner"))]

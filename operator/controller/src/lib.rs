@@ -27,6 +27,7 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod start;
+mod telemetry;
 pub mod tls;
 pub mod watch;
 

@@ -112,6 +112,8 @@ pub struct Step {
     name: &'static str,
     outcome: &'static str,
     started: Instant,
+    /// From the beginning of the step to its end, inside of the span of the pass.
+    span: tracing::Span,
 }
 
 impl Step {
@@ -121,6 +123,7 @@ impl Step {
             name,
             outcome: "abandoned",
             started: Instant::now(),
+            span: tracing::info_span!("step", otel.name = name, outcome = tracing::field::Empty),
         }
     }
 
@@ -134,6 +137,7 @@ impl Step {
 impl Drop for Step {
     fn drop(&mut self) {
         counter!(STEPS, "step" => self.name, "outcome" => self.outcome).increment(1);
+        self.span.record("outcome", self.outcome);
         tracing::debug!(
             step = self.name,
             outcome = self.outcome,

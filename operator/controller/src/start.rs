@@ -7,7 +7,6 @@ use clap::Parser;
 use snafu::{ResultExt, Snafu};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, Cli, Command, RunArgs};
 use crate::client::client;
@@ -16,20 +15,15 @@ use crate::error::chain;
 use crate::leader::{self, Identity, lead};
 use crate::probe::{Https, Probes};
 use crate::serve::{self, Readiness};
-use crate::{check, env, metrics, run};
+use crate::{check, env, metrics, run, telemetry};
 
 /// Why the process ends badly.
 #[derive(Debug, Snafu)]
 enum Error {
     #[snafu(display("failed to install the TLS provider: another one is installed already"))]
     Crypto,
-    #[snafu(display(
-        "failed to understand LOG={filter:?}: use for example info or lotoai_operator=debug"
-    ))]
-    Log {
-        filter: String,
-        source: tracing_subscriber::filter::ParseError,
-    },
+    #[snafu(display("{source}"))]
+    Telemetry { source: telemetry::Error },
     #[snafu(display("failed to start the metrics"))]
     Metrics {
         source: metrics_exporter_prometheus::BuildError,
@@ -103,18 +97,19 @@ fn start(args: RunArgs) -> Result<(), Error> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| Error::Crypto)?;
-    let filter = EnvFilter::try_new(&args.log).context(LogSnafu { filter: &args.log })?;
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .with_span_list(false)
-        .init();
-    let metrics = metrics::install().context(MetricsSnafu)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context(RuntimeSnafu)?
-        .block_on(Box::pin(operate(args, metrics)))
+        .context(RuntimeSnafu)?;
+    let telemetry = {
+        // The exporter's connection is made on the runtime.
+        let _entered = runtime.enter();
+        telemetry::install(&args).context(TelemetrySnafu)?
+    };
+    let metrics = metrics::install().context(MetricsSnafu)?;
+    let operated = runtime.block_on(Box::pin(operate(args, metrics)));
+    telemetry.flush();
+    operated
 }
 
 async fn operate(

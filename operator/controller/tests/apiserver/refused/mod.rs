@@ -7,12 +7,19 @@ mod pods;
 mod stores;
 mod workloads;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use kube::api::PostParams;
+use lotoai_api::LotoAIStatus;
 use serde_json::{Value, json};
 
 use crate::schema::{lotos, resource};
 use crate::server;
-use crate::world::{Answering, World};
+use crate::world::{Answering, World, wait_for};
+
+/// How long the operator may take to say what is wrong.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What is wrong, the spec (with a good `url` if it has none), and a text of the message.
 type Broken = (&'static str, Value, &'static str);
@@ -150,14 +157,25 @@ async fn a_condition_names_the_field_of_the_rest() {
         return;
     };
     let lotos = world.lotos();
-    for (what, spec, text) in noticed_later() {
-        lotos.delete("demo", &Default::default()).await.unwrap();
-        world.create("demo", &with_url(spec)).await;
-        world.pass().await.unwrap_err();
-        for type_ in ["Stalled", "Ready"] {
-            let (status, _, message) = world.condition(type_).await;
-            assert_eq!(status == "True", type_ == "Stalled", "{what}");
-            assert!(message.contains(text), "{what}: {message}");
+    let noticed = async {
+        for (what, spec, text) in noticed_later() {
+            lotos.delete("demo", &Default::default()).await.unwrap();
+            world.create("demo", &with_url(spec)).await;
+            let says = |status: &LotoAIStatus, type_: &str| {
+                let condition = status.condition(type_);
+                condition.is_some_and(|condition| {
+                    (condition.status == "True") == (type_ == "Stalled")
+                        && condition.message.contains(text)
+                })
+            };
+            let said = format!("{what}: conditions with {text:?}");
+            wait_for(&said, SOON, async || {
+                let status = world.status().await;
+                says(&status, "Stalled") && says(&status, "Ready")
+            })
+            .await;
         }
-    }
+    };
+    let context = Arc::clone(&world.context);
+    world.until_killed(context, noticed).await;
 }
