@@ -1,7 +1,7 @@
 //! Servers of which two versions never run together: all stop before the first new one starts.
 //!
 //! Keycloak's servers share caches, and two versions of them may not understand what they send each
-//! other: new servers then do not start, and the old ones do not come to rest (ADR 0033). Only another
+//! other: new servers then do not start, and the old ones do not come to rest (ADR 0022). Only another
 //! version is taken this way. What the pods say is how far it is, so that nothing is remembered.
 
 use lotoai_api::Component;
