@@ -38,7 +38,7 @@ pub(crate) enum Level {
     Cluster,
     /// The running platform.
     Platform,
-    /// A second platform whose servers are lost one by one.
+    /// A second platform whose servers are lost one by one, and one whose operator is killed.
     Losses,
 }
 
@@ -52,7 +52,7 @@ impl Level {
             Self::ApiServer => "a real kube-apiserver",
             Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
-            Self::Losses => "the loss of each server of a cluster, end to end",
+            Self::Losses => "servers lost and the operator killed, end to end",
         }
     }
 
@@ -124,8 +124,8 @@ const PARTS: [Part; 2] = [
         of: (Level::Platform, "lotoai-e2e platform"),
         level: Level::Losses,
         title: "losses",
-        only: &["high_availability::"],
-        others: &["--skip", "high_availability::"],
+        only: &["crashes::", "high_availability::"],
+        others: &["--skip", "crashes::", "--skip", "high_availability::"],
     },
 ];
 
@@ -440,8 +440,11 @@ mod tests {
         assert_eq!(
             levels("lotoai-e2e", "platform", "test"),
             [
-                (Level::Platform, "--skip high_availability::".to_owned()),
-                (Level::Losses, "high_availability::".to_owned()),
+                (
+                    Level::Platform,
+                    "--skip crashes:: --skip high_availability::".to_owned()
+                ),
+                (Level::Losses, "crashes:: high_availability::".to_owned()),
             ]
         );
         let whole = [(Level::Pure, String::new())];

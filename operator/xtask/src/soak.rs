@@ -8,7 +8,7 @@ use crate::tally::Tally;
 use crate::{e2e, test};
 
 /// Interrupts the start of a cluster at each of its stages, kills the operator at more of its
-/// writes, and takes away each server of a platform's clusters.
+/// writes, also while what it makes runs, and takes away each server of a platform's clusters.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;

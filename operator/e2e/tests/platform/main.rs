@@ -17,6 +17,8 @@ mod certificates;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod crashes;
+#[cfg(test)]
 mod day_two;
 #[cfg(test)]
 mod demo;
@@ -30,6 +32,8 @@ mod leaving;
 mod lifecycle;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod outside;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
