@@ -5,6 +5,8 @@
 //! is Ready and makes what it needs.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod bad_input;
