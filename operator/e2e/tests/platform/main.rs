@@ -13,6 +13,8 @@ mod bad_input;
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod broken_image;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod certificates;
