@@ -119,12 +119,13 @@ const PARTS: [Part; 2] = [
         only: &["tests::clients::"],
         others: &["--skip", "tests::clients::"],
     },
-    // They need the rest of the platform's tests, and more of a machine than those.
+    // They need the rest of the platform's tests, and more of a machine or of time than those. Of
+    // the rotation of credentials both levels have a part.
     Part {
         of: (Level::Platform, "lotoai-e2e platform"),
         level: Level::Losses,
         title: "losses",
-        only: &["crashes::", "high_availability::"],
+        only: &["crashes::", "high_availability::", "rotation::"],
         others: &["--skip", "crashes::", "--skip", "high_availability::"],
     },
 ];
@@ -444,7 +445,10 @@ mod tests {
                     Level::Platform,
                     "--skip crashes:: --skip high_availability::".to_owned()
                 ),
-                (Level::Losses, "crashes:: high_availability::".to_owned()),
+                (
+                    Level::Losses,
+                    "crashes:: high_availability:: rotation::".to_owned()
+                ),
             ]
         );
         let whole = [(Level::Pure, String::new())];

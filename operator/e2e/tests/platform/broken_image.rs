@@ -9,11 +9,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::Api;
 use lotoai_api::versions::{tag, with_tag};
 use lotoai_e2e::{Platform, PublicClient};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
-    NAME, NAMESPACE, answered_during, component, condition, pods, ready, run, set_spec, wait_for,
-    wait_ready,
+    NAME, NAMESPACE, answered_during, component, condition, pods, ready, resource, run, set_spec,
+    wait_for, wait_ready,
 };
 
 /// Every answer comes from it.
@@ -91,12 +91,6 @@ async fn breaks_and_goes_back(platform: &Platform, client: &PublicClient) {
 async fn take(platform: &Platform, image: &str) {
     let images = json!({ "overrides": { COMPONENT: image } });
     set_spec(platform, &json!({ "images": images })).await;
-}
-
-async fn resource(platform: &Platform) -> Result<Value, String> {
-    let object = platform.resources().get(NAME).await;
-    let object = object.map_err(|error| error.to_string())?;
-    serde_json::to_value(&object).map_err(|error| error.to_string())
 }
 
 /// Identity of the component's pod when there is one and no other.

@@ -43,6 +43,8 @@ mod provider;
 #[cfg(test)]
 mod resource;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod second;
 #[cfg(test)]
 mod sign_in;
