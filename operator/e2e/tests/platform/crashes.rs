@@ -33,10 +33,11 @@ use crate::support::{NAMESPACE, condition, ready, run, wait_for};
 const KILLED: &str = "killed";
 /// How often at least in an installation, and how often in an upgrade.
 const KILLS: usize = 20;
-/// An operator is killed at one of this many of its first new writes. Both lead to some thirty kills,
-/// all the way from the first write to the last: an installation has about twice as many.
+/// An operator is killed at one of this many of its first new writes, and at one of twice as many once
+/// there were enough kills, or none might live to say that all is done. Both lead to some thirty kills
+/// on the whole way: an installation has about a hundred and fifty new writes, an upgrade half of that.
 const OF_INSTALLATION: usize = 8;
-const OF_UPGRADE: usize = 4;
+const OF_UPGRADE: usize = 3;
 /// How long an installation or an upgrade may take with all its kills; one without takes two minutes.
 const LIMIT: Duration = Duration::from_secs(420);
 /// How long anything else may take.
@@ -133,8 +134,9 @@ impl Stage {
         let mut kept = self.state().await.unwrap();
         let mut stored = Vec::new();
         loop {
+            let wide = if stored.len() < KILLS { 1 } else { 2 };
             let kill = Kill {
-                write: self.chance.random_range(1..=most),
+                write: self.chance.random_range(1..=wide * most),
                 stored: self.chance.random(),
                 only_new: true,
             };
