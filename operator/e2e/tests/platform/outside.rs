@@ -163,6 +163,9 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the end of the operator's log:\n{}", tail(&self.log));
+        }
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
