@@ -137,8 +137,9 @@ impl Instance {
         PathBuf::from("/run").join(self.handle())
     }
 
-    /// The network namespace as a file.
-    pub(crate) fn netns_path(&self) -> PathBuf {
+    /// The network namespace as a file, while the cluster runs. Its node and Services answer in there.
+    #[must_use]
+    pub fn netns_path(&self) -> PathBuf {
         PathBuf::from("/run/netns").join(self.handle())
     }
 

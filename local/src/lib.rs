@@ -29,7 +29,7 @@ mod watchdog;
 
 pub use cluster::{
     Cluster, Imported, Kubectl, PodMemory, Removed, import_images, memory_by_pod, reap_stale,
-    remove, start, stop,
+    remove, start, stop, tag_image,
 };
 pub use error::{Error, Result, chain};
 pub use exec::wait;

@@ -50,6 +50,16 @@ pub fn import_images(
     Ok(imported)
 }
 
+/// Gives an image of the node one more name.
+///
+/// # Errors
+/// When the node has no such image.
+pub fn tag_image(instance: &Instance, image: &str, name: &str) -> Result<()> {
+    let _lock = instance.lock()?;
+    let command = ctr(instance).args(["images", "tag", "--force", image, name]);
+    command.ok().map(drop)
+}
+
 fn import(progress: &Progress, instance: &Instance, archives: &[PathBuf]) -> Result<Imported> {
     let record = instance.state_dir().join("images.json");
     let mut known: Known = match fs::read(&record) {

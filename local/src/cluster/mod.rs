@@ -10,7 +10,7 @@ mod remove;
 mod start;
 mod stop;
 
-pub use import::{Imported, import_images};
+pub use import::{Imported, import_images, tag_image};
 pub use kubectl::Kubectl;
 pub use memory::{PodMemory, memory_by_pod};
 pub use remove::{Removed, reap_stale, remove};

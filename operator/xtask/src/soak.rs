@@ -8,8 +8,8 @@ use crate::tally::Tally;
 use crate::{e2e, test};
 
 /// Kills the gateway at more moments and gives its streams all the time that they have, interrupts
-/// the start of a cluster at each of its stages, kills the operator at more of its writes, and takes
-/// away each server of a platform's clusters.
+/// the start of a cluster at each of its stages, kills the operator at more of its writes, also while
+/// what it makes runs, and takes away each server of a platform's clusters.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;

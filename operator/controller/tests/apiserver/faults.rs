@@ -8,9 +8,10 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
 use lotoai_operator::client::SILENCE;
 use lotoai_plan::labels;
+use lotoai_testing::Fault;
 use serde_json::json;
 
-use crate::proxy::{Fault, proxied};
+use crate::proxy::proxied;
 use crate::world::{DEADLINE, World, is_soak, wait_for};
 
 /// Alters a child and the resource, past the proxy.

@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use lotoai_operator::context::Context;
-use rand::rngs::StdRng;
+use lotoai_testing::{Fault, Kill, Proxy, chance};
+use rand::Rng;
 use rand::seq::index;
-use rand::{Rng, SeedableRng};
 
-use crate::proxy::{Fault, Kill, Proxy, proxied};
+use crate::proxy::{proxied, through};
 use crate::state::{State, anonymous, difference, state};
 use crate::world::{Answering, DEADLINE, World, context, is_soak, wait_for};
 
@@ -53,7 +52,7 @@ impl Stage {
 
     /// An operator that has just started and remembers nothing.
     fn operator(&self, version: &str) -> Arc<Context> {
-        let mut context = context(&self.proxy.client(&self.token), Answering);
+        let mut context = context(&through(&self.proxy, &self.token), Answering);
         version.clone_into(&mut context.env.version);
         Arc::new(context)
     }
@@ -114,10 +113,7 @@ impl Stage {
 
 /// Kills at different writes of so many, drawn by chance that can be repeated.
 fn kills(test: &str, writes: usize) -> Vec<Kill> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed =
-        std::env::var("LOTOAI_SEED").map_or_else(|_| since.as_secs(), |text| text.parse().unwrap());
-    let mut chance = StdRng::seed_from_u64(seed);
+    let mut chance = chance(test);
     let count = if is_soak() { KILLS } else { SAMPLE };
     let drawn = index::sample(&mut chance, writes, count);
     let kills: Vec<Kill> = drawn
@@ -125,9 +121,10 @@ fn kills(test: &str, writes: usize) -> Vec<Kill> {
         .map(|write| Kill {
             write: write + 1,
             stored: chance.random(),
+            only_new: false,
         })
         .collect();
-    println!("{test}: of {writes} writes {kills:?}; LOTOAI_SEED={seed} repeats it");
+    println!("{test}: of {writes} writes {kills:?}");
     kills
 }
 

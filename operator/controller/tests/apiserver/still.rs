@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use lotoai_operator::leader::{Identity, LEASE, lead};
 use lotoai_operator::run;
+use lotoai_testing::Proxy;
 use tokio_util::sync::CancellationToken;
 
-use crate::proxy::{Proxy, proxied};
+use crate::proxy::proxied;
 use crate::world::{DEADLINE, World, is_soak, wait_for};
 
 /// Some passes that come by time alone fall into the long one.

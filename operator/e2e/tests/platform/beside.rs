@@ -11,14 +11,40 @@ use crate::support::{NAME, NAMESPACE, condition, wait_for};
 
 const GONE_LIMIT: Duration = Duration::from_secs(120);
 
-/// The name of a store's Service, and of the Secrets with its administrator and with who signed its
+/// The stores of the first one that another one can do with.
+pub(crate) const STORES: [&str; 4] = ["clickhouse", "minio", "postgres", "rabbitmq"];
+
+/// The host of a store, and the names of the Secrets with its administrator and with who signed its
 /// certificate.
 fn store(component: &str) -> (String, String, String) {
     (
-        format!("{NAME}-{component}"),
+        format!("{NAME}-{component}.{NAMESPACE}.svc"),
         format!("{NAME}-{component}-admin"),
         format!("{NAME}-{component}-tls"),
     )
+}
+
+/// The Secrets that a platform in another namespace needs a copy of.
+pub(crate) fn secrets_of_stores() -> Vec<String> {
+    let names = STORES.iter().flat_map(|component| {
+        let (_, admin, authority) = store(component);
+        [admin, authority]
+    });
+    names.collect()
+}
+
+/// A platform of this name on all of them.
+pub(crate) fn on_the_first_ones_stores(name: &str) -> Value {
+    json!({
+        "url": format!("https://{name}.localhost"),
+        "deletionPolicy": "Delete",
+        "data": {
+            "postgres": postgres(),
+            "clickhouse": clickhouse(),
+            "objectStorage": object_storage(name),
+        },
+        "messaging": { "rabbitmq": rabbitmq() },
+    })
 }
 
 /// The first platform's PostgreSQL, for `data.postgres`.
@@ -42,7 +68,7 @@ pub(crate) fn clickhouse() -> Value {
 }
 
 /// Its object store, for `data.objectStorage`.
-pub(crate) fn object_storage(bucket: &str) -> Value {
+fn object_storage(bucket: &str) -> Value {
     let (host, admin, authority) = store("minio");
     json!({ "external": {
         "url": format!("https://{host}:9000"),
@@ -53,7 +79,7 @@ pub(crate) fn object_storage(bucket: &str) -> Value {
 }
 
 /// Its message broker, for `messaging.rabbitmq`.
-pub(crate) fn rabbitmq() -> Value {
+fn rabbitmq() -> Value {
     let (host, admin, authority) = store("rabbitmq");
     json!({ "external": {
         "url": format!("amqps://{host}:5671"),
@@ -63,12 +89,12 @@ pub(crate) fn rabbitmq() -> Value {
     } })
 }
 
-/// Makes a platform of this name and spec, and lets its pods in to these stores of the first one,
-/// which let in its own pods only.
+/// Makes a platform of this name and spec in the namespace of `platform`, and lets its pods in to
+/// these stores of the first one, which let in its own pods only.
 pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec: &Value) {
     let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let parameters = PostParams::default();
-    let invitation = invitation(name, stores);
+    let invitation = invitation(name, &platform.namespace, stores);
     policies.create(&parameters, &invitation).await.unwrap();
     let object = json!({
         "apiVersion": "lotoai.dev/v1alpha1",
@@ -81,7 +107,7 @@ pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec:
     resources.create(&parameters, &object).await.unwrap();
 }
 
-fn invitation(name: &str, stores: &[&str]) -> NetworkPolicy {
+fn invitation(name: &str, namespace: &str, stores: &[&str]) -> NetworkPolicy {
     let policy = json!({
         "metadata": { "name": name },
         "spec": {
@@ -92,9 +118,10 @@ fn invitation(name: &str, stores: &[&str]) -> NetworkPolicy {
                 }],
             },
             "policyTypes": ["Ingress"],
-            "ingress": [{ "from": [{ "podSelector": {
-                "matchLabels": { "app.kubernetes.io/instance": name },
-            } }] }],
+            "ingress": [{ "from": [{
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                "podSelector": { "matchLabels": { "app.kubernetes.io/instance": name } },
+            }] }],
         },
     });
     serde_json::from_value(policy).unwrap()

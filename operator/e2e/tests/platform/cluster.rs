@@ -12,6 +12,8 @@ use crate::support::{NAME, NAMESPACE};
 
 /// Namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
+/// Name of its chart's objects.
+pub(crate) const OPERATOR: &str = "lotoai-operator";
 /// Port with health, readiness and metrics in every pod of ours.
 pub(crate) const ADMIN_PORT: u16 = 9090;
 
@@ -105,13 +107,18 @@ pub(crate) async fn operator_metric(
     let pod = pods.first().ok_or("the operator has no pod")?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let text = pod_get(platform, OPERATOR_NAMESPACE, name, ADMIN_PORT, "/metrics").await?;
-    Ok(text
+    Ok(sum_of(&text, metric, label))
+}
+
+/// Sum of the samples of a metric whose labels contain `label`.
+pub(crate) fn sum_of(metrics: &str, metric: &str, label: &str) -> f64 {
+    metrics
         .lines()
         .filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '))
         .filter(|(labels, _)| labels.starts_with('{') || labels.is_empty())
         .filter(|(labels, _)| labels.contains(label))
         .filter_map(|(_, value)| value.parse::<f64>().ok())
-        .sum())
+        .sum()
 }
 
 /// Ready pods of a component as the status tells them, for example `1/1`.

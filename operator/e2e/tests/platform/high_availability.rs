@@ -49,6 +49,8 @@ const SIZES: [(&str, Option<u8>, &str, &str); 12] = [
     ("analytics", Some(1), "48Mi", "256Mi"),
 ];
 
+/// How the client begins what it says of a sign-in that failed.
+const SIGN_IN: &str = "failed to sign in";
 const QUESTION: &str = "How often must the coffee machine be descaled?";
 const FACT: &str = "The coffee machine must be descaled every Friday.";
 
@@ -74,7 +76,10 @@ fn each_server_of_a_cluster_may_be_lost() {
         index(&client, "coffee-machine.md", FACT).await;
         let tally = Tally::default();
         let day = today();
-        let before = counted(&tally, &client).await.unwrap();
+        let before = wait_for("a count", ANSWER_LIMIT, async || {
+            counted(&tally, &client).await
+        })
+        .await;
 
         let done = AtomicBool::new(false);
         let losing = async {
@@ -89,6 +94,13 @@ fn each_server_of_a_cluster_may_be_lost() {
         let (uploads, ()) = futures::join!(use_it(&tally, &client, &done), losing);
         tally.tell(uploads.len());
 
+        // As docs/operator.md says: a sign-in and an upload may meet a server that is just lost.
+        let unanswered = tally.failures.lock().unwrap().clone();
+        let unanswered: Vec<String> = unanswered
+            .into_iter()
+            .filter(|failure| !failure.contains(SIGN_IN))
+            .collect();
+        assert_eq!(unanswered, [""; 0]);
         assert!(!uploads.is_empty());
         corpus::wait_indexed(&client, &uploads, DRAIN_LIMIT, &mut |_, _| {})
             .await
@@ -210,9 +222,8 @@ impl Tally {
     }
 }
 
-/// Asks and uploads at a fixed pace until it is told to stop; the documents that were taken in. A
-/// question that fails and an upload that is refused are nobody's loss: people see it, and try
-/// again.
+/// Asks and uploads at a fixed pace until it is told to stop; the documents that were taken in. An
+/// upload that is refused is nobody's loss: people see it, and try again.
 async fn use_it(tally: &Tally, client: &PublicClient, done: &AtomicBool) -> Vec<String> {
     let mut taken = Vec::new();
     let mut pace = tokio::time::interval(PACE);

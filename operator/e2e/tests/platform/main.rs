@@ -5,17 +5,23 @@
 //! is Ready and makes what it needs.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod broken_image;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod day_two;
 #[cfg(test)]
@@ -31,9 +37,13 @@ mod lifecycle;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod resource;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod second;
 #[cfg(test)]

@@ -3,22 +3,20 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::beside;
+use crate::beside::{self, STORES};
 use crate::support::{NAME, condition, ready, run};
 
 const SECOND: &str = "second";
 /// It starts a second Keycloak on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(360);
-const STORES: [&str; 4] = ["clickhouse", "minio", "postgres", "rabbitmq"];
 
 #[test]
 fn a_second_platform_runs_on_stores_that_are_there_already() {
     run(|| async {
         let (platform, client) = ready().await;
         beside::remove(&platform, SECOND).await;
-        beside::make(&platform, SECOND, &STORES, &spec()).await;
+        let spec = beside::on_the_first_ones_stores(SECOND);
+        beside::make(&platform, SECOND, &STORES, &spec).await;
 
         let object = beside::wait_ready(&platform, SECOND, READY_LIMIT).await;
         let components = object["status"]["components"].as_array().unwrap();
@@ -38,17 +36,4 @@ fn a_second_platform_runs_on_stores_that_are_there_already() {
 
         beside::remove(&platform, SECOND).await;
     });
-}
-
-fn spec() -> Value {
-    json!({
-        "url": "https://second.localhost",
-        "deletionPolicy": "Delete",
-        "data": {
-            "postgres": beside::postgres(),
-            "clickhouse": beside::clickhouse(),
-            "objectStorage": beside::object_storage(SECOND),
-        },
-        "messaging": { "rabbitmq": beside::rabbitmq() },
-    })
 }

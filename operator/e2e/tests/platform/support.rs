@@ -135,26 +135,44 @@ pub(crate) async fn set_spec(platform: &Platform, spec: &Value) {
     patched.unwrap();
 }
 
+/// The resource as it is now.
+pub(crate) async fn resource(platform: &Platform) -> Result<Value, String> {
+    let object = platform.resources().get(NAME).await;
+    let object = object.map_err(|error| error.to_string())?;
+    serde_json::to_value(&object).map_err(|error| error.to_string())
+}
+
 /// Asks the probe's question over and over while `work` goes on, and says how often it was
 /// answered. Panics when it was not.
 pub(crate) async fn answered_during(client: &PublicClient, work: impl Future<Output = ()>) -> u32 {
+    repeated_during(work, async || {
+        let answer = client.ask("probe", "What does LotoAI answer with?").await;
+        answer.unwrap();
+    })
+    .await
+}
+
+/// Does something over and over while `work` goes on, and says how often.
+pub(crate) async fn repeated_during(
+    work: impl Future<Output = ()>,
+    mut step: impl AsyncFnMut(),
+) -> u32 {
     let done = AtomicBool::new(false);
-    let asking = async {
-        let mut asked = 0;
+    let repeating = async {
+        let mut times = 0;
         while !done.load(Ordering::Relaxed) {
-            let answer = client.ask("probe", "What does LotoAI answer with?").await;
-            answer.unwrap();
-            asked += 1;
+            step().await;
+            times += 1;
         }
-        asked
+        times
     };
     let working = async {
         work.await;
         done.store(true, Ordering::Relaxed);
     };
-    let (asked, ()) = futures::join!(asking, working);
-    assert!(asked > 0);
-    asked
+    let (times, ()) = futures::join!(repeating, working);
+    assert!(times > 0);
+    times
 }
 
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
