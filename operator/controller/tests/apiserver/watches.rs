@@ -6,9 +6,10 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use lotoai_operator::watch::fingerprint;
+use lotoai_testing::Fault;
 use serde_json::{Value, json};
 
-use crate::proxy::{Fault, proxied_with};
+use crate::proxy::proxied_with;
 use crate::world::{Answering, DEADLINE, World, wait_for};
 
 /// Writes as somebody, and says what the autoscaler looks like then.
