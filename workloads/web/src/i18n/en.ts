@@ -29,6 +29,8 @@ export const en = {
   "documents.upload": "Upload documents",
   "documents.hint": "Text, Markdown or HTML, up to 32 MiB each.",
   "documents.none": "No documents yet.",
+  "documents.unread": "The list of documents could not be read.",
+  "documents.stale": "What is shown may be out of date.",
   "documents.uploading": "uploading…",
   "documents.status.uploaded": "uploaded, waiting",
   "documents.status.indexing": "indexing",

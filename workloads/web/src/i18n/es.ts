@@ -31,6 +31,8 @@ export const es: Texts = {
   "documents.upload": "Subir documentos",
   "documents.hint": "Texto, Markdown o HTML, hasta 32 MiB cada uno.",
   "documents.none": "Aún no hay documentos.",
+  "documents.unread": "No se pudo leer la lista de documentos.",
+  "documents.stale": "Lo que se muestra puede no estar al día.",
   "documents.uploading": "subiendo…",
   "documents.status.uploaded": "subido, en espera",
   "documents.status.indexing": "indexando",
