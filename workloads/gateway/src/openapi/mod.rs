@@ -51,6 +51,7 @@ use crate::routes::{
         keys::remove,
         sessions::list,
         sessions::remove,
+        sessions::remove_others,
         docs::document,
         docs::page,
         docs::style,

@@ -156,6 +156,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/api/keys", Person, keys::list),
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),
         Route::new(GET, "/api/sessions", Person, sessions::list),
+        Route::new(DELETE, "/api/sessions", Person, sessions::remove_others),
         Route::new(DELETE, "/api/sessions/{id}", Person, sessions::remove),
         Route::new(GET, "/api/openapi.json", Caller, docs::document),
         Route::new(GET, "/api/docs", Caller, docs::page),

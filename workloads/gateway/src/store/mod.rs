@@ -33,7 +33,7 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
 pub use search::Found;
-pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use sessions::{ListedSession, NewSession, StoredSession, TakenSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,

@@ -399,8 +399,13 @@ async fn every_route_answers_whom_it_should_and_nobody_else() {
                 ));
             }
             answered += usize::from(reply.status.is_success());
-            // Whoever is erased has no session and no key any more.
-            if route.path == "/api/me/data" && reply.status.is_success() {
+            // Whoever is erased has no session and no key any more, and whoever ends all other
+            // sessions has one at most.
+            let ends = matches!(
+                (&route.method, route.path),
+                (_, "/api/me/data") | (&Method::DELETE, "/api/sessions")
+            );
+            if ends && reply.status.is_success() {
                 callers = known(&platform).await;
             }
         }

@@ -26,6 +26,7 @@ mod model_server;
 mod nul;
 mod openapi;
 mod orchestrator;
+mod other_sessions;
 mod personal;
 mod postgres;
 mod renewals;

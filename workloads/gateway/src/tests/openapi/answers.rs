@@ -262,6 +262,8 @@ async fn answers_are_as_they_are_documented() {
     let (path, route) = one(&sessions["items"][0], "sessions");
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
+    let others = it.gateway.request(Method::DELETE, "/api/sessions", "ana");
+    it.send(others, "/api/sessions").await;
 
     crate::budget::ledger::fold(&it.gateway.state.store)
         .await
