@@ -20,6 +20,8 @@ export function Sessions({ onError }: { onError(error: unknown): void }) {
     setEnded(null);
     const call = account.endOtherSessions().then(({ sessions }) => setEnded(sessions));
     if (!(await pages.attempt(call))) return;
+    // At once, so that the button is gone before it could take the focus back.
+    pages.change((known) => known.filter((session) => session.current));
     pages.reload();
     heading.current?.focus();
   };
