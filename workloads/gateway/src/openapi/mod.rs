@@ -17,7 +17,7 @@ use utoipa::OpenApi as _;
 
 use self::page::Language;
 use crate::routes::{
-    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, v1,
+    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, totals, v1,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -45,6 +45,7 @@ use crate::routes::{
         conversations::remove,
         budgets::list,
         budgets::usage,
+        totals::list,
         me::show,
         keys::make,
         keys::list,

@@ -204,7 +204,7 @@ pub async fn usage(
 }
 
 /// First and last day of a question; the last 30 days when nothing is said.
-fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
+pub(super) fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let to = query
         .take("to")
@@ -232,7 +232,8 @@ fn date(name: &str, text: &str) -> Result<Date, Failure> {
     }
 }
 
-fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
+/// A parameter that is true or false; false when nothing is said.
+pub(super) fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
     match query.take(name).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

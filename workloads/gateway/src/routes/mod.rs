@@ -10,6 +10,7 @@ pub mod keys;
 pub mod me;
 pub mod personal;
 pub mod sessions;
+pub mod totals;
 pub mod v1;
 pub mod web;
 
@@ -148,6 +149,7 @@ pub fn table() -> Vec<Route> {
         ),
         Route::new(GET, "/api/budgets", Caller, budgets::list),
         Route::new(GET, "/api/usage", Person, budgets::usage),
+        Route::new(GET, "/api/usage/totals", Person, totals::list),
         Route::new(GET, "/api/me", Caller, me::show),
         Route::new(GET, "/api/me/export", Person, personal::export),
         Route::new(DELETE, "/api/me/data", Person, personal::erase),

@@ -15,6 +15,7 @@ mod search;
 mod sessions;
 mod streams;
 mod talks;
+mod totals;
 
 use std::future::Future;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
     StoredMessage,
 };
+pub use totals::{By, UsageTotal};
 
 use crate::failure::Failure;
 

@@ -40,3 +40,4 @@ mod streams;
 mod support;
 mod surface;
 mod tokens;
+mod usage_totals;

@@ -272,6 +272,9 @@ async fn answers_are_as_they_are_documented() {
     assert_eq!(budgets["items"].as_array().unwrap().len(), 1);
     let usage = it.get("/api/usage", "/api/usage").await;
     assert_eq!(usage["items"].as_array().unwrap().len(), 2);
+    let totals = "/api/usage/totals";
+    let sums = it.get("/api/usage/totals?by=model", totals).await;
+    assert_eq!(sums["items"].as_array().unwrap().len(), 2, "{sums}");
     it.get("/api/me", "/api/me").await;
     it.get("/api/openapi.json", "/api/openapi.json").await;
     // Refusals of both shapes: of a stranger, of a key, of a budget.
