@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::admission::Admission;
-use crate::budget::table::Table;
+use crate::budget::current::Budgets;
 use crate::config::LimitArgs;
 use crate::identity::key_ring::KeyRing;
 use crate::identity::login::Login;
@@ -51,7 +51,7 @@ pub struct AppState {
     /// Limits.
     pub limits: LimitArgs,
     /// Budgets and prices.
-    pub budgets: Table,
+    pub budgets: Budgets,
     /// What the API is.
     pub docs: Docs,
     /// Where browsers reach the platform.

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod budget_rules;
 pub mod budgets;
 pub mod conversations;
 pub mod docs;
@@ -68,6 +69,7 @@ pub fn table() -> Vec<Route> {
     use Needs::{Admin, Caller, Nothing, Person};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
@@ -81,6 +83,7 @@ pub fn table() -> Vec<Route> {
     );
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
+    let (rules, budget) = ("/api/admin/budgets", "/api/admin/budgets/{id}");
     let response = "/v1/responses/{id}";
     vec![
         // Whatever a key was made for: each is shown what it may name.
@@ -148,6 +151,10 @@ pub fn table() -> Vec<Route> {
             conversations::export,
         ),
         Route::new(GET, "/api/budgets", Caller, budgets::list),
+        Route::new(GET, rules, Admin, budget_rules::list),
+        Route::new(POST, rules, Admin, budget_rules::make),
+        Route::new(PUT, budget, Admin, budget_rules::alter),
+        Route::new(DELETE, budget, Admin, budget_rules::remove),
         Route::new(GET, "/api/usage", Person, budgets::usage),
         Route::new(GET, "/api/usage/totals", Person, totals::list),
         Route::new(GET, "/api/me", Caller, me::show),

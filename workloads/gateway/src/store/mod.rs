@@ -13,6 +13,7 @@ mod outbox;
 mod responses;
 mod search;
 mod sessions;
+mod stored_budgets;
 mod streams;
 mod talks;
 mod totals;

@@ -36,6 +36,7 @@ mod search;
 mod sessions;
 mod sign_in;
 mod sockets;
+mod stored_budgets;
 mod streams;
 mod support;
 mod surface;
