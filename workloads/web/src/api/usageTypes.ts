@@ -71,3 +71,59 @@ export interface Warning {
   percent: number | null;
   resetsAt: string | null;
 }
+
+/** What usage can be added up by. */
+export type By = "day" | "month" | "model" | "subject";
+
+/** A sum of usage; those of different currencies are never added up. */
+export interface UsageTotal {
+  /** The day, month, model or person; empty for a model that is not known. */
+  key: string;
+  /** Of the model; null where models are not told apart. */
+  provider: string | null;
+  requests: number;
+  input_tokens: number;
+  output_tokens: number;
+  /** Questions whose tokens are a guess on the high side. */
+  estimated_requests: number;
+  /** Questions whose price is not known: they are missing in `micros`. */
+  unpriced_requests: number;
+  micros: number;
+  currency: string;
+}
+
+/** What a money budget does about a question without a known price. */
+export type UnknownPrice = "Refuse" | "Warn";
+
+/** A budget as it was set. */
+export interface BudgetRule {
+  name: string;
+  scope: BudgetScope;
+  /** For whom of them; each of them when it is empty. */
+  names: string[];
+  per: Period;
+  limits: Amounts;
+  unknown_price: UnknownPrice;
+  warn_at_percent: number;
+  /** Those of the platform's resource are changed there alone. */
+  source: "Resource" | "Administrator";
+  active: boolean;
+}
+
+/** What a budget is to allow, and for whom. */
+export interface BudgetChange {
+  names: string[];
+  requests?: number;
+  tokens?: number;
+  /** A decimal number in the currency of the prices. */
+  money?: string;
+  unknown_price: UnknownPrice;
+  warn_at_percent: number;
+}
+
+/** A budget that is to be made. */
+export interface BudgetRequest extends BudgetChange {
+  name: string;
+  scope: BudgetScope;
+  per: Period;
+}

@@ -14,6 +14,7 @@ import { Conversations } from "./Conversations";
 import { Documents } from "./Documents";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { LocalLink } from "./LocalLink";
+import { Usage } from "./usage/Usage";
 
 type View = "chat" | "conversations" | "documents";
 const VIEWS: View[] = ["chat", "conversations", "documents"];
@@ -87,6 +88,15 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
         </span>
         <LocalLink
           className="button quiet"
+          data-testid="usage"
+          href={USAGE}
+          aria-current={overlay.shown === USAGE ? "page" : undefined}
+          onGo={showUsage}
+        >
+          {t("usage.title")}
+        </LocalLink>
+        <LocalLink
+          className="button quiet"
           data-testid="account"
           href={ACCOUNT}
           aria-current={overlay.shown === ACCOUNT ? "page" : undefined}
@@ -117,6 +127,9 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           onError={onError}
           onErased={onErased}
         />
+      )}
+      {overlay.shown === USAGE && (
+        <Usage me={me} back={pathOf(conversation.id)} onClose={leave} onError={onError} />
       )}
       <main className="content" hidden={overlay.shown !== null}>
         <div className="side">

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { translate, type Language, type Translate } from "../i18n/dictionary";
-import { amountText, moneyText, shortNumber, untilText, valueOf } from "./amounts";
+import {
+  amountText,
+  bareText,
+  dayText,
+  moneyText,
+  shortNumber,
+  untilText,
+  valueOf,
+} from "./amounts";
 
 const words = (language: Language): Translate => (key, values) => translate(language, key, values);
 /** Whatever kind of space the language puts before a unit. */
@@ -37,6 +45,11 @@ describe("an amount", () => {
     expect(valueOf(euros(2_500_000))).toBe(2.5);
   });
 
+  it("is bare before another of the same", () => {
+    expect(bareText("en", 1500)).toBe("1,500");
+    expect(bareText("en", euros(1_500_000))).toBe("€1.50");
+  });
+
   it("is short beside a bar", () => {
     expect(shortNumber("en", 1_234_000)).toBe("1.2M");
     expect(shortNumber("en", 999)).toBe("999");
@@ -58,5 +71,13 @@ describe("the time until", () => {
 
   it("speaks Spanish", () => {
     expect(untilText("es", "2026-11-27T00:00:00Z", now)).toBe("dentro de 12 horas");
+  });
+});
+
+describe("a day below a bar", () => {
+  it("is that of UTC, wherever the browser is", () => {
+    expect(dayText("en", "2026-11-01")).toBe("Nov 1");
+    expect(dayText("es", "2026-11-01")).toBe("1 nov");
+    expect(dayText("en", "2026-11")).toBe("Nov 2026");
   });
 });

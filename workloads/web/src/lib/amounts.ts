@@ -37,6 +37,23 @@ export function amountText(
   return t(`amount.${kind}.${form}`, { count });
 }
 
+/** An amount without what it counts, to stand before another of the same. */
+export function bareText(language: Language, amount: Amount): string {
+  return typeof amount === "number"
+    ? new Intl.NumberFormat(language).format(amount)
+    : moneyText(language, amount.micros, amount.currency);
+}
+
+/** A day (`2026-11-26`) or month (`2026-11`) of UTC, short enough to stand below a bar. */
+export function dayText(language: Language, key: string): string {
+  const isMonth = key.length === 7;
+  const format = isMonth
+    ? ({ month: "short", year: "numeric" } as const)
+    : ({ day: "numeric", month: "short" } as const);
+  const at = new Date(isMonth ? key + "-01" : key);
+  return new Intl.DateTimeFormat(language, { timeZone: "UTC", ...format }).format(at);
+}
+
 /** As few characters as a bar has room for: `1.2M`, `35K`. */
 export function shortNumber(language: Language, value: number): string {
   const format = { notation: "compact", maximumFractionDigits: 1 } as const;
