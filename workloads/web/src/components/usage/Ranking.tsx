@@ -1,6 +1,5 @@
-import type { Used } from "../../lib/usage";
+import type { Measure, Used } from "../../lib/usage";
 import { heightOf, useFigure } from "./Chart";
-import type { Measure } from "../../lib/usage";
 
 interface Props {
   items: Used[];

@@ -4,6 +4,7 @@ import { useI18n } from "../../i18n/context";
 import { useFocusInside } from "../../lib/useFocusInside";
 import { LocalLink } from "../LocalLink";
 import { EverybodysBudgets, OwnBudgets } from "./Budgets";
+import { Rules } from "./Rules";
 import { Spent } from "./Spent";
 import "../account/account.css";
 import "./usage.css";
@@ -21,6 +22,8 @@ export function Usage({ me, back, onClose, onError }: Props) {
   const { t } = useI18n();
   const heading = useFocusInside<HTMLHeadingElement>();
   const [isAll, setAll] = useState(false);
+  /** How often a budget was changed here: then what is left is read again. */
+  const [changes, setChanges] = useState(0);
   return (
     <main className="account usage" data-testid="usage-page" aria-labelledby="usage-title">
       <div className="account-column">
@@ -31,8 +34,15 @@ export function Usage({ me, back, onClose, onError }: Props) {
           {t("usage.title")}
         </h2>
         {me.admin && <Whose isAll={isAll} onChange={setAll} />}
-        {isAll ? <EverybodysBudgets onError={onError} /> : <OwnBudgets onError={onError} />}
+        {isAll ? (
+          <EverybodysBudgets key={changes} onError={onError} />
+        ) : (
+          <OwnBudgets onError={onError} />
+        )}
         <Spent isAll={isAll} onError={onError} />
+        {isAll && (
+          <Rules onError={onError} onChanged={() => setChanges((count) => count + 1)} />
+        )}
       </div>
     </main>
   );

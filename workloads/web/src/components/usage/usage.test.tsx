@@ -2,13 +2,16 @@ import type { ReactNode } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../../api/http";
-import type { BudgetState, UsageTotal } from "../../api/usageTypes";
+import type { BudgetRule, BudgetState, UsageTotal } from "../../api/usageTypes";
 import { I18nProvider } from "../../i18n/context";
 import type { Language } from "../../i18n/dictionary";
 import { BudgetCard } from "./BudgetCard";
 import { OwnList } from "./Budgets";
 import { heightOf } from "./Chart";
 import { Loading } from "./Loading";
+import { EMPTY_RULE } from "../../lib/rules";
+import { RuleForm } from "./RuleForm";
+import { RuleRow } from "./Rules";
 import { Picture, type Sums } from "./Spent";
 import { Usage } from "./Usage";
 
@@ -160,6 +163,56 @@ describe("what was used", () => {
     expect(heightOf(0, 0)).toBe(0);
     expect(heightOf(1, 1_000_000)).toBe(1.5);
     expect(heightOf(7, 7)).toBe(100);
+  });
+});
+
+describe("a budget as it was set", () => {
+  const rule: BudgetRule = {
+    name: "day",
+    scope: "Group",
+    names: ["hr", "it"],
+    per: "Day",
+    limits: { requests: 100, money: money(5_000_000) },
+    unknown_price: "Refuse",
+    warn_at_percent: 80,
+    source: "Administrator",
+    active: true,
+  };
+  const done = () => Promise.resolve();
+  const row = (part: Partial<BudgetRule> = {}) =>
+    seen(<RuleRow of={{ ...rule, ...part }} onRemove={done} onSend={done} />);
+
+  it("says for whom it is and what it allows", () => {
+    const html = row();
+    expect(html).toContain("Each group (hr, it) · 100 requests a day · €5.00 a day");
+    expect(html).toContain("warns at 80%");
+    expect(html).not.toContain("does not hold");
+    expect(row({ active: false })).toContain("does not hold");
+  });
+
+  it("is altered and removed where an administrator made it, and nowhere else", () => {
+    expect(row()).toContain('aria-label="Alter budget day"');
+    expect(row()).toContain('aria-label="Remove budget day"');
+    // Only after a question.
+    expect(row()).not.toContain('data-testid="confirm"');
+    expect(row({ source: "Resource" })).not.toContain("<button");
+  });
+
+  it("is made with a form in which every field has its label", () => {
+    const html = (isNew: boolean) =>
+      seen(<RuleForm initial={EMPTY_RULE} isNew={isNew} onSend={done} />);
+    const ids = (text: string, pattern: RegExp) =>
+      [...text.matchAll(pattern)].map((match) => match[1]).sort();
+    const fields = ids(html(true), /<(?:input|select|textarea) id="([^"]+)"/g);
+    expect(fields).toHaveLength(8);
+    expect(ids(html(true), /<label for="([^"]+)"/g)).toEqual(fields);
+    for (const described of ids(html(true), /aria-describedby="([^"]+)"/g)) {
+      expect(html(true)).toContain(`id="${described}"`);
+    }
+    // What a budget is cannot be altered.
+    expect(html(false)).not.toContain('data-testid="rule-name"');
+    expect(html(false)).not.toContain('data-testid="rule-per"');
+    expect(html(false)).toContain('data-testid="rule-requests"');
   });
 });
 
