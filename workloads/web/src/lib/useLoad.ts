@@ -10,10 +10,14 @@ export interface Loaded<T> {
   reload(): void;
 }
 
-/** Reads now and whenever `read` is another one. What comes after a newer question is dropped. */
+/**
+ * Reads now, and again with each `version` and whenever `read` is another one. What comes after a
+ * newer question is dropped.
+ */
 export function useLoad<T>(
   read: () => Promise<T>,
   onError: (error: unknown) => void,
+  version = 0,
 ): Loaded<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<unknown>(null);
@@ -41,7 +45,7 @@ export function useLoad<T>(
     return () => {
       isCurrent = false;
     };
-  }, [read, onError, reads]);
+  }, [read, onError, reads, version]);
   const reload = useCallback(() => setReads((count) => count + 1), []);
   return { value, error, isReading, reload };
 }

@@ -10,21 +10,20 @@ import { BudgetCard } from "./BudgetCard";
 import { Loading } from "./Loading";
 
 interface Props {
+  /** Changes when it must be read again. */
+  version: number;
   onError(error: unknown): void;
 }
 
 /** What is left of the budgets that the person's questions count in. */
-export function OwnBudgets({ onError }: Props) {
+export function OwnBudgets({ version, onError }: Props) {
   const { t } = useI18n();
-  const loaded = useLoad(usage.budgets, onError);
+  const loaded = useLoad(usage.budgets, onError, version);
   return (
     <section aria-labelledby="usage-budgets" data-testid="budgets">
       <h3 id="usage-budgets">{t("budgets.title")}</h3>
       <p className="hint">{t("budgets.hint")}</p>
       <Loading of={loaded}>{(page) => <OwnList budgets={page.items} />}</Loading>
-      <button data-testid="usage-reload" disabled={loaded.isReading} onClick={loaded.reload}>
-        {t("usage.reload")}
-      </button>
     </section>
   );
 }
@@ -42,7 +41,7 @@ export function OwnList({ budgets }: { budgets: BudgetState[] }) {
 }
 
 /** What is left of everybody's budgets of which something is used. */
-export function EverybodysBudgets({ onError }: Props) {
+export function EverybodysBudgets({ version, onError }: Props) {
   const { t } = useI18n();
   const read = useCallback(async (cursor?: string) => {
     const page = await usage.everybodysBudgets(cursor);
@@ -52,7 +51,7 @@ export function EverybodysBudgets({ onError }: Props) {
     }));
     return { ...page, items };
   }, []);
-  const pages = usePages(read, onError);
+  const pages = usePages(read, onError, version);
   return (
     <section aria-labelledby="usage-budgets" data-testid="budgets">
       <h3 id="usage-budgets">{t("budgets.all")}</h3>

@@ -40,18 +40,22 @@ async function read(days: Days, all: boolean): Promise<Sums> {
 
 interface Props {
   isAll: boolean;
+  /** Changes when it must be read again. */
+  version: number;
   onError(error: unknown): void;
 }
 
 /** What was used: over time, by model, and by person where it is everybody's. */
-export function Spent({ isAll, onError }: Props) {
+export function Spent({ isAll, version, onError }: Props) {
   const { t } = useI18n();
   const [range, setRange] = useState<Range>("month");
   const [measure, setMeasure] = useState<Measure>("tokens");
-  const days = useMemo(() => daysOf(range, new Date()), [range]);
+  // A page that stays open over midnight goes on with the new day when it is read again.
+  const days = useMemo(() => daysOf(range, new Date()), [range, version]);
   const loaded = useLoad(
     useCallback(() => read(days, isAll), [days, isAll]),
     onError,
+    version,
   );
   return (
     <section aria-labelledby="usage-spent" data-testid="spent">

@@ -22,8 +22,8 @@ export function Usage({ me, back, onClose, onError }: Props) {
   const { t } = useI18n();
   const heading = useFocusInside<HTMLHeadingElement>();
   const [isAll, setAll] = useState(false);
-  /** How often a budget was changed here: then what is left is read again. */
-  const [changes, setChanges] = useState(0);
+  const [version, setVersion] = useState(0);
+  const reload = () => setVersion((version) => version + 1);
   return (
     <main className="account usage" data-testid="usage-page" aria-labelledby="usage-title">
       <div className="account-column">
@@ -33,16 +33,19 @@ export function Usage({ me, back, onClose, onError }: Props) {
         <h2 id="usage-title" ref={heading} tabIndex={-1}>
           {t("usage.title")}
         </h2>
-        {me.admin && <Whose isAll={isAll} onChange={setAll} />}
+        <div className="controls">
+          {me.admin && <Whose isAll={isAll} onChange={setAll} />}
+          <button data-testid="usage-reload" onClick={reload}>
+            {t("usage.reload")}
+          </button>
+        </div>
         {isAll ? (
-          <EverybodysBudgets key={changes} onError={onError} />
+          <EverybodysBudgets version={version} onError={onError} />
         ) : (
-          <OwnBudgets onError={onError} />
+          <OwnBudgets version={version} onError={onError} />
         )}
-        <Spent isAll={isAll} onError={onError} />
-        {isAll && (
-          <Rules onError={onError} onChanged={() => setChanges((count) => count + 1)} />
-        )}
+        <Spent isAll={isAll} version={version} onError={onError} />
+        {isAll && <Rules onError={onError} onChanged={reload} />}
       </div>
     </main>
   );
