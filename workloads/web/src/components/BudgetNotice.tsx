@@ -4,6 +4,7 @@ import type { Warning } from "../api/usageTypes";
 import { useI18n } from "../i18n/context";
 import { USAGE } from "../lib/place";
 import { LocalLink } from "./LocalLink";
+import "./budgets.css";
 
 interface Props {
   /** Of the last answer. */

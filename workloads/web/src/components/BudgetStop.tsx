@@ -3,6 +3,7 @@ import { useI18n } from "../i18n/context";
 import { USAGE } from "../lib/place";
 import { refusalText } from "../lib/refusal";
 import { LocalLink } from "./LocalLink";
+import "./budgets.css";
 
 interface Props {
   refusal: Refusal;
