@@ -19,6 +19,8 @@ const MAX_SUBJECT_CHARS: usize = 255;
 /// Most requests or tokens of a window.
 const MAX_COUNT: i64 = 1_000_000_000_000;
 const DEFAULT_WARNING: i64 = 80;
+/// Nine digits, a point and six digits.
+const MAX_MONEY_BYTES: usize = 16;
 /// What a budget allows, and for whom.
 const ALLOWANCE: [&str; 6] = [
     "names",
@@ -54,12 +56,10 @@ impl Allowance {
 
     fn of(fields: &Fields<'_>) -> Result<Self, Failure> {
         let count = |name| fields.count(name, 1..=MAX_COUNT);
-        let micros = fields.text("money")?.map(str::parse::<Micros>).transpose();
-        let micros = micros.map_err(|message| fields.refuse("money", message))?;
         let limits = Limits {
             requests: count("requests")?,
             tokens: count("tokens")?,
-            micros: micros.map(|money| money.0),
+            micros: money(fields)?.map(|money| money.0),
         };
         let names = fields.names("names", MAX_NAMES, MAX_SUBJECT_CHARS)?;
         let warn = fields.count("warn_at_percent", 1..=100)?;
@@ -137,6 +137,20 @@ pub fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+/// An amount of money. A refusal does not repeat what is far too long for one.
+fn money(fields: &Fields<'_>) -> Result<Option<Micros>, Failure> {
+    let Some(text) = fields.text("money")? else {
+        return Ok(None);
+    };
+    if text.len() > MAX_MONEY_BYTES {
+        let message = format!("money must be at most {MAX_MONEY_BYTES} characters");
+        return Err(fields.refuse("money", message));
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|message: String| fields.refuse("money", message))
+}
+
 /// One of few words.
 fn choice<T: DeserializeOwned>(
     fields: &Fields<'_>,
@@ -202,6 +216,7 @@ mod tests {
     #[case("money", json!("-1"), "money")]
     #[case("money", json!("0.0000001"), "money")]
     #[case("money", json!(5), "money")]
+    #[case("money", json!("9".repeat(60_000)), "money")]
     #[case("names", json!(["a"]), "names")]
     #[case("names", json!([1]), "names")]
     #[case("names", json!(vec!["n"; 101]), "names")]
