@@ -226,7 +226,7 @@ export const en = {
   "rule.per": "How often it begins anew",
   "rule.names.Group": "Only for these groups",
   "rule.names.User": "Only for these users (“sub” of their tokens)",
-  "rule.names.APIKey": "Only for these API keys (their ids)",
+  "rule.names.APIKey": "Only for these API keys (the 16 digits after “loto_”)",
   "rule.namesHint": "One on a line. Empty: each of them.",
   "rule.limits": "At most (empty: not limited)",
   "rule.moneyHint": "In the currency of the prices, such as 25.50.",

@@ -228,7 +228,7 @@ export const es: Texts = {
   "rule.per": "Cada cuánto vuelve a empezar",
   "rule.names.Group": "Solo para estos grupos",
   "rule.names.User": "Solo para estas personas («sub» de sus tokens)",
-  "rule.names.APIKey": "Solo para estas claves de API (sus identificadores)",
+  "rule.names.APIKey": "Solo para estas claves de API (las 16 cifras tras «loto_»)",
   "rule.namesHint": "Uno por línea. Vacío: cada cual.",
   "rule.limits": "Como máximo (vacío: sin límite)",
   "rule.moneyHint": "En la moneda de los precios, por ejemplo 25,50.",
