@@ -210,10 +210,13 @@ pub async fn remove(
     State(state): State<Arc<AppState>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Failure> {
+    let table = state.budgets.of_file();
+    let own = table.budget(&id).is_none();
     // What no budget can be called is not looked for: PostgreSQL has no text for some of it.
-    let is_gone = budget_request::is_name(&id) && state.store.delete_stored_budget(&id).await?;
+    let is_gone =
+        budget_request::is_name(&id) && state.store.delete_stored_budget(&id, own).await?;
     if !is_gone {
-        return Err(absent(&id, state.budgets.of_file()));
+        return Err(absent(&id, table));
     }
     tracing::info!(budget = id, "an administrator removed a budget");
     hold_now(&state).await;

@@ -62,16 +62,17 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Deletes a budget with its counters; whether there was one.
+    /// Deletes a budget, and its counters where they are `own`: they go by its name, and so do those
+    /// of a budget of the file that has the same. Says whether there was one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_stored_budget(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn delete_stored_budget(&self, name: &str, own: bool) -> Result<bool, StoreError> {
         let statement = sqlx::query(
             // Counters are locked in the order of their keys, as questions lock them.
             "with gone as (delete from stored_budgets where name = $1 returning name),
                   held as (select budget, subject, starts_at from budget_windows
-                           where budget in (select name from gone)
+                           where $2 and budget in (select name from gone)
                            order by budget, subject, starts_at for update),
                   counters as (delete from budget_windows w using held h
                                where w.budget = h.budget and w.subject = h.subject
@@ -79,6 +80,7 @@ impl Store {
              select count(*) from gone",
         )
         .bind(name)
+        .bind(own)
         .fetch_one(&self.pool);
         let row = within("delete a budget", statement).await?;
         Ok(row.get::<i64, _>(0) == 1)

@@ -145,6 +145,8 @@ async fn budgets_of_the_resource_are_shown_and_stay_as_they_are() {
     );
     let gone = remove(&gateway, "/api/admin/budgets/cap").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    // What is counted under that name is the resource's, and stays.
+    assert_eq!(used(&gateway, "ana").await["cap"], json!({ "requests": 2 }));
     assert_eq!(rules(&gateway).await.len(), 1);
 }
 
