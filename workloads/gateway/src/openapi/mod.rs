@@ -17,7 +17,8 @@ use utoipa::OpenApi as _;
 
 use self::page::Language;
 use crate::routes::{
-    self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal, sessions, totals, v1,
+    self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal,
+    sessions, totals, v1,
 };
 
 #[derive(utoipa::OpenApi)]
