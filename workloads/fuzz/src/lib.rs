@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     target("chat_body", requests::chat_body),
     target("responses_body", requests::responses_body),
     target("key_body", requests::key_body),
+    target("budget_body", requests::budget_body),
     target("upload_form", requests::upload_form),
     target("upload_name", requests::upload_name),
     target("upload_text", requests::upload_text),

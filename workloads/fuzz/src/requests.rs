@@ -6,6 +6,7 @@ use axum::extract::{FromRequest as _, Multipart, Request};
 use futures::executor::block_on;
 use http::{HeaderMap, HeaderValue};
 use lotoai_gateway::budget::table::Table;
+use lotoai_gateway::domain::budget_request::{self, Allowance};
 use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
 use lotoai_gateway::domain::key_request::KeyRequest;
 use lotoai_gateway::domain::page::PageQuery;
@@ -57,6 +58,20 @@ pub(crate) fn key_body(bytes: &[u8]) {
             promise((1..=365).contains(&request.days), "a key has an end");
         }
         Err(failure) => refusal(&failure),
+    }
+}
+
+/// The bodies that make and alter a budget.
+pub(crate) fn budget_body(bytes: &[u8]) {
+    match budget_request::parse(bytes, true) {
+        Ok(budget) => {
+            promise(budget_request::is_name(&budget.name), "a budget has a name");
+            promise(budget.check(true).is_ok(), "it can be meant");
+        }
+        Err(failure) => refusal(&failure),
+    }
+    if let Err(failure) = Allowance::parse(bytes) {
+        refusal(&failure);
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     ledger::fold(store).await?;
     let open_questions = store.erase_spendings(subject).await?;
     let usage_days = store.erase_usage(subject).await?;
-    let shared = shared_budgets(&state.budgets);
+    let shared = shared_budgets(&state.budgets.table());
     let budget_windows = store
         .erase_windows(subject, &keys, &shared, wish == Wish::Own)
         .await?;

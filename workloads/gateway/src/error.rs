@@ -4,6 +4,7 @@ use snafu::Snafu;
 
 use crate::budget::table::TableError;
 use crate::identity::{login::LoginSetupError, provider::ProviderError};
+use crate::store::StoreError;
 
 /// An error that ends the process.
 #[derive(Debug, Snafu)]
@@ -62,6 +63,12 @@ pub enum Error {
     Budgets {
         /// Cause.
         source: TableError,
+    },
+    /// The budgets of administrators could not be read.
+    #[snafu(display("failed to read the budgets of administrators"))]
+    StoredBudgets {
+        /// Cause.
+        source: StoreError,
     },
     /// The HTTP server ended.
     #[snafu(display("failed to serve HTTP"))]

@@ -103,6 +103,7 @@ impl Failure {
             "session" => "session_not_found",
             "API key" => "key_not_found",
             "answer" => "answer_not_found",
+            "budget" => "budget_not_found",
             "response" => "response_not_found",
             _ => "not_found",
         };

@@ -40,11 +40,12 @@ pub use config::Config;
 pub use error::Error;
 
 use crate::admission::Admission;
+use crate::budget::current::Budgets;
 use crate::budget::ledger;
 use crate::budget::table::Table;
 use crate::error::{
     BudgetsSnafu, LoginSnafu, MigrateSnafu, ModelServerSnafu, ObjectsSnafu, OrchestratorSnafu,
-    PostgresSnafu, ProviderSnafu, RabbitmqSnafu, ServeSnafu,
+    PostgresSnafu, ProviderSnafu, RabbitmqSnafu, ServeSnafu, StoredBudgetsSnafu,
 };
 use crate::identity::discovery::Discovery;
 use crate::identity::jwks::Jwks;
@@ -99,6 +100,9 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .context(RabbitmqSnafu)?;
 
     let state = assemble(&config, &service, Store::new(pool))?;
+    // Before the first question: one of them may be what refuses it.
+    let known = state.budgets.refresh(&state.store).await;
+    known.context(StoredBudgetsSnafu)?;
 
     keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
     keep_conversations(&service, &state.store, config.conversation_retention_days);
@@ -155,7 +159,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         limits: config.sessions,
     });
     let key_ring = KeyRing::new(store.clone(), watch.clone(), service.tasks.clone());
-    let budgets = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
+    let table = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
     let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
     let channel = config
         .orchestrator
@@ -184,7 +188,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         streams: Streams::default(),
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
-        budgets,
+        budgets: Budgets::new(table),
         docs: Docs::new(&config.public_url),
         public_url: config.public_url.clone(),
         events: Wake::default(),
@@ -256,6 +260,7 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
         "spendings",
         ledger::keep(store(), state.spendings.clone(), stop()),
     );
+    service.keep_up("budgets", state.budgets.clone().keep(store(), stop()));
     let (store, stop) = (store(), stop());
     service.spawn("status-consumer", async move {
         rabbitmq

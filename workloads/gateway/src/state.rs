@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use crate::admission::Admission;
-use crate::budget::table::Table;
+use crate::budget::current::Budgets;
 use crate::config::LimitArgs;
 use crate::failure::Failure;
 use crate::identity::key_ring::KeyRing;
@@ -55,7 +55,7 @@ pub struct AppState {
     /// Limits.
     pub limits: LimitArgs,
     /// Budgets and prices.
-    pub budgets: Table,
+    pub budgets: Budgets,
     /// What the API is.
     pub docs: Docs,
     /// Where browsers reach the platform.

@@ -1,4 +1,7 @@
-//! The web page in a real browser: sign in, upload, ask, read the citation, change the language.
+//! The web page in a real browser: sign in, upload, ask, read the citation, make and revoke a key,
+//! see what was used, set a budget, change the language.
+
+mod pages;
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -159,6 +162,26 @@ impl Page {
         Ok(value.unwrap_or_default())
     }
 
+    /// Whether an element is there now.
+    async fn has(&self, css: &str) -> bool {
+        self.0.find(Locator::Css(css)).await.is_ok()
+    }
+
+    async fn choose(&self, css: &str, value: &str) {
+        let field = self.find(css).await;
+        field.select_by_value(value).await.unwrap();
+    }
+
+    /// Keeps a picture where `LOTOAI_PICTURES` says, if it says so.
+    async fn picture(&self, name: &str) {
+        let Some(directory) = std::env::var_os("LOTOAI_PICTURES") else {
+            return;
+        };
+        let picture = self.0.screenshot().await.unwrap();
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(Path::new(&directory).join(name), picture).unwrap();
+    }
+
     async fn text(&self, css: &str) -> String {
         self.find(css).await.text().await.unwrap()
     }
@@ -200,7 +223,7 @@ fn a_person_signs_in_uploads_asks_and_reads_the_source() {
         page.0.goto(&format!("{}/", client.url())).await.unwrap();
         page.find(&test_id("sign-in")).await;
         assert!(
-            page.0.find(Locator::Css(&test_id("me"))).await.is_err(),
+            !page.has(&test_id("me")).await,
             "a wrong password signed in"
         );
 
@@ -215,15 +238,13 @@ fn a_person_signs_in_uploads_asks_and_reads_the_source() {
             .await;
         let passage = page.text(&test_id("passage")).await;
         assert!(passage.contains("changes every June"), "{passage}");
-        if let Some(directory) = std::env::var_os("LOTOAI_PICTURES") {
-            let picture = page.0.screenshot().await.unwrap();
-            std::fs::create_dir_all(&directory).unwrap();
-            std::fs::write(Path::new(&directory).join("browser.png"), picture).unwrap();
-        }
+        page.picture("browser.png").await;
+
+        pages::account(&page, &client).await;
+        pages::usage(&page, &client).await;
 
         assert_eq!(page.attribute("html", "lang").await.unwrap(), "en");
-        let language = page.find(&test_id("language")).await;
-        language.select_by_value("es").await.unwrap();
+        page.choose(&test_id("language"), "es").await;
         page.find("html[lang=\"es\"]").await;
         page.0.close().await.unwrap();
     });

@@ -7,6 +7,7 @@
 //! PostgreSQL alone decides, so any number of replicas together never admit more than a budget
 //! allows. A question reserves its estimate; its answer is charged with what was counted.
 
+pub mod current;
 pub mod estimate;
 pub mod ledger;
 pub mod money;

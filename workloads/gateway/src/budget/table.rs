@@ -69,6 +69,52 @@ pub struct Budget {
     pub warn_at_percent: i64,
 }
 
+/// What is wrong with a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, as the API calls it.
+    pub field: &'static str,
+    /// Cause and fix.
+    pub message: String,
+}
+
+impl Budget {
+    /// Whether it can be meant. Where there are no prices, money cannot be counted.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, has_prices: bool) -> Result<(), Fault> {
+        let Self { name, limits, .. } = self;
+        let fault = |field, message: String| Err(Fault { field, message });
+        if name.is_empty() || *limits == Limits::default() {
+            let message =
+                format!("budget {name:?} needs a name and one of requests, tokens and money");
+            return fault("requests", message);
+        }
+        for (field, limit) in [("requests", limits.requests), ("tokens", limits.tokens)] {
+            if limit.is_some_and(|limit| limit < 1) {
+                return fault(
+                    field,
+                    format!("{field} of budget {name:?} must be at least 1"),
+                );
+            }
+        }
+        if limits.micros.is_some() && !has_prices {
+            let message = format!("budget {name:?} limits money and there are no prices; add them");
+            return fault("money", message);
+        }
+        if self.scope == Scope::Platform && !self.names.is_empty() {
+            let message = format!("budget {name:?} is for the platform; remove its names");
+            return fault("names", message);
+        }
+        if !(1..=100).contains(&self.warn_at_percent) {
+            let message = format!("budget {name:?} must warn at 1 to 100 percent");
+            return fault("warn_at_percent", message);
+        }
+        Ok(())
+    }
+}
+
 /// What a question may cost for each of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Highest {
@@ -92,6 +138,28 @@ pub struct Table {
 }
 
 impl Table {
+    /// The budget of that name.
+    pub fn budget(&self, name: &str) -> Option<&Budget> {
+        self.budgets.iter().find(|budget| budget.name == name)
+    }
+
+    /// The same with more budgets. Of two with one name that which was here before holds.
+    #[must_use]
+    pub fn with(&self, more: &[Budget]) -> Self {
+        let mut table = self.clone();
+        for budget in more {
+            if table.budget(&budget.name).is_none() {
+                table.budgets.push(budget.clone());
+            }
+        }
+        table
+    }
+
+    /// Whether any model has a price, so that money can be counted.
+    pub fn has_prices(&self) -> bool {
+        !self.currency.is_empty()
+    }
+
     /// The price of a model, if it is known.
     pub fn price(&self, model: &ModelName) -> Option<Price> {
         self.prices.get(model).copied()

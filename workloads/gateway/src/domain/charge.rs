@@ -49,7 +49,7 @@ impl Charge {
                 request.format.as_ref(),
                 request.max_tokens,
             ),
-            highest: state.budgets.highest(&request.model),
+            highest: state.budgets.table().highest(&request.model),
         };
         Self::reserve(state, question, change).await
     }
@@ -65,7 +65,8 @@ impl Charge {
     ) -> Result<Self, Failure> {
         let now = Timestamp::now();
         let lease = state.limits.answer_lease();
-        let warnings = match question.plan(&state.budgets, lease, now)? {
+        let table = state.budgets.table();
+        let warnings = match question.plan(&table, lease, now)? {
             None => None,
             Some(plan) => {
                 let reserved = match change {
@@ -97,7 +98,7 @@ impl Charge {
     pub fn settle(&self, state: &AppState, measure: impl FnOnce(Tokens) -> Measured) -> Settlement {
         let spending = self.question.clone().map(|question| {
             let measured = measure(question.tokens);
-            question.spending(measured, &state.budgets)
+            question.spending(measured, &state.budgets.table())
         });
         Settlement {
             spending,

@@ -61,7 +61,7 @@ pub async fn embed(
         run_id: Uuid::now_v7(),
         principal: Principal::of(identity),
         tokens: estimate::of_texts(&request.inputs),
-        highest: state.budgets.highest_of(&model),
+        highest: state.budgets.table().highest_of(&model),
     };
     let begin = Call::begin(
         Arc::clone(&state),

@@ -131,6 +131,64 @@ impl<'v> Fields<'v> {
             })
     }
 
+    /// An integer field within `range` that may be absent, for what may be larger than
+    /// [`Self::integer`] knows.
+    ///
+    /// # Errors
+    /// 400 when it is not such an integer.
+    pub fn count(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Failure> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value
+            .as_i64()
+            .filter(|value| range.contains(value))
+            .map(Some)
+            .ok_or_else(|| {
+                let expected = format!("an integer from {} to {}", range.start(), range.end());
+                self.wrong(name, &expected)
+            })
+    }
+
+    /// A list of at most `most` names of at most `chars` characters that may be absent; each of
+    /// them once, in order.
+    ///
+    /// # Errors
+    /// 400 when it is not such a list.
+    pub fn names(
+        &self,
+        name: &str,
+        most: usize,
+        chars: usize,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        if self.get(name).is_none() {
+            return Ok(None);
+        }
+        let wrong = || {
+            let expected = format!("a list of at most {most} names of 1 to {chars} characters");
+            self.wrong(name, &expected)
+        };
+        let list = self.list(name)?;
+        if list.len() > most {
+            return Err(wrong());
+        }
+        let good = |name: &&str| {
+            (1..=chars).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+        };
+        let mut names = list
+            .iter()
+            .map(|item| item.as_str().filter(good).map(str::to_owned))
+            .collect::<Option<Vec<String>>>()
+            .ok_or_else(wrong)?;
+        names.sort_unstable();
+        names.dedup();
+        Ok(Some(names))
+    }
+
     /// A number field within `range` that may be absent.
     ///
     /// # Errors

@@ -71,32 +71,8 @@ fn scopes(fields: &Fields<'_>) -> Result<Vec<Scope>, Failure> {
     })
 }
 
-/// A list of names that may be absent, each of them once.
 fn names(fields: &Fields<'_>, field: &str) -> Result<Option<Vec<String>>, Failure> {
-    if fields.get(field).is_none() {
-        return Ok(None);
-    }
-    let wrong = || {
-        let message = format!(
-            "{field} must be a list of at most {MAX_ITEMS} names of 1 to {MAX_ITEM_CHARS} characters"
-        );
-        fields.refuse(field, message)
-    };
-    let list = fields.list(field)?;
-    if list.len() > MAX_ITEMS {
-        return Err(wrong());
-    }
-    let good = |name: &&str| {
-        (1..=MAX_ITEM_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
-    };
-    let mut names = list
-        .iter()
-        .map(|item| item.as_str().filter(good).map(str::to_owned))
-        .collect::<Option<Vec<String>>>()
-        .ok_or_else(wrong)?;
-    names.sort_unstable();
-    names.dedup();
-    Ok(Some(names))
+    fields.names(field, MAX_ITEMS, MAX_ITEM_CHARS)
 }
 
 #[cfg(test)]

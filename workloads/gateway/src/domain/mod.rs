@@ -1,6 +1,7 @@
 //! The rules of the gateway, apart from HTTP and storage.
 
 pub mod annotations;
+pub mod budget_request;
 pub mod charge;
 pub mod chat_request;
 mod content;

@@ -137,7 +137,7 @@ async fn spent(pipe: &mut Pipe, state: &AppState, subject: &str) -> Result<(), S
     .await?;
     pipe.text(",\"open_questions\":").await?;
     pipe.json(&store.open_spendings(subject).await?).await?;
-    let shared = shared_budgets(&state.budgets);
+    let shared = shared_budgets(&state.budgets.table());
     pipe.text(",\"budgets\":").await?;
     pipe.json(&store.own_windows(subject, &shared).await?).await
 }

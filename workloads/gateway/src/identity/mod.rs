@@ -92,6 +92,14 @@ impl Identity {
         }
     }
 
+    /// The browser session that the caller is known by, if it is one.
+    pub fn session(&self) -> Option<&SessionHash> {
+        match &self.credential {
+            Credential::Session(hash) => Some(hash),
+            Credential::Token | Credential::Key(_) | Credential::Probe => None,
+        }
+    }
+
     /// Identity of the API key that the caller sent, if it sent one.
     pub fn api_key(&self) -> Option<&str> {
         self.grant().map(|grant| grant.id.as_str())

@@ -148,10 +148,7 @@ impl Sessions {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<ListedSession>, StoreError> {
-        let current = match &identity.credential {
-            Credential::Session(hash) => Some(hash),
-            Credential::Token | Credential::Key(_) | Credential::Probe => None,
-        };
+        let current = identity.session();
         let idle = self.0.limits.idle_seconds;
         let store = &self.0.store;
         store

@@ -17,7 +17,8 @@ use utoipa::OpenApi as _;
 
 use self::page::Language;
 use crate::routes::{
-    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, v1,
+    self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal,
+    sessions, totals, v1,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -44,13 +45,19 @@ use crate::routes::{
         conversations::one,
         conversations::remove,
         budgets::list,
+        budget_rules::list,
+        budget_rules::make,
+        budget_rules::alter,
+        budget_rules::remove,
         budgets::usage,
+        totals::list,
         me::show,
         keys::make,
         keys::list,
         keys::remove,
         sessions::list,
         sessions::remove,
+        sessions::remove_others,
         docs::document,
         docs::page,
         docs::style,

@@ -64,7 +64,8 @@ pub async fn list(
     }
     // They are as many as the configuration has for a caller: one page.
     let now = Timestamp::now();
-    let matched = state.budgets.matching(&Principal::of(&identity), now);
+    let table = state.budgets.table();
+    let matched = table.matching(&Principal::of(&identity), now);
     let keys: Vec<WindowCursor> = matched.iter().map(key).collect();
     let windows = if keys.is_empty() {
         Vec::new()
@@ -76,7 +77,7 @@ pub async fn list(
             .iter()
             .find(|window| (&window.budget, &window.subject) == (&it.budget.name, &it.subject));
         let used = used.map(|window| window.used).unwrap_or_default();
-        view(&state.budgets, it, used)
+        view(&table, it, used)
     });
     Ok(Json(Page {
         items: items.collect(),
@@ -98,16 +99,16 @@ async fn everybodys(
         (window.budget.clone(), window.subject.clone(), window.start)
     });
     // A counter of a budget that is no more says nothing.
+    let table = state.budgets.table();
     let items = page.items.iter().filter_map(|window| {
-        let mut budgets = state.budgets.budgets.iter();
-        let budget = budgets.find(|budget| budget.name == window.budget)?;
+        let budget = table.budget(&window.budget)?;
         let start = Timestamp::from_second(window.start).ok()?;
         let matched = Matched {
             budget,
             subject: window.subject.clone(),
             window: budget.per.window(start),
         };
-        Some(view(&state.budgets, &matched, window.used))
+        Some(view(&table, &matched, window.used))
     });
     Ok(Page {
         items: items.collect(),
@@ -147,7 +148,7 @@ fn view(table: &Table, it: &Matched<'_>, used: Amounts) -> Value {
 }
 
 /// An object with what is limited, and nothing else.
-fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> Value {
+pub(super) fn amounts(limits: &Limits, table: &Table, value: impl Fn(Kind, i64) -> i64) -> Value {
     let each = limits.each().map(|(kind, limit)| {
         let shown = shown(kind, value(kind, limit), &table.currency);
         (kind.name().to_owned(), shown)
@@ -204,7 +205,7 @@ pub async fn usage(
 }
 
 /// First and last day of a question; the last 30 days when nothing is said.
-fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
+pub(super) fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let to = query
         .take("to")
@@ -232,7 +233,8 @@ fn date(name: &str, text: &str) -> Result<Date, Failure> {
     }
 }
 
-fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
+/// A parameter that is true or false; false when nothing is said.
+pub(super) fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
     match query.take(name).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

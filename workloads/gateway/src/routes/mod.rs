@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod budget_rules;
 pub mod budgets;
 pub mod conversations;
 pub mod docs;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod me;
 pub mod personal;
 pub mod sessions;
+pub mod totals;
 pub mod v1;
 pub mod web;
 
@@ -67,6 +69,7 @@ pub fn table() -> Vec<Route> {
     use Needs::{Admin, Caller, Nothing, Person};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
@@ -80,6 +83,7 @@ pub fn table() -> Vec<Route> {
     );
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
+    let (rules, budget) = ("/api/admin/budgets", "/api/admin/budgets/{id}");
     let response = "/v1/responses/{id}";
     vec![
         // Whatever a key was made for: each is shown what it may name.
@@ -147,7 +151,12 @@ pub fn table() -> Vec<Route> {
             conversations::export,
         ),
         Route::new(GET, "/api/budgets", Caller, budgets::list),
+        Route::new(GET, rules, Admin, budget_rules::list),
+        Route::new(POST, rules, Admin, budget_rules::make),
+        Route::new(PUT, budget, Admin, budget_rules::alter),
+        Route::new(DELETE, budget, Admin, budget_rules::remove),
         Route::new(GET, "/api/usage", Person, budgets::usage),
+        Route::new(GET, "/api/usage/totals", Person, totals::list),
         Route::new(GET, "/api/me", Caller, me::show),
         Route::new(GET, "/api/me/export", Person, personal::export),
         Route::new(DELETE, "/api/me/data", Person, personal::erase),
@@ -156,6 +165,7 @@ pub fn table() -> Vec<Route> {
         Route::new(GET, "/api/keys", Person, keys::list),
         Route::new(DELETE, "/api/keys/{id}", Person, keys::remove),
         Route::new(GET, "/api/sessions", Person, sessions::list),
+        Route::new(DELETE, "/api/sessions", Person, sessions::remove_others),
         Route::new(DELETE, "/api/sessions/{id}", Person, sessions::remove),
         Route::new(GET, "/api/openapi.json", Caller, docs::document),
         Route::new(GET, "/api/docs", Caller, docs::page),

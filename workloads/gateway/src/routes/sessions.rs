@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
@@ -13,6 +15,13 @@ use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::state::AppState;
 use crate::store::ListedSession;
+
+/// How many sessions ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EndedSessions {
+    /// Browser sessions that are over.
+    sessions: usize,
+}
 
 /// The caller's browser sessions, newest first.
 ///
@@ -65,4 +74,24 @@ pub async fn remove(
     let id = Uuid::parse_str(&id).map_err(|_| Failure::not_found("session"))?;
     state.sessions.revoke(&identity, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of the caller but the one that asks, with the answers that they have open. Who
+/// asks with an access token has none that asks: then all browser sessions end.
+///
+/// # Errors
+/// 503 when the database is away.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions",
+    operation_id = "deleteOtherSessions",
+    tag = "sessions",
+    responses((status = 200, description = "They are over", body = EndedSessions)),
+)]
+pub async fn remove_others(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+) -> Result<Json<EndedSessions>, Failure> {
+    let sessions = state.sessions.end_others(&identity).await?;
+    Ok(Json(EndedSessions { sessions }))
 }

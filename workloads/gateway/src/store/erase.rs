@@ -5,7 +5,6 @@ use sqlx::postgres::PgRow;
 
 use super::keys::hash;
 use super::{Store, StoreError, within};
-use crate::identity::SessionHash;
 
 impl Store {
     /// Deletes at most `most` of a person's conversations for good, with their messages and
@@ -111,23 +110,6 @@ impl Store {
             .bind(subject),
         )
         .await
-    }
-
-    /// Deletes a person's sessions; gives the hashes of their cookies and their sealed tokens.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn erase_sessions(
-        &self,
-        subject: &str,
-    ) -> Result<Vec<(SessionHash, Vec<u8>)>, StoreError> {
-        let statement =
-            sqlx::query("delete from sessions where subject = $1 returning id_hash, sealed")
-                .bind(subject)
-                .fetch_all(&self.pool);
-        let rows = within("erase sessions", statement).await?;
-        let session = |row: &PgRow| (hash(row.get(0)), row.get(1));
-        Ok(rows.iter().map(session).collect())
     }
 
     async fn erase(

@@ -13,8 +13,10 @@ mod outbox;
 mod responses;
 mod search;
 mod sessions;
+mod stored_budgets;
 mod streams;
 mod talks;
+mod totals;
 
 use std::future::Future;
 use std::time::Duration;
@@ -33,12 +35,13 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
 pub use search::Found;
-pub use sessions::{ListedSession, NewSession, StoredSession};
+pub use sessions::{ListedSession, NewSession, StoredSession, TakenSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
     StoredMessage,
 };
+pub use totals::{By, UsageTotal};
 
 use crate::failure::Failure;
 

@@ -40,6 +40,18 @@ pub struct StoredSession {
     pub stale: bool,
 }
 
+/// A session that was deleted with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSession {
+    /// Hash of its cookie.
+    pub hash: SessionHash,
+    /// Its tokens.
+    pub sealed: Vec<u8>,
+    /// Whether the session that was spared rests on the same stay at the provider: to end that
+    /// there would end the spared one, too.
+    pub shares_stay: bool,
+}
+
 /// A session as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedSession {
@@ -200,6 +212,34 @@ impl Store {
         .fetch_optional(&self.pool);
         let row = within("delete a session", statement).await?;
         Ok(row.map(|row| (hash(row.get(0)), row.get(1))))
+    }
+
+    /// Deletes a person's sessions but for `spared`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_sessions(
+        &self,
+        subject: &str,
+        spared: Option<&SessionHash>,
+    ) -> Result<Vec<TakenSession>, StoreError> {
+        let statement = sqlx::query(
+            "delete from sessions
+             where subject = $1 and ($2::bytea is null or id_hash <> $2)
+             returning id_hash, sealed, coalesce(
+                 provider_session = (select provider_session from sessions where id_hash = $2),
+                 false)",
+        )
+        .bind(subject)
+        .bind(spared.map(<[u8; 32]>::as_slice))
+        .fetch_all(&self.pool);
+        let rows = within("delete sessions", statement).await?;
+        let taken = rows.iter().map(|row| TakenSession {
+            hash: hash(row.get(0)),
+            sealed: row.get(1),
+            shares_stay: row.get(2),
+        });
+        Ok(taken.collect())
     }
 
     /// Which of these sessions and API keys are over.

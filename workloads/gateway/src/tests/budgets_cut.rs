@@ -111,7 +111,7 @@ fn reservation(gateway: &Gateway) -> Question {
             input: 70,
             output: 30,
         },
-        highest: gateway.state.budgets.highest("writer"),
+        highest: gateway.state.budgets.table().highest("writer"),
     }
 }
 
@@ -121,10 +121,11 @@ async fn what_a_killed_process_reserved_is_charged_when_its_lease_ends() {
         return;
     };
     let state = &gateway.state;
+    let table = state.budgets.table();
     for lease in [Duration::ZERO, Duration::from_secs(600)] {
         let question = reservation(&gateway);
         let plan = question
-            .plan(&state.budgets, lease, Timestamp::now())
+            .plan(&table, lease, Timestamp::now())
             .unwrap()
             .unwrap();
         assert!(state.store.reserve(&plan).await.unwrap().admitted);
@@ -155,9 +156,10 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         return;
     };
     let state = &gateway.state;
+    let table = state.budgets.table();
     let question = reservation(&gateway);
     let plan = question
-        .plan(&state.budgets, Duration::ZERO, Timestamp::now())
+        .plan(&table, Duration::ZERO, Timestamp::now())
         .unwrap()
         .unwrap();
     state.store.reserve(&plan).await.unwrap();
@@ -171,7 +173,7 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         asked: true,
         estimated: false,
     };
-    let spending = question.clone().spending(measured, &state.budgets);
+    let spending = question.clone().spending(measured, &table);
     let mut change = state.store.begin().await.unwrap();
     change.settle(&spending).await.unwrap();
     change.commit().await.unwrap();

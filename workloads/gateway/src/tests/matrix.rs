@@ -46,6 +46,8 @@ struct Things {
     /// A stream that has ended, which no API key began.
     stream: String,
     response: String,
+    /// A budget that an administrator made, for nobody.
+    budget: String,
 }
 
 impl Platform {
@@ -79,8 +81,16 @@ impl Platform {
             .execute(&self.pool)
             .await
             .unwrap();
+        // And there may be so many budgets.
+        sqlx::query("delete from stored_budgets where name like 'b-%'")
+            .execute(&self.pool)
+            .await
+            .unwrap();
         let id = uuid::Uuid::now_v7();
         for statement in [
+            "insert into stored_budgets (name, scope, names, per, requests, unknown_price,
+                                         warn_at_percent)
+             values ('b-' || $1::text, 'User', '{nobody}', 'Day', 1, 'Refuse', 80)",
             "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
             "insert into messages (id, conversation_id, role, content)
              values ($1, $1, 'user', 'what she said')",
@@ -107,6 +117,7 @@ impl Platform {
         let id = id.to_string();
         Things {
             response,
+            budget: format!("b-{id}"),
             conversation: id.clone(),
             document: id.clone(),
             key: id.clone(),
@@ -130,6 +141,11 @@ impl Platform {
             }
         }
         let body = match (method, path) {
+            (&Method::POST, "/api/admin/budgets") => json!({
+                "name": "made", "scope": "User", "names": ["nobody"], "per": "Day", "requests": 1,
+            })
+            .to_string(),
+            (&Method::PUT, _) => json!({ "names": ["nobody"], "requests": 2 }).to_string(),
             (&Method::PATCH, _) => json!({ "title": "another" }).to_string(),
             // The message has the id of its conversation.
             (&Method::POST, path) if path.ends_with("/branch") => {
@@ -172,6 +188,7 @@ fn path_of(route: &str, things: &Things) -> String {
         Some("keys") => &things.key,
         Some("sessions") => &things.session,
         Some("users") => "somebody who left",
+        Some("admin") => &things.budget,
         Some("chat") => &things.stream,
         Some("responses") => &things.response,
         // A model.
@@ -399,8 +416,13 @@ async fn every_route_answers_whom_it_should_and_nobody_else() {
                 ));
             }
             answered += usize::from(reply.status.is_success());
-            // Whoever is erased has no session and no key any more.
-            if route.path == "/api/me/data" && reply.status.is_success() {
+            // Whoever is erased has no session and no key any more, and whoever ends all other
+            // sessions has one at most.
+            let ends = matches!(
+                (&route.method, route.path),
+                (_, "/api/me/data") | (&Method::DELETE, "/api/sessions")
+            );
+            if ends && reply.status.is_success() {
                 callers = known(&platform).await;
             }
         }

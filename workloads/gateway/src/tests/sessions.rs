@@ -13,7 +13,7 @@ use super::browser::{
 use super::keys::{ISSUER, Signer, publish, realm};
 use super::support::{Gateway, PUBLIC_URL, Parts, config};
 
-const EVE: Person<'static> = Person {
+pub(super) const EVE: Person<'static> = Person {
     subject: "eve",
     groups: &[],
     provider_session: "kc-eve-1",

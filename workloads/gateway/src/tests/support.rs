@@ -22,6 +22,7 @@ use wiremock::MockServer;
 use super::keys::{ISSUER, Signer, realm};
 use super::{orchestrator, postgres};
 use crate::admission::Times;
+use crate::budget::current::Budgets;
 use crate::config::Config;
 use crate::objects::Objects;
 use crate::routes::web::WebClient;
@@ -225,7 +226,8 @@ impl Gateway {
         let state = crate::assemble(&config, &service, Store::new(parts.pool)).unwrap();
         let mut state = Arc::into_inner(state).unwrap();
         if !parts.budgets.is_empty() {
-            state.budgets = crate::budget::table::parse(&parts.budgets).unwrap();
+            let table = crate::budget::table::parse(&parts.budgets).unwrap();
+            state.budgets = Budgets::new(table);
         }
         state.admission.times = parts.times;
         state.streams = Streams::with_grace(parts.grace);

@@ -57,6 +57,12 @@ describe("sessions", () => {
     await account.endSession("s");
     expect(calls()).toEqual([["DELETE", "/api/sessions/s", undefined]]);
   });
+
+  it("are ended all but this one, in one call", async () => {
+    const calls = answer(Response.json({ sessions: 2 }));
+    expect(await account.endOtherSessions()).toEqual({ sessions: 2 });
+    expect(calls()).toEqual([["DELETE", "/api/sessions", undefined]]);
+  });
 });
 
 describe("one's data", () => {

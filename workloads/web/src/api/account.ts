@@ -1,5 +1,13 @@
 import { file, json, request, write } from "./http";
-import type { ApiKey, Erased, KeyRequest, NewApiKey, Page, Session } from "./types";
+import type {
+  ApiKey,
+  EndedSessions,
+  Erased,
+  KeyRequest,
+  NewApiKey,
+  Page,
+  Session,
+} from "./types";
 
 /** The page of a list from `cursor` on. */
 function page<T>(path: string, cursor?: string): Promise<Page<T>> {
@@ -15,6 +23,8 @@ export const account = {
     request("/api/keys/" + encodeURIComponent(id), { method: "DELETE" }),
   sessions: (cursor?: string) => page<Session>("/api/sessions", cursor),
   endSession: (id: string) => request("/api/sessions/" + id, { method: "DELETE" }),
+  /** Ends all sessions but this one. */
+  endOtherSessions: () => json<EndedSessions>("/api/sessions", { method: "DELETE" }),
   /** Everything that is held of the person. */
   exportAll: () => file("/api/me/export"),
   /** Erases it, for good. The session that asks ends with it. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ask, type Question } from "./chat";
+import { ask, type Listener, type Question } from "./chat";
+import type { Warning } from "./usageTypes";
 
 const RUN = "019aab4e-0000-7000-8000-000000000000";
 
@@ -42,9 +43,16 @@ function question(signal = new AbortController().signal): Question {
   return { model: "lotoai", text: "?", conversationId: null, signal };
 }
 
+/** Hears nothing. */
+const deaf: Listener = {
+  onText: () => undefined,
+  onExtra: () => undefined,
+  onWarnings: () => undefined,
+};
+
 async function heard(asked = question()): Promise<string> {
   let whole = "";
-  await ask(asked, { onText: (more) => (whole += more), onExtra: () => undefined });
+  await ask(asked, { ...deaf, onText: (more) => (whole += more) });
   return whole;
 }
 
@@ -81,14 +89,29 @@ describe("ask", () => {
   it("says that an answer is stopped", async () => {
     const stopping = new AbortController();
     const calls = told([answer(FIRST + text("uno", 3))]);
-    const asked = ask(question(stopping.signal), {
-      onText: () => stopping.abort(),
-      onExtra: () => undefined,
-    });
+    const asked = ask(question(stopping.signal), { ...deaf, onText: () => stopping.abort() });
     await expect(asked).rejects.toMatchObject({ name: "AbortError" });
     expect(calls.map(({ path }) => path)).toEqual([
       "/v1/chat/completions",
       `/v1/chat/completions/${RUN}/cancel`,
     ]);
+  });
+
+  it("hears of budgets that are nearly used up, and of those that stop it", async () => {
+    const warned = answer(FIRST + LAST);
+    warned.headers.set("x-lotoai-budget-warning", "day; requests=90%; resets=2026-11-27T00:00:00Z");
+    const budget = { name: "day", kind: "requests", limit: 10, used: 10, needed: 1 };
+    const error = { code: "budget_exceeded", message: "budget \"day\" is used up", budget };
+    told([warned, Response.json({ error }, { status: 429 })]);
+    const warnings: Warning[] = [];
+    const listener = { ...deaf, onWarnings: (all: Warning[]) => void warnings.push(...all) };
+    await ask(question(), listener);
+    expect(warnings).toMatchObject([{ name: "day", kind: "requests", percent: 90 }]);
+    await expect(ask(question(), listener)).rejects.toMatchObject({
+      status: 429,
+      code: "budget_exceeded",
+      budget,
+    });
+    expect(warnings).toHaveLength(1);
   });
 });

@@ -1,6 +1,8 @@
+import { parseWarnings, WARNING_HEADER } from "./warnings";
 import { ApiError, request, toApiError } from "./http";
 import { sseEvents } from "./sse";
 import type { Extra } from "./types";
+import type { Warning } from "./usageTypes";
 
 export interface Question {
   model: string;
@@ -13,6 +15,8 @@ export interface Question {
 export interface Listener {
   onText(text: string): void;
   onExtra(extra: Extra): void;
+  /** Budgets that are nearly used up, once, before the first word; most often none. */
+  onWarnings(warnings: Warning[]): void;
 }
 
 interface Chunk {
@@ -40,6 +44,7 @@ export async function ask(question: Question, listener: Listener): Promise<void>
   const place: Place = { run: null, id: null };
   try {
     let response: Response | null = await begin(question);
+    listener.onWarnings(parseWarnings(response.headers.get(WARNING_HEADER)));
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;

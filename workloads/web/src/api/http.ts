@@ -7,6 +7,7 @@ import type {
   Model,
   Page,
 } from "./types";
+import type { Refusal } from "./usageTypes";
 
 /** A refusal or failure of the gateway; `code` is stable, `message` is a sentence. */
 export class ApiError extends Error {
@@ -14,6 +15,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
+    /** The budget that refused it, if one did. */
+    readonly budget: Refusal | null = null,
   ) {
     super(message);
   }
@@ -23,14 +26,16 @@ export class ApiError extends Error {
 export function toApiError(status: number, body: string): ApiError {
   try {
     const json = JSON.parse(body) as {
-      error?: { code?: string; message?: string };
+      error?: { code?: string; message?: string; budget?: Refusal };
       code?: string;
       title?: string;
       detail?: string;
+      budget?: Refusal;
     };
     const code = json.error?.code ?? json.code;
     const message = json.error?.message ?? json.detail ?? json.title;
-    if (code && message) return new ApiError(status, code, message);
+    const budget = json.error?.budget ?? json.budget ?? null;
+    if (code && message) return new ApiError(status, code, message, budget);
   } catch {
     // A proxy's page: nothing in it is worth showing.
   }

@@ -151,6 +151,11 @@ export interface Session {
   current: boolean;
 }
 
+/** How many sessions ended. */
+export interface EndedSessions {
+  sessions: number;
+}
+
 /** How many of each are gone. */
 export interface Erased {
   conversations: number;

@@ -1,20 +1,24 @@
 import { createContext, useContext, useMemo, type ReactNode } from "react";
 import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { ApiError } from "../api/http";
 import type { Citation } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { citationOf, remarkCitations } from "../lib/citations";
 import type { Turn } from "../lib/useConversation";
+import { BudgetStop } from "./BudgetStop";
 
 interface Props {
   turn: Turn;
   onCitation(citation: Citation): void;
+  /** Shows what was used of budgets. */
+  onUsage(): void;
   /** Goes on from this answer in a new conversation, where it is stored. */
   onBranch?(): void;
 }
 
-export function Answer({ turn, onCitation, onBranch }: Props) {
+export function Answer({ turn, onCitation, onUsage, onBranch }: Props) {
   const { t } = useI18n();
   return (
     <article className="turn assistant" aria-label={t("answer.label")} aria-busy={turn.state === "writing"}>
@@ -23,7 +27,7 @@ export function Answer({ turn, onCitation, onBranch }: Props) {
         <AnswerText turn={turn} onCitation={onCitation} />
         {turn.state === "writing" && <span className="cursor" aria-hidden="true" />}
       </div>
-      <Outcome turn={turn} />
+      <Outcome turn={turn} onUsage={onUsage} />
       {turn.toolCalls.map((call, index) => (
         <details key={index} className="tool">
           <summary>
@@ -72,10 +76,13 @@ function DecisionLine({ turn }: { turn: Turn }) {
   );
 }
 
-function Outcome({ turn }: { turn: Turn }) {
+function Outcome({ turn, onUsage }: Pick<Props, "turn" | "onUsage">) {
   const { t, explain } = useI18n();
   if (turn.state === "stopped") return <p className="hint">{t("answer.stopped")}</p>;
   if (turn.state !== "failed") return null;
+  if (turn.error instanceof ApiError && turn.error.budget) {
+    return <BudgetStop refusal={turn.error.budget} onUsage={onUsage} />;
+  }
   const text =
     typeof turn.error === "string" ? t("answer.failed", { code: turn.error }) : explain(turn.error);
   return (
@@ -97,7 +104,7 @@ const COMPONENTS: Components = { a: AnswerLink };
 // A remote image would tell its server who reads what.
 const DISALLOWED = ["img"];
 
-function AnswerText({ turn, onCitation }: Props) {
+function AnswerText({ turn, onCitation }: Pick<Props, "turn" | "onCitation">) {
   const { citations, text } = turn;
   const plugins = useMemo(() => {
     const numbers = new Set(citations.map((citation) => citation.number));

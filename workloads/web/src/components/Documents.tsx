@@ -3,6 +3,7 @@ import type { Document } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { useDocuments, type PendingFile } from "../lib/useDocuments";
+import { DocumentsState } from "./DocumentsState";
 
 export function Documents({ onError }: { onError(error: unknown): void }) {
   const { t } = useI18n();
@@ -37,7 +38,13 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
           <DocumentRow key={document.id} document={document} {...state} />
         ))}
       </ul>
-      {state.documents?.length === 0 && state.pending.length === 0 && <p>{t("documents.none")}</p>}
+      <DocumentsState
+        documents={state.documents}
+        isSending={state.pending.length > 0}
+        listError={state.listError}
+        actionError={state.actionError}
+        onRetry={state.reload}
+      />
       {state.hasMore && <button onClick={() => void state.more()}>{t("more")}</button>}
     </section>
   );

@@ -2,17 +2,19 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api, ApiError } from "../api/http";
 import type { Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
-import { ACCOUNT, pathOf } from "../lib/place";
-import { useAccountPage } from "../lib/useAccountPage";
+import { ACCOUNT, pathOf, USAGE, type Overlay } from "../lib/place";
 import { useConversation } from "../lib/useConversation";
+import { useOverlay } from "../lib/useOverlay";
 import { Account } from "./account/Account";
 import { Answer } from "./Answer";
+import { BudgetNotice } from "./BudgetNotice";
 import { CitationPanel } from "./CitationPanel";
 import { Composer } from "./Composer";
 import { Conversations } from "./Conversations";
 import { Documents } from "./Documents";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { LocalLink } from "./LocalLink";
+import { Usage } from "./usage/Usage";
 
 type View = "chat" | "conversations" | "documents";
 const VIEWS: View[] = ["chat", "conversations", "documents"];
@@ -39,7 +41,13 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
   const onStored = useCallback(() => setVersion((version) => version + 1), []);
   const conversation = useConversation(onStored, onError);
   const { models, model, setModel, error: modelsError } = useModels(onError);
-  const account = useAccountPage();
+  const overlay = useOverlay();
+  const show = (page: Overlay) => {
+    setCitation(null);
+    overlay.show(page);
+  };
+  const showUsage = () => show(USAGE);
+  const leave = () => overlay.leave(pathOf(conversation.id));
 
   const open = (id: string | null) => {
     setCitation(null);
@@ -80,13 +88,19 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
         </span>
         <LocalLink
           className="button quiet"
+          data-testid="usage"
+          href={USAGE}
+          aria-current={overlay.shown === USAGE ? "page" : undefined}
+          onGo={showUsage}
+        >
+          {t("usage.title")}
+        </LocalLink>
+        <LocalLink
+          className="button quiet"
           data-testid="account"
           href={ACCOUNT}
-          aria-current={account.isShown ? "page" : undefined}
-          onGo={() => {
-            setCitation(null);
-            account.show();
-          }}
+          aria-current={overlay.shown === ACCOUNT ? "page" : undefined}
+          onGo={() => show(ACCOUNT)}
         >
           {t("account.title")}
         </LocalLink>
@@ -94,7 +108,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           {t("signOut")}
         </button>
       </header>
-      <nav className="tabs" aria-label={t("nav.label")} hidden={account.isShown}>
+      <nav className="tabs" aria-label={t("nav.label")} hidden={overlay.shown !== null}>
         {VIEWS.map((item) => (
           <button
             key={item}
@@ -105,16 +119,19 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           </button>
         ))}
       </nav>
-      {account.isShown && (
+      {overlay.shown === ACCOUNT && (
         <Account
           me={me}
           back={pathOf(conversation.id)}
-          onClose={() => account.leave(pathOf(conversation.id))}
+          onClose={leave}
           onError={onError}
           onErased={onErased}
         />
       )}
-      <main className="content" hidden={account.isShown}>
+      {overlay.shown === USAGE && (
+        <Usage me={me} back={pathOf(conversation.id)} onClose={leave} onError={onError} />
+      )}
+      <main className="content" hidden={overlay.shown !== null}>
         <div className="side">
           <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
           <Documents onError={onError} />
@@ -125,7 +142,8 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
               {explain(shown)}
             </p>
           )}
-          <Turns conversation={conversation} onCitation={setCitation} />
+          <Turns conversation={conversation} onCitation={setCitation} onUsage={showUsage} />
+          <BudgetNotice warnings={conversation.warnings} onUsage={showUsage} />
           <Composer
             busy={conversation.busy}
             onStop={conversation.stop}
@@ -141,6 +159,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
 function Turns(props: {
   conversation: ReturnType<typeof useConversation>;
   onCitation(citation: Citation): void;
+  onUsage(): void;
 }) {
   const { t } = useI18n();
   const { id, turns, busy, branch } = props.conversation;
@@ -162,6 +181,7 @@ function Turns(props: {
             key={turn.key}
             turn={turn}
             onCitation={props.onCitation}
+            onUsage={props.onUsage}
             {...(id && { onBranch: () => void branch(turn) })}
           />
         ),

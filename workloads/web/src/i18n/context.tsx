@@ -8,6 +8,9 @@ import {
   type ReactNode,
 } from "react";
 import { ApiError } from "../api/http";
+import type { Amount, Kind } from "../api/usageTypes";
+import { amountText, untilText } from "../lib/amounts";
+import { refusalText } from "../lib/refusal";
 import { isKey, pickLanguage, translate, type Language, type Translate } from "./dictionary";
 
 const STORED = "lotoai.language";
@@ -20,6 +23,10 @@ interface I18n {
   explain(error: unknown): string;
   /** Date and time of an RFC 3339 text, here and in this language. */
   moment(text: string): string;
+  /** How long it is until an RFC 3339 text. */
+  until(text: string): string;
+  /** An amount with what it counts. */
+  amount(kind: Kind, amount: Amount): string;
 }
 
 const Context = createContext<I18n | null>(null);
@@ -37,14 +44,17 @@ export function I18nProvider({ children }: { children: ReactNode }) {
   }, [language]);
   const value = useMemo<I18n>(() => {
     const t: Translate = (key, values) => translate(language, key, values);
+    const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+    const moment = (text: string) => format.format(new Date(text));
+    const until = (text: string) => untilText(language, text, Date.now());
+    const amount = (kind: Kind, amount: Amount) => amountText(language, t, kind, amount);
     const explain = (error: unknown) => {
       if (!(error instanceof ApiError)) return String(error);
+      if (error.budget) return refusalText({ t, amount, moment, until }, error.budget);
       const key = "error." + error.code;
       return isKey(key) ? t(key) : error.message;
     };
-    const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-    const moment = (text: string) => format.format(new Date(text));
-    return { language, setLanguage, t, explain, moment };
+    return { language, setLanguage, t, explain, moment, until, amount };
   }, [language, setLanguage]);
   return <Context value={value}>{children}</Context>;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ACCOUNT, conversationIn, isAccount, pathOf } from "./place";
+import { ACCOUNT, conversationIn, overlayIn, pathOf, USAGE } from "./place";
 
 const ID = "019aab4e-6f1b-7b52-8d0a-0b6c1d2e3f40";
 
@@ -9,9 +9,13 @@ describe("paths", () => {
   });
 
   it("show one thing at a time", () => {
-    expect(isAccount(ACCOUNT)).toBe(true);
-    expect(conversationIn(ACCOUNT)).toBeNull();
-    expect(isAccount(pathOf(ID))).toBe(false);
+    for (const overlay of [ACCOUNT, USAGE] as const) {
+      expect(overlayIn(overlay)).toBe(overlay);
+      expect(conversationIn(overlay)).toBeNull();
+    }
+    for (const path of [pathOf(ID), "/", "/account/x", "/usages"]) {
+      expect(overlayIn(path), path).toBeNull();
+    }
     expect(conversationIn("/c/" + ID + "/x")).toBeNull();
   });
 });

@@ -1,10 +1,17 @@
-/** The path of the page with keys, sessions and data. */
+/** The page with keys, sessions and data. */
 export const ACCOUNT = "/account";
+/** The page with what was used and what is left. */
+export const USAGE = "/usage";
+
+/** A page over the chat, which stays open behind it. */
+export type Overlay = typeof ACCOUNT | typeof USAGE;
+const OVERLAYS: readonly Overlay[] = [ACCOUNT, USAGE];
 
 const CONVERSATION = /^\/c\/([0-9a-f-]{36})$/;
 
-export function isAccount(path: string): boolean {
-  return path === ACCOUNT;
+/** The page over the chat that a path shows, if it shows one. */
+export function overlayIn(path: string): Overlay | null {
+  return OVERLAYS.find((overlay) => overlay === path) ?? null;
 }
 
 /** The id of the conversation that a path shows, if it shows one. */

@@ -2,7 +2,8 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { ask } from "../api/chat";
 import { api } from "../api/http";
 import type { Citation, Decision, StoredMessage, ToolCall } from "../api/types";
-import { conversationIn, isAccount, pathOf } from "./place";
+import type { Warning } from "../api/usageTypes";
+import { conversationIn, overlayIn, pathOf } from "./place";
 
 /** A message as shown. */
 export interface Turn {
@@ -62,6 +63,8 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
   const [id, setId] = useState<string | null>(idInPath);
   const [turns, setTurns] = useState<Turn[]>([]);
   const [loadError, setLoadError] = useState<unknown>(null);
+  /** Budgets that the last answer said are nearly used up. */
+  const [warnings, setWarnings] = useState<Warning[]>([]);
   const running = useRef<AbortController | null>(null);
   const [busy, setBusy] = useState(false);
 
@@ -98,8 +101,8 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
   useEffect(() => {
     show(idInPath());
     const sync = () => {
-      // What is open stays open behind the page of the account, and an answer goes on there.
-      if (isAccount(location.pathname) || idInPath() === shown.current) return;
+      // What is open stays open behind another page, and an answer goes on there.
+      if (overlayIn(location.pathname) || idInPath() === shown.current) return;
       show(idInPath());
     };
     window.addEventListener("popstate", sync);
@@ -121,6 +124,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
         await ask(
           { model, text, conversationId: id, signal: controller.signal },
           {
+            onWarnings: setWarnings,
             onText: (more) => change((turn) => ({ text: turn.text + more })),
             onExtra: (extra) => {
               change(() => ({
@@ -130,7 +134,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
                 toolCalls: extra.tool_calls,
               }));
               if (extra.conversation_id && !controller.signal.aborted) {
-                if (!isAccount(location.pathname)) {
+                if (!overlayIn(location.pathname)) {
                   history.replaceState(null, "", pathOf(extra.conversation_id));
                 }
                 setId(extra.conversation_id);
@@ -173,5 +177,5 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [id, open, onStored, onError],
   );
 
-  return { id, turns, busy, loadError, send, stop, open, branch };
+  return { id, turns, busy, loadError, warnings, send, stop, open, branch };
 }

@@ -17,6 +17,8 @@ export function useDocuments(onError: (error: unknown) => void) {
   const [documents, setDocuments] = useState<Document[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
   const [pending, setPending] = useState<PendingFile[]>([]);
+  const [listError, setListError] = useState<unknown>(null);
+  const [actionError, setActionError] = useState<unknown>(null);
 
   const refresh = useCallback(async () => {
     try {
@@ -29,8 +31,10 @@ export function useDocuments(onError: (error: unknown) => void) {
         return page.next_cursor ? [...page.items, ...older] : page.items;
       });
       setCursor((known) => known ?? page.next_cursor);
+      setListError(null);
     } catch (error) {
-      setDocuments((known) => known ?? []);
+      // What was read before stays: it is old, and not gone.
+      setListError(error);
       onError(error);
     }
   }, [onError]);
@@ -52,7 +56,9 @@ export function useDocuments(onError: (error: unknown) => void) {
       const page = await api.documents(cursor);
       setDocuments((known) => [...(known ?? []), ...page.items]);
       setCursor(page.next_cursor);
+      setListError(null);
     } catch (error) {
+      setListError(error);
       onError(error);
     }
   }, [cursor, onError]);
@@ -102,9 +108,11 @@ export function useDocuments(onError: (error: unknown) => void) {
 
   const act = useCallback(
     async (action: Promise<unknown>) => {
+      setActionError(null);
       try {
         await action;
       } catch (error) {
+        setActionError(error);
         onError(error);
       }
       await refresh();
@@ -120,5 +128,20 @@ export function useDocuments(onError: (error: unknown) => void) {
     [act],
   );
 
-  return { documents, pending, hasMore: cursor !== null, more, upload, resend, dismiss, retry, remove };
+  const reload = useCallback(() => void refresh(), [refresh]);
+
+  return {
+    documents,
+    pending,
+    listError,
+    actionError,
+    hasMore: cursor !== null,
+    more,
+    reload,
+    upload,
+    resend,
+    dismiss,
+    retry,
+    remove,
+  };
 }

@@ -175,50 +175,21 @@ impl Table {
 }
 
 fn budget(entry: BudgetEntry, has_prices: bool) -> Result<Budget, String> {
-    let name = &entry.name;
-    let limits = Limits {
-        requests: entry.requests,
-        tokens: entry.tokens,
-        micros: entry.money.map(|money| money.0),
-    };
-    if name.is_empty() || limits == Limits::default() {
-        return Err(format!(
-            "budget {name:?} needs a name and one of requests, tokens and money"
-        ));
-    }
-    if [limits.requests, limits.tokens]
-        .iter()
-        .flatten()
-        .any(|limit| *limit < 1)
-    {
-        return Err(format!(
-            "requests and tokens of budget {name:?} must be at least 1"
-        ));
-    }
-    if limits.micros.is_some() && !has_prices {
-        return Err(format!(
-            "budget {name:?} limits money and there are no prices; add them"
-        ));
-    }
-    if entry.scope == Scope::Platform && !entry.names.is_empty() {
-        return Err(format!(
-            "budget {name:?} is for the platform; remove its names"
-        ));
-    }
-    if !(1..=100).contains(&entry.warn_at_percent) {
-        return Err(format!(
-            "warnAtPercent of budget {name:?} must be from 1 to 100"
-        ));
-    }
-    Ok(Budget {
+    let budget = Budget {
         name: entry.name,
         scope: entry.scope,
         names: entry.names,
         per: entry.per,
-        limits,
+        limits: Limits {
+            requests: entry.requests,
+            tokens: entry.tokens,
+            micros: entry.money.map(|money| money.0),
+        },
         unknown_price: entry.unknown_price,
         warn_at_percent: entry.warn_at_percent,
-    })
+    };
+    budget.check(has_prices).map_err(|fault| fault.message)?;
+    Ok(budget)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::identity::back_channel::{self, Logout};
 use crate::identity::watch::Ground;
 use crate::identity::{Identity, SessionHash};
+use crate::store::TakenSession;
 
 /// How often ended sessions are deleted. They are refused from the moment on.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -58,18 +59,33 @@ impl Sessions {
     /// # Errors
     /// 503 when the database is away.
     pub async fn end_all(&self, subject: &str) -> Result<usize, Failure> {
-        let ended = self.0.store.erase_sessions(subject).await?;
-        let count = ended.len();
-        for (hash, _) in &ended {
-            self.0.watch.end(&Ground::Session(*hash));
+        let taken = self.0.store.take_sessions(subject, None).await?;
+        Ok(self.end_taken(taken))
+    }
+
+    /// Ends all sessions of the caller but the one that asks, if it is one; says how many. The
+    /// provider is told afterwards.
+    ///
+    /// # Errors
+    /// 503 when the database is away.
+    pub async fn end_others(&self, identity: &Identity) -> Result<usize, Failure> {
+        let (subject, own) = (&identity.subject, identity.session());
+        let taken = self.0.store.take_sessions(subject, own).await?;
+        Ok(self.end_taken(taken))
+    }
+
+    fn end_taken(&self, taken: Vec<TakenSession>) -> usize {
+        let count = taken.len();
+        for session in &taken {
+            self.0.watch.end(&Ground::Session(session.hash));
         }
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
-            for (hash, sealed) in ended {
-                inner.part(&hash, &sealed).await;
+            for session in taken.iter().filter(|session| !session.shares_stay) {
+                inner.part(&session.hash, &session.sealed).await;
             }
         });
-        Ok(count)
+        count
     }
 
     /// Ends the sessions that the provider says are over; says how many there were.

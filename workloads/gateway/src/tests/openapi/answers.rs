@@ -171,6 +171,49 @@ impl Platform {
     }
 }
 
+/// Budgets as an administrator sets them.
+async fn administer(it: &mut Platform) {
+    let rules = "/api/admin/budgets";
+    let route = "/api/admin/budgets/{id}";
+    let made = json!({
+        "name": "more", "scope": "User", "names": ["nobody"], "per": "Month", "money": "2",
+        "unknown_price": "Warn",
+    });
+    for (method, path, route, body) in [
+        (Method::POST, rules, rules, made.clone()),
+        (Method::POST, rules, rules, made),
+        (
+            Method::PUT,
+            "/api/admin/budgets/more",
+            route,
+            json!({ "tokens": 9 }),
+        ),
+        (
+            Method::PUT,
+            "/api/admin/budgets/day",
+            route,
+            json!({ "tokens": 9 }),
+        ),
+        (Method::GET, rules, rules, Value::Null),
+        (
+            Method::DELETE,
+            "/api/admin/budgets/more",
+            route,
+            Value::Null,
+        ),
+        (
+            Method::DELETE,
+            "/api/admin/budgets/more",
+            route,
+            Value::Null,
+        ),
+    ] {
+        let mut request = it.gateway.request_in(method, path, "root", &["admins"]);
+        *request.body_mut() = Body::from(body.to_string());
+        it.send(request, route).await;
+    }
+}
+
 fn one(thing: &Value, list: &str) -> (String, String) {
     let id = thing["id"].as_str().unwrap();
     (format!("/api/{list}/{id}"), format!("/api/{list}/{{id}}"))
@@ -262,6 +305,8 @@ async fn answers_are_as_they_are_documented() {
     let (path, route) = one(&sessions["items"][0], "sessions");
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
+    let others = it.gateway.request(Method::DELETE, "/api/sessions", "ana");
+    it.send(others, "/api/sessions").await;
 
     crate::budget::ledger::fold(&it.gateway.state.store)
         .await
@@ -270,6 +315,10 @@ async fn answers_are_as_they_are_documented() {
     assert_eq!(budgets["items"].as_array().unwrap().len(), 1);
     let usage = it.get("/api/usage", "/api/usage").await;
     assert_eq!(usage["items"].as_array().unwrap().len(), 2);
+    administer(&mut it).await;
+    let totals = "/api/usage/totals";
+    let sums = it.get("/api/usage/totals?by=model", totals).await;
+    assert_eq!(sums["items"].as_array().unwrap().len(), 2, "{sums}");
     it.get("/api/me", "/api/me").await;
     it.get("/api/openapi.json", "/api/openapi.json").await;
     // Refusals of both shapes: of a stranger, of a key, of a budget.

@@ -14,7 +14,7 @@ import { KeyRow } from "./Keys";
 import { Listing } from "./Listing";
 import { NewKey } from "./NewKey";
 import { Secret } from "./Secret";
-import { SessionRow } from "./Sessions";
+import { EndOthers, hasOthers, SessionRow } from "./Sessions";
 
 let language: Language = "en";
 
@@ -205,6 +205,17 @@ describe("a session", () => {
     expect(html).toContain("Firefox on Linux");
     expect(html).toContain('aria-label="End Firefox on Linux, since ');
     expect(html).not.toContain("This session");
+  });
+
+  it("is ended with all others only after a question, and only where there are others", () => {
+    const html = seen(<EndOthers onEnd={done} />);
+    expect(html).toContain("End all other sessions");
+    expect(html).not.toContain('data-testid="confirm"');
+    const here = { ...session, current: true };
+    expect(hasOthers({ items: null, hasMore: false })).toBe(false);
+    expect(hasOthers({ items: [here], hasMore: false })).toBe(false);
+    expect(hasOthers({ items: [here], hasMore: true })).toBe(true);
+    expect(hasOthers({ items: [here, session], hasMore: false })).toBe(true);
   });
 
   it("is called as it calls itself, as text", () => {

@@ -1,0 +1,123 @@
+//! Usage, added up.
+
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use utoipa::ToSchema;
+
+use super::budgets::UsageQuery;
+use super::{Store, StoreError, within};
+
+/// Most sums of one question: two for each day of a year and more.
+const MOST: i64 = 1_000;
+
+/// What usage is added up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Day in UTC, the newest first.
+    Day,
+    /// Month in UTC, the newest first.
+    Month,
+    /// Model with its provider, that with the most tokens first.
+    Model,
+    /// Person, that with the most tokens first.
+    Subject,
+}
+
+impl By {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Day, Self::Month, Self::Model, Self::Subject];
+
+    /// As the API writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Model => "model",
+            Self::Subject => "subject",
+        }
+    }
+
+    /// What is called that.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.name() == name)
+    }
+}
+
+/// A sum. Amounts of different currencies are never added up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UsageTotal {
+    /// The day (`2026-11-26`), month (`2026-11`), model or person; empty for a model that is not
+    /// known.
+    pub key: String,
+    /// The provider of the model; `null` where models are not told apart.
+    pub provider: Option<String>,
+    /// Questions.
+    pub requests: i64,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Questions whose tokens were not, or not all, reported: they are estimated on the high side.
+    pub estimated_requests: i64,
+    /// Questions whose price is not known: they are missing in `micros`.
+    pub unpriced_requests: i64,
+    /// Money in millionths of the currency's unit.
+    pub micros: i64,
+    /// ISO 4217 code; empty without prices.
+    pub currency: String,
+}
+
+impl Store {
+    /// Usage, added up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn usage_totals(
+        &self,
+        query: &UsageQuery,
+        by: By,
+    ) -> Result<Vec<UsageTotal>, StoreError> {
+        let statement = sqlx::query(
+            "select * from (
+                 select case $4::text when 'day' then day::text
+                                      when 'month' then to_char(day, 'YYYY-MM')
+                                      when 'model' then model
+                                      else subject end as label,
+                        case when $4::text = 'model' then provider end as maker,
+                        sum(requests)::bigint, sum(input_tokens)::bigint,
+                        sum(output_tokens)::bigint, sum(estimated)::bigint,
+                        sum(unpriced)::bigint, sum(micros)::bigint, currency,
+                        sum(input_tokens + output_tokens) as tokens
+                 from usage_days
+                 where ($1::text is null or subject = $1) and day between $2::date and $3::date
+                 group by label, maker, currency
+             ) sums
+             order by case when $4::text in ('day', 'month') then label end desc, tokens desc,
+                      label, maker, currency
+             limit $5",
+        )
+        .bind(&query.subject)
+        .bind(&query.from)
+        .bind(&query.to)
+        .bind(by.name())
+        .bind(MOST)
+        .fetch_all(&self.pool);
+        let rows = within("add up usage", statement).await?;
+        Ok(rows.iter().map(total).collect())
+    }
+}
+
+fn total(row: &PgRow) -> UsageTotal {
+    UsageTotal {
+        key: row.get(0),
+        provider: row.get(1),
+        requests: row.get(2),
+        input_tokens: row.get(3),
+        output_tokens: row.get(4),
+        estimated_requests: row.get(5),
+        unpriced_requests: row.get(6),
+        micros: row.get(7),
+        currency: row.get(8),
+    }
+}
