@@ -11,6 +11,7 @@ pub mod export;
 pub mod failure;
 pub mod idempotency;
 pub mod identity;
+pub mod intake;
 pub mod model_server;
 pub mod objects;
 pub mod openapi;
