@@ -99,6 +99,7 @@ impl Failure {
             "API key" => "key_not_found",
             "answer" => "answer_not_found",
             "response" => "response_not_found",
+            "upload" => "upload_not_found",
             _ => "not_found",
         };
         Self::new(

@@ -26,6 +26,7 @@ pub mod store;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod uploads;
 pub mod words;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::streams::Streams;
+use crate::uploads::Uploads;
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -178,6 +180,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         key_ring,
         watch,
         streams: Streams::default(),
+        uploads: Uploads::default(),
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets,
@@ -248,6 +251,10 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
             state.discarded.clone(),
             stop(),
         ),
+    );
+    service.keep_up(
+        "uploads",
+        uploads::sweep(store(), state.objects.clone(), stop()),
     );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
     service.keep_up(

@@ -19,4 +19,5 @@ pub mod run;
 pub mod snippet;
 pub mod text;
 pub mod transcript;
+pub mod tus;
 pub mod upload;

@@ -17,7 +17,7 @@ use utoipa::OpenApi as _;
 
 use self::page::Language;
 use crate::routes::{
-    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, v1,
+    self, auth, budgets, conversations, docs, documents, keys, me, personal, sessions, uploads, v1,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -40,6 +40,11 @@ use crate::routes::{
         documents::one,
         documents::remove,
         documents::retry,
+        uploads::options,
+        uploads::create,
+        uploads::offset,
+        uploads::append,
+        uploads::end,
         conversations::list,
         conversations::one,
         conversations::remove,

@@ -15,6 +15,8 @@ mod search;
 mod sessions;
 mod streams;
 mod talks;
+mod upload_ends;
+mod uploads;
 
 use std::future::Future;
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
     StoredMessage,
 };
+pub use upload_ends::ExportedUpload;
+pub use uploads::{MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
 use crate::failure::Failure;
 
