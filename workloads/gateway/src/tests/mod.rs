@@ -39,3 +39,4 @@ mod streams;
 mod support;
 mod surface;
 mod tokens;
+mod uploads;
