@@ -1,13 +1,12 @@
 //! How a document is taken, however its bytes arrive: the same checks, the same object, and the
 //! same row with the same event.
 
-use axum::http::StatusCode;
 use bytes::Bytes;
 use lotoai_contracts::events::DocumentUploaded;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::upload::TextCheck;
+use crate::domain::upload::{Description, TextCheck, empty, too_large};
 use crate::failure::Failure;
 use crate::objects::{Objects, Upload};
 use crate::policy::documents as policy;
@@ -29,17 +28,6 @@ pub struct Received {
     size: u64,
     content_hash: String,
     upload: Upload,
-}
-
-/// What a file is to be, beside its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// Cleaned name.
-    pub name: String,
-    /// Media type, by the name.
-    pub media_type: String,
-    /// Knowledge base.
-    pub knowledge_base: String,
 }
 
 /// What taking a document came to.
@@ -162,20 +150,4 @@ pub fn uploaded(document: &Document) -> DocumentUploaded {
         owner: document.owner.clone(),
         groups: document.groups.clone(),
     }
-}
-
-/// 413 for a file that is larger than `max` bytes.
-pub fn too_large(max: u64) -> Failure {
-    let mut failure = Failure::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "document_too_large",
-        format!("the file is larger than {max} bytes; split it"),
-    );
-    failure.param = Some("file".to_owned());
-    failure
-}
-
-/// 400 for a file without bytes.
-pub fn empty() -> Failure {
-    Failure::invalid("file", "the file is empty")
 }

@@ -7,9 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::file_name;
-use super::upload::{self, DEFAULT_KNOWLEDGE_BASE};
+use super::upload::{self, DEFAULT_KNOWLEDGE_BASE, Description};
 use crate::failure::Failure;
-use crate::intake::{self, Description};
 
 /// The version of the protocol.
 pub const VERSION: &str = "1.0.0";
@@ -71,10 +70,10 @@ impl Creation {
         }
         let size = number(headers, &UPLOAD_LENGTH)?;
         if size == 0 {
-            return Err(intake::empty());
+            return Err(upload::empty());
         }
         if size.unsigned_abs() > max {
-            return Err(intake::too_large(max));
+            return Err(upload::too_large(max));
         }
         let metadata = one(headers, &UPLOAD_METADATA)?.unwrap_or_default();
         Ok(Self {

@@ -12,10 +12,10 @@ use uuid::Uuid;
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
-use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE};
+use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, Description};
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
-use crate::intake::{self, Description, Received, Receiving, Taken};
+use crate::intake::{self, Received, Receiving, Taken};
 use crate::openapi::bodies::api::DocumentForm;
 use crate::policy::documents as policy;
 use crate::state::AppState;
@@ -145,7 +145,7 @@ async fn receive_text(mut field: Field<'_>, max: u64) -> Result<String, Failure>
 
 fn broken(error: &MultipartError, max: u64) -> Failure {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return intake::too_large(max);
+        return upload::too_large(max);
     }
     Failure::new(
         StatusCode::BAD_REQUEST,

@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::{Lease, busy, count, place};
+use crate::domain::upload::Description;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::intake::{self, Description, Received, Receiving, Taken};
+use crate::intake::{self, Received, Receiving, Taken};
 use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::{StoreError, StoredUpload};
