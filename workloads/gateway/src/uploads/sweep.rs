@@ -9,8 +9,10 @@ use crate::error::chain;
 use crate::objects::Objects;
 use crate::store::{Store, StoreError};
 
-/// Uploads per statement, and per transaction whose locks are held while parts are deleted.
+/// Uploads per statement.
 const BATCH: i64 = 20;
+/// Uploads per transaction whose locks are held while their parts are deleted.
+const SWEPT: i64 = 4;
 /// How often it is looked for them.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -24,11 +26,14 @@ pub async fn sweep(store: Store, objects: Objects, stop: CancellationToken) {
                 tracing::warn!(error = chain(&error), "uploads stay beyond their end");
             }
         }
-        if let Err(error) = sweep_batch(&store, &objects).await {
-            tracing::warn!(
-                error = chain(&error),
-                "uploads that are over cannot be read"
-            );
+        match sweep_batch(&store, &objects).await {
+            // There may be more of them.
+            Ok(swept) if swept == SWEPT as usize && !stop.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "uploads that are over cannot be read");
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => {}
@@ -50,11 +55,11 @@ pub(crate) async fn expire_all(store: &Store) -> Result<u64, StoreError> {
     }
 }
 
-/// Deletes the parts of some uploads that are over.
-pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), StoreError> {
+/// Deletes the parts of some uploads that are over; says of how many.
+pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<usize, StoreError> {
     let mut change = store.begin().await?;
     let mut gone = Vec::new();
-    for id in change.lock_discarded_uploads(BATCH).await? {
+    for id in change.lock_discarded_uploads(SWEPT).await? {
         match objects.delete_parts(id).await {
             Ok(()) => gone.push(id),
             Err(error) => {
@@ -64,5 +69,6 @@ pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), 
         }
     }
     change.forget_discarded_uploads(&gone).await?;
-    change.commit().await
+    change.commit().await?;
+    Ok(gone.len())
 }

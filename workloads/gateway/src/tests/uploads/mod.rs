@@ -128,7 +128,7 @@ pub(super) async fn sweep_parts(gateway: &Gateway, pool: &PgPool) {
         .await
         .unwrap();
     let (store, objects) = (&gateway.state.store, &gateway.state.objects);
-    crate::uploads::sweep_batch(store, objects).await.unwrap();
+    while crate::uploads::sweep_batch(store, objects).await.unwrap() > 0 {}
 }
 
 /// Waits until it is true.
