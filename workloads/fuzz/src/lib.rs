@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     target("budget_body", requests::budget_body),
     target("upload_form", requests::upload_form),
     target("upload_name", requests::upload_name),
+    target("upload_metadata", requests::upload_metadata),
     target("upload_text", requests::upload_text),
     target("list_query", requests::list_query),
     target("idempotency_key", requests::idempotency_key),

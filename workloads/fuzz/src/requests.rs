@@ -13,6 +13,7 @@ use lotoai_gateway::domain::page::PageQuery;
 use lotoai_gateway::domain::parameters::Parameters;
 use lotoai_gateway::domain::responses_request::ResponsesRequest;
 use lotoai_gateway::domain::text::file_name;
+use lotoai_gateway::domain::tus;
 use lotoai_gateway::domain::upload::{TextCheck, knowledge_base, media_type};
 use lotoai_gateway::idempotency;
 
@@ -122,6 +123,33 @@ pub(crate) fn upload_name(bytes: &[u8]) {
     }
     match knowledge_base(text) {
         Ok(name) => promise(name == text, "a knowledge base is taken as it is"),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// What is said of a file that comes in pieces: its length, and after the first line break the
+/// metadata.
+pub(crate) fn upload_metadata(bytes: &[u8]) {
+    const MAX: u64 = 1024;
+    let mut headers = HeaderMap::new();
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    for name in [tus::UPLOAD_LENGTH, tus::UPLOAD_METADATA] {
+        let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
+        let Ok(value) = value else { return };
+        headers.insert(name, value);
+    }
+    match tus::Creation::of(&headers, MAX) {
+        Ok(asked) => {
+            let size = asked.size.unsigned_abs();
+            promise(
+                (1..=MAX).contains(&size),
+                "a file is no larger than it may be",
+            );
+            promise(asked.size > 0, "its size is no debt");
+            upload_name(asked.description.name.as_bytes());
+            let base = knowledge_base(&asked.description.knowledge_base);
+            promise(base.is_ok(), "a knowledge base has a name");
+        }
         Err(failure) => refusal(&failure),
     }
 }

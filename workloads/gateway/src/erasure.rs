@@ -23,6 +23,8 @@ pub struct Erased {
     pub conversations: u64,
     /// Documents. Their bytes and passages go within minutes.
     pub documents: u64,
+    /// Uploads, unfinished or finished within a day. Their bytes go within minutes.
+    pub uploads: u64,
     /// API keys.
     pub api_keys: usize,
     /// Rows of usage by day.
@@ -74,6 +76,8 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     // Programs first: they would go on adding.
     let keys = state.key_ring.delete_all(subject).await?;
     let conversations = conversations(state, subject).await?;
+    // Before documents, which they become.
+    let uploads = store.erase_uploads(subject).await?;
     let documents = documents(state, subject).await?;
     // What is settled reaches the counters that others share, before it goes.
     ledger::fold(store).await?;
@@ -90,6 +94,7 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     Ok(Erased {
         conversations,
         documents,
+        uploads,
         api_keys: keys.len(),
         usage_days,
         open_questions,

@@ -105,6 +105,7 @@ impl Failure {
             "answer" => "answer_not_found",
             "budget" => "budget_not_found",
             "response" => "response_not_found",
+            "upload" => "upload_not_found",
             _ => "not_found",
         };
         Self::new(

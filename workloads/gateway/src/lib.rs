@@ -12,6 +12,7 @@ pub mod failure;
 pub mod flag;
 pub mod idempotency;
 pub mod identity;
+pub mod intake;
 pub mod model_server;
 pub mod objects;
 pub mod openapi;
@@ -26,6 +27,7 @@ pub mod store;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod uploads;
 pub mod words;
 
 use std::sync::Arc;
@@ -65,6 +67,7 @@ use crate::routes::web::WebClient;
 use crate::state::AppState;
 use crate::store::Store;
 use crate::streams::Streams;
+use crate::uploads::Uploads;
 
 /// How long the end of a whole answer is held back for a database that is away: longer than one takes
 /// to start again or to change its primary.
@@ -186,6 +189,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         key_ring,
         watch,
         streams: Streams::default(),
+        uploads: Uploads::default(),
         admission: Admission::new(config.limits.requests_max_concurrent),
         limits: config.limits,
         budgets: Budgets::new(table),
@@ -254,6 +258,10 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
             state.discarded.clone(),
             stop(),
         ),
+    );
+    service.keep_up(
+        "uploads",
+        uploads::sweep(store(), state.objects.clone(), stop()),
     );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
     service.keep_up(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -66,15 +67,61 @@ impl Objects {
         self.store.list(None).count().await
     }
 
-    async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
-        match tokio::time::timeout(STEP_TIMEOUT, self.store.delete(&Path::from(key))).await {
-            Ok(Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(outcome) => outcome,
-            Err(_) => Err(object_store::Error::Generic {
-                store: "documents",
-                source: "deleting took too long".into(),
-            }),
+    /// Stores a part of an upload under a key of its own, which it gives.
+    ///
+    /// # Errors
+    /// 503 when the object store is away; whether the object is there is not known then.
+    pub async fn put_part(&self, upload: Uuid, bytes: Bytes) -> Result<String, Failure> {
+        let key = format!("{}/{}", parts_of(upload), Uuid::now_v7());
+        let path = Path::from(key.as_str());
+        bounded(async { self.store.put(&path, bytes.into()).await.map(drop) }).await?;
+        Ok(key)
+    }
+
+    /// Reads an object that is known to be small.
+    ///
+    /// # Errors
+    /// 503 when the object store is away.
+    pub async fn read(&self, key: &str) -> Result<Bytes, Failure> {
+        let path = Path::from(key);
+        bounded(async { self.store.get(&path).await?.bytes().await }).await
+    }
+
+    /// Deletes all parts of an upload, also those that no row ever knew of.
+    ///
+    /// # Errors
+    /// When the object store is away; some may be gone then.
+    pub async fn delete_parts(&self, upload: Uuid) -> Result<(), object_store::Error> {
+        let prefix = Path::from(parts_of(upload));
+        let mut parts = self.store.list(Some(&prefix));
+        while let Some(part) = in_time(parts.try_next()).await? {
+            self.delete(part.location.as_ref()).await?;
         }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
+        match in_time(self.store.delete(&Path::from(key))).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// What the keys of an upload's parts begin with.
+fn parts_of(upload: Uuid) -> String {
+    format!("uploads/{upload}")
+}
+
+async fn in_time<T>(
+    step: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, object_store::Error> {
+    match tokio::time::timeout(STEP_TIMEOUT, step).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(object_store::Error::Generic {
+            store: "documents",
+            source: "it took too long".into(),
+        }),
     }
 }
 
@@ -143,19 +190,16 @@ impl Drop for Upload {
     }
 }
 
-async fn bounded(
-    step: impl Future<Output = Result<(), object_store::Error>>,
-) -> Result<(), Failure> {
-    let error = match tokio::time::timeout(STEP_TIMEOUT, step).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => chain(&error),
-        Err(_) => "it took too long".to_owned(),
-    };
-    tracing::error!(error, "the object store failed an upload");
-    Err(Failure::unavailable(
-        "object_storage_unavailable",
-        "the object store cannot be reached; the document was not stored, try again soon",
-    ))
+async fn bounded<T>(
+    step: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, Failure> {
+    in_time(step).await.map_err(|error| {
+        tracing::error!(error = chain(&error), "the object store failed an upload");
+        Failure::unavailable(
+            "object_storage_unavailable",
+            "the object store cannot be reached; the document was not stored, try again soon",
+        )
+    })
 }
 
 /// Deletes discarded objects until `stop`.

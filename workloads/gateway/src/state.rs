@@ -25,6 +25,7 @@ use crate::orchestrator::Orchestrator;
 use crate::outbox::Wake;
 use crate::store::Store;
 use crate::streams::Streams;
+use crate::uploads::Uploads;
 
 /// What the handlers share.
 pub struct AppState {
@@ -50,6 +51,8 @@ pub struct AppState {
     pub watch: Watch,
     /// Streamed answers that a client may come back to.
     pub streams: Streams,
+    /// Documents that arrive in pieces.
+    pub uploads: Uploads,
     /// How many requests are taken on at a time.
     pub admission: Admission,
     /// Limits.

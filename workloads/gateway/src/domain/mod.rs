@@ -21,4 +21,5 @@ pub mod run;
 pub mod snippet;
 pub mod text;
 pub mod transcript;
+pub mod tus;
 pub mod upload;

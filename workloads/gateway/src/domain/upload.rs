@@ -9,6 +9,17 @@ use crate::failure::Failure;
 pub const DEFAULT_KNOWLEDGE_BASE: &str = "default";
 const MAX_KNOWLEDGE_BASE: usize = 63;
 
+/// What a file is to be, beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Cleaned name.
+    pub name: String,
+    /// Media type, by the name.
+    pub media_type: String,
+    /// Knowledge base.
+    pub knowledge_base: String,
+}
+
 /// Extensions and what they mean.
 const TYPES: &[(&str, &str)] = &[
     ("txt", "text/plain"),
@@ -45,6 +56,22 @@ pub fn unsupported(cause: &str) -> Failure {
     );
     failure.param = Some("file".to_owned());
     failure
+}
+
+/// 413 for a file that is larger than `max` bytes.
+pub fn too_large(max: u64) -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "document_too_large",
+        format!("the file is larger than {max} bytes; split it"),
+    );
+    failure.param = Some("file".to_owned());
+    failure
+}
+
+/// 400 for a file without bytes.
+pub fn empty() -> Failure {
+    Failure::invalid("file", "the file is empty")
 }
 
 /// Checks a knowledge base name: a DNS label.

@@ -69,7 +69,7 @@ async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Resu
     pipe.text("]").await
 }
 
-/// Responses, streams, documents, API keys, sessions and `Idempotency-Key`s.
+/// Responses, streams, documents, uploads, API keys, sessions and `Idempotency-Key`s.
 async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
     let (store, subject) = (&state.store, identity.subject.as_str());
     let readers = uploader(subject);
@@ -92,6 +92,13 @@ async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Resul
         "documents",
         |after| store.documents(&readers, None, after, PART),
         |document| document.id,
+    )
+    .await?;
+    list(
+        pipe,
+        "uploads",
+        |after| store.every_upload(subject, after, PART),
+        |upload| upload.id,
     )
     .await?;
     list(

@@ -1,8 +1,11 @@
-//! What makes two requests the same: method, path, query, media type and body.
+//! What makes two requests the same: method, path, query, media type, what they say of an upload, and
+//! body.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
+
+use crate::domain::tus::{UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
 
 /// The hash of a request, as its body arrives.
 pub(super) struct RequestHash {
@@ -29,6 +32,14 @@ impl RequestHash {
         for part in [parts.method.as_str(), target, &essence.to_ascii_lowercase()] {
             hash.update(part.as_bytes());
             hash.update(b"\n");
+        }
+        // A request that begins an upload has no body: all of it is in these.
+        for name in [UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET] {
+            if let Some(value) = parts.headers.get(&name) {
+                hash.update(name.as_str().as_bytes());
+                hash.update(value.as_bytes());
+                hash.update(b"\n");
+            }
         }
         Self {
             hash,
@@ -119,6 +130,23 @@ mod tests {
         ] {
             assert_ne!(other, hash);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_an_upload_counts() {
+        let begun = |name: &'static str, value: &str| {
+            let request = Request::post("/api/uploads").header(name, value);
+            RequestHash::begin(&request.body(()).unwrap().into_parts().0).end()
+        };
+        let hash = begun("upload-length", "1");
+        assert_eq!(begun("upload-length", "1"), hash);
+        assert_ne!(begun("upload-length", "2"), hash);
+        assert_ne!(begun("upload-offset", "1"), hash);
+        assert_eq!(
+            begun("x-request-id", "1"),
+            begun("x-request-id", "2"),
+            "the control"
+        );
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn complete(operation: &mut Map<String, Value>, route: &Route) {
     {
         never_null(&mut parameter["schema"]);
     }
-    if route.needs != Needs::Nothing && route.method != Method::GET {
+    if route.needs != Needs::Nothing && is_write(&route.method) {
         let parameters = operation
             .entry("parameters")
             .or_insert_with(|| json!([]))
@@ -104,6 +104,10 @@ fn complete(operation: &mut Map<String, Value>, route: &Route) {
             response["content"] = content.clone();
         }
     }
+}
+
+fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// A parameter that is left out is not there: nothing else stands for that.

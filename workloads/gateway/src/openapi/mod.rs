@@ -18,7 +18,7 @@ use utoipa::OpenApi as _;
 use self::page::Language;
 use crate::routes::{
     self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal,
-    sessions, totals, v1,
+    sessions, totals, uploads, v1,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -41,6 +41,11 @@ use crate::routes::{
         documents::one,
         documents::remove,
         documents::retry,
+        uploads::options,
+        uploads::create,
+        uploads::offset,
+        uploads::append,
+        uploads::end,
         conversations::list,
         conversations::one,
         conversations::remove,

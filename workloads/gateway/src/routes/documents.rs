@@ -7,35 +7,24 @@ use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartReject
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use lotoai_contracts::events::DocumentUploaded;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
-use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, TextCheck};
+use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, Description};
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
-use crate::objects::Upload;
+use crate::intake::{self, Received, Receiving, Taken};
 use crate::openapi::bodies::api::DocumentForm;
 use crate::policy::documents as policy;
 use crate::state::AppState;
-use crate::store::{Document, NewDocument, Upserted};
+use crate::store::Document;
 
 /// The fields of an upload.
 const FORM_FIELDS: [&str; 2] = ["file", "knowledge_base"];
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 256;
-
-/// A file whose bytes are in the object store, and that no row points to yet.
-struct Received {
-    name: String,
-    media_type: &'static str,
-    size: u64,
-    content_hash: String,
-    upload: Upload,
-}
 
 /// Takes a document: 202 when it will be indexed, 200 when the same content is there already.
 ///
@@ -67,34 +56,18 @@ pub async fn upload(
             "send multipart/form-data with a field named file",
         )
     })?;
-    let (received, knowledge_base) = Box::pin(receive(&state, &identity, form)).await?;
-    let new = NewDocument {
-        id: Uuid::now_v7(),
-        owner: identity.subject.clone(),
-        groups: policy::readers_of(&knowledge_base),
-        knowledge_base,
-        name: received.name,
-        media_type: received.media_type.to_owned(),
-        size: i64::try_from(received.size).unwrap_or(i64::MAX),
-        content_hash: received.content_hash,
-        object_key: received.upload.key().to_owned(),
-    };
+    let (received, description) = Box::pin(receive(&state, &identity, form)).await?;
+    let (new, object) = received.into_document(&identity.subject, description);
     let mut change = state.store.begin().await?;
-    let (document, replaced) = match change.upsert_document(&new).await? {
-        Upserted::Same(document) => return Ok((StatusCode::OK, Json(document)).into_response()),
-        Upserted::Stored(document, replaced) => (document, replaced),
+    let document = match intake::take(&mut change, &new).await? {
+        Taken::Same(document) => return Ok((StatusCode::OK, Json(document)).into_response()),
+        Taken::Stored(document) => document,
     };
-    if let Some(key) = &replaced {
-        change.discard_object(key).await?;
-    }
-    change.emit(&uploaded(&document)).await?;
     // Whether a commit that fails took place is not known: the object stays either way, for an
     // object without a row costs less than a row without its object.
-    received.upload.keep();
+    object.keep();
     change.commit().await?;
-    state.events.now();
-    state.discarded.now();
-    metrics::counter!("lotoai_gateway_documents_uploaded_total").increment(1);
+    intake::announce(&state);
     Ok((StatusCode::ACCEPTED, Json(document)).into_response())
 }
 
@@ -103,7 +76,7 @@ async fn receive(
     state: &AppState,
     identity: &Identity,
     mut form: Multipart,
-) -> Result<(Received, String), Failure> {
+) -> Result<(Received, Description), Failure> {
     let max = state.limits.upload_max_bytes;
     let mut received = None;
     let mut knowledge_base = DEFAULT_KNOWLEDGE_BASE.to_owned();
@@ -129,43 +102,33 @@ async fn receive(
             }
         }
     }
-    let received = received.ok_or_else(|| {
+    let (received, name, media_type) = received.ok_or_else(|| {
         Failure::invalid("file", "file is required: a multipart field with a file")
     })?;
-    Ok((received, knowledge_base))
+    let description = Description {
+        name,
+        media_type: media_type.to_owned(),
+        knowledge_base,
+    };
+    Ok((received, description))
 }
 
-async fn receive_file(state: &AppState, mut field: Field<'_>) -> Result<Received, Failure> {
+/// Passes a file on to the object store; gives its name and media type beside it.
+async fn receive_file(
+    state: &AppState,
+    mut field: Field<'_>,
+) -> Result<(Received, String, &'static str), Failure> {
     let max = state.limits.upload_max_bytes;
     let name = field
         .file_name()
         .and_then(file_name)
         .ok_or_else(|| Failure::invalid("file", "file must have a file name"))?;
     let media_type = upload::media_type(&name)?;
-    let mut upload = state.objects.begin();
-    let (mut check, mut hash, mut size) = (TextCheck::default(), Sha256::new(), 0_u64);
+    let mut receiving = Receiving::begin(&state.objects, max);
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, max))? {
-        size += chunk.len() as u64;
-        if size > max {
-            return Err(too_large(max));
-        }
-        check.push(&chunk)?;
-        hash.update(&chunk);
-        upload.write(chunk).await?;
+        receiving.push(chunk).await?;
     }
-    if size == 0 {
-        return Err(Failure::invalid("file", "the file is empty"));
-    }
-    check.end()?;
-    upload.finish().await?;
-    let content_hash = hex::encode(hash.finalize());
-    Ok(Received {
-        name,
-        media_type,
-        size,
-        content_hash,
-        upload,
-    })
+    Ok((receiving.end().await?, name, media_type))
 }
 
 async fn receive_text(mut field: Field<'_>, max: u64) -> Result<String, Failure> {
@@ -182,37 +145,13 @@ async fn receive_text(mut field: Field<'_>, max: u64) -> Result<String, Failure>
 
 fn broken(error: &MultipartError, max: u64) -> Failure {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large(max);
+        return upload::too_large(max);
     }
     Failure::new(
         StatusCode::BAD_REQUEST,
         "invalid_multipart",
         "the form broke off or is not well-formed multipart/form-data",
     )
-}
-
-fn too_large(max: u64) -> Failure {
-    let mut failure = Failure::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "document_too_large",
-        format!("the file is larger than {max} bytes; split it"),
-    );
-    failure.param = Some("file".to_owned());
-    failure
-}
-
-fn uploaded(document: &Document) -> DocumentUploaded {
-    DocumentUploaded {
-        document_id: document.id.to_string(),
-        content_hash: document.content_hash.clone(),
-        name: document.name.clone(),
-        object_key: document.object_key.clone(),
-        media_type: document.media_type.clone(),
-        size: document.size.unsigned_abs(),
-        knowledge_base: document.knowledge_base.clone(),
-        owner: document.owner.clone(),
-        groups: document.groups.clone(),
-    }
 }
 
 /// The documents that the caller may read, newest first.
@@ -335,7 +274,7 @@ pub async fn retry(
     let mut change = state.store.begin().await?;
     match change.retry_document(document.id).await? {
         Some(document) => {
-            change.emit(&uploaded(&document)).await?;
+            change.emit(&intake::uploaded(&document)).await?;
             change.commit().await?;
             state.events.now();
             Ok((StatusCode::ACCEPTED, Json(document)).into_response())

@@ -12,6 +12,7 @@ pub mod me;
 pub mod personal;
 pub mod sessions;
 pub mod totals;
+pub mod uploads;
 pub mod v1;
 pub mod web;
 
@@ -72,6 +73,8 @@ pub fn table() -> Vec<Route> {
     const PUT: Method = Method::PUT;
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
+    const HEAD: Method = Method::HEAD;
+    const OPTIONS: Method = Method::OPTIONS;
     let (chat, embed) = (Needs::Scope(Scope::Chat), Needs::Scope(Scope::Embed));
     let (read_talks, write_talks) = (
         Needs::Scope(Scope::ReadConversations),
@@ -84,6 +87,7 @@ pub fn table() -> Vec<Route> {
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
     let (rules, budget) = ("/api/admin/budgets", "/api/admin/budgets/{id}");
+    let piecewise = "/api/uploads/{id}";
     let response = "/v1/responses/{id}";
     vec![
         // Whatever a key was made for: each is shown what it may name.
@@ -122,6 +126,11 @@ pub fn table() -> Vec<Route> {
             write_files,
             documents::retry,
         ),
+        Route::new(OPTIONS, "/api/uploads", Caller, uploads::options),
+        Route::new(POST, "/api/uploads", write_files, uploads::create),
+        Route::new(HEAD, piecewise, write_files, uploads::offset),
+        Route::new(PATCH, piecewise, write_files, uploads::append),
+        Route::new(DELETE, piecewise, write_files, uploads::end),
         Route::new(GET, "/api/conversations", read_talks, conversations::list),
         Route::new(
             GET,

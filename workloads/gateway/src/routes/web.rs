@@ -13,6 +13,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 use tower_http::services::{ServeDir, ServeFile};
 
+use super::uploads;
 use crate::failure::{Failure, is_api};
 
 /// Files under this path have their hash in their name.
@@ -89,7 +90,11 @@ async fn serve(files: ServeDir, index: ServeFile, request: Request) -> Response 
 /// Middleware: headers that every response carries.
 pub async fn security_headers(request: Request, next: Next) -> Response {
     let api = is_api(request.uri().path());
+    let resumable = uploads::is_resumable(&request);
     let mut response = next.run(request).await;
+    if resumable {
+        uploads::mark(&mut response);
+    }
     let headers = response.headers_mut();
     if api && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NEVER);

@@ -17,6 +17,8 @@ mod stored_budgets;
 mod streams;
 mod talks;
 mod totals;
+mod upload_ends;
+mod uploads;
 
 use std::future::Future;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub use talks::{
     StoredMessage,
 };
 pub use totals::{By, UsageTotal};
+pub use upload_ends::ExportedUpload;
+pub use uploads::{MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
 use crate::failure::Failure;
 

@@ -1,6 +1,6 @@
-//! Real clients of OpenAI's API, as their publishers ship them, told nothing but the address and a
-//! key. What they are made to do is in `clients/` of this crate; `make test` installs them, and a
-//! validator of OpenAPI documents beside them.
+//! Real clients of OpenAI's API and of resumable uploads, as their publishers ship them, told nothing
+//! but the address and a key. What they are made to do is in `clients/` of this crate; `make test`
+//! installs them, and a validator of OpenAPI documents beside them.
 
 mod document;
 
@@ -148,6 +148,46 @@ async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
         assert!(text.lines().any(|it| it == line), "no {line:?} in:\n{text}");
     }
     assert!(output.status.success(), "{text}");
+}
+
+/// The client of resumable uploads that browsers use, as it runs in Node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_client_of_resumable_uploads_works() {
+    const CASES: [&str; 6] = [
+        "whole",
+        "pieces",
+        "resumed",
+        "ended",
+        "refused",
+        "unauthorized",
+    ];
+    let Some(mut command) = program("with_tus.cjs") else {
+        return;
+    };
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let served = serve(&gateway).await;
+    let endpoint = served.address.replace("/v1", "/api/uploads");
+    command
+        .args(CASES)
+        .env("TUS_ENDPOINT", endpoint)
+        .env("TUS_KEY", &served.key);
+    let output = tokio::time::timeout(LIMIT, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("it took longer than {LIMIT:?}"))
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for case in CASES {
+        let line = format!("{case} ok");
+        assert!(text.lines().any(|it| it == line), "no {line:?} in:\n{text}");
+    }
+    assert!(output.status.success(), "{text}");
+    // Three files became documents, and nothing else did.
+    let list = gateway.get("/api/documents", "ana").await.json();
+    let sizes = list["items"].as_array().unwrap().iter();
+    let sizes: Vec<_> = sizes.map(|it| it["size"].as_u64().unwrap()).collect();
+    assert_eq!(sizes, [54_000; 3]);
 }
 
 /// The control: a case that must fail does, and the client says so.

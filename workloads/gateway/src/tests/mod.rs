@@ -42,5 +42,6 @@ mod streams;
 mod support;
 mod surface;
 mod tokens;
+mod uploads;
 mod usage_totals;
 mod wire;

@@ -11,6 +11,7 @@ use super::budgets::{question, stored};
 use super::conversations::{send, talk};
 use super::documents::upload;
 use super::support::{Gateway, PUBLIC_URL};
+use super::uploads::{Resumable, sweep_parts};
 use crate::budget::ledger;
 use crate::objects::sweep_batch;
 use crate::store::NewStream;
@@ -49,6 +50,9 @@ async fn live(gateway: &Gateway, pool: &PgPool, subject: &str) -> Left {
     streamed(gateway, subject, &conversation).await;
     let reply = upload(gateway, subject, "plan.txt", "the plan").await;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
+    let half = Resumable::of(gateway, subject);
+    let half = half.begin("half.txt", 9).await;
+    assert_eq!(half.add(0, "half").await.status, StatusCode::NO_CONTENT);
     let mut renames = gateway.request(
         Method::PATCH,
         &format!("/api/conversations/{conversation}"),
@@ -124,7 +128,7 @@ async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
     found
 }
 
-const EVERYWHERE: [&str; 10] = [
+const EVERYWHERE: [&str; 11] = [
     "answer_streams",
     "api_keys",
     "budget_windows",
@@ -134,6 +138,7 @@ const EVERYWHERE: [&str; 10] = [
     "key_owners",
     "sessions",
     "spendings",
+    "uploads",
     "usage_days",
 ];
 
@@ -166,6 +171,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
     for (list, field, value) in [
         ("streams", "written", json!("año")),
         ("documents", "name", json!("plan.txt")),
+        ("uploads", "received", json!(4)),
         ("api_keys", "name", json!("ci")),
         ("sessions", "current", json!(false)),
         ("idempotency_keys", "key", json!("k-1")),
@@ -211,7 +217,7 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
     assert_eq!(
         reply.json(),
         json!({
-            "conversations": 2, "documents": 1, "api_keys": 1, "usage_days": 1,
+            "conversations": 2, "documents": 1, "uploads": 1, "api_keys": 1, "usage_days": 1,
             "open_questions": 1, "budget_windows": 0, "idempotency_keys": 1, "sessions": 1,
         })
     );
@@ -233,11 +239,13 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
             .fetch_one(&pool)
             .await
             .unwrap();
-    assert_eq!((events, gateway.state.objects.count().await), (1, 2));
+    assert_eq!((events, gateway.state.objects.count().await), (1, 4));
     sweep_batch(&gateway.state.store, &gateway.state.objects)
         .await
         .unwrap();
-    assert_eq!(gateway.state.objects.count().await, 1);
+    assert_eq!(gateway.state.objects.count().await, 3);
+    sweep_parts(&gateway, &pool).await;
+    assert_eq!(gateway.state.objects.count().await, 2, "of the stayer");
     // What others share is counted as before.
     let all = gateway.get("/api/budgets", STAYER).await.json();
     let items = all["items"].as_array().unwrap().iter();

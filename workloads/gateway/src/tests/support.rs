@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use clap::Parser as _;
 use futures::StreamExt as _;
 use lotoai_kit::Service;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -45,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) grace: Duration,
     /// How long the end of a whole answer is held back for a database that is away.
     pub(crate) storing: Duration,
+    /// Where the bytes of documents are.
+    pub(crate) objects: Arc<dyn ObjectStore>,
 }
 
 impl Default for Parts {
@@ -62,6 +65,7 @@ impl Default for Parts {
             times: Times::default(),
             grace: Duration::from_secs(10),
             storing: crate::STORING,
+            objects: Arc::new(InMemory::new()),
         }
     }
 }
@@ -71,6 +75,7 @@ pub(crate) struct Gateway {
     pub(crate) state: Arc<AppState>,
     /// Address of the orchestrator.
     orchestrator: String,
+    objects: Arc<dyn ObjectStore>,
     pub(crate) realm: MockServer,
     pub(crate) signer: Signer,
     pub(crate) service: Service,
@@ -232,7 +237,8 @@ impl Gateway {
         state.admission.times = parts.times;
         state.streams = Streams::with_grace(parts.grace);
         state.storing = parts.storing;
-        state.objects = Objects::new(Arc::new(InMemory::new()), service.tasks.clone());
+        let objects = parts.objects;
+        state.objects = Objects::new(Arc::clone(&objects), service.tasks.clone());
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();
         std::fs::write(web_root.path().join("index.html"), "<title>web</title>").unwrap();
@@ -243,6 +249,7 @@ impl Gateway {
             router,
             state,
             orchestrator,
+            objects,
             realm,
             signer,
             service,
@@ -250,12 +257,22 @@ impl Gateway {
         }
     }
 
-    /// Another replica: the same provider, orchestrator and database. It looks after its open
-    /// answers, as a process does.
+    /// Another replica: the same provider, orchestrator, database and object store. It looks after
+    /// its open answers, as a process does.
     pub(crate) async fn replica(&self, server: &postgres::Database) -> Self {
+        self.replica_with(server, Arc::clone(&self.objects)).await
+    }
+
+    /// The same with another object store.
+    pub(crate) async fn replica_with(
+        &self,
+        server: &postgres::Database,
+        objects: Arc<dyn ObjectStore>,
+    ) -> Self {
         let parts = Parts {
             orchestrator: self.orchestrator.clone(),
             pool: server.pool(),
+            objects,
             ..Parts::default()
         };
         let config = config(&self.realm.uri(), &parts.orchestrator);

@@ -36,7 +36,10 @@ async fn every_route_but_the_public_ones_needs_a_caller() {
             reply.header("www-authenticate").starts_with("Bearer"),
             "{path}"
         );
-        assert_eq!(reply.code(), "sign_in_required");
+        // An answer to HEAD has a head alone.
+        if route.method != Method::HEAD {
+            assert_eq!(reply.code(), "sign_in_required");
+        }
         let shape = if path.starts_with("/v1") {
             "application/json"
         } else {

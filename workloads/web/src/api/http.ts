@@ -88,6 +88,7 @@ export const api = {
   },
   documents: (cursor?: string) =>
     json<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
+  document: (id: string) => json<Document>("/api/documents/" + id),
   upload: (file: File) => {
     const form = new FormData();
     form.append("file", file, file.name);

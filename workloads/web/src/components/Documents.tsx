@@ -50,34 +50,79 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
   );
 }
 
-function PendingRow(props: {
+export interface PendingRowProps {
   entry: PendingFile;
   resend(entry: PendingFile): void;
-  dismiss(entry: PendingFile): void;
-}) {
+  pause(entry: PendingFile): void;
+  cancel(entry: PendingFile): void;
+}
+
+export function PendingRow({ entry, resend, pause, cancel }: PendingRowProps) {
   const { t, explain } = useI18n();
-  const { entry } = props;
+  const { file, sent, state } = entry;
+  const name = { name: file.name };
+  if (entry.error !== null) {
+    return (
+      <li className="row">
+        <span className="name">{file.name}</span>
+        <span className="status bad" data-testid="document-status" data-status="failed">
+          {t("documents.status.failed")}: {explain(entry.error)}
+        </span>
+        <span className="actions">
+          <button onClick={() => resend(entry)}>{t("retry")}</button>
+          <button onClick={() => cancel(entry)}>{t("close")}</button>
+        </span>
+      </li>
+    );
+  }
+  const isPaused = state === "paused";
   return (
     <li className="row">
-      <span className="name">{entry.file.name}</span>
-      {entry.error === null ? (
-        <span className="status" data-testid="document-status" data-status="uploading">
-          {t("documents.uploading")}
+      <span className="name">{file.name}</span>
+      <span
+        className="status"
+        data-testid="document-status"
+        data-status={isPaused ? "paused" : "uploading"}
+      >
+        {t(SAID[state])}
+        {sent !== null && (
+          <>
+            {" "}
+            {Math.floor((100 * sent) / file.size)} %{" "}
+            <progress value={sent} max={file.size} aria-label={file.name} />
+          </>
+        )}
+      </span>
+      {sent !== null && (
+        <span className="actions">
+          <button
+            data-testid={isPaused ? "upload-resume" : "upload-pause"}
+            aria-label={t(isPaused ? "documents.resumeNamed" : "documents.pauseNamed", name)}
+            onClick={() => (isPaused ? resend(entry) : pause(entry))}
+          >
+            {t(isPaused ? "documents.resume" : "documents.pause")}
+          </button>
+          <button
+            className="quiet"
+            data-testid="upload-cancel"
+            aria-label={t("documents.cancelNamed", name)}
+            title={t("documents.cancelNamed", name)}
+            onClick={() => cancel(entry)}
+          >
+            ×
+          </button>
         </span>
-      ) : (
-        <>
-          <span className="status bad" data-testid="document-status" data-status="failed">
-            {t("documents.status.failed")}: {explain(entry.error)}
-          </span>
-          <span className="actions">
-            <button onClick={() => props.resend(entry)}>{t("retry")}</button>
-            <button onClick={() => props.dismiss(entry)}>{t("close")}</button>
-          </span>
-        </>
       )}
     </li>
   );
 }
+
+/** What is said of a file on its way. */
+const SAID = {
+  sending: "documents.uploading",
+  waiting: "documents.waiting",
+  paused: "documents.paused",
+} as const;
 
 function DocumentRow(props: {
   document: Document;

@@ -1,5 +1,6 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../api/http";
+import { RESUMABLE_FROM, discard, sendInPieces } from "../api/resumable";
 import type { Document } from "../api/types";
 
 /** A file on its way to the server, or one that the server did not take. */
@@ -7,6 +8,12 @@ export interface PendingFile {
   key: number;
   file: File;
   error: unknown;
+  /** Bytes that the server has; null for a file that is sent at once, or whose turn has not come. */
+  sent: number | null;
+  /** `waiting` for the connection, `paused` by the person. */
+  state: "sending" | "waiting" | "paused";
+  /** Where the pieces go, once it has begun. */
+  url: string | null;
 }
 
 const POLL_MS = 1500;
@@ -19,6 +26,8 @@ export function useDocuments(onError: (error: unknown) => void) {
   const [pending, setPending] = useState<PendingFile[]>([]);
   const [listError, setListError] = useState<unknown>(null);
   const [actionError, setActionError] = useState<unknown>(null);
+  /** What stops the files that are being sent. */
+  const stops = useRef(new Map<number, AbortController>());
 
   const refresh = useCallback(async () => {
     try {
@@ -63,28 +72,44 @@ export function useDocuments(onError: (error: unknown) => void) {
     }
   }, [cursor, onError]);
 
+  const change = useCallback(
+    (key: number, fields: Partial<PendingFile>) =>
+      setPending((all) => all.map((it) => (it.key === key ? { ...it, ...fields } : it))),
+    [],
+  );
+
+  const dismiss = useCallback(
+    (entry: PendingFile) => setPending((all) => all.filter((it) => it.key !== entry.key)),
+    [],
+  );
+
   const send = useCallback(
     async (entry: PendingFile) => {
-      const replace = (next: PendingFile[]) =>
-        setPending((all) => all.flatMap((it) => (it.key === entry.key ? next : [it])));
+      const { key } = entry;
+      const stop = new AbortController();
+      stops.current.set(key, stop);
       try {
-        const document = await api.upload(entry.file);
-        replace([]);
+        const document = await deliver(entry, stop.signal, (fields) => change(key, fields));
+        dismiss(entry);
         setDocuments((known) => [
           document,
           ...(known ?? []).filter((it) => it.id !== document.id),
         ]);
       } catch (error) {
-        replace([{ ...entry, error }]);
+        // Who stopped it says what it is then.
+        if (stop.signal.aborted) return;
+        change(key, { error });
         onError(error);
+      } finally {
+        if (stops.current.get(key) === stop) stops.current.delete(key);
       }
     },
-    [onError],
+    [change, dismiss, onError],
   );
 
   const upload = useCallback(
     async (files: File[]) => {
-      const entries = files.map((file) => ({ key: ++keys, file, error: null }));
+      const entries = files.map(pendingFile);
       setPending((all) => [...entries, ...all]);
       // One after the other: the first is being indexed while the next travels.
       for (const entry of entries) await send(entry);
@@ -92,18 +117,31 @@ export function useDocuments(onError: (error: unknown) => void) {
     [send],
   );
 
+  /** Sends a file again; one that is sent in pieces goes on where it was. */
   const resend = useCallback(
     (entry: PendingFile) => {
-      const fresh = { ...entry, error: null };
-      setPending((all) => all.map((it) => (it.key === entry.key ? fresh : it)));
-      void send(fresh);
+      change(entry.key, { error: null, state: "sending" });
+      void send(entry);
     },
-    [send],
+    [change, send],
   );
 
-  const dismiss = useCallback(
-    (entry: PendingFile) => setPending((all) => all.filter((it) => it.key !== entry.key)),
-    [],
+  const pause = useCallback(
+    (entry: PendingFile) => {
+      stops.current.get(entry.key)?.abort();
+      change(entry.key, { state: "paused" });
+    },
+    [change],
+  );
+
+  /** Takes a file back, with what the server has of it. */
+  const cancel = useCallback(
+    (entry: PendingFile) => {
+      stops.current.get(entry.key)?.abort();
+      dismiss(entry);
+      if (entry.url !== null) void discard(entry.url);
+    },
+    [dismiss],
   );
 
   const act = useCallback(
@@ -140,8 +178,33 @@ export function useDocuments(onError: (error: unknown) => void) {
     reload,
     upload,
     resend,
-    dismiss,
+    pause,
+    cancel,
     retry,
     remove,
   };
+}
+
+/** A file whose turn has not come. */
+function pendingFile(file: File): PendingFile {
+  return { key: ++keys, file, error: null, sent: null, state: "sending", url: null };
+}
+
+/** Brings a file to the server, at once or in pieces, and says how far it is. */
+async function deliver(
+  { file, url }: PendingFile,
+  signal: AbortSignal,
+  change: (fields: Partial<PendingFile>) => void,
+): Promise<Document> {
+  if (file.size <= RESUMABLE_FROM) return api.upload(file);
+  const id = await sendInPieces(file, {
+    url,
+    signal,
+    onBegun: (begun) => change({ url: begun }),
+    onProgress: (sent) => change({ sent }),
+    onWaiting: (waiting) => {
+      if (!signal.aborted) change({ state: waiting ? "waiting" : "sending" });
+    },
+  });
+  return api.document(id);
 }

@@ -15,7 +15,7 @@ use self::language::Texts;
 pub const STYLE: &str = include_str!("style.css");
 
 /// Methods in the order in which people read them.
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+const METHODS: [&str; 7] = ["options", "head", "get", "post", "put", "patch", "delete"];
 
 /// A call of the document.
 struct Call<'d> {

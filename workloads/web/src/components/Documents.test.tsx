@@ -1,0 +1,61 @@
+import { renderToStaticMarkup } from "react-dom/server";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api/http";
+import { I18nProvider } from "../i18n/context";
+import type { PendingFile } from "../lib/useDocuments";
+import { PendingRow } from "./Documents";
+
+const nothing = () => {};
+const FILE = new File(["x".repeat(8)], "plan.txt");
+
+function row(fields: Partial<PendingFile>): string {
+  const entry: PendingFile = {
+    key: 1,
+    file: FILE,
+    error: null,
+    sent: null,
+    state: "sending",
+    url: null,
+    ...fields,
+  };
+  const calls = { resend: nothing, pause: nothing, cancel: nothing };
+  return renderToStaticMarkup(
+    <I18nProvider>
+      <PendingRow entry={entry} {...calls} />
+    </I18nProvider>,
+  );
+}
+
+beforeEach(() => {
+  vi.stubGlobal("localStorage", { getItem: () => "en" });
+  vi.stubGlobal("navigator", { languages: [] });
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("a file on its way", () => {
+  it("shows how far it is, and can be paused and cancelled", () => {
+    const html = row({ sent: 2 });
+    expect(html).toContain('data-status="uploading"');
+    expect(html).toContain("25 %");
+    expect(html).toContain('aria-label="Pause the upload of plan.txt"');
+    expect(html).toContain('aria-label="Cancel the upload of plan.txt"');
+  });
+
+  it("can be gone on with when it is paused", () => {
+    const html = row({ sent: 2, state: "paused" });
+    expect(html).toContain('data-status="paused"');
+    expect(html).toContain('aria-label="Go on with the upload of plan.txt"');
+    expect(html).not.toContain("upload-pause");
+  });
+
+  it("says that it waits for the connection", () => {
+    expect(row({ sent: 2, state: "waiting" })).toContain("connection lost");
+  });
+
+  it("has no buttons before its first byte, and says why it failed", () => {
+    expect(row({})).not.toContain("<button");
+    const html = row({ sent: 2, error: new ApiError(413, "document_too_large", "why") });
+    expect(html).toContain("The file is too large.");
+    expect(html).toContain("Try again");
+  });
+});
