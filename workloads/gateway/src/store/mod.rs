@@ -9,6 +9,7 @@ mod erase;
 mod export;
 mod idempotency;
 mod keys;
+mod open_answers;
 mod outbox;
 mod responses;
 mod search;

@@ -30,6 +30,7 @@ mod personal;
 mod postgres;
 mod renewals;
 mod responses;
+mod rights_lost;
 mod rotation;
 mod search;
 mod sessions;

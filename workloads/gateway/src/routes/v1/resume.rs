@@ -23,7 +23,7 @@ use super::chunks::{Chunks, event, failed};
 use super::sse::{GRACE, respond};
 use crate::failure::Failure;
 use crate::idempotency::{Outlives, StreamFailed};
-use crate::identity::watch::{self, Follow};
+use crate::identity::watch::Follow;
 use crate::identity::{Identity, SignedIn};
 use crate::policy::streams as policy;
 use crate::state::AppState;
@@ -228,7 +228,7 @@ impl Telling {
             }
             let over = tokio::select! {
                 biased;
-                () = self.follow.over() => Some(watch::signed_out()),
+                failure = self.follow.over() => Some(failure),
                 outcome = self.source.next(&self.state) => match outcome {
                     Ok(parts) => {
                         parts.into_iter().for_each(|part| self.add(part));
