@@ -20,6 +20,7 @@ mod embeddings_cut;
 mod external;
 mod functions;
 mod idempotency;
+mod key_rotation;
 mod keys;
 mod matrix;
 mod model_server;
