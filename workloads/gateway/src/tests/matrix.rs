@@ -1,6 +1,8 @@
 //! Every route and every kind of caller: who gets an answer is said here once more, and nobody else
 //! gets one.
 
+mod writes;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
@@ -116,53 +118,56 @@ impl Platform {
     }
 
     async fn send(&self, method: &Method, path: &str, proof: &Proof) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
-        match proof {
-            Proof::Nothing => {}
-            Proof::Bearer(token) => {
-                request = request.header("authorization", format!("Bearer {token}"));
-            }
-            Proof::Cookie(cookie, origin) => {
-                request = request.header("cookie", cookie);
-                if let Some(origin) = origin {
-                    request = request.header("origin", *origin);
-                }
+        self.gateway.send(request(method, path, proof)).await
+    }
+}
+
+/// A request that its route understands.
+fn request(method: &Method, path: &str, proof: &Proof) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    match proof {
+        Proof::Nothing => {}
+        Proof::Bearer(token) => {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        Proof::Cookie(cookie, origin) => {
+            request = request.header("cookie", cookie);
+            if let Some(origin) = origin {
+                request = request.header("origin", *origin);
             }
         }
-        let body = match (method, path) {
-            (&Method::PATCH, _) => json!({ "title": "another" }).to_string(),
-            // The message has the id of its conversation.
-            (&Method::POST, path) if path.ends_with("/branch") => {
-                json!({ "message_id": path.split('/').nth(3) }).to_string()
-            }
-            (&Method::POST, "/v1/chat/completions") => json!({
-                "model": "lotoai", "store": false,
-                "messages": [{ "role": "user", "content": "?" }],
-            })
-            .to_string(),
-            (&Method::POST, "/v1/embeddings") => {
-                json!({ "model": model_server::MODEL, "input": "?" }).to_string()
-            }
-            (&Method::POST, "/v1/responses") => {
-                json!({ "model": "lotoai", "store": false, "input": "?" }).to_string()
-            }
-            (&Method::POST, "/api/keys") => json!({ "name": "another" }).to_string(),
-            (&Method::POST, "/api/documents") => {
-                request = request.header(
-                    "content-type",
-                    format!("multipart/form-data; boundary={BOUNDARY}"),
-                );
-                format!(
-                    "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; \
-                     filename=\"a.txt\"\r\n\r\ntext\r\n--{BOUNDARY}--\r\n"
-                )
-            }
-            _ => String::new(),
-        };
-        self.gateway
-            .send(request.body(Body::from(body)).unwrap())
-            .await
     }
+    let body = match (method, path) {
+        (&Method::PATCH, _) => json!({ "title": "another" }).to_string(),
+        // The message has the id of its conversation.
+        (&Method::POST, path) if path.ends_with("/branch") => {
+            json!({ "message_id": path.split('/').nth(3) }).to_string()
+        }
+        (&Method::POST, "/v1/chat/completions") => json!({
+            "model": "lotoai", "store": false,
+            "messages": [{ "role": "user", "content": "?" }],
+        })
+        .to_string(),
+        (&Method::POST, "/v1/embeddings") => {
+            json!({ "model": model_server::MODEL, "input": "?" }).to_string()
+        }
+        (&Method::POST, "/v1/responses") => {
+            json!({ "model": "lotoai", "store": false, "input": "?" }).to_string()
+        }
+        (&Method::POST, "/api/keys") => json!({ "name": "another" }).to_string(),
+        (&Method::POST, "/api/documents") => {
+            request = request.header(
+                "content-type",
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            );
+            format!(
+                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; \
+                 filename=\"a.txt\"\r\n\r\ntext\r\n--{BOUNDARY}--\r\n"
+            )
+        }
+        _ => String::new(),
+    };
+    request.body(Body::from(body)).unwrap()
 }
 
 fn path_of(route: &str, things: &Things) -> String {
