@@ -13,6 +13,7 @@ mod bypass;
 mod chat;
 mod clients;
 mod conversations;
+mod deadlines;
 mod discovery;
 mod documents;
 mod embeddings;
