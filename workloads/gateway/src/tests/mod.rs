@@ -38,6 +38,7 @@ mod search;
 mod sessions;
 mod sign_in;
 mod sockets;
+mod statements;
 mod streams;
 mod support;
 mod surface;
