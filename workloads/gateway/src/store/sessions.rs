@@ -106,7 +106,8 @@ impl Store {
         .bind(id.as_slice())
         .bind(idle as f64)
         .fetch_optional(&self.pool);
-        let row = within("read a session", statement).await?;
+        let read = within("read a session", statement);
+        let row = self.unless_away(read).await?;
         Ok(row.map(|row| StoredSession {
             sealed: row.get(0),
             stale: row.get(1),
