@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
-use super::keys::{CERTS, Signer, claims, publish, realm};
+use super::keys::{CERTS, Signer, claims, fetch, publish, realm};
 use super::support::{Gateway, Parts, Reply};
 use crate::identity::token::now;
 
