@@ -114,7 +114,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let _served = served.clone().drop_guard();
     service.keep_up(
         "open-answers",
-        state.watch.clone().run(state.store.clone(), served.clone()),
+        state.sessions.clone().look_after_answers(served.clone()),
     );
     service.keep_up(
         "open-streams",

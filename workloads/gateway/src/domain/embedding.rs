@@ -16,7 +16,7 @@ use crate::budget::plan::Question;
 use crate::budget::table::ModelName;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::identity::watch::{self, Follow};
+use crate::identity::watch::Follow;
 use crate::model_server::Unanswered;
 use crate::policy;
 use crate::state::AppState;
@@ -117,7 +117,7 @@ impl Call {
         self.asked = true;
         let answer = tokio::select! {
             biased;
-            () = self.follow.over() => Err(Unanswered::in_the_middle(watch::signed_out())),
+            failure = self.follow.over() => Err(Unanswered::in_the_middle(failure)),
             answer = self.state.model_server.embed(request) => answer,
             () = self.state.ending.cancelled() => {
                 Err(Unanswered::in_the_middle(Failure::shutting_down()))

@@ -20,7 +20,7 @@ use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::identity::watch::{self, Follow};
+use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
@@ -178,7 +178,7 @@ impl Run {
             }
             let event = tokio::select! {
                 biased;
-                () = self.follow.over() => Some(Err(watch::signed_out())),
+                failure = self.follow.over() => Some(Err(failure)),
                 // Before the events: of one whose reader is behind there is always a next one.
                 () = self.state.ending.cancelled() => Some(Err(Failure::shutting_down())),
                 event = self.events.next() => event,

@@ -2,6 +2,7 @@
 //! tokens are stored sealed.
 
 mod ending;
+mod open;
 mod renewing;
 
 use std::sync::Arc;
@@ -95,6 +96,8 @@ impl Sessions {
                 id: Uuid::now_v7(),
                 subject: &identity.subject,
                 sealed: &sealed,
+                groups: &identity.groups,
+                said_at: identity.issued_at,
                 provider_session: tokens.provider_session.as_deref(),
                 user_agent: &user_agent
                     .chars()
@@ -112,18 +115,9 @@ impl Sessions {
     /// 401 when there is no such session (any more), 503 when something is away.
     pub async fn identify(&self, cookie: &str) -> Result<Arc<Identity>, Failure> {
         let hash = hash(cookie);
-        let found = self
-            .0
-            .store
-            .session(&hash, self.0.limits.idle_seconds)
-            .await?;
-        let stored = found.ok_or_else(session_over)?;
-        let mut tokens = self.0.unseal(&hash, &stored.sealed)?;
-        if stored.stale {
+        let (tokens, stale) = self.tokens(hash).await?;
+        if stale {
             self.note_use(hash);
-        }
-        if tokens.expires_at < now() + REFRESH_BEFORE_SECONDS {
-            tokens = self.renewed(hash, tokens).await?;
         }
         let verified = self.0.verifier.verify(&tokens.access_token).await;
         let known = verified.map_err(|failure| {
@@ -135,7 +129,24 @@ impl Sessions {
         })?;
         let mut identity = Identity::clone(&known);
         identity.credential = Credential::Session(hash);
+        identity.expires_at = identity.expires_at.min(tokens.expires_at);
         Ok(Arc::new(identity))
+    }
+
+    /// The tokens of a session, renewed when they are about to end, and whether its last use was
+    /// noted more than a minute ago.
+    ///
+    /// # Errors
+    /// 401 when there is no such session (any more), 503 when something is away.
+    async fn tokens(&self, hash: SessionHash) -> Result<(Tokens, bool), Failure> {
+        let idle = self.0.limits.idle_seconds;
+        let found = self.0.store.session(&hash, idle).await?;
+        let stored = found.ok_or_else(session_over)?;
+        let tokens = self.0.unseal(&hash, &stored.sealed)?;
+        if tokens.expires_at >= now() + REFRESH_BEFORE_SECONDS {
+            return Ok((tokens, stored.stale));
+        }
+        Ok((self.renewed(hash, tokens).await?, stored.stale))
     }
 
     /// The sessions of a person that go on, newest first.

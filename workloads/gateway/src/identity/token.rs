@@ -207,7 +207,8 @@ impl TokenVerifier {
         let mut groups: Vec<String> = groups
             .into_iter()
             .map(|group| group.trim_start_matches('/').to_owned())
-            .filter(|group| !group.is_empty())
+            // PostgreSQL has no text for NUL, so nothing can be open to such a group.
+            .filter(|group| !group.is_empty() && !group.contains('\0'))
             .collect();
         let admin = groups.contains(&self.admin_group);
         if self.admin_group != ADMINS {

@@ -1,24 +1,35 @@
-//! Answers that must end when what let them begin is over: a session that was closed, or an API key
-//! that was deleted, here or on another replica.
+//! Answers that must end when what let them begin is over: a session that was closed, an API key
+//! that was deleted, a group that was lost, a token that ended, here or on another replica.
 //!
 //! What the open answers rest on is looked up twice a second, in one statement, and only while there
 //! are any. That needs no connection of its own, works behind a pooler, and misses nothing when the
 //! database was away for a while.
+//!
+//! Any group that is lost ends an answer, whether the answer needed it or not: what an agent, a tool
+//! or a search may still use is decided behind the gateway and step by step, so the gateway cannot
+//! tell, and an answer is soon asked for again.
+//!
+//! An answer to a bearer of a token ends when the token does, and [`SKEW_SECONDS`] later, as a
+//! request would be refused: nobody else says here that a bearer was signed out or lost a group, so
+//! the issuer's own limit is the only one. Whoever begins an answer with the last second of a token
+//! still has half a minute for it; programs with longer ones send a fresh token or an API key.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
+use super::token::{SKEW_SECONDS, refused};
 use super::{Credential, Identity, SessionHash};
-use crate::error::chain;
 use crate::failure::Failure;
 use crate::store::{Store, StoreError};
 
-/// How often it is looked whether open answers may go on.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A session whose tokens were about to end is not named again for so many seconds.
+const RENEW_AGAIN_SECONDS: u64 = 10;
+/// The tokens of a session with an open answer are renewed so many seconds before they end. A request
+/// has them renewed earlier, so that they are due by then at every replica.
+const RENEW_BEFORE_SECONDS: u64 = 20;
 
 /// What an answer rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,53 +38,164 @@ pub enum Ground {
     Session(SessionHash),
     /// An API key, by its id.
     Key(String),
+    /// A token, by the subject of its bearer.
+    Token(String),
 }
 
-#[derive(Default)]
+/// A ground, and what was said on it when an answer began.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// What the answer rests on.
+    pub ground: Ground,
+    /// The groups that its caller had.
+    pub groups: Vec<String>,
+    /// Unix seconds at which the issuer said so; 0 where it does not say when.
+    pub said_at: u64,
+    /// Unix seconds after which it is over by itself, if not by the database.
+    until: Option<u64>,
+}
+
+impl Standing {
+    /// What the caller stands on; nobody ends the operator's own question.
+    fn of(identity: &Identity) -> Option<Self> {
+        let (ground, until) = match &identity.credential {
+            Credential::Session(hash) => (Ground::Session(*hash), None),
+            Credential::Key(grant) => (Ground::Key(grant.id.clone()), None),
+            Credential::Token => (
+                Ground::Token(identity.subject.clone()),
+                Some(identity.expires_at.saturating_add(SKEW_SECONDS)),
+            ),
+            Credential::Probe => return None,
+        };
+        Some(Self {
+            ground,
+            groups: identity.groups.clone(),
+            said_at: identity.issued_at,
+            until,
+        })
+    }
+}
+
+/// Why an answer must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its session or API key was ended.
+    SignedOut,
+    /// Its caller lost a group.
+    RightsChanged,
+    /// Its token ended.
+    TokenExpired,
+}
+
+/// The word that an answer must end, and why.
+#[derive(Debug, Default)]
+struct Over {
+    token: CancellationToken,
+    why: OnceLock<Why>,
+}
+
+impl Over {
+    fn now(&self, why: Why) {
+        // Who comes second says nothing new.
+        self.why.get_or_init(|| why);
+        self.token.cancel();
+    }
+}
+
 struct Entry {
-    over: CancellationToken,
+    over: Arc<Over>,
     followers: usize,
+    /// Unix seconds from which on the tokens of a session are to be renewed.
+    renew_at: u64,
 }
 
 /// The open answers. Cheap to clone; all clones are the same.
 #[derive(Clone, Default)]
-pub struct Watch(Arc<Mutex<HashMap<Ground, Entry>>>);
+pub struct Watch(Arc<Mutex<HashMap<Arc<Standing>, Entry>>>);
 
 /// The word that an answer may go on; held as long as it is open.
 pub struct Follow {
     watch: Watch,
-    ground: Option<Ground>,
-    over: CancellationToken,
+    standing: Option<Arc<Standing>>,
+    over: Arc<Over>,
 }
 
 impl Watch {
-    /// Follows what the caller is known by. A token is good until it ends by itself.
+    /// Follows what the caller is known by.
     pub fn follow(&self, identity: &Identity) -> Follow {
-        let ground = match &identity.credential {
-            Credential::Session(hash) => Some(Ground::Session(*hash)),
-            Credential::Key(grant) => Some(Ground::Key(grant.id.clone())),
-            Credential::Token | Credential::Probe => None,
-        };
-        let over = match &ground {
-            Some(ground) => {
+        let standing = Standing::of(identity).map(Arc::new);
+        let over = match &standing {
+            Some(standing) => {
                 let mut open = self.open();
-                let entry = open.entry(ground.clone()).or_default();
+                let entry = open.entry(Arc::clone(standing)).or_insert_with(|| Entry {
+                    over: Arc::default(),
+                    followers: 0,
+                    renew_at: identity.expires_at.saturating_sub(RENEW_BEFORE_SECONDS),
+                });
                 entry.followers += 1;
-                entry.over.clone()
+                Arc::clone(&entry.over)
             }
-            None => CancellationToken::new(),
+            None => Arc::default(),
         };
         Follow {
             watch: self.clone(),
-            ground,
+            standing,
             over,
         }
     }
 
     /// Ends the answers of this process that rest on something that is over.
     pub fn end(&self, ground: &Ground) {
-        if let Some(entry) = self.open().get(ground) {
-            entry.over.cancel();
+        self.end_where(Why::SignedOut, |standing| standing.ground == *ground);
+    }
+
+    /// Ends the answers whose token has ended at `now`, in Unix seconds.
+    pub fn expire(&self, now: u64) {
+        self.end_where(Why::TokenExpired, |standing| {
+            standing.until.is_some_and(|until| until < now)
+        });
+    }
+
+    /// Those that end are looked at no more: whoever follows the same ground later is another one.
+    fn end_where(&self, why: Why, is_over: impl Fn(&Standing) -> bool) {
+        self.open().retain(|standing, entry| {
+            let over = is_over(standing);
+            if over {
+                entry.over.now(why);
+            }
+            !over
+        });
+    }
+
+    /// Sessions with open answers whose tokens are to be renewed at `now`, in Unix seconds. Each is
+    /// named again some seconds later, unless [`Self::renewed`] says better.
+    pub fn due(&self, now: u64) -> Vec<SessionHash> {
+        let mut due = Vec::new();
+        let mut open = self.open();
+        for (standing, entry) in &mut *open {
+            let Ground::Session(hash) = &standing.ground else {
+                continue;
+            };
+            if entry.renew_at <= now {
+                entry.renew_at = now.saturating_add(RENEW_AGAIN_SECONDS);
+                due.push(*hash);
+            }
+        }
+        drop(open);
+        // One session may have begun answers with several of its tokens.
+        due.sort_unstable();
+        due.dedup();
+        due
+    }
+
+    /// Hears that a session has tokens until `expires_at`, in Unix seconds.
+    pub fn renewed(&self, hash: &SessionHash, expires_at: u64) {
+        let mut open = self.open();
+        for (standing, entry) in &mut *open {
+            if standing.ground == Ground::Session(*hash) {
+                let renew_at = expires_at.saturating_sub(RENEW_BEFORE_SECONDS);
+                entry.renew_at = entry.renew_at.max(renew_at);
+            }
         }
     }
 
@@ -82,124 +204,69 @@ impl Watch {
     /// # Errors
     /// When the database fails; then all of them go on.
     pub async fn look(&self, store: &Store) -> Result<(), StoreError> {
-        let (mut sessions, mut keys) = (Vec::new(), Vec::new());
-        for ground in self.open().keys() {
-            match ground {
-                Ground::Session(hash) => sessions.push(hash.to_vec()),
-                Ground::Key(id) => keys.push(id.clone()),
-            }
-        }
-        if sessions.is_empty() && keys.is_empty() {
+        let standings: Vec<Arc<Standing>> = self.open().keys().cloned().collect();
+        if standings.is_empty() {
             return Ok(());
         }
-        for ground in store.ended(&sessions, &keys).await? {
-            self.end(&ground);
+        for (place, why) in store.fallen(&standings).await? {
+            if let Some(fallen) = standings.get(place) {
+                self.end_where(why, |standing| *standing == **fallen);
+            }
         }
         Ok(())
     }
 
-    /// Looks again and again, until `stop`.
-    pub async fn run(self, store: Store, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-            if let Err(error) = self.look(&store).await {
-                tracing::warn!(error = chain(&error), "open answers were not looked after");
-            }
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<Ground, Entry>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Arc<Standing>, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Follow {
-    /// Waits until the answer must end. Safe to cancel.
-    pub async fn over(&self) {
-        self.over.cancelled().await;
+    /// Waits until the answer must end, and says what it ends with. Safe to cancel.
+    pub async fn over(&self) -> Failure {
+        self.over.token.cancelled().await;
+        failure(self.over.why.get().copied().unwrap_or(Why::SignedOut))
     }
 }
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        let Some(ground) = &self.ground else {
+        let Some(standing) = &self.standing else {
             return;
         };
         let mut open = self.watch.open();
-        if let Some(entry) = open.get_mut(ground) {
+        if let Some(entry) = open.get_mut(standing)
+            && Arc::ptr_eq(&entry.over, &self.over)
+        {
             entry.followers -= 1;
             if entry.followers == 0 {
-                open.remove(ground);
+                open.remove(standing);
             }
         }
     }
 }
 
 /// What an answer ends with that may not go on.
-pub fn signed_out() -> Failure {
-    Failure::new(
-        StatusCode::UNAUTHORIZED,
-        "signed_out",
-        "the session or API key of this request was ended while it was answered; sign in again",
-    )
+fn failure(why: Why) -> Failure {
+    match why {
+        Why::SignedOut => Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "signed_out",
+            "the session or API key of this request was ended while it was answered; sign in again",
+        ),
+        Why::RightsChanged => Failure::new(
+            StatusCode::FORBIDDEN,
+            "rights_changed",
+            "a group was taken from you while this was answered; ask again with the rights that \
+             you have now",
+        ),
+        Why::TokenExpired => refused(
+            "token_expired",
+            "the access token ended while this was answered; get a new one, or use an API key for \
+             long answers",
+        ),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::Grant;
-
-    fn identity(credential: Credential) -> Identity {
-        Identity {
-            subject: "ana".to_owned(),
-            name: "Ana".to_owned(),
-            groups: Vec::new(),
-            expires_at: 0,
-            issued_at: 0,
-            credential,
-        }
-    }
-
-    fn key(id: &str) -> Identity {
-        let grant = Grant {
-            id: id.to_owned(),
-            scopes: Vec::new(),
-            models: None,
-        };
-        identity(Credential::Key(grant.into()))
-    }
-
-    #[tokio::test]
-    async fn all_answers_on_one_ground_end_and_no_others() {
-        let watch = Watch::default();
-        let one = watch.follow(&identity(Credential::Session([1; 32])));
-        let also = watch.follow(&identity(Credential::Session([1; 32])));
-        let other = watch.follow(&identity(Credential::Session([2; 32])));
-        let (key, token) = (
-            watch.follow(&key("k")),
-            watch.follow(&identity(Credential::Token)),
-        );
-        watch.end(&Ground::Session([1; 32]));
-        one.over().await;
-        also.over().await;
-        for kept in [&other, &key, &token] {
-            assert!(!kept.over.is_cancelled());
-        }
-        watch.end(&Ground::Key("k".to_owned()));
-        key.over().await;
-        drop((one, also, other, key, token));
-        assert!(watch.open().is_empty());
-    }
-
-    #[test]
-    fn a_ground_that_is_used_again_is_looked_at_anew() {
-        let watch = Watch::default();
-        let first = watch.follow(&key("k"));
-        watch.end(&Ground::Key("k".to_owned()));
-        drop(first);
-        assert!(!watch.follow(&key("k")).over.is_cancelled());
-    }
-}
+mod tests;

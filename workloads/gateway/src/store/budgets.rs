@@ -156,7 +156,7 @@ impl Store {
     /// # Errors
     /// When the database fails; then nothing is reserved, or the lease ends it.
     pub async fn reserve(&self, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
-        reserve(&self.pool, plan).await
+        self.unless_away(reserve(&self.pool, plan)).await
     }
 
     /// Folds what is settled or forgotten into counters and usage; says how many.

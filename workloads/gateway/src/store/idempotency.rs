@@ -80,7 +80,8 @@ impl Store {
         .bind(KEEP)
         .bind(MAX_KEYS)
         .fetch_optional(&self.pool);
-        if within("claim an idempotency key", claim).await?.is_some() {
+        let claimed = within("claim an idempotency key", claim);
+        if self.unless_away(claimed).await?.is_some() {
             return Ok(Claim::Claimed);
         }
         let read = sqlx::query(

@@ -176,7 +176,8 @@ impl Store {
         )
         .bind(id)
         .fetch_optional(&self.pool);
-        let row = within("read an API key", statement).await?;
+        let read = within("read an API key", statement);
+        let row = self.unless_away(read).await?;
         Ok(row.map(|row| {
             let names: Vec<String> = row.get(4);
             StoredApiKey {

@@ -9,7 +9,9 @@ mod erase;
 mod export;
 mod idempotency;
 mod keys;
+mod open_answers;
 mod outbox;
+mod pulse;
 mod responses;
 mod search;
 mod sessions;
@@ -47,6 +49,7 @@ pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
 pub use uploads::{MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
+use self::pulse::Pulse;
 use crate::failure::Failure;
 
 /// The schema's history.
@@ -72,13 +75,16 @@ pub enum StoreError {
         /// What it was for.
         action: &'static str,
     },
+    /// It answers nobody.
+    #[snafu(display("failed to reach the database"))]
+    Away,
 }
 
 impl StoreError {
     /// Whether the database is away, so that the same statement will work when it is back.
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Slow { .. } => true,
+            Self::Slow { .. } | Self::Away => true,
             Self::Statement { source, .. } => is_away(source),
         }
     }
@@ -144,6 +150,7 @@ async fn within_limit<T>(
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    pulse: Pulse,
 }
 
 /// Changes that become visible together, with [`Change::commit`], or not at all.
@@ -155,7 +162,28 @@ pub struct Change {
 impl Store {
     /// The database behind `pool`.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            pool,
+            pulse: Pulse::new(),
+        }
+    }
+
+    /// What comes of a statement that stands between a caller and a model, or [`StoreError::Away`]
+    /// within a second when nobody is answered. A database that is only busy is waited for.
+    async fn unless_away<T>(
+        &self,
+        statement: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::select! {
+            biased;
+            outcome = statement => {
+                if outcome.is_ok() {
+                    self.pulse.beats();
+                }
+                outcome
+            }
+            () = self.pulse.stops(&self.pool) => AwaySnafu.fail(),
+        }
     }
 
     /// Most connections that this process has to the database at a time.
@@ -169,7 +197,9 @@ impl Store {
     /// When the database is away.
     pub async fn begin(&self) -> Result<Change, StoreError> {
         Ok(Change {
-            tx: within("begin a transaction", self.pool.begin()).await?,
+            tx: self
+                .unless_away(within("begin a transaction", self.pool.begin()))
+                .await?,
         })
     }
 }

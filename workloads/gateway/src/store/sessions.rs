@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::keys::hash;
 use super::{Change, STATEMENT_TIMEOUT, Store, StoreError, rfc3339, within, within_limit};
 use crate::identity::SessionHash;
-use crate::identity::watch::Ground;
 
 /// A session to store.
 #[derive(Debug)]
@@ -23,6 +22,10 @@ pub struct NewSession<'s> {
     pub subject: &'s str,
     /// Its tokens.
     pub sealed: &'s [u8],
+    /// The groups that they name.
+    pub groups: &'s [String],
+    /// Unix seconds at which the issuer said so.
+    pub said_at: u64,
     /// The provider's word for its own session.
     pub provider_session: Option<&'s str>,
     /// The browser, as it calls itself.
@@ -80,8 +83,10 @@ impl Store {
     pub async fn insert_session(&self, new: &NewSession<'_>) -> Result<(), StoreError> {
         let statement = sqlx::query(
             "insert into sessions
-                (id_hash, id, subject, sealed, provider_session, user_agent, expires_at)
-             values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
+                (id_hash, id, subject, sealed, provider_session, user_agent, expires_at,
+                 groups, said_at)
+             values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7),
+                     $8, to_timestamp($9))",
         )
         .bind(new.hash.as_slice())
         .bind(new.id)
@@ -90,6 +95,8 @@ impl Store {
         .bind(new.provider_session)
         .bind(new.user_agent)
         .bind(new.seconds as f64)
+        .bind(new.groups)
+        .bind(new.said_at as f64)
         .execute(&self.pool);
         within("store a session", statement).await.map(|_| ())
     }
@@ -111,7 +118,8 @@ impl Store {
         .bind(id.as_slice())
         .bind(idle as f64)
         .fetch_optional(&self.pool);
-        let row = within("read a session", statement).await?;
+        let read = within("read a session", statement);
+        let row = self.unless_away(read).await?;
         Ok(row.map(|row| StoredSession {
             sealed: row.get(0),
             stale: row.get(1),
@@ -240,35 +248,6 @@ impl Store {
             shares_stay: row.get(2),
         });
         Ok(taken.collect())
-    }
-
-    /// Which of these sessions and API keys are over.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn ended(
-        &self,
-        sessions: &[Vec<u8>],
-        keys: &[String],
-    ) -> Result<Vec<Ground>, StoreError> {
-        let statement = sqlx::query(
-            "select id_hash, null from unnest($1::bytea[]) id_hash
-             where not exists (select from sessions s
-                               where s.id_hash = id_hash.id_hash and s.expires_at > now())
-             union all
-             select null, id from unnest($2::text[]) id
-             where not exists (select from api_keys k
-                               where k.id = id.id and k.expires_at > now())",
-        )
-        .bind(sessions)
-        .bind(keys)
-        .fetch_all(&self.pool);
-        let rows = within("look after open answers", statement).await?;
-        let ground = |row: &sqlx::postgres::PgRow| match row.get::<Option<&[u8]>, _>(0) {
-            Some(session) => Ground::Session(hash(session)),
-            None => Ground::Key(row.get(1)),
-        };
-        Ok(rows.iter().map(ground).collect())
     }
 
     /// Deletes what has ended: sessions, by either limit; used logout tokens; API keys, a month

@@ -8,8 +8,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::api_keys::{bearing, key};
-use super::budgets::question;
-use super::support::{Gateway, Reply};
+use super::budgets::{self, question};
+use super::support::{Gateway, Parts, Reply};
+use super::{orchestrator, postgres};
 use crate::outbox::{Publish, relay_batch};
 
 /// A statement, and what is beside it.
@@ -150,6 +151,94 @@ async fn a_database_that_is_gone_is_a_503_soon_and_nothing_is_lost() {
     server.server().restart().await;
 
     it_comes_back(&gateway, &before).await;
+}
+
+/// What spends, or would when it is let: each stands before a model in another way.
+fn spending(gateway: &Gateway, program: &str) -> Vec<axum::http::Request<Body>> {
+    let path = "/v1/chat/completions";
+    let asking = |mut request: axum::http::Request<Body>, more: &Value| {
+        *request.body_mut() = Body::from(question("writer", more));
+        request
+    };
+    let person = || gateway.request(Method::POST, path, "ana");
+    let mut keyed = person();
+    let headers = keyed.headers_mut();
+    headers.insert("idempotency-key", "spend once".parse().unwrap());
+    vec![
+        asking(person(), &json!({})),
+        asking(person(), &json!({"stream": true})),
+        asking(person(), &json!({"store": true})),
+        asking(keyed, &json!({})),
+        asking(bearing(Method::POST, path, program), &json!({})),
+    ]
+}
+
+/// G5 of the reliability goals.
+#[rstest::rstest]
+#[case::hangs(false)]
+#[case::is_gone(true)]
+#[tokio::test]
+async fn without_a_database_nothing_is_spent_and_that_is_told_within_a_second(
+    #[case] is_gone: bool,
+) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let Some(mut server) = postgres::start_alone() else {
+        return;
+    };
+    let (orchestrator, seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        pool: server.pool(),
+        budgets: budgets::budgets(&["name: a, scope: Platform, per: Day, requests: 99"]),
+        ..Parts::default()
+    };
+    let gateway = Gateway::start(parts).await;
+    let program = key(&gateway, "ana", &[], &json!({"name": "program"})).await;
+    // The control, which leaves connections behind.
+    let reply = gateway.chat("ana", question("writer", &json!({}))).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let asked = seen.count();
+    if is_gone {
+        server.server().kill();
+    } else {
+        server.server().freeze();
+    }
+    // The machine may be busy with other tests: the quickest of three counts.
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        let began = Instant::now();
+        let requests = spending(&gateway, &program).into_iter();
+        let replies = join_all(requests.map(|request| gateway.send(request))).await;
+        quickest = quickest.min(began.elapsed());
+        replies.iter().for_each(away);
+    }
+    assert!(quickest < SECOND, "{quickest:?}");
+    assert_eq!(seen.count(), asked, "no model is asked");
+    if !is_gone {
+        server.server().thaw();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_only_busy_is_waited_for() {
+    let limit = "name: a, scope: Platform, per: Day, requests: 99";
+    let Some((server, gateway, _)) = budgets::stored(&[limit]).await else {
+        return;
+    };
+    let pool = server.pool();
+    let mut busy = pool.begin().await.unwrap();
+    sqlx::query("lock table budget_windows in exclusive mode")
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+    let body = question("writer", &json!({}));
+    let mut reply = std::pin::pin!(gateway.chat("ana", body));
+    // Longer than a database that is away is waited for, and nothing else is answered meanwhile.
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut reply).await;
+    assert!(early.is_err(), "{early:?}");
+    busy.rollback().await.unwrap();
+    let reply = reply.await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
 }
 
 /// A broker that is away, and later is not.

@@ -1,5 +1,6 @@
 //! Budgets over a real PostgreSQL. What two processes spend of one is in `tests/processes`.
 
+mod keys;
 mod statements;
 
 use std::collections::BTreeMap;
@@ -97,6 +98,7 @@ async fn an_answer_is_charged_with_what_was_counted() {
     assert_eq!(charged["money"]["money"]["micros"], 12 * 2 + 5 * 4);
     assert_eq!(charged["money"]["money"]["amount"], "0.000044");
     assert_eq!(charged["money"]["money"]["currency"], "EUR");
+    assert_eq!(charged["money"]["money"]["decimals"], 6);
 
     let usage = gateway.get("/api/usage", "ana").await.json();
     let row = &usage["items"][0];

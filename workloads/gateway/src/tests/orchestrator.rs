@@ -16,6 +16,7 @@ use lotoai_contracts::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -112,6 +113,25 @@ impl Orchestrator for Fake {
                     .chain(stream::iter([Err(Status::internal("10.0.0.7 is on fire"))])),
             ),
             "ends-early" => Box::pin(events(vec![decision(), delta("half")])),
+            "silent" => {
+                let guard = TellDropped(Arc::clone(&self.0));
+                Box::pin(
+                    stream::pending::<Result<AnswerEvent, Status>>().inspect(move |_| {
+                        let _alive = &guard;
+                    }),
+                )
+            }
+            // Never silent for as long as a second, and never at an end.
+            "drips" => {
+                let guard = TellDropped(Arc::clone(&self.0));
+                let drops = interval(Duration::from_millis(50));
+                let rest = stream::unfold((drops, guard), |(mut drops, guard)| async move {
+                    drops.tick().await;
+                    let event = Some(delta("."));
+                    Some((Ok(AnswerEvent { event }), (drops, guard)))
+                });
+                Box::pin(events(vec![decision()]).chain(rest))
+            }
             "endless" => {
                 let guard = TellDropped(Arc::clone(&self.0));
                 let rest = stream::pending().map(move |item| {

@@ -184,6 +184,83 @@ async fn a_session_that_ends_ends_its_open_answers_on_every_replica() {
 }
 
 #[tokio::test]
+async fn pages_of_sessions_hold_each_of_them_once() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let here = sign_in(&gateway, 300).await;
+    for _ in 0..2 {
+        sign_in(&gateway, 300).await;
+        sign_in_as(&gateway, EVE, 300).await;
+    }
+    let page = async |query: String| {
+        let path = format!("/api/sessions?{query}");
+        let reply = with_cookies(&gateway, Method::GET, &path, &here, None).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        reply.json()
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|it| it["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = page("limit=200".to_owned()).await;
+    assert_eq!((ids(&all).len(), &all["next_cursor"]), (3, &Value::Null));
+    let first = page("limit=2".to_owned()).await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = page(format!("limit=2&cursor={cursor}")).await;
+    assert_eq!([ids(&first), ids(&second)].concat(), ids(&all));
+    assert_eq!(
+        (ids(&first).len(), &second["next_cursor"]),
+        (2, &Value::Null)
+    );
+    // The oldest of them is the one that asks.
+    assert_eq!(second["items"][0]["current"], true);
+    let path = "/api/sessions?cursor=e30";
+    let forged = with_cookies(&gateway, Method::GET, path, &here, None).await;
+    assert_eq!(
+        (forged.status, forged.code().as_str()),
+        (StatusCode::BAD_REQUEST, "invalid_value")
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_ends_its_open_answers_and_no_others() {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let replica = gateway.replica(&server).await;
+    let lost = sign_in(&gateway, 300).await;
+    let kept = sign_in(&gateway, 300).await;
+    let request = |session: &str| {
+        Request::builder()
+            .header("cookie", session)
+            .header("origin", PUBLIC_URL)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let here = gateway.open(request(&lost)).await;
+    let there = replica.open(request(&lost)).await;
+    let mut control = replica.open(request(&kept)).await;
+    let listed = with_cookies(&gateway, Method::GET, "/api/sessions", &kept, None).await;
+    let listed = listed.json();
+    let items = listed["items"].as_array().unwrap().iter();
+    let other = items
+        .filter(|it| it["current"] == false)
+        .collect::<Vec<_>>();
+    let path = format!("/api/sessions/{}", other[0]["id"].as_str().unwrap());
+    let reply = with_cookies(&gateway, Method::DELETE, &path, &kept, Some(PUBLIC_URL)).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
+    for answer in [here, there] {
+        let rest = answer.rest().await;
+        assert!(rest.contains(r#""code":"signed_out""#), "{rest}");
+        assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    }
+    assert!(control.goes_on().await, "the other session is still there");
+}
+
+#[tokio::test]
 async fn a_new_sign_in_of_a_browser_ends_its_old_session() {
     let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;

@@ -146,6 +146,42 @@ async fn a_reader_of_a_response_is_told_in_the_words_of_its_api() {
     assert!(number(last) > number(before), "{last}");
 }
 
+/// Waits until the orchestrator was asked.
+async fn is_asked(seen: &Seen) {
+    let asked = async {
+        while seen.count() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(asked).await;
+}
+
+#[rstest::rstest]
+#[case::whole(false)]
+#[case::stream(true)]
+#[tokio::test]
+async fn a_client_that_hangs_up_has_its_call_cancelled_within_a_second(#[case] stream: bool) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let (gateway, seen) = gateway(Times::default()).await;
+    let (address, _server) = gateway.serve().await;
+    let body = question("endless", &json!({"stream": stream}));
+    let mut client = BufReader::new(ask(&gateway, address, &body).await);
+    is_asked(&seen).await;
+    if stream {
+        let mut line = String::new();
+        while !line.contains("begun") {
+            line.clear();
+            assert!(within(client.read_line(&mut line)).await.unwrap() > 0);
+        }
+    }
+    // The control: as long as the client is there, the call goes on.
+    let early = tokio::time::timeout(SHORT, seen.cancelled.notified()).await;
+    assert!(early.is_err(), "cancelled for a client that waits");
+    drop(client);
+    let told = tokio::time::timeout(SECOND, seen.cancelled.notified()).await;
+    told.expect("the orchestrator is told within a second");
+}
+
 /// What they do not take stays within windows, and those of all of them have room beside the rest.
 #[tokio::test]
 async fn readers_that_take_nothing_hold_up_nobody_else() {

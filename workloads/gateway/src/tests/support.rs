@@ -278,9 +278,8 @@ impl Gateway {
         let config = config(&self.realm.uri(), &parts.orchestrator);
         let unused = MockServer::start().await;
         let replica = Self::with_config(&config, parts, unused, self.signer.clone());
-        let (watch, store) = (replica.state.watch.clone(), replica.state.store.clone());
-        let stop = replica.service.shutdown.clone();
-        tokio::spawn(watch.run(store, stop));
+        let (sessions, stop) = (&replica.state.sessions, &replica.service.shutdown);
+        tokio::spawn(sessions.clone().look_after_answers(stop.clone()));
         replica.look_after_streams();
         replica
     }

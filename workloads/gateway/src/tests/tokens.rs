@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
-use super::keys::{CERTS, Signer, claims, publish, realm};
+use super::keys::{CERTS, Signer, claims, fetch, publish, realm};
 use super::support::{Gateway, Parts, Reply};
 use crate::identity::token::now;
 
@@ -216,14 +216,7 @@ async fn a_withdrawn_key_ends_the_verdicts_that_it_gave() {
     assert_eq!(with_token(&gateway, &token).await.status, StatusCode::OK);
     gateway.realm.reset().await;
     publish(&gateway.realm, &[&Signer::ec("key-2")]).await;
-    let refreshed = tokio::sync::Notify::new();
-    tokio::select! {
-        () = gateway.state.verifier.jwks().keep_fresh(|outcome| {
-            outcome.unwrap();
-            refreshed.notify_one();
-        }) => {}
-        () = refreshed.notified() => {}
-    }
+    fetch(&gateway).await.unwrap();
     assert_eq!(
         with_token(&gateway, &token).await.status,
         StatusCode::UNAUTHORIZED

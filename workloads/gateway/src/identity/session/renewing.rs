@@ -126,6 +126,7 @@ impl Inner {
                     .update_session(hash, &self.seal(hash, &fresh)?)
                     .await?;
                 change.commit().await?;
+                self.note_groups(hash, &fresh).await;
                 Ok(fresh)
             }
             Err(RefreshFailure::Ended) => {
@@ -134,6 +135,23 @@ impl Inner {
                 Err(session_over())
             }
             Err(RefreshFailure::Unavailable) => Err(provider_unavailable()),
+        }
+    }
+
+    /// Keeps what new tokens say of their person, for the replicas that have open answers of this
+    /// session. Not while the row is locked: the signing keys may have to be fetched for it. What
+    /// is not kept is kept with the next tokens.
+    async fn note_groups(&self, hash: &SessionHash, fresh: &Tokens) {
+        // A token that is refused is refused to the next request, which ends the session.
+        let Ok(said) = self.verifier.verify(&fresh.access_token).await else {
+            return;
+        };
+        let noted = self.store.note_groups(hash, &said.groups, said.issued_at);
+        if let Err(error) = noted.await {
+            tracing::warn!(
+                error = crate::error::chain(&error),
+                "the groups of a session were not noted"
+            );
         }
     }
 }

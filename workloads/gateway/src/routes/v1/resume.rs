@@ -25,7 +25,7 @@ use crate::domain::end::Whole;
 use crate::failure::Failure;
 use crate::flag::Flag;
 use crate::idempotency::Streamed;
-use crate::identity::watch::{self, Follow};
+use crate::identity::watch::Follow;
 use crate::identity::{Identity, SignedIn};
 use crate::policy::streams as policy;
 use crate::state::AppState;
@@ -232,7 +232,7 @@ impl Telling {
             }
             let over = tokio::select! {
                 biased;
-                () = self.follow.over() => Some(watch::signed_out()),
+                failure = self.follow.over() => Some(failure),
                 outcome = self.source.next(&self.state) => match outcome {
                     Ok(parts) => {
                         parts.into_iter().for_each(|part| self.add(part));

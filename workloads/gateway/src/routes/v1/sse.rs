@@ -119,3 +119,41 @@ impl<W: Writer> Telling<W> {
         self.writer.step(&self.run, step, &mut self.queue);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::BodyDataStream;
+    use futures::StreamExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn next(body: &mut BodyDataStream) -> String {
+        let part = body.next().await.unwrap().unwrap();
+        String::from_utf8(part.to_vec()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_has_a_heartbeat_and_what_comes_is_told_at_once() {
+        const LATE: Duration = Duration::from_secs(25);
+        let late = stream::once(async {
+            tokio::time::sleep(LATE).await;
+            Event::default().data("late")
+        });
+        let response = respond(late.chain(stream::pending()));
+        let mut body = response.into_body().into_data_stream();
+        let began = Instant::now();
+        let beat = HEARTBEAT.as_secs();
+        // After what comes it is silent for as long again before the next.
+        let late = LATE.as_secs();
+        for (expected, seconds) in [
+            (": heartbeat\n\n", beat),
+            (": heartbeat\n\n", 2 * beat),
+            ("data: late\n\n", late),
+            (": heartbeat\n\n", late + beat),
+        ] {
+            assert_eq!(next(&mut body).await, expected);
+            assert_eq!(began.elapsed().as_secs(), seconds);
+        }
+    }
+}
