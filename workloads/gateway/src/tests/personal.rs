@@ -101,7 +101,7 @@ async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
 
 /// The tables that hold `word` in any row, with the schema as it is: a table that is added later
 /// is among them.
-async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
+pub(super) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
     let names: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables
          where table_schema = 'public' order by table_name",
