@@ -22,6 +22,7 @@ mod functions;
 mod idempotency;
 mod keys;
 mod matrix;
+mod migrations;
 mod model_server;
 mod nul;
 mod openapi;
