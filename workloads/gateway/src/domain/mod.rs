@@ -20,3 +20,4 @@ pub mod snippet;
 pub mod text;
 pub mod transcript;
 pub mod upload;
+pub mod usage_request;
