@@ -35,7 +35,7 @@ fn functions(text: &str) -> Vec<(String, String, String)> {
     while let Some(line) = lines.next() {
         if let Some(rest) = line.strip_prefix("impl") {
             // `impl<T> Page<T> {`
-            let name = rest.trim_start_matches(|it| it != ' ').trim_start();
+            let name = rest.trim_start_matches(|it: char| it != ' ').trim_start();
             let name: String = name.chars().take_while(|it| it.is_alphanumeric()).collect();
             owner = name;
         } else if line == "}" {
