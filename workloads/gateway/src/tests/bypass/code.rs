@@ -74,7 +74,7 @@ pub(super) fn sources() -> Vec<(PathBuf, String)> {
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_string_lossy();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
             let is_test = name == "tests" || name == "testing" || name.ends_with("_tests");
             if is_test {
                 continue;
