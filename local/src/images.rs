@@ -79,6 +79,13 @@ pub struct Image {
     pub built: bool,
 }
 
+impl Image {
+    /// What is moved over a network of it: its layers, as they are packed in the archive.
+    pub fn compressed_bytes(&self) -> Result<u64> {
+        bytes(&self.archive)
+    }
+}
+
 /// Builds the base images `runtime`, `script-runtime` and `base`.
 pub fn build_base_images(settings: &Settings, progress: &Progress) -> Result<Vec<Image>> {
     let builder = Builder::new(settings, progress)?;
@@ -380,9 +387,14 @@ impl<'a> Builder<'a> {
 }
 
 fn size(archive: &Path) -> Result<String> {
+    Ok(format!("{} MB", bytes(archive)? / 1_000_000))
+}
+
+/// An archive is packed layers and some hundred bytes around each of them.
+fn bytes(archive: &Path) -> Result<u64> {
     let metadata = std::fs::metadata(archive).context(FileSnafu {
         action: "read",
         path: archive,
     })?;
-    Ok(format!("{} MB", metadata.len() / 1_000_000))
+    Ok(metadata.len())
 }

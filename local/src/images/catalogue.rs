@@ -3,6 +3,7 @@
 //! - `Dockerfile`, built with the directory that [`super::context`] prepares as its context;
 //! - `files/`, copied into the context;
 //! - `packages.txt`, Debian packages, unpacked without running any script: `debian.tar`;
+//! - `needless.txt`, directories of them that are left out;
 //! - `requirements.txt`, PyPI wheels with their hashes: `python/`;
 //! - `maven.txt`, Maven artefacts with their SHA-256, unpacked: `<artefact id>/`.
 

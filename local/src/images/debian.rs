@@ -44,8 +44,8 @@ impl Apt {
         }
     }
 
-    /// Makes `tar` of the packages listed in `list`. Only the lowest layer holds the links of the
-    /// merged `/usr`.
+    /// Makes `tar` of the packages listed in `list`, without what `needless.txt` beside it names.
+    /// Only the lowest layer holds the links of the merged `/usr`.
     pub(crate) fn layer(&self, image: &str, list: &Path, lowest: bool, tar: &Path) -> Result<()> {
         let text = fs::read_to_string(list).context(FileSnafu {
             action: "read",
@@ -65,6 +65,14 @@ impl Apt {
         }
         merge_usr(&tree, lowest)?;
         tidy(&tree)?;
+        let needless = list.with_file_name("needless.txt");
+        if needless.is_file() {
+            let text = fs::read_to_string(&needless).context(FileSnafu {
+                action: "read",
+                path: &needless,
+            })?;
+            drop_listed(&tree, &text)?;
+        }
         pack(&tree, tar)?;
         remove_dir(&tree)
     }
@@ -217,6 +225,14 @@ fn tidy(tree: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Drops the directories of a list: one a line, `#` begins a comment.
+fn drop_listed(tree: &Path, text: &str) -> Result<()> {
+    for name in listed(text) {
+        remove_dir(&tree.join(name))?;
+    }
+    Ok(())
+}
+
 fn keep_only_copyrights(docs: &Path) -> Result<()> {
     if !docs.is_dir() {
         return Ok(());
@@ -288,6 +304,17 @@ mod tests {
     #[test]
     fn lists_may_have_comments() {
         assert_eq!(listed("# why\nbash\n\n dash # sh\n"), ["bash", "dash"]);
+    }
+
+    #[test]
+    fn what_an_image_does_not_need_is_left_out_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["usr/lib/x/gconv", "usr/lib/x/other"] {
+            create_dir(&dir.path().join(name)).unwrap();
+        }
+        drop_listed(dir.path(), "# tables\nusr/lib/x/gconv\nusr/not-there\n").unwrap();
+        assert!(!dir.path().join("usr/lib/x/gconv").exists());
+        assert!(dir.path().join("usr/lib/x/other").exists());
     }
 
     #[test]

@@ -65,8 +65,28 @@ pub(crate) fn gateway(rounds: u32, json: Option<&Path>) -> Result<()> {
              installed; docs/performance.md stays as it is"
         ),
     }
+    match image_base() {
+        Some(base) => {
+            measure.arg("--image-base").arg(base);
+        }
+        None => println!(
+            "SKIPPED the size of the image: its base was never built here; `make images` does it"
+        ),
+    }
     with_json(&mut measure, json)?;
     show(&mut measure)
+}
+
+/// The newest archive of the base of our images, if one was ever built here.
+fn image_base() -> Option<PathBuf> {
+    let entries = std::fs::read_dir(lotoai_local::images_dir()).ok()?;
+    let archives = entries.flatten().filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("runtime-") && name.ends_with(".tar")
+    });
+    let modified = |entry: &std::fs::DirEntry| entry.metadata().and_then(|it| it.modified()).ok();
+    archives.max_by_key(modified).map(|entry| entry.path())
 }
 
 /// Builds a benchmark in release mode; the command that runs it, without arguments.

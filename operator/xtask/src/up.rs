@@ -71,7 +71,14 @@ pub(crate) fn ask(model: &str, question: &str) -> Result<()> {
 pub(crate) fn images() -> Result<()> {
     let prepared = prepare::run(&Progress::new())?;
     for image in &prepared.images {
-        println!("{:<20} {}", image.name, image.reference);
+        let size = image
+            .compressed_bytes()
+            .map_err(|error| local("read the images", error))?;
+        let (whole, tenth) = (size / 1_000_000, size % 1_000_000 / 100_000);
+        println!(
+            "{:<20} {whole:>5}.{tenth} MB  {}",
+            image.name, image.reference
+        );
     }
     Ok(())
 }

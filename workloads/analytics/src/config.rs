@@ -83,4 +83,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn help_explains_every_variable() {
+        use clap::CommandFactory as _;
+
+        let faults = lotoai_kit::config_error::unexplained(&Config::command());
+        assert_eq!(faults, Vec::<String>::new());
+    }
 }

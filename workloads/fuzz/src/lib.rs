@@ -6,8 +6,12 @@
 //! inputs that reach new code. Both begin with the files in `corpus/<name>`.
 
 mod credentials;
+#[cfg(test)]
+mod parsers;
+mod queries;
 mod requests;
 mod routes;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -25,6 +29,8 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     target("chat_body", requests::chat_body),
     target("responses_body", requests::responses_body),
+    target("embedding_body", requests::embedding_body),
+    target("conversation_body", requests::conversation_body),
     target("key_body", requests::key_body),
     target("budget_body", requests::budget_body),
     target("upload_form", requests::upload_form),
@@ -32,12 +38,20 @@ pub const TARGETS: &[Target] = &[
     target("upload_metadata", requests::upload_metadata),
     target("upload_text", requests::upload_text),
     target("list_query", requests::list_query),
+    target("search_query", queries::search_query),
+    target("usage_query", queries::usage_query),
+    target("input_items_query", queries::input_items_query),
+    target("callback_query", queries::callback_query),
+    target("last_event_id", queries::last_event_id),
     target("idempotency_key", requests::idempotency_key),
     target("budgets_file", requests::budgets_file),
     target("authorization", credentials::authorization),
     target("access_token", credentials::access_token),
     target("api_key", credentials::api_key),
     target("cookie", credentials::cookie),
+    target("logout_form", sign_in::logout_form),
+    target("logout_claims", sign_in::logout_claims),
+    target("login_cookie", sign_in::login_cookie),
     target("path", routes::path),
     target("provider_stream", upstream::provider_stream),
 ];

@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use lotoai_gateway::budget::table::Table;
 use lotoai_gateway::domain::budget_request::{self, Allowance};
 use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
+use lotoai_gateway::domain::conversation_request::{self, BranchRequest};
+use lotoai_gateway::domain::embedding_request::EmbeddingRequest;
 use lotoai_gateway::domain::key_request::KeyRequest;
 use lotoai_gateway::domain::page::PageQuery;
 use lotoai_gateway::domain::parameters::Parameters;
@@ -45,6 +47,44 @@ pub(crate) fn responses_body(bytes: &[u8]) {
             let mut messages = question.messages.iter();
             let asked = messages.any(|it| it.role == "user" && !it.content.trim().is_empty());
             promise(asked || goes_on != [None; 2], "something is asked");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The body of a request for vectors.
+pub(crate) fn embedding_body(bytes: &[u8]) {
+    match EmbeddingRequest::parse(bytes) {
+        Ok(request) => {
+            promise(!request.model.is_empty(), "there is a model");
+            promise((1..=256).contains(&request.inputs.len()), "there are texts");
+            let mut inputs = request.inputs.iter();
+            promise(
+                inputs.all(|it| !it.trim().is_empty() && !it.contains('\0') && it.len() <= 8192),
+                "each of them can be read",
+            );
+            promise(request.dimensions != Some(0), "a vector has a length");
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The bodies that name a conversation and that branch one.
+pub(crate) fn conversation_body(bytes: &[u8]) {
+    let shown = |title: &str| {
+        let length = title.chars().count();
+        promise((1..=200).contains(&length), "a title is short");
+        promise(!title.contains(char::is_control), "it is one line");
+    };
+    match conversation_request::rename(bytes) {
+        Ok(title) => shown(&title),
+        Err(failure) => refusal(&failure),
+    }
+    match BranchRequest::parse(bytes) {
+        Ok(request) => {
+            if let Some(title) = &request.title {
+                shown(title);
+            }
         }
         Err(failure) => refusal(&failure),
     }

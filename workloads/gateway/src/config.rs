@@ -17,6 +17,11 @@ use crate::identity::seal::SealingKey;
 
 /// Configuration of the gateway.
 #[derive(Debug, Clone, clap::Parser)]
+#[command(
+    name = "gateway",
+    version,
+    about = "The front door: sign-in, public APIs, conversations, documents"
+)]
 pub struct Config {
     /// What every workload takes.
     #[command(flatten)]
@@ -261,5 +266,31 @@ mod tests {
     #[case("", false)]
     fn base_urls(#[case] text: &str, #[case] accepted: bool) {
         assert_eq!(base_url(text).is_ok(), accepted);
+    }
+
+    #[test]
+    fn help_explains_every_variable() {
+        use clap::CommandFactory as _;
+
+        let faults = lotoai_kit::config_error::unexplained(&Config::command());
+        assert_eq!(faults, Vec::<String>::new());
+    }
+
+    /// The pages that list them.
+    #[test]
+    fn every_variable_is_on_a_page() {
+        use clap::CommandFactory as _;
+
+        let pages = [
+            include_str!("../../../docs/workloads/gateway.md"),
+            include_str!("../../../docs/workloads/common.md"),
+        ];
+        let is_listed = |name: &str| pages.iter().any(|it| it.contains(&format!("`{name}`")));
+        let command = Config::command();
+        let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+        let names = variables.map(|name| name.to_string_lossy().into_owned());
+        let missing: Vec<_> = names.filter(|name| !is_listed(name)).collect();
+        assert_eq!(missing, Vec::<String>::new());
+        assert!(!is_listed("NOT_A_VARIABLE"), "the control");
     }
 }

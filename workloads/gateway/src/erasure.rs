@@ -82,6 +82,7 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     // What is settled reaches the counters that others share, before it goes.
     ledger::fold(store).await?;
     let open_questions = store.erase_spendings(subject).await?;
+    store.erase_events(subject).await?;
     let usage_days = store.erase_usage(subject).await?;
     let shared = shared_budgets(&state.budgets.table());
     let budget_windows = store

@@ -62,6 +62,33 @@ fn find<'a>(command: &'a clap::Command, long: &str) -> Option<&'a clap::Arg> {
         })
 }
 
+/// Arguments that `--help` of a command does not explain, or whose secret it would show: for the
+/// test that every workload has of its own configuration.
+#[must_use]
+pub fn unexplained(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(|argument| {
+        let id = argument.get_id();
+        if id == "help" || id == "version" {
+            return None;
+        }
+        let Some(variable) = argument.get_env().map(|name| name.to_string_lossy()) else {
+            return Some(format!("{id} has no variable"));
+        };
+        if argument
+            .get_help()
+            .is_none_or(|help| help.to_string().is_empty())
+        {
+            return Some(format!("{variable} has no meaning"));
+        }
+        let name = variable.trim_end_matches("_STANDBY");
+        let mut secret = ["TOKEN", "PASSWORD", "SECRET", "KEY"].into_iter();
+        let shown = secret.any(|end| name.ends_with(end)) && !argument.is_hide_env_values_set();
+        shown.then(|| format!("{variable} would be shown"))
+    });
+    let below = command.get_subcommands().flat_map(unexplained);
+    own.chain(below).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -126,5 +153,36 @@ mod tests {
         let text = message(&["test", "--store-url", "http://s:1", "--key", "hunter2"]);
         assert!(text.starts_with("KIT_TEST_KEY is refused"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[derive(Parser)]
+    #[expect(dead_code, reason = "only its help is read")]
+    struct Unexplained {
+        /// Explained
+        #[arg(long, env = "A")]
+        a: String,
+        #[arg(long, env = "B")]
+        b: String,
+        /// Without a variable
+        #[arg(long)]
+        c: String,
+        /// A secret
+        #[arg(long, env = "D_PASSWORD")]
+        d: String,
+        /// A secret
+        #[arg(long, env = "E_KEY_STANDBY", hide_env_values = true)]
+        e: String,
+    }
+
+    #[test]
+    fn what_help_does_not_explain_is_found() {
+        assert_eq!(
+            unexplained(&Unexplained::command()),
+            [
+                "B has no meaning",
+                "c has no variable",
+                "D_PASSWORD would be shown",
+            ]
+        );
     }
 }

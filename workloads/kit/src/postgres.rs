@@ -150,12 +150,16 @@ fn watch(service: &Service, pool: PgPool, gate: Gate) {
     });
 }
 
-/// Brings the schema up to date. Replicas that start together take turns.
+/// Brings the schema up to date. Replicas that start together take turns. A schema that is newer
+/// already is taken as it is: migrations are additions, and a replica of the version before may have
+/// to start again while a newer one is rolled out, or after it was rolled back.
 ///
 /// # Errors
-/// A migration fails, or the database was migrated by something newer.
+/// A migration fails, or one that was applied is another now.
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), PostgresError> {
-    migrator.run(pool).await.context(MigrateSnafu)
+    let mut tolerant = Migrator::with_migrations(migrator.iter().cloned().collect());
+    tolerant.set_ignore_missing(true);
+    tolerant.run(pool).await.context(MigrateSnafu)
 }
 
 #[cfg(test)]

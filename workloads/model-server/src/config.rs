@@ -100,4 +100,12 @@ mod tests {
         assert_eq!(config.chat().context_tokens, 4096);
         assert!(config.threads() >= 1);
     }
+
+    #[test]
+    fn help_explains_every_variable() {
+        use clap::CommandFactory as _;
+
+        let faults = lotoai_kit::config_error::unexplained(&Config::command());
+        assert_eq!(faults, Vec::<String>::new());
+    }
 }

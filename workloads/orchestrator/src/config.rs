@@ -72,3 +72,16 @@ impl HasCommon for Config {
         &self.common
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_explains_every_variable() {
+        use clap::CommandFactory as _;
+
+        let faults = lotoai_kit::config_error::unexplained(&Config::command());
+        assert_eq!(faults, Vec::<String>::new());
+    }
+}

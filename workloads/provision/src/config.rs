@@ -162,3 +162,16 @@ pub struct ClickhouseAdmin {
     #[arg(long, env = "CLICKHOUSE_CA_FILE")]
     pub clickhouse_ca_file: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_explains_every_variable() {
+        use clap::CommandFactory as _;
+
+        let faults = lotoai_kit::config_error::unexplained(&Config::command());
+        assert_eq!(faults, Vec::<String>::new());
+    }
+}

@@ -1,7 +1,7 @@
 //! The edge: what its options reach.
 
 use crate::cluster::Cluster;
-use crate::common::{objects, operator, provided, resource};
+use crate::common::{FIXTURES, objects, operator, provided, resource};
 use lotoai_api::{Component, reasons};
 use lotoai_plan::credentials::required_secrets;
 use lotoai_plan::kinds::{Certificate, HTTPRoute};
@@ -45,6 +45,70 @@ fn no_log_holds_what_people_typed(#[values("minimal", "traefik-options")] fixtur
     for leak in ["RequestPath", "RequestLine", "ClientUsername"] {
         assert!(!names.contains_key(leak), "{leak}");
     }
+}
+
+/// Every key of a value that some entry point or middleware could trust a proxy in front with.
+fn trusting(value: &Value) -> Vec<String> {
+    const KEYS: [&str; 8] = [
+        "depth",
+        "excludedIPs",
+        "forwardedHeaders",
+        "insecure",
+        "passHostHeader",
+        "proxyProtocol",
+        "requestHeaderName",
+        "trustedIPs",
+    ];
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| {
+                let own = KEYS.contains(&key.as_str()).then(|| key.clone());
+                own.into_iter().chain(trusting(value))
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(trusting).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// CVE-2026-21862 of RustFS: nothing in front of Traefik is trusted, so what a client writes into
+/// X-Forwarded-For is replaced, and rules by address count the address of the connection.
+#[test]
+fn cve_2026_21862_no_entry_point_trusts_what_is_forwarded() {
+    let mut limited = 0;
+    for fixture in FIXTURES {
+        let (_, set) = objects(fixture);
+        let maps = set.config_maps.iter();
+        let mut maps = maps.filter(|map| map.metadata.name.as_deref() == Some("demo-traefik"));
+        if maps.next().is_none() {
+            continue;
+        }
+        let (fixed, dynamic) = (file(fixture, "traefik.yaml"), file(fixture, "dynamic.yaml"));
+        for config in [&fixed, &dynamic] {
+            assert_eq!(trusting(config), Vec::<String>::new(), "{fixture}");
+        }
+        let middlewares = dynamic["http"]["middlewares"].as_object().unwrap();
+        for rule in middlewares.values() {
+            // Without a strategy of its own the list goes by the address of the connection.
+            assert_eq!(rule["ipAllowList"]["ipStrategy"], Value::Null, "{fixture}");
+            let limit = &rule["rateLimit"];
+            if !limit.is_null() {
+                let strategy = json!({ "ipStrategy": { "ipv6Subnet": 64 } });
+                assert_eq!(limit["sourceCriterion"], strategy, "{fixture}");
+                limited += 1;
+            }
+        }
+    }
+    assert!(limited > 0, "the control: there is a limit by address");
+    let planted = json!({ "entryPoints": { "websecure": {
+        "forwardedHeaders": { "trustedIPs": ["0.0.0.0/0"] },
+    } } });
+    assert_eq!(
+        trusting(&planted),
+        ["forwardedHeaders", "trustedIPs"],
+        "the control"
+    );
 }
 
 #[test]

@@ -67,6 +67,8 @@ pub(crate) struct Figures {
     pub(crate) ready: f64,
     /// Resident memory before the first request, in bytes.
     pub(crate) idle: f64,
+    /// Its image, packed, in bytes; `None` where that is not known.
+    pub(crate) image: Option<f64>,
 }
 
 /// What came of the paced streams.

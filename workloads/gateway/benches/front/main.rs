@@ -10,6 +10,7 @@ mod driver;
 mod environment;
 mod failure;
 mod figures;
+mod image;
 #[cfg(test)]
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../src/tests/keys.rs"]
@@ -56,6 +57,9 @@ struct Arguments {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Archive of the image that the gateway's stands upon; without it that has no size.
+    #[arg(long)]
+    image_base: Option<PathBuf>,
     /// File that the figures are also written to, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -159,6 +163,9 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
                 .map_or(f64::NAN, |now| now as f64 - before)
         };
         figures.streams = many(&plain.target, memory).await?;
+    }
+    if let Some(base) = &arguments.image_base {
+        figures.image = image::packed(base, systems::program())?;
     }
     report::print(&figures);
     if let Some(path) = &arguments.page {

@@ -211,6 +211,12 @@ fn goals(figures: &Figures) -> Vec<Goal> {
         ),
         most("ready after exec", figures.ready, " ms", 100.0),
         most("memory at rest", figures.idle / MIB, " MiB", 20.0),
+        most(
+            "image in release mode, packed",
+            figures.image.map_or(f64::NAN, |bytes| bytes / 1e6),
+            " MB",
+            15.0,
+        ),
     ]
 }
 

@@ -145,10 +145,15 @@ impl Gateway {
     }
 }
 
+/// The gateway that is measured.
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_gateway"))
+}
+
 /// Starts a gateway; how long it took until it was ready.
 pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, Duration)> {
     let (address, admin) = (free()?, free()?);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    let mut command = Command::new(program());
     command.envs(environment::variables(&Sides {
         listen: address,
         admin,

@@ -23,3 +23,4 @@ pub mod text;
 pub mod transcript;
 pub mod tus;
 pub mod upload;
+pub mod usage_request;

@@ -26,8 +26,9 @@ pub struct Logout {
     pub provider_session: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Claims {
+/// What is read of a logout token.
+#[derive(Debug, Deserialize)]
+pub struct Claims {
     iat: u64,
     jti: Option<String>,
     sub: Option<String>,
@@ -66,7 +67,22 @@ impl TokenVerifier {
     }
 }
 
-fn check(claims: Claims, now: u64) -> Result<Logout, Failure> {
+/// The logout token of a form that the provider posts.
+///
+/// # Errors
+/// 400 when it has none.
+pub fn token_of(form: &[u8]) -> Result<String, Failure> {
+    let mut fields = url::form_urlencoded::parse(form);
+    let token = fields.find(|(name, _)| name == "logout_token");
+    let (_, token) = token.ok_or_else(|| refused("the form has no field logout_token"))?;
+    Ok(token.into_owned())
+}
+
+/// Checks what a token says, whose signature is good, at `now`, in seconds since 1970.
+///
+/// # Errors
+/// 400 with the reason.
+pub fn check(claims: Claims, now: u64) -> Result<Logout, Failure> {
     if !claims.events.get(EVENT).is_some_and(Value::is_object) {
         return Err(refused("it does not say that a session ended"));
     }

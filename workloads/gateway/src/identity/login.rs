@@ -37,7 +37,8 @@ use tokens::{identifying, session_of, tokens};
 
 /// A person has this long to sign in.
 pub const ATTEMPT_SECONDS: u64 = 600;
-const PURPOSE: &[u8] = b"lotoai login attempt v1";
+/// What the cookie of an attempt is sealed for.
+pub const PURPOSE: &[u8] = b"lotoai login attempt v1";
 
 type Client = CoreClient<
     EndpointSet,
@@ -78,12 +79,21 @@ pub struct Login {
 
 /// What is kept between sending the browser away and its return.
 #[derive(Serialize, Deserialize)]
-struct Attempt {
+pub struct Attempt {
     state: String,
     nonce: String,
     verifier: String,
     return_to: String,
     until: u64,
+}
+
+impl Attempt {
+    /// Opens the cookie of an attempt that is not over at `now`, in seconds since 1970.
+    pub fn open(key: &SealingKey, cookie: &str, now: u64) -> Option<Self> {
+        let plain = key.open_text(PURPOSE, cookie).ok()?;
+        let attempt: Self = serde_json::from_slice(&plain).ok()?;
+        (attempt.until > now).then_some(attempt)
+    }
 }
 
 /// Query of the return from the provider.
@@ -203,9 +213,7 @@ impl Login {
         cookie: Option<&str>,
     ) -> Result<(Tokens, String), Failure> {
         let attempt = cookie
-            .and_then(|cookie| self.key.open_text(PURPOSE, cookie).ok())
-            .and_then(|plain| serde_json::from_slice::<Attempt>(&plain).ok())
-            .filter(|attempt| attempt.until > now())
+            .and_then(|cookie| Attempt::open(&self.key, cookie, now()))
             .ok_or_else(|| broken("the sign-in took too long or began in another browser"))?;
         let state = query.state.unwrap_or_default();
         if !bool::from(state.as_bytes().ct_eq(attempt.state.as_bytes())) {
@@ -310,7 +318,7 @@ fn broken(message: &'static str) -> Failure {
 }
 
 /// A path on this site; anything that could lead elsewhere becomes `/`.
-fn local_path(path: Option<&str>) -> &str {
+pub fn local_path(path: Option<&str>) -> &str {
     match path {
         Some(path)
             if path.starts_with('/')

@@ -158,11 +158,7 @@ pub async fn back_channel(
     body: Body,
 ) -> Result<StatusCode, Failure> {
     let body = body::read(body, MAX_LOGOUT_BYTES).await?;
-    let mut form = url::form_urlencoded::parse(&body);
-    let token = form.find(|(name, _)| name == "logout_token");
-    let Some((_, token)) = token else {
-        return Err(back_channel::refused("the form has no field logout_token"));
-    };
+    let token = back_channel::token_of(&body)?;
     let logout = state.verifier.logout(&token).await?;
     let sessions = state.sessions.end_by_provider(&logout).await?;
     tracing::info!(sessions, "the identity provider ended sessions");

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::budget::plan::shown;
@@ -15,15 +13,13 @@ use crate::budget::table::{Budget, Scope, Table};
 use crate::budget::{Matched, Principal};
 use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
+use crate::domain::usage_request::{date, span};
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::openapi::bodies::api::BudgetState;
 use crate::policy::usage;
 use crate::state::AppState;
 use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
-
-/// Days that one question about usage may span.
-const MAX_DAYS: i32 = 366;
 
 /// The caller's budgets with what is left of them; with `all=true`, for administrators, everybody's
 /// of which something is used.
@@ -204,35 +200,6 @@ pub async fn usage(
     })))
 }
 
-/// First and last day of a question; the last 30 days when nothing is said.
-pub(super) fn span(query: &mut Parameters, now: Timestamp) -> Result<(Date, Date), Failure> {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let to = query
-        .take("to")
-        .map_or(Ok(today), |text| date("to", &text))?;
-    let from = query.take("from").map_or_else(
-        || Ok(to.saturating_sub(jiff::Span::new().days(29))),
-        |text| date("from", &text),
-    )?;
-    let days = from.until(to).map_or(i32::MAX, |span| span.get_days());
-    if !(0..MAX_DAYS).contains(&days) {
-        let message = format!("from must not be after to, and at most {MAX_DAYS} days before it");
-        return Err(Failure::invalid("from", message));
-    }
-    Ok((from, to))
-}
-
-fn date(name: &str, text: &str) -> Result<Date, Failure> {
-    let fault = || Failure::invalid(name, format!("{name} must be a day such as 2026-11-26"));
-    let date: Date = text.parse().map_err(|_| fault())?;
-    // The parser takes times of a day as well, and years that no database has.
-    if date.to_string() == text && date.year() > 0 {
-        Ok(date)
-    } else {
-        Err(fault())
-    }
-}
-
 /// A parameter that is true or false; false when nothing is said.
 pub(super) fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
     match query.take(name).as_deref() {
@@ -242,29 +209,5 @@ pub(super) fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> 
             name,
             format!("{name} must be true or false"),
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[rstest::rstest]
-    #[case("", Some(("2026-10-28", "2026-11-26")))]
-    #[case("to=2026-01-31", Some(("2026-01-02", "2026-01-31")))]
-    #[case("from=2026-11-26", Some(("2026-11-26", "2026-11-26")))]
-    #[case("from=2025-11-26", Some(("2025-11-26", "2026-11-26")))]
-    #[case("from=2025-11-25", None)]
-    #[case("from=2026-11-27", None)]
-    #[case("from=yesterday", None)]
-    #[case("from=-000001-01-01", None)]
-    #[case("from=2026-11-26T10:00", None)]
-    fn spans(#[case] query: &str, #[case] expected: Option<(&str, &str)>) {
-        let mut query = Parameters::parse(Some(query), &["from", "to"]).unwrap();
-        let now = "2026-11-26T05:00:00Z".parse().unwrap();
-        let span = span(&mut query, now).ok();
-        let span = span.map(|(from, to)| (from.to_string(), to.to_string()));
-        let expected = expected.map(|(from, to)| (from.to_owned(), to.to_owned()));
-        assert_eq!(span, expected);
     }
 }

@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 
-use super::budgets::{flag, span};
+use super::budgets::flag;
 use crate::domain::page::Page;
 use crate::domain::parameters::Parameters;
+use crate::domain::usage_request::span;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::policy::usage;

@@ -1,5 +1,6 @@
 //! The end of everything that is held of one person, in steps that can be repeated.
 
+use lotoai_contracts::events::{DocumentUploaded, Event as _, UsageRecorded};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
@@ -66,6 +67,29 @@ impl Store {
         .await
     }
 
+    /// Deletes a person's events that still wait for the broker: of their usage, and of their
+    /// uploads, whose deletion is told all the same. One that is being sent just now is passed over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn erase_events(&self, subject: &str) -> Result<u64, StoreError> {
+        self.erase(
+            "erase events",
+            sqlx::query(
+                "delete from outbox where id in (
+                     select id from outbox
+                     where routing_key = $1 and position($2 in body) > 0
+                        or routing_key = $3 and position($4 in body) > 0
+                     for update skip locked)",
+            )
+            .bind(UsageRecorded::NAME)
+            .bind(field("subject", subject))
+            .bind(DocumentUploaded::NAME)
+            .bind(field("owner", subject)),
+        )
+        .await
+    }
+
     /// Deletes the counters of a person and of these API keys, but for those of `shared` budgets;
     /// with `keep_open` also but for the person's whose window has not ended. Says how many were
     /// deleted.
@@ -120,5 +144,48 @@ impl Store {
         within(action, statement.execute(&self.pool))
             .await
             .map(|done| done.rows_affected())
+    }
+}
+
+/// A field as the body of an event has it. A quotation mark within a text is escaped there, so that
+/// no text of anybody looks like this.
+fn field(name: &str, text: &str) -> Vec<u8> {
+    let text = serde_json::Value::from(text);
+    format!("\"{name}\":{text}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_found_in_their_events_and_in_no_others() {
+        let event = |subject: &str, model: &str| {
+            let event = UsageRecorded {
+                run_id: "r".to_owned(),
+                ended_at: "2026-11-26T10:00:00Z".to_owned(),
+                subject: subject.to_owned(),
+                requested_model: model.to_owned(),
+                model: model.to_owned(),
+                provider: "p".to_owned(),
+                route: "agent".to_owned(),
+                outcome: "ok".to_owned(),
+                input_tokens: None,
+                output_tokens: None,
+                first_token_ms: None,
+                duration_ms: 1,
+            };
+            serde_json::to_vec(&event).unwrap()
+        };
+        let is_in = |subject: &str, body: &[u8]| {
+            let field = field("subject", subject);
+            body.windows(field.len()).any(|window| window == field)
+        };
+        for subject in ["ana", "a\"na", "a\\", "año", "\u{0}"] {
+            assert!(is_in(subject, &event(subject, "m")), "{subject}");
+            assert!(!is_in(subject, &event("eve", "m")), "{subject}");
+        }
+        assert!(!is_in("ana", &event("anabel", "m")));
+        assert!(!is_in("ana", &event("eve", "\"subject\":\"ana\"")));
     }
 }

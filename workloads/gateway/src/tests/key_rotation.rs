@@ -7,15 +7,30 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use futures::future::join_all;
+use tokio::sync::Notify;
 
 use super::api_keys::bearing;
-use super::keys::{Signer, fetch, publish};
+use super::keys::{Signer, publish};
 use super::support::{Gateway, Parts, Reply};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const WORKERS: usize = 8;
 /// So many answers with a key show that it is good.
 const ENOUGH: usize = 100;
+
+/// Has the gateway fetch the signing keys as it does every minute; what came of it.
+pub(crate) async fn fetch(gateway: &Gateway) -> Result<(), String> {
+    let fetched = Mutex::new(None);
+    let told = Notify::new();
+    tokio::select! {
+        () = gateway.state.verifier.jwks().keep_fresh(|outcome| {
+            *fetched.lock().unwrap() = Some(outcome);
+            told.notify_one();
+        }) => {}
+        () = told.notified() => {}
+    }
+    fetched.into_inner().unwrap().unwrap()
+}
 
 /// People who send requests all the time, each with a token of its own.
 struct Load<'g> {

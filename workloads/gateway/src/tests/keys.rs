@@ -1,7 +1,5 @@
 //! Signing keys made for a test, and a realm that publishes them.
 
-use std::sync::Mutex;
-
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -10,11 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::Gateway;
 use crate::identity::token::now;
 
 pub(crate) const ISSUER: &str = "https://ai.example.org/realms/lotoai";
@@ -91,20 +87,6 @@ pub(crate) async fn realm(signers: &[&Signer]) -> MockServer {
     let server = MockServer::start().await;
     publish(&server, signers).await;
     server
-}
-
-/// Has the gateway fetch the signing keys as it does every minute; what came of it.
-pub(crate) async fn fetch(gateway: &Gateway) -> Result<(), String> {
-    let fetched = Mutex::new(None);
-    let told = Notify::new();
-    tokio::select! {
-        () = gateway.state.verifier.jwks().keep_fresh(|outcome| {
-            *fetched.lock().unwrap() = Some(outcome);
-            told.notify_one();
-        }) => {}
-        () = told.notified() => {}
-    }
-    fetched.into_inner().unwrap().unwrap()
 }
 
 /// The claims of a token, unchecked.

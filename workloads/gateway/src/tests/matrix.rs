@@ -290,8 +290,9 @@ async fn refused(platform: &Platform) -> Vec<(&'static str, Proof)> {
     ]
 }
 
-#[tokio::test]
-async fn no_route_answers_who_is_not_known() {
+/// Sends every route to every caller that nobody should be. Its test has the name of the fault that
+/// it stands for, in `bypass`.
+pub(super) async fn no_route_answers_who_is_unknown() {
     let Some(platform) = Platform::start().await else {
         return;
     };

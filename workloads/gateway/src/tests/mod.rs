@@ -25,6 +25,7 @@ mod idempotency;
 mod key_rotation;
 mod keys;
 mod matrix;
+mod migrations;
 mod model_server;
 mod nul;
 mod openapi;

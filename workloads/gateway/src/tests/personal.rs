@@ -104,18 +104,23 @@ async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
 }
 
 /// The tables that hold `word` in any row, with the schema as it is: a table that is added later
-/// is among them.
-async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "select table_name::text from information_schema.tables
-         where table_schema = 'public' order by table_name",
+/// is among them. Bytes are read as text.
+pub(super) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
+    let names: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select table_name::text,
+                coalesce(array_agg(column_name::text) filter (where data_type = 'bytea'), '{}')
+         from information_schema.columns join information_schema.tables
+              using (table_catalog, table_schema, table_name)
+         where table_schema = 'public' group by table_name order by table_name",
     )
     .fetch_all(pool)
     .await
     .unwrap();
     let mut found = Vec::new();
-    for name in names {
-        let count = format!("select count(*) from {name} t where strpos(t::text, $1) > 0");
+    for (name, bytes) in names {
+        let bytes = bytes.iter().map(|it| format!(", encode({it}, 'escape')"));
+        let row = format!("concat_ws(' ', t::text{})", bytes.collect::<String>());
+        let count = format!("select count(*) from {name} t where strpos({row}, $1) > 0");
         let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
             .bind(word)
             .fetch_one(pool)
@@ -136,6 +141,7 @@ const EVERYWHERE: [&str; 11] = [
     "documents",
     "idempotency_keys",
     "key_owners",
+    "outbox",
     "sessions",
     "spendings",
     "uploads",

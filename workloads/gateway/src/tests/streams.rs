@@ -19,16 +19,16 @@ use super::orchestrator::{self, Seen};
 use super::postgres;
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Within which a stop reaches the orchestrator.
 const SOON: Duration = Duration::from_secs(1);
 
-async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(PATIENCE, future).await;
     outcome.expect("it happens in time")
 }
 
-async fn start(grace: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
+pub(super) async fn start(grace: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen>)> {
     let (orchestrator, seen) = orchestrator::start().await;
     let parts = Parts {
         orchestrator,
@@ -40,7 +40,7 @@ async fn start(grace: Duration) -> Option<(postgres::Database, Gateway, Arc<Seen
     Some((server, gateway, seen))
 }
 
-fn resumable(model: &str) -> String {
+pub(super) fn resumable(model: &str) -> String {
     let more = json!({
         "store": true, "stream": true,
         "stream_options": {"resumable": true, "include_usage": true},
@@ -49,13 +49,13 @@ fn resumable(model: &str) -> String {
 }
 
 /// A stream as a client reads it.
-struct Listening {
+pub(super) struct Listening {
     body: BodyDataStream,
     raw: String,
 }
 
 impl Listening {
-    async fn to(gateway: &Gateway, request: Request<Body>) -> Self {
+    pub(super) async fn to(gateway: &Gateway, request: Request<Body>) -> Self {
         let response = within(gateway.router.clone().oneshot(request)).await;
         let response = response.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{response:?}");
@@ -72,7 +72,7 @@ impl Listening {
     }
 
     /// The same, with the answer of this number told so far.
-    async fn begun(gateway: &Gateway, seen: &Seen, answer: usize, text: &str) -> Self {
+    pub(super) async fn begun(gateway: &Gateway, seen: &Seen, answer: usize, text: &str) -> Self {
         let mut listening = Self::ask(gateway).await;
         seen.tell(answer, Some(text));
         listening.until(text).await;
@@ -84,7 +84,7 @@ impl Listening {
     }
 
     /// Reads until the text so far ends with `end`.
-    async fn until(&mut self, end: &str) {
+    pub(super) async fn until(&mut self, end: &str) {
         while !self.text().ends_with(end) {
             let part = within(self.body.next()).await;
             let part = part.unwrap_or_else(|| panic!("it ended: {}", self.raw));
@@ -94,7 +94,7 @@ impl Listening {
     }
 
     /// Reads to the end.
-    async fn rest(&mut self) {
+    pub(super) async fn rest(&mut self) {
         while let Some(part) = within(self.body.next()).await {
             self.raw
                 .push_str(std::str::from_utf8(&part.unwrap()).unwrap());
@@ -121,7 +121,7 @@ impl Listening {
         whole.map(event).collect()
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let events = self.events().into_iter();
         let text = events.filter_map(|(_, data)| {
             let content = data["choices"][0]["delta"]["content"].as_str();
@@ -136,12 +136,12 @@ impl Listening {
         events.filter_map(|(id, _)| id).next_back().unwrap()
     }
 
-    fn run_id(&self) -> String {
+    pub(super) fn run_id(&self) -> String {
         let (_, first) = self.events().into_iter().next().unwrap();
         first["lotoai"]["run_id"].as_str().unwrap().to_owned()
     }
 
-    fn error(&self) -> String {
+    pub(super) fn error(&self) -> String {
         let events = self.events().into_iter();
         let error = events.filter_map(|(_, data)| {
             let code = data["error"]["code"].as_str();
@@ -163,7 +163,12 @@ impl Listening {
     }
 }
 
-fn resume(gateway: &Gateway, id: &str, subject: &str, from: Option<usize>) -> Request<Body> {
+pub(super) fn resume(
+    gateway: &Gateway,
+    id: &str,
+    subject: &str,
+    from: Option<usize>,
+) -> Request<Body> {
     let path = format!("/v1/chat/completions/{id}/stream");
     let mut request = gateway.request(Method::GET, &path, subject);
     if let Some(from) = from {

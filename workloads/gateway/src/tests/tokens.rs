@@ -6,7 +6,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
-use super::keys::{CERTS, Signer, claims, fetch, publish, realm};
+use super::key_rotation::fetch;
+use super::keys::{CERTS, Signer, claims, publish, realm};
 use super::support::{Gateway, Parts, Reply};
 use crate::identity::token::now;
 

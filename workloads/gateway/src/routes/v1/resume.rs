@@ -173,7 +173,11 @@ async fn find(
     }
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
+/// Bytes of text that the caller has read, as `Last-Event-ID` says; `None` when it is not sent.
+///
+/// # Errors
+/// 400 for an id that no stream gives.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
     let Some(id) = headers.get(LAST_EVENT_ID) else {
         return Ok(None);
     };

@@ -2,10 +2,15 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use serde_json::json;
+use wiremock::ResponseTemplate;
 
+use crate::identity::token::now;
 use crate::policy::Needs;
 use crate::routes::table;
-use crate::tests::browser::{ANA, sign_in_as, with_cookies};
+use crate::tests::api_keys::{bearing, key};
+use crate::tests::browser::{ANA, Person, me, sign_in_as, token_answer, tokens, with_cookies};
+use crate::tests::keys::claims;
 use crate::tests::support::{Gateway, PUBLIC_URL, Parts};
 
 /// What the request says of its host, and how it spells its path, decides nothing.
@@ -109,4 +114,49 @@ async fn cve_2026_12772_a_cookie_is_dead_after_its_sign_out() {
     }
     let reply = with_cookies(&gateway, Method::GET, "/api/me", &other, None).await;
     assert_eq!(reply.status, StatusCode::OK, "the control");
+}
+
+/// Who lost a role has lost it in the session, when that is renewed, and in the keys.
+#[tokio::test]
+async fn cve_2026_12772_a_role_that_was_lost_goes_from_sessions_and_keys() {
+    const ALL: &str = "/api/budgets?all=true";
+    let Some((server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let admin = Person {
+        groups: &["admins"],
+        ..ANA
+    };
+    // One whose token has to be renewed at once, and one whose token still holds.
+    let old = sign_in_as(&gateway, admin, 300).await;
+    let renewed = sign_in_as(&gateway, admin, 10).await;
+    let request = json!({ "name": "k", "scopes": ["chat", "admin"], "groups": ["admins"] });
+    let text = key(&gateway, "ana", &["admins"], &request).await;
+    let reply = gateway.send(bearing(Method::GET, ALL, &text)).await;
+    assert_eq!(reply.status, StatusCode::OK, "the control of the key");
+    let reply = with_cookies(&gateway, Method::GET, ALL, &old, None).await;
+    assert_eq!(reply.status, StatusCode::OK, "the control of the session");
+
+    let without = Person { groups: &[], ..ANA };
+    let answer = tokens(&gateway, without, 300, None);
+    let answer = ResponseTemplate::new(200).set_body_json(answer);
+    token_answer(&gateway, "refresh_token", answer).await;
+    assert_eq!(me(&gateway, &renewed).await.json()["admin"], false);
+    let reply = with_cookies(&gateway, Method::GET, ALL, &renewed, None).await;
+    assert_eq!(reply.code(), "admins_only");
+    gateway.settle().await;
+
+    // A newer token of hers says the same of her keys, at every replica that reads them anew.
+    let mut claims = claims("ana");
+    claims["iat"] = json!(now() + 1);
+    claims["groups"] = json!([]);
+    let newer = gateway.signer.sign(&claims);
+    let reply = gateway.send(bearing(Method::GET, "/api/me", &newer)).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    gateway.settle().await;
+    let replica = gateway.replica(&server).await;
+    let reply = replica.send(bearing(Method::GET, ALL, &text)).await;
+    assert_eq!(reply.code(), "admins_only");
+    let reply = replica.send(bearing(Method::GET, "/api/me", &text)).await;
+    assert_eq!(reply.status, StatusCode::OK, "the key itself goes on");
 }

@@ -34,17 +34,26 @@ pub(crate) struct Database {
 
 /// A migrated database of its own. `None`, with the reason printed, when there is no PostgreSQL here.
 pub(crate) fn start() -> Option<Database> {
+    Some(Database::create(shared()?, TEMPLATE))
+}
+
+/// The same without a schema.
+pub(crate) fn start_empty() -> Option<Database> {
+    Some(Database::create(shared()?, "template1"))
+}
+
+/// The server of all tests that run now.
+fn shared() -> Option<Arc<Server>> {
     static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let server = shared.upgrade().or_else(spawn)?;
     *shared = Arc::downgrade(&server);
-    drop(shared);
-    Some(Database::create(server))
+    Some(server)
 }
 
 /// The same on a server of its own, which the test may stop.
 pub(crate) fn start_alone() -> Option<Database> {
-    Some(Database::create(spawn()?))
+    Some(Database::create(spawn()?, TEMPLATE))
 }
 
 /// Starts a server. The kernel ends it with the thread that started it, which must outlive the test
@@ -94,11 +103,11 @@ async fn execute(options: &PgConnectOptions, statement: String) -> sqlx::Result<
 }
 
 impl Database {
-    fn create(server: Arc<Server>) -> Self {
+    fn create(server: Arc<Server>, template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let database = Self { name, server };
-        let create = format!("create database {} template {TEMPLATE}", database.name);
+        let create = format!("create database {} template {template}", database.name);
         database.ask(create).unwrap();
         database
     }

@@ -50,7 +50,7 @@ pub(super) fn items(id: Uuid, message: &NewMessage) -> Vec<Value> {
 
 /// Which part of a list is wanted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub struct Wanted {
     limit: usize,
     oldest_first: bool,
     after: Option<String>,
@@ -61,7 +61,7 @@ impl Wanted {
     ///
     /// # Errors
     /// 400 that names the parameter.
-    pub(super) fn of(query: Option<&str>) -> Result<Self, Failure> {
+    pub fn of(query: Option<&str>) -> Result<Self, Failure> {
         let mut parameters = Parameters::parse(query, &["after", "limit", "order"])?;
         let limit = match parameters.take("limit") {
             None => 20,

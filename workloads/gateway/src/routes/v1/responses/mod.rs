@@ -1,7 +1,7 @@
 //! `/v1/responses`: a chat's question and answer in the words of OpenAI's Responses API.
 
 mod events;
-mod inputs;
+pub mod inputs;
 mod object;
 pub mod stored;
 

@@ -1,0 +1,152 @@
+//! The schema's history, on a database that others use meanwhile: the rules that every migration
+//! keeps, and the last one beside a reader, the writers of the version before and their restart.
+
+mod rules;
+
+use std::time::Duration;
+
+use lotoai_kit::postgres::{PostgresError, migrate};
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+use uuid::Uuid;
+
+use super::postgres;
+use crate::store::MIGRATIONS;
+
+/// Longer than any migration may wait for a lock.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// SQLSTATE of a lock that was not got in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// What replicas write that do not know the last migration. Whoever adds one leaves the statements
+/// as they are, and adds those of the migration before.
+const WRITES: [&str; 9] = [
+    "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
+    "insert into messages (id, conversation_id, role, content) values ($1, $1, 'user', 'what?')",
+    "insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
+                           citations, tool_calls, function_calls)
+     values (gen_random_uuid(), $1, 'assistant', 'so', $1, 'ok', 'm', '{}', '[]', '[]', '[]')",
+    "insert into documents (id, owner, groups, knowledge_base, name, media_type, size,
+                            content_hash, object_key)
+     values ($1, 'ana', '{}', 'hr', $1::text, 'text/plain', 1, 'x', $1::text)",
+    "insert into outbox (message_id, routing_key, body) values ($1::text, 'k', '')",
+    "insert into sessions (id_hash, subject, sealed, expires_at)
+     values (sha256($1::text::bytea), 'ana', '', now() + interval '1 hour')",
+    "insert into api_keys (id, hash, owner, owner_name, name, scopes, groups, expires_at)
+     values ($1::text, '', 'ana', 'Ana', 'k', '{chat}', '{}', now() + interval '1 hour')",
+    "insert into answer_streams (run_id, conversation_id, subject, api_key, model, include_usage,
+                                 alive_until)
+     values ($1, $1, 'ana', '', 'm', false, now())",
+    "update messages set content = content || '.' where conversation_id = $1",
+];
+
+/// The history up to the migration before the last.
+fn but_the_last() -> Migrator {
+    let mut migrations: Vec<Migration> = MIGRATIONS.iter().cloned().collect();
+    migrations.pop();
+    Migrator::with_migrations(migrations)
+}
+
+async fn write(pool: &PgPool) {
+    let id = Uuid::now_v7();
+    for statement in WRITES {
+        let done = sqlx::query(statement).bind(id).execute(pool).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.expect("nobody waits for long")
+}
+
+/// Whether a migration gave up because somebody else had a table.
+fn is_given_up(error: &PostgresError) -> bool {
+    let PostgresError::Migrate { source } = error else {
+        return false;
+    };
+    let MigrateError::ExecuteMigration(cause, _) = source else {
+        return false;
+    };
+    let code = cause.as_database_error().and_then(|it| it.code());
+    code.as_deref() == Some(LOCK_NOT_AVAILABLE)
+}
+
+#[tokio::test]
+async fn the_last_migration_runs_beside_a_reader_and_the_writers_before_it() {
+    let Some(database) = postgres::start_empty() else {
+        return;
+    };
+    let pool = database.pool();
+    within(but_the_last().run(&pool)).await.unwrap();
+    write(&pool).await;
+    // Somebody reads every table, and does not come to an end.
+    let tables: Vec<String> =
+        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public'")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let mut reader = pool.begin().await.unwrap();
+    for table in tables.iter().filter(|name| *name != "_sqlx_migrations") {
+        let read = format!("select count(*) from {table}");
+        let read = sqlx::query(sqlx::AssertSqlSafe(read)).execute(&mut *reader);
+        read.await.unwrap();
+    }
+    let migrating = database.pool();
+    let (migrated, ()) = tokio::join!(
+        within(migrate(&migrating, &MIGRATIONS)),
+        within(write(&pool))
+    );
+    // One that failed leaves its connection with the lock of all migrations.
+    migrating.close().await;
+    match migrated {
+        Ok(()) => reader.commit().await.unwrap(),
+        Err(error) => {
+            assert!(is_given_up(&error), "{error:?}");
+            reader.commit().await.unwrap();
+            // The process is started again.
+            within(migrate(&database.pool(), &MIGRATIONS))
+                .await
+                .unwrap();
+        }
+    }
+    write(&pool).await;
+    let last = MIGRATIONS.iter().last().unwrap().version;
+    let applied: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(applied, last, "the control");
+}
+
+#[tokio::test]
+async fn a_replica_of_the_version_before_starts_again_on_the_newer_schema() {
+    let Some(database) = postgres::start() else {
+        return;
+    };
+    let old = but_the_last();
+    within(migrate(&database.pool(), &old)).await.unwrap();
+    write(&database.pool()).await;
+    // The control: there is a migration that it does not know.
+    let last = MIGRATIONS.iter().last().unwrap().version;
+    let strict = database.pool();
+    let refused = within(old.run(&strict)).await;
+    strict.close().await;
+    assert!(
+        matches!(refused, Err(MigrateError::VersionMissing(version)) if version == last),
+        "{refused:?}"
+    );
+    // What it knows must be what was applied, still.
+    let mut changed: Vec<Migration> = MIGRATIONS.iter().cloned().collect();
+    changed[0].checksum = vec![0].into();
+    let changed = Migrator::with_migrations(changed);
+    let refused = within(migrate(&database.pool(), &changed)).await;
+    let refused = refused.unwrap_err();
+    let PostgresError::Migrate { source } = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        matches!(source, MigrateError::VersionMismatch(1)),
+        "{source:?}"
+    );
+}
