@@ -57,6 +57,7 @@ fn change(step: Step) -> Change {
         step,
         request: "2026-11-26".to_owned(),
         key: "password",
+        given: None,
         username: (step == Step::Introduce).then(|| "gateway-b".to_owned()),
         until: None,
     }
