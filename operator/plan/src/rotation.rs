@@ -289,7 +289,8 @@ impl Rotation<'_> {
         let spec = &self.platform.spec;
         if let Some(given) = subject.given(spec) {
             let wanted = self.observed.secret_value(given, subject.key());
-            return wanted.is_some() && wanted != self.observed.secret_value(&secret, subject.key());
+            return wanted.is_some()
+                && wanted != self.observed.secret_value(&secret, subject.key());
         }
         match subject.request(spec) {
             Some(wanted) => made_for != Some(wanted.as_str()),

@@ -140,9 +140,8 @@ fn fault_of_text(value: &[u8]) -> Option<String> {
             String::from_utf8_lossy(SIGNS)
         ));
     }
-    (!(SHORTEST..=LONGEST).contains(&value.len())).then(|| {
-        format!("is too short or too long; make it of {SHORTEST} to {LONGEST} characters")
-    })
+    (!(SHORTEST..=LONGEST).contains(&value.len()))
+        .then(|| format!("is too short or too long; make it of {SHORTEST} to {LONGEST} characters"))
 }
 
 /// What is wrong with the key of sessions: it is 32 bytes in base64, as a strict reader takes it.
