@@ -104,8 +104,8 @@ fn check_names(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>
                  question"
             }
             (None, "first-user") => {
-                "this one is always made by the operator: it is for the first sign-in, and the \
-                 person changes it there"
+                "this one is always made by the operator: it is for the first sign-in, and \
+                 Keycloak keeps what the person makes of it"
             }
             (None, _) => "no credential of this name can be given",
         };
