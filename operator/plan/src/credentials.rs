@@ -51,7 +51,7 @@ pub enum Value {
         /// How they are written.
         encoding: Encoding,
     },
-    /// Given; written as it is, and written again when it changed.
+    /// Known; written as it is, and written again when it changed.
     Fixed(String),
     /// Name of an account that takes turns with a second one; the first, unless it is the second.
     Account {
