@@ -92,6 +92,18 @@ fn a_platform_begins_with_what_is_given() {
 }
 
 #[test]
+fn no_object_refers_to_the_secret_of_somebody_else() {
+    let (platform, set) = crate::common::objects(FIXTURE);
+    for object in set.objects() {
+        let text = object.body.to_string();
+        assert!(!text.contains("vault-"), "{}", object.name);
+    }
+    // They are read all the same.
+    let read = platform.provided.keys().map(|(secret, _)| secret);
+    assert_eq!(read.filter(|name| name.starts_with("vault-")).count(), 5);
+}
+
+#[test]
 fn a_changed_secret_comes_into_use_and_nobody_is_turned_away() {
     // Also when the operator is killed at every write.
     for most in [usize::MAX, 1] {
