@@ -98,7 +98,8 @@ pub struct CredentialStatus {
     pub secret: String,
     /// What it is for.
     pub purpose: String,
-    /// The request of `spec.credentials.rotate` that it was made for last.
+    /// The request of `spec.credentials.rotate` that it was made for last, or `Secret/` and the name
+    /// of the Secret of `spec.credentials.given` that it was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<String>,
     /// What its rotation waits for; empty when it is in none.

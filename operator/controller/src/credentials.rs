@@ -3,7 +3,7 @@
 //! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
 //! never overwritten: stores know it already. What changes in an existing Secret is its owner
 //! (with the deletion policy), a value that is given (a user name), a certificate that ends, and a
-//! credential that somebody wants made anew.
+//! credential that somebody wants made anew. Secrets that others keep are read and never written.
 
 mod certificate;
 mod rotation;
@@ -55,6 +55,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A Secret that somebody else keeps lacks a value.
+    #[snafu(display("failed to read Secret/{name}: it has no value for key {key}; add it"))]
+    NotGiven {
+        /// Name of the Secret.
+        name: String,
+        /// The key it lacks.
+        key: String,
+    },
     /// A Secret lacks a key that cannot be made again.
     #[snafu(display("failed to read credentials"))]
     Missing {
@@ -104,7 +112,10 @@ impl Error {
     pub fn is_for_user(&self) -> bool {
         matches!(
             self,
-            Self::Foreign { .. } | Self::Missing { .. } | Self::Damaged { .. }
+            Self::Foreign { .. }
+                | Self::NotGiven { .. }
+                | Self::Missing { .. }
+                | Self::Damaged { .. }
         )
     }
 
@@ -131,6 +142,7 @@ pub struct Changes {
 struct Store<'a> {
     api: Api<Secret>,
     platform: &'a Platform,
+    observed: &'a Observed,
     changes: &'a mut Changes,
     now: Timestamp,
 }
@@ -152,6 +164,7 @@ pub async fn credentials(
     let mut store = Store {
         api,
         platform,
+        observed,
         changes,
         now,
     };
@@ -221,7 +234,10 @@ impl Store<'_> {
             None => {
                 let data = wanted
                     .iter()
-                    .map(|(key, value)| Ok((key.clone(), make(spec.name(), value)?)))
+                    .map(|(key, value)| {
+                        let made = make(self.observed, spec.name(), value)?;
+                        Ok((key.clone(), made))
+                    })
                     .collect::<Result<_, Error>>()?;
                 self.create(&spec.metadata, spec.type_(), data).await?
             }
@@ -232,7 +248,8 @@ impl Store<'_> {
                 // Whose turn it is was decided when it was written.
                 Value::Account { second, .. } if holds(&secret, key, second) => return None,
                 Value::Account { first, .. } => first,
-                Value::Random { .. } => return None,
+                // What is given anew comes into use as a rotation.
+                Value::Random { .. } | Value::Given { .. } => return None,
             };
             Some((key.clone(), Some(ByteString(text.clone().into_bytes()))))
         });
@@ -345,9 +362,14 @@ fn holds(secret: &Secret, key: &str, text: &str) -> bool {
     held.is_some_and(|held| held.0 == text.as_bytes())
 }
 
-/// Makes one value.
-fn make(name: &str, value: &Value) -> Result<ByteString, Error> {
+/// Makes one value of the Secret of this name, or takes it from the one that it is given in.
+fn make(observed: &Observed, name: &str, value: &Value) -> Result<ByteString, Error> {
     let text = match value {
+        Value::Given { secret, key } => {
+            let given = observed.secret_value(secret, key);
+            let given = given.context(NotGivenSnafu { name: secret, key })?;
+            return Ok(ByteString(given.to_vec()));
+        }
         Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
         Value::Random { bytes, encoding } => {
             let mut random = vec![0; *bytes];

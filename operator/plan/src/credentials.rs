@@ -1,19 +1,20 @@
 //! Credentials: which Secrets there must be and how each value is made, described without making
 //! any; and the values that the controller read or made.
 
+mod values;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::{Component, Store};
-use sha2::{Digest, Sha256};
-use snafu::Snafu;
 
 use crate::graph::{CredentialKind, Edge, Node};
 use crate::labels;
 use crate::platform::Platform;
 use crate::rotation::{self, Subject};
 use crate::tls;
+
+pub use values::{Credentials, MissingCredential, digest};
 
 /// Key of a user name.
 pub const USERNAME: &str = "username";
@@ -50,7 +51,7 @@ pub enum Value {
         /// How they are written.
         encoding: Encoding,
     },
-    /// Given; written as it is, and written again when it changed.
+    /// Known; written as it is, and written again when it changed.
     Fixed(String),
     /// Name of an account that takes turns with a second one; the first, unless it is the second.
     Account {
@@ -58,6 +59,13 @@ pub enum Value {
         first: String,
         /// The second name.
         second: String,
+    },
+    /// Copied from a Secret of somebody else.
+    Given {
+        /// The Secret.
+        secret: String,
+        /// The key in it.
+        key: String,
     },
 }
 
@@ -267,13 +275,18 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
     Some(spec)
 }
 
-/// What is made now answers what is asked now.
+/// What is made now answers what is asked now, and is what is given now.
 fn answer(platform: &Platform, subject: Subject<'_>, spec: &mut SecretSpec) {
+    let given = subject.given(&platform.spec);
+    if let (Some(secret), SecretKind::Values(values)) = (given, &mut spec.kind) {
+        let (secret, key) = (secret.to_owned(), subject.key().to_owned());
+        values.insert(key.clone(), Value::Given { secret, key });
+    }
     if let Some(request) = subject.request(&platform.spec) {
         spec.metadata
             .annotations
             .get_or_insert_default()
-            .insert(rotation::REQUEST.to_owned(), request.to_owned());
+            .insert(rotation::REQUEST.to_owned(), request);
     }
 }
 
@@ -320,76 +333,4 @@ fn random(key: &str, encoding: Encoding) -> SecretKind {
             encoding,
         },
     )]))
-}
-
-/// A Secret or one of its keys is not there.
-#[derive(Debug, Snafu, PartialEq, Eq)]
-#[snafu(display("Secret {secret} has no key {key}: delete the Secret, and it is made anew"))]
-pub struct MissingCredential {
-    /// The Secret.
-    pub secret: String,
-    /// The key.
-    pub key: String,
-}
-
-/// The values of all required Secrets, complete.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
-}
-
-impl Credentials {
-    /// Takes the values by Secret and key, and checks that none is missing.
-    ///
-    /// # Errors
-    /// A required Secret lacks a key.
-    pub fn new(
-        required: &[SecretSpec],
-        values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
-    ) -> Result<Self, MissingCredential> {
-        for spec in required {
-            for key in spec.keys() {
-                let held = values
-                    .get(spec.name())
-                    .is_some_and(|keys| keys.contains_key(key));
-                if !held {
-                    return MissingCredentialSnafu {
-                        secret: spec.name(),
-                        key,
-                    }
-                    .fail();
-                }
-            }
-        }
-        Ok(Self { values })
-    }
-
-    /// One value as text.
-    #[must_use]
-    pub fn text(&self, secret: &str, key: &str) -> &str {
-        self.values
-            .get(secret)
-            .and_then(|keys| keys.get(key))
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .unwrap_or_default()
-    }
-
-    /// Digest of one value; of nothing when it is not ours.
-    #[must_use]
-    pub fn digest(&self, secret: &str, key: &str) -> Option<String> {
-        self.values.get(secret)?.get(key).map(|value| digest(value))
-    }
-}
-
-impl fmt::Debug for Credentials {
-    /// Names only.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.values.keys()).finish()
-    }
-}
-
-/// Lower-case hex SHA-256.
-#[must_use]
-pub fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

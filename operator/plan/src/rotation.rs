@@ -16,6 +16,9 @@
 //! is sealed with it. A provision Job knows both passwords of an administrator and signs in with
 //! either. Secrets that are at the same step take the next one together, so that a pod
 //! restarts once for all of them.
+//!
+//! A credential that is given comes the same way: the Secret of the edge is a copy of the given one,
+//! and a difference between the two is the request.
 
 mod subject;
 
@@ -53,10 +56,13 @@ const SESSIONS_STAY: SignedDuration = SignedDuration::from_hours(24);
 pub const INTRODUCED: &str = "Introduced";
 /// The standby is the old credential.
 pub const PROMOTED: &str = "Promoted";
+/// How [`REQUEST`] of a credential that is given begins, before the name of its Secret. No request of
+/// `spec.credentials.rotate` may hold a slash.
+pub const GIVEN: &str = "Secret/";
 /// Key of `spec.credentials.rotate` that stands for every credential.
 pub const ALL: &str = "all";
 
-pub use subject::{Subject, edges, has_own_administrator, has_second_account, subjects};
+pub use subject::{Subject, edges, has_own_administrator, has_second_account, key_of, subjects};
 
 /// The key under which the standby of a value lies.
 #[must_use]
@@ -131,10 +137,12 @@ pub struct Change {
     pub secret: String,
     /// What becomes of it.
     pub step: Step,
-    /// The request that it answers.
+    /// The request that it answers; empty for one that is made because it is not given any more.
     pub request: String,
     /// Key of the value that is made anew.
     pub key: &'static str,
+    /// The Secret that a new standby is copied from; none when it is made.
+    pub given: Option<String>,
     /// Account of a new standby; none where there is one account, or none.
     pub username: Option<String>,
     /// When the standby may go, at the earliest; none when it may go as soon as nobody uses it.
@@ -193,7 +201,7 @@ pub fn progress(
     let request = subject.request(&platform.spec);
     if !observed.secrets.contains_key(&secret) {
         return Progress {
-            request: request.map(str::to_owned),
+            request,
             message: None,
         };
     }
@@ -208,7 +216,7 @@ pub fn progress(
         let step = rotation.due(subject)?;
         if let Some(until) = rotation.kept(subject, step) {
             // Nothing is left to do but to forget, unless it is asked for again.
-            return (request != made_for).then(|| {
+            return rotation.is_outdated(subject).then(|| {
                 format!("is made anew after {until}, when the one of before is forgotten")
             });
         }
@@ -269,11 +277,25 @@ impl Rotation<'_> {
         match annotation(self.observed, &secret, STATE) {
             Some(INTRODUCED) => Some(Step::Promote),
             Some(_) => Some(Step::Retire),
-            None => {
-                let wanted = subject.request(&self.platform.spec)?;
-                (annotation(self.observed, &secret, REQUEST) != Some(wanted))
-                    .then_some(Step::Introduce)
-            }
+            None => self.is_outdated(subject).then_some(Step::Introduce),
+        }
+    }
+
+    /// Whether the credential in use is not the one that is asked for. Of one that is given the
+    /// value counts, so that no digest of it need be kept anywhere.
+    fn is_outdated(&self, subject: Subject<'_>) -> bool {
+        let secret = subject.secret(self.platform);
+        let made_for = annotation(self.observed, &secret, REQUEST);
+        let spec = &self.platform.spec;
+        if let Some(given) = subject.given(spec) {
+            let wanted = self.observed.secret_value(given, subject.key());
+            return wanted.is_some()
+                && wanted != self.observed.secret_value(&secret, subject.key());
+        }
+        match subject.request(spec) {
+            Some(wanted) => made_for != Some(wanted.as_str()),
+            // Whoever gave it may go on giving it to others.
+            None => made_for.is_some_and(|made_for| made_for.starts_with(GIVEN)),
         }
     }
 
@@ -323,8 +345,13 @@ impl Rotation<'_> {
         let secret = subject.secret(self.platform);
         let request = match step {
             Step::Introduce => subject.request(&self.platform.spec),
-            Step::Promote | Step::Retire => annotation(self.observed, &secret, REQUEST),
+            Step::Promote | Step::Retire => {
+                annotation(self.observed, &secret, REQUEST).map(str::to_owned)
+            }
         };
+        let given = subject
+            .given(&self.platform.spec)
+            .filter(|_| step == Step::Introduce);
         let username =
             subject
                 .account()
@@ -341,7 +368,8 @@ impl Rotation<'_> {
                 });
         let stays = step == Step::Promote && subject == Subject::Sessions;
         Change {
-            request: request.unwrap_or_default().to_owned(),
+            request: request.unwrap_or_default(),
+            given: given.map(str::to_owned),
             secret,
             step,
             key: subject.key(),

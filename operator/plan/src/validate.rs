@@ -5,6 +5,7 @@ mod components;
 mod edge;
 mod external;
 mod gateway;
+mod given;
 mod identity;
 mod qualified_name;
 mod rotation;
@@ -25,6 +26,8 @@ use crate::graph::Topology;
 use crate::names::issued_secret;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::{Platform, PublicUrl};
+
+pub use given::references as given_credentials;
 
 /// A fault of a resource: where, what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +83,7 @@ pub fn validate(
     let topology = external::topology(&spec, own_name, &mut faults);
     faults.extend(delegated::missing(&topology, observed));
     rotation::check(&spec, &topology, &mut faults);
+    given::check(&spec, &topology, observed, &mut faults);
     let images = images(&spec, env, &topology, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {
@@ -342,6 +346,7 @@ pub fn references(spec: &LotoAISpec) -> Vec<Reference> {
         .chain(providers)
         .chain(external::references(spec))
         .chain(identity::references(spec))
+        .chain(given::references(spec))
         .collect()
 }
 

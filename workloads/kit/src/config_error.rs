@@ -156,7 +156,6 @@ mod tests {
     }
 
     #[derive(Parser)]
-    #[expect(dead_code, reason = "only its help is read")]
     struct Unexplained {
         /// Explained
         #[arg(long, env = "A")]

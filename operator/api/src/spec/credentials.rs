@@ -1,14 +1,25 @@
-//! Credentials that the operator makes.
+//! Credentials between the parts of a platform.
 
 use std::collections::BTreeMap;
 
 use kube_derive::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Credentials that the operator makes.
+use crate::names::ObjectName;
+
+/// Credentials between the parts of the platform: the operator makes each, unless it is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(crates(kube_core = "::kube_core"))]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = kube_core::Rule::new(
+        "!has(self.given) || !has(self.rotate) || self.given.all(name, !(name in self.rotate))",
+    ).message(
+        "credentials.rotate may not name a credential of credentials.given, which is made anew by \
+         a change of its Secret; remove it from one of them",
+    ),
+)]
 pub struct Credentials {
     /// Makes credentials anew, without an interruption: `all` or the name of one, such as
     /// `gateway-postgres`, `postgres-admin` or `gateway-session`, and a text, such as a date. Each
@@ -25,4 +36,19 @@ pub struct Credentials {
          example 2026-11-26",
     ))]
     pub rotate: BTreeMap<String, String>,
+    /// Takes credentials from Secrets of yours: the name of one, such as `gateway-postgres`,
+    /// `postgres-admin` or `gateway-session`, and its Secret with the key `password`, `token` or
+    /// `key`. A change of the value comes into use without an interruption, like one that is made
+    /// anew. `rotate` with `all` does not mean these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 40))]
+    pub given: BTreeMap<String, GivenCredential>,
+}
+
+/// A Secret with a credential that somebody else keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenCredential {
+    /// Name of the Secret, in the namespace of the resource. It is read, and never written.
+    pub name: ObjectName,
 }

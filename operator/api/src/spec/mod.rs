@@ -25,7 +25,7 @@ use crate::Component;
 use crate::status::LotoAIStatus;
 
 pub use agents::{Agents, ModelRef, Provider, ProviderKind, Role, SecretKeyRef};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, GivenCredential};
 pub use data::{Clickhouse, Data, Messaging, ObjectStorage, Postgres, Rabbitmq, Storage};
 pub use delegated::{DelegatedPostgres, PostgresOperator};
 pub use edge::{
@@ -155,7 +155,7 @@ pub struct LotoAISpec {
     /// Where telemetry goes.
     #[serde(default)]
     pub observability: Observability,
-    /// Credentials that the operator makes.
+    /// Credentials between the parts of the platform: made anew, or given.
     #[serde(default)]
     pub credentials: Credentials,
     /// What becomes of volumes and credentials when the resource is deleted.

@@ -1,6 +1,8 @@
 //! The schema: what `kubectl apply` accepts and refuses, run without a cluster.
 
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod definition;
 #[cfg(test)]
 mod gateway;

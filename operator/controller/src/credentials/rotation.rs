@@ -52,7 +52,7 @@ pub async fn rotate(
             continue;
         };
         check_ours(platform, secret)?;
-        let patch = patch(secret, &change)?;
+        let patch = patch(observed, secret, &change)?;
         let verb = "rotate";
         api.patch(name, &params, &Patch::Merge(&patch))
             .await
@@ -63,11 +63,13 @@ pub async fn rotate(
     Ok(())
 }
 
-fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
+fn patch(observed: &Observed, secret: &Secret, change: &Change) -> Result<Json, Error> {
+    // Nothing asks for one that is made because it is not given any more.
+    let request = (!change.request.is_empty()).then_some(&change.request);
     let (data, annotations) = match change.step {
         Step::Introduce => (
-            introduced(change)?,
-            json!({ REQUEST: change.request, STATE: INTRODUCED }),
+            introduced(observed, change)?,
+            json!({ REQUEST: request, STATE: INTRODUCED }),
         ),
         Step::Promote => (
             promoted(secret),
@@ -91,14 +93,21 @@ fn patch(secret: &Secret, change: &Change) -> Result<Json, Error> {
     }))
 }
 
-fn introduced(change: &Change) -> Result<Json, Error> {
+fn introduced(observed: &Observed, change: &Change) -> Result<Json, Error> {
     let mut data = Map::new();
     if let Some(username) = &change.username {
         let username = ByteString(username.clone().into_bytes());
         data.insert(STANDBY_USERNAME.to_owned(), json!(username));
     }
     if let Some(standby) = standby_key(change.key) {
-        let value = make(&change.secret, &random(change.key))?;
+        let value = match &change.given {
+            Some(secret) => Value::Given {
+                secret: secret.clone(),
+                key: change.key.to_owned(),
+            },
+            None => random(change.key),
+        };
+        let value = make(observed, &change.secret, &value)?;
         data.insert(standby.to_owned(), json!(value));
     }
     Ok(Json::Object(data))

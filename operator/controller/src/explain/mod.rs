@@ -11,7 +11,7 @@ mod summary;
 
 use lotoai_api::LotoAI;
 use lotoai_api::spec::PullPolicy;
-use lotoai_plan::validate::{Reference, references};
+use lotoai_plan::validate::{Reference, given_credentials, references};
 use lotoai_plan::{
     Credentials, Invalid, OperatorEnv, Platform, Prepared, ResourceSet, SecretSpec, build, graph,
     required_secrets, validate,
@@ -119,7 +119,7 @@ impl Explanation {
 fn plan(lotoai: &LotoAI) -> Result<(Platform, Vec<Reference>), Error> {
     let mut faults = read::rules(lotoai);
     let assumed = references(&lotoai.spec);
-    let observed = placeholders::observed(&assumed);
+    let observed = placeholders::observed(&assumed, &given_credentials(&lotoai.spec));
     match validate(lotoai, &observed, &operator()) {
         Ok(platform) if faults.is_empty() => return Ok((platform, assumed)),
         Ok(_) => {}

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use lotoai_plan::credentials::{KEY, digest};
 use lotoai_plan::validate::Reference;
 use lotoai_plan::{Credentials, Observed, SecretKind, SecretSpec, Value};
 
@@ -22,6 +25,7 @@ pub(super) fn values(spec: &SecretSpec) -> BTreeMap<String, String> {
     let value = |key: &str| match &spec.kind {
         SecretKind::Values(values) => match values.get(key) {
             Some(Value::Fixed(given) | Value::Account { first: given, .. }) => given.clone(),
+            Some(Value::Given { secret, key }) => text(secret, key),
             Some(Value::Random { .. }) | None => text(spec.name(), key),
         },
         SecretKind::Authority | SecretKind::Certificate { .. } => text(spec.name(), key),
@@ -50,16 +54,32 @@ pub(super) fn credentials(required: &[SecretSpec]) -> Result<Credentials, Error>
     })
 }
 
-/// A cluster that holds nothing but the Secrets that the resource names.
-pub(super) fn observed(references: &[Reference]) -> Observed {
+/// A cluster that holds nothing but the Secrets that the resource names, `given` among them.
+pub(super) fn observed(references: &[Reference], given: &[Reference]) -> Observed {
     let mut observed = Observed::default();
-    for Reference { secret, key, .. } in references {
+    for reference in references {
+        let Reference { secret, key, .. } = reference;
         let entry: &mut Secret = observed.secrets.entry(secret.clone()).or_default();
-        let value = ByteString(text(secret, key).into_bytes());
+        let value = if given.contains(reference) {
+            credential(secret, key)
+        } else {
+            text(secret, key)
+        };
         entry
             .data
             .get_or_insert_default()
-            .insert(key.clone(), value);
+            .insert(key.clone(), ByteString(value.into_bytes()));
     }
     observed
+}
+
+/// What passes for a credential that is given. It is checked and never printed.
+fn credential(secret: &str, key: &str) -> String {
+    let unique = digest(text(secret, key).as_bytes());
+    if key == KEY {
+        let bytes: Vec<u8> = unique.bytes().take(32).collect();
+        STANDARD.encode(bytes)
+    } else {
+        unique
+    }
 }

@@ -72,6 +72,30 @@ fn secrets_that_the_resource_names_are_told() {
     );
 }
 
+#[test]
+fn credentials_that_are_given_are_placeholders() {
+    let text = with(&format!(
+        "spec:\n  url: {URL}\n  credentials:\n    given:\n      \
+         gateway-postgres: {{ name: vault }}\n      gateway-session: {{ name: vault }}\n"
+    ));
+    let explanation = Explanation::new(&text).unwrap();
+    let summary = explanation.summary();
+    assert!(
+        summary.contains("spec.credentials.given[gateway-postgres]"),
+        "{summary}"
+    );
+    let yaml = explanation.yaml().unwrap();
+    assert!(yaml.contains("password: placeholder-vault-password\n"));
+    assert!(yaml.contains("key: placeholder-vault-key\n"));
+    let refused = refusal(&with(&format!(
+        "spec: {{ url: {URL}, credentials: {{ given: {{ minio-admin: {{ name: vault }} }} }} }}"
+    )));
+    assert!(
+        refused.contains("spec.credentials.given[minio-admin]"),
+        "{refused}"
+    );
+}
+
 #[rstest]
 #[case::empty("", "it is empty; give one LotoAI resource")]
 #[case::only_a_comment("# nothing\n", "it is empty")]

@@ -1,7 +1,8 @@
 //! Secrets: those that the operator makes, and those that a resource names.
 
 use k8s_openapi::api::core::v1::{Secret, Service};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use lotoai_api::LotoAIStatus;
 use serde_json::json;
 
 use crate::world::{Answering, World};
@@ -120,4 +121,80 @@ async fn the_certificate_is_made_anew_for_another_host_by_the_same_authority() {
         names["lotoai.dev/names"].contains("other.example"),
         "{names:?}"
     );
+}
+
+/// Whether every credential is at rest.
+fn is_at_rest(status: &LotoAIStatus) -> bool {
+    let ready = status.condition("Ready");
+    ready.is_some_and(|ready| ready.status == "True")
+        && status.condition("Reconciling").is_none()
+        && status.credentials.iter().all(|one| one.message.is_empty())
+}
+
+#[tokio::test]
+async fn a_given_credential_is_copied_followed_and_never_written() {
+    let spec = json!({
+        "url": "https://lotoai.localhost",
+        "credentials": { "given": { "gateway-postgres": { "name": "vault" } } },
+    });
+    let Some(world) = World::new("given", &spec, Answering).await else {
+        return;
+    };
+    let secrets = world.api::<Secret>();
+    let write = async |password: &str| {
+        let patch = Patch::Merge(json!({ "stringData": { "password": password } }));
+        secrets
+            .patch("vault", &PatchParams::default(), &patch)
+            .await
+            .unwrap()
+            .metadata
+            .resource_version
+    };
+    let used = async || {
+        let made = secrets.get("demo-gateway-postgres").await.unwrap();
+        String::from_utf8(made.data.unwrap()["password"].0.clone()).unwrap()
+    };
+    world.pass().await.unwrap_err();
+    let (_, reason, _) = world.condition("Stalled").await;
+    assert_eq!(reason, "SecretNotFound");
+    let first = "the-first-password-of-a-vault";
+    let vault = json!({ "metadata": { "name": "vault" }, "stringData": { "password": first } });
+    let vault: Secret = serde_json::from_value(vault).unwrap();
+    secrets
+        .create(&PostParams::default(), &vault)
+        .await
+        .unwrap();
+    world.settle_until(is_at_rest).await;
+    assert_eq!(used().await, first);
+
+    // A value that nobody could use stops nothing but the change.
+    write("hunter2").await;
+    world.pass().await.unwrap_err();
+    let (_, reason, message) = world.condition("Stalled").await;
+    assert_eq!(reason, "InvalidSpec");
+    assert!(message.contains("24 to 128 characters"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+    assert_eq!(used().await, first);
+
+    let second = "the-second-password-of-a-vault";
+    let version = write(second).await;
+    world.settle_until(is_at_rest).await;
+    assert_eq!(used().await, second);
+    let made = secrets.get("demo-gateway-postgres").await.unwrap();
+    let annotations = made.metadata.annotations.unwrap();
+    assert_eq!(annotations["lotoai.dev/rotation"], "Secret/vault");
+    let vault = secrets.get("vault").await.unwrap();
+    assert_eq!(vault.metadata.resource_version, version);
+    assert_eq!(vault.metadata.owner_references, None);
+    // A pass with nothing to do writes nothing.
+    let before = world.versions().await;
+    world.pass().await.unwrap();
+    assert_eq!(world.versions().await, before);
+
+    // It is made again when it is not given any more, and the other Secret stays as it is.
+    world.change(&json!({ "credentials": null })).await;
+    world.settle_until(is_at_rest).await;
+    assert_ne!(used().await, second);
+    let vault = secrets.get("vault").await.unwrap();
+    assert_eq!(vault.metadata.resource_version, version);
 }

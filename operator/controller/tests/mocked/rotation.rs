@@ -57,6 +57,7 @@ fn change(step: Step) -> Change {
         step,
         request: "2026-11-26".to_owned(),
         key: "password",
+        given: None,
         username: (step == Step::Introduce).then(|| "gateway-b".to_owned()),
         until: None,
     }
@@ -219,4 +220,71 @@ async fn a_secret_of_somebody_else_is_not_touched() {
     let result = rotate(&client, &platform(), &observed, changes, &mut Vec::new()).await;
     assert!(result.is_err());
     assert!(log.calls().is_empty());
+}
+
+/// The cluster of [`observed`] and a Secret of somebody else.
+fn with_given(value: &str) -> Observed {
+    let mut observed = observed(&[("username", "gateway"), ("password", "old")], true);
+    let mut given = Secret {
+        data: Some([("password".to_owned(), ByteString(value.into()))].into()),
+        ..Secret::default()
+    };
+    given.metadata.name = Some("vault".to_owned());
+    observed.secrets.insert("vault".to_owned(), given);
+    observed
+}
+
+fn given() -> Change {
+    Change {
+        request: "Secret/vault".to_owned(),
+        given: Some("vault".to_owned()),
+        ..change(Step::Introduce)
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_is_copied_and_its_secret_is_not_touched() {
+    let (client, log) = serve(accepting);
+    let observed = with_given("from-the-vault");
+    let mut taken = Vec::new();
+    rotate(&client, &platform(), &observed, vec![given()], &mut taken)
+        .await
+        .unwrap();
+    assert_eq!(log.summary(&["PATCH"]), [format!("PATCH {NAME}")]);
+    let calls = log.calls();
+    assert_eq!(calls.len(), 1, "one write");
+    let standby = &calls[0].body["data"]["standby-password"];
+    let standby: ByteString = serde_json::from_value(standby.clone()).unwrap();
+    assert_eq!(standby.0, b"from-the-vault");
+    let annotations = &calls[0].body["metadata"]["annotations"];
+    assert_eq!(annotations["lotoai.dev/rotation"], "Secret/vault");
+}
+
+#[tokio::test]
+async fn an_empty_value_is_never_copied() {
+    let (client, log) = serve(accepting);
+    let observed = with_given("");
+    let mut taken = Vec::new();
+    let result = rotate(&client, &platform(), &observed, vec![given()], &mut taken).await;
+    let error = result.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "failed to read Secret/vault: it has no value for key password; add it"
+    );
+    assert!(error.is_for_user());
+    assert!(log.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_given_any_more_forgets_who_gave_it() {
+    let change = Change {
+        request: String::new(),
+        ..change(Step::Introduce)
+    };
+    let patch = patch_of(&[("username", "gateway"), ("password", "old")], change).await;
+    let annotations = &patch["metadata"]["annotations"];
+    assert_eq!(
+        *annotations,
+        json!({ "lotoai.dev/rotation": null, "lotoai.dev/rotation-state": "Introduced" })
+    );
 }

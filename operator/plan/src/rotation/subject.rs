@@ -3,9 +3,9 @@
 use lotoai_api::spec::LotoAISpec;
 use lotoai_api::{Component, Store};
 
-use super::ALL;
+use super::{ALL, GIVEN};
 use crate::credentials::{KEY, PASSWORD, TOKEN};
-use crate::graph::{CredentialKind, Edge, Node, Topology};
+use crate::graph::{CredentialKind, EDGES, Edge, Node, Topology};
 use crate::platform::Platform;
 
 /// A credential that can be made anew.
@@ -21,17 +21,36 @@ pub enum Subject<'a> {
 
 /// The edges whose credential can be made anew while it is used.
 pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
-    topology.edges().iter().filter(|edge| {
-        matches!(edge.from, Node::Component(_))
-            && match edge.credential {
-                CredentialKind::Token | CredentialKind::Account(..) => true,
-                // Qdrant takes one key at a time.
-                CredentialKind::ApiKey(_)
-                | CredentialKind::None
-                | CredentialKind::Admin(_)
-                | CredentialKind::Given(_) => false,
-            }
-    })
+    topology.edges().iter().filter(|edge| can_change(edge))
+}
+
+const fn can_change(edge: &Edge) -> bool {
+    matches!(edge.from, Node::Component(_))
+        && match edge.credential {
+            CredentialKind::Token | CredentialKind::Account(..) => true,
+            // Qdrant takes one key at a time.
+            CredentialKind::ApiKey(_)
+            | CredentialKind::None
+            | CredentialKind::Admin(_)
+            | CredentialKind::Given(_) => false,
+        }
+}
+
+/// The key of its Secret under which the credential of this name lies, if there can be one on any
+/// platform.
+#[must_use]
+pub fn key_of(name: &str) -> Option<&'static str> {
+    let administrators = Store::ALL
+        .into_iter()
+        .filter(|store| has_own_administrator(*store));
+    EDGES
+        .iter()
+        .filter(|edge| can_change(edge))
+        .map(Subject::Edge)
+        .chain(administrators.map(Subject::Administrator))
+        .chain([Subject::Sessions])
+        .find(|subject| subject.name() == name)
+        .map(Subject::key)
 }
 
 /// Everything that can be made anew while it is used.
@@ -87,21 +106,32 @@ impl Subject<'_> {
         }
     }
 
-    /// The request that it should have been made for. What everything is asked for does not mean
-    /// the sessions' key, whose rotation takes a day.
+    /// The Secret of somebody else that it is taken from, if it is not made.
     #[must_use]
-    pub fn request(self, spec: &LotoAISpec) -> Option<&str> {
+    pub fn given(self, spec: &LotoAISpec) -> Option<&str> {
+        let given = spec.credentials.given.get(&self.name())?;
+        Some(given.name.0.as_str())
+    }
+
+    /// The request that it should have been made for; of one that is given, the word for its
+    /// Secret. What everything is asked for does not mean the sessions' key, whose rotation takes
+    /// a day.
+    #[must_use]
+    pub fn request(self, spec: &LotoAISpec) -> Option<String> {
+        if let Some(secret) = self.given(spec) {
+            return Some(format!("{GIVEN}{secret}"));
+        }
         let rotate = &spec.credentials.rotate;
         let all = match self {
             Self::Edge(_) | Self::Administrator(_) => rotate.get(ALL),
             Self::Sessions => None,
         };
-        rotate.get(&self.name()).or(all).map(String::as_str)
+        rotate.get(&self.name()).or(all).cloned()
     }
 
     /// The key of the Secret that is made anew.
     #[must_use]
-    pub(super) fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             Self::Edge(Edge {
                 credential: CredentialKind::Token,

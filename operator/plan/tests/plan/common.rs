@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 21] = [
+pub(crate) const FIXTURES: [&str; 22] = [
     "minimal",
     "demo",
     "custom",
@@ -34,6 +34,7 @@ pub(crate) const FIXTURES: [&str; 21] = [
     "external-qdrant",
     "delegated-postgres",
     "delegated-postgres-ha",
+    "given-credentials",
 ];
 
 pub(crate) fn resource(fixture: &str) -> LotoAI {
@@ -102,6 +103,26 @@ pub(crate) fn provided() -> Observed {
                 "demo-edge-tls".to_owned(),
                 secret(&[("tls.crt", "issued"), ("tls.key", "key")]),
             ),
+            (
+                "vault-gateway-postgres".to_owned(),
+                secret(&[("password", "from-the-vault-of-the-database")]),
+            ),
+            (
+                "vault-gateway-orchestrator".to_owned(),
+                secret(&[("token", "from-the-vault-of-the-orchestrator")]),
+            ),
+            (
+                "vault-gateway-keycloak".to_owned(),
+                secret(&[("password", "from-the-vault-of-the-client")]),
+            ),
+            (
+                "vault-postgres-admin".to_owned(),
+                secret(&[("password", "from-the-vault-of-the-administrator")]),
+            ),
+            (
+                "vault-gateway-session".to_owned(),
+                secret(&[("key", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")]),
+            ),
         ]),
         ..Observed::default()
     }
@@ -120,6 +141,7 @@ pub(crate) fn credentials(platform: &Platform) -> Credentials {
             let value = |key: &str| match &spec.kind {
                 SecretKind::Values(values) => match &values[key] {
                     Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
+                    Value::Given { secret, key } => format!("given-{secret}-{key}"),
                     Value::Random { .. } => format!("random-{}-{key}", spec.name()),
                 },
                 SecretKind::Authority | SecretKind::Certificate { .. } => format!("pem-{key}"),

@@ -133,7 +133,7 @@ pub(super) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
     found
 }
 
-const EVERYWHERE: [&str; 11] = [
+const EVERYWHERE: [&str; 12] = [
     "answer_streams",
     "api_keys",
     "budget_windows",

@@ -24,6 +24,10 @@ fn rotate(name: &str, request: &str) -> Value {
     json!({ "credentials": { "rotate": { name: request } } })
 }
 
+fn given(credentials: &Value) -> Value {
+    json!({ "credentials": { "given": credentials } })
+}
+
 fn vectors(store: &Value) -> Value {
     json!({ "rag": { "vectorStore": store } })
 }
@@ -31,6 +35,9 @@ fn vectors(store: &Value) -> Value {
 pub(super) fn broken() -> Vec<Broken> {
     let qdrant = json!({ "url": "https://q.example:6334", "apiKeySecretName": "key" });
     let many: Value = (0..41).map(|n| (format!("c-{n}"), json!("1"))).collect();
+    let many_given: Value = (0..41)
+        .map(|n| (format!("c-{n}"), json!({ "name": "vault" })))
+        .collect();
     vec![
         (
             "an issuer without TLS",
@@ -77,6 +84,34 @@ pub(super) fn broken() -> Vec<Broken> {
             "too many requests",
             json!({ "credentials": { "rotate": many } }),
             "credentials.rotate",
+        ),
+        (
+            "a credential that is given and made anew",
+            json!({ "credentials": {
+                "given": { "gateway-postgres": { "name": "vault" } },
+                "rotate": { "gateway-postgres": "1" },
+            } }),
+            "remove it from one of them",
+        ),
+        (
+            "a given Secret of another namespace",
+            given(&json!({ "gateway-postgres": { "name": "other/vault" } })),
+            "credentials.given",
+        ),
+        (
+            "a given credential without a Secret",
+            given(&json!({ "gateway-postgres": {} })),
+            "credentials.given",
+        ),
+        (
+            "a password instead of a Secret",
+            given(&json!({ "gateway-postgres": "hunter2" })),
+            "credentials.given",
+        ),
+        (
+            "too many given credentials",
+            given(&many_given),
+            "credentials.given",
         ),
         (
             "vectors in two places",

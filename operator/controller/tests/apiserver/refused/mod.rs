@@ -77,6 +77,16 @@ fn noticed_later() -> Vec<Broken> {
             "spec.credentials.rotate[gateway-nobody]",
         ),
         (
+            "a credential that cannot be given",
+            json!({ "credentials": { "given": { "minio-admin": { "name": "vault" } } } }),
+            "spec.credentials.given[minio-admin]: this one is always made by the operator",
+        ),
+        (
+            "a credential in a Secret that is not there",
+            json!({ "credentials": { "given": { "gateway-postgres": { "name": "vault" } } } }),
+            "spec.credentials.given[gateway-postgres]: Secret vault does not exist",
+        ),
+        (
             "a Secret that is not there, as one of another namespace would be",
             json!({ "agents": { "providers": [{
                 "name": "openai", "kind": "OpenAI", "apiKeySecretRef": { "name": "elsewhere" },

@@ -73,6 +73,7 @@ fn the_steps_of_a_rotation_are_told_each_once_for_all_secrets() {
         step,
         request: "2026-11-26".to_owned(),
         key: "password",
+        given: None,
         username: None,
         until: None,
     };

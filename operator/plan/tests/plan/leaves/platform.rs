@@ -122,6 +122,13 @@ pub(super) fn platform_cases() -> Vec<Case> {
             json!({ "credentials": { "rotate": { "gateway-postgres": "leaf-7" } } }),
             r#""rotation":"leaf-7""#,
         ),
+        (
+            "credentials.given{}.name",
+            json!({ "credentials": { "given": {
+                "gateway-postgres": { "name": "vault-gateway-postgres" },
+            } } }),
+            r#"Given { secret: "vault-gateway-postgres", key: "password" }"#,
+        ),
         ("suspend", json!({ "suspend": true }), r#""replicas":0"#),
         ("paused", json!({ "paused": true }), r#""reason":"Paused""#),
     ]

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod, Secret};
 use lotoai_api::Store;
 use lotoai_plan::rotation::{self, Step, has_own_administrator};
 use lotoai_plan::{
-    Credentials, Node, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
+    Credentials, Node, Observed, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
     required_secrets,
 };
 
@@ -20,7 +20,8 @@ impl World {
         let required = required_secrets(platform);
         let values = required.iter().map(|spec| {
             let found = self.observed.secrets.get(spec.name());
-            let data = found.map_or_else(|| data(spec), |found| found.data.clone().unwrap());
+            let made = || data(spec, &self.observed);
+            let data = found.map_or_else(made, |found| found.data.clone().unwrap());
             let data = data.into_iter().map(|(key, value)| (key, value.0));
             (spec.name().to_owned(), data.collect())
         });
@@ -30,13 +31,13 @@ impl World {
     /// Makes the Secrets that are missing.
     pub(super) fn make_secrets(&mut self) {
         for spec in required_secrets(&self.platform()) {
-            let secret = || Secret {
+            let secret = Secret {
                 metadata: spec.metadata.clone(),
-                data: Some(data(&spec)),
+                data: Some(data(&spec, &self.observed)),
                 ..Secret::default()
             };
             let name = spec.name().to_owned();
-            self.observed.secrets.entry(name).or_insert_with(secret);
+            self.observed.secrets.entry(name).or_insert(secret);
         }
     }
 
@@ -47,7 +48,10 @@ impl World {
         let taken = changes.len().min(most);
         for change in changes.into_iter().take(most) {
             self.made += 1;
-            let new = format!("new-{}", self.made);
+            let new = match &change.given {
+                Some(given) => self.secret(given, change.key).unwrap(),
+                None => format!("new-{}", self.made),
+            };
             let secret = self.observed.secrets.get_mut(&change.secret).unwrap();
             let data = secret.data.as_mut().unwrap();
             let annotations = secret.metadata.annotations.get_or_insert_default();
@@ -58,7 +62,11 @@ impl World {
                     }
                     let key = rotation::standby_key(change.key).unwrap();
                     data.insert(key.to_owned(), text(&new));
-                    annotations.insert(rotation::REQUEST.to_owned(), change.request);
+                    if change.request.is_empty() {
+                        annotations.remove(rotation::REQUEST);
+                    } else {
+                        annotations.insert(rotation::REQUEST.to_owned(), change.request);
+                    }
                     annotations.insert(rotation::STATE.to_owned(), rotation::INTRODUCED.to_owned());
                 }
                 Step::Promote => {
@@ -186,9 +194,13 @@ fn text(value: &str) -> ByteString {
 }
 
 /// What a Secret holds when it is made.
-fn data(spec: &SecretSpec) -> BTreeMap<String, ByteString> {
+fn data(spec: &SecretSpec, observed: &Observed) -> BTreeMap<String, ByteString> {
     let value = |key: &str| match &spec.kind {
         SecretKind::Values(values) => match &values[key] {
+            Value::Given { secret, key } => {
+                let given = observed.secret_value(secret, key).unwrap();
+                String::from_utf8(given.to_vec()).unwrap()
+            }
             Value::Fixed(given) | Value::Account { first: given, .. } => given.clone(),
             Value::Random { .. } => format!("first-{}-{key}", spec.name()),
         },

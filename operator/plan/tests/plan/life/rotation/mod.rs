@@ -3,6 +3,7 @@
 mod access;
 mod administrators;
 mod edges;
+mod given;
 mod requests;
 mod sessions;
 
