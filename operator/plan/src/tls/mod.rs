@@ -1,9 +1,11 @@
 //! TLS inside the platform: who has a certificate, for which names, who trusts the authority, and
 //! where pods find both.
 //!
-//! When a certificate or the authority is due is decided in [`life`]; the controller signs.
+//! When a certificate or the authority is due is decided in [`life`]; the controller signs, and
+//! checks an authority that the resource names.
 
 pub mod life;
+pub mod path;
 
 use std::iter;
 
@@ -23,7 +25,7 @@ pub const AUTHORITY: &str = "ca.crt";
 pub const NEXT_CERTIFICATE: &str = "next.crt";
 /// Key of its private key.
 pub const NEXT_PRIVATE_KEY: &str = "next.key";
-/// Key of the authority that signed before, as long as it lives.
+/// Key of the roots of those that signed before, as long as something may bear their signature.
 pub const PREVIOUS_CERTIFICATE: &str = "previous.crt";
 
 /// Where pods find the authorities of the platform, and of external servers. Beside `/etc/lotoai`
@@ -110,12 +112,13 @@ pub fn trusts(platform: &Platform, node: Node) -> bool {
     })
 }
 
-/// All authorities that vouch for a certificate of the platform now, the oldest first: so that the
-/// text stays the same when the next one begins to sign.
+/// The roots of all authorities that vouch for a certificate of the platform now, each once and the
+/// oldest first: so that the text stays the same when the next one begins to sign, or one below a
+/// root is renewed.
 #[must_use]
 pub fn bundle(platform: &Platform, credentials: &Credentials) -> String {
     let secret = platform.authority_secret();
-    [PREVIOUS_CERTIFICATE, CERTIFICATE, NEXT_CERTIFICATE]
-        .map(|key| credentials.text(&secret, key))
-        .concat()
+    let held = |key| credentials.text(&secret, key);
+    let current = [CERTIFICATE, NEXT_CERTIFICATE].map(|key| path::root(held(key)));
+    path::joined(path::blocks(held(PREVIOUS_CERTIFICATE)).into_iter().chain(current))
 }
