@@ -28,6 +28,9 @@ pub const NEXT_PRIVATE_KEY: &str = "next.key";
 /// Key of the roots of those that signed before, as long as something may bear their signature.
 pub const PREVIOUS_CERTIFICATE: &str = "previous.crt";
 
+/// Field of the resource that names the Secret with its authority.
+pub const AUTHORITY_FIELD: &str = "spec.tls.authoritySecretName";
+
 /// Where pods find the authorities of the platform, and of external servers. Beside `/etc/lotoai`
 /// and not in it: that is a mounted volume itself in some pods.
 pub const AUTHORITIES: &str = "/etc/lotoai-ca";
