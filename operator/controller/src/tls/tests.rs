@@ -25,7 +25,7 @@ pub(super) fn signed(authority: &Certified, now: Timestamp) -> Certified {
     certificate(signer, request(&names()), now).unwrap()
 }
 
-pub(super) fn names() -> Vec<String> {
+fn names() -> Vec<String> {
     ["demo-gateway", "demo-gateway.ai.svc", "127.0.0.1"]
         .map(str::to_owned)
         .to_vec()

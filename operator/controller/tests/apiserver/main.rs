@@ -2,6 +2,8 @@
 //! controllers where a test needs them. Skipped, with the reason, where its binaries are missing.
 
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod delegated;

@@ -31,3 +31,51 @@ pub(super) fn references(spec: &LotoAISpec) -> impl Iterator<Item = Reference> +
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use lotoai_api::{LotoAI, reasons};
+    use serde_json::json;
+
+    use super::*;
+    use crate::validate::referenced_secrets;
+
+    fn resource(secret: &str) -> LotoAI {
+        serde_json::from_value(json!({
+            "apiVersion": "lotoai.dev/v1alpha1",
+            "kind": "LotoAI",
+            "metadata": { "name": "demo", "namespace": "ai", "uid": "u" },
+            "spec": {
+                "url": "https://ai.example.com",
+                "tls": { "authoritySecretName": secret },
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_secret_of_an_authority_is_read_and_watched() {
+        let names = |secret| referenced_secrets("demo", &resource(secret).spec);
+        assert!(names("company-ca").contains("company-ca"));
+        assert!(!names("another").contains("company-ca"));
+        let wanted: Vec<_> = references(&resource("company-ca").spec).collect();
+        let keys: Vec<_> = wanted.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["tls.crt", "tls.key"]);
+        assert!(wanted.iter().all(|one| one.field == AUTHORITY_FIELD));
+    }
+
+    #[test]
+    fn the_operators_own_secret_is_not_given() {
+        let faults = |secret, name| {
+            let mut faults = Vec::new();
+            check(&resource(secret).spec, name, &mut faults);
+            faults
+        };
+        let refused = faults("demo-ca", "demo");
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].field, AUTHORITY_FIELD);
+        assert_eq!(refused[0].reason, reasons::INVALID_SPEC);
+        assert_eq!(faults("demo-ca", "other"), []);
+        assert_eq!(faults("company-ca", "demo"), []);
+    }
+}

@@ -71,6 +71,26 @@ fn begins_later(params: &mut CertificateParams) {
     set_life(params, future, 10).unwrap();
 }
 
+fn no_authority(params: &mut CertificateParams) {
+    params.is_ca = IsCa::NoCa;
+}
+
+fn may_not_sign(params: &mut CertificateParams) {
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+}
+
+fn nameless(params: &mut CertificateParams) {
+    params.distinguished_name = rcgen::DistinguishedName::new();
+}
+
+fn none_below(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+}
+
+fn one_below(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+}
+
 fn read_now(certificates: &str, above: &str, key: &str) -> Result<Certified, Fault> {
     read(certificates, above, key, Timestamp::now())
 }
@@ -149,17 +169,11 @@ fn text_around_certificates_and_before_the_key_is_left_out() {
 }
 
 #[rstest]
-#[case::no_authority(|params| params.is_ca = IsCa::NoCa, "isCA: true")]
-#[case::may_not_sign(
-    |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature],
-    "keyCertSign"
-)]
+#[case::no_authority(no_authority, "isCA: true")]
+#[case::may_not_sign(may_not_sign, "keyCertSign")]
 #[case::ended(ended, "ended at")]
 #[case::begins_later(begins_later, "is valid from")]
-#[case::nameless(
-    |params| params.distinguished_name = rcgen::DistinguishedName::new(),
-    "is empty or names"
-)]
+#[case::nameless(nameless, "is empty or names")]
 fn a_root_that_cannot_be_used_is_refused(#[case] change: Change, #[case] expected: &str) {
     let made = root(change);
     let fault = read_now(&made.pem, "", &made.key()).unwrap_err().to_string();
@@ -170,11 +184,7 @@ fn a_root_that_cannot_be_used_is_refused(#[case] change: Change, #[case] expecte
 #[case::none_below(0, true)]
 #[case::one_below(1, false)]
 fn a_root_says_how_many_authorities_may_stand_below_it(#[case] most: u8, #[case] refused: bool) {
-    let change: Change = match most {
-        0 => |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)),
-        _ => |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1)),
-    };
-    let top = root(change);
+    let top = root(if most == 0 { none_below } else { one_below });
     let made = below(&top, "Platforms", plain);
     let read = read_now(&made.pem, &top.pem, &made.key());
     assert_eq!(
