@@ -82,7 +82,9 @@ pub enum Fault {
         subject: String,
     },
     /// Not yet valid.
-    #[snafu(display("the certificate of {subject:?} is valid from {from} on; give one that is now"))]
+    #[snafu(display(
+        "the certificate of {subject:?} is valid from {from} on; give one that is now"
+    ))]
     Early {
         /// Whose certificate.
         subject: String,
@@ -137,7 +139,9 @@ pub fn given(
     let [certificates, above, key] = [CERTIFICATE, AUTHORITY, PRIVATE_KEY].map(text);
     let is_known = |path: &str| {
         let held = |key| observed.secret_value(&platform.authority_secret(), key);
-        [CERTIFICATE, NEXT_CERTIFICATE].map(held).contains(&Some(path.as_bytes()))
+        [CERTIFICATE, NEXT_CERTIFICATE]
+            .map(held)
+            .contains(&Some(path.as_bytes()))
     };
     let checked = read(&certificates, &above, &key, now).and_then(|authority| {
         let end = authority.not_after;
@@ -196,10 +200,7 @@ struct Link<'a> {
 }
 
 /// The certificates of a text, with their text.
-fn ders(
-    text: &str,
-    key: &'static str,
-) -> Result<Vec<(String, CertificateDer<'static>)>, Fault> {
+fn ders(text: &str, key: &'static str) -> Result<Vec<(String, CertificateDer<'static>)>, Fault> {
     path::blocks(text)
         .into_iter()
         .map(|block| {
@@ -269,10 +270,7 @@ fn section(text: &str) -> Option<&str> {
 }
 
 /// The authority and those above it, up to the root.
-fn path_of<'p, 'a>(
-    first: &'p Link<'a>,
-    pool: &'p [Link<'a>],
-) -> Result<Vec<&'p Link<'a>>, Fault> {
+fn path_of<'p, 'a>(first: &'p Link<'a>, pool: &'p [Link<'a>]) -> Result<Vec<&'p Link<'a>>, Fault> {
     let mut path = vec![first];
     let mut last = first;
     while last.certificate.subject().as_raw() != last.certificate.issuer().as_raw() {

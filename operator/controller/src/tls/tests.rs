@@ -46,7 +46,11 @@ fn a_certificate_lives_as_long_as_it_was_asked_for() {
 fn an_unusable_key_is_an_error_that_names_the_step() {
     let authority = authority("demo", NOW).unwrap();
     for (path, key, step) in [
-        (&*authority.certificate, "not a key", "read the authority's key"),
+        (
+            &*authority.certificate,
+            "not a key",
+            "read the authority's key",
+        ),
         ("none", &*authority.key, "read the authority's certificate"),
     ] {
         let signer = Signer { path, key };

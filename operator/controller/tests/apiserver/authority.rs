@@ -34,7 +34,10 @@ async fn give(world: &World, authority: &Certified) {
     object["type"] = json!("kubernetes.io/tls");
     let object: Secret = serde_json::from_value(object).unwrap();
     let secrets = world.api::<Secret>();
-    secrets.create(&PostParams::default(), &object).await.unwrap();
+    secrets
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap();
 }
 
 async fn replace(world: &World, content: &Value) {
@@ -76,7 +79,11 @@ async fn a_given_authority_signs_and_is_followed_when_it_is_renewed() {
     assert_eq!((&held["tls.crt"], held.len()), (&first.certificate, 2));
     let gateway = secret(&world, "demo-gateway-tls").await;
     assert_eq!(gateway["ca.crt"], first.certificate);
-    assert!(purpose(&world).await.ends_with("given in Secret company-ca"));
+    assert!(
+        purpose(&world)
+            .await
+            .ends_with("given in Secret company-ca")
+    );
     world.pass().await.unwrap();
     assert_eq!(secret(&world, "demo-ca").await, held, "nothing changed");
     assert_eq!(version(&world).await, untouched);
@@ -138,7 +145,10 @@ async fn the_operators_own_authority_and_a_given_one_take_over_from_each_other()
     world.pass().await.unwrap();
     say(&world, "demo-ca", "next-since", -8).await;
     world.pass().await.unwrap();
-    assert_eq!(secret(&world, "demo-ca").await["tls.crt"], given.certificate);
+    assert_eq!(
+        secret(&world, "demo-ca").await["tls.crt"],
+        given.certificate
+    );
     assert_eq!(bundle(&world).await, both);
 
     // Back, while certificates of the first one may still be there.
@@ -153,6 +163,7 @@ async fn the_operators_own_authority_and_a_given_one_take_over_from_each_other()
     world.pass().await.unwrap();
     assert_eq!(secret(&world, "demo-ca").await["previous.crt"], both);
     assert_eq!(bundle(&world).await, three);
+    world.pass().await.unwrap();
     assert!(purpose(&world).await.ends_with("inside the platform"));
 }
 
@@ -168,7 +179,10 @@ async fn an_authority_that_cannot_sign_is_a_condition_that_heals() {
     let (_, reason, message) = world.condition("Stalled").await;
     assert_eq!(reason, "InvalidSpec");
     let fix = "Secret company-ca: tls.key is not the key of the first certificate";
-    assert!(message.contains(FIELD) && message.contains(fix), "{message}");
+    assert!(
+        message.contains(FIELD) && message.contains(fix),
+        "{message}"
+    );
     let nothing = world.api::<Secret>().get_opt("demo-ca").await.unwrap();
     assert!(nothing.is_none(), "nothing is made of it");
 

@@ -123,5 +123,9 @@ pub fn bundle(platform: &Platform, credentials: &Credentials) -> String {
     let secret = platform.authority_secret();
     let held = |key| credentials.text(&secret, key);
     let current = [CERTIFICATE, NEXT_CERTIFICATE].map(|key| path::root(held(key)));
-    path::joined(path::blocks(held(PREVIOUS_CERTIFICATE)).into_iter().chain(current))
+    path::joined(
+        path::blocks(held(PREVIOUS_CERTIFICATE))
+            .into_iter()
+            .chain(current),
+    )
 }

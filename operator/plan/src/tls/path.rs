@@ -13,7 +13,10 @@ const END: &str = "-----END CERTIFICATE-----";
 #[must_use]
 pub fn blocks(text: &str) -> Vec<&str> {
     if !text.contains(BEGIN) {
-        return Some(text).filter(|text| !text.is_empty()).into_iter().collect();
+        return Some(text)
+            .filter(|text| !text.is_empty())
+            .into_iter()
+            .collect();
     }
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -65,7 +68,10 @@ mod tests {
         assert_eq!(blocks(A.trim_end()), [A.trim_end()]);
         assert_eq!(blocks("pem"), ["pem"]);
         assert_eq!(blocks(""), Vec::<&str>::new());
-        assert_eq!(blocks("-----BEGIN CERTIFICATE-----\nYQ=="), Vec::<&str>::new());
+        assert_eq!(
+            blocks("-----BEGIN CERTIFICATE-----\nYQ=="),
+            Vec::<&str>::new()
+        );
     }
 
     #[test]

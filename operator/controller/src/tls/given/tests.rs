@@ -130,9 +130,17 @@ fn an_authority_below_a_root_sends_itself_along() {
     assert_eq!(path::root(&given.certificate), top.pem);
 
     let chain = [made.pem.as_str(), &middle.pem].concat();
-    assert_eq!(read_now(&chain, &top.pem, &made.key()).unwrap().certificate, given.certificate);
+    assert_eq!(
+        read_now(&chain, &top.pem, &made.key()).unwrap().certificate,
+        given.certificate
+    );
     let fault = read_now(&chain, "", &made.key()).unwrap_err();
-    assert!(fault.to_string().contains("add the certificate of \"CN=Company root\""), "{fault}");
+    assert!(
+        fault
+            .to_string()
+            .contains("add the certificate of \"CN=Company root\""),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -162,10 +170,14 @@ fn what_the_operator_makes_itself_could_be_given() {
 fn text_around_certificates_and_before_the_key_is_left_out() {
     let made = root(plain);
     let certificates = format!("subject=Company root\n{}", made.pem.trim_end());
-    let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    let parameters =
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     let key = format!("{parameters}{}", made.key());
     let given = read_now(&certificates, "", &key).unwrap();
-    assert_eq!((given.certificate, given.key), (made.pem.clone(), made.key()));
+    assert_eq!(
+        (given.certificate, given.key),
+        (made.pem.clone(), made.key())
+    );
 }
 
 #[rstest]
@@ -176,7 +188,9 @@ fn text_around_certificates_and_before_the_key_is_left_out() {
 #[case::nameless(nameless, "is empty or names")]
 fn a_root_that_cannot_be_used_is_refused(#[case] change: Change, #[case] expected: &str) {
     let made = root(change);
-    let fault = read_now(&made.pem, "", &made.key()).unwrap_err().to_string();
+    let fault = read_now(&made.pem, "", &made.key())
+        .unwrap_err()
+        .to_string();
     assert!(fault.contains(expected), "{fault}");
 }
 
