@@ -183,7 +183,7 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
     specs.push(spec(
         platform,
         platform.authority_secret(),
-        authority_purpose(platform),
+        tls::purpose(platform),
         SecretKind::Authority,
     ));
     let served = topology.components().filter(|c| tls::serves(*c));
@@ -198,14 +198,6 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
     }
     specs.sort_by(|a, b| a.name().cmp(b.name()));
     specs
-}
-
-fn authority_purpose(platform: &Platform) -> String {
-    let purpose = "authority of the certificates inside the platform";
-    match &platform.spec.tls.authority_secret_name {
-        Some(given) => format!("{purpose}, given in Secret {given}"),
-        None => purpose.to_owned(),
-    }
 }
 
 /// The certificate that a component shows inside the platform. It goes with the resource whatever

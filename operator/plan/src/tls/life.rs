@@ -123,11 +123,12 @@ pub fn last_signature(end: Timestamp, now: Timestamp) -> Timestamp {
     now.checked_add(longest).map_or(end, |all| all.min(end))
 }
 
-/// When the next authority begins to sign, if there is one.
+/// When the next authority begins to sign, if there is one, to the second.
 #[must_use]
 pub fn signs_from(secret: &Secret) -> Option<Timestamp> {
     let (since, _) = Authority::of(secret)?.next?;
-    since.checked_add(OVERLAP).ok()
+    let from = since.checked_add(OVERLAP).ok()?;
+    Timestamp::from_second(from.as_second()).ok()
 }
 
 /// Whether an authority that nobody was handed yet lives long enough to begin with: certificates

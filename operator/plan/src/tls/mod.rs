@@ -100,6 +100,16 @@ pub fn names(platform: &Platform, component: Component) -> Vec<String> {
     iter::once(service).chain(qualified).chain(itself).collect()
 }
 
+/// What the authority's Secret is for, and whose the authority is.
+#[must_use]
+pub fn purpose(platform: &Platform) -> String {
+    let purpose = "authority of the certificates inside the platform";
+    match &platform.spec.tls.authority_secret_name {
+        Some(given) => format!("{purpose}, given in Secret {given}"),
+        None => purpose.to_owned(),
+    }
+}
+
 /// Whether a node calls a server with a certificate of the platform's authority.
 #[must_use]
 pub fn trusts(platform: &Platform, node: Node) -> bool {
