@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use snafu::{OptionExt, Snafu, ensure};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ExtendedKeyUsage;
 use x509_parser::x509::X509Name;
 
 use super::{Certified, moment};
@@ -79,6 +80,16 @@ pub enum Fault {
     ))]
     TooLong {
         /// Who allows it.
+        subject: String,
+    },
+    /// A certificate that may not sign for every name or purpose.
+    #[snafu(display(
+        "the certificate of {subject:?} is restricted to names or purposes (nameConstraints, \
+         extendedKeyUsage without serverAuth), and nobody would accept the servers inside; give \
+         an authority without such a restriction"
+    ))]
+    Restricted {
+        /// Whose certificate.
         subject: String,
     },
     /// Not yet valid.
@@ -302,6 +313,12 @@ fn check(
     let usage = certificate.key_usage();
     let signs = usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
     ensure!(certificate.is_ca() && signs, NoAuthoritySnafu { subject });
+    let names = certificate.name_constraints();
+    let purposes = certificate.extended_key_usage();
+    let serves = |usage: &ExtendedKeyUsage<'_>| usage.any || usage.server_auth;
+    let free = names.is_ok_and(|names| names.is_none())
+        && purposes.is_ok_and(|usage| usage.is_none_or(|usage| serves(usage.value)));
+    ensure!(free, RestrictedSnafu { subject });
     let constraints = certificate.basic_constraints().ok().flatten();
     let most = constraints.and_then(|constraints| constraints.value.path_len_constraint);
     let fits = most.is_none_or(|most| usize::try_from(most).is_ok_and(|most| below <= most));

@@ -1,7 +1,8 @@
 use jiff::SignedDuration;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P521_SHA512, PKCS_ED25519, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
+    SignatureAlgorithm,
 };
 use rstest::rstest;
 
@@ -83,6 +84,21 @@ fn nameless(params: &mut CertificateParams) {
     params.distinguished_name = rcgen::DistinguishedName::new();
 }
 
+fn for_clients(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+}
+
+fn for_servers(params: &mut CertificateParams) {
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+}
+
+fn for_a_domain(params: &mut CertificateParams) {
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("example.com".to_owned())],
+        excluded_subtrees: Vec::new(),
+    });
+}
+
 fn none_below(params: &mut CertificateParams) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
 }
@@ -102,7 +118,7 @@ fn read_now(certificates: &str, above: &str, key: &str) -> Result<Certified, Fau
 fn a_root_signs_what_its_own_certificate_vouches_for(
     #[case] algorithm: &'static SignatureAlgorithm,
 ) {
-    let made = root_with(algorithm, plain);
+    let made = root_with(algorithm, for_servers);
     // As cert-manager writes it: the root stands in ca.crt too.
     let given = read_now(&made.pem, &made.pem, &made.key()).unwrap();
     assert_eq!(given.certificate, made.pem);
@@ -186,6 +202,8 @@ fn text_around_certificates_and_before_the_key_is_left_out() {
 #[case::ended(ended, "ended at")]
 #[case::begins_later(begins_later, "is valid from")]
 #[case::nameless(nameless, "is empty or names")]
+#[case::for_clients(for_clients, "is restricted")]
+#[case::for_a_domain(for_a_domain, "is restricted")]
 fn a_root_that_cannot_be_used_is_refused(#[case] change: Change, #[case] expected: &str) {
     let made = root(change);
     let fault = read_now(&made.pem, "", &made.key())
