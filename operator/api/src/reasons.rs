@@ -81,6 +81,8 @@ pub const NOT_READY: &str = "NotReady";
 pub const CREDENTIALS_MADE: &str = "CredentialsMade";
 /// The operator's own certificate was made anew.
 pub const CERTIFICATE_RENEWED: &str = "CertificateRenewed";
+/// Everybody is handed the authority that signs next.
+pub const AUTHORITY_PREPARED: &str = "AuthorityPrepared";
 /// All workloads of a stage are there.
 pub const STARTED: &str = "Started";
 /// A store's provision Job is complete.

@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
-use lotoai_plan::events::Renewed;
+use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::PRIVATE_KEY;
 use lotoai_plan::{
     Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
@@ -30,6 +30,7 @@ use snafu::{OptionExt, ResultExt, Snafu, ensure};
 use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
+use crate::tls::given::Given;
 
 pub use rotation::rotate;
 
@@ -136,6 +137,8 @@ pub struct Changes {
     pub made: Vec<String>,
     /// Certificates that took the place of others.
     pub renewed: Vec<Renewed>,
+    /// The authority that everybody is handed from now on.
+    pub prepared: Option<NextAuthority>,
 }
 
 /// Where Secrets are read and written.
@@ -147,8 +150,9 @@ struct Store<'a> {
     now: Timestamp,
 }
 
-/// Makes what is missing among `required` and returns all values. What it made goes to `changes`,
-/// also when a later Secret cannot be made.
+/// Makes what is missing among `required` and returns all values. Certificates are signed by the
+/// `given` authority, or one of our own. What it made goes to `changes`, also when a later Secret
+/// cannot be made.
 ///
 /// # Errors
 /// At the first Secret that cannot be made or belongs to somebody else.
@@ -157,6 +161,7 @@ pub async fn credentials(
     platform: &Platform,
     observed: &Observed,
     required: &[SecretSpec],
+    given: Option<&Given>,
     changes: &mut Changes,
     now: Timestamp,
 ) -> Result<Credentials, Error> {
@@ -175,7 +180,7 @@ pub async fn credentials(
         let secret = match &spec.kind {
             SecretKind::Values(wanted) => store.values(spec, existing, wanted).await?,
             SecretKind::Authority => {
-                let (secret, found) = store.authority(spec, existing).await?;
+                let (secret, found) = store.authority(spec, existing, given).await?;
                 signers = Some(found);
                 secret
             }
@@ -315,7 +320,10 @@ impl Store<'_> {
         let same_data = data
             .iter()
             .all(|(key, value)| held.and_then(|held| held.get(key)) == value.as_ref());
-        if same_owner && same_data {
+        let same_annotations = annotations
+            .iter()
+            .all(|(key, value)| secret.annotations().get(key) == value.as_ref());
+        if same_owner && same_data && same_annotations {
             return Ok(secret);
         }
         let patch = json!({

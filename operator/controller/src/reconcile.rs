@@ -30,7 +30,7 @@ use crate::metrics::{self, Step};
 use crate::object::Desired;
 use crate::pace::Done;
 use crate::probe::Key;
-use crate::{credentials, dereference, prune, question, report};
+use crate::{credentials, dereference, prune, question, report, tls};
 
 /// One pass.
 ///
@@ -181,6 +181,12 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     if platform.spec.paused {
         return Ok(Done::Paused);
     }
+    let now = Timestamp::now();
+    let given = tls::given::given(platform, &seen.observed, now).map_err(|fault| {
+        let faults = vec![fault.to_string()];
+        seen.faults.push(fault);
+        Error::InvalidSpec { faults }
+    })?;
     let required = lotoai_plan::required_secrets(platform);
     let mut changes = Changes::default();
     let credentials = Step::begin("credentials").end(
@@ -189,13 +195,15 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
             platform,
             &seen.observed,
             &required,
+            given.as_ref(),
             &mut changes,
-            Timestamp::now(),
+            now,
         )
         .await,
     );
     seen.facts.made = changes.made;
     seen.facts.renewed = changes.renewed;
+    seen.facts.prepared = changes.prepared;
     let credentials = credentials.context(CredentialsSnafu)?;
     let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
     let asleep = lotoai_plan::asleep(platform, &seen.observed);

@@ -1,15 +1,20 @@
-//! Certificates: an authority per platform, and what it signs.
+//! Certificates: an authority per platform, made here or [given], and what it signs.
 //!
 //! No client needed. Random numbers are used here (keys, serial numbers) and in
 //! [`crate::credentials`], nowhere else.
 
+pub mod given;
+
 use jiff::{Span, Timestamp, tz::TimeZone};
-use lotoai_plan::tls::AUTHORITY_DAYS;
+use lotoai_plan::tls::{AUTHORITY_DAYS, path};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use snafu::{ResultExt, Snafu};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use snafu::{OptionExt, ResultExt, Snafu};
+use x509_parser::time::ASN1Time;
 
 /// Why no certificate could be made.
 #[derive(Debug, Snafu)]
@@ -24,6 +29,12 @@ pub enum Error {
         /// What the library said.
         source: rcgen::Error,
     },
+    /// The authority's certificate is damaged.
+    #[snafu(display("failed to read the authority's certificate for {subject:?}"))]
+    Authority {
+        /// Common name of the certificate that it should sign.
+        subject: String,
+    },
     /// The clock is outside of what a certificate can say.
     #[snafu(display("failed to reckon the life of a certificate from {now}"))]
     Clock {
@@ -37,9 +48,9 @@ pub enum Error {
 /// A certificate with its private key.
 #[derive(Clone)]
 pub struct Certified {
-    /// The certificate, PEM.
+    /// The certificate, PEM, and those between it and the root that vouches for it.
     pub certificate: String,
-    /// The private key, PEM (PKCS #8).
+    /// The private key, PEM.
     pub key: String,
     /// The end of its life.
     pub not_after: Timestamp,
@@ -57,26 +68,19 @@ fn authority_name(platform: &str) -> String {
     format!("LotoAI authority of {platform}")
 }
 
-/// Everything of an authority but its key and dates, so that its issuer can be made again from
-/// the stored key alone.
-fn authority_params(platform: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, authority_name(platform));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
 /// Makes the authority of a platform.
 ///
 /// # Errors
 /// When the library refuses, or the clock is absurd.
 pub fn authority(platform: &str, now: Timestamp) -> Result<Certified, Error> {
     let subject = authority_name(platform);
-    let mut params = authority_params(platform);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, subject.as_str());
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let not_after = set_life(&mut params, now, AUTHORITY_DAYS.into())?;
     let key = KeyPair::generate().context(CertificateSnafu {
         step: "generate a key",
@@ -104,13 +108,29 @@ pub struct Request<'a> {
     pub days: u16,
 }
 
-/// Makes a certificate signed by the authority of `platform` whose key is `authority_key`.
+/// Who signs.
+#[derive(Clone, Copy)]
+pub struct Signer<'a> {
+    /// The [path](lotoai_plan::tls::path) of its certificate.
+    pub path: &'a str,
+    /// Its private key, PEM.
+    pub key: &'a str,
+}
+
+impl std::fmt::Debug for Signer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a certificate that lives no longer than who signs it.
 ///
 /// # Errors
-/// When the stored key or a name is unusable, or the clock is absurd.
+/// When the authority or a name is unusable, or the clock is absurd.
 pub fn certificate(
-    platform: &str,
-    authority_key: &str,
+    signer: Signer<'_>,
     request: Request<'_>,
     now: Timestamp,
 ) -> Result<Certified, Error> {
@@ -118,9 +138,9 @@ pub fn certificate(
         step,
         subject: request.subject,
     };
-    let issuer_key =
-        KeyPair::from_pem(authority_key).context(context("read the authority's key"))?;
-    let issuer = Issuer::new(authority_params(platform), issuer_key);
+    let issuer_key = KeyPair::from_pem(signer.key).context(context("read the authority's key"))?;
+    let issuer = Issuer::from_ca_cert_pem(signer.path, issuer_key)
+        .context(context("read the authority's certificate"))?;
     let mut params =
         CertificateParams::new(request.names.to_vec()).context(context("read the names"))?;
     params.distinguished_name = DistinguishedName::new();
@@ -132,16 +152,38 @@ pub fn certificate(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let not_after = set_life(&mut params, now, request.days.into())?;
+    let whole = set_life(&mut params, now, request.days.into())?;
+    let limit = first_end(signer.path).context(AuthoritySnafu {
+        subject: request.subject,
+    })?;
+    let not_after = whole.min(moment(&limit));
+    if not_after < whole {
+        params.not_after = limit.to_datetime();
+    }
     let key = KeyPair::generate().context(context("generate a key"))?;
     let certificate = params
         .signed_by(&key, &issuer)
         .context(context("sign a certificate"))?;
     Ok(Certified {
-        certificate: certificate.pem(),
+        certificate: certificate.pem() + &path::below_root(signer.path),
         key: key.serialize_pem(),
         not_after,
     })
+}
+
+/// The end of the certificate of a path that ends first; nothing when one cannot be read.
+fn first_end(path: &str) -> Option<ASN1Time> {
+    let ends = path::blocks(path).into_iter().map(|block| {
+        let der = CertificateDer::from_pem_slice(block.as_bytes()).ok()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
+        Some(certificate.validity().not_after)
+    });
+    ends.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// A time of a certificate. The year 9999 stands for a life without an end.
+fn moment(time: &ASN1Time) -> Timestamp {
+    Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX)
 }
 
 /// Sets the life of a certificate in whole days, from yesterday on so that a clock which is a

@@ -74,11 +74,12 @@ pub enum Value {
 pub enum SecretKind {
     /// Values by key. An existing value is never overwritten, but for fixed ones.
     Values(BTreeMap<String, Value>),
-    /// `tls.crt` and `tls.key` of the platform's own authority, and of the ones before and after it
-    /// while there are any. [`tls::life::turn`] says what happens to it.
+    /// `tls.crt` and `tls.key` of the authority that signs, its own or a copy of a given one, and of
+    /// the ones before and after it while there are any. [`tls::life::turn`] says what happens to
+    /// it.
     Authority,
     /// `tls.crt`, `tls.key` and `ca.crt` of a certificate that the platform's authority signs, the
-    /// last being the authority. [`tls::life::is_due`] says when it is made anew.
+    /// last being the root above it. [`tls::life::is_due`] says when it is made anew.
     Certificate {
         /// Subject.
         common_name: String,
@@ -190,7 +191,7 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
     specs.push(spec(
         platform,
         platform.authority_secret(),
-        "authority of the certificates inside the platform".to_owned(),
+        tls::purpose(platform),
         SecretKind::Authority,
     ));
     let served = topology.components().filter(|c| tls::serves(*c));

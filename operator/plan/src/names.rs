@@ -83,10 +83,11 @@ impl Platform {
         }
     }
 
-    /// Secret with the platform's own authority. No pod mounts it.
+    /// Secret with the authority that signs, its own or a copy of a given one, and those before and
+    /// after it. No pod mounts it.
     #[must_use]
     pub fn authority_secret(&self) -> String {
-        self.object_name("ca")
+        authority_secret(self.name.as_str())
     }
 
     /// ConfigMap with the authorities that vouch for servers inside the platform.
@@ -124,6 +125,12 @@ impl Platform {
     pub fn cookie_secret(&self) -> String {
         self.object_name("rabbitmq-cookie")
     }
+}
+
+/// Secret in which the operator keeps the authorities of the platform of this name.
+#[must_use]
+pub fn authority_secret(platform: &str) -> String {
+    format!("{platform}-ca")
 }
 
 /// Secret that cert-manager fills for the platform of this name, and the Certificate behind it.

@@ -9,6 +9,7 @@ mod given;
 mod identity;
 mod qualified_name;
 mod rotation;
+mod tls;
 mod version;
 
 use std::collections::BTreeMap;
@@ -80,6 +81,7 @@ pub fn validate(
         components::check_members(&spec, name, observed, &mut faults);
     }
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
+    tls::check(&spec, own_name, &mut faults);
     let topology = external::topology(&spec, own_name, &mut faults);
     faults.extend(delegated::missing(&topology, observed));
     rotation::check(&spec, &topology, &mut faults);
@@ -343,6 +345,7 @@ pub fn references(spec: &LotoAISpec) -> Vec<Reference> {
         })
     });
     certificate
+        .chain(tls::references(spec))
         .chain(providers)
         .chain(external::references(spec))
         .chain(identity::references(spec))

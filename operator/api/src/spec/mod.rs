@@ -14,6 +14,7 @@ mod images;
 mod mcp;
 mod placement;
 mod rag;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,7 @@ pub use placement::{
     Spreading, embedded_refusal, refusal,
 };
 pub use rag::{Chunk, ManagedQdrant, Rag, VectorStore};
+pub use tls::Tls;
 
 /// A company's AI platform: one resource stands for all of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -113,6 +115,9 @@ pub struct LotoAISpec {
     /// How people reach the platform.
     #[serde(default)]
     pub edge: Edge,
+    /// Certificates inside the platform.
+    #[serde(default)]
+    pub tls: Tls,
     /// Who may sign in.
     #[serde(default)]
     pub identity: Identity,

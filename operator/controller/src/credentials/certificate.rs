@@ -1,63 +1,73 @@
-//! The platform's own authority and the certificates that it signs. What is due is decided by
-//! [`lotoai_plan::tls::life`].
+//! The platform's authority, its own or a given one, and the certificates that it signs. What is due
+//! is decided by [`lotoai_plan::tls::life`].
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use lotoai_plan::SecretSpec;
-use lotoai_plan::events::Renewed;
+use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::life::{
-    self, Authority, Held, NAMES, NEXT_NOT_AFTER, NEXT_SINCE, NOT_AFTER, PREVIOUS_NOT_AFTER, Turn,
-    Wanted,
+    self, Authority, GIVEN_BY, Held, NAMES, NEXT_GIVEN_BY, NEXT_NOT_AFTER, NEXT_SINCE, NOT_AFTER,
+    PREVIOUS_NOT_AFTER, Turn, Wanted, Wish,
 };
 use lotoai_plan::tls::{
     AUTHORITY, CERTIFICATE, NEXT_CERTIFICATE, NEXT_PRIVATE_KEY, PREVIOUS_CERTIFICATE, PRIVATE_KEY,
+    path,
 };
 use snafu::{OptionExt, ResultExt};
 
 use super::{CertificateSnafu, Change, DamagedSnafu, Error, Store};
-use crate::tls::{self, Request};
+use crate::tls::given::Given;
+use crate::tls::{self, Certified, Request, Signer};
 
 /// Who signs, and whose signatures stand.
 pub(super) struct Signers {
-    certificate: String,
+    path: String,
     key: String,
-    previous: Option<String>,
+    end: Timestamp,
+    previous: String,
 }
 
 impl Signers {
     /// What the authority's Secret holds.
     fn of(secret: &Secret) -> Result<Self, Error> {
         Ok(Self {
-            certificate: text(secret, CERTIFICATE)?,
+            path: text(secret, CERTIFICATE)?,
             key: text(secret, PRIVATE_KEY)?,
-            previous: value(secret, PREVIOUS_CERTIFICATE),
+            // One without a date is replaced, so that there is always one here.
+            end: life::time(&secret.metadata, NOT_AFTER).unwrap_or(Timestamp::MAX),
+            previous: value(secret, PREVIOUS_CERTIFICATE).unwrap_or_default(),
         })
     }
 }
 
 impl Store<'_> {
-    /// The authority: made when there is none, and changed in steps before it ends.
+    /// The authority: made or taken over when there is none, and changed in steps before it ends or
+    /// when another is wanted.
     pub(super) async fn authority(
         &mut self,
         spec: &SecretSpec,
         existing: Option<&Secret>,
+        given: Option<&Given>,
     ) -> Result<(Secret, Signers), Error> {
         let secret = match existing {
             None => {
-                let change = self.begin(spec)?;
+                let change = self.begin(spec, given)?;
                 self.create_with(spec, change).await?
             }
             Some(secret) => {
-                let turn = life::turn(Authority::of(secret).as_ref(), self.now);
+                let held = Authority::of(secret);
+                let turn = life::turn(held.as_ref(), wish(secret, given), self.now);
                 let change = match turn {
                     Turn::Keep => Change::default(),
-                    Turn::Begin => self.begin(spec)?,
-                    Turn::Prepare => self.prepare(spec)?,
-                    Turn::Promote => promote(secret)?,
+                    Turn::Begin => self.begin(spec, given)?,
+                    Turn::Prepare => self.prepare(spec, given)?,
+                    Turn::Withdraw => Change::default().without_next(),
+                    Turn::Promote => promote(secret, self.now)?,
                     Turn::Forget => Change::default()
                         .without(PREVIOUS_CERTIFICATE)
                         .unsaid(PREVIOUS_NOT_AFTER),
@@ -66,8 +76,10 @@ impl Store<'_> {
                 if turn != Turn::Keep {
                     tracing::info!(secret = spec.name(), ?turn, "changed the authority");
                 }
-                if matches!(turn, Turn::Begin | Turn::Promote) {
-                    self.renewed(&kept);
+                match turn {
+                    Turn::Begin | Turn::Promote => self.renewed(&kept),
+                    Turn::Prepare => self.prepared(&kept),
+                    Turn::Keep | Turn::Withdraw | Turn::Forget => {}
                 }
                 kept
             }
@@ -88,15 +100,14 @@ impl Store<'_> {
         let names = life::joined(request.names);
         let signer = existing.and_then(|secret| value(secret, AUTHORITY));
         let held = existing.and_then(|secret| held(secret, signer.as_deref()?));
-        let accepted: Vec<&str> = [Some(&signers.certificate), signers.previous.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let root = path::root(&signers.path);
+        let mut accepted = path::blocks(&signers.previous);
+        accepted.push(root);
         let wanted = Wanted {
             names: &names,
             days: request.days,
             signers: &accepted,
+            limit: signers.end,
         };
         if let Some(secret) = existing
             && !life::is_due(held.as_ref(), wanted, self.now)
@@ -104,13 +115,16 @@ impl Store<'_> {
             let nothing = Change::default();
             return self.keep(&spec.metadata, secret.clone(), nothing).await;
         }
-        let platform = self.platform.name.as_str();
-        let made = tls::certificate(platform, &signers.key, request, self.now)
+        let signer = Signer {
+            path: &signers.path,
+            key: &signers.key,
+        };
+        let made = tls::certificate(signer, request, self.now)
             .context(CertificateSnafu { name: spec.name() })?;
         let change = Change::default()
             .with(CERTIFICATE, made.certificate)
             .with(PRIVATE_KEY, made.key)
-            .with(AUTHORITY, signers.certificate.clone())
+            .with(AUTHORITY, root.to_owned())
             .said(NOT_AFTER, &made.not_after)
             .said(NAMES, &names);
         let Some(secret) = existing else {
@@ -122,31 +136,38 @@ impl Store<'_> {
         Ok(kept)
     }
 
+    /// The given authority, or a new one of our own.
+    fn wanted(&self, spec: &SecretSpec, given: Option<&Given>) -> Result<Certified, Error> {
+        match given {
+            Some(given) => Ok(given.authority.clone()),
+            None => tls::authority(self.platform.name.as_str(), self.now)
+                .context(CertificateSnafu { name: spec.name() }),
+        }
+    }
+
     /// An authority that signs at once.
-    fn begin(&self, spec: &SecretSpec) -> Result<Change, Error> {
-        let made = tls::authority(self.platform.name.as_str(), self.now)
-            .context(CertificateSnafu { name: spec.name() })?;
+    fn begin(&self, spec: &SecretSpec, given: Option<&Given>) -> Result<Change, Error> {
+        let wanted = self.wanted(spec, given)?;
         Ok(Change::default()
-            .with(CERTIFICATE, made.certificate)
-            .with(PRIVATE_KEY, made.key)
-            .said(NOT_AFTER, &made.not_after)
-            .without(NEXT_CERTIFICATE)
-            .without(NEXT_PRIVATE_KEY)
-            .unsaid(NEXT_SINCE)
-            .unsaid(NEXT_NOT_AFTER)
+            .with(CERTIFICATE, wanted.certificate)
+            .with(PRIVATE_KEY, wanted.key)
+            .said(NOT_AFTER, &wanted.not_after)
+            .said_or_not(GIVEN_BY, given.map(|given| given.secret.clone()))
+            .without_next()
             .without(PREVIOUS_CERTIFICATE)
             .unsaid(PREVIOUS_NOT_AFTER))
     }
 
-    /// An authority that signs when everybody knows it.
-    fn prepare(&self, spec: &SecretSpec) -> Result<Change, Error> {
-        let made = tls::authority(self.platform.name.as_str(), self.now)
-            .context(CertificateSnafu { name: spec.name() })?;
+    /// An authority that signs when everybody knows it. A given one is copied, key and all: whoever
+    /// gives it replaces it at once, and the one before must sign for a while.
+    fn prepare(&self, spec: &SecretSpec, given: Option<&Given>) -> Result<Change, Error> {
+        let wanted = self.wanted(spec, given)?;
         Ok(Change::default()
-            .with(NEXT_CERTIFICATE, made.certificate)
-            .with(NEXT_PRIVATE_KEY, made.key)
+            .with(NEXT_CERTIFICATE, wanted.certificate)
+            .with(NEXT_PRIVATE_KEY, wanted.key)
             .said(NEXT_SINCE, &self.now)
-            .said(NEXT_NOT_AFTER, &made.not_after))
+            .said(NEXT_NOT_AFTER, &wanted.not_after)
+            .said_or_not(NEXT_GIVEN_BY, given.map(|given| given.secret.clone())))
     }
 
     async fn create_with(&mut self, spec: &SecretSpec, change: Change) -> Result<Secret, Error> {
@@ -167,25 +188,55 @@ impl Store<'_> {
             self.changes.renewed.push(Renewed {
                 secret: secret.name_any(),
                 until,
+                given_by: secret.annotations().get(GIVEN_BY).cloned(),
             });
         }
+    }
+
+    fn prepared(&mut self, secret: &Secret) {
+        self.changes.prepared = life::signs_from(secret).map(|from| NextAuthority {
+            secret: secret.name_any(),
+            given_by: secret.annotations().get(NEXT_GIVEN_BY).cloned(),
+            from,
+        });
+    }
+}
+
+/// How what a Secret holds stands to the authority that is wanted.
+fn wish(secret: &Secret, given: Option<&Given>) -> Wish {
+    let is_wanted = |key: &str, given_by: &str| match given {
+        Some(given) => value(secret, key).as_ref() == Some(&given.authority.certificate),
+        None => !secret.annotations().contains_key(given_by),
+    };
+    Wish {
+        own: given.is_none(),
+        current: is_wanted(CERTIFICATE, GIVEN_BY),
+        next: is_wanted(NEXT_CERTIFICATE, NEXT_GIVEN_BY),
     }
 }
 
 /// The next authority signs; the one before stays known.
-fn promote(secret: &Secret) -> Result<Change, Error> {
+fn promote(secret: &Secret, now: Timestamp) -> Result<Change, Error> {
+    let before = text(secret, CERTIFICATE)?;
+    let earlier = value(secret, PREVIOUS_CERTIFICATE).unwrap_or_default();
+    let known = path::blocks(&earlier).into_iter();
     let mut change = Change::default()
         .with(CERTIFICATE, text(secret, NEXT_CERTIFICATE)?)
         .with(PRIVATE_KEY, text(secret, NEXT_PRIVATE_KEY)?)
-        .with(PREVIOUS_CERTIFICATE, text(secret, CERTIFICATE)?)
-        .without(NEXT_CERTIFICATE)
-        .without(NEXT_PRIVATE_KEY)
-        .unsaid(NEXT_SINCE)
-        .unsaid(NEXT_NOT_AFTER);
-    for (from, to) in [(NOT_AFTER, PREVIOUS_NOT_AFTER), (NEXT_NOT_AFTER, NOT_AFTER)] {
-        if let Some(end) = life::time(&secret.metadata, from) {
-            change = change.said(to, &end);
-        }
+        .with(
+            PREVIOUS_CERTIFICATE,
+            path::joined(known.chain([path::root(&before)])),
+        )
+        .without_next()
+        .said_or_not(GIVEN_BY, secret.annotations().get(NEXT_GIVEN_BY).cloned());
+    let time = |annotation| life::time(&secret.metadata, annotation);
+    if let Some(end) = time(NEXT_NOT_AFTER) {
+        change = change.said(NOT_AFTER, &end);
+    }
+    if let Some(end) = time(NOT_AFTER) {
+        // Those before the one before are forgotten together with it.
+        let last = life::last_signature(end, now).max(time(PREVIOUS_NOT_AFTER).unwrap_or(now));
+        change = change.said(PREVIOUS_NOT_AFTER, &last);
     }
     Ok(change)
 }
@@ -229,6 +280,21 @@ impl Change {
         let value = Some(value.to_string());
         self.annotations.insert(key.to_owned(), value);
         self
+    }
+
+    /// An annotation that is to be there, or to go when there is nothing to say.
+    fn said_or_not(mut self, key: &str, value: Option<String>) -> Self {
+        self.annotations.insert(key.to_owned(), value);
+        self
+    }
+
+    /// No next authority.
+    fn without_next(self) -> Self {
+        self.without(NEXT_CERTIFICATE)
+            .without(NEXT_PRIVATE_KEY)
+            .unsaid(NEXT_SINCE)
+            .unsaid(NEXT_NOT_AFTER)
+            .unsaid(NEXT_GIVEN_BY)
     }
 
     /// An annotation that is to go.

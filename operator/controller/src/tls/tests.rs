@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use rstest::rstest;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
 use super::*;
@@ -17,6 +16,15 @@ fn request(names: &[String]) -> Request<'_> {
     }
 }
 
+/// A certificate that the authority signs.
+pub(super) fn signed(authority: &Certified, now: Timestamp) -> Certified {
+    let signer = Signer {
+        path: &authority.certificate,
+        key: &authority.key,
+    };
+    certificate(signer, request(&names()), now).unwrap()
+}
+
 fn names() -> Vec<String> {
     ["demo-gateway", "demo-gateway.ai.svc", "127.0.0.1"]
         .map(str::to_owned)
@@ -26,7 +34,7 @@ fn names() -> Vec<String> {
 #[test]
 fn a_certificate_lives_as_long_as_it_was_asked_for() {
     let authority = authority("demo", NOW).unwrap();
-    let made = certificate("demo", &authority.key, request(&names()), NOW).unwrap();
+    let made = signed(&authority, NOW);
     assert!(made.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(made.key.starts_with("-----BEGIN PRIVATE KEY-----"));
     let days = |end: Timestamp| end.duration_since(NOW).as_hours() / 24;
@@ -36,11 +44,19 @@ fn a_certificate_lives_as_long_as_it_was_asked_for() {
 
 #[test]
 fn an_unusable_key_is_an_error_that_names_the_step() {
-    let error = certificate("demo", "not a key", request(&names()), NOW).unwrap_err();
-    assert!(
-        error.to_string().contains("read the authority's key"),
-        "{error}"
-    );
+    let authority = authority("demo", NOW).unwrap();
+    for (path, key, step) in [
+        (
+            &*authority.certificate,
+            "not a key",
+            "read the authority's key",
+        ),
+        ("none", &*authority.key, "read the authority's certificate"),
+    ] {
+        let signer = Signer { path, key };
+        let error = certificate(signer, request(&names()), NOW).unwrap_err();
+        assert!(error.to_string().contains(step), "{error}");
+    }
 }
 
 /// Hands what one end has to say to the other.
@@ -56,7 +72,7 @@ fn hand_over(
 }
 
 /// Whether a client that trusts `roots` and means `host` takes the server for it.
-fn accepts(roots: &str, served: &Certified, host: &str) -> bool {
+pub(super) fn accepts(roots: &str, served: &Certified, host: &str) -> bool {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
@@ -67,13 +83,14 @@ fn accepts(roots: &str, served: &Certified, host: &str) -> bool {
         .unwrap()
         .with_root_certificates(store)
         .with_no_client_auth();
-    let chain = CertificateDer::from_pem_slice(served.certificate.as_bytes()).unwrap();
+    let chain = CertificateDer::pem_slice_iter(served.certificate.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(served.key.as_bytes()).unwrap();
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![chain], key)
+        .with_single_cert(chain, key)
         .unwrap();
     let name = ServerName::try_from(host.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
@@ -111,7 +128,7 @@ fn accepts(roots: &str, served: &Certified, host: &str) -> bool {
 fn a_server_is_taken_for_what_its_certificate_names(#[case] host: &str, #[case] expected: bool) {
     let now = Timestamp::now();
     let authority = authority("demo", now).unwrap();
-    let made = certificate("demo", &authority.key, request(&names()), now).unwrap();
+    let made = signed(&authority, now);
     assert_eq!(accepts(&authority.certificate, &made, host), expected);
 }
 
@@ -123,7 +140,7 @@ fn one_authority_does_not_vouch_for_what_another_has_signed() {
         authority("demo", now).unwrap(),
         authority("demo", now).unwrap(),
     );
-    let made = certificate("demo", &new.key, request(&names()), now).unwrap();
+    let made = signed(&new, now);
     assert!(!accepts(&old.certificate, &made, "demo-gateway"));
     for bundle in [
         [old.certificate.as_str(), &new.certificate].concat(),
@@ -138,6 +155,6 @@ fn a_certificate_that_has_ended_is_refused() {
     let now = Timestamp::now();
     let authority = authority("demo", now).unwrap();
     let past = now - jiff::SignedDuration::from_hours(92 * 24);
-    let made = certificate("demo", &authority.key, request(&names()), past).unwrap();
+    let made = signed(&authority, past);
     assert!(!accepts(&authority.certificate, &made, "demo-gateway"));
 }

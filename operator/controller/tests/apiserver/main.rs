@@ -6,6 +6,8 @@ mod admission;
 #[cfg(test)]
 mod asleep;
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod delegated;

@@ -28,6 +28,8 @@ pub struct Facts {
     pub rotated: Vec<Change>,
     /// Certificates that it made anew.
     pub renewed: Vec<Renewed>,
+    /// The authority that it handed out, to sign later.
+    pub prepared: Option<NextAuthority>,
     /// Stages of which it made the last part.
     pub started: Vec<Started>,
     /// Names of complete Jobs by store; nothing when the pass did not come so far.
@@ -43,6 +45,19 @@ pub struct Renewed {
     pub secret: String,
     /// The end of its life.
     pub until: Timestamp,
+    /// The Secret that gave it, if somebody did.
+    pub given_by: Option<String>,
+}
+
+/// An authority that everybody is handed before it signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextAuthority {
+    /// Name of the Secret that holds it.
+    pub secret: String,
+    /// The Secret that gave it, if somebody did.
+    pub given_by: Option<String>,
+    /// When it begins to sign.
+    pub from: Timestamp,
 }
 
 /// A stage whose parts are all there.
@@ -65,6 +80,10 @@ pub struct Failed {
     pub message: String,
 }
 
+fn given(by: Option<&str>) -> String {
+    by.map_or_else(String::new, |by| format!(", given in Secret {by}"))
+}
+
 impl Facts {
     /// What can be told without the status. Parts start only while the platform comes up: later
     /// it is one object that somebody deleted.
@@ -75,9 +94,21 @@ impl Facts {
             let note = format!("Made credentials in {}", listed("Secrets", &self.made));
             events.push(Event::normal(reasons::CREDENTIALS_MADE, "Create", note));
         }
-        events.extend(self.renewed.iter().map(|Renewed { secret, until }| {
-            let note = format!("Secret {secret} has a new certificate, good until {until}");
+        events.extend(self.renewed.iter().map(|renewed| {
+            let Renewed { secret, until, .. } = renewed;
+            let given = given(renewed.given_by.as_deref());
+            let note = format!("Secret {secret} has a new certificate{given}, good until {until}");
             Event::normal(reasons::CERTIFICATE_RENEWED, "Renew", note)
+                .about(Some(ObjectId::new("Secret", secret)))
+        }));
+        events.extend(self.prepared.as_ref().map(|next| {
+            let NextAuthority { secret, from, .. } = next;
+            let given = given(next.given_by.as_deref());
+            let note = format!(
+                "Secret {secret} has another authority{given}: from now on everybody trusts it \
+                 too, and it signs from {from} on"
+            );
+            Event::normal(reasons::AUTHORITY_PREPARED, "Renew", note)
                 .about(Some(ObjectId::new("Secret", secret)))
         }));
         events.extend(rotations(&self.rotated));

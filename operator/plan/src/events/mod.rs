@@ -16,7 +16,7 @@ use lotoai_api::{LotoAIStatus, Store, reasons};
 use crate::resources::ObjectId;
 use crate::status::Judgement;
 
-pub use facts::{Facts, Failed, Renewed, Started, provisioned, started};
+pub use facts::{Facts, Failed, NextAuthority, Renewed, Started, provisioned, started};
 
 /// A platform that was never ready may leave questions unanswered for this long before that is
 /// told: the first ones often come a moment too early.

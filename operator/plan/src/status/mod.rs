@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use lotoai_api::status::CredentialStatus;
 use lotoai_api::{LotoAI, LotoAIStatus};
 
-use crate::credentials::required_secrets;
+use crate::credentials::{SecretKind, SecretSpec, required_secrets};
 use crate::gate::Gates;
 use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
@@ -170,6 +170,19 @@ fn describe(status: &mut LotoAIStatus, platform: &Platform, children: &[Child]) 
     status.first_user_secret = platform.first_user_secret();
 }
 
+/// What a Secret is for, and of an authority that takes over when that will be. It is no rotation:
+/// nothing waits for it.
+fn purpose(spec: &SecretSpec, observed: &Observed) -> String {
+    let held = observed.secrets.get(spec.name());
+    let from = held.and_then(life::signs_from);
+    match (&spec.kind, from) {
+        (SecretKind::Authority, Some(from)) => {
+            format!("{} (the next one signs from {from} on)", spec.purpose)
+        }
+        _ => spec.purpose.clone(),
+    }
+}
+
 /// Every Secret with a credential, and where each is in its rotation.
 fn credentials(pass: &Pass<'_>, platform: &Platform, now: Timestamp) -> Vec<CredentialStatus> {
     let prepared = match pass.outcome {
@@ -188,7 +201,7 @@ fn credentials(pass: &Pass<'_>, platform: &Platform, now: Timestamp) -> Vec<Cred
             let Progress { request, message } = progress.remove(spec.name()).unwrap_or_default();
             CredentialStatus {
                 secret: spec.name().to_owned(),
-                purpose: spec.purpose,
+                purpose: purpose(&spec, pass.observed),
                 rotation: request,
                 message: message.unwrap_or_default(),
             }

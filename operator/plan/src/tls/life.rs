@@ -1,9 +1,10 @@
 //! When certificates and their authority are due. Time is an argument.
 //!
-//! The authority changes in three steps, a week and years apart, so that nobody ever meets a
-//! certificate that he cannot check: the next one is made and handed to everybody who checks; a
-//! week later it signs, and what the one before has signed is renewed in its own time; the one
-//! before is forgotten when its life is over.
+//! The authority changes in three steps, a week and up to a year apart, so that nobody ever meets a
+//! certificate that he cannot check: the next one is made, or taken over from a Secret that the
+//! resource names, and handed to everybody who checks; a week later it signs, and what the one
+//! before has signed is renewed in its own time; the one before is forgotten when its life is over,
+//! or that of all that it signed.
 
 use std::collections::BTreeMap;
 
@@ -24,15 +25,23 @@ pub const NAMES: &str = "lotoai.dev/names";
 pub const NEXT_SINCE: &str = "lotoai.dev/next-since";
 /// Annotation with the end of the next authority's life.
 pub const NEXT_NOT_AFTER: &str = "lotoai.dev/next-not-after";
-/// Annotation with the end of the life of the authority that signed before.
+/// Annotation with the time after which nothing bears the signature of who signed before.
 pub const PREVIOUS_NOT_AFTER: &str = "lotoai.dev/previous-not-after";
 
+/// Annotation with the name of the Secret that gave the authority; none when it is our own.
+pub const GIVEN_BY: &str = "lotoai.dev/given-by";
+/// The same of the authority that signs next.
+pub const NEXT_GIVEN_BY: &str = "lotoai.dev/next-given-by";
+
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// The next authority is made when the one that signs ends within this time.
+/// The next of our own authorities is made when the one that signs ends within this time.
 const AHEAD: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// How long everybody is handed the next authority before it signs: many passes, and longer than
 /// pods take to see a changed ConfigMap or to restart for it.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Days that a given authority must live from the time when it is first seen: as long as a
+/// certificate has left when it is renewed.
+pub const LEAST_DAYS: i32 = super::SERVER_DAYS as i32 / 3;
 
 /// The dates of an authority's Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +50,20 @@ pub struct Authority {
     pub end: Timestamp,
     /// The one that signs next: since when everybody has it, and its end.
     pub next: Option<(Timestamp, Timestamp)>,
-    /// End of the one that signed before.
+    /// When nothing bears the signature of who signed before.
     pub previous: Option<Timestamp>,
+}
+
+/// How the authorities that a Secret holds stand to the one that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Whether the operator is to be the authority, and makes the next one in time. A given one is
+    /// renewed by whoever gives it.
+    pub own: bool,
+    /// Whether the one that signs is wanted.
+    pub current: bool,
+    /// Whether the one that signs next is wanted.
+    pub next: bool,
 }
 
 impl Authority {
@@ -65,8 +86,10 @@ pub enum Turn {
     Keep,
     /// Make one that signs at once: there is none that could.
     Begin,
-    /// Make the next one.
+    /// Hand out the next one, instead of another next one if there is any.
     Prepare,
+    /// Forget the next one, which is no longer wanted: it has signed nothing yet.
+    Withdraw,
     /// Let the next one sign from now on, and keep the one before for those who check.
     Promote,
     /// Forget the one that signed before.
@@ -75,17 +98,44 @@ pub enum Turn {
 
 /// What is to be done about an authority now.
 #[must_use]
-pub fn turn(held: Option<&Authority>, now: Timestamp) -> Turn {
+pub fn turn(held: Option<&Authority>, wish: Wish, now: Timestamp) -> Turn {
     let Some(held) = held else { return Turn::Begin };
+    let left = held.end.duration_since(now);
     match (held.next, held.previous) {
-        (Some((since, _)), _) if held.end <= now || now.duration_since(since) >= OVERLAP => {
+        (Some(_), _) if !wish.next && wish.current => Turn::Withdraw,
+        (Some(_), _) if !wish.next => Turn::Prepare,
+        // A given one may be renewed so late that there is no week. What it signed ends with it.
+        (Some((since, _)), _) if left <= DAY || now.duration_since(since) >= OVERLAP => {
             Turn::Promote
         }
         (None, _) if held.end <= now => Turn::Begin,
         (_, Some(end)) if end <= now => Turn::Forget,
-        (None, _) if held.end.duration_since(now) < AHEAD => Turn::Prepare,
+        (None, _) if !wish.current || (wish.own && left < AHEAD) => Turn::Prepare,
         _ => Turn::Keep,
     }
+}
+
+/// When nothing bears the signature any more of an authority that ends then and signs no longer.
+#[must_use]
+pub fn last_signature(end: Timestamp, now: Timestamp) -> Timestamp {
+    let longest = DAY * i32::from(super::EDGE_DAYS);
+    // Fails only for dates thousands of years away.
+    now.checked_add(longest).map_or(end, |all| all.min(end))
+}
+
+/// When the next authority begins to sign, if there is one, to the second.
+#[must_use]
+pub fn signs_from(secret: &Secret) -> Option<Timestamp> {
+    let (since, _) = Authority::of(secret)?.next?;
+    let from = since.checked_add(OVERLAP).ok()?;
+    Timestamp::from_second(from.as_second()).ok()
+}
+
+/// Whether an authority that nobody was handed yet lives long enough to begin with: certificates
+/// that it cuts short would be renewed at once.
+#[must_use]
+pub fn is_worth_beginning(end: Timestamp, now: Timestamp) -> bool {
+    end.duration_since(now) >= DAY * LEAST_DAYS
 }
 
 /// What a certificate that is there says of itself.
@@ -95,7 +145,7 @@ pub struct Held<'a> {
     pub end: Timestamp,
     /// The names that it is for.
     pub names: &'a str,
-    /// The authority that signed it, PEM.
+    /// The root above who signed it, PEM.
     pub signer: &'a str,
 }
 
@@ -106,16 +156,18 @@ pub struct Wanted<'a> {
     pub names: &'a str,
     /// Life in days.
     pub days: u16,
-    /// The authorities that everybody trusts and that live, PEM.
+    /// The roots that everybody trusts and that live, PEM.
     pub signers: &'a [&'a str],
+    /// The end of who would sign it: no certificate lives longer.
+    pub limit: Timestamp,
 }
 
-/// Whether a certificate is to be made anew: two thirds of its life are over, it is for other
-/// names, or nobody trusts who signed it.
+/// Whether a certificate is to be made anew: two thirds of its life are over and a new one would
+/// live longer, it is for other names, or nobody trusts who signed it.
 #[must_use]
 pub fn is_due(held: Option<&Held<'_>>, wanted: Wanted<'_>, now: Timestamp) -> bool {
     held.is_none_or(|held| {
-        now >= renewal(held.end, wanted.days)
+        (now >= renewal(held.end, wanted.days) && held.end < wanted.limit)
             || held.names != wanted.names
             || !wanted.signers.contains(&held.signer)
     })

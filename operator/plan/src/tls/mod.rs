@@ -1,9 +1,11 @@
 //! TLS inside the platform: who has a certificate, for which names, who trusts the authority, and
 //! where pods find both.
 //!
-//! When a certificate or the authority is due is decided in [`life`]; the controller signs.
+//! When a certificate or the authority is due is decided in [`life`]; the controller signs, and
+//! checks an authority that the resource names.
 
 pub mod life;
+pub mod path;
 
 use std::iter;
 
@@ -23,8 +25,11 @@ pub const AUTHORITY: &str = "ca.crt";
 pub const NEXT_CERTIFICATE: &str = "next.crt";
 /// Key of its private key.
 pub const NEXT_PRIVATE_KEY: &str = "next.key";
-/// Key of the authority that signed before, as long as it lives.
+/// Key of the roots of those that signed before, as long as something may bear their signature.
 pub const PREVIOUS_CERTIFICATE: &str = "previous.crt";
+
+/// Field of the resource that names the Secret with its authority.
+pub const AUTHORITY_FIELD: &str = "spec.tls.authoritySecretName";
 
 /// Where pods find the authorities of the platform, and of external servers. Beside `/etc/lotoai`
 /// and not in it: that is a mounted volume itself in some pods.
@@ -95,6 +100,16 @@ pub fn names(platform: &Platform, component: Component) -> Vec<String> {
     iter::once(service).chain(qualified).chain(itself).collect()
 }
 
+/// What the authority's Secret is for, and whose the authority is.
+#[must_use]
+pub fn purpose(platform: &Platform) -> String {
+    let purpose = "authority of the certificates inside the platform";
+    match &platform.spec.tls.authority_secret_name {
+        Some(given) => format!("{purpose}, given in Secret {given}"),
+        None => purpose.to_owned(),
+    }
+}
+
 /// Whether a node calls a server with a certificate of the platform's authority.
 #[must_use]
 pub fn trusts(platform: &Platform, node: Node) -> bool {
@@ -110,12 +125,17 @@ pub fn trusts(platform: &Platform, node: Node) -> bool {
     })
 }
 
-/// All authorities that vouch for a certificate of the platform now, the oldest first: so that the
-/// text stays the same when the next one begins to sign.
+/// The roots of all authorities that vouch for a certificate of the platform now, each once and the
+/// oldest first: so that the text stays the same when the next one begins to sign, or one below a
+/// root is renewed.
 #[must_use]
 pub fn bundle(platform: &Platform, credentials: &Credentials) -> String {
     let secret = platform.authority_secret();
-    [PREVIOUS_CERTIFICATE, CERTIFICATE, NEXT_CERTIFICATE]
-        .map(|key| credentials.text(&secret, key))
-        .concat()
+    let held = |key| credentials.text(&secret, key);
+    let current = [CERTIFICATE, NEXT_CERTIFICATE].map(|key| path::root(held(key)));
+    path::joined(
+        path::blocks(held(PREVIOUS_CERTIFICATE))
+            .into_iter()
+            .chain(current),
+    )
 }

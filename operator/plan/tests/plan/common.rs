@@ -23,6 +23,7 @@ pub(crate) const FIXTURES: [&str; 22] = [
     "ingress",
     "gateway-api",
     "cert-manager",
+    "given-authority",
     "external-postgres",
     "external-rabbitmq",
     "external-clickhouse",
@@ -98,6 +99,10 @@ pub(crate) fn provided() -> Observed {
             (
                 "ai-example-com".to_owned(),
                 secret(&[("tls.crt", "cert"), ("tls.key", "key")]),
+            ),
+            (
+                "platform-ca".to_owned(),
+                secret(&[("tls.crt", "authority"), ("tls.key", "key")]),
             ),
             (
                 "demo-edge-tls".to_owned(),

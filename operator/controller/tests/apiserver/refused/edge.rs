@@ -86,6 +86,11 @@ pub(super) fn broken() -> Vec<Broken> {
             "spec.edge.tls.secretName",
         ),
         (
+            "an authority of another namespace",
+            json!({ "tls": { "authoritySecretName": "other/ca" } }),
+            "spec.tls.authoritySecretName",
+        ),
+        (
             "HSTS with nobody's certificate",
             edge(json!({ "traefik": { "securityHeaders": { "hstsSeconds": 60 } } })),
             "needs a certificate that browsers trust",

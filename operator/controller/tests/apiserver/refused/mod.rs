@@ -72,6 +72,11 @@ fn noticed_later() -> Vec<Broken> {
             "spec.components[gateway].resources.requests.memory",
         ),
         (
+            "the operator's own Secret as an authority that is given",
+            json!({ "tls": { "authoritySecretName": "demo-ca" } }),
+            "spec.tls.authoritySecretName: in Secret demo-ca the operator itself keeps",
+        ),
+        (
             "a credential that there is not",
             json!({ "credentials": { "rotate": { "gateway-nobody": "1" } } }),
             "spec.credentials.rotate[gateway-nobody]",

@@ -25,7 +25,13 @@ fn what_a_pass_did_is_told_by_name_and_long_lists_are_cut() {
         renewed: vec![Renewed {
             secret: "demo-tls".to_owned(),
             until: "2027-01-01T00:00:00Z".parse().unwrap(),
+            given_by: None,
         }],
+        prepared: Some(NextAuthority {
+            secret: "demo-ca".to_owned(),
+            given_by: Some("company-ca".to_owned()),
+            from: "2026-12-01T00:00:00Z".parse().unwrap(),
+        }),
         started: vec![Started {
             stage: "edge",
             components: vec!["traefik"],
@@ -44,11 +50,13 @@ fn what_a_pass_did_is_told_by_name_and_long_lists_are_cut() {
         "Made credentials in 11 Secrets: demo-0, demo-1, demo-2, demo-3, demo-4, demo-5, demo-6, \
          demo-7 and 3 more",
         "Secret demo-tls has a new certificate, good until 2027-01-01T00:00:00Z",
+        "Secret demo-ca has another authority, given in Secret company-ca: from now on everybody \
+         trusts it too, and it signs from 2026-12-01T00:00:00Z on",
         "Starts the edge: traefik",
         "Deleted what nothing asks for: 2 objects: Job/demo-old, Service/demo-x",
     ];
     assert_eq!(notes(true), expected);
-    assert_eq!(notes(false).len(), 3, "a running platform has started");
+    assert_eq!(notes(false).len(), 4, "a running platform has started");
 }
 
 #[test]

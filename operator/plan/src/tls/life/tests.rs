@@ -18,6 +18,31 @@ fn authority(end: i64, next: Option<(i64, i64)>, previous: Option<i64>) -> Autho
     }
 }
 
+/// Our own authority, as it is wanted.
+const OWN: Wish = Wish {
+    own: true,
+    current: true,
+    next: true,
+};
+/// A given one that signs already.
+const GIVEN: Wish = Wish {
+    own: false,
+    current: true,
+    next: false,
+};
+/// One that is wanted instead of the one that signs.
+const OTHER: Wish = Wish {
+    own: false,
+    current: false,
+    next: true,
+};
+/// The same, where others were prepared.
+const ANOTHER: Wish = Wish {
+    own: false,
+    current: false,
+    next: false,
+};
+
 #[rstest]
 #[case::fresh(authority(10 * YEAR, None, None), Turn::Keep)]
 #[case::exactly_a_year_is_left(authority(YEAR, None, None), Turn::Keep)]
@@ -32,12 +57,47 @@ fn authority(end: i64, next: Option<(i64, i64)>, previous: Option<i64>) -> Autho
 #[case::ended_twice(authority(-1, None, Some(-2)), Turn::Begin)]
 #[case::a_clock_that_went_back(authority(YEAR, Some((DAYS, 10 * YEAR)), None), Turn::Keep)]
 fn an_authority_takes_its_turns(#[case] held: Authority, #[case] expected: Turn) {
-    assert_eq!(turn(Some(&held), at(0)), expected);
+    assert_eq!(turn(Some(&held), OWN, at(0)), expected);
+}
+
+#[rstest]
+#[case::as_wanted(authority(YEAR - 1, None, None), GIVEN, Turn::Keep)]
+#[case::about_to_end_is_for_whoever_gives_it(authority(1, None, None), GIVEN, Turn::Keep)]
+#[case::another_is_wanted(authority(YEAR, None, None), OTHER, Turn::Prepare)]
+#[case::another_while_one_before_lives(authority(YEAR, None, Some(1)), OTHER, Turn::Prepare)]
+#[case::almost_a_week(authority(YEAR, Some((1 - 7 * DAYS, YEAR)), None), OTHER, Turn::Keep)]
+#[case::a_week(authority(YEAR, Some((-7 * DAYS, YEAR)), None), OTHER, Turn::Promote)]
+#[case::no_week_is_left(authority(DAYS, Some((-1, YEAR)), None), OTHER, Turn::Promote)]
+#[case::more_than_a_day_is_left(authority(DAYS + 1, Some((-1, YEAR)), None), OTHER, Turn::Keep)]
+#[case::a_third_one(authority(YEAR, Some((-8 * DAYS, YEAR)), None), ANOTHER, Turn::Prepare)]
+#[case::back_to_the_first(authority(YEAR, Some((-8 * DAYS, YEAR)), None), GIVEN, Turn::Withdraw)]
+#[case::ended_and_another(authority(0, None, Some(1)), ANOTHER, Turn::Begin)]
+fn a_given_authority_takes_its_turns(
+    #[case] held: Authority,
+    #[case] wish: Wish,
+    #[case] expected: Turn,
+) {
+    assert_eq!(turn(Some(&held), wish, at(0)), expected);
+}
+
+#[test]
+fn who_signed_before_is_known_for_as_long_as_what_it_signed() {
+    assert_eq!(last_signature(at(10 * YEAR), at(0)), at(YEAR));
+    assert_eq!(last_signature(at(DAYS), at(0)), at(DAYS));
+    assert_eq!(last_signature(at(-DAYS), at(0)), at(-DAYS));
+}
+
+#[test]
+fn an_authority_is_begun_with_when_its_certificates_are_not_due_at_once() {
+    assert!(is_worth_beginning(at(30 * DAYS), at(0)));
+    assert!(!is_worth_beginning(at(30 * DAYS - 1), at(0)));
 }
 
 #[test]
 fn without_an_authority_one_is_made() {
-    assert_eq!(turn(None, at(0)), Turn::Begin);
+    for wish in [OWN, GIVEN, OTHER, ANOTHER] {
+        assert_eq!(turn(None, wish, at(0)), Turn::Begin);
+    }
 }
 
 /// Twenty years, a pass every hour. Whoever has just been handed the bundle of the pass before can
@@ -48,11 +108,11 @@ fn nothing_is_signed_by_who_is_not_yet_trusted_or_no_longer_lives() {
     let mut trusted = vec![held.end];
     let mut turns = Vec::new();
     for hour in (0..20 * YEAR).step_by(6) {
-        let step = turn(Some(&held), at(hour));
+        let step = turn(Some(&held), OWN, at(hour));
         let new_end = at(hour + 10 * YEAR);
         match step {
             Turn::Keep => {}
-            Turn::Begin => panic!("nobody could sign in hour {hour}"),
+            Turn::Begin | Turn::Withdraw => panic!("{step:?} in hour {hour}"),
             Turn::Prepare => held.next = Some((at(hour), new_end)),
             Turn::Promote => {
                 held.previous = Some(held.end);
@@ -83,6 +143,7 @@ const WANTED: Wanted<'static> = Wanted {
     names: "a,b",
     days: 90,
     signers: &["old", "new"],
+    limit: Timestamp::MAX,
 };
 
 #[rstest]
@@ -100,6 +161,24 @@ fn a_certificate_is_renewed_when_a_third_of_its_life_is_left(
         ..HELD
     };
     assert_eq!(is_due(Some(&held), WANTED, at(0)), expected);
+}
+
+#[rstest]
+#[case::would_end_with_the_authority_again(10 * DAYS, false)]
+#[case::the_authority_lives_longer_now(10 * DAYS + 1, true)]
+fn a_certificate_that_the_authority_cut_short_waits_for_the_next_one(
+    #[case] limit: i64,
+    #[case] expected: bool,
+) {
+    let held = Held {
+        end: at(10 * DAYS),
+        ..HELD
+    };
+    let wanted = Wanted {
+        limit: at(limit),
+        ..WANTED
+    };
+    assert_eq!(is_due(Some(&held), wanted, at(0)), expected);
 }
 
 #[rstest]

@@ -28,6 +28,11 @@ pub(super) fn platform_cases() -> Vec<Case> {
             r#""secretName":"ai-example-com""#,
         ),
         (
+            "tls.authoritySecretName",
+            json!({ "tls": { "authoritySecretName": "platform-ca" } }),
+            "given in Secret platform-ca",
+        ),
+        (
             "identity.firstUser.username",
             json!({ "identity": { "firstUser": { "username": "leafy" } } }),
             "username: leafy",
