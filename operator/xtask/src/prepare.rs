@@ -66,15 +66,27 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
 
 fn build_images(progress: &Progress) -> Result<Vec<Image>> {
     let failed = |error| local("build images", error);
-    let settings = Settings {
-        repository: paths::root(),
-        cache: paths::cache(),
-        binaries: paths::binaries(),
-    };
+    let settings = settings();
     let mut all = images::build_base_images(&settings, progress).map_err(failed)?;
     all.extend(images::build_upstream_images(&settings, progress, &[]).map_err(failed)?);
     all.extend(images::build_workload_images(&settings, progress).map_err(failed)?);
     Ok(all)
+}
+
+fn settings() -> Settings {
+    Settings {
+        repository: paths::root(),
+        cache: paths::cache(),
+        binaries: paths::binaries(),
+    }
+}
+
+/// The reverse proxy as a program, for the tests that run it without a cluster.
+pub(crate) fn traefik(progress: &Progress) -> Result<()> {
+    let program = images::program_of(&settings(), progress, "traefik");
+    program
+        .map(drop)
+        .map_err(|error| local("fetch Traefik", error))
 }
 
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.

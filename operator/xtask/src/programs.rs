@@ -32,7 +32,7 @@ pub(crate) enum Level {
     Clients,
     /// The Helm charts, rendered without a cluster.
     Charts,
-    /// The operator against a real kube-apiserver.
+    /// The operator against a real kube-apiserver, and what it writes against a real Traefik.
     ApiServer,
     /// Clusters whose maker is killed or interrupted.
     Cluster,
@@ -49,7 +49,7 @@ impl Level {
             Self::Pure => "pure and mocked tests",
             Self::Clients => "real OpenAI clients",
             Self::Charts => "the Helm charts, rendered",
-            Self::ApiServer => "a real kube-apiserver",
+            Self::ApiServer => "a real kube-apiserver and Traefik",
             Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
             Self::Losses => "the loss of each server of a cluster, end to end",

@@ -1,5 +1,6 @@
 //! The operator against a real kube-apiserver: without nodes, so the tests play kubelet and
-//! controllers where a test needs them. Skipped, with the reason, where its binaries are missing.
+//! controllers where a test needs them. What it writes for the reverse proxy is tried with a real
+//! Traefik. Skipped, with the reason, where the programs are missing.
 
 #[cfg(test)]
 mod certificates;
@@ -39,6 +40,12 @@ mod state;
 #[cfg(test)]
 mod still;
 #[cfg(test)]
+mod traefik;
+#[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod upstream;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod world;

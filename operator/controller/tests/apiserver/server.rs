@@ -45,7 +45,8 @@ pub(crate) fn shared() -> Option<&'static ApiServer> {
     SERVER.get_or_init(ApiServer::start).as_ref()
 }
 
-fn third_party() -> PathBuf {
+/// Where programs that are built or fetched from elsewhere are.
+pub(crate) fn third_party() -> PathBuf {
     let cache = std::env::var_os("LOTOAI_CACHE")
         .map(PathBuf::from)
         .unwrap_or_else(|| {
@@ -263,7 +264,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    fn spawn(command: &mut Command, log: &Path, remove: &Path) -> Self {
+    /// Starts a program with its output in `log`; `remove` goes with it.
+    pub(crate) fn spawn(command: &mut Command, log: &Path, remove: &Path) -> Self {
         let output = File::create(log).expect("a log file");
         let process = command
             .stdin(Stdio::null())
