@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::world::World;
 
 /// The texts of a Secret.
-async fn secret(world: &World, name: &str) -> BTreeMap<String, String> {
+pub(crate) async fn secret(world: &World, name: &str) -> BTreeMap<String, String> {
     let data = world.api::<Secret>().get(name).await.unwrap().data;
     let texts = data.unwrap_or_default().into_iter();
     texts
@@ -25,7 +25,7 @@ async fn bundle(world: &World) -> String {
 }
 
 /// Lets a time that stands on a Secret be some days away from now.
-async fn say(world: &World, name: &str, annotation: &str, days: i64) {
+pub(crate) async fn say(world: &World, name: &str, annotation: &str, days: i64) {
     let time = Timestamp::now() + SignedDuration::from_hours(days * 24);
     let annotation = format!("lotoai.dev/{annotation}");
     let patch = json!({ "metadata": { "annotations": { annotation: time.to_string() } } });

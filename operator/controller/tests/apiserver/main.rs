@@ -29,6 +29,8 @@ mod reconcile;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod secrets;
