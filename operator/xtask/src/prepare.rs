@@ -81,12 +81,14 @@ fn settings() -> Settings {
     }
 }
 
-/// The reverse proxy as a program, for the tests that run it without a cluster.
-pub(crate) fn traefik(progress: &Progress) -> Result<()> {
-    let program = images::program_of(&settings(), progress, "traefik");
-    program
-        .map(drop)
-        .map_err(|error| local("fetch Traefik", error))
+/// What the tests need on top: the older Helm, and the reverse proxy as a program that runs
+/// without a cluster.
+pub(crate) fn for_tests(progress: &Progress) -> Result<()> {
+    lotoai_local::third_party(progress, Tool::TESTS)
+        .map_err(|error| local("build third-party programs", error))?;
+    images::program_of(&settings(), progress, "traefik")
+        .map_err(|error| local("fetch Traefik", error))?;
+    Ok(())
 }
 
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.
