@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod definitions;
+#[cfg(test)]
 mod delegated;
 #[cfg(test)]
 mod edge;
@@ -20,6 +22,8 @@ mod killed;
 mod leader;
 #[cfg(test)]
 mod owned;
+#[cfg(test)]
+mod planned;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]

@@ -1,18 +1,15 @@
 //! A real Traefik on loopback, with the configuration that the operator writes for a resource, in
 //! front of an upstream that the test plays.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lotoai_api::LotoAI;
-use lotoai_api::spec::PullPolicy;
-use lotoai_plan::{Credentials, Observed, OperatorEnv, build, required_secrets, validate};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::planned::planned;
 use crate::server::{Guarded, free_port, third_party};
 use crate::upstream::{Authority, Upstream};
 use crate::world::{DEADLINE, wait_for};
@@ -213,29 +210,7 @@ fn configuration(edge: Value) -> (String, String) {
     if !edge.is_null() {
         spec["edge"] = edge;
     }
-    let lotoai: LotoAI = serde_json::from_value(json!({
-        "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
-        "metadata": { "name": "demo", "namespace": "ai", "uid": "1", "generation": 1 },
-        "spec": spec,
-    }))
-    .unwrap();
-    let env = OperatorEnv {
-        namespace: "lotoai-system".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        images: BTreeMap::new(),
-        pull_policy: PullPolicy::IfNotPresent,
-        otlp_endpoint: None,
-    };
-    let platform = validate(&lotoai, &Observed::default(), &env).unwrap();
-    let required = required_secrets(&platform);
-    let values = required.iter().map(|spec| {
-        let keys = spec.keys().into_iter();
-        let values = keys.map(|key| (key.to_owned(), b"unused".to_vec()));
-        (spec.name().to_owned(), values.collect::<BTreeMap<_, _>>())
-    });
-    let credentials = Credentials::new(&required, values.collect()).unwrap();
-    let set = build(&platform, &credentials);
-    let mut maps = set.config_maps.into_iter();
+    let mut maps = planned(&spec).config_maps.into_iter();
     let map = maps.find(|map| map.metadata.name.as_deref() == Some("demo-traefik"));
     let mut files = map.unwrap().data.unwrap();
     let mut file = |name: &str| files.remove(name).unwrap();
