@@ -79,13 +79,13 @@ fn certificate() -> Value {
     routes(),
     "sigs.k8s.io/gateway-api",
     "config/crd/standard/gateway.networking.k8s.io",
-    &[("HTTPRoute", "httproutes"), ("BackendTLSPolicy", "backendtlspolicies")],
+    &[("HTTPRoute", "httproutes"), ("BackendTLSPolicy", "backendtlspolicies")]
 )]
 #[case::cert_manager(
     certificate(),
     "github.com/cert-manager/cert-manager",
     "deploy/crds/cert-manager.io",
-    &[("Certificate", "certificates")],
+    &[("Certificate", "certificates")]
 )]
 #[tokio::test]
 async fn other_projects_take_what_is_written_of_their_kinds(
