@@ -12,6 +12,7 @@ mod debian;
 mod error;
 mod fetch;
 mod parallel;
+mod program;
 mod workloads;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use self::context::Key;
 use self::debian::Apt;
 pub use self::error::{Error, Result};
 use self::error::{FileSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};
+pub use self::program::program_of;
 use crate::exec::{Run, which};
 use crate::lock::{self, Lock};
 use crate::progress::Progress;

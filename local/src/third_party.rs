@@ -36,6 +36,8 @@ pub enum Tool {
     Minio,
     /// Installs charts.
     Helm,
+    /// The Helm before it, which many still have; tests render the charts with it.
+    Helm3,
 }
 
 /// How to build a tool.
@@ -70,6 +72,9 @@ impl Tool {
         Self::LocalPathProvisioner,
         Self::NetworkPolicies,
     ];
+
+    /// What tests need on top.
+    pub const TESTS: &'static [Self] = &[Self::Helm3];
 
     fn recipe(self) -> Recipe {
         match self {
@@ -127,6 +132,13 @@ impl Tool {
                 list: "cluster",
                 module: "helm.sh/helm/v4",
                 programs: &[("helm", "helm.sh/helm/v4/cmd/helm")],
+            },
+            Self::Helm3 => Recipe {
+                name: "helm3",
+                // Its Kubernetes client is another one than the cluster's.
+                list: "helm3",
+                module: "helm.sh/helm/v3",
+                programs: &[("helm", "helm.sh/helm/v3/cmd/helm")],
             },
         }
     }
@@ -230,6 +242,8 @@ pub struct ToolPaths {
     pub minio: PathBuf,
     /// Helm. It exists when [`Tool::Helm`] was asked for.
     pub helm: PathBuf,
+    /// Helm 3. It exists when [`Tool::Helm3`] was asked for.
+    pub helm3: PathBuf,
 }
 
 impl ToolPaths {
@@ -250,6 +264,7 @@ impl ToolPaths {
             coredns: Tool::Coredns.dir()?.join("coredns"),
             minio: Tool::Minio.dir()?.join("minio"),
             helm: Tool::Helm.dir()?.join("helm"),
+            helm3: Tool::Helm3.dir()?.join("helm"),
         })
     }
 
@@ -373,10 +388,11 @@ mod tests {
 
     #[test]
     fn every_tool_has_a_version_and_its_own_directory() {
-        let mut dirs: Vec<_> = Tool::ALL.iter().map(|tool| tool.dir().unwrap()).collect();
+        let all = || Tool::ALL.iter().chain(Tool::TESTS);
+        let mut dirs: Vec<_> = all().map(|tool| tool.dir().unwrap()).collect();
         dirs.sort();
         dirs.dedup();
-        assert_eq!(dirs.len(), Tool::ALL.len());
+        assert_eq!(dirs.len(), all().count());
     }
 
     #[test]

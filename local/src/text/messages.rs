@@ -15,6 +15,10 @@ crate::texts! {
         "builds {name} {version} from its Go module"
         "compila {name} {version} desde su módulo de Go"
     }
+    fetches_program(name, version) {
+        "fetches {name} {version} from PyPI"
+        "descarga {name} {version} de PyPI"
+    }
     waits_for_build() {
         "waits for another run's build"
         "espera a que otra ejecución termine de compilar"

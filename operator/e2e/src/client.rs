@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use eventsource_stream::Eventsource;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use snafu::{OptionExt, ResultExt};
@@ -33,6 +33,9 @@ pub struct Answer {
     pub lotoai: Value,
     /// Time to the first piece of text; `None` when the answer was not streamed.
     pub first_token: Option<Duration>,
+    /// How often the next event had not come yet when everything before it, and some text, was
+    /// read: never when a streamed answer was held back until it was whole.
+    pub waits: u32,
     /// Time to the end.
     pub total: Duration,
 }
@@ -203,6 +206,7 @@ impl PublicClient {
             text: text.to_owned(),
             lotoai: body["lotoai"].clone(),
             first_token: None,
+            waits: 0,
             total: begun.elapsed(),
         })
     }
@@ -226,7 +230,16 @@ impl PublicClient {
         let response = accepted(action, send(action, request).await?).await?;
         let mut events = response.bytes_stream().eventsource();
         let mut answer = Answer::default();
-        while let Some(event) = events.next().await {
+        loop {
+            let come = events.next().now_or_never();
+            if come.is_none() && answer.first_token.is_some() {
+                answer.waits += 1;
+            }
+            let next = match come {
+                Some(next) => next,
+                None => events.next().await,
+            };
+            let Some(event) = next else { break };
             let event = event.map_err(|error| {
                 UnexpectedSnafu {
                     action,

@@ -124,6 +124,7 @@ mod tests {
                 "route": "knowledge", "target": "default", "reason": "A passage is close.",
             }}),
             first_token: Some(Duration::from_millis(420)),
+            waits: 3,
             total: Duration::from_millis(1300),
         };
         assert_eq!(

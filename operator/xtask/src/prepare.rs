@@ -66,15 +66,29 @@ pub(crate) fn run(progress: &Progress) -> Result<Prepared> {
 
 fn build_images(progress: &Progress) -> Result<Vec<Image>> {
     let failed = |error| local("build images", error);
-    let settings = Settings {
-        repository: paths::root(),
-        cache: paths::cache(),
-        binaries: paths::binaries(),
-    };
+    let settings = settings();
     let mut all = images::build_base_images(&settings, progress).map_err(failed)?;
     all.extend(images::build_upstream_images(&settings, progress, &[]).map_err(failed)?);
     all.extend(images::build_workload_images(&settings, progress).map_err(failed)?);
     Ok(all)
+}
+
+fn settings() -> Settings {
+    Settings {
+        repository: paths::root(),
+        cache: paths::cache(),
+        binaries: paths::binaries(),
+    }
+}
+
+/// What the tests need on top: the older Helm, and the reverse proxy as a program that runs
+/// without a cluster.
+pub(crate) fn for_tests(progress: &Progress) -> Result<()> {
+    lotoai_local::third_party(progress, Tool::TESTS)
+        .map_err(|error| local("build third-party programs", error))?;
+    images::program_of(&settings(), progress, "traefik")
+        .map_err(|error| local("fetch Traefik", error))?;
+    Ok(())
 }
 
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.

@@ -34,7 +34,7 @@ pub(crate) enum Level {
     Processes,
     /// The Helm charts, rendered without a cluster.
     Charts,
-    /// The operator against a real kube-apiserver.
+    /// The operator against a real kube-apiserver, and what it writes against a real Traefik.
     ApiServer,
     /// Clusters whose maker is killed or interrupted.
     Cluster,
@@ -52,7 +52,7 @@ impl Level {
             Self::Clients => "real OpenAI clients",
             Self::Processes => "gateways, stopped and killed",
             Self::Charts => "the Helm charts, rendered",
-            Self::ApiServer => "a real kube-apiserver",
+            Self::ApiServer => "a real kube-apiserver and Traefik",
             Self::Cluster => "clusters, killed and interrupted",
             Self::Platform => "the whole platform, end to end",
             Self::Losses => "servers lost and the operator killed, end to end",

@@ -31,6 +31,7 @@ pub(crate) fn prepared() -> Result<Programs> {
         .map_err(|error| cluster::local("remove stale test clusters", error))?;
     up::check_machine(&e2e::instance()?, &Requirements::default())?;
     prepare::run(&progress)?;
+    prepare::for_tests(&progress)?;
     println!("\n== build the tests");
     programs::build(&progress)
 }
@@ -49,9 +50,12 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
         Ok(environment) => run_level(programs, Level::Clients, &environment, tally)?,
         Err(error) => tally.step("OpenAI clients", Err(error)),
     }
-    for level in [Level::Processes, Level::Charts, Level::ApiServer] {
+    for level in [Level::Processes, Level::Charts] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
+    println!("\nThe same with Helm 3:");
+    run_level(programs, Level::Charts, &helm_3(), tally)?;
+    run_level(programs, Level::ApiServer, &BTreeMap::new(), tally)?;
     run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;
     let platform =
         e2e::with_platform(|environment| run_level(programs, Level::Platform, environment, tally));
@@ -81,6 +85,11 @@ fn clients() -> Result<BTreeMap<String, String>> {
 /// or at `all`. Without it they do nothing, because they need what is built here.
 pub(crate) fn interrupted(stages: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("LOTOAI_INTERRUPT".to_owned(), stages.to_owned())])
+}
+
+/// The environment of the tests of the charts that makes them use the older Helm.
+fn helm_3() -> BTreeMap<String, String> {
+    BTreeMap::from([("LOTOAI_HELM".to_owned(), "3".to_owned())])
 }
 
 /// The tests of the web client.

@@ -1,5 +1,6 @@
 //! The operator against a real kube-apiserver: without nodes, so the tests play kubelet and
-//! controllers where a test needs them. Skipped, with the reason, where its binaries are missing.
+//! controllers where a test needs them. What it writes for the reverse proxy is tried with a real
+//! Traefik. Skipped, with the reason, where the programs are missing.
 
 #[cfg(test)]
 mod admission;
@@ -9,6 +10,8 @@ mod asleep;
 mod authority;
 #[cfg(test)]
 mod certificates;
+#[cfg(test)]
+mod definitions;
 #[cfg(test)]
 mod delegated;
 #[cfg(test)]
@@ -26,6 +29,8 @@ mod leader;
 #[cfg(test)]
 mod owned;
 #[cfg(test)]
+mod planned;
+#[cfg(test)]
 mod platform;
 #[cfg(test)]
 mod proxy;
@@ -33,6 +38,8 @@ mod proxy;
 mod reconcile;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod restarts;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
@@ -45,10 +52,16 @@ mod state;
 #[cfg(test)]
 mod still;
 #[cfg(test)]
+mod traefik;
+#[cfg(test)]
 mod uncreated;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod upstream;
+#[cfg(test)]
 mod watches;
+#[cfg(test)]
+mod wire;
 #[cfg(test)]
 mod world;

@@ -3,24 +3,89 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use lotoai_plan::labels;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::state;
-use crate::world::{DEADLINE, World, wait_for};
+use crate::world::{Answering, DEADLINE, World, wait_for};
 
 /// Within this time the operator makes good what was done to an object.
 const SOON: Duration = Duration::from_secs(10);
 const FOREIGN: &str = "example.com/foreign";
 
-/// Everything that the platform owns; credentials last, because new ones restart pods and Jobs.
-async fn owned(world: &World) -> Vec<(ApiResource, DynamicObject)> {
-    let mut all = state::objects(world).await;
-    all.retain(|(_, object)| !object.owner_references().is_empty());
-    all.sort_by_key(|(_, object)| is_credential(object));
-    all
+/// Kinds of which every profile has about the same objects.
+const ALIKE: [&str; 5] = [
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "NetworkPolicy",
+    "Job",
+];
+
+/// A specification, with the kinds that only it has objects of.
+struct Kind {
+    name: &'static str,
+    spec: Value,
+    adds: &'static [&'static str],
+}
+
+fn demo() -> Kind {
+    Kind {
+        name: "demo",
+        spec: json!({ "url": "https://lotoai.localhost" }),
+        adds: &[],
+    }
+}
+
+fn small_behind_an_ingress() -> Kind {
+    Kind {
+        name: "small",
+        spec: json!({
+            "url": "https://lotoai.localhost",
+            "profile": "Small",
+            "edge": {
+                "ingress": { "className": "nginx" },
+                "fromNamespaces": { "kubernetes.io/metadata.name": "infra" },
+            },
+        }),
+        adds: &["Ingress"],
+    }
+}
+
+fn highly_available() -> Kind {
+    Kind {
+        name: "high-availability",
+        spec: json!({ "url": "https://lotoai.localhost", "profile": "HighAvailability" }),
+        adds: &["PodDisruptionBudget", "HorizontalPodAutoscaler"],
+    }
+}
+
+impl Kind {
+    async fn world(&self, test: &str) -> Option<World> {
+        World::new(&format!("{test}-{}", self.name), &self.spec, Answering).await
+    }
+
+    /// Everything that the platform has, or what is particular to this specification; credentials
+    /// last, because new ones restart pods and Jobs.
+    async fn objects(&self, world: &World) -> Vec<(ApiResource, DynamicObject)> {
+        let mut all = state::objects(world).await;
+        for kind in self.adds {
+            assert!(all.iter().any(|(it, _)| it.kind == *kind), "no {kind}");
+        }
+        let in_full = self.adds.is_empty();
+        all.retain(|(kind, _)| in_full || !ALIKE.contains(&kind.kind.as_str()));
+        assert!(
+            all.len() > if in_full { 60 } else { 20 },
+            "only {} objects",
+            all.len()
+        );
+        all.sort_by_key(|(_, object)| is_credential(object));
+        all
+    }
 }
 
 fn is_credential(object: &DynamicObject) -> bool {
@@ -35,15 +100,18 @@ fn shown(object: &DynamicObject) -> String {
     format!("{kind}/{}", object.name_any())
 }
 
+#[rstest]
+#[case::demo(demo())]
+#[case::small(small_behind_an_ingress())]
+#[case::high_availability(highly_available())]
 #[tokio::test]
-async fn every_deleted_object_comes_back_soon() {
-    let Some(world) = World::demo("deleted").await else {
+async fn every_deleted_object_comes_back_soon(#[case] kind: Kind) {
+    let Some(world) = kind.world("deleted").await else {
         return;
     };
     world
         .operating(async {
-            let all = owned(&world).await;
-            assert!(all.len() > 40, "only {} objects", all.len());
+            let all = kind.objects(&world).await;
             for (kind, object) in &all {
                 let api = world.dynamic(kind);
                 let name = object.name_any();
@@ -70,7 +138,7 @@ async fn every_deleted_object_comes_back_soon() {
 
 /// Whether a store is without a provision Job.
 async fn jobs_are_missing(world: &World) -> bool {
-    let jobs = world.api::<k8s_openapi::api::batch::v1::Job>();
+    let jobs = world.api::<Job>();
     let ours = ListParams::default().labels(&labels::owned_by_selector("demo"));
     jobs.list(&ours).await.unwrap().items.len() < lotoai_api::Store::ALL.len()
 }
@@ -93,7 +161,13 @@ fn alteration(object: &DynamicObject) -> Value {
         "NetworkPolicy" => {
             json!({ "spec": { "podSelector": { "matchLabels": { "altered": "yes" } } } })
         }
-        "StatefulSet" | "Deployment" => json!({ "spec": { "replicas": 7 } }),
+        "StatefulSet" | "Deployment" => {
+            // How many there are may be an autoscaler's to say.
+            json!({ "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 7 } } } })
+        }
+        "PodDisruptionBudget" => json!({ "spec": { "maxUnavailable": 7 } }),
+        "HorizontalPodAutoscaler" => json!({ "spec": { "maxReplicas": 77 } }),
+        "Ingress" => json!({ "spec": { "ingressClassName": "altered" } }),
         kind => panic!("no alteration for a {kind}"),
     }
 }
@@ -113,17 +187,21 @@ fn wanted(object: &DynamicObject) -> Value {
     value
 }
 
+#[rstest]
+#[case::demo(demo())]
+#[case::small(small_behind_an_ingress())]
+#[case::high_availability(highly_available())]
 #[tokio::test]
-async fn every_altered_object_is_restored_soon_and_foreign_fields_stay() {
-    let Some(world) = World::demo("every-altered").await else {
+async fn every_altered_object_is_restored_soon_and_foreign_fields_stay(#[case] kind: Kind) {
+    let Some(world) = kind.world("altered").await else {
         return;
     };
     world
         .operating(async {
-            // A credential's value is never overwritten, and a Job that exists is left alone.
-            let mut all = owned(&world).await;
+            // A credential's value is never overwritten, and a Job that exists is left alone:
+            // they have tests of their own.
+            let mut all = kind.objects(&world).await;
             all.retain(|(kind, object)| kind.kind != "Job" && !is_credential(object));
-            assert!(all.len() > 40, "only {} objects", all.len());
             let by = PatchParams {
                 field_manager: Some("somebody".to_owned()),
                 ..PatchParams::default()
@@ -140,6 +218,7 @@ async fn every_altered_object_is_restored_soon_and_foreign_fields_stay() {
                 let altered = api.patch(&name, &by, &Patch::Merge(&patch)).await.unwrap();
                 assert_ne!(wanted(&altered), wanted(&before), "{}", shown(&before));
                 wait_for(&format!("{name} is restored"), SOON, async || {
+                    world.make_ready(|_| true).await;
                     let after = api.get(&name).await.unwrap();
                     assert_eq!(after.labels()[FOREIGN], "stays");
                     assert_eq!(after.annotations()[FOREIGN], "stays");
@@ -149,4 +228,23 @@ async fn every_altered_object_is_restored_soon_and_foreign_fields_stay() {
             }
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_job_that_exists_is_left_alone() {
+    let Some(world) = World::demo("altered-job").await else {
+        return;
+    };
+    world.settle().await;
+    let jobs = world.api::<Job>();
+    let ours = ListParams::default().labels(&labels::owned_by_selector("demo"));
+    for job in jobs.list(&ours).await.unwrap() {
+        let name = job.name_any();
+        let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": 777 } }));
+        let params = PatchParams::default();
+        let altered = jobs.patch(&name, &params, &patch).await.unwrap();
+        world.pass().await.unwrap();
+        let after = jobs.get(&name).await.unwrap();
+        assert_eq!(after.resource_version(), altered.resource_version());
+    }
 }

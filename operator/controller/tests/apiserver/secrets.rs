@@ -1,8 +1,12 @@
 //! Secrets: those that the operator makes, and those that a resource names.
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lotoai_api::LotoAIStatus;
+use lotoai_plan::labels;
 use serde_json::json;
 
 use crate::world::{Answering, World};
@@ -63,6 +67,84 @@ async fn credentials_are_made_once_and_follow_the_deletion_policy() {
         ),
         value(&before)
     );
+}
+
+/// Passes until nothing is left to do.
+async fn settle_whole(world: &World) {
+    world
+        .settle_until(|status| {
+            let is = |type_| {
+                let condition = status.condition(type_);
+                condition.is_some_and(|condition| condition.status == "True")
+            };
+            is("Ready") && !is("Reconciling")
+        })
+        .await;
+}
+
+/// What the pods of the gateway were started with.
+async fn gateway_hash(world: &World) -> String {
+    let deployments = world.api::<Deployment>();
+    let spec = deployments.get("demo-gateway").await.unwrap().spec.unwrap();
+    spec.template.metadata.unwrap().annotations.unwrap()[labels::CONFIG_HASH].clone()
+}
+
+/// The Job that makes accounts of PostgreSQL.
+async fn provision(world: &World) -> String {
+    let ours = format!("{}=provision-postgres", labels::NAME);
+    let jobs = world.api::<Job>();
+    let jobs = jobs.list(&ListParams::default().labels(&ours)).await;
+    let names: Vec<_> = jobs.unwrap().iter().map(ResourceExt::name_any).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone()
+}
+
+#[tokio::test]
+async fn a_value_that_somebody_wrote_stays_and_a_given_one_is_restored() {
+    let Some(world) = World::demo("altered-credential").await else {
+        return;
+    };
+    world.settle().await;
+    let secrets = world.api::<Secret>();
+    let name = "demo-gateway-postgres";
+    let before = secrets.get(name).await.unwrap().data.unwrap();
+    let (hash, job) = (gateway_hash(&world).await, provision(&world).await);
+    let patch = json!({ "stringData": { "username": "somebody", "password": "theirs" } });
+    let params = PatchParams::default();
+    secrets
+        .patch(name, &params, &Patch::Merge(patch))
+        .await
+        .unwrap();
+    settle_whole(&world).await;
+    let after = secrets.get(name).await.unwrap().data.unwrap();
+    assert_eq!(
+        after["password"].0, b"theirs",
+        "a store may know it already"
+    );
+    assert_eq!(after["username"], before["username"]);
+    // The store and who calls it are told.
+    assert_ne!(gateway_hash(&world).await, hash);
+    assert_ne!(provision(&world).await, job);
+}
+
+#[tokio::test]
+async fn a_deleted_credential_is_made_anew_and_told_to_both_sides() {
+    let Some(world) = World::demo("deleted-credential").await else {
+        return;
+    };
+    world.settle().await;
+    let secrets = world.api::<Secret>();
+    let name = "demo-gateway-postgres";
+    let before = secrets.get(name).await.unwrap().data.unwrap();
+    let (hash, job) = (gateway_hash(&world).await, provision(&world).await);
+    let params = DeleteParams::default();
+    secrets.delete(name, &params).await.unwrap();
+    settle_whole(&world).await;
+    let after = secrets.get(name).await.unwrap().data.unwrap();
+    assert_ne!(after["password"], before["password"]);
+    assert_eq!(after["username"], before["username"]);
+    assert_ne!(gateway_hash(&world).await, hash);
+    assert_ne!(provision(&world).await, job);
 }
 
 #[tokio::test]

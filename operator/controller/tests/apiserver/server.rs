@@ -62,7 +62,8 @@ fn programs() -> Option<[PathBuf; 2]> {
     Some(programs)
 }
 
-fn third_party() -> PathBuf {
+/// Where programs that are built or fetched from elsewhere are.
+pub(crate) fn third_party() -> PathBuf {
     let cache = std::env::var_os("LOTOAI_CACHE")
         .map(PathBuf::from)
         .unwrap_or_else(|| {
@@ -271,7 +272,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    fn spawn(command: &mut Command, log: &Path, remove: &Path) -> Self {
+    /// Starts a program with its output in `log`; `remove` goes with it.
+    pub(crate) fn spawn(command: &mut Command, log: &Path, remove: &Path) -> Self {
         let output = File::create(log).expect("a log file");
         let process = command
             .stdin(Stdio::null())

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::DeserializeGuard;
@@ -221,8 +222,29 @@ impl World {
         }
     }
 
+    /// Plays the controller of autoscalers: no Deployment has fewer pods than its own says.
+    async fn scale(&self) {
+        let deployments = self.api::<Deployment>();
+        let autoscalers = self.api::<HorizontalPodAutoscaler>();
+        for autoscaler in autoscalers.list(&ListParams::default()).await.unwrap() {
+            let spec = autoscaler.spec.unwrap();
+            let least = spec.min_replicas.unwrap_or(1);
+            let name = spec.scale_target_ref.name;
+            let Some(found) = deployments.get_opt(&name).await.unwrap() else {
+                continue;
+            };
+            let replicas = found.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+            if replicas < least {
+                let patch = Patch::Merge(json!({ "spec": { "replicas": least } }));
+                let params = PatchParams::default();
+                deployments.patch(&name, &params, &patch).await.unwrap();
+            }
+        }
+    }
+
     /// Plays controllers and kubelet: every workload that `which` picks by name becomes ready.
     pub(crate) async fn make_ready(&self, which: impl Fn(&str) -> bool) {
+        self.scale().await;
         self.play(&which, |set: &StatefulSet| {
             let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
             let status = set.status.as_ref();

@@ -89,22 +89,33 @@ fn rabbitmq() -> Value {
     } })
 }
 
-/// Makes a platform of this name and spec in the namespace of `platform`, and lets its pods in to
-/// these stores of the first one, which let in its own pods only.
+/// Makes a platform of this name and spec in the namespace of `platform`, which may use these stores
+/// of the first one.
 pub(crate) async fn make(platform: &Platform, name: &str, stores: &[&str], spec: &Value) {
-    let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    invite(platform, name, stores).await;
+    let object: DynamicObject = serde_json::from_value(object(name, spec)).unwrap();
+    let resources = platform.resources();
     let parameters = PostParams::default();
-    let invitation = invitation(name, &platform.namespace, stores);
-    policies.create(&parameters, &invitation).await.unwrap();
-    let object = json!({
+    resources.create(&parameters, &object).await.unwrap();
+}
+
+/// The resource of a platform.
+pub(crate) fn object(name: &str, spec: &Value) -> Value {
+    json!({
         "apiVersion": "lotoai.dev/v1alpha1",
         "kind": "LotoAI",
         "metadata": { "name": name },
         "spec": spec,
-    });
-    let object: DynamicObject = serde_json::from_value(object).unwrap();
-    let resources = platform.resources();
-    resources.create(&parameters, &object).await.unwrap();
+    })
+}
+
+/// Lets the pods of the platform of this name in to these stores of the first one, which let in its
+/// own pods only.
+pub(crate) async fn invite(platform: &Platform, name: &str, stores: &[&str]) {
+    let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let invitation = invitation(name, &platform.namespace, stores);
+    let parameters = PostParams::default();
+    policies.create(&parameters, &invitation).await.unwrap();
 }
 
 fn invitation(name: &str, namespace: &str, stores: &[&str]) -> NetworkPolicy {

@@ -29,6 +29,8 @@ mod demo;
 #[cfg(test)]
 mod heal;
 #[cfg(test)]
+mod helm;
+#[cfg(test)]
 mod high_availability;
 #[cfg(test)]
 mod leaving;

@@ -1,4 +1,4 @@
-//! Helm, as the project builds it, without a cluster.
+//! Helm, as the project builds it, without a cluster: version 4, or 3 with `LOTOAI_HELM=3`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -53,10 +53,15 @@ impl Helm {
         let found = HELM.get_or_init(|| {
             // Builds nothing: it is asked for no program.
             let tools = lotoai_local::third_party(&lotoai_local::Progress::new(), &[]).ok()?;
-            tools.helm.is_file().then_some(Self(tools.helm))
+            let helm = match std::env::var("LOTOAI_HELM").as_deref() {
+                Ok("3") => tools.helm3,
+                Ok(other) => panic!("LOTOAI_HELM is {other:?}: it can be 3"),
+                Err(_) => tools.helm,
+            };
+            helm.is_file().then_some(Self(helm))
         });
         if found.is_none() {
-            eprintln!("SKIPPED: Helm is not built; `make up` builds it");
+            eprintln!("SKIPPED: Helm is not built; `make test` builds it");
         }
         found.as_ref()
     }

@@ -1,0 +1,84 @@
+//! Helm on the running cluster: the test in the operator's chart, and charts that hold a platform.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use lotoai_local::{Progress, third_party};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::cluster::OPERATOR_NAMESPACE;
+use crate::support::{NAMESPACE, ready, run};
+
+/// Runs Helm: what it printed, or why it failed.
+async fn helm(arguments: &[&str]) -> Result<String, String> {
+    // Builds nothing: it is asked for no program.
+    let built = third_party(&Progress::new(), &[]).unwrap().helm;
+    let program = if built.is_file() {
+        built
+    } else {
+        "helm".into()
+    };
+    let run = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let output = run.await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
+}
+
+/// A chart with one object in it, and its release of the same name.
+pub(crate) struct Chart {
+    name: &'static str,
+    directory: TempDir,
+}
+
+impl Chart {
+    pub(crate) fn new(name: &'static str, object: &Value) -> Self {
+        let directory = TempDir::new().unwrap();
+        let write = |file: &str, text: &str| {
+            std::fs::write(directory.path().join(file), text).unwrap();
+        };
+        write(
+            "Chart.yaml",
+            &format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n"),
+        );
+        std::fs::create_dir(directory.path().join("templates")).unwrap();
+        write("templates/object.yaml", &object.to_string());
+        Self { name, directory }
+    }
+
+    /// Installs it and waits as long as Helm does.
+    pub(crate) async fn install(&self, limit: Duration) -> Result<String, String> {
+        let directory = self.directory.path().to_string_lossy();
+        let limit = format!("{}s", limit.as_secs());
+        let arguments = ["install", self.name, &*directory, "--namespace", NAMESPACE];
+        let waiting = ["--wait", "--timeout", limit.as_str()];
+        helm(&[&arguments[..], &waiting].concat()).await
+    }
+}
+
+/// Removes a release, also that of a run that was cut off.
+pub(crate) async fn uninstall(name: &str) {
+    let arguments = ["uninstall", name, "--namespace", NAMESPACE];
+    helm(&[&arguments[..], &["--ignore-not-found"]].concat())
+        .await
+        .unwrap();
+}
+
+#[test]
+fn the_test_in_the_chart_of_the_operator_passes() {
+    run(|| async {
+        ready().await;
+        let arguments = ["test", "lotoai-operator", "--namespace", OPERATOR_NAMESPACE];
+        let told = helm(&[&arguments[..], &["--timeout", "2m"]].concat()).await;
+        let told = told.unwrap();
+        assert!(told.contains("Succeeded"), "{told}");
+    });
+}
