@@ -12,7 +12,7 @@ use lotoai_plan::{
     required_secrets, validate,
 };
 
-pub(crate) const FIXTURES: [&str; 22] = [
+pub(crate) const FIXTURES: [&str; 23] = [
     "minimal",
     "demo",
     "custom",
