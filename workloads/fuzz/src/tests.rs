@@ -137,6 +137,8 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("embedding_body")]
 #[case("conversation_body")]
 #[case("key_body")]
+#[case("budget_body")]
+#[case("upload_metadata")]
 #[case("upload_form")]
 #[case("upload_name")]
 #[case("upload_text")]

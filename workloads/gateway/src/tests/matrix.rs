@@ -85,11 +85,13 @@ impl Platform {
             .execute(&self.pool)
             .await
             .unwrap();
-        // And there may be so many budgets.
-        sqlx::query("delete from stored_budgets where name like 'b-%'")
-            .execute(&self.pool)
-            .await
-            .unwrap();
+        // And there may be so many budgets, and unfinished uploads of one person.
+        for statement in [
+            "delete from stored_budgets where name like 'b-%'",
+            "delete from uploads",
+        ] {
+            sqlx::query(statement).execute(&self.pool).await.unwrap();
+        }
         let id = uuid::Uuid::now_v7();
         for statement in [
             "insert into stored_budgets (name, scope, names, per, requests, unknown_price,

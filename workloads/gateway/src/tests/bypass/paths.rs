@@ -78,7 +78,10 @@ async fn bare(gateway: &Gateway, method: &Method, path: &str) -> Reply {
 /// The web client's page, or a refusal of what is no API.
 fn is_the_web_client(path: &str, reply: &Reply) -> bool {
     let uri: Uri = path.parse().unwrap();
-    let page = reply.status == StatusCode::OK && reply.body == "<title>web</title>";
+    // HEAD has no body.
+    let page = reply.status == StatusCode::OK
+        && reply.header("content-type") == "text/html"
+        && (reply.body == "<title>web</title>" || reply.body.is_empty());
     !is_api(uri.path()) && (page || reply.status.is_client_error())
 }
 
