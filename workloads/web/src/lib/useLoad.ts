@@ -10,17 +10,32 @@ export interface Loaded<T> {
   reload(): void;
 }
 
+/** A question to the gateway. Another function is another question. */
+export type Read<T> = () => Promise<T>;
+
+/** What is known of the question that was answered last. */
+export interface Known<T> {
+  of: Read<T>;
+  value: T | null;
+  error: unknown;
+}
+
+/** What is known of `read`: nothing, where something else was read. */
+export function knownOf<T>(known: Known<T> | null, read: Read<T>): Known<T> {
+  return known?.of === read ? known : { of: read, value: null, error: null };
+}
+
 /**
- * Reads now, and again with each `version` and whenever `read` is another one. What comes after a
- * newer question is dropped.
+ * Reads now, and again with each `version` and whenever `read` is another one. What was read stays
+ * until it is read again, but is never shown for another `read`. What comes after a newer question
+ * is dropped.
  */
 export function useLoad<T>(
-  read: () => Promise<T>,
+  read: Read<T>,
   onError: (error: unknown) => void,
   version = 0,
 ): Loaded<T> {
-  const [value, setValue] = useState<T | null>(null);
-  const [error, setError] = useState<unknown>(null);
+  const [known, setKnown] = useState<Known<T> | null>(null);
   const [isReading, setReading] = useState(true);
   const [reads, setReads] = useState(0);
   useEffect(() => {
@@ -28,15 +43,13 @@ export function useLoad<T>(
     setReading(true);
     read()
       .then(
-        (next) => {
-          if (!isCurrent) return;
-          setValue(next);
-          setError(null);
+        (value) => {
+          if (isCurrent) setKnown({ of: read, value, error: null });
         },
-        (cause: unknown) => {
+        (error: unknown) => {
           if (!isCurrent) return;
-          setError(cause);
-          onError(cause);
+          setKnown((known) => ({ ...knownOf(known, read), error }));
+          onError(error);
         },
       )
       .finally(() => {
@@ -47,5 +60,6 @@ export function useLoad<T>(
     };
   }, [read, onError, reads, version]);
   const reload = useCallback(() => setReads((count) => count + 1), []);
-  return { value, error, isReading, reload };
+  const { value, error } = knownOf(known, read);
+  return { value, error, isReading: isReading || known?.of !== read, reload };
 }

@@ -1,4 +1,4 @@
-import { useCallback, useId, useMemo, useState } from "react";
+import { useCallback, useId, useState } from "react";
 import { usage } from "../../api/usage";
 import { KINDS, type UsageTotal } from "../../api/usageTypes";
 import { useI18n } from "../../i18n/context";
@@ -50,13 +50,11 @@ export function Spent({ isAll, version, onError }: Props) {
   const { t } = useI18n();
   const [range, setRange] = useState<Range>("month");
   const [measure, setMeasure] = useState<Measure>("tokens");
-  // A page that stays open over midnight goes on with the new day when it is read again.
-  const days = useMemo(() => daysOf(range, new Date()), [range, version]);
-  const loaded = useLoad(
-    useCallback(() => read(days, isAll), [days, isAll]),
-    onError,
-    version,
-  );
+  // A page that stays open over midnight goes on with the new day. By their values, so that the same
+  // days are the same question, whose answer stays while it is read again.
+  const { from, to, by } = daysOf(range, new Date());
+  const readDays = useCallback(() => read({ from, to, by }, isAll), [from, to, by, isAll]);
+  const loaded = useLoad(readDays, onError, version);
   return (
     <section aria-labelledby="usage-spent" data-testid="spent">
       <h3 id="usage-spent">{t(isAll ? "usage.spentAll" : "usage.spent")}</h3>
