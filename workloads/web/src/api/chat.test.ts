@@ -86,6 +86,14 @@ describe("ask", () => {
     await expect(heard()).rejects.toMatchObject({ code: "shutting_down" });
   });
 
+  it("tells that its session is over as any other call does", async () => {
+    told([answer(FIRST + event({ error: { code: "signed_out", message: "m" } }) + LAST)]);
+    await expect(heard()).rejects.toMatchObject({ code: "signed_out", status: 401 });
+    // Who lost a group is still signed in.
+    told([answer(FIRST + event({ error: { code: "rights_changed", message: "m" } }) + LAST)]);
+    await expect(heard()).rejects.toMatchObject({ code: "rights_changed", status: 200 });
+  });
+
   it("says that an answer is stopped", async () => {
     const stopping = new AbortController();
     const calls = told([answer(FIRST + text("uno", 3))]);

@@ -35,6 +35,8 @@ interface Place {
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
 const PASSING = [0, 429, 502, 503, 504];
+/** What ends an answer whose session is over, by the code: any other call is then answered with 401. */
+const SIGNED_OUT = "signed_out";
 
 /**
  * Asks and streams the answer, and reads on where a connection is lost. Resolves at its end; rejects
@@ -99,7 +101,7 @@ async function read(response: Response, place: Place, listener: Listener): Promi
     for await (const { data, id } of sseEvents(response.body)) {
       if (data === "[DONE]") return true;
       const chunk = JSON.parse(data) as Chunk;
-      if (chunk.error) throw toApiError(200, data);
+      if (chunk.error) throw ending(data);
       if (chunk.lotoai) {
         place.run = chunk.lotoai.run_id;
         listener.onExtra(chunk.lotoai);
@@ -112,6 +114,12 @@ async function read(response: Response, place: Place, listener: Listener): Promi
     if (cause instanceof ApiError) throw cause;
   }
   return false;
+}
+
+/** Why an answer ended in the middle: the status of the response was sent long before. */
+function ending(data: string): ApiError {
+  const error = toApiError(200, data);
+  return error.code === SIGNED_OUT ? toApiError(401, data) : error;
 }
 
 /** To leave an answer is not to stop it: that is said. Should it not be heard, it ends a little later. */

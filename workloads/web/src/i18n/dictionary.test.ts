@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { dictionaries, pickLanguage, translate } from "./dictionary";
+import { dictionaries, isKey, pickLanguage, translate } from "./dictionary";
 
 const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
 
@@ -16,6 +16,10 @@ describe("dictionary", () => {
   it("fills placeholders in and leaves unknown ones", () => {
     expect(translate("en", "citation.title", { number: 2 })).toBe("Source 2");
     expect(translate("es", "citation.title")).toBe("Fuente {number}");
+  });
+
+  it.each(["signed_out", "rights_changed", "shutting_down"])("has words for %s", (code) => {
+    expect(isKey("error." + code)).toBe(true);
   });
 
   it("takes the first language that there is", () => {
