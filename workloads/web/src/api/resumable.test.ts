@@ -109,6 +109,19 @@ describe("sendInPieces", () => {
     }
   });
 
+  it("says why when the look at what is there is refused, which has no body", async () => {
+    server(new Response(null, { status: 415 }));
+    await expect(send({ url: AT })).rejects.toMatchObject({
+      status: 415,
+      code: "unsupported_media_type",
+    });
+    server(...Array.from([0, ...DELAYS], () => new Response(null, { status: 423 })));
+    await expect(send({ url: AT })).rejects.toMatchObject({ status: 423, code: "upload_in_use" });
+    // What has no name of its own keeps its status: by it one is signed out.
+    server(new Response(null, { status: 401 }));
+    await expect(send({ url: AT })).rejects.toMatchObject({ status: 401 });
+  });
+
   it("gives up after the last delay, and a piece that arrives begins them anew", async () => {
     server(begun(), at(PIECE_BYTES), ...Array.from(DELAYS, lost));
     await expect(send()).rejects.toMatchObject({ code: "network" });

@@ -10,6 +10,14 @@ export const DELAYS = [1000, 2000, 5000, 10_000, 30_000, 60_000];
 const ENDPOINT = "/api/uploads";
 const VERSION = { "tus-resumable": "1.0.0" };
 
+/** What a refusal of HEAD means: it may make the document, and its answer has no body to say why not. */
+const CODES: Record<number, string> = {
+  410: "upload_expired",
+  415: "unsupported_media_type",
+  423: "upload_in_use",
+  503: "object_storage_unavailable",
+};
+
 /** How a file is sent, and who watches. */
 export interface Sending {
   /** Where an earlier attempt has begun it; null for the first one. */
@@ -95,7 +103,18 @@ async function begin(file: File, signal: AbortSignal): Promise<string> {
 }
 
 async function look(url: string, signal: AbortSignal): Promise<Progress> {
-  return progress(await request(url, { method: "HEAD", headers: VERSION, signal }));
+  try {
+    return progress(await request(url, { method: "HEAD", headers: VERSION, signal }));
+  } catch (error) {
+    throw named(error);
+  }
+}
+
+/** A refusal without a body, with the code that the gateway would have given it there. */
+function named(error: unknown): unknown {
+  if (!(error instanceof ApiError)) return error;
+  const code = CODES[error.status];
+  return code ? new ApiError(error.status, code, error.message) : error;
 }
 
 async function add(url: string, file: File, offset: number, signal: AbortSignal) {

@@ -276,6 +276,8 @@ export const en = {
   "error.answer_timeout": "The answer took too long and was stopped.",
   "error.unsupported_media_type": "Only text, Markdown and HTML files in UTF-8 can be read.",
   "error.document_too_large": "The file is too large.",
+  "error.upload_in_use": "The server is still busy with this file. Try again in a moment.",
+  "error.upload_expired": "This upload has ended, because nothing was added to it for a day. Begin it again.",
   "error.too_many_uploads": "You have 50 unfinished uploads. Cancel some, or wait a day.",
   "error.conversation_not_found": "This conversation does not exist.",
   "error.message_not_found": "This message is not stored.",

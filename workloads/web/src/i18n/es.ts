@@ -278,6 +278,8 @@ export const es: Texts = {
   "error.answer_timeout": "La respuesta tardó demasiado y se detuvo.",
   "error.unsupported_media_type": "Solo se leen archivos de texto, Markdown y HTML en UTF-8.",
   "error.document_too_large": "El archivo es demasiado grande.",
+  "error.upload_in_use": "El servidor aún está ocupado con este archivo. Reintenta en un momento.",
+  "error.upload_expired": "Esta subida terminó porque no recibió nada en un día. Empieza de nuevo.",
   "error.too_many_uploads": "Tienes 50 subidas sin terminar. Cancela alguna o espera un día.",
   "error.conversation_not_found": "Esta conversación no existe.",
   "error.message_not_found": "Este mensaje no está guardado.",
