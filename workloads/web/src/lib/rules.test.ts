@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { BudgetRule } from "../api/usageTypes";
-import { EMPTY_RULE, formOf, ruleFault, toChange, toNewRule, type RuleForm } from "./rules";
+import {
+  EMPTY_RULE,
+  formOf,
+  ruleFault,
+  toChange,
+  toNewRule,
+  waysToWrite,
+  type RuleForm,
+} from "./rules";
 
 const form: RuleForm = { ...EMPTY_RULE, name: "day", requests: "100" };
 
@@ -40,12 +48,36 @@ describe("the form for a budget", () => {
     [{ money: "-1" }, "money"],
     [{ money: "1.0000001" }, "money"],
     [{ money: "1,000.00" }, "money"],
+    [{ money: "1,000" }, "moneyUnclear"],
+    [{ money: " 25.000 " }, "moneyUnclear"],
+    [{ money: "999.125" }, "moneyUnclear"],
+    [{ requests: "1.000" }, "requests"],
+    [{ tokens: "1e3" }, "tokens"],
+    [{ warnAt: "80.0" }, "warnAt"],
     [{ requests: " " }, "limits"],
     [{ warnAt: "" }, "warnAt"],
     [{ warnAt: "0" }, "warnAt"],
     [{ warnAt: "101" }, "warnAt"],
   ])("with %o is not sent", (part, fault) => {
     expect(ruleFault({ ...form, ...part })).toBe(fault);
+  });
+
+  it.each([
+    ["1000", "1000"],
+    ["0,125", "0.125"],
+    ["1234.567", "1234.567"],
+    ["1.0000", "1.0000"],
+    ["1,50", "1.50"],
+  ])("takes %s, which can be read in one way", (money, sent) => {
+    expect(ruleFault({ ...form, money })).toBeNull();
+    expect(toChange({ ...form, money }).money).toBe(sent);
+  });
+
+  it("can be sent as it is proposed where an amount can be read in two ways", () => {
+    const { whole, decimals } = waysToWrite(" 1,000 ");
+    expect([whole, decimals]).toEqual(["1000", "1,0000"]);
+    expect(ruleFault({ ...form, money: whole })).toBeNull();
+    expect(ruleFault({ ...form, money: decimals })).toBeNull();
   });
 
   it("takes the longest name that there is", () => {
@@ -80,5 +112,9 @@ describe("the form for a budget", () => {
     });
     const round = { micros: 100_000_000, amount: "100.000000", currency: "EUR", decimals: 6 };
     expect(formOf({ ...rule, limits: { money: round } }).money).toBe("100");
+    const three = { micros: 2_125_000, amount: "2.125000", currency: "EUR", decimals: 6 };
+    const precise = formOf({ ...rule, limits: { money: three } });
+    expect(precise.money).toBe("2.1250");
+    expect(ruleFault(precise)).toBeNull();
   });
 });

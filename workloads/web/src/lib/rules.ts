@@ -34,12 +34,25 @@ export const EMPTY_RULE: RuleForm = {
 };
 
 /** What can be wrong with the form. */
-export type RuleFault = "name" | "names" | "requests" | "tokens" | "money" | "limits" | "warnAt";
+export type RuleFault =
+  | "name"
+  | "names"
+  | "requests"
+  | "tokens"
+  | "money"
+  | "moneyUnclear"
+  | "limits"
+  | "warnAt";
 
 const NAME = /^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/;
 const MONEY = /^[0-9]{1,9}(\.[0-9]{1,6})?$/;
+/** A separator of thousands for half of the world, and three decimals for the other half. */
+const UNCLEAR = /^[1-9][0-9]{0,2}[.,][0-9]{3}$/;
+/** No separators: `1.000` is a thousand for many. */
+const COUNT = /^[0-9]+$/;
 const MOST_NAMES = 100;
 const MOST_COUNT = 1_000_000_000_000;
+const MOST_PERCENT = 100;
 
 function namesOf(text: string): string[] {
   const names = text.split("\n").map((name) => name.trim());
@@ -51,9 +64,15 @@ function moneyOf(text: string): string {
   return text.trim().replace(",", ".");
 }
 
-function isCount(text: string): boolean {
+function isCount(text: string, most = MOST_COUNT): boolean {
   const count = Number(text);
-  return Number.isInteger(count) && count >= 1 && count <= MOST_COUNT;
+  return COUNT.test(text.trim()) && count >= 1 && count <= most;
+}
+
+/** The two ways to write an amount of money that can be read in two ways, so that it cannot. */
+export function waysToWrite(money: string) {
+  const text = money.trim();
+  return { money: text, whole: text.replace(/[.,]/, ""), decimals: text + "0" };
 }
 
 /** The first thing that must be filled in otherwise; null when the form can be sent. */
@@ -63,13 +82,10 @@ export function ruleFault(form: RuleForm): RuleFault | null {
   if (namesOf(form.names).length > MOST_NAMES) return "names";
   if (given(form.requests) && !isCount(form.requests)) return "requests";
   if (given(form.tokens) && !isCount(form.tokens)) return "tokens";
+  if (UNCLEAR.test(form.money.trim())) return "moneyUnclear";
   if (given(form.money) && !MONEY.test(moneyOf(form.money))) return "money";
   if (![form.requests, form.tokens, form.money].some(given)) return "limits";
-  const warnAt = Number(form.warnAt);
-  if (!given(form.warnAt) || !Number.isInteger(warnAt) || warnAt < 1 || warnAt > 100) {
-    return "warnAt";
-  }
-  return null;
+  return isCount(form.warnAt, MOST_PERCENT) ? null : "warnAt";
 }
 
 /** What an altered budget is to allow. */
@@ -106,7 +122,8 @@ export function formOf(rule: BudgetRule): RuleForm {
   };
 }
 
-/** A decimal number without zeros that say nothing. */
+/** A decimal number without zeros that say nothing, but with one that keeps it clear. */
 function shortest(amount: string): string {
-  return amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+  const text = amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+  return UNCLEAR.test(text) ? waysToWrite(text).decimals : text;
 }

@@ -7,7 +7,7 @@ import {
   type UnknownPrice,
 } from "../../api/usageTypes";
 import { useI18n } from "../../i18n/context";
-import { ruleFault, type RuleForm as Form } from "../../lib/rules";
+import { ruleFault, waysToWrite, type RuleForm as Form } from "../../lib/rules";
 
 interface Props {
   initial: Form;
@@ -27,7 +27,7 @@ export function RuleForm({ initial, isNew, onSend, onCancel }: Props) {
 
   const send = async () => {
     const fault = ruleFault(form);
-    if (fault) return setError(t(`rule.fault.${fault}`));
+    if (fault) return setError(t(`rule.fault.${fault}`, waysToWrite(form.money)));
     setBusy(true);
     setError(null);
     try {
