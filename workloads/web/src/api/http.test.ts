@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { api } from "./http";
+import { api, ApiError, isGone } from "./http";
 
 function answer(body: unknown, status = 200) {
   const fetch = vi.fn<typeof globalThis.fetch>(async () => Response.json(body, { status }));
@@ -43,5 +43,15 @@ describe("conversations", () => {
       status: 404,
       code: "message_not_found",
     });
+  });
+});
+
+describe("isGone", () => {
+  it("is what is not there, and not what could not be asked", () => {
+    expect(isGone(new ApiError(404, "session_not_found", "there is no such session"))).toBe(true);
+    expect(isGone(new ApiError(410, "upload_expired", "it has ended"))).toBe(true);
+    expect(isGone(new ApiError(503, "storage_down", "the database is away"))).toBe(false);
+    expect(isGone(new ApiError(0, "network", "no answer"))).toBe(false);
+    expect(isGone(new TypeError("404"))).toBe(false);
   });
 });

@@ -22,6 +22,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether what was asked for is not there, or not any more. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 404 || error.status === 410);
+}
+
 /** Reads either error shape of the gateway: OpenAI's, or an RFC 9457 problem. */
 export function toApiError(status: number, body: string): ApiError {
   try {

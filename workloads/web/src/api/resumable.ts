@@ -1,4 +1,4 @@
-import { ApiError, request } from "./http";
+import { ApiError, isGone, request } from "./http";
 
 /** Files beyond this many bytes are sent in pieces; a smaller one is there before one could pause. */
 export const RESUMABLE_FROM = 4 * 1024 * 1024;
@@ -71,6 +71,7 @@ export async function sendInPieces(file: File, sending: Sending): Promise<string
       if (signal.aborted || delay === undefined || !mayGoOn(error)) throw error;
       // What arrived before it broke off, only the server knows.
       known = null;
+      // Then it must begin anew.
       if (isGone(error)) url = null;
       sending.onWaiting(true);
       await wait(delay, signal);
@@ -143,11 +144,6 @@ function mayGoOn(error: unknown): boolean {
   const { status, code } = error;
   if (code === "too_many_uploads") return false;
   return status === 0 || status >= 500 || [408, 409, 423, 429].includes(status) || isGone(error);
-}
-
-/** Whether the upload is not there any more, so that it must begin anew. */
-function isGone(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 404 || error.status === 410);
 }
 
 /** UTF-8 in base64. */

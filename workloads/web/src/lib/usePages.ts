@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import { ApiError } from "../api/http";
+import { isGone } from "../api/http";
 import type { Page } from "../api/types";
 
 /** A list of the server's that is read page by page. */
@@ -14,11 +14,6 @@ export interface Pages<T> {
   add(item: T): void;
   /** Takes an item out once the server has done so; whether it is out. */
   remove(id: string, action: Promise<unknown>): Promise<boolean>;
-}
-
-/** Whether what was to go is not there, whoever took it away. */
-export function isGone(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 404;
 }
 
 /** What is needed to do more with a list than to add and remove. */
@@ -99,6 +94,7 @@ export function usePages<T extends { id: string }>(
 
   const remove = useCallback(
     async (id: string, action: Promise<unknown>) => {
+      // What is not there any more is out, whoever took it away.
       const gone = action.catch((cause: unknown) => {
         if (!isGone(cause)) throw cause;
       });
