@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../api/http";
 import { RESUMABLE_FROM, discard, sendInPieces } from "../api/resumable";
 import type { Document } from "../api/types";
+import { appended } from "./usePages";
 
 /** A file on its way to the server, or one that the server did not take. */
 export interface PendingFile {
@@ -63,7 +64,7 @@ export function useDocuments(onError: (error: unknown) => void) {
     if (!cursor) return;
     try {
       const page = await api.documents(cursor);
-      setDocuments((known) => [...(known ?? []), ...page.items]);
+      setDocuments((known) => appended(known ?? [], page.items));
       setCursor(page.next_cursor);
       setListError(null);
     } catch (error) {

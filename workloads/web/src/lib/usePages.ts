@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { isGone } from "../api/http";
 import type { Page } from "../api/types";
 
@@ -14,6 +14,12 @@ export interface Pages<T> {
   add(item: T): void;
   /** Takes an item out once the server has done so; whether it is out. */
   remove(id: string, action: Promise<unknown>): Promise<boolean>;
+}
+
+/** A list with a page below it. What is in it already stays: one may ask twice for the same page. */
+export function appended<T extends { id: string }>(known: T[], page: T[]): T[] {
+  const ids = new Set(known.map((item) => item.id));
+  return [...known, ...page.filter((item) => !ids.has(item.id))];
 }
 
 /** What is needed to do more with a list than to add and remove. */
@@ -33,6 +39,8 @@ export function usePages<T extends { id: string }>(
   const [cursor, setCursor] = useState<string | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [reads, setReads] = useState(0);
+  /** Which first page was asked for last. */
+  const first = useRef(0);
 
   const failed = useCallback(
     (cause: unknown) => {
@@ -44,6 +52,7 @@ export function usePages<T extends { id: string }>(
 
   useEffect(() => {
     let isCurrent = true;
+    first.current++;
     read().then(
       (page) => {
         if (!isCurrent) return;
@@ -83,8 +92,11 @@ export function usePages<T extends { id: string }>(
 
   const more = useCallback(async () => {
     if (!cursor) return;
+    const asked = first.current;
     const next = read(cursor).then((page) => {
-      change((known) => [...known, ...page.items]);
+      // It belongs below a first page that is not shown any more.
+      if (first.current !== asked) return;
+      change((known) => appended(known, page.items));
       setCursor(page.next_cursor);
     });
     await attempt(next);
