@@ -1,4 +1,4 @@
-import { useId, useState, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import {
   PERIODS,
   SCOPES_OF_BUDGETS,
@@ -24,6 +24,11 @@ export function RuleForm({ initial, isNew, onSend, onCancel }: Props) {
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const set = (part: Partial<Form>) => setForm({ ...form, ...part });
+  const fields = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    // It takes the place of the button that opened it.
+    if (!isNew) fields.current?.querySelector<HTMLElement>("textarea, input")?.focus();
+  }, [isNew]);
 
   const send = async () => {
     const fault = ruleFault(form);
@@ -41,6 +46,7 @@ export function RuleForm({ initial, isNew, onSend, onCancel }: Props) {
 
   return (
     <form
+      ref={fields}
       className="form"
       data-testid={isNew ? "new-rule" : "rule-form"}
       // What is wrong is said in the language of the page, which need not be the browser's.

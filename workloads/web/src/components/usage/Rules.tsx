@@ -82,7 +82,8 @@ interface RowProps {
 export function RuleRow({ of: rule, onRemove, onSend }: RowProps) {
   const i18n = useI18n();
   const { t } = i18n;
-  const [isEdited, setEdited] = useState(false);
+  const [state, setState] = useState<"shown" | "edited" | "kept">("shown");
+  const isEdited = state === "edited";
   const limits = KINDS.flatMap((kind) => {
     const limit = rule.limits[kind];
     return limit === undefined ? [] : [limitText(i18n, kind, limit, rule.per)];
@@ -99,7 +100,9 @@ export function RuleRow({ of: rule, onRemove, onSend }: RowProps) {
           <button
             data-testid="edit-rule"
             aria-label={t("rule.editNamed", { name: rule.name })}
-            onClick={() => setEdited(true)}
+            // The focus was within the form that it takes the place of.
+            autoFocus={state === "kept"}
+            onClick={() => setState("edited")}
           >
             {t("rule.edit")}
           </button>{" "}
@@ -121,10 +124,10 @@ export function RuleRow({ of: rule, onRemove, onSend }: RowProps) {
         <RuleForm
           initial={formOf(rule)}
           isNew={false}
-          onCancel={() => setEdited(false)}
+          onCancel={() => setState("kept")}
           onSend={async (form) => {
             await onSend(form);
-            setEdited(false);
+            setState("shown");
           }}
         />
       )}
