@@ -37,6 +37,8 @@ describe("a file on its way", () => {
     const html = row({ sent: 2 });
     expect(html).toContain('data-status="uploading"');
     expect(html).toContain("25 %");
+    // The list is told to who does not see it, and a percentage would be with every piece.
+    expect(html).toMatch(/uploading…<span aria-live="off">/);
     expect(html).toContain('aria-label="Pause the upload of plan.txt"');
     expect(html).toContain('aria-label="Cancel the upload of plan.txt"');
   });

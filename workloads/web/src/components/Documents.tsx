@@ -1,4 +1,4 @@
-import { useId, useRef } from "react";
+import { useId, useRef, type ReactNode } from "react";
 import type { Document } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
@@ -86,11 +86,11 @@ export function PendingRow({ entry, resend, pause, cancel }: PendingRowProps) {
       >
         {t(SAID[state])}
         {sent !== null && (
-          <>
+          <Moving>
             {" "}
             {Math.floor((100 * sent) / file.size)} %{" "}
             <progress value={sent} max={file.size} aria-label={file.name} />
-          </>
+          </Moving>
         )}
       </span>
       {sent !== null && (
@@ -115,6 +115,11 @@ export function PendingRow({ entry, resend, pause, cancel }: PendingRowProps) {
       )}
     </li>
   );
+}
+
+/** Figures that move all the time: to be read, but not to be told with every step. */
+function Moving({ children }: { children: ReactNode }) {
+  return <span aria-live="off">{children}</span>;
 }
 
 /** What is said of a file on its way. */
@@ -184,11 +189,11 @@ function Status({ document }: { document: Document }) {
         <>
           {text}: {isKey(key) ? t(key) : document.step}
           {document.total > 0 && (
-            <>
+            <Moving>
               {" "}
               {document.done}/{document.total}{" "}
               <progress value={document.done} max={document.total} aria-label={document.name} />
-            </>
+            </Moving>
           )}
         </>
       );
