@@ -8,15 +8,26 @@ import { DocumentsState } from "./DocumentsState";
 export function Documents({ onError }: { onError(error: unknown): void }) {
   const { t } = useI18n();
   const state = useDocuments(onError);
-  const input = useRef<HTMLInputElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const id = useId();
+  /** For what was in a row that goes. The list stays where it is. */
+  const keepFocus = () => heading.current?.focus({ preventScroll: true });
+  const cancel = (entry: PendingFile) => {
+    state.cancel(entry);
+    keepFocus();
+  };
+  const remove = (id: string) => {
+    state.remove(id);
+    keepFocus();
+  };
   return (
     <section className="documents" aria-labelledby={id}>
-      <h2 id={id}>{t("nav.documents")}</h2>
+      <h2 id={id} ref={heading} tabIndex={-1}>
+        {t("nav.documents")}
+      </h2>
       <label className="button upload">
         {t("documents.upload")}
         <input
-          ref={input}
           type="file"
           multiple
           data-testid="file-input"
@@ -32,10 +43,10 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
       <p className="hint">{t("documents.hint")}</p>
       <ul className="rows" aria-live="polite">
         {state.pending.map((entry) => (
-          <PendingRow key={entry.key} entry={entry} {...state} />
+          <PendingRow key={entry.key} entry={entry} {...state} cancel={cancel} />
         ))}
         {state.documents?.map((document) => (
-          <DocumentRow key={document.id} document={document} {...state} />
+          <DocumentRow key={document.id} document={document} {...state} remove={remove} />
         ))}
       </ul>
       <DocumentsState
