@@ -59,7 +59,8 @@ export function Table({ bars }: { bars: Used[] }) {
   return (
     <details>
       <summary>{t("usage.table")}</summary>
-      <div className="scroll">
+      {/* Whoever has no pointer scrolls with the keys. */}
+      <div className="scroll" role="region" aria-label={t("usage.table")} tabIndex={0}>
         <table>
           <thead>
             <tr>

@@ -129,6 +129,7 @@ describe("what was used", () => {
     expect(html).toContain("<title>Nov 2: 0 requests</title>");
     expect(html).toContain("requests from Nov 1 to Nov 3; most on Nov 3: 2 requests.");
     expect(html.match(/<th scope="row">/g)).toHaveLength(2);
+    expect(html).toContain('role="region" aria-label="Figures as a table" tabindex="0"');
     expect(html).not.toContain("style=");
   });
 
