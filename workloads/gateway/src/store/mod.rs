@@ -196,10 +196,10 @@ impl Store {
     /// # Errors
     /// When the database is away.
     pub async fn begin(&self) -> Result<Change, StoreError> {
+        // Boxed: it has room for making a connection, and is part of nearly every other future here.
+        let begun = Box::pin(within("begin a transaction", self.pool.begin()));
         Ok(Change {
-            tx: self
-                .unless_away(within("begin a transaction", self.pool.begin()))
-                .await?,
+            tx: self.unless_away(begun).await?,
         })
     }
 }
