@@ -180,15 +180,19 @@ impl Record {
         }
     }
 
-    /// Answer, usage record and charge become visible together. Once more changes nothing, but that
-    /// the usage is told twice, under one identity.
+    /// Answer, usage record and charge become visible together. Where an earlier attempt was stored
+    /// though nobody heard of it, nothing is stored again: what it charged may be folded since, and
+    /// would be counted twice. Without an answer, only a reservation is settled once more, which
+    /// changes nothing, and the usage is told twice, under one identity.
     async fn store(&self, state: &AppState) -> Result<(), StoreError> {
         if self.is_probe {
             return Ok(());
         }
         let mut change = state.store.begin().await?;
-        if let Some(answer) = &self.answer {
-            change.insert_answer(answer).await?;
+        if let Some(answer) = &self.answer
+            && !change.insert_answer(answer).await?
+        {
+            return Ok(());
         }
         if let Some(response) = &self.response {
             change.insert_response(response).await?;

@@ -99,11 +99,8 @@ async fn messages(gateway: &Gateway) -> Vec<Value> {
     conversation["messages"].as_array().unwrap().clone()
 }
 
-#[tokio::test]
-async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
-    let Some((server, gateway, _)) = start(PATIENCE).await else {
-        return;
-    };
+/// Ana's question, whose answer is stored.
+async fn begin(gateway: &Gateway) -> Run {
     let body = question("writer", &json!({"store": true}));
     let request = Arc::new(ChatRequest::parse(body.as_bytes()).unwrap());
     let identity = Identity {
@@ -115,7 +112,15 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
         credential: Credential::Token,
     };
     let run = Run::begin(Arc::clone(&gateway.state), &identity, &request).await;
-    let mut run = run.unwrap();
+    run.unwrap()
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut run = begin(&gateway).await;
     let held = hold_back(&server).await;
     let waiting = async { while run.next().await.unwrap() != Step::Finished {} };
     tokio::select! {
@@ -136,6 +141,41 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
     );
     let events = gateway.state.store.outbox_backlog().await.unwrap();
     assert_eq!(events, 1);
+}
+
+/// An attempt was stored though its answer was lost, and what it charged is folded since.
+#[rstest::rstest]
+#[case::stored_before(true, 0)]
+#[case::the_control(false, 1)]
+#[tokio::test]
+async fn an_end_that_was_stored_before_is_not_charged_again(
+    #[case] before: bool,
+    #[case] expected: i64,
+) {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut run = begin(&gateway).await;
+    if before {
+        sqlx::query(
+            "insert into messages (id, conversation_id, role, content, run_id, outcome)
+             values (gen_random_uuid(), $1, 'assistant', 'uno', $2, 'ok')",
+        )
+        .bind(run.conversation_id)
+        .bind(run.id)
+        .execute(&server.pool())
+        .await
+        .unwrap();
+    }
+    while within(run.next()).await.unwrap() != Step::Finished {}
+    gateway.settle().await;
+    let charged: i64 = sqlx::query_scalar("select count(*) from spendings")
+        .fetch_one(&server.pool())
+        .await
+        .unwrap();
+    let events = gateway.state.store.outbox_backlog().await.unwrap();
+    assert_eq!((charged, events), (expected, expected));
+    assert_eq!(messages(&gateway).await.len(), 2);
 }
 
 #[tokio::test]
