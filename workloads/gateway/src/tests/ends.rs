@@ -178,6 +178,49 @@ async fn an_end_that_was_stored_before_is_not_charged_again(
     assert_eq!(messages(&gateway).await.len(), 2);
 }
 
+/// What passes is tried again, and what does not pass is not.
+#[rstest::rstest]
+#[case::a_conflict("40001", 1, 200)]
+#[case::a_deadlock("40P01", 2, 200)]
+#[case::an_idle_transaction("25P03", 1, 200)]
+#[case::a_lock("55P03", 1, 200)]
+#[case::a_row_that_went("23503", 1, 200)]
+#[case::a_row_that_is_not_there("23503", 2, 500)]
+#[case::the_control("23514", 1, 500)]
+#[tokio::test]
+async fn an_error_that_passes_does_not_cost_the_answer(
+    #[case] code: &str,
+    #[case] times: u32,
+    #[case] status: u16,
+) {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    // What a sequence counts stays counted when the transaction is undone.
+    let failing = format!(
+        "create sequence attempts;
+         create function fail() returns trigger language plpgsql as $$
+         begin
+             if nextval('attempts') <= {times} then
+                 raise exception 'not now' using errcode = '{code}';
+             end if;
+             return new;
+         end
+         $$;
+         create trigger fail before insert on outbox for each row execute function fail();"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(failing))
+        .execute(&server.pool())
+        .await
+        .unwrap();
+    let reply = within(gateway.send(ask(&gateway, "writer", false))).await;
+    assert_eq!(reply.status.as_u16(), status, "{reply:?}");
+    gateway.settle().await;
+    let stored = messages(&gateway).await.len() == 2;
+    let events = gateway.state.store.outbox_backlog().await.unwrap();
+    assert_eq!((stored, events == 1), (status == 200, status == 200));
+}
+
 #[tokio::test]
 async fn a_whole_answer_outlasts_a_database_that_is_away_for_a_moment() {
     let Some((mut server, gateway, seen)) = Gateway::answering_alone().await else {
