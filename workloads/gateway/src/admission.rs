@@ -35,6 +35,8 @@ const HEADER_OVERHEAD: usize = 32;
 pub struct Times {
     /// From one part of a request's body to the next.
     pub part: Duration,
+    /// The same for a body that comes in pieces, of which what came is kept.
+    pub pause: Duration,
     /// For a request's body in all.
     pub body: Duration,
     /// From a part of a streamed answer that is there to its being taken.
@@ -45,6 +47,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             part: Duration::from_secs(30),
+            pause: Duration::from_secs(10),
             body: Duration::from_secs(600),
             take: Duration::from_secs(30),
         }

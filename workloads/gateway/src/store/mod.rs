@@ -48,7 +48,7 @@ pub use talks::{
 };
 pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
-pub use uploads::{MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
+pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
 use self::pulse::Pulse;
 use crate::failure::Failure;

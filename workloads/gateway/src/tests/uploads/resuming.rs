@@ -10,7 +10,7 @@ use object_store::aws::AmazonS3Builder;
 use serde_json::json;
 
 use super::{Resumable, at, sweep_parts};
-use crate::store::{Piece, UploadPart};
+use crate::store::{Leased, Piece, UploadPart};
 use crate::tests::documents::upload as upload_at_once;
 use crate::tests::keys::{Signer, realm};
 use crate::tests::postgres;
@@ -89,7 +89,8 @@ async fn a_document_is_made_once_whoever_asks() {
 async fn leave_whole(gateway: &Gateway, upload: &Resumable<'_>, text: &'static str) {
     let state = &gateway.state;
     let (id, lease) = (upload.id(), uuid::Uuid::now_v7());
-    assert!(state.store.lease_upload(id, lease, 0).await.unwrap());
+    let leased = state.store.lease_upload(id, lease, 0).await.unwrap();
+    assert_eq!(leased, Leased::Yes);
     let size = text.len();
     let part = UploadPart {
         number: 0,
