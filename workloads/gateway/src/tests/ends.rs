@@ -45,6 +45,27 @@ pub(super) async fn lock(
     held
 }
 
+/// Has so many attempts to store an end fail with this code.
+pub(super) async fn fail(server: &postgres::Database, times: u32, code: &str) {
+    // What a sequence counts stays counted when the transaction is undone.
+    let failing = format!(
+        "create sequence attempts;
+         create function fail() returns trigger language plpgsql as $$
+         begin
+             if nextval('attempts') <= {times} then
+                 raise exception 'not now' using errcode = '{code}';
+             end if;
+             return new;
+         end
+         $$;
+         create trigger fail before insert on outbox for each row execute function fail();"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(failing))
+        .execute(&server.pool())
+        .await
+        .unwrap();
+}
+
 /// Until somebody waits for what is locked.
 pub(super) async fn somebody_waits(server: &postgres::Database) {
     until(
@@ -196,23 +217,7 @@ async fn an_error_that_passes_does_not_cost_the_answer(
     let Some((server, gateway, _)) = start(PATIENCE).await else {
         return;
     };
-    // What a sequence counts stays counted when the transaction is undone.
-    let failing = format!(
-        "create sequence attempts;
-         create function fail() returns trigger language plpgsql as $$
-         begin
-             if nextval('attempts') <= {times} then
-                 raise exception 'not now' using errcode = '{code}';
-             end if;
-             return new;
-         end
-         $$;
-         create trigger fail before insert on outbox for each row execute function fail();"
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(failing))
-        .execute(&server.pool())
-        .await
-        .unwrap();
+    fail(&server, times, code).await;
     let reply = within(gateway.send(ask(&gateway, "writer", false))).await;
     assert_eq!(reply.status.as_u16(), status, "{reply:?}");
     gateway.settle().await;
