@@ -96,9 +96,9 @@ impl StoreError {
         // Class 40: a deadlock or another conflict; 25P03: the transaction was left idle for too
         // long; 55P03: a lock was not to be had.
         self.is_away()
-            || self.code().is_some_and(|code| {
-                code.starts_with("40") || matches!(code.as_ref(), "25P03" | "55P03")
-            })
+            || self
+                .code()
+                .is_some_and(|code| code.starts_with("40") || matches!(&*code, "25P03" | "55P03"))
     }
 
     /// Whether a row points to one that is not there: it may have been deleted at that moment, and
