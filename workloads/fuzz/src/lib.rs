@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     target("upload_form", requests::upload_form),
     target("upload_name", requests::upload_name),
     target("upload_metadata", requests::upload_metadata),
+    target("upload_piece", requests::upload_piece),
     target("upload_text", requests::upload_text),
     target("list_query", requests::list_query),
     target("search_query", queries::search_query),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use axum::extract::{FromRequest as _, Multipart, Request};
 use futures::executor::block_on;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use lotoai_gateway::budget::table::Table;
 use lotoai_gateway::domain::budget_request::{self, Allowance};
@@ -190,6 +191,33 @@ pub(crate) fn upload_metadata(bytes: &[u8]) {
             let base = knowledge_base(&asked.description.knowledge_base);
             promise(base.is_ok(), "a knowledge base has a name");
         }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// What is said of a piece of a file, a header on each line: the version that is spoken, what the
+/// body is, and where it begins.
+pub(crate) fn upload_piece(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    for name in [tus::TUS_RESUMABLE, CONTENT_TYPE, tus::UPLOAD_OFFSET] {
+        // What is not there is not sent.
+        let Some(value) = lines.next() else { break };
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            return;
+        };
+        headers.insert(name, value);
+    }
+    match tus::check_version(&headers) {
+        Ok(()) => {
+            let version = headers.get(tus::TUS_RESUMABLE);
+            let is_ours = version.is_some_and(|it| it == tus::VERSION);
+            promise(is_ours, "one version is spoken");
+        }
+        Err(failure) => refusal(&failure),
+    }
+    match tus::offset(&headers) {
+        Ok(offset) => promise(offset >= 0, "no piece begins before its file"),
         Err(failure) => refusal(&failure),
     }
 }

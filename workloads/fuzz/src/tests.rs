@@ -139,6 +139,7 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("key_body")]
 #[case("budget_body")]
 #[case("upload_metadata")]
+#[case("upload_piece")]
 #[case("upload_form")]
 #[case("upload_name")]
 #[case("upload_text")]

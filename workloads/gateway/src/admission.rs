@@ -20,6 +20,7 @@ use self::taken::while_taken;
 use crate::drain::BodySize;
 use crate::failure::{Failure, is_api};
 use crate::flag::Flag;
+use crate::routes::uploads::is_resumable;
 use crate::state::AppState;
 
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
@@ -35,6 +36,8 @@ const HEADER_OVERHEAD: usize = 32;
 pub struct Times {
     /// From one part of a request's body to the next.
     pub part: Duration,
+    /// The same for a body that comes in pieces, of which what came is kept.
+    pub pause: Duration,
     /// For a request's body in all.
     pub body: Duration,
     /// From a part of a streamed answer that is there to its being taken.
@@ -45,6 +48,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             part: Duration::from_secs(30),
+            pause: Duration::from_secs(10),
             body: Duration::from_secs(600),
             take: Duration::from_secs(30),
         }
@@ -123,13 +127,15 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         Err(failure) => return failure.into_response(),
     };
     let (times, late) = (state.admission.times, Flag::default());
+    // What came of a piece of a file is kept, and its answer knows how far that is.
+    let keeps_parts = is_resumable(&request);
     let request = if size == Some(0) {
         request
     } else {
         request.map(|body| in_time(body, times, late.clone()))
     };
     let response = next.run(request).await;
-    if late.is_raised() && !response.status().is_success() {
+    if late.is_raised() && !keeps_parts && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();
     }

@@ -3,7 +3,7 @@
 //!
 //! It goes step by step, each in a transaction of its own, and what is gone stays gone: who asks
 //! again after a failure goes on where it broke off. Sessions are the last, so that whoever asks
-//! still can.
+//! still can; only what their answers left as they ended goes after them.
 
 use serde::Serialize;
 
@@ -79,17 +79,15 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     // Before documents, which they become.
     let uploads = store.erase_uploads(subject).await?;
     let documents = documents(state, subject).await?;
-    // What is settled reaches the counters that others share, before it goes.
-    ledger::fold(store).await?;
-    let open_questions = store.erase_spendings(subject).await?;
-    store.erase_events(subject).await?;
-    let usage_days = store.erase_usage(subject).await?;
+    let early = traces(state, subject).await?;
     let shared = shared_budgets(&state.budgets.table());
     let budget_windows = store
         .erase_windows(subject, &keys, &shared, wish == Wish::Own)
         .await?;
     let idempotency_keys = store.erase_idempotency_keys(subject).await?;
     let sessions = state.sessions.end_all(subject).await?;
+    // Answers of those sessions ended with them. What of that is stored by now goes, too.
+    let late = traces(state, subject).await?;
     tracing::info!(?wish, "everything that was held of a person is erased");
     metrics::counter!("lotoai_gateway_erasures_total").increment(1);
     Ok(Erased {
@@ -97,11 +95,29 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
         documents,
         uploads,
         api_keys: keys.len(),
-        usage_days,
-        open_questions,
+        usage_days: early.usage_days + late.usage_days,
+        open_questions: early.open_questions + late.open_questions,
         budget_windows,
         idempotency_keys,
         sessions,
+    })
+}
+
+/// What is kept of the questions of a person beside their conversations.
+struct Traces {
+    usage_days: u64,
+    open_questions: u64,
+}
+
+async fn traces(state: &AppState, subject: &str) -> Result<Traces, StoreError> {
+    let store = &state.store;
+    // What is settled reaches the counters that others share, before it goes.
+    ledger::fold(store).await?;
+    let open_questions = store.erase_spendings(subject).await?;
+    store.erase_events(subject).await?;
+    Ok(Traces {
+        open_questions,
+        usage_days: store.erase_usage(subject).await?,
     })
 }
 

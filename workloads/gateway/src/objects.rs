@@ -23,6 +23,9 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Discarded objects are looked for this often when nobody says that there are any.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_BATCH: i64 = 50;
+/// After so many failures of one batch the object store is taken to be away: each may take
+/// [`STEP_TIMEOUT`], and what is locked meanwhile waits for it.
+pub(crate) const MAX_FAILURES: usize = 3;
 
 /// The object store, and a task tracker for what must outlive a request.
 #[derive(Debug, Clone)]
@@ -216,19 +219,25 @@ pub async fn sweep(store: Store, objects: Objects, wake: Wake, stop: Cancellatio
     }
 }
 
+/// Deletes some discarded objects. One that cannot be deleted is put off, so that it does not keep the
+/// others.
 pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), StoreError> {
     let mut change = store.begin().await?;
-    let mut gone = Vec::new();
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
     for key in change.lock_discarded(SWEEP_BATCH).await? {
         match objects.delete(&key).await {
             Ok(()) => gone.push(key),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "an object was not deleted yet");
-                break;
+                kept.push(key);
             }
+        }
+        if kept.len() == MAX_FAILURES {
+            break;
         }
     }
     change.forget_discarded(&gone).await?;
+    change.put_off_discarded(&kept).await?;
     change.commit().await
 }
 

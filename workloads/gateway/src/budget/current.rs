@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::table::{Budget, Table};
@@ -19,6 +19,8 @@ const READ_EVERY: Duration = Duration::from_secs(2);
 pub struct Budgets {
     file: Arc<Table>,
     now: Arc<watch::Sender<Now>>,
+    /// Who reads holds it until what was read holds: what was read earlier must not come later.
+    reading: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,7 @@ impl Budgets {
         Self {
             file,
             now: Arc::new(watch::Sender::new(now)),
+            reading: Arc::default(),
         }
     }
 
@@ -56,7 +59,16 @@ impl Budgets {
     /// # Errors
     /// When the database fails: then what was read before goes on to hold.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
-        self.replace(store.stored_budgets().await?);
+        self.refresh_from(store.stored_budgets()).await
+    }
+
+    /// Those that are read take turns. Safe to cancel: then the next one reads.
+    async fn refresh_from(
+        &self,
+        reading: impl Future<Output = Result<Vec<Budget>, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let _turn = self.reading.lock().await;
+        self.replace(reading.await?);
         Ok(())
     }
 
@@ -125,5 +137,28 @@ mod tests {
         assert!(Arc::ptr_eq(&table, &budgets.table()), "nothing is new");
         budgets.replace(Vec::new());
         assert_eq!(names(&budgets), ["cap"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_earlier_does_not_come_later() {
+        let budgets = Budgets::new(Table::default());
+        let stored = std::sync::Mutex::new(made("{name: old, scope: User, per: Day, requests: 1}"));
+        let (go_on, wait) = tokio::sync::oneshot::channel::<()>();
+        // Reads what there is, and is held up on its way back.
+        let slow = budgets.refresh_from(async {
+            let read = stored.lock().unwrap().clone();
+            wait.await.unwrap();
+            Ok(read)
+        });
+        let quick = budgets.refresh_from(async { Ok(stored.lock().unwrap().clone()) });
+        let changing = async {
+            *stored.lock().unwrap() = made("{name: new, scope: User, per: Day, requests: 1}");
+            go_on.send(()).unwrap();
+        };
+        // They begin in this order, and without turns the slow one would be the last to write.
+        let (slow, (), quick) = tokio::join!(biased; slow, changing, quick);
+        slow.unwrap();
+        quick.unwrap();
+        assert_eq!(names(&budgets), ["new"]);
     }
 }

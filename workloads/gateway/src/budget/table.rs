@@ -14,6 +14,9 @@ pub use file::TableError;
 #[cfg(test)]
 pub(crate) use file::parse;
 
+/// How full a budget is when it warns, in percent, where nobody says otherwise.
+pub const DEFAULT_WARNING: i64 = 80;
+
 /// The requested model that stands for all roles.
 const AUTOMATIC: &str = "lotoai";
 

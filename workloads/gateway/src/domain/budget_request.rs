@@ -7,7 +7,7 @@ use super::chat_request::json;
 use super::fields::Fields;
 use crate::budget::money::Micros;
 use crate::budget::rules::Limits;
-use crate::budget::table::{Budget, Scope, UnknownPrice};
+use crate::budget::table::{Budget, DEFAULT_WARNING, Scope, UnknownPrice};
 use crate::budget::window::Period;
 use crate::failure::Failure;
 
@@ -18,7 +18,6 @@ const MAX_NAMES: usize = 100;
 const MAX_SUBJECT_CHARS: usize = 255;
 /// Most requests or tokens of a window.
 const MAX_COUNT: i64 = 1_000_000_000_000;
-const DEFAULT_WARNING: i64 = 80;
 /// Nine digits, a point and six digits.
 const MAX_MONEY_BYTES: usize = 16;
 /// What a budget allows, and for whom.

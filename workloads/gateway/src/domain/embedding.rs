@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use lotoai_contracts::events::UsageRecorded;
 use uuid::Uuid;
 
-use super::charge::{Charge, Settlement};
+use super::charge::Charge;
 use super::embedding_request::EmbeddingRequest;
+use super::end::{End, Record};
 use crate::budget::Principal;
 use crate::budget::estimate::{self, Read};
 use crate::budget::plan::Question;
@@ -20,7 +21,6 @@ use crate::identity::watch::Follow;
 use crate::model_server::Unanswered;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::StoreError;
 
 /// The provider that the platform's own models belong to, as in `agents.providers` and prices.
 const PROVIDER: &str = "local";
@@ -131,14 +131,10 @@ impl Call {
             Err(unanswered) => (Read::Nothing, &*unanswered.failure.code),
         };
         self.closed = true;
-        let record = self.record(read, outcome);
-        let state = Arc::clone(&self.state);
-        // In a task of its own: a client that leaves now does not undo it.
-        let storing = async move { record.store(&state).await };
-        if let Ok(Err(error)) = self.state.tasks.spawn(storing).await {
-            // The vectors are whole all the same. A reservation is charged as it was made.
-            lost(&error);
-        }
+        let mut end = self.end(read, outcome);
+        // Where it is not stored, the vectors are whole all the same. A reservation is charged as it
+        // was made then.
+        end.told(&self.state.ending).await?;
         let vectors = answer.map_err(|unanswered| *unanswered.failure)?;
         Ok(Embedded {
             body: vectors.body,
@@ -146,7 +142,8 @@ impl Call {
         })
     }
 
-    fn record(&self, read: Read, outcome: &str) -> Record {
+    /// Begins to store what the call came to.
+    fn end(&self, read: Read, outcome: &str) -> End {
         let duration = self.started.elapsed();
         metrics::histogram!("lotoai_gateway_answer_seconds",
             "route" => ROUTE, "outcome" => outcome.to_owned())
@@ -156,7 +153,12 @@ impl Call {
             Read::Nothing => Some(0),
             Read::Unknown => None,
         };
-        Record {
+        let record = Record {
+            answer: None,
+            stream: None,
+            response: None,
+            is_probe: false,
+            until: (self.started + self.state.limits.answer_lease()).into(),
             settlement: self.charge.settle(&self.state, |reserved| {
                 estimate::of_vectors(read, self.model.clone(), reserved)
             }),
@@ -174,7 +176,8 @@ impl Call {
                 first_token_ms: None,
                 duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             },
-        }
+        };
+        End::begin(Ok(()), record, &self.state)
     }
 }
 
@@ -188,37 +191,7 @@ impl Drop for Call {
         } else {
             Read::Nothing
         };
-        let record = self.record(read, "cancelled");
-        let state = Arc::clone(&self.state);
-        self.state.tasks.spawn(async move {
-            if let Err(error) = record.store(&state).await {
-                lost(&error);
-            }
-        });
-    }
-}
-
-fn lost(error: &StoreError) {
-    let error = crate::error::chain(error);
-    tracing::error!(error, "usage was not recorded");
-    metrics::counter!("lotoai_gateway_usage_lost_total").increment(1);
-}
-
-/// The end of a call, on its way to the database.
-struct Record {
-    event: UsageRecorded,
-    settlement: Settlement,
-}
-
-impl Record {
-    /// Usage record and charge become visible together.
-    async fn store(self, state: &AppState) -> Result<(), StoreError> {
-        let mut change = state.store.begin().await?;
-        change.emit(&self.event).await?;
-        self.settlement.store(&mut change).await?;
-        change.commit().await?;
-        state.events.now();
-        state.spendings.now();
-        Ok(())
+        // Nobody waits to be told.
+        drop(self.end(read, "cancelled"));
     }
 }

@@ -54,7 +54,7 @@ impl Whole {
 enum Stage {
     /// It is being stored for the first time.
     First,
-    /// The database was away, and it is tried again.
+    /// The database was away or somebody was in the way, and it is tried again.
     Again,
     /// It is stored.
     Stored,
@@ -142,12 +142,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Stores it. Where the database is away, it is tried again until it is there, its lease ends or
-    /// the process stops. What holds neither an answer nor a reservation is tried once: such ends
-    /// come without the database, too, and nothing would bound how many of them wait.
+    /// Stores it. Where the database is away or somebody was in the way, it is tried again until it is
+    /// there, its lease ends or the process stops; where its conversation went meanwhile, once more.
+    /// What holds neither an answer nor a reservation is tried once: such ends come without the
+    /// database, too, and nothing would bound how many of them wait.
     async fn keep(&self, state: &AppState, told: &watch::Sender<Stage>) -> Stage {
         let is_precious = self.answer.is_some() || self.settlement.is_reserved();
         let mut pause = SHORTEST_PAUSE;
+        let mut has_dangled = false;
         loop {
             // Looked at before the attempt: one more is made after the word that the process stops.
             let is_last =
@@ -157,10 +159,12 @@ impl Record {
                 Err(error) => error,
             };
             let (run_id, reason) = (&self.event.run_id, chain(&error));
-            if is_last || !error.is_away() {
+            let may_pass = error.may_pass() || (error.is_dangling() && !has_dangled);
+            has_dangled |= error.is_dangling();
+            if is_last || !may_pass {
                 tracing::error!(run_id, error = reason, "the end of a run was not stored");
                 metrics::counter!("lotoai_gateway_usage_lost_total").increment(1);
-                return if error.is_away() {
+                return if may_pass {
                     Stage::Lost
                 } else {
                     Stage::Refused
@@ -180,15 +184,19 @@ impl Record {
         }
     }
 
-    /// Answer, usage record and charge become visible together. Once more changes nothing, but that
-    /// the usage is told twice, under one identity.
+    /// Answer, usage record and charge become visible together. Where an earlier attempt was stored
+    /// though nobody heard of it, nothing is stored again: what it charged may be folded since, and
+    /// would be counted twice. Without an answer, only a reservation is settled once more, which
+    /// changes nothing, and the usage is told twice, under one identity.
     async fn store(&self, state: &AppState) -> Result<(), StoreError> {
         if self.is_probe {
             return Ok(());
         }
         let mut change = state.store.begin().await?;
-        if let Some(answer) = &self.answer {
-            change.insert_answer(answer).await?;
+        if let Some(answer) = &self.answer
+            && !change.insert_answer(answer).await?
+        {
+            return Ok(());
         }
         if let Some(response) = &self.response {
             change.insert_response(response).await?;

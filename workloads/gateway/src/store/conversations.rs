@@ -298,11 +298,12 @@ impl Change {
     }
 
     /// Adds an answer; a second one for the same run changes nothing. An answer whose
-    /// conversation is gone meanwhile is dropped; one that can be brought back gets it.
+    /// conversation is gone meanwhile is dropped; one that can be brought back gets it. Says whether
+    /// there is none of its run from before.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn insert_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
+    pub async fn insert_answer(&mut self, answer: &Answer) -> Result<bool, StoreError> {
         let statement = sqlx::query(
             "insert into messages (id, conversation_id, role, content, run_id, outcome, model,
                                    decision, citations, tool_calls, function_calls)
@@ -320,6 +321,13 @@ impl Change {
         .bind(Json(&answer.tool_calls))
         .bind(calls_column(&answer.function_calls))
         .execute(&mut *self.tx);
-        within("store an answer", statement).await.map(|_| ())
+        if within("store an answer", statement).await?.rows_affected() > 0 {
+            return Ok(true);
+        }
+        let statement =
+            sqlx::query_scalar::<_, bool>("select exists (select from messages where run_id = $1)")
+                .bind(answer.run_id)
+                .fetch_one(&mut *self.tx);
+        within("look for an answer", statement).await.map(|it| !it)
     }
 }

@@ -22,6 +22,7 @@ mod totals;
 mod upload_ends;
 mod uploads;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub use talks::{
 };
 pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
-pub use uploads::{MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
+pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
 use self::pulse::Pulse;
 use crate::failure::Failure;
@@ -86,6 +87,34 @@ impl StoreError {
         match self {
             Self::Slow { .. } | Self::Away => true,
             Self::Statement { source, .. } => is_away(source),
+        }
+    }
+
+    /// Whether the same statements may well work in a moment: the database is away, or somebody
+    /// else was in their way.
+    pub fn may_pass(&self) -> bool {
+        // Class 40: a deadlock or another conflict; 25P03: the transaction was left idle for too
+        // long; 55P03: a lock was not to be had.
+        self.is_away()
+            || self
+                .code()
+                .is_some_and(|code| code.starts_with("40") || matches!(&*code, "25P03" | "55P03"))
+    }
+
+    /// Whether a row points to one that is not there: it may have been deleted at that moment, and
+    /// who looks again sees that.
+    pub fn is_dangling(&self) -> bool {
+        self.code().is_some_and(|code| code == "23503")
+    }
+
+    /// What the database calls it.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Statement {
+                source: sqlx::Error::Database(error),
+                ..
+            } => error.code(),
+            _ => None,
         }
     }
 }

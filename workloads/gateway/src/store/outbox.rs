@@ -105,6 +105,21 @@ impl Change {
         Ok(rows.into_iter().map(|row| row.get(0)).collect())
     }
 
+    /// Puts discarded objects behind all others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_off_discarded(&mut self, keys: &[String]) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update discarded_objects set created_at = now() where object_key = any($1)",
+        )
+        .bind(keys)
+        .execute(&mut *self.tx);
+        within("put off discarded objects", statement)
+            .await
+            .map(|_| ())
+    }
+
     /// Forgets discarded objects that are gone.
     ///
     /// # Errors

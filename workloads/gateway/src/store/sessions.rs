@@ -10,6 +10,15 @@ use uuid::Uuid;
 use super::keys::hash;
 use super::{Change, STATEMENT_TIMEOUT, Store, StoreError, rfc3339, within, within_limit};
 use crate::identity::SessionHash;
+use crate::identity::provider::EXCHANGE_TIMEOUT;
+
+/// Whoever ends a session waits for one whose tokens are being renewed, which is locked for as long as
+/// the provider takes to answer.
+const ENDS_WITHIN: Duration = Duration::from_secs(7);
+const _: () = assert!(
+    ENDS_WITHIN.as_secs() > EXCHANGE_TIMEOUT.as_secs(),
+    "who ends a session must outlast the provider that is waited for"
+);
 
 /// A session to store.
 #[derive(Debug)]
@@ -199,7 +208,7 @@ impl Store {
         let statement = sqlx::query("delete from sessions where id_hash = $1 returning sealed")
             .bind(id.as_slice())
             .fetch_optional(&self.pool);
-        let row = within("delete a session", statement).await?;
+        let row = within_limit(ENDS_WITHIN, "delete a session", statement).await?;
         Ok(row.map(|row| row.get(0)))
     }
 
@@ -218,7 +227,7 @@ impl Store {
         .bind(id)
         .bind(subject)
         .fetch_optional(&self.pool);
-        let row = within("delete a session", statement).await?;
+        let row = within_limit(ENDS_WITHIN, "delete a session", statement).await?;
         Ok(row.map(|row| (hash(row.get(0)), row.get(1))))
     }
 
@@ -232,8 +241,12 @@ impl Store {
         spared: Option<&SessionHash>,
     ) -> Result<Vec<TakenSession>, StoreError> {
         let statement = sqlx::query(
+            // Locked in an order, so that two who end several never wait for each other.
             "delete from sessions
-             where subject = $1 and ($2::bytea is null or id_hash <> $2)
+             where id_hash in (
+                 select id_hash from sessions
+                 where subject = $1 and ($2::bytea is null or id_hash <> $2)
+                 order by id_hash for update)
              returning id_hash, sealed, coalesce(
                  provider_session = (select provider_session from sessions where id_hash = $2),
                  false)",
@@ -241,7 +254,7 @@ impl Store {
         .bind(subject)
         .bind(spared.map(<[u8; 32]>::as_slice))
         .fetch_all(&self.pool);
-        let rows = within("delete sessions", statement).await?;
+        let rows = within_limit(ENDS_WITHIN, "delete sessions", statement).await?;
         let taken = rows.iter().map(|row| TakenSession {
             hash: hash(row.get(0)),
             sealed: row.get(1),
@@ -338,17 +351,22 @@ impl Change {
         provider_session: Option<&str>,
     ) -> Result<Vec<SessionHash>, StoreError> {
         let statement = sqlx::query(
+            // Locked in an order, so that two who end several never wait for each other.
             "delete from sessions
-             where ($1::text is not null or $2::text is not null)
-               and ($1::text is null or subject = $1)
-               and ($2::text is null or provider_session = $2
-                    or ($1::text is not null and provider_session is null))
+             where id_hash in (
+                 select id_hash from sessions
+                 where ($1::text is not null or $2::text is not null)
+                   and ($1::text is null or subject = $1)
+                   and ($2::text is null or provider_session = $2
+                        or ($1::text is not null and provider_session is null))
+                 order by id_hash for update)
              returning id_hash",
         )
         .bind(subject)
         .bind(provider_session)
         .fetch_all(&mut *self.tx);
-        let rows = within("delete the sessions of a provider", statement).await?;
+        let action = "delete the sessions of a provider";
+        let rows = within_limit(ENDS_WITHIN, action, statement).await?;
         Ok(rows.iter().map(|row| hash(row.get(0))).collect())
     }
 

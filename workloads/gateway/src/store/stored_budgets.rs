@@ -7,7 +7,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
 
-use super::{Store, StoreError, within};
+use super::{Change, Store, StoreError, within};
 use crate::budget::rules::Limits;
 use crate::budget::table::Budget;
 
@@ -63,12 +63,19 @@ impl Store {
     }
 
     /// Deletes a budget, and its counters where they are `own`: they go by its name, and so do those
-    /// of a budget of the file that has the same. Says whether there was one.
+    /// of a budget of the file that has the same. Questions that are not folded yet count in it no
+    /// more: one that is made again under this name would give back what it never reserved. Says
+    /// whether there was one.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; then nothing was changed.
     pub async fn delete_stored_budget(&self, name: &str, own: bool) -> Result<bool, StoreError> {
-        let statement = sqlx::query(
+        let mut change = self.begin().await?;
+        // Nothing is folded meanwhile, by whichever replica: this is the lock of `fold_spendings`.
+        let lock =
+            sqlx::query("select pg_advisory_xact_lock(4919371862015573)").execute(&mut *change.tx);
+        within("keep spendings from being folded", lock).await?;
+        let delete = sqlx::query(
             // Counters are locked in the order of their keys, as questions lock them.
             "with gone as (delete from stored_budgets where name = $1 returning name),
                   held as (select budget, subject, starts_at from budget_windows
@@ -81,9 +88,41 @@ impl Store {
         )
         .bind(name)
         .bind(own)
-        .fetch_one(&self.pool);
-        let row = within("delete a budget", statement).await?;
-        Ok(row.get::<i64, _>(0) == 1)
+        .fetch_one(&mut *change.tx);
+        let row = within("delete a budget", delete).await?;
+        let is_gone = row.get::<i64, _>(0) == 1;
+        if is_gone && own {
+            change.forget_budget(name).await?;
+        }
+        change.commit().await?;
+        Ok(is_gone)
+    }
+}
+
+impl Change {
+    /// Takes a budget out of the questions that are not folded yet.
+    async fn forget_budget(&mut self, name: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update spendings s
+             set budgets = kept.budgets, subjects = kept.subjects, starts = kept.starts
+             from (select o.run_id,
+                          coalesce(array_agg(a.b order by a.n) filter (where a.b <> $1), '{}')
+                              as budgets,
+                          coalesce(array_agg(a.s order by a.n) filter (where a.b <> $1), '{}')
+                              as subjects,
+                          coalesce(array_agg(a.t order by a.n) filter (where a.b <> $1), '{}')
+                              as starts
+                   from spendings o
+                   cross join unnest(o.budgets, o.subjects, o.starts)
+                       with ordinality as a(b, s, t, n)
+                   where $1 = any(o.budgets) group by o.run_id) kept
+             where s.run_id = kept.run_id",
+        )
+        .bind(name)
+        .execute(&mut *self.tx);
+        within("take a budget out of open questions", statement)
+            .await
+            .map(|_| ())
     }
 }
 

@@ -189,6 +189,21 @@ impl Change {
         within("read discarded uploads", statement).await
     }
 
+    /// Puts uploads whose parts cannot be deleted now behind all others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_off_discarded_uploads(&mut self, ids: &[Uuid]) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update discarded_uploads set discarded_at = now() where upload_id = any($1)",
+        )
+        .bind(ids)
+        .execute(&mut *self.tx);
+        within("put off discarded uploads", statement)
+            .await
+            .map(|_| ())
+    }
+
     /// Forgets uploads whose parts are gone.
     ///
     /// # Errors

@@ -21,6 +21,21 @@ const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// A request that writes says within this that it is still there. Short, because who comes back
 /// after a connection was lost waits for it.
 const LEASE: Duration = Duration::from_secs(5);
+/// Most uploads of one person that are written to at a time, on all replicas. A quarter of the places
+/// of one: whoever sends slowly takes no place from others.
+const MAX_WRITERS: i64 = 8;
+
+/// What came of the wish to write to an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leased {
+    /// Nobody else writes to it now.
+    Yes,
+    /// Somebody else writes to it, or it is not as it was said to be any more.
+    InUse,
+    /// Its owner writes to as many others as one may.
+    TooMany,
+}
+
 /// An upload that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUpload {
@@ -160,8 +175,7 @@ impl Store {
         }))
     }
 
-    /// Makes `lease` the only writer of an unfinished upload of which so many bytes are safe; says
-    /// whether it could.
+    /// Makes `lease` the only writer of an unfinished upload of which so many bytes are safe, if it can.
     ///
     /// # Errors
     /// When the database fails.
@@ -170,19 +184,41 @@ impl Store {
         id: Uuid,
         lease: Uuid,
         received: i64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Leased, StoreError> {
+        let mut change = self.begin().await?;
+        // Two at once are counted one after the other.
+        let lock = sqlx::query(
+            "select pg_advisory_xact_lock(hashtextextended(owner, 51)) from uploads where id = $1",
+        )
+        .bind(id)
+        .execute(&mut *change.tx);
+        within("lock the writers of a person", lock).await?;
         let statement = sqlx::query(
-            "update uploads set lease = $2, lease_until = now() + make_interval(secs => $4)
-             where id = $1 and received = $3 and document_id is null and expires_at > now()
-               and (lease_until is null or lease_until <= now())",
+            "with others as (
+                 select count(*) >= $5 as are_too_many from uploads
+                 where owner = (select owner from uploads where id = $1) and id <> $1
+                   and lease_until > now()),
+             taken as (
+                 update uploads set lease = $2, lease_until = now() + make_interval(secs => $4)
+                 where id = $1 and received = $3 and document_id is null and expires_at > now()
+                   and (lease_until is null or lease_until <= now())
+                   and not (select are_too_many from others)
+                 returning id)
+             select exists (select from taken), (select are_too_many from others)",
         )
         .bind(id)
         .bind(lease)
         .bind(received)
         .bind(LEASE.as_secs_f64())
-        .execute(&self.pool);
-        let done = within("lease an upload", statement).await?;
-        Ok(done.rows_affected() > 0)
+        .bind(MAX_WRITERS)
+        .fetch_one(&mut *change.tx);
+        let row = within("lease an upload", statement).await?;
+        change.commit().await?;
+        Ok(match (row.get::<bool, _>(0), row.get::<bool, _>(1)) {
+            (true, _) => Leased::Yes,
+            (false, true) => Leased::TooMany,
+            (false, false) => Leased::InUse,
+        })
     }
 
     /// Says that the writer is still there; says whether it still is the writer.

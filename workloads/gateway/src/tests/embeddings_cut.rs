@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use wiremock::MockServer;
 
 use super::budgets::used;
-use super::ends::{lock, somebody_waits, until};
+use super::ends::{fail, lock, somebody_waits, until};
 use super::keys::{Signer, realm};
 use super::model_server::{self, MODEL, asked};
 use super::postgres;
@@ -187,6 +187,23 @@ async fn a_call_that_fails_costs_what_was_read(
     assert_eq!(platform.records().await[0]["outcome"], code);
     let used = used(&platform.gateway, "ana").await;
     assert_eq!(used["day"], json!({ "requests": 1, "tokens": tokens }));
+}
+
+#[tokio::test]
+async fn an_error_that_passes_does_not_cost_the_record() {
+    let Some(platform) = Platform::start(&format!("budgets: [{DAY}]")).await else {
+        return;
+    };
+    fail(&platform.database, 1, "40P01").await;
+    let reply = platform.embed(json!("a")).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let row = platform.usage().await;
+    assert_eq!(
+        (&row["requests"], &row["estimated_requests"]),
+        (&json!(1), &json!(0)),
+        "what was counted is charged"
+    );
+    assert_eq!(platform.records().await.len(), 1);
 }
 
 #[tokio::test]

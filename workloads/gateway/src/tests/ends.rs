@@ -45,6 +45,27 @@ pub(super) async fn lock(
     held
 }
 
+/// Has so many attempts to store an end fail with this code.
+pub(super) async fn fail(server: &postgres::Database, times: u32, code: &str) {
+    // What a sequence counts stays counted when the transaction is undone.
+    let failing = format!(
+        "create sequence attempts;
+         create function fail() returns trigger language plpgsql as $$
+         begin
+             if nextval('attempts') <= {times} then
+                 raise exception 'not now' using errcode = '{code}';
+             end if;
+             return new;
+         end
+         $$;
+         create trigger fail before insert on outbox for each row execute function fail();"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(failing))
+        .execute(&server.pool())
+        .await
+        .unwrap();
+}
+
 /// Until somebody waits for what is locked.
 pub(super) async fn somebody_waits(server: &postgres::Database) {
     until(
@@ -99,11 +120,8 @@ async fn messages(gateway: &Gateway) -> Vec<Value> {
     conversation["messages"].as_array().unwrap().clone()
 }
 
-#[tokio::test]
-async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
-    let Some((server, gateway, _)) = start(PATIENCE).await else {
-        return;
-    };
+/// Ana's question, whose answer is stored.
+async fn begin(gateway: &Gateway) -> Run {
     let body = question("writer", &json!({"store": true}));
     let request = Arc::new(ChatRequest::parse(body.as_bytes()).unwrap());
     let identity = Identity {
@@ -115,7 +133,15 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
         credential: Credential::Token,
     };
     let run = Run::begin(Arc::clone(&gateway.state), &identity, &request).await;
-    let mut run = run.unwrap();
+    run.unwrap()
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut run = begin(&gateway).await;
     let held = hold_back(&server).await;
     let waiting = async { while run.next().await.unwrap() != Step::Finished {} };
     tokio::select! {
@@ -136,6 +162,68 @@ async fn who_gives_up_waiting_for_the_end_finds_it_later_and_once() {
     );
     let events = gateway.state.store.outbox_backlog().await.unwrap();
     assert_eq!(events, 1);
+}
+
+/// An attempt was stored though its answer was lost, and what it charged is folded since.
+#[rstest::rstest]
+#[case::stored_before(true, 0)]
+#[case::the_control(false, 1)]
+#[tokio::test]
+async fn an_end_that_was_stored_before_is_not_charged_again(
+    #[case] before: bool,
+    #[case] expected: i64,
+) {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let mut run = begin(&gateway).await;
+    if before {
+        sqlx::query(
+            "insert into messages (id, conversation_id, role, content, run_id, outcome)
+             values (gen_random_uuid(), $1, 'assistant', 'uno', $2, 'ok')",
+        )
+        .bind(run.conversation_id)
+        .bind(run.id)
+        .execute(&server.pool())
+        .await
+        .unwrap();
+    }
+    while within(run.next()).await.unwrap() != Step::Finished {}
+    gateway.settle().await;
+    let charged: i64 = sqlx::query_scalar("select count(*) from spendings")
+        .fetch_one(&server.pool())
+        .await
+        .unwrap();
+    let events = gateway.state.store.outbox_backlog().await.unwrap();
+    assert_eq!((charged, events), (expected, expected));
+    assert_eq!(messages(&gateway).await.len(), 2);
+}
+
+/// What passes is tried again, and what does not pass is not.
+#[rstest::rstest]
+#[case::a_conflict("40001", 1, 200)]
+#[case::a_deadlock("40P01", 2, 200)]
+#[case::an_idle_transaction("25P03", 1, 200)]
+#[case::a_lock("55P03", 1, 200)]
+#[case::a_row_that_went("23503", 1, 200)]
+#[case::a_row_that_is_not_there("23503", 2, 500)]
+#[case::the_control("23514", 1, 500)]
+#[tokio::test]
+async fn an_error_that_passes_does_not_cost_the_answer(
+    #[case] code: &str,
+    #[case] times: u32,
+    #[case] status: u16,
+) {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    fail(&server, times, code).await;
+    let reply = within(gateway.send(ask(&gateway, "writer", false))).await;
+    assert_eq!(reply.status.as_u16(), status, "{reply:?}");
+    gateway.settle().await;
+    let stored = messages(&gateway).await.len() == 2;
+    let events = gateway.state.store.outbox_backlog().await.unwrap();
+    assert_eq!((stored, events == 1), (status == 200, status == 200));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, ResponseTemplate};
 
 use super::browser::{ANA, LOGOUT, Person, me, sign_in, sign_in_as, with_cookies};
+use super::ends::{lock, somebody_waits};
 use super::sessions::EVE;
 use super::support::{Gateway, PUBLIC_URL, Parts};
 
@@ -63,6 +64,30 @@ async fn a_person_ends_all_other_sessions_and_stays_signed_in() {
     let reply = with_cookies(&gateway, Method::DELETE, path, &here, evil).await;
     assert_eq!(reply.code(), "cross_site_request");
     assert_eq!(me(&gateway, &other).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_that_is_being_renewed_is_waited_for_and_ends() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let elsewhere = Person {
+        provider_session: "kc-ana-2",
+        ..ANA
+    };
+    let here = sign_in(&gateway, 300).await;
+    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    told(&gateway, 1).await;
+    // As a renewal does.
+    let renewing = lock(&server, "update sessions set last_used_at = now()").await;
+    let renewed = async {
+        somebody_waits(&server).await;
+        renewing.commit().await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(end_others(&gateway, &here), renewed);
+    assert_eq!(ended, json!({ "sessions": 1 }));
+    assert_eq!(me(&gateway, &phone).await.code(), "session_expired");
+    assert_eq!(me(&gateway, &here).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

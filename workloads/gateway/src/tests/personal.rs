@@ -259,6 +259,45 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
     assert_eq!(platform["used"]["requests"], 4);
 }
 
+/// Answers of a session end with it, which is after everything else is erased.
+#[tokio::test]
+async fn what_the_answers_of_ended_sessions_leave_is_erased_with_them() {
+    let Some((server, gateway, _)) = stored(&BUDGETS).await else {
+        return;
+    };
+    let pool = server.pool();
+    live(&gateway, &pool, LEAVER).await;
+    // As the end of an answer is stored that counted in no budget.
+    sqlx::raw_sql(
+        "create function end_answer() returns trigger language plpgsql as $$
+         begin
+             insert into spendings (run_id, budgets, subjects, starts, reserved_tokens,
+                                    reserved_micros, lease_until, settled, subject, api_key,
+                                    provider, model, currency, price_version, input_tokens,
+                                    output_tokens, estimated)
+             values (gen_random_uuid(), '{}', '{}', '{}', 0, 0, now(), true, old.subject, '', '',
+                     'late', '', '', 1, 1, true);
+             insert into outbox (message_id, routing_key, body)
+             values ('late', 'usage.recorded',
+                     convert_to(format('{\"subject\":\"%s\"}', old.subject), 'UTF8'));
+             return old;
+         end
+         $$;
+         create trigger end_answer after delete on sessions
+             for each row execute function end_answer();",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let reply = send(&gateway, LEAVER, Method::DELETE, ERASE, &Value::Null).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let erased = reply.json();
+    assert_eq!(erased["sessions"], 1, "the control: it left something");
+    assert_eq!(erased["usage_days"], 2);
+    gateway.settle().await;
+    assert_eq!(tables_with(&pool, LEAVER).await, ["budget_windows"]);
+}
+
 #[tokio::test]
 async fn to_be_erased_is_no_way_around_a_budget() {
     let Some((server, gateway, _)) = stored(&BUDGETS).await else {

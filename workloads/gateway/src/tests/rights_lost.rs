@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
@@ -42,16 +42,20 @@ fn token(gateway: &Gateway, groups: &[&str], issued_in: u64) -> String {
 /// The next renewals of a session give tokens of `person` for so many seconds, one after the other.
 async fn renewals(gateway: &Gateway, answers: &[(Person<'_>, u64)]) {
     for (person, expires_in) in answers {
-        let answer = tokens(gateway, *person, *expires_in, None);
-        Mock::given(method("POST"))
-            .and(path(TOKEN))
-            .and(body_string_contains("grant_type=refresh_token"))
-            .respond_with(ResponseTemplate::new(200).set_body_json(answer))
-            .up_to_n_times(1)
-            .expect(1)
-            .mount(&gateway.realm)
-            .await;
+        renewal(gateway, &tokens(gateway, *person, *expires_in, None)).await;
     }
+}
+
+/// One of the next renewals gives these tokens.
+async fn renewal(gateway: &Gateway, tokens: &Value) {
+    Mock::given(method("POST"))
+        .and(path(TOKEN))
+        .and(body_string_contains("grant_type=refresh_token"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(tokens))
+        .up_to_n_times(1)
+        .expect(1)
+        .mount(&gateway.realm)
+        .await;
 }
 
 async fn ends_with(answer: Answer, code: &str) {
@@ -148,6 +152,33 @@ async fn a_group_that_a_person_lost_ends_the_answers_of_programs() {
     ends_with(by_token, "rights_changed").await;
     assert!(control.goes_on().await);
     assert!(with_nothing_to_lose.goes_on().await);
+}
+
+#[tokio::test]
+async fn a_group_that_a_session_lost_while_it_streams_ends_the_answers_of_programs() {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let replica = gateway.replica(&server).await;
+    let staff = ["staff"];
+    let program = key(&gateway, "ana", &staff, &json!({ "name": "staff" })).await;
+    let harmless = json!({ "name": "none", "groups": [] });
+    let harmless = key(&gateway, "ana", &staff, &harmless).await;
+    let session = sign_in_as(&gateway, ANA, 10).await;
+    // What the question gets is due at the next look. Nobody sends a request after it.
+    renewals(&gateway, &[(ANA, 20)]).await;
+    let without = Person { groups: &[], ..ANA };
+    let mut lost = tokens(&gateway, without, 300, None);
+    // Of the same second it would say nothing new.
+    lost["access_token"] = json!(token(&gateway, &[], 5));
+    renewal(&gateway, &lost).await;
+    let by_key = replica.open(with_token(&program)).await;
+    let mut with_nothing_to_lose = replica.open(with_token(&harmless)).await;
+    let by_session = replica.open(with_session(&session)).await;
+    ends_with(by_session, "rights_changed").await;
+    ends_with(by_key, "rights_changed").await;
+    assert!(with_nothing_to_lose.goes_on().await);
+    gateway.realm.verify().await;
 }
 
 #[tokio::test]

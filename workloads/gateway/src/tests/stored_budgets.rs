@@ -95,6 +95,32 @@ async fn a_budget_holds_from_the_moment_it_is_made_until_it_is_removed() {
 }
 
 #[tokio::test]
+async fn a_budget_that_is_made_again_gives_nothing_back() {
+    let file = "name: cap, scope: Platform, per: Month, tokens: 1000000";
+    let Some((_server, gateway, _)) = stored(&[file]).await else {
+        return;
+    };
+    let one = json!({ "name": "one", "scope": "User", "per": "Month", "tokens": 100_000 });
+    assert_eq!(make(&gateway, &one).await.status, StatusCode::CREATED);
+    assert_eq!(ask(&gateway, "ana").await, 200);
+    gateway.settle().await;
+    // What the question came to is settled and not folded: far less than was reserved.
+    assert_eq!(
+        remove(&gateway, "/api/admin/budgets/one").await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(make(&gateway, &one).await.status, StatusCode::CREATED);
+    assert_eq!(ask(&gateway, "ana").await, 200);
+    gateway.settle().await;
+    assert_eq!(fold(&gateway.state.store).await.unwrap(), 2);
+    let used = used(&gateway, "ana").await;
+    // The fake counts 12 and 5 tokens of each question.
+    assert_eq!(used["one"], json!({ "tokens": 17 }));
+    // The control: in the budget beside it both count.
+    assert_eq!(used["cap"], json!({ "tokens": 34 }));
+}
+
+#[tokio::test]
 async fn budgets_of_the_resource_are_shown_and_stay_as_they_are() {
     let Some((server, gateway, _)) = stored(&[FILE]).await else {
         return;

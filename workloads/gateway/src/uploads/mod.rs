@@ -31,7 +31,7 @@ use crate::error::chain;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::state::AppState;
-use crate::store::StoredUpload;
+use crate::store::{Leased, StoredUpload};
 
 /// Requests that write at a time; each holds a part of its file in memory.
 const WRITERS: usize = 32;
@@ -85,7 +85,11 @@ impl Lease {
         let taken = state
             .store
             .lease_upload(lease.upload, lease.id, upload.received);
-        if taken.await? { Ok(lease) } else { Err(busy()) }
+        match taken.await? {
+            Leased::Yes => Ok(lease),
+            Leased::InUse => Err(busy()),
+            Leased::TooMany => Err(too_many()),
+        }
     }
 
     /// Says that the work goes on.
@@ -124,13 +128,23 @@ fn busy() -> Failure {
     failure
 }
 
+/// 429 for one upload more at a time than a person may write to.
+fn too_many() -> Failure {
+    let mut failure = overloaded("writers");
+    "you write to as many uploads as one person may at a time; go on with this one when another \
+     request has ended"
+        .clone_into(&mut failure.message);
+    failure
+}
+
 /// Adds the bytes of a request to an unfinished upload, whose next byte is the first of them, and
 /// makes it a document when they are the last; gives the upload as it is then. What came of a body
-/// that broke off is kept.
+/// that broke off or stands still is kept.
 ///
 /// # Errors
-/// 423 when another request writes, 413 for more bytes than were announced, 429 when too many write,
-/// 503 when the object store or the database is away; and all that [`complete`] refuses.
+/// 423 when another request writes, 413 for more bytes than were announced, 429 when too many write
+/// or the person writes to too many, 503 when the object store or the database is away; and all that
+/// [`complete`] refuses.
 pub async fn append(
     state: &Arc<AppState>,
     identity: &Arc<Identity>,

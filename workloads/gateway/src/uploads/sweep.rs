@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::count;
 use crate::error::chain;
-use crate::objects::Objects;
+use crate::objects::{MAX_FAILURES, Objects};
 use crate::store::{Store, StoreError};
 
 /// Uploads per statement.
@@ -55,20 +55,25 @@ pub(crate) async fn expire_all(store: &Store) -> Result<u64, StoreError> {
     }
 }
 
-/// Deletes the parts of some uploads that are over; says of how many.
+/// Deletes the parts of some uploads that are over; says how many were tried. One whose parts cannot
+/// be deleted is put off, so that it does not keep the others.
 pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<usize, StoreError> {
     let mut change = store.begin().await?;
-    let mut gone = Vec::new();
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
     for id in change.lock_discarded_uploads(SWEPT).await? {
         match objects.delete_parts(id).await {
             Ok(()) => gone.push(id),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "parts were not deleted yet");
-                break;
+                kept.push(id);
             }
+        }
+        if kept.len() == MAX_FAILURES {
+            break;
         }
     }
     change.forget_discarded_uploads(&gone).await?;
+    change.put_off_discarded_uploads(&kept).await?;
     change.commit().await?;
-    Ok(gone.len())
+    Ok(gone.len() + kept.len())
 }

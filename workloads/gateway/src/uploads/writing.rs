@@ -39,9 +39,12 @@ pub(super) async fn write(
         buffer: Vec::new(),
         renewed: Instant::now(),
     };
+    let pause = state.admission.times.pause;
     loop {
         let chunk = tokio::select! {
             chunk = body.next() => chunk,
+            // Others want the place: what came is kept, and the client goes on when it can.
+            () = tokio::time::sleep(pause) => None,
             // The process stops; the client goes on elsewhere.
             () = state.ending.cancelled() => None,
         };

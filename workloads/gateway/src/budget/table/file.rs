@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use snafu::{ResultExt as _, Snafu};
 
-use super::{Budget, ModelName, Scope, Table, UnknownPrice};
+use super::{Budget, DEFAULT_WARNING, ModelName, Scope, Table, UnknownPrice};
 use crate::budget::money::{Micros, Price};
 use crate::budget::rules::Limits;
 use crate::budget::window::Period;
@@ -69,7 +69,7 @@ struct BudgetEntry {
 }
 
 const fn default_warning() -> i64 {
-    80
+    DEFAULT_WARNING
 }
 
 #[derive(Debug, Deserialize)]

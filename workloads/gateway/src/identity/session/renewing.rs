@@ -139,18 +139,28 @@ impl Inner {
     }
 
     /// Keeps what new tokens say of their person, for the replicas that have open answers of this
-    /// session. Not while the row is locked: the signing keys may have to be fetched for it. What
+    /// session or of the person's API keys. Not while the row is locked: the signing keys may have to be fetched for it. What
     /// is not kept is kept with the next tokens.
     async fn note_groups(&self, hash: &SessionHash, fresh: &Tokens) {
         // A token that is refused is refused to the next request, which ends the session.
         let Ok(said) = self.verifier.verify(&fresh.access_token).await else {
             return;
         };
-        let noted = self.store.note_groups(hash, &said.groups, said.issued_at);
-        if let Err(error) = noted.await {
+        let store = &self.store;
+        let (of_session, of_owner) = tokio::join!(
+            store.note_groups(hash, &said.groups, said.issued_at),
+            store.update_key_owner(&said.subject, &said.groups, said.issued_at),
+        );
+        if let Err(error) = of_session {
             tracing::warn!(
                 error = crate::error::chain(&error),
                 "the groups of a session were not noted"
+            );
+        }
+        if let Err(error) = of_owner {
+            tracing::warn!(
+                error = crate::error::chain(&error),
+                "the groups of an owner of API keys were not noted"
             );
         }
     }

@@ -3,6 +3,7 @@
 mod ending;
 mod protocol;
 mod resuming;
+mod stuck;
 mod writers;
 
 use std::time::Duration;

@@ -2,15 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use futures::stream;
+use futures::{StreamExt as _, stream};
+use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use serde_json::json;
 
 use super::{Resumable, at, sweep_parts};
-use crate::store::{Piece, UploadPart};
+use crate::admission::Times;
+use crate::store::{Leased, Piece, UploadPart};
 use crate::tests::documents::upload as upload_at_once;
 use crate::tests::keys::{Signer, realm};
 use crate::tests::postgres;
@@ -89,7 +92,8 @@ async fn a_document_is_made_once_whoever_asks() {
 async fn leave_whole(gateway: &Gateway, upload: &Resumable<'_>, text: &'static str) {
     let state = &gateway.state;
     let (id, lease) = (upload.id(), uuid::Uuid::now_v7());
-    assert!(state.store.lease_upload(id, lease, 0).await.unwrap());
+    let leased = state.store.lease_upload(id, lease, 0).await.unwrap();
+    assert_eq!(leased, Leased::Yes);
     let size = text.len();
     let part = UploadPart {
         number: 0,
@@ -147,16 +151,13 @@ async fn who_was_killed_after_the_last_byte_is_made_up_for(#[case] by_asking: bo
     assert_eq!(left, ["documents/half"]);
 }
 
-#[tokio::test]
-async fn what_the_object_store_did_not_take_is_not_acknowledged() {
-    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
-        return;
-    };
+/// An object store that nobody answers at.
+fn away() -> Arc<dyn ObjectStore> {
     let retry = object_store::RetryConfig {
         max_retries: 0,
         ..Default::default()
     };
-    let away = AmazonS3Builder::new()
+    let store = AmazonS3Builder::new()
         .with_endpoint("http://127.0.0.1:1")
         .with_bucket_name("documents")
         .with_access_key_id("k")
@@ -165,7 +166,44 @@ async fn what_the_object_store_did_not_take_is_not_acknowledged() {
         .with_retry(retry)
         .build()
         .unwrap();
-    let replica = gateway.replica_with(&server, Arc::new(away)).await;
+    Arc::new(store)
+}
+
+/// A body that stands still is no excuse for what became of its bytes.
+#[tokio::test]
+async fn a_piece_that_is_too_late_is_told_what_became_of_it() {
+    let times = Times {
+        part: Duration::from_millis(50),
+        ..Times::default()
+    };
+    let parts = || Parts {
+        times,
+        ..Parts::default()
+    };
+    let half =
+        || Body::from_stream(stream::iter([Ok::<_, io::Error>("half")]).chain(stream::pending()));
+    let Some((_server, gateway)) = Gateway::stored(parts()).await else {
+        return;
+    };
+    let upload = Resumable::of(&gateway, "ana").begin("a.txt", 8).await;
+    assert_eq!(at(&upload.add(0, half()).await), (204, "4"), "the control");
+    let objects = away();
+    let parts = Parts { objects, ..parts() };
+    let Some((_server, gateway)) = Gateway::stored(parts).await else {
+        return;
+    };
+    let upload = Resumable::of(&gateway, "ana").begin("a.txt", 8).await;
+    let reply = upload.add(0, half()).await;
+    assert_eq!(reply.code(), "object_storage_unavailable", "{reply:?}");
+    assert_eq!(at(&upload.look().await), (200, "0"));
+}
+
+#[tokio::test]
+async fn what_the_object_store_did_not_take_is_not_acknowledged() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let replica = gateway.replica_with(&server, away()).await;
     let upload = Resumable::of(&gateway, "ana").begin("a.txt", 8).await;
     assert_eq!(at(&upload.add(0, "half").await), (204, "4"));
     let there = upload.at(&replica, "ana");
