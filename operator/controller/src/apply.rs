@@ -31,6 +31,10 @@ const WAKER: &str = "lotoai-operator-scale";
 /// How many look-ups are under way at once.
 const LOOKUPS: usize = 8;
 
+/// A pass ends at this many objects that were refused because a webhook did not answer: each of the
+/// others could take as long, up to half a minute.
+const SILENT: usize = 2;
+
 /// Why objects could not be applied.
 #[derive(Debug, Snafu)]
 pub enum Error {
@@ -56,7 +60,8 @@ pub enum Error {
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
-    /// The cluster refused objects. Everything was written that depends on none of them.
+    /// The cluster refused objects. Everything was written that depends on none of them, unless they
+    /// were refused for want of an answer.
     #[snafu(display("{}{}", refusals(objects), put_off(waiting)))]
     Refused {
         /// What was refused, and why.
@@ -193,7 +198,8 @@ pub type Depends<'a> = &'a (dyn Fn(&Desired, &Desired) -> bool + Sync);
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names: then nothing was written. When objects
-/// were refused: then the others were written. And at the first write that fails for a reason that is
+/// were refused: then the others were written, unless a webhook does not answer: then those that
+/// come after [`SILENT`] of them wait. And at the first write that fails for a reason that is
 /// not its own, such as an API server that is away.
 pub async fn apply(
     client: &Client,
@@ -223,7 +229,8 @@ pub async fn apply(
             metrics::object(kind, "unchanged");
             continue;
         }
-        if refused.iter().any(|(other, _)| depends(object, other)) {
+        let silent = refused.iter().filter(|(_, error)| is_silence(error));
+        if silent.count() >= SILENT || refused.iter().any(|(other, _)| depends(object, other)) {
             metrics::object(kind, "held");
             waiting.push(id);
             continue;
@@ -305,6 +312,23 @@ fn is_refusal(error: &kube::Error) -> bool {
         500 => status.message.contains("failed calling webhook"),
         _ => false,
     }
+}
+
+/// Whether an object is refused because a webhook did not answer in time. One that is away altogether
+/// is noticed at once.
+fn is_silence(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    // Not the word alone: the webhook's address, which is told as well, ends with its time limit.
+    let ends = [
+        "deadline exceeded",
+        "Timeout exceeded",
+        "i/o timeout",
+        "timed out",
+        "handshake timeout",
+    ];
+    status.code == 500 && ends.iter().any(|end| status.message.contains(end))
 }
 
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.

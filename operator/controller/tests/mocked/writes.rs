@@ -255,6 +255,32 @@ async fn a_refused_object_holds_up_what_depends_on_it_and_nothing_else(
     assert_eq!(text, expected);
 }
 
+#[rstest]
+#[case::that_is_slow("context deadline exceeded", 2)]
+#[case::whose_node_is_gone("dial tcp 10.96.0.7:443: i/o timeout", 2)]
+#[case::that_is_away("dial tcp 10.96.0.7:443: connect: connection refused", 4)]
+#[tokio::test]
+async fn a_webhook_without_an_answer_does_not_take_its_time_of_every_object(
+    #[case] end: &str,
+    #[case] asked: usize,
+) {
+    let address = "https://policy.example.svc:443/validate?timeout=10s";
+    let message =
+        format!("failed calling webhook \"policy\": failed to call webhook: Post {address}: {end}");
+    let (client, log) = serve(move |call| match call.method.as_str() {
+        "PATCH" => refusal(500, &message),
+        _ => accepting(call),
+    });
+    let objects = ["demo-a", "demo-b", "demo-c", "demo-d"].map(|it| desired::<ConfigMap>(it, false));
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    assert_eq!(log.summary(&["PATCH"]).len(), asked);
+    let text = lotoai_operator::error::chain(&error);
+    let waits = text.contains("; for this waits: ConfigMap/demo-c, ConfigMap/demo-d");
+    assert_eq!(waits, asked == 2, "{text}");
+}
+
 #[tokio::test]
 async fn every_refused_object_is_named() {
     let (client, log) = serve(|call| match call.method == "PATCH" {
