@@ -5,6 +5,7 @@
 //! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,9 @@ const LOOKUPS: usize = 8;
 /// A pass ends at this many objects that were refused because a webhook did not answer: each of the
 /// others could take as long, up to half a minute.
 const SILENT: usize = 2;
+
+/// How many objects a message names: one that lists all is longer than a condition or an event.
+const NAMED: usize = 5;
 
 /// Why objects could not be applied.
 #[derive(Debug, Snafu)]
@@ -84,6 +88,16 @@ fn list(objects: &[ObjectId]) -> String {
     objects.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
+/// The first [`NAMED`] texts, and how many more there are.
+fn few(texts: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+    let more = texts.len().saturating_sub(NAMED);
+    let mut text = texts.take(NAMED).collect::<Vec<_>>().join(separator);
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}
+
 /// An object that the cluster refused.
 #[derive(Debug)]
 pub struct Refusal {
@@ -101,14 +115,14 @@ fn refusals(objects: &[Refusal]) -> String {
         };
         format!("failed to apply {}: {cause}", show(id))
     });
-    texts.collect::<Vec<_>>().join("; ")
+    few(texts, "; ")
 }
 
 fn put_off(waiting: &[ObjectId]) -> String {
     if waiting.is_empty() {
         return String::new();
     }
-    format!("; for this waits: {}", list(waiting))
+    format!("; for this waits: {}", few(waiting.iter().map(show), ", "))
 }
 
 impl Error {

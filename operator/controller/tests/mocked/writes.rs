@@ -271,7 +271,8 @@ async fn a_webhook_without_an_answer_does_not_take_its_time_of_every_object(
         "PATCH" => refusal(500, &message),
         _ => accepting(call),
     });
-    let objects = ["demo-a", "demo-b", "demo-c", "demo-d"].map(|it| desired::<ConfigMap>(it, false));
+    let objects =
+        ["demo-a", "demo-b", "demo-c", "demo-d"].map(|it| desired::<ConfigMap>(it, false));
     let error = first(&client, &Existing::default(), &objects)
         .await
         .unwrap_err();
@@ -299,6 +300,25 @@ async fn every_refused_object_is_named() {
     let expected =
         "failed to apply ConfigMap/demo-a: denied; failed to apply ConfigMap/demo-b: denied";
     assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn a_message_names_the_first_of_many_refused_objects() {
+    let (client, _) = serve(|call| match call.method == "PATCH" {
+        true => refusal(403, "denied"),
+        false => accepting(call),
+    });
+    let objects: Vec<Desired> = (0..8)
+        .map(|number| desired::<ConfigMap>(&format!("demo-{number}"), false))
+        .collect();
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    let text = lotoai_operator::error::chain(&error);
+    assert!(
+        text.ends_with("ConfigMap/demo-4: denied and 3 more"),
+        "{text}"
+    );
 }
 
 #[rstest]
