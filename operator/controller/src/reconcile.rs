@@ -207,8 +207,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     let credentials = credentials.context(CredentialsSnafu)?;
     let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
     let asleep = lotoai_plan::asleep(platform, &seen.observed);
-    let desired: Vec<Desired> = prepared
-        .objects()
+    let desired: Vec<Desired> = lotoai_plan::in_order(platform, prepared.objects())
         .into_iter()
         .map(|planned| {
             let id = planned.id();
