@@ -132,6 +132,12 @@ impl Error {
         matches!(self, Self::Foreign { .. })
     }
 
+    /// Whether objects were refused, and everything else was written that could be.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// What the API server said, if it said anything.
     #[must_use]
     pub fn kube(&self) -> Option<&kube::Error> {

@@ -117,6 +117,8 @@ async fn a_refused_workload_is_named_and_holds_up_nobody_but_those_that_need_it(
         "{message}"
     );
     assert!(message.contains("agents are not allowed here"), "{message}");
+    let (_, reason, _) = world.condition("Reconciling").await;
+    assert_eq!(reason, "ReconcileFailed");
 
     bindings(&world)
         .delete(&world.namespace, &DeleteParams::default())
@@ -161,4 +163,18 @@ async fn nobody_that_needs_a_refused_workload_changes_on_a_platform_that_is_up()
         let changed = generation(&world, name).await != before;
         assert_eq!(changed, changes, "{name}");
     }
+
+    // It answers, but nobody takes it for what was asked for.
+    wait_for("it is ready all the same", DEADLINE, async || {
+        world.pass().await.unwrap_err();
+        world.make_ready(|_| true).await;
+        world.condition("Ready").await.0 == "True"
+    })
+    .await;
+    let (status, reason, message) = world.condition("Reconciling").await;
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "ReconcileFailed")
+    );
+    assert!(message.contains("Deployment/demo-agents"), "{message}");
 }
