@@ -81,14 +81,23 @@ fn settings() -> Settings {
     }
 }
 
-/// What the tests need on top: the older Helm, and the reverse proxy as a program that runs
-/// without a cluster.
-pub(crate) fn for_tests(progress: &Progress) -> Result<()> {
-    lotoai_local::third_party(progress, Tool::TESTS)
-        .map_err(|error| local("build third-party programs", error))?;
-    images::program_of(&settings(), progress, "traefik")
-        .map_err(|error| local("fetch Traefik", error))?;
-    Ok(())
+/// What some tests need on top: the older Helm, and the reverse proxy as a program that runs without
+/// a cluster. Whatever cannot be had is told, and does not keep the others from it; its tests say
+/// that they were skipped.
+pub(crate) fn for_tests(progress: &Progress) {
+    let helm = lotoai_local::third_party(progress, Tool::TESTS)
+        .map_err(|error| local("build third-party programs", error));
+    let traefik = images::program_of(&settings(), progress, "traefik")
+        .map_err(|error| local("fetch Traefik", error));
+    for (what, failure) in [
+        ("the charts with Helm 3", helm.err()),
+        ("the reverse proxy on its own", traefik.err()),
+    ] {
+        if let Some(error) = failure {
+            let error = lotoai_local::chain(&error);
+            println!("\n  SKIPPED tests of {what}: {error}");
+        }
+    }
 }
 
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.
