@@ -20,6 +20,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
 use lotoai_plan::events::{NextAuthority, Renewed};
+use lotoai_plan::rotation::{GIVEN, REQUEST, STATE};
 use lotoai_plan::tls::PRIVATE_KEY;
 use lotoai_plan::{
     Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
@@ -251,17 +252,34 @@ impl Store<'_> {
             let text = match value {
                 Value::Fixed(text) => text,
                 // Whose turn it is was decided when it was written.
-                Value::Account { second, .. } if holds(&secret, key, second) => return None,
+                Value::Account { second, .. } if holds(&secret, key, second.as_bytes()) => {
+                    return None;
+                }
                 Value::Account { first, .. } => first,
                 // What is given anew comes into use as a rotation.
                 Value::Random { .. } | Value::Given { .. } => return None,
             };
             Some((key.clone(), Some(ByteString(text.clone().into_bytes()))))
         });
+        // What is given and in use already is given from now on: when it is not any more, it is made
+        // anew.
+        let recorded = wanted.iter().filter_map(|(key, value)| {
+            let Value::Given {
+                secret: by,
+                key: of,
+            } = value
+            else {
+                return None;
+            };
+            let given = self.observed.secret_value(by, of)?;
+            let rests = !secret.annotations().contains_key(STATE);
+            (rests && holds(&secret, key, given))
+                .then(|| (REQUEST.to_owned(), Some(format!("{GIVEN}{by}"))))
+        });
         let change = Change {
             // Collected before the Secret moves.
             data: given.collect(),
-            annotations: BTreeMap::new(),
+            annotations: recorded.collect(),
         };
         self.keep(&spec.metadata, secret, change).await
     }
@@ -365,9 +383,9 @@ fn check_ours(platform: &Platform, secret: &Secret) -> Result<(), Error> {
     Ok(())
 }
 
-fn holds(secret: &Secret, key: &str, text: &str) -> bool {
+fn holds(secret: &Secret, key: &str, value: &[u8]) -> bool {
     let held = secret.data.as_ref().and_then(|data| data.get(key));
-    held.is_some_and(|held| held.0 == text.as_bytes())
+    held.is_some_and(|held| held.0 == value)
 }
 
 /// Makes one value of the Secret of this name, or takes it from the one that it is given in.
