@@ -279,8 +279,9 @@ pub async fn apply(
     Ok(())
 }
 
-/// Writes one object; its metadata as it is then. One that sleeps is woken before, so that its
-/// number is never the API server's default.
+/// Writes one object; its metadata as it is then. One that sleeps gets its template first and is
+/// woken then, so that no pod starts from the one of before, and before its number is given up, so
+/// that it is never the API server's default.
 async fn send(
     client: &Client,
     owner: Owner<'_>,
@@ -289,19 +290,37 @@ async fn send(
 ) -> Result<ObjectMeta, kube::Error> {
     let planned = &object.planned;
     let api = api(client, owner, &planned.resource);
+    let name = planned.name.as_str();
     if let (Some(replicas), Some(current)) = (object.wake, current) {
-        let params = PatchParams::apply(WAKER).force();
-        let body = Patch::Apply(awake(planned, replicas, current));
-        api.patch_metadata(&planned.name, &params, &body).await?;
+        let sleeps = write(&api, name, FIELD_MANAGER, &asleep(planned, current)).await?;
+        write(&api, name, WAKER, &awake(planned, replicas, &sleeps)).await?;
     }
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let body = Patch::Apply(&planned.body);
-    let applied = api.patch_metadata(&planned.name, &params, &body).await?;
-    Ok(applied.metadata)
+    write(&api, name, FIELD_MANAGER, &planned.body).await
 }
 
-/// The number of pods of an object and nothing else, as long as nobody wrote to it since it was
-/// read: somebody may have woken it.
+async fn write(
+    api: &Api<DynamicObject>,
+    name: &str,
+    by: &str,
+    body: &Value,
+) -> Result<ObjectMeta, kube::Error> {
+    let params = PatchParams::apply(by).force();
+    let written = api
+        .patch_metadata(name, &params, &Patch::Apply(body))
+        .await?;
+    Ok(written.metadata)
+}
+
+/// The whole object without pods, as long as nobody wrote to it since it was read: somebody may have
+/// woken it.
+fn asleep(planned: &PlannedObject, current: &ObjectMeta) -> Value {
+    let mut body = planned.body.clone();
+    body["metadata"]["resourceVersion"] = json!(current.resource_version);
+    body["spec"]["replicas"] = json!(0);
+    body
+}
+
+/// The number of pods of an object and nothing else, as long as nobody wrote to it since then.
 fn awake(planned: &PlannedObject, replicas: i32, current: &ObjectMeta) -> Value {
     json!({
         "apiVersion": planned.resource.api_version,

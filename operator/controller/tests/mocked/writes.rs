@@ -181,25 +181,44 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
 }
 
 #[tokio::test]
-async fn a_sleeping_workload_is_woken_once_and_by_a_name_of_its_own() {
-    let (client, log) = serve(accepting);
+async fn a_sleeping_workload_is_woken_once_with_its_template_and_by_a_name_of_its_own() {
+    // Every write makes another version.
+    let versions = AtomicUsize::new(7);
+    let (client, log) = serve(move |call| {
+        let (status, mut body) = accepting(call);
+        if call.method == "PATCH" {
+            let version = versions.fetch_add(1, Ordering::Relaxed);
+            body["metadata"]["resourceVersion"] = json!(version.to_string());
+        }
+        (status, body)
+    });
     let mut existing = Existing::default();
     existing.extend("Deployment", [meta("demo-a", UID)]);
     let cache = Cache::default();
     let mut objects = [desired::<Deployment>("demo-a", false)];
     again(&client, &existing, &cache, &objects).await.unwrap();
     objects[0].wake = Some(2);
+    objects[0].planned.body["spec"] = json!({ "template": "new" });
     again(&client, &existing, &cache, &objects).await.unwrap();
     let calls = log.calls();
     let writes: Vec<_> = calls.iter().filter(|call| call.method == "PATCH").collect();
-    assert_eq!(writes.len(), 3, "{writes:?}");
-    let by = |number: usize| writes[number].query.rsplit('=').next();
-    assert_eq!(by(0), Some("lotoai-operator"));
-    assert_eq!(by(1), Some("lotoai-operator-scale"));
-    assert_eq!(by(2), Some("lotoai-operator"));
-    assert_eq!(writes[1].body["spec"], json!({ "replicas": 2 }));
+    assert_eq!(writes.len(), 4, "{writes:?}");
+    let by: Vec<_> = writes
+        .iter()
+        .filter_map(|write| write.query.rsplit('=').next())
+        .collect();
+    let (operator, waker) = ("lotoai-operator", "lotoai-operator-scale");
+    assert_eq!(by, [operator, operator, waker, operator]);
+    // No pod starts before the template is the new one.
+    let spec = |number: usize| &writes[number].body["spec"];
+    assert_eq!(*spec(1), json!({ "template": "new", "replicas": 0 }));
+    assert_eq!(*spec(2), json!({ "replicas": 2 }));
+    assert_eq!(*spec(3), json!({ "template": "new" }));
     // Somebody may have woken it since it was read.
-    assert_eq!(writes[1].body["metadata"]["resourceVersion"], "7");
+    let version = |number: usize| &writes[number].body["metadata"]["resourceVersion"];
+    assert_eq!(*version(1), "7");
+    assert_eq!(*version(2), "8");
+    assert_eq!(*version(3), Value::Null);
 }
 
 #[tokio::test]
