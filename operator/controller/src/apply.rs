@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use snafu::{ResultExt, Snafu, ensure};
 
 use crate::error::chain;
+use crate::hash::hash;
 use crate::metrics;
 use crate::object::{Desired, Existing, belongs, owned_by, show};
 
@@ -377,12 +377,6 @@ fn is_immutable(resource: &ApiResource) -> bool {
 
 fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), owner.namespace, resource)
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Looks at every object that would be written before anything is.

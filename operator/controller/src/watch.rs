@@ -5,7 +5,6 @@
 //! server restarts, would come back over several minutes.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use rand::Rng;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::chain;
+use crate::hash::hash;
 
 /// Pause after the first error.
 const FIRST: Duration = Duration::from_millis(500);
@@ -190,12 +190,6 @@ pub fn fingerprint(meta: &ObjectMeta) -> u64 {
     }
     // Metadata can always be written: their maps have text as keys.
     hash(&serde_json::to_string(&meta).unwrap_or_default())
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

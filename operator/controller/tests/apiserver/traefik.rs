@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::planned::planned;
-use crate::server::{Guarded, third_party};
+use crate::server::Guarded;
 use crate::upstream::{Authority, Upstream};
 use crate::world::{DEADLINE, wait_for};
 
@@ -19,8 +19,6 @@ use crate::world::{DEADLINE, wait_for};
 pub(crate) const HOST: &str = "ai.example.com";
 /// Another host that leads here as well.
 pub(crate) const OTHER: &str = "other.example.com";
-/// The program that the local image holds, with its version.
-const PIN: &str = include_str!("../../../../local/images/traefik/requirements.txt");
 
 /// What differs from a platform of nothing but a URL.
 #[derive(Default)]
@@ -167,10 +165,11 @@ impl Traefik {
     }
 }
 
+/// The program that the local image holds.
 fn program() -> PathBuf {
-    let (_, rest) = PIN.split_once("==").unwrap();
-    let version = rest.split_whitespace().next().unwrap();
-    third_party().join(format!("traefik-{version}/bin/traefik"))
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = lotoai_local::cache_dir();
+    lotoai_local::images::path_of(&repository, &cache, "traefik").unwrap()
 }
 
 /// An address of loopback that no other proxy has, of these tests or of others that run beside them:
