@@ -63,7 +63,7 @@ fn programs() -> Option<[PathBuf; 2]> {
 }
 
 /// Where programs that are built or fetched from elsewhere are.
-pub(crate) fn third_party() -> PathBuf {
+fn third_party() -> PathBuf {
     lotoai_local::cache_dir().join("third-party")
 }
 
