@@ -289,7 +289,7 @@ impl Reader<'_> {
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Option<String>, Error> {
         let held = secrets.get(&authority_secret(platform));
-        if !held.is_some_and(|held| held.annotations().contains_key(NEXT_SINCE)) {
+        if held.is_none_or(|held| !held.annotations().contains_key(NEXT_SINCE)) {
             return Ok(None);
         }
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);

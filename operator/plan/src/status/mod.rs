@@ -89,7 +89,7 @@ impl Outcome<'_> {
             }
             | Self::Refused {
                 gates, prepared, ..
-            } => Some((gates, prepared)),
+            } => Some((*gates, *prepared)),
             Self::Invalid(_) | Self::Deleting | Self::Failed { .. } | Self::Paused { .. } => None,
         }
     }

@@ -3,8 +3,8 @@
 //! The authority changes in three steps, a week and up to a year apart, so that nobody ever meets a
 //! certificate that he cannot check: the next one is made, or taken over from a Secret that the
 //! resource names, and handed to everybody who checks; a week later, when the cluster has taken what
-//! is handed out, it signs, and what the one before has signed is renewed in its own time; the one before is forgotten when its life is over,
-//! or that of all that it signed.
+//! is handed out, it signs, and what the one before has signed is renewed in its own time; the one
+//! before is forgotten when its life is over, or that of all that it signed.
 
 use std::collections::BTreeMap;
 
