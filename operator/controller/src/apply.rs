@@ -4,8 +4,9 @@
 //! names but does not belong to the platform stays untouched, and nothing else is written either.
 //! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
+mod refusal;
+
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -16,10 +17,12 @@ use lotoai_plan::{ObjectId, PlannedObject};
 use serde_json::{Value, json};
 use snafu::{ResultExt, Snafu, ensure};
 
-use crate::error::chain;
 use crate::hash::hash;
 use crate::metrics;
 use crate::object::{Desired, Existing, belongs, owned_by, show};
+use refusal::{is_refusal, is_silence, put_off, refusals};
+
+pub use refusal::Refusal;
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.
@@ -35,9 +38,6 @@ const LOOKUPS: usize = 8;
 /// A pass ends at this many objects that were refused because a webhook did not answer: each of the
 /// others could take as long, up to half a minute.
 const SILENT: usize = 2;
-
-/// How many objects a message names: one that lists all is longer than a condition or an event.
-const NAMED: usize = 5;
 
 /// Why objects could not be applied.
 #[derive(Debug, Snafu)]
@@ -86,43 +86,6 @@ pub enum Error {
 
 fn list(objects: &[ObjectId]) -> String {
     objects.iter().map(show).collect::<Vec<_>>().join(", ")
-}
-
-/// The first [`NAMED`] texts, and how many more there are.
-fn few(texts: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
-    let more = texts.len().saturating_sub(NAMED);
-    let mut text = texts.take(NAMED).collect::<Vec<_>>().join(separator);
-    if more > 0 {
-        let _ = write!(text, " and {more} more");
-    }
-    text
-}
-
-/// An object that the cluster refused.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The object.
-    pub id: ObjectId,
-    /// What the API server said.
-    pub source: Box<kube::Error>,
-}
-
-fn refusals(objects: &[Refusal]) -> String {
-    let texts = objects.iter().map(|Refusal { id, source }| {
-        let cause = match source.as_ref() {
-            kube::Error::Api(status) => status.message.clone(),
-            error => chain(error),
-        };
-        format!("failed to apply {}: {cause}", show(id))
-    });
-    few(texts, "; ")
-}
-
-fn put_off(waiting: &[ObjectId]) -> String {
-    if waiting.is_empty() {
-        return String::new();
-    }
-    format!("; for this waits: {}", few(waiting.iter().map(show), ", "))
 }
 
 impl Error {
@@ -218,8 +181,8 @@ pub type Depends<'a> = &'a (dyn Fn(&Desired, &Desired) -> bool + Sync);
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names: then nothing was written. When objects
-/// were refused: then the others were written, unless a webhook does not answer: then those that
-/// come after [`SILENT`] of them wait. And at the first write that fails for a reason that is
+/// were refused: then the others were written, unless they were refused because a webhook does not
+/// answer: then the rest waits after the second one. And at the first write that fails for a reason that is
 /// not its own, such as an API server that is away.
 pub async fn apply(
     client: &Client,
@@ -335,39 +298,6 @@ fn refusal((object, error): (&Desired, kube::Error)) -> Refusal {
         id: object.id(),
         source: Box::new(error),
     }
-}
-
-/// Whether an object is refused for what it is: by a rule of its kind, a quota, a policy or a
-/// webhook. The next object would meet everything else as well: a token or a load that is refused,
-/// an API server that is away. A conflict is nobody's fault, and its pass is repeated at once.
-fn is_refusal(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    match status.code {
-        401 | 408 | 409 | 429 => false,
-        400..=499 => true,
-        // One that does not answer, without which objects of some kinds are not admitted.
-        500 => status.message.contains("failed calling webhook"),
-        _ => false,
-    }
-}
-
-/// Whether an object is refused because a webhook did not answer in time. One that is away altogether
-/// is noticed at once.
-fn is_silence(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    // Not the word alone: the webhook's address, which is told as well, ends with its time limit.
-    let ends = [
-        "deadline exceeded",
-        "Timeout exceeded",
-        "i/o timeout",
-        "timed out",
-        "handshake timeout",
-    ];
-    status.code == 500 && ends.iter().any(|end| status.message.contains(end))
 }
 
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.

@@ -20,7 +20,6 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
 use lotoai_plan::events::{NextAuthority, Renewed};
-use lotoai_plan::rotation::{GIVEN, REQUEST, STATE};
 use lotoai_plan::tls::PRIVATE_KEY;
 use lotoai_plan::{
     Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
@@ -261,25 +260,10 @@ impl Store<'_> {
             };
             Some((key.clone(), Some(ByteString(text.clone().into_bytes()))))
         });
-        // What is given and in use already is given from now on: when it is not any more, it is made
-        // anew.
-        let recorded = wanted.iter().filter_map(|(key, value)| {
-            let Value::Given {
-                secret: by,
-                key: of,
-            } = value
-            else {
-                return None;
-            };
-            let given = self.observed.secret_value(by, of)?;
-            let rests = !secret.annotations().contains_key(STATE);
-            (rests && holds(&secret, key, given))
-                .then(|| (REQUEST.to_owned(), Some(format!("{GIVEN}{by}"))))
-        });
         let change = Change {
             // Collected before the Secret moves.
             data: given.collect(),
-            annotations: recorded.collect(),
+            annotations: rotation::taken_over(self.observed, &secret, wanted),
         };
         self.keep(&spec.metadata, secret, change).await
     }

@@ -82,8 +82,8 @@ fn settings() -> Settings {
 }
 
 /// What some tests need on top: the older Helm, the reverse proxy as a program that runs without a
-/// cluster, and the definitions of other projects' kinds. Whatever cannot be had is told, and does not keep the others from it; its tests say
-/// that they were skipped.
+/// cluster, and the definitions of other projects' kinds. Whatever cannot be had is told, and does not
+/// keep the others from it; its tests say that they were skipped.
 pub(crate) fn for_tests(progress: &Progress) {
     let helm = lotoai_local::third_party(progress, Tool::TESTS)
         .map_err(|error| local("build third-party programs", error));
