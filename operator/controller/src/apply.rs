@@ -4,8 +4,9 @@
 //! names but does not belong to the platform stays untouched, and nothing else is written either.
 //! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
+mod refusal;
+
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -16,9 +17,12 @@ use lotoai_plan::{ObjectId, PlannedObject};
 use serde_json::{Value, json};
 use snafu::{ResultExt, Snafu, ensure};
 
-use crate::error::chain;
+use crate::hash::hash;
 use crate::metrics;
 use crate::object::{Desired, Existing, belongs, owned_by, show};
+use refusal::{is_refusal, is_silence, put_off, refusals};
+
+pub use refusal::Refusal;
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.
@@ -30,6 +34,10 @@ const WAKER: &str = "lotoai-operator-scale";
 
 /// How many look-ups are under way at once.
 const LOOKUPS: usize = 8;
+
+/// A pass ends at this many objects that were refused because a webhook did not answer: each of the
+/// others could take as long, up to half a minute.
+const SILENT: usize = 2;
 
 /// Why objects could not be applied.
 #[derive(Debug, Snafu)]
@@ -56,7 +64,8 @@ pub enum Error {
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
-    /// The cluster refused objects. Everything was written that depends on none of them.
+    /// The cluster refused objects. Everything was written that depends on none of them, unless they
+    /// were refused for want of an answer.
     #[snafu(display("{}{}", refusals(objects), put_off(waiting)))]
     Refused {
         /// What was refused, and why.
@@ -79,38 +88,17 @@ fn list(objects: &[ObjectId]) -> String {
     objects.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
-/// An object that the cluster refused.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The object.
-    pub id: ObjectId,
-    /// What the API server said.
-    pub source: Box<kube::Error>,
-}
-
-fn refusals(objects: &[Refusal]) -> String {
-    let texts = objects.iter().map(|Refusal { id, source }| {
-        let cause = match source.as_ref() {
-            kube::Error::Api(status) => status.message.clone(),
-            error => chain(error),
-        };
-        format!("failed to apply {}: {cause}", show(id))
-    });
-    texts.collect::<Vec<_>>().join("; ")
-}
-
-fn put_off(waiting: &[ObjectId]) -> String {
-    if waiting.is_empty() {
-        return String::new();
-    }
-    format!("; for this waits: {}", list(waiting))
-}
-
 impl Error {
     /// Whether an object of somebody else stands in the way.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         matches!(self, Self::Foreign { .. })
+    }
+
+    /// Whether objects were refused, and everything else was written that could be.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
     }
 
     /// What the API server said, if it said anything.
@@ -193,7 +181,8 @@ pub type Depends<'a> = &'a (dyn Fn(&Desired, &Desired) -> bool + Sync);
 ///
 /// # Errors
 /// When an object of somebody else bears one of our names: then nothing was written. When objects
-/// were refused: then the others were written. And at the first write that fails for a reason that is
+/// were refused: then the others were written, unless they were refused because a webhook does not
+/// answer: then the rest waits after the second one. And at the first write that fails for a reason that is
 /// not its own, such as an API server that is away.
 pub async fn apply(
     client: &Client,
@@ -223,7 +212,8 @@ pub async fn apply(
             metrics::object(kind, "unchanged");
             continue;
         }
-        if refused.iter().any(|(other, _)| depends(object, other)) {
+        let silent = refused.iter().filter(|(_, error)| is_silence(error));
+        if silent.count() >= SILENT || refused.iter().any(|(other, _)| depends(object, other)) {
             metrics::object(kind, "held");
             waiting.push(id);
             continue;
@@ -252,8 +242,9 @@ pub async fn apply(
     Ok(())
 }
 
-/// Writes one object; its metadata as it is then. One that sleeps is woken before, so that its
-/// number is never the API server's default.
+/// Writes one object; its metadata as it is then. One that sleeps gets its template first and is
+/// woken then, so that no pod starts from the one of before, and before its number is given up, so
+/// that it is never the API server's default.
 async fn send(
     client: &Client,
     owner: Owner<'_>,
@@ -262,19 +253,37 @@ async fn send(
 ) -> Result<ObjectMeta, kube::Error> {
     let planned = &object.planned;
     let api = api(client, owner, &planned.resource);
+    let name = planned.name.as_str();
     if let (Some(replicas), Some(current)) = (object.wake, current) {
-        let params = PatchParams::apply(WAKER).force();
-        let body = Patch::Apply(awake(planned, replicas, current));
-        api.patch_metadata(&planned.name, &params, &body).await?;
+        let sleeps = write(&api, name, FIELD_MANAGER, &asleep(planned, current)).await?;
+        write(&api, name, WAKER, &awake(planned, replicas, &sleeps)).await?;
     }
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let body = Patch::Apply(&planned.body);
-    let applied = api.patch_metadata(&planned.name, &params, &body).await?;
-    Ok(applied.metadata)
+    write(&api, name, FIELD_MANAGER, &planned.body).await
 }
 
-/// The number of pods of an object and nothing else, as long as nobody wrote to it since it was
-/// read: somebody may have woken it.
+async fn write(
+    api: &Api<DynamicObject>,
+    name: &str,
+    by: &str,
+    body: &Value,
+) -> Result<ObjectMeta, kube::Error> {
+    let params = PatchParams::apply(by).force();
+    let written = api
+        .patch_metadata(name, &params, &Patch::Apply(body))
+        .await?;
+    Ok(written.metadata)
+}
+
+/// The whole object without pods, as long as nobody wrote to it since it was read: somebody may have
+/// woken it.
+fn asleep(planned: &PlannedObject, current: &ObjectMeta) -> Value {
+    let mut body = planned.body.clone();
+    body["metadata"]["resourceVersion"] = json!(current.resource_version);
+    body["spec"]["replicas"] = json!(0);
+    body
+}
+
+/// The number of pods of an object and nothing else, as long as nobody wrote to it since then.
 fn awake(planned: &PlannedObject, replicas: i32, current: &ObjectMeta) -> Value {
     json!({
         "apiVersion": planned.resource.api_version,
@@ -291,22 +300,6 @@ fn refusal((object, error): (&Desired, kube::Error)) -> Refusal {
     }
 }
 
-/// Whether an object is refused for what it is: by a rule of its kind, a quota, a policy or a
-/// webhook. The next object would meet everything else as well: a token or a load that is refused,
-/// an API server that is away. A conflict is nobody's fault, and its pass is repeated at once.
-fn is_refusal(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    match status.code {
-        401 | 408 | 409 | 429 => false,
-        400..=499 => true,
-        // One that does not answer, without which objects of some kinds are not admitted.
-        500 => status.message.contains("failed calling webhook"),
-        _ => false,
-    }
-}
-
 /// A Job's template cannot change; plan puts a hash of its inputs into its name instead.
 fn is_immutable(resource: &ApiResource) -> bool {
     resource.kind == "Job"
@@ -314,12 +307,6 @@ fn is_immutable(resource: &ApiResource) -> bool {
 
 fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), owner.namespace, resource)
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Looks at every object that would be written before anything is.

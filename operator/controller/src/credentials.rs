@@ -251,7 +251,9 @@ impl Store<'_> {
             let text = match value {
                 Value::Fixed(text) => text,
                 // Whose turn it is was decided when it was written.
-                Value::Account { second, .. } if holds(&secret, key, second) => return None,
+                Value::Account { second, .. } if holds(&secret, key, second.as_bytes()) => {
+                    return None;
+                }
                 Value::Account { first, .. } => first,
                 // What is given anew comes into use as a rotation.
                 Value::Random { .. } | Value::Given { .. } => return None,
@@ -261,7 +263,7 @@ impl Store<'_> {
         let change = Change {
             // Collected before the Secret moves.
             data: given.collect(),
-            annotations: BTreeMap::new(),
+            annotations: rotation::taken_over(self.observed, &secret, wanted),
         };
         self.keep(&spec.metadata, secret, change).await
     }
@@ -365,9 +367,9 @@ fn check_ours(platform: &Platform, secret: &Secret) -> Result<(), Error> {
     Ok(())
 }
 
-fn holds(secret: &Secret, key: &str, text: &str) -> bool {
+fn holds(secret: &Secret, key: &str, value: &[u8]) -> bool {
     let held = secret.data.as_ref().and_then(|data| data.get(key));
-    held.is_some_and(|held| held.0 == text.as_bytes())
+    held.is_some_and(|held| held.0 == value)
 }
 
 /// Makes one value of the Secret of this name, or takes it from the one that it is given in.

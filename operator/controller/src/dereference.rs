@@ -11,11 +11,14 @@ use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
 use lotoai_plan::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
+use lotoai_plan::names::{authority_bundle, authority_secret};
+use lotoai_plan::tls::AUTHORITY;
+use lotoai_plan::tls::life::NEXT_SINCE;
 use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds, short_of_pods};
 use serde::de::DeserializeOwned;
@@ -45,6 +48,15 @@ pub enum Error {
         #[snafu(source(from(kube::Error, Box::new)))]
         source: Box<kube::Error>,
     },
+    /// The authorities that pods are handed could not be read.
+    #[snafu(display("failed to read ConfigMap/{name}"))]
+    GetAuthorities {
+        /// Name of the ConfigMap.
+        name: String,
+        /// What the API server said.
+        #[snafu(source(from(kube::Error, Box::new)))]
+        source: Box<kube::Error>,
+    },
 }
 
 impl Error {
@@ -52,7 +64,9 @@ impl Error {
     #[must_use]
     pub fn kube(&self) -> Option<&kube::Error> {
         match self {
-            Self::List { source, .. } | Self::GetSecret { source, .. } => Some(source),
+            Self::List { source, .. }
+            | Self::GetSecret { source, .. }
+            | Self::GetAuthorities { source, .. } => Some(source),
         }
     }
 }
@@ -120,7 +134,11 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         clusters,
         events: BTreeMap::new(),
         missing_kinds,
+        authorities: None,
     };
+    observed.authorities = reader
+        .authorities(&loto.name_any(), &observed.secrets)
+        .await?;
     let short = short_of_pods(&observed, Timestamp::now());
     observed.events = events_about(client, &namespace, short).await?;
     let named = referenced_secrets(&loto.name_any(), &loto.spec);
@@ -261,6 +279,26 @@ impl Reader<'_> {
             existing.extend(&kind, metadata);
         }
         Ok(existing)
+    }
+
+    /// The authorities that pods of this platform are handed, while one of them has yet to begin to
+    /// sign.
+    async fn authorities(
+        self,
+        platform: &str,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Result<Option<String>, Error> {
+        let held = secrets.get(&authority_secret(platform));
+        if held.is_none_or(|held| !held.annotations().contains_key(NEXT_SINCE)) {
+            return Ok(None);
+        }
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        let name = authority_bundle(platform);
+        let bundle = api
+            .get_opt(&name)
+            .await
+            .context(GetAuthoritiesSnafu { name })?;
+        Ok(bundle.and_then(|bundle| bundle.data?.remove(AUTHORITY)))
     }
 
     async fn named_secrets(

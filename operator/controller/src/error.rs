@@ -92,6 +92,12 @@ impl Error {
         }
     }
 
+    /// Whether the cluster refused objects for what they are, and the rest was written.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Apply { source } if source.is_refusal())
+    }
+
     /// Whether the token is not, or no longer, one that the API server knows.
     fn is_unauthorised(&self) -> bool {
         matches!(self.kube(), Some(kube::Error::Api(status)) if status.code == 401)

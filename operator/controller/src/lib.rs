@@ -14,6 +14,7 @@ pub mod dereference;
 pub mod env;
 pub mod error;
 pub mod explain;
+mod hash;
 pub mod leader;
 pub mod metrics;
 pub mod object;

@@ -207,8 +207,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     let credentials = credentials.context(CredentialsSnafu)?;
     let (prepared, gates) = lotoai_plan::plan(platform, &credentials, &seen.observed);
     let asleep = lotoai_plan::asleep(platform, &seen.observed);
-    let desired: Vec<Desired> = prepared
-        .objects()
+    let desired: Vec<Desired> = lotoai_plan::in_order(platform, prepared.objects())
         .into_iter()
         .map(|planned| {
             let id = planned.id();
@@ -242,28 +241,35 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         .await,
     );
     take_over(sent, platform, &mut seen.observed, &mut seen.facts);
-    applied.context(ApplySnafu)?;
-    let ids = desired.iter().map(Desired::id).collect();
-    let pruned = &mut seen.facts.pruned;
-    Step::begin("prune")
-        .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
-        .context(PruneSnafu)?;
+    let refused = match applied.context(ApplySnafu) {
+        Err(error) if error.is_refusal() => Some(error),
+        other => {
+            other?;
+            None
+        }
+    };
+    // What is refused may be to take the place of what would go.
+    if refused.is_none() {
+        let ids = desired.iter().map(Desired::id).collect();
+        let pruned = &mut seen.facts.pruned;
+        Step::begin("prune")
+            .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
+            .context(PruneSnafu)?;
+    }
     let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
     let now = Timestamp::now();
     let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed, now));
-    let rotated = &mut seen.facts.rotated;
-    Step::begin("rotate")
-        .end(
-            credentials::rotate(
-                client,
-                platform,
-                &seen.observed,
-                steps.unwrap_or_default(),
-                rotated,
-            )
-            .await,
-        )
-        .context(CredentialsSnafu)?;
+    let steps = steps.unwrap_or_default();
+    let taken = &mut seen.facts.rotated;
+    // A rotation must not stand half-way because of an object that has no part in it; the steps wait
+    // for those that have.
+    let rotated = Step::begin("rotate")
+        .end(credentials::rotate(client, platform, &seen.observed, steps, taken).await)
+        .context(CredentialsSnafu);
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    rotated?;
     Ok(Done::Applied)
 }
 
@@ -323,6 +329,14 @@ fn judge(
         (Err(error), _, _) if error.class() == ErrorClass::User => Outcome::Invalid(&in_the_way),
         (Ok(Done::Deleting), _, _) => Outcome::Deleting,
         (Ok(Done::Paused), Some(platform), _) => Outcome::Paused { platform },
+        (Err(error), Some(platform), Some((prepared, gates))) if error.is_refusal() => {
+            Outcome::Refused {
+                platform,
+                prepared,
+                gates,
+                message: &message,
+            }
+        }
         (Ok(_), Some(platform), Some((prepared, gates))) => Outcome::Reconciled {
             platform,
             prepared,

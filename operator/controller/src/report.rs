@@ -20,6 +20,9 @@ use crate::error::chain;
 /// fields from the other.
 pub const FIELD_MANAGER: &str = "lotoai-operator-status";
 
+/// Bytes of the longest note: the API server refuses an event with a longer one.
+const MAX_NOTE: usize = 1024;
+
 /// Why the status could not be written.
 #[derive(Debug, Snafu)]
 pub enum Error {
@@ -99,7 +102,7 @@ where
         type_: EventType::Warning,
         reason: error.reason().to_owned(),
         action: error.attempt().to_owned(),
-        note: Some(chain(error)),
+        note: Some(note(chain(error))),
         related: None,
     };
     publish(recorder, object, &event).await;
@@ -123,9 +126,19 @@ fn published(event: Told, namespace: &str) -> Event {
         },
         reason: event.reason,
         action: event.action.to_owned(),
-        note: Some(event.note),
+        note: Some(note(event.note)),
         related: event.about.map(|object| reference(object, namespace)),
     }
+}
+
+/// A text of no more than [`MAX_NOTE`] bytes, cut between two characters.
+fn note(mut text: String) -> String {
+    const CUT: char = '…';
+    if text.len() > MAX_NOTE {
+        text.truncate(text.floor_char_boundary(MAX_NOTE - CUT.len_utf8()));
+        text.push(CUT);
+    }
+    text
 }
 
 /// What an event points to: an owned object or a pod.
@@ -170,6 +183,23 @@ mod tests {
         let (one, other) = (status(&["Ready"], 1), status(&["Ready"], 2));
         assert_eq!(timeless(&one), timeless(&other));
         assert_ne!(timeless(&one), timeless(&status(&[], 1)));
+    }
+
+    #[test]
+    fn a_note_is_cut_by_its_bytes_and_between_characters() {
+        for fits in [
+            "",
+            "short",
+            &"x".repeat(MAX_NOTE),
+            &"é".repeat(MAX_NOTE / 2),
+        ] {
+            assert_eq!(note(fits.to_owned()), fits);
+        }
+        for (character, bytes) in [("x", MAX_NOTE), ("é", MAX_NOTE - 1), ("…", MAX_NOTE - 1)] {
+            let cut = note(character.repeat(MAX_NOTE));
+            assert_eq!(cut.len(), bytes, "{character}");
+            assert!(cut.starts_with(character) && cut.ends_with('…'), "{cut}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::dereference::is_unknown_kind;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
-use crate::watch::{steady, telling_relists, without_status};
+use crate::watch::{gathered, steady, telling_relists, without_status};
 
 /// Passes under way at once.
 const CONCURRENCY: u16 = 4;
@@ -197,7 +197,7 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
             platforms_of_secret(&store, &secret)
         })
         .reconcile_on(probed)
-        .reconcile_all_on(relists)
+        .reconcile_all_on(gathered(relists))
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(reconcile, failed, Arc::clone(context))
         .for_each(|result| {

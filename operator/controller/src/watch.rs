@@ -5,34 +5,46 @@
 //! server restarts, would come back over several minutes.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::time::Duration;
 
-use futures::channel::mpsc::UnboundedSender;
-use futures::{Stream, StreamExt, future};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
+use futures::{Stream, StreamExt, future, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Event, Result};
 use rand::Rng;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::chain;
+use crate::hash::hash;
 
 /// Pause after the first error.
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest pause after repeated errors.
 const LONGEST: Duration = Duration::from_secs(15);
+/// After this time without an error the next one is the first.
+const CALM: Duration = Duration::from_secs(30);
+/// Lists that follow each other within this time are told together: watches that were cut at once
+/// come back one by one.
+const QUIET: Duration = Duration::from_secs(5);
+/// The first of some lists is told after this time, whatever follows.
+const TOGETHER: Duration = Duration::from_secs(15);
 
 /// Pauses that double, ± a fifth, so that watches which were cut together do not come back together.
 struct Pauses {
     next: Duration,
+    last: Option<Instant>,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { next: FIRST }
+        Self {
+            next: FIRST,
+            last: None,
+        }
     }
 }
 
@@ -40,6 +52,10 @@ impl Iterator for Pauses {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        if self.last.is_some_and(|last| last.elapsed() > CALM) {
+            self.next = FIRST;
+        }
+        self.last = Some(Instant::now());
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
         Some(pause.mul_f64(rand::rng().random_range(0.8..1.2)))
@@ -47,9 +63,9 @@ impl Iterator for Pauses {
 }
 
 impl Backoff for Pauses {
-    fn reset(&mut self) {
-        *self = Self::default();
-    }
+    /// Comes with every event, and means nothing: a watch that lists everything and is then refused
+    /// again has to pause longer each time as well.
+    fn reset(&mut self) {}
 }
 
 /// The events of a watch without its errors, which are logged.
@@ -88,6 +104,22 @@ where
             }
             has_listed = true;
         }
+    })
+}
+
+/// One for each group of `relists` that come soon after each other: each of them is a pass over all
+/// platforms.
+pub fn gathered(relists: UnboundedReceiver<()>) -> impl Stream<Item = ()> + Send + 'static {
+    stream::unfold(relists, |mut relists| async move {
+        relists.next().await?;
+        let end = Instant::now() + TOGETHER;
+        let quiet = || end.min(Instant::now() + QUIET);
+        while let Ok(Some(())) = timeout_at(quiet(), relists.next()).await {
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        Some(((), relists))
     })
 }
 
@@ -160,15 +192,9 @@ pub fn fingerprint(meta: &ObjectMeta) -> u64 {
     hash(&serde_json::to_string(&meta).unwrap_or_default())
 }
 
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
-    use futures::{channel::mpsc, stream};
+    use futures::channel::mpsc;
     use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
     use serde_json::{Value, json};
 
@@ -263,17 +289,45 @@ mod tests {
         assert_eq!(told.count().await, 2);
     }
 
-    #[test]
-    fn pauses_grow_end_and_begin_anew() {
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_end_and_begin_anew() {
         let mut pauses = Pauses::default();
         let all: Vec<_> = pauses.by_ref().take(20).collect();
         assert!(all[0] < Duration::from_secs(1));
         assert!(all[19] > Duration::from_secs(10) && all[19] < Duration::from_secs(20));
+        // A list that is followed by another error is no end of them.
         pauses.reset();
-        assert!(
-            pauses
-                .next()
-                .is_some_and(|pause| pause < Duration::from_secs(1))
-        );
+        let more = pauses.next().unwrap();
+        assert!(more > Duration::from_secs(10), "{more:?}");
+        tokio::time::advance(CALM + FIRST).await;
+        let first = pauses.next().unwrap();
+        assert!(first < Duration::from_secs(1), "{first:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_that_come_together_are_told_once() {
+        let (again, relists) = mpsc::unbounded();
+        let mut told = Box::pin(gathered(relists));
+        for _ in 0..3 {
+            again.unbounded_send(()).unwrap();
+        }
+        let begun = Instant::now();
+        assert_eq!(told.next().await, Some(()));
+        assert!(begun.elapsed() >= QUIET && begun.elapsed() < TOGETHER);
+        // Nothing is left of them.
+        let second = Duration::from_secs(1);
+        let more = tokio::time::timeout(100 * second, told.next()).await;
+        assert_eq!(more.ok(), None);
+        // They never end.
+        let begun = Instant::now();
+        let lists = tokio::spawn(async move {
+            while again.unbounded_send(()).is_ok() {
+                tokio::time::sleep(second).await;
+            }
+        });
+        assert_eq!(told.next().await, Some(()));
+        assert!(begun.elapsed() >= TOGETHER && begun.elapsed() < TOGETHER + QUIET);
+        drop(told);
+        lists.await.unwrap();
     }
 }

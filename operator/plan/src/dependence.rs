@@ -33,10 +33,6 @@ const UNNEEDED: [&str; 6] = [
 /// whole, as the policy that denies all traffic does.
 #[must_use]
 pub fn depends(platform: &Platform, object: &PlannedObject, refused: &PlannedObject) -> bool {
-    let is_of = |object: &PlannedObject, kinds: &[&str]| {
-        let kind = object.resource.kind.as_str();
-        kinds.contains(&kind)
-    };
     if !is_of(object, &RUN) || is_of(refused, &UNNEEDED) {
         return false;
     }
@@ -45,6 +41,26 @@ pub fn depends(platform: &Platform, object: &PlannedObject, refused: &PlannedObj
         (Some(node), Some(refused)) => node == refused || needs(platform, node, refused),
         (None, Some(_)) => false,
     }
+}
+
+/// The objects in the order in which they are written, so that what waits for an object comes after
+/// it: first whatever runs nothing, in the order of its kinds, then what starts or stops pods, in the
+/// order in which a platform starts.
+#[must_use]
+pub fn in_order(platform: &Platform, mut objects: Vec<PlannedObject>) -> Vec<PlannedObject> {
+    let order = platform.topology.start_order();
+    let place = |object: &PlannedObject| {
+        let started = node(object).and_then(|node| order.iter().position(|other| *other == node));
+        // What another operator runs needs nothing of the platform.
+        is_of(object, &RUN).then_some(started)
+    };
+    // Keeps the order of those that are alike.
+    objects.sort_by_cached_key(place);
+    objects
+}
+
+fn is_of(object: &PlannedObject, kinds: &[&str]) -> bool {
+    kinds.contains(&object.resource.kind.as_str())
 }
 
 /// The node that an object belongs to; none where it belongs to the platform as a whole.

@@ -42,7 +42,7 @@ pub mod warnings;
 
 pub use components::{build, plan};
 pub use credentials::{Credentials, Encoding, SecretKind, SecretSpec, Value, required_secrets};
-pub use dependence::depends;
+pub use dependence::{depends, in_order};
 pub use gate::{Gate, Gates, gates};
 pub use graph::{Edge, Node};
 pub use observed::{Observed, OperatorEnv};

@@ -93,7 +93,7 @@ impl Platform {
     /// ConfigMap with the authorities that vouch for servers inside the platform.
     #[must_use]
     pub fn bundle_name(&self) -> String {
-        self.object_name("ca")
+        authority_bundle(self.name.as_str())
     }
 
     /// Secret with the certificate that a component shows inside the platform.
@@ -130,6 +130,12 @@ impl Platform {
 /// Secret in which the operator keeps the authorities of the platform of this name.
 #[must_use]
 pub fn authority_secret(platform: &str) -> String {
+    format!("{platform}-ca")
+}
+
+/// ConfigMap with the authorities that vouch for servers inside the platform of this name.
+#[must_use]
+pub fn authority_bundle(platform: &str) -> String {
     format!("{platform}-ca")
 }
 

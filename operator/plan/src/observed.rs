@@ -39,6 +39,9 @@ pub struct Observed {
     pub events: BTreeMap<String, Event>,
     /// Optional kinds that the cluster does not have, for example `HTTPRoute`.
     pub missing_kinds: BTreeSet<String>,
+    /// The authorities that pods are handed, PEM. They are read while one of them has yet to begin to
+    /// sign.
+    pub authorities: Option<String>,
 }
 
 impl Observed {
@@ -82,6 +85,7 @@ impl fmt::Debug for Observed {
             .field("clusters", &self.clusters.len())
             .field("events", &self.events.len())
             .field("missing_kinds", &self.missing_kinds)
+            .field("authorities", &self.authorities.is_some())
             .finish()
     }
 }

@@ -7,6 +7,7 @@ mod external;
 mod gateway;
 mod given;
 mod identity;
+mod own;
 mod qualified_name;
 mod rotation;
 mod tls;
@@ -81,11 +82,11 @@ pub fn validate(
         components::check_members(&spec, name, observed, &mut faults);
     }
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
-    tls::check(&spec, own_name, &mut faults);
+    tls::check(&spec, own_name, observed, &mut faults);
     let topology = external::topology(&spec, own_name, &mut faults);
     faults.extend(delegated::missing(&topology, observed));
     rotation::check(&spec, &topology, &mut faults);
-    given::check(&spec, &topology, observed, &mut faults);
+    given::check(&spec, own_name, &topology, observed, &mut faults);
     let images = images(&spec, env, &topology, &mut faults);
     let mut provided = provided(&spec, observed, &mut faults);
     let (Some(name), Some(url), true) = (name, url, faults.is_empty()) else {

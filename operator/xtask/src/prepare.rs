@@ -81,14 +81,54 @@ fn settings() -> Settings {
     }
 }
 
-/// What the tests need on top: the older Helm, and the reverse proxy as a program that runs
-/// without a cluster.
-pub(crate) fn for_tests(progress: &Progress) -> Result<()> {
-    lotoai_local::third_party(progress, Tool::TESTS)
-        .map_err(|error| local("build third-party programs", error))?;
-    images::program_of(&settings(), progress, "traefik")
-        .map_err(|error| local("fetch Traefik", error))?;
+/// What some tests need on top: the older Helm, the reverse proxy as a program that runs without a
+/// cluster, and the definitions of other projects' kinds. Whatever cannot be had is told, and does not
+/// keep the others from it; its tests say that they were skipped.
+pub(crate) fn for_tests(progress: &Progress) {
+    let helm = lotoai_local::third_party(progress, Tool::TESTS)
+        .map_err(|error| local("build third-party programs", error));
+    let traefik = images::program_of(&settings(), progress, "traefik")
+        .map_err(|error| local("fetch Traefik", error));
+    for (what, failure) in [
+        ("the charts with Helm 3", helm.err()),
+        ("the reverse proxy on its own", traefik.err()),
+        ("other projects' definitions", definitions(progress).err()),
+    ] {
+        if let Some(error) = failure {
+            let error = lotoai_local::chain(&error);
+            println!("\n  SKIPPED tests of {what}: {error}");
+        }
+    }
+}
+
+/// The Go modules with the definitions of other projects, in Go's own cache. A proxy that does not
+/// answer is given up.
+fn definitions(progress: &Progress) -> Result<()> {
+    let directory = paths::root().join("local/go/definitions");
+    let list = directory.join("go.mod");
+    let text = std::fs::read_to_string(&list).context(FileSnafu {
+        action: "read",
+        path: &list,
+    })?;
+    let stage = progress.stage("definitions", &text::gets_definitions());
+    let get = ["180", "go", "mod", "download", "-json"];
+    let mut get = command("timeout", get);
+    get.args(modules(&text))
+        .current_dir(&directory)
+        .env("GOWORK", "off")
+        .env("GOTOOLCHAIN", "local");
+    logged(&stage, &mut get, &log("definitions"))?;
+    stage.done();
     Ok(())
+}
+
+/// The modules that a `go.mod` requires, with their versions.
+fn modules(list: &str) -> Vec<String> {
+    let pairs = list.lines().filter_map(|line| line.trim().split_once(' '));
+    pairs
+        .filter(|(_, version)| version.starts_with('v'))
+        .map(|(name, version)| format!("{name}@{version}"))
+        .collect()
 }
 
 /// The web client: `workloads/web/dist`, rebuilt when its sources change.
@@ -180,4 +220,19 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn required_modules_are_named_with_their_versions() {
+        let list =
+            "module m.dev/x\n\ngo 1.26.8\n\nrequire (\n\ta.dev/b v1.2.3\n\tc.dev v0.1.0\n)\n";
+        assert_eq!(modules(list), ["a.dev/b@v1.2.3", "c.dev@v0.1.0"]);
+        let ours = paths::root().join("local/go/definitions/go.mod");
+        let ours = std::fs::read_to_string(ours).unwrap();
+        assert_eq!(modules(&ours).len(), 2, "{ours}");
+    }
 }

@@ -31,7 +31,7 @@ pub(crate) fn prepared() -> Result<Programs> {
         .map_err(|error| cluster::local("remove stale test clusters", error))?;
     up::check_machine(&e2e::instance()?, &Requirements::default())?;
     prepare::run(&progress)?;
-    prepare::for_tests(&progress)?;
+    prepare::for_tests(&progress);
     println!("\n== build the tests");
     programs::build(&progress)
 }

@@ -72,6 +72,10 @@ lotoai_local::texts! {
         "the OpenAI clients of the tests (PyPI, npm)"
         "los clientes de OpenAI de las pruebas (PyPI, npm)"
     }
+    gets_definitions() {
+        "definitions of other projects' kinds (Go module proxy)"
+        "definiciones de los tipos de otros proyectos (proxy de módulos de Go)"
+    }
     gets_peers() {
         "other gateways to compare with (PyPI, npm)"
         "otras pasarelas con las que comparar (PyPI, npm)"

@@ -61,7 +61,8 @@ impl Store<'_> {
             }
             Some(secret) => {
                 let held = Authority::of(secret);
-                let turn = life::turn(held.as_ref(), wish(secret, given), self.now);
+                let known = self.observed.authorities.as_deref().unwrap_or_default();
+                let turn = life::turn(held.as_ref(), wish(secret, given, known), self.now);
                 let change = match turn {
                     Turn::Keep => Change::default(),
                     Turn::Begin => self.begin(spec, given)?,
@@ -202,13 +203,15 @@ impl Store<'_> {
     }
 }
 
-/// How what a Secret holds stands to the authority that is wanted.
-fn wish(secret: &Secret, given: Option<&Given>) -> Wish {
+/// How what a Secret holds stands to the authority that is wanted, and to those that pods know.
+fn wish(secret: &Secret, given: Option<&Given>, known: &str) -> Wish {
     let is_wanted = |key: &str, given_by: &str| match given {
         Some(given) => value(secret, key).as_ref() == Some(&given.authority.certificate),
         None => !secret.annotations().contains_key(given_by),
     };
+    let next = value(secret, NEXT_CERTIFICATE).unwrap_or_default();
     Wish {
+        known: path::blocks(known).contains(&path::root(&next)),
         own: given.is_none(),
         current: is_wanted(CERTIFICATE, GIVEN_BY),
         next: is_wanted(NEXT_CERTIFICATE, NEXT_GIVEN_BY),

@@ -1,20 +1,22 @@
 //! Carries out the steps of a rotation: one patch of one Secret each, so that a Secret is always in
 //! one of the states that planning knows.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::{KEY, PASSWORD, TOKEN, USERNAME};
 use lotoai_plan::rotation::{
-    Change, INTRODUCED, PROMOTED, REQUEST, STANDBY_KEY, STANDBY_PASSWORD, STANDBY_TOKEN,
+    Change, GIVEN, INTRODUCED, PROMOTED, REQUEST, STANDBY_KEY, STANDBY_PASSWORD, STANDBY_TOKEN,
     STANDBY_USERNAME, STATE, Step, UNTIL, standby_key,
 };
 use lotoai_plan::{Encoding, Observed, Platform, Value};
 use serde_json::{Map, Value as Json, json};
 use snafu::ResultExt;
 
-use super::{Error, RequestSnafu, check_ours, make};
+use super::{Error, RequestSnafu, check_ours, holds, make};
 use crate::apply::FIELD_MANAGER;
 
 /// How a new value of this key is made: as the first one was.
@@ -61,6 +63,29 @@ pub async fn rotate(
         taken.push(change);
     }
     Ok(())
+}
+
+/// What a Secret says of credentials that are given and in use already: they are given from now on, so
+/// that they are made anew when they are not any more.
+pub(super) fn taken_over(
+    observed: &Observed,
+    secret: &Secret,
+    wanted: &BTreeMap<String, Value>,
+) -> BTreeMap<String, Option<String>> {
+    let rests = !secret.annotations().contains_key(STATE);
+    let taken_over = wanted.iter().filter_map(|(key, value)| {
+        let Value::Given {
+            secret: by,
+            key: of,
+        } = value
+        else {
+            return None;
+        };
+        let given = observed.secret_value(by, of)?;
+        (rests && holds(secret, key, given))
+            .then(|| (REQUEST.to_owned(), Some(format!("{GIVEN}{by}"))))
+    });
+    taken_over.collect()
 }
 
 fn patch(observed: &Observed, secret: &Secret, change: &Change) -> Result<Json, Error> {

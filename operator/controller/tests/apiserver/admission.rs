@@ -9,13 +9,11 @@ use serde_json::json;
 
 use crate::world::{DEADLINE, World, wait_for};
 
-const POLICY: &str = "no-agents";
-const NAMESPACE: &str = "admission";
-
-/// Refuses Deployments named `demo-agents`, and waits until the API server does so.
+/// Refuses Deployments named `demo-agents` in the world's namespace, and waits until the API server
+/// does so. The policy is named like the namespace.
 async fn refuse_agents(world: &World) {
     let policy = json!({
-        "metadata": { "name": POLICY },
+        "metadata": { "name": world.namespace },
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": { "resourceRules": [{
@@ -35,12 +33,12 @@ async fn refuse_agents(world: &World) {
         .await
         .unwrap();
     let binding = json!({
-        "metadata": { "name": POLICY },
+        "metadata": { "name": world.namespace },
         "spec": {
-            "policyName": POLICY,
+            "policyName": world.namespace,
             "validationActions": ["Deny"],
             "matchResources": { "namespaceSelector": {
-                "matchLabels": { "kubernetes.io/metadata.name": NAMESPACE },
+                "matchLabels": { "kubernetes.io/metadata.name": world.namespace },
             } },
         },
     });
@@ -85,7 +83,7 @@ async fn there_is(world: &World, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_refused_workload_is_named_and_holds_up_nobody_but_those_that_need_it() {
-    let Some(world) = World::demo(NAMESPACE).await else {
+    let Some(world) = World::demo("admission").await else {
         return;
     };
     refuse_agents(&world).await;
@@ -119,9 +117,11 @@ async fn a_refused_workload_is_named_and_holds_up_nobody_but_those_that_need_it(
         "{message}"
     );
     assert!(message.contains("agents are not allowed here"), "{message}");
+    let (_, reason, _) = world.condition("Reconciling").await;
+    assert_eq!(reason, "ReconcileFailed");
 
     bindings(&world)
-        .delete(POLICY, &DeleteParams::default())
+        .delete(&world.namespace, &DeleteParams::default())
         .await
         .unwrap();
     wait_for("the refusal ends", DEADLINE, async || {
@@ -130,4 +130,51 @@ async fn a_refused_workload_is_named_and_holds_up_nobody_but_those_that_need_it(
     .await;
     world.settle().await;
     assert!(there_is(&world, "demo-gateway").await);
+}
+
+/// The generation of a Deployment, which grows with every change of it.
+async fn generation(world: &World, name: &str) -> Option<i64> {
+    let deployments = world.api::<Deployment>();
+    deployments.get(name).await.unwrap().metadata.generation
+}
+
+#[tokio::test]
+async fn nobody_that_needs_a_refused_workload_changes_on_a_platform_that_is_up() {
+    let Some(world) = World::demo("admission-up").await else {
+        return;
+    };
+    world.settle().await;
+    refuse_agents(&world).await;
+    let names = [
+        ("demo-agents", false),
+        ("demo-orchestrator", false),
+        ("demo-gateway", false),
+        ("demo-model-server", true),
+        ("demo-analytics", true),
+    ];
+    let mut before = Vec::new();
+    for (name, _) in names {
+        before.push(generation(&world, name).await);
+    }
+    let everybody = json!({ "pods": { "labels": { "team": "ai" } } });
+    world.change(&everybody).await;
+    world.pass().await.unwrap_err();
+    for ((name, changes), before) in names.into_iter().zip(before) {
+        let changed = generation(&world, name).await != before;
+        assert_eq!(changed, changes, "{name}");
+    }
+
+    // It answers, but nobody takes it for what was asked for.
+    wait_for("it is ready all the same", DEADLINE, async || {
+        world.pass().await.unwrap_err();
+        world.make_ready(|_| true).await;
+        world.condition("Ready").await.0 == "True"
+    })
+    .await;
+    let (status, reason, message) = world.condition("Reconciling").await;
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "ReconcileFailed")
+    );
+    assert!(message.contains("Deployment/demo-agents"), "{message}");
 }

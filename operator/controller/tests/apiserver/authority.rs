@@ -1,7 +1,7 @@
 //! An authority that the resource names: it signs, it is handed over, and it is left alone.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use lotoai_operator::tls::{Certified, authority};
@@ -45,6 +45,14 @@ async fn replace(world: &World, content: &Value) {
     let secrets = world.api::<Secret>();
     let patch = Patch::Merge(content);
     secrets.patch("company-ca", &params, &patch).await.unwrap();
+}
+
+/// Lets pods trust this authority alone.
+async fn hand_out(world: &World, certificate: &str) {
+    let patch = Patch::Merge(json!({ "data": { "ca.crt": certificate } }));
+    let params = PatchParams::default();
+    let maps = world.api::<ConfigMap>();
+    maps.patch("demo-ca", &params, &patch).await.unwrap();
 }
 
 /// The version of the given Secret, which changes with every write.
@@ -101,7 +109,13 @@ async fn a_given_authority_signs_and_is_followed_when_it_is_renewed() {
     assert_eq!(secret(&world, "demo-ca").await, prepared);
     assert!(purpose(&world).await.contains("the next one signs from"));
 
+    // A week later, but pods are not handed it.
     say(&world, "demo-ca", "next-since", -8).await;
+    hand_out(&world, &first.certificate).await;
+    world.pass().await.unwrap();
+    let held = secret(&world, "demo-ca").await;
+    assert_eq!(held["tls.crt"], first.certificate);
+    assert_eq!(bundle(&world).await, both);
     world.pass().await.unwrap();
     let promoted = secret(&world, "demo-ca").await;
     assert_eq!(promoted["tls.crt"], second.certificate);

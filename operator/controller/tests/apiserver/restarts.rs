@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use lotoai_api::Component;
 use lotoai_operator::context::Context;
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Days before its end at which a certificate is renewed.
 const DUE: i64 = 29;
 const NEWER: &str = "0.2.0";
+/// An object that no workload reads.
+const POLICY: &str = "demo-default-deny";
 
 /// Generation and pod template of each workload.
 type Workloads = BTreeMap<String, (i64, Value)>;
@@ -72,6 +75,20 @@ async fn rest(world: &World) {
     .await;
 }
 
+/// Waits until the operator has looked at the whole platform since now: it has brought back what
+/// somebody deleted, and again after the pass that did so.
+async fn look(world: &World) {
+    let policies = world.api::<NetworkPolicy>();
+    for _ in 0..2 {
+        let parameters = DeleteParams::default();
+        policies.delete(POLICY, &parameters).await.unwrap();
+        wait_for("the operator looks", DEADLINE, async || {
+            policies.get_opt(POLICY).await.unwrap().is_some()
+        })
+        .await;
+    }
+}
+
 /// Waits until these workloads have another template than `before`.
 async fn follow(world: &World, before: &Workloads, names: &[&str]) {
     wait_for(&format!("{names:?} follow"), DEADLINE, async || {
@@ -90,6 +107,7 @@ async fn restart(world: &World, concerned: &[&str], change: impl Future<Output =
     assert!(before.len() > 10, "only {:?}", before.keys());
     change.await;
     follow(world, &before, concerned).await;
+    look(world).await;
     rest(world).await;
     assert_eq!(restarts(&before, &workloads(world).await), once(concerned));
 }

@@ -100,6 +100,42 @@ async fn provision(world: &World) -> String {
 }
 
 #[tokio::test]
+async fn a_credential_that_is_given_as_it_is_counts_as_given() {
+    let Some(world) = World::demo("given-as-it-is").await else {
+        return;
+    };
+    world.settle().await;
+    let secrets = world.api::<Secret>();
+    let name = "demo-gateway-postgres";
+    let password = async || {
+        let data = secrets.get(name).await.unwrap().data.unwrap();
+        String::from_utf8(data["password"].0.clone()).unwrap()
+    };
+    let made = password().await;
+    let vault = json!({ "metadata": { "name": "vault" }, "stringData": { "password": made } });
+    let vault: Secret = serde_json::from_value(vault).unwrap();
+    secrets
+        .create(&PostParams::default(), &vault)
+        .await
+        .unwrap();
+    let by = |secret: serde_json::Value| json!({ "credentials": { "given": { "gateway-postgres": secret } } });
+    let before = gateway_hash(&world).await;
+    world.change(&by(json!({ "name": "vault" }))).await;
+    settle_whole(&world).await;
+    world.pass().await.unwrap();
+    assert_eq!(password().await, made);
+    assert_eq!(gateway_hash(&world).await, before, "nobody restarts");
+    let credentials = world.status().await.credentials;
+    let told = credentials.iter().find(|one| one.secret == name).unwrap();
+    assert_eq!(told.rotation.as_deref(), Some("Secret/vault"));
+
+    // Whoever keeps it may give it to others.
+    world.change(&by(serde_json::Value::Null)).await;
+    settle_whole(&world).await;
+    assert_ne!(password().await, made);
+}
+
+#[tokio::test]
 async fn a_value_that_somebody_wrote_stays_and_a_given_one_is_restored() {
     let Some(world) = World::demo("altered-credential").await else {
         return;

@@ -63,13 +63,8 @@ fn programs() -> Option<[PathBuf; 2]> {
 }
 
 /// Where programs that are built or fetched from elsewhere are.
-pub(crate) fn third_party() -> PathBuf {
-    let cache = std::env::var_os("LOTOAI_CACHE")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/lotoai")
-        });
-    cache.join("third-party")
+fn third_party() -> PathBuf {
+    lotoai_local::cache_dir().join("third-party")
 }
 
 impl ApiServer {

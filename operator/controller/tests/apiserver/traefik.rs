@@ -4,13 +4,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::planned::planned;
-use crate::server::{Guarded, free_port, third_party};
+use crate::server::Guarded;
 use crate::upstream::{Authority, Upstream};
 use crate::world::{DEADLINE, wait_for};
 
@@ -18,8 +19,6 @@ use crate::world::{DEADLINE, wait_for};
 pub(crate) const HOST: &str = "ai.example.com";
 /// Another host that leads here as well.
 pub(crate) const OTHER: &str = "other.example.com";
-/// The program that the local image holds, with its version.
-const PIN: &str = include_str!("../../../../local/images/traefik/requirements.txt");
 
 /// What differs from a platform of nothing but a URL.
 #[derive(Default)]
@@ -32,17 +31,22 @@ pub(crate) struct Setup {
     pub(crate) gateway_is: Option<&'static str>,
 }
 
-/// Where it listens.
-struct Ports {
-    plain: u16,
-    secure: u16,
-    probe: u16,
-    internal: u16,
-}
+/// Where it listens: neither where others listen on all addresses, nor where connections begin.
+const PLAIN: u16 = 28000;
+const SECURE: u16 = 28443;
+const PROBE: u16 = 28444;
+const INTERNAL: u16 = 29100;
+/// The same ports in the operator's configuration.
+const THEIRS: [(u16, u16); 4] = [
+    (8000, PLAIN),
+    (8443, SECURE),
+    (8444, PROBE),
+    (9100, INTERNAL),
+];
 
 /// The running proxy. It ends when it is dropped.
 pub(crate) struct Traefik {
-    ports: Ports,
+    address: Ipv4Addr,
     client: reqwest::Client,
     process: Guarded,
     log: PathBuf,
@@ -82,20 +86,15 @@ impl Traefik {
         std::fs::write(directory.join("tls.crt"), &public.pem).unwrap();
         std::fs::write(directory.join("tls.key"), &public.key_pem).unwrap();
 
-        let ports = Ports {
-            plain: free_port(),
-            secure: free_port(),
-            probe: free_port(),
-            internal: free_port(),
-        };
+        let address = own_address();
         let (fixed, dynamic) = configuration(setup.edge);
-        let fixed = moved(&fixed, &places(&directory, &ports));
+        let fixed = moved(&fixed, &places(&directory, address));
         std::fs::write(directory.join("traefik.yaml"), &fixed).unwrap();
         let upstreams = [
             ("demo-gateway:8080".to_owned(), local(gateway.port)),
             ("demo-keycloak:8443".to_owned(), local(keycloak.port)),
         ];
-        let dynamic = moved(&moved(&dynamic, &places(&directory, &ports)), &upstreams);
+        let dynamic = moved(&moved(&dynamic, &places(&directory, address)), &upstreams);
         let mut dynamic: Value = serde_yaml_ng::from_str(&dynamic).unwrap();
         if let Some(alter) = setup.alter {
             alter(&mut dynamic);
@@ -111,8 +110,8 @@ impl Traefik {
             &directory,
         );
         let traefik = Self {
-            ports,
-            client: client(&authority),
+            address,
+            client: client(&authority, address),
             process,
             log,
             gateway,
@@ -123,7 +122,7 @@ impl Traefik {
     }
 
     async fn ready(&self) {
-        let url = format!("http://{}/ping", local(self.ports.internal));
+        let url = format!("http://{}:{INTERNAL}/ping", self.address);
         wait_for("Traefik is ready", DEADLINE, async || {
             assert!(!self.process.has_ended(), "{}", self.process.log_tail());
             let answer = self.client.get(&url).send().await;
@@ -139,7 +138,7 @@ impl Traefik {
 
     /// A request to the public HTTPS port by the name of `host`.
     pub(crate) fn secure_at(&self, host: &str, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("https://{host}:{}{path}", self.ports.secure);
+        let url = format!("https://{host}:{SECURE}{path}");
         self.client.request(method, url)
     }
 
@@ -150,13 +149,13 @@ impl Traefik {
 
     /// A request to the public HTTP port.
     pub(crate) async fn plain(&self, method: Method, path: &str) -> Response {
-        let url = format!("http://{HOST}:{}{path}", self.ports.plain);
+        let url = format!("http://{HOST}:{PLAIN}{path}");
         self.client.request(method, url).send().await.unwrap()
     }
 
     /// `GET` from the port that only the operator reaches.
     pub(crate) async fn probe(&self, path: &str) -> Response {
-        let url = format!("https://{HOST}:{}{path}", self.ports.probe);
+        let url = format!("https://{HOST}:{PROBE}{path}");
         self.client.get(url).send().await.unwrap()
     }
 
@@ -166,10 +165,19 @@ impl Traefik {
     }
 }
 
+/// The program that the local image holds.
 fn program() -> PathBuf {
-    let (_, rest) = PIN.split_once("==").unwrap();
-    let version = rest.split_whitespace().next().unwrap();
-    third_party().join(format!("traefik-{version}/bin/traefik"))
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = lotoai_local::cache_dir();
+    lotoai_local::images::path_of(&repository, &cache, "traefik").unwrap()
+}
+
+/// An address of loopback that no other proxy has, of these tests or of others that run beside them:
+/// a port that is free may be taken until the proxy listens.
+fn own_address() -> Ipv4Addr {
+    static COUNT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn local(port: u16) -> String {
@@ -177,17 +185,12 @@ fn local(port: u16) -> String {
 }
 
 /// What stands in the operator's files, and what it is here.
-fn places(directory: &Path, ports: &Ports) -> [(String, String); 7] {
+fn places(directory: &Path, address: Ipv4Addr) -> [(String, String); 7] {
     let here = format!("{}/", directory.display());
-    let port = |theirs: &str, ours: u16| (format!("address: :{theirs}\n"), ours);
-    let listens = [
-        port("8000", ports.plain),
-        port("8443", ports.secure),
-        port("8444", ports.probe),
-        port("9100", ports.internal),
-    ]
-    .map(|(theirs, ours)| (theirs, format!("address: {}\n", local(ours))));
-    let [plain, secure, probe, internal] = listens;
+    let [plain, secure, probe, internal] = THEIRS.map(|(theirs, ours)| {
+        let ours = format!("address: {address}:{ours}\n");
+        (format!("address: :{theirs}\n"), ours)
+    });
     [
         plain,
         secure,
@@ -218,9 +221,9 @@ fn configuration(edge: Value) -> (String, String) {
 }
 
 /// A client that trusts the test's authority, finds both hosts here and follows nobody.
-fn client(authority: &Authority) -> reqwest::Client {
+fn client(authority: &Authority, address: Ipv4Addr) -> reqwest::Client {
     let authority = reqwest::Certificate::from_der(authority.der()).unwrap();
-    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let here = SocketAddr::from((address, 0));
     reqwest::Client::builder()
         .tls_certs_only([authority])
         .resolve(HOST, here)

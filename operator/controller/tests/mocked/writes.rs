@@ -181,25 +181,44 @@ async fn an_untouched_object_is_not_sent_again_but_a_touched_one_is() {
 }
 
 #[tokio::test]
-async fn a_sleeping_workload_is_woken_once_and_by_a_name_of_its_own() {
-    let (client, log) = serve(accepting);
+async fn a_sleeping_workload_is_woken_once_with_its_template_and_by_a_name_of_its_own() {
+    // Every write makes another version.
+    let versions = AtomicUsize::new(7);
+    let (client, log) = serve(move |call| {
+        let (status, mut body) = accepting(call);
+        if call.method == "PATCH" {
+            let version = versions.fetch_add(1, Ordering::Relaxed);
+            body["metadata"]["resourceVersion"] = json!(version.to_string());
+        }
+        (status, body)
+    });
     let mut existing = Existing::default();
     existing.extend("Deployment", [meta("demo-a", UID)]);
     let cache = Cache::default();
     let mut objects = [desired::<Deployment>("demo-a", false)];
     again(&client, &existing, &cache, &objects).await.unwrap();
     objects[0].wake = Some(2);
+    objects[0].planned.body["spec"] = json!({ "template": "new" });
     again(&client, &existing, &cache, &objects).await.unwrap();
     let calls = log.calls();
     let writes: Vec<_> = calls.iter().filter(|call| call.method == "PATCH").collect();
-    assert_eq!(writes.len(), 3, "{writes:?}");
-    let by = |number: usize| writes[number].query.rsplit('=').next();
-    assert_eq!(by(0), Some("lotoai-operator"));
-    assert_eq!(by(1), Some("lotoai-operator-scale"));
-    assert_eq!(by(2), Some("lotoai-operator"));
-    assert_eq!(writes[1].body["spec"], json!({ "replicas": 2 }));
+    assert_eq!(writes.len(), 4, "{writes:?}");
+    let by: Vec<_> = writes
+        .iter()
+        .filter_map(|write| write.query.rsplit('=').next())
+        .collect();
+    let (operator, waker) = ("lotoai-operator", "lotoai-operator-scale");
+    assert_eq!(by, [operator, operator, waker, operator]);
+    // No pod starts before the template is the new one.
+    let spec = |number: usize| &writes[number].body["spec"];
+    assert_eq!(*spec(1), json!({ "template": "new", "replicas": 0 }));
+    assert_eq!(*spec(2), json!({ "replicas": 2 }));
+    assert_eq!(*spec(3), json!({ "template": "new" }));
     // Somebody may have woken it since it was read.
-    assert_eq!(writes[1].body["metadata"]["resourceVersion"], "7");
+    let version = |number: usize| &writes[number].body["metadata"]["resourceVersion"];
+    assert_eq!(*version(1), "7");
+    assert_eq!(*version(2), "8");
+    assert_eq!(*version(3), Value::Null);
 }
 
 #[tokio::test]
@@ -255,6 +274,33 @@ async fn a_refused_object_holds_up_what_depends_on_it_and_nothing_else(
     assert_eq!(text, expected);
 }
 
+#[rstest]
+#[case::that_is_slow("context deadline exceeded", 2)]
+#[case::whose_node_is_gone("dial tcp 10.96.0.7:443: i/o timeout", 2)]
+#[case::that_is_away("dial tcp 10.96.0.7:443: connect: connection refused", 4)]
+#[tokio::test]
+async fn a_webhook_without_an_answer_does_not_take_its_time_of_every_object(
+    #[case] end: &str,
+    #[case] asked: usize,
+) {
+    let address = "https://policy.example.svc:443/validate?timeout=10s";
+    let message =
+        format!("failed calling webhook \"policy\": failed to call webhook: Post {address}: {end}");
+    let (client, log) = serve(move |call| match call.method.as_str() {
+        "PATCH" => refusal(500, &message),
+        _ => accepting(call),
+    });
+    let objects =
+        ["demo-a", "demo-b", "demo-c", "demo-d"].map(|it| desired::<ConfigMap>(it, false));
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    assert_eq!(log.summary(&["PATCH"]).len(), asked);
+    let text = lotoai_operator::error::chain(&error);
+    let waits = text.contains("; for this waits: ConfigMap/demo-c, ConfigMap/demo-d");
+    assert_eq!(waits, asked == 2, "{text}");
+}
+
 #[tokio::test]
 async fn every_refused_object_is_named() {
     let (client, log) = serve(|call| match call.method == "PATCH" {
@@ -273,6 +319,25 @@ async fn every_refused_object_is_named() {
     let expected =
         "failed to apply ConfigMap/demo-a: denied; failed to apply ConfigMap/demo-b: denied";
     assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn a_message_names_the_first_of_many_refused_objects() {
+    let (client, _) = serve(|call| match call.method == "PATCH" {
+        true => refusal(403, "denied"),
+        false => accepting(call),
+    });
+    let objects: Vec<Desired> = (0..8)
+        .map(|number| desired::<ConfigMap>(&format!("demo-{number}"), false))
+        .collect();
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    let text = lotoai_operator::error::chain(&error);
+    assert!(
+        text.ends_with("ConfigMap/demo-4: denied and 3 more"),
+        "{text}"
+    );
 }
 
 #[rstest]

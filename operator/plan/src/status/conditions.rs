@@ -116,7 +116,33 @@ pub(super) fn verdict(
             }
             verdict
         }
+        Outcome::Refused {
+            platform, message, ..
+        } => {
+            let verdict = if platform.spec.suspend {
+                suspended(children)
+            } else {
+                reconciled(pass, before, children)
+            };
+            refused(verdict, with_overdue(message, overdue))
+        }
     }
+}
+
+/// The verdict over a platform of which the cluster refused something. What it says of the rest
+/// stands, but nobody takes the platform for what was asked for.
+fn refused(mut verdict: Verdict, message: String) -> Verdict {
+    if verdict.stalled.is_some() {
+        return verdict;
+    }
+    let refused = say(reasons::RECONCILE_FAILED, message);
+    let (status, ready) = &mut verdict.ready;
+    let only_waits = [reasons::PROGRESSING, reasons::PROBE_PENDING];
+    if *status == FALSE && only_waits.contains(&ready.reason) {
+        *ready = refused.clone();
+    }
+    verdict.reconciling = Some(refused);
+    verdict
 }
 
 /// Credentials that are being made anew while everything else is as it should be.

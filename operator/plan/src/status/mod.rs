@@ -53,6 +53,17 @@ pub enum Outcome<'a> {
         /// Its gates.
         gates: &'a Gates,
     },
+    /// The cluster refused objects. Everything else was written that depends on none of them.
+    Refused {
+        /// The platform.
+        platform: &'a Platform,
+        /// Its objects.
+        prepared: &'a ResourceSet<Prepared>,
+        /// Its gates.
+        gates: &'a Gates,
+        /// What was refused and why, for people.
+        message: &'a str,
+    },
     /// The resource is being deleted.
     Deleting,
 }
@@ -64,7 +75,22 @@ impl Outcome<'_> {
         match self {
             Self::Invalid(_) | Self::Deleting => None,
             Self::Failed { platform, .. } => *platform,
-            Self::Paused { platform } | Self::Reconciled { platform, .. } => Some(platform),
+            Self::Paused { platform }
+            | Self::Reconciled { platform, .. }
+            | Self::Refused { platform, .. } => Some(platform),
+        }
+    }
+
+    /// What was planned, where the pass came that far.
+    const fn planned(&self) -> Option<(&Gates, &ResourceSet<Prepared>)> {
+        match self {
+            Self::Reconciled {
+                gates, prepared, ..
+            }
+            | Self::Refused {
+                gates, prepared, ..
+            } => Some((*gates, *prepared)),
+            Self::Invalid(_) | Self::Deleting | Self::Failed { .. } | Self::Paused { .. } => None,
         }
     }
 }
@@ -114,13 +140,8 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     };
     let mut children = Vec::new();
     if let Some(platform) = pass.outcome.platform() {
-        let gates = match pass.outcome {
-            Outcome::Reconciled {
-                gates, prepared, ..
-            } => Some((gates, prepared)),
-            _ => None,
-        };
-        children = children::children(platform, pass.observed, gates, &before, now);
+        let planned = pass.outcome.planned();
+        children = children::children(platform, pass.observed, planned, &before, now);
         describe(&mut status, platform, &children);
         status.credentials = credentials(pass, platform, now);
     }
@@ -185,10 +206,7 @@ fn purpose(spec: &SecretSpec, observed: &Observed) -> String {
 
 /// Every Secret with a credential, and where each is in its rotation.
 fn credentials(pass: &Pass<'_>, platform: &Platform, now: Timestamp) -> Vec<CredentialStatus> {
-    let prepared = match pass.outcome {
-        Outcome::Reconciled { prepared, .. } => Some(prepared),
-        _ => None,
-    };
+    let prepared = pass.outcome.planned().map(|(_, prepared)| prepared);
     let mut progress: BTreeMap<String, Progress> = rotation::subjects(&platform.topology)
         .map(|subject| {
             let progress = rotation::progress(platform, prepared, pass.observed, subject, now);

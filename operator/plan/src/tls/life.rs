@@ -2,9 +2,9 @@
 //!
 //! The authority changes in three steps, a week and up to a year apart, so that nobody ever meets a
 //! certificate that he cannot check: the next one is made, or taken over from a Secret that the
-//! resource names, and handed to everybody who checks; a week later it signs, and what the one
-//! before has signed is renewed in its own time; the one before is forgotten when its life is over,
-//! or that of all that it signed.
+//! resource names, and handed to everybody who checks; a week later, when the cluster has taken what
+//! is handed out, it signs, and what the one before has signed is renewed in its own time; the one
+//! before is forgotten when its life is over, or that of all that it signed.
 
 use std::collections::BTreeMap;
 
@@ -64,6 +64,8 @@ pub struct Wish {
     pub current: bool,
     /// Whether the one that signs next is wanted.
     pub next: bool,
+    /// Whether the one that signs next is among those that pods are handed.
+    pub known: bool,
 }
 
 impl Authority {
@@ -105,7 +107,8 @@ pub fn turn(held: Option<&Authority>, wish: Wish, now: Timestamp) -> Turn {
         (Some(_), _) if !wish.next && wish.current => Turn::Withdraw,
         (Some(_), _) if !wish.next => Turn::Prepare,
         // A given one may be renewed so late that there is no week. What it signed ends with it.
-        (Some((since, _)), _) if left <= DAY || now.duration_since(since) >= OVERLAP => {
+        (Some(_), _) if left <= DAY => Turn::Promote,
+        (Some((since, _)), _) if wish.known && now.duration_since(since) >= OVERLAP => {
             Turn::Promote
         }
         (None, _) if held.end <= now => Turn::Begin,

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use lotoai_api::spec::LotoAISpec;
 
 use super::rotation::{Fixed, fixed};
-use super::{Invalid, Reference};
+use super::{Invalid, Reference, own};
 use crate::credentials::KEY;
 use crate::graph::Topology;
-use crate::labels;
 use crate::observed::Observed;
 use crate::rotation::{key_of, subjects};
 
@@ -46,9 +45,10 @@ fn field(name: &str) -> String {
 }
 
 /// Refuses what names no credential that can be given, and values that cannot be one. That a value
-/// is there at all is checked with those of all other Secrets.
+/// is there at all is checked with those of all other Secrets. `platform` is the resource's name.
 pub(super) fn check(
     spec: &LotoAISpec,
+    platform: &str,
     topology: &Topology,
     observed: &Observed,
     faults: &mut Vec<Invalid>,
@@ -56,10 +56,7 @@ pub(super) fn check(
     check_names(spec, topology, faults);
     let mut seen: BTreeMap<&[u8], String> = BTreeMap::new();
     for Reference { field, secret, key } in references(spec) {
-        if is_made_by_us(observed, &secret) {
-            let message = format!(
-                "Secret {secret} is one that the operator makes, and changes; name one of yours"
-            );
+        if let Some(message) = own::fault(observed, platform, &secret) {
             faults.push(Invalid::spec(field, message));
             continue;
         }
@@ -112,13 +109,6 @@ fn check_names(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>
         let message = format!("{why}; write one of {}", names.join(", "));
         faults.push(Invalid::spec(field(name), message));
     }
-}
-
-/// Whether a Secret holds credentials of a platform, be it this one or another.
-fn is_made_by_us(observed: &Observed, secret: &str) -> bool {
-    let labels = observed.secrets.get(secret);
-    let labels = labels.and_then(|secret| secret.metadata.labels.as_ref());
-    labels.is_some_and(|labels| labels.contains_key(labels::CREDENTIAL))
 }
 
 /// What is wrong with a password or a token.

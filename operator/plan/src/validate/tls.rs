@@ -3,19 +3,19 @@
 
 use lotoai_api::spec::LotoAISpec;
 
-use super::{Invalid, Reference};
-use crate::names::authority_secret;
+use super::{Invalid, Reference, own};
+use crate::observed::Observed;
 use crate::tls::{AUTHORITY_FIELD, CERTIFICATE, PRIVATE_KEY};
 
-/// Refuses the Secret in which the operator itself keeps the authorities of the resource of this
-/// name.
-pub(super) fn check(spec: &LotoAISpec, name: &str, faults: &mut Vec<Invalid>) {
+/// Refuses a Secret of the operator itself. `platform` is the resource's name.
+pub(super) fn check(
+    spec: &LotoAISpec,
+    platform: &str,
+    observed: &Observed,
+    faults: &mut Vec<Invalid>,
+) {
     let given = spec.tls.authority_secret_name.as_ref();
-    if let Some(given) = given.filter(|given| given.0 == authority_secret(name)) {
-        let message = format!(
-            "in Secret {given} the operator itself keeps the authorities that it uses; write the \
-             authority into a Secret of another name"
-        );
+    if let Some(message) = given.and_then(|given| own::fault(observed, platform, &given.0)) {
         faults.push(Invalid::spec(AUTHORITY_FIELD, message));
     }
 }
@@ -34,10 +34,12 @@ pub(super) fn references(spec: &LotoAISpec) -> impl Iterator<Item = Reference> +
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Secret;
     use lotoai_api::{LotoAI, reasons};
     use serde_json::json;
 
     use super::*;
+    use crate::labels;
     use crate::validate::referenced_secrets;
 
     fn resource(secret: &str) -> LotoAI {
@@ -66,9 +68,20 @@ mod tests {
 
     #[test]
     fn the_operators_own_secret_is_not_given() {
+        let mut labelled = Secret::default();
+        let labels = labelled.metadata.labels.get_or_insert_default();
+        labels.insert(labels::CREDENTIAL.to_owned(), "true".to_owned());
+        let observed = Observed {
+            secrets: [
+                ("another-ca".to_owned(), labelled),
+                ("company-ca".to_owned(), Secret::default()),
+            ]
+            .into(),
+            ..Observed::default()
+        };
         let faults = |secret, name| {
             let mut faults = Vec::new();
-            check(&resource(secret).spec, name, &mut faults);
+            check(&resource(secret).spec, name, &observed, &mut faults);
             faults
         };
         let refused = faults("demo-ca", "demo");
@@ -76,6 +89,7 @@ mod tests {
         assert_eq!(refused[0].field, AUTHORITY_FIELD);
         assert_eq!(refused[0].reason, reasons::INVALID_SPEC);
         assert_eq!(faults("demo-ca", "other"), []);
+        assert_eq!(faults("another-ca", "demo").len(), 1);
         assert_eq!(faults("company-ca", "demo"), []);
     }
 }

@@ -158,12 +158,34 @@ impl Cluster {
 
     pub(crate) fn judge(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> Judgement {
         let gates = gates(&self.platform, &self.set, &self.observed);
-        let env = operator("minimal");
         let outcome = Outcome::Reconciled {
             platform: &self.platform,
             prepared: &self.set,
             gates: &gates,
         };
+        self.judge_outcome(lotoai, probe, now, outcome)
+    }
+
+    /// The status after a pass in which the cluster refused an object.
+    pub(crate) fn refused(&self, lotoai: &LotoAI, probe: &ProbeOutcome, now: &str) -> LotoAIStatus {
+        let gates = gates(&self.platform, &self.set, &self.observed);
+        let outcome = Outcome::Refused {
+            platform: &self.platform,
+            prepared: &self.set,
+            gates: &gates,
+            message: "failed to apply x",
+        };
+        self.judge_outcome(lotoai, probe, now, outcome).status
+    }
+
+    fn judge_outcome(
+        &self,
+        lotoai: &LotoAI,
+        probe: &ProbeOutcome,
+        now: &str,
+        outcome: Outcome<'_>,
+    ) -> Judgement {
+        let env = operator("minimal");
         let pass = Pass {
             lotoai,
             env: &env,

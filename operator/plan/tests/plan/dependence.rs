@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lotoai_plan::{PlannedObject, depends};
+use lotoai_plan::{PlannedObject, Platform, depends, in_order, labels};
 
-use crate::common::objects;
+use crate::common::{FIXTURES, objects};
 
 /// Kind and name, without the platform's, of all that waits for an object.
 fn waiting(fixture: &str, kind: &str, name: &str) -> BTreeSet<String> {
@@ -108,4 +108,34 @@ fn nobody_waits_for_what_no_pod_needs() {
         waiting.contains("HorizontalPodAutoscaler/gateway"),
         "{waiting:?}"
     );
+}
+
+/// What is written before an object of another part that it waits for.
+fn too_early(platform: &Platform, objects: &[PlannedObject]) -> Vec<String> {
+    let part = |object: &PlannedObject| object.body["metadata"]["labels"][labels::NAME].clone();
+    let mut found = Vec::new();
+    for (place, early) in objects.iter().enumerate() {
+        let mut later = objects[place + 1..].iter();
+        if let Some(late) =
+            later.find(|late| part(early) != part(late) && depends(platform, early, late))
+        {
+            found.push(format!("{} before {}", early.name, late.name));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_waits_for_an_object_is_written_after_it() {
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        let by_kind = set.objects();
+        assert_ne!(too_early(&platform, &by_kind), [""; 0], "{fixture}");
+        let ordered = in_order(&platform, by_kind.clone());
+        assert_eq!(too_early(&platform, &ordered), [""; 0], "{fixture}");
+        let ids = |objects: &[PlannedObject]| objects.iter().map(PlannedObject::id).collect();
+        let (before, after): (BTreeSet<_>, BTreeSet<_>) = (ids(&by_kind), ids(&ordered));
+        assert_eq!(before, after, "{fixture}");
+        assert_eq!(by_kind.len(), ordered.len(), "{fixture}");
+    }
 }

@@ -375,6 +375,59 @@ fn faults_pause_failure_and_deletion_are_told() {
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
 }
 
+#[test]
+fn a_refused_object_hides_nothing_of_the_rest_and_is_waited_for() {
+    let mut lotoai = resource("minimal");
+    let mut cluster = Cluster::up();
+    let refused = ("Reconciling", "True", "ReconcileFailed");
+    // It never answered.
+    let status = cluster.refused(&lotoai, &ProbeOutcome::Pending, T1);
+    let never = ("Ready", "False", "ReconcileFailed");
+    assert_eq!(conditions(&status), [never, refused]);
+    assert_eq!(
+        status.condition("Ready").unwrap().message,
+        "failed to apply x"
+    );
+
+    lotoai.status = Some(cluster.status(&lotoai, &ProbeOutcome::Answered, T1));
+    let status = cluster.refused(&lotoai, &ProbeOutcome::Answered, T2);
+    let answers = ("Ready", "True", "Available");
+    assert_eq!(conditions(&status), [answers, refused]);
+    let failed = ProbeOutcome::Failed {
+        message: "HTTP 502".to_owned(),
+    };
+    let status = cluster.refused(&lotoai, &failed, T2);
+    let silent = ("Ready", "False", "ProbeFailed");
+    assert_eq!(conditions(&status), [silent, refused]);
+
+    cluster.set_ready(Node::Component(Component::Analytics), 0);
+    let status = cluster.refused(&lotoai, &ProbeOutcome::Answered, T2);
+    let degraded = ("Degraded", "True", "Progressing");
+    assert_eq!(conditions(&status), [answers, refused, degraded]);
+    // And it ends with the refusal.
+    cluster.set_ready(Node::Component(Component::Analytics), 1);
+    lotoai.status = Some(status);
+    let status = cluster.status(&lotoai, &ProbeOutcome::Answered, T2);
+    assert_eq!(conditions(&status), [answers]);
+}
+
+#[test]
+fn a_platform_that_somebody_must_mend_is_stalled_whatever_was_refused() {
+    let mut cluster = Cluster::up();
+    cluster.set_ready(Node::Component(Component::Agents), 0);
+    cluster.pod(
+        Component::Agents,
+        json!({ "containerStatuses": [{
+            "name": "agents", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": "ImagePullBackOff", "message": "not found" } },
+        }] }),
+    );
+    let status = cluster.refused(&resource("minimal"), &ProbeOutcome::Pending, T1);
+    let usual = cluster.status(&resource("minimal"), &ProbeOutcome::Pending, T1);
+    assert!(status.condition("Stalled").is_some());
+    assert_eq!(conditions(&status), conditions(&usual));
+}
+
 /// Whoever keeps the operator from renewing certificates is told while there is time.
 #[rstest]
 #[case::fresh("2027-01-10T00:00:00Z", None)]

@@ -74,7 +74,7 @@ fn noticed_later() -> Vec<Broken> {
         (
             "the operator's own Secret as an authority that is given",
             json!({ "tls": { "authoritySecretName": "demo-ca" } }),
-            "spec.tls.authoritySecretName: in Secret demo-ca the operator itself keeps",
+            "spec.tls.authoritySecretName: Secret demo-ca is one that the operator makes",
         ),
         (
             "a credential that there is not",

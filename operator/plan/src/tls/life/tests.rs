@@ -23,24 +23,28 @@ const OWN: Wish = Wish {
     own: true,
     current: true,
     next: true,
+    known: true,
 };
 /// A given one that signs already.
 const GIVEN: Wish = Wish {
     own: false,
     current: true,
     next: false,
+    known: true,
 };
 /// One that is wanted instead of the one that signs.
 const OTHER: Wish = Wish {
     own: false,
     current: false,
     next: true,
+    known: true,
 };
 /// The same, where others were prepared.
 const ANOTHER: Wish = Wish {
     own: false,
     current: false,
     next: false,
+    known: true,
 };
 
 #[rstest]
@@ -78,6 +82,27 @@ fn a_given_authority_takes_its_turns(
     #[case] expected: Turn,
 ) {
     assert_eq!(turn(Some(&held), wish, at(0)), expected);
+}
+
+#[rstest]
+#[case::a_week(YEAR, -7 * DAYS, Turn::Keep)]
+#[case::a_month(YEAR, -30 * DAYS, Turn::Keep)]
+#[case::hardly_more_than_a_day_is_left(DAYS + 1, -30 * DAYS, Turn::Keep)]
+// Whatever it signs ends in a day as well.
+#[case::a_day_is_left(DAYS, -30 * DAYS, Turn::Promote)]
+fn an_authority_that_nobody_was_handed_signs_only_when_there_is_no_other(
+    #[case] end: i64,
+    #[case] since: i64,
+    #[case] expected: Turn,
+) {
+    let held = authority(end, Some((since, 10 * YEAR)), None);
+    for wish in [OWN, OTHER] {
+        let wish = Wish {
+            known: false,
+            ..wish
+        };
+        assert_eq!(turn(Some(&held), wish, at(0)), expected);
+    }
 }
 
 #[test]

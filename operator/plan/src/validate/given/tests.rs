@@ -222,6 +222,10 @@ fn a_secret_of_the_operator_is_no_secret_of_somebody_else() {
     let found = faults(&lotoai, &observed);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("the operator makes"), "{found:?}");
+    // Without a label, because it is not there yet.
+    let lotoai = resource(&[("gateway-postgres", "demo-ca")], &json!({}));
+    let found = faults(&lotoai, &observed);
+    assert!(found[0].message.contains("the operator makes"), "{found:?}");
 }
 
 #[test]
