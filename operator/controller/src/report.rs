@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(note(fits.to_owned()), fits);
         }
         for (character, bytes) in [("x", MAX_NOTE), ("é", MAX_NOTE - 1), ("…", MAX_NOTE - 1)] {
-            let cut = note(character.repeat(MAX_NOTE));
+            let cut = note(character.repeat(MAX_NOTE + 1));
             assert_eq!(cut.len(), bytes, "{character}");
             assert!(cut.starts_with(character) && cut.ends_with('…'), "{cut}");
         }

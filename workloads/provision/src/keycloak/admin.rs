@@ -72,7 +72,13 @@ impl<'a> Api<'a> {
         let answer = self.ask_for_token(wanted).await?;
         let standby = &self.admin.keycloak_password_standby;
         let token: Token = match standby {
-            Some(standby) if answer.status == StatusCode::UNAUTHORIZED => {
+            // RFC 6749 §5.2 asks for 400 with `invalid_grant`; 401 comes of some versions.
+            Some(standby)
+                if matches!(
+                    answer.status,
+                    StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+                ) =>
+            {
                 let old: Token = self.ask_for_token(standby).await?.json()?;
                 self.renew(&old.access_token).await?;
                 self.ask_for_token(wanted).await?.json()?

@@ -332,12 +332,17 @@ async fn gives_a_token(server: &MockServer, password: &str, token: &str) {
         .await;
 }
 
+#[rstest::rstest]
 #[tokio::test]
-async fn an_administrator_with_the_password_of_before_gets_the_new_one() {
+async fn an_administrator_with_the_password_of_before_gets_the_new_one(
+    #[values(400, 401)] refusal: u16,
+) {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(body_string_contains("password=secret"))
-        .respond_with(ResponseTemplate::new(401).set_body_json(json!({ "error": "invalid_grant" })))
+        .respond_with(
+            ResponseTemplate::new(refusal).set_body_json(json!({ "error": "invalid_grant" })),
+        )
         .up_to_n_times(1)
         .with_priority(1)
         .mount(&server)
