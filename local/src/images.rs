@@ -84,7 +84,7 @@ pub struct Image {
 impl Image {
     /// What is moved over a network of it: its layers, as they are packed in the archive.
     pub fn compressed_bytes(&self) -> Result<u64> {
-        bytes(&self.archive)
+        archive::bytes(&self.archive)
     }
 }
 
@@ -291,7 +291,7 @@ impl<'a> Builder<'a> {
             })?;
             self.forget(name, &stored)?;
             context::remove_dir(&context)?;
-            stage.done_with(&size(&archive)?);
+            stage.done_with(&archive::size(&archive)?);
         } else {
             archive::touch(&archive)?;
         }
@@ -386,17 +386,4 @@ impl<'a> Builder<'a> {
         })?;
         Ok(Some(tools.path(recipe.name)))
     }
-}
-
-fn size(archive: &Path) -> Result<String> {
-    Ok(format!("{} MB", bytes(archive)? / 1_000_000))
-}
-
-/// An archive is packed layers and some hundred bytes around each of them.
-fn bytes(archive: &Path) -> Result<u64> {
-    let metadata = std::fs::metadata(archive).context(FileSnafu {
-        action: "read",
-        path: archive,
-    })?;
-    Ok(metadata.len())
 }

@@ -63,6 +63,20 @@ fn belongs(file: &str, name: &str) -> bool {
         .is_some_and(|key| key.len() == KEY && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// How large an archive is, for people.
+pub(super) fn size(archive: &Path) -> Result<String> {
+    Ok(format!("{} MB", bytes(archive)? / 1_000_000))
+}
+
+/// Its bytes: an archive is packed layers and some hundred bytes around each of them.
+pub(super) fn bytes(archive: &Path) -> Result<u64> {
+    let metadata = std::fs::metadata(archive).context(FileSnafu {
+        action: "read",
+        path: archive,
+    })?;
+    Ok(metadata.len())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
