@@ -122,7 +122,9 @@ fn the_example_is_the_sample() {
 #[test]
 fn the_notes_say_what_to_do_next() {
     let Some(helm) = Helm::find() else { return };
-    let notes = helm.notes("");
+    let Some(notes) = helm.notes("") else {
+        return;
+    };
     for command in [
         "helm install lotoai-crds",
         &format!("helm test lotoai --namespace {NAMESPACE}"),
@@ -132,7 +134,7 @@ fn the_notes_say_what_to_do_next() {
     ] {
         assert!(notes.contains(command), "{command} is not in {notes}");
     }
-    let notes = helm.notes(&values("namespaced"));
+    let notes = helm.notes(&values("namespaced")).unwrap();
     assert!(
         notes.contains("kubectl apply --namespace team-a -f -"),
         "{notes}"
