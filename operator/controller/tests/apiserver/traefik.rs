@@ -129,6 +129,14 @@ impl Traefik {
             answer.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
+        // It answers before it has read its routes and certificates.
+        let url = format!("https://{HOST}:{PROBE}/");
+        wait_for("Traefik knows its certificate", DEADLINE, async || {
+            let answer = self.client.get(&url).send().await;
+            answer.is_ok_and(|answer| answer.status() != 404)
+        })
+        .await;
+        self.gateway.forget();
     }
 
     /// A request to the public HTTPS port.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, future};
 use reqwest::{Method, Response};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -181,7 +181,10 @@ async fn a_piece_of_a_stream_comes_before_the_next_is_sent() {
     let Some(traefik) = Traefik::with(Value::Null).await else {
         return;
     };
-    let mut pieces = traefik.get("/stream").await.bytes_stream();
+    let pieces = traefik.get("/stream").await.bytes_stream();
+    // An end without content is a piece of HTTP/2, and none of the answer.
+    let pieces = pieces.try_filter(|piece| future::ready(!piece.is_empty()));
+    let mut pieces = std::pin::pin!(pieces);
     let mut next = async || {
         let piece = tokio::time::timeout(DEADLINE, pieces.next()).await;
         let piece = piece.expect("a piece in time");
@@ -252,9 +255,7 @@ async fn the_log_tells_of_a_request_and_not_what_it_said() {
     let request = request.bearer_auth(secret).header("referer", secret);
     assert_eq!(request.send().await.unwrap().status(), 200);
     wait_for("the request is logged", DEADLINE, async || {
-        traefik
-            .log()
-            .contains(r#""RouterName":"websecure-gateway@file""#)
+        traefik.log().contains(r#""RouterName":"gateway@file""#)
     })
     .await;
     assert!(!traefik.log().contains(secret));
