@@ -117,11 +117,16 @@ impl Traefik {
             gateway,
             keycloak,
         };
-        traefik.ready().await;
+        // Where there is a limit, requests to the public port count.
+        let uncounted = match fixed.contains(&PROBE.to_string()) {
+            true => PROBE,
+            false => SECURE,
+        };
+        traefik.ready(uncounted).await;
         Some(traefik)
     }
 
-    async fn ready(&self) {
+    async fn ready(&self, port: u16) {
         let url = format!("http://{}:{INTERNAL}/ping", self.address);
         wait_for("Traefik is ready", DEADLINE, async || {
             assert!(!self.process.has_ended(), "{}", self.process.log_tail());
@@ -130,7 +135,7 @@ impl Traefik {
         })
         .await;
         // It answers before it has read its routes and certificates.
-        let url = format!("https://{HOST}:{PROBE}/");
+        let url = format!("https://{HOST}:{port}/");
         wait_for("Traefik knows its certificate", DEADLINE, async || {
             let answer = self.client.get(&url).send().await;
             answer.is_ok_and(|answer| answer.status() != 404)
