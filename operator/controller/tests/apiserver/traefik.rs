@@ -117,16 +117,11 @@ impl Traefik {
             gateway,
             keycloak,
         };
-        // Where there is a limit, requests to the public port count.
-        let uncounted = match fixed.contains(&PROBE.to_string()) {
-            true => PROBE,
-            false => SECURE,
-        };
-        traefik.ready(uncounted).await;
+        traefik.ready().await;
         Some(traefik)
     }
 
-    async fn ready(&self, port: u16) {
+    async fn ready(&self) {
         let url = format!("http://{}:{INTERNAL}/ping", self.address);
         wait_for("Traefik is ready", DEADLINE, async || {
             assert!(!self.process.has_ended(), "{}", self.process.log_tail());
@@ -134,14 +129,14 @@ impl Traefik {
             answer.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
-        // It answers before it has read its routes and certificates.
-        let url = format!("https://{HOST}:{port}/");
-        wait_for("Traefik knows its certificate", DEADLINE, async || {
+        // It answers before it has its routes, which come after its certificates. A redirection is
+        // asked for, since nobody counts those.
+        let url = format!("http://{HOST}:{PLAIN}/");
+        wait_for("Traefik has its routes", DEADLINE, async || {
             let answer = self.client.get(&url).send().await;
-            answer.is_ok_and(|answer| answer.status() != 404)
+            answer.is_ok_and(|answer| answer.status().is_redirection())
         })
         .await;
-        self.gateway.forget();
     }
 
     /// A request to the public HTTPS port.

@@ -116,11 +116,6 @@ impl Upstream {
         self.state.count.load(Ordering::SeqCst)
     }
 
-    /// Counts from the beginning again.
-    pub(crate) fn forget(&self) {
-        self.state.count.store(0, Ordering::SeqCst);
-    }
-
     /// Waits until the first piece of a stream has been sent.
     pub(crate) async fn begun(&self) {
         self.state.begun.notified().await;
