@@ -5,15 +5,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotoai_kit::rabbitmq::Rabbitmq;
+use lotoai_kit::rabbitmq::{Message, Rabbitmq};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::chain;
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxRow, Store, StoreError};
 
 /// Events per transaction. Their locks are held while the broker confirms.
-const BATCH: i64 = 50;
+const BATCH: i64 = 200;
+/// After an event was committed, others have this long to join it.
+const GATHER: Duration = Duration::from_millis(50);
 /// Events of a replica that died are found after this long at the latest.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// After a failure, before the next attempt.
@@ -37,30 +40,32 @@ impl Wake {
 
 /// Where events go.
 pub trait Publish: Send + Sync + 'static {
-    /// Publishes one event and waits until it is safe.
+    /// Publishes events in their order. Says how many from the first on are safe, and why the next is
+    /// not.
     fn publish(
         &self,
-        routing_key: &str,
-        message_id: &str,
-        body: Vec<u8>,
-    ) -> impl Future<Output = Result<(), String>> + Send;
+        events: &[OutboxRow],
+    ) -> impl Future<Output = (usize, Result<(), String>)> + Send;
 }
 
 impl Publish for Rabbitmq {
-    async fn publish(
-        &self,
-        routing_key: &str,
-        message_id: &str,
-        body: Vec<u8>,
-    ) -> Result<(), String> {
-        Self::publish(self, routing_key, message_id, body)
-            .await
-            .map_err(|error| chain(&error))
+    async fn publish(&self, events: &[OutboxRow]) -> (usize, Result<(), String>) {
+        let messages: Vec<Message<'_>> = events
+            .iter()
+            .map(|event| Message {
+                routing_key: &event.routing_key,
+                message_id: &event.message_id,
+                body: &event.body,
+            })
+            .collect();
+        let (stored, outcome) = self.publish_all(&messages).await;
+        (stored, outcome.map_err(|error| chain(&error)))
     }
 }
 
 /// Relays events until `stop`.
 pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: CancellationToken) {
+    let mut counted: Option<Instant> = None;
     while !stop.is_cancelled() {
         let pause = match relay_batch(&store, &broker).await {
             Ok(Progress {
@@ -80,12 +85,19 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
                 PAUSE
             }
         };
-        if let Ok(backlog) = store.outbox_backlog().await {
+        if counted.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
+            && let Ok(backlog) = store.outbox_backlog().await
+        {
+            counted = Some(Instant::now());
             metrics::gauge!("lotoai_gateway_outbox_backlog").set(backlog as f64);
         }
         tokio::select! {
             () = wake.wait() => {}
             () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
             () = stop.cancelled() => {}
         }
     }
@@ -107,20 +119,12 @@ pub struct Progress {
 pub async fn relay_batch<P: Publish>(store: &Store, broker: &P) -> Result<Progress, StoreError> {
     let mut change = store.begin().await?;
     let rows = change.lock_outbox(BATCH).await?;
-    let mut confirmed = Vec::with_capacity(rows.len());
-    let mut failed = None;
-    for row in rows {
-        match broker
-            .publish(&row.routing_key, &row.message_id, row.body)
-            .await
-        {
-            Ok(()) => confirmed.push(row.id),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
-    }
+    let (stored, outcome) = if rows.is_empty() {
+        (0, Ok(()))
+    } else {
+        broker.publish(&rows).await
+    };
+    let confirmed: Vec<i64> = rows.iter().take(stored).map(|row| row.id).collect();
     if !confirmed.is_empty() {
         change.delete_outbox(&confirmed).await?;
         metrics::counter!("lotoai_gateway_events_relayed_total").increment(confirmed.len() as u64);
@@ -129,6 +133,6 @@ pub async fn relay_batch<P: Publish>(store: &Store, broker: &P) -> Result<Progre
     change.commit().await?;
     Ok(Progress {
         relayed: confirmed.len(),
-        failed,
+        failed: outcome.err(),
     })
 }

@@ -16,7 +16,7 @@ use url::Url;
 
 pub use connection::Rabbitmq;
 pub use consume::{ConsumeError, Delivery, Outcome};
-pub use publish::PublishError;
+pub use publish::{Message, PublishError};
 
 use crate::Service;
 use crate::authority::{self, AuthorityError};

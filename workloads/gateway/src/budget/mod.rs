@@ -1,12 +1,13 @@
 //! Budgets: what may be asked of models, in requests, tokens and money, by whom and how often.
 //!
 //! ```text
-//! plan (pure) → reserve (one statement) → the answer → settle (one statement) → fold (background)
+//! plan (pure) → reserve (counters, locked) → the answer → settle → fold (background)
 //! ```
 //!
-//! PostgreSQL alone decides, so any number of replicas together never admit more than a budget
-//! allows. A question reserves its estimate; its answer is charged with what was counted.
+//! Who reserves holds the locks of the counters in PostgreSQL, so any number of replicas together
+//! never admit more than a budget allows. Questions of the same moment are reserved together. A question reserves its estimate; its answer is charged with what was counted.
 
+pub mod counters;
 pub mod current;
 pub mod estimate;
 pub mod ledger;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::counters::{Claim, Reservation, Reserved};
 use super::estimate::{Measured, Tokens};
 use super::money::{DECIMALS, Micros};
 use super::rules::{Amounts, Excess, Kind};
@@ -44,15 +45,6 @@ pub struct Plan<'a> {
     pub currency: &'a str,
     /// Version of the prices.
     pub price_version: &'a str,
-}
-
-/// What became of a reservation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reserved {
-    /// Whether the question may be asked.
-    pub admitted: bool,
-    /// What is used in each window, in the order of the plan; with the question if it is admitted.
-    pub used: Vec<Amounts>,
 }
 
 /// What an answer is charged with.
@@ -165,6 +157,29 @@ impl Question {
 }
 
 impl Plan<'_> {
+    /// What it asks of its budgets.
+    pub fn reservation(&self) -> Reservation {
+        let question = self.question;
+        let claim = |it: &Matched<'_>| Claim {
+            key: (it.budget.name.clone(), it.subject.clone(), it.window.start),
+            end: it.window.end,
+            limits: it.budget.limits,
+        };
+        Reservation {
+            run_id: question.run_id,
+            subject: question.principal.user.clone(),
+            api_key: question.principal.api_key.clone().unwrap_or_default(),
+            claims: self.matched.iter().map(claim).collect(),
+            needed: question.needed(),
+            input_tokens: count(question.tokens.input),
+            output_tokens: count(question.tokens.output),
+            micros: question.micros(),
+            currency: self.currency.to_owned(),
+            price_version: self.price_version.to_owned(),
+            lease: self.lease,
+        }
+    }
+
     /// Judges a reservation: the warnings that go with the answer.
     ///
     /// # Errors

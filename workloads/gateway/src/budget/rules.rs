@@ -1,4 +1,4 @@
-//! What a budget allows: the arithmetic that PostgreSQL applies, for telling people about it.
+//! What a budget allows: the arithmetic by which a question fits or does not.
 
 use serde::{Serialize, Serializer};
 

@@ -1,17 +1,13 @@
 //! How a run is charged: reserved with its question, settled with its answer.
 
 use jiff::Timestamp;
-use lotoai_contracts::v1::Message;
-use uuid::Uuid;
 
-use super::chat_request::{ChatRequest, PROBE_MODEL};
-use crate::budget::Principal;
+use crate::budget::counters::Reserved;
 use crate::budget::estimate::{self, Measured, Progress, Tokens};
-use crate::budget::plan::{Question, Spending};
+use crate::budget::plan::{Plan, Question, Spending};
 use crate::failure::Failure;
-use crate::identity::Identity;
 use crate::state::AppState;
-use crate::store::{Change, StoreError};
+use crate::store::{Asked, NewQuestion, NewTalk};
 
 /// How a run is charged.
 #[derive(Debug, Clone, Default)]
@@ -23,112 +19,79 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Reserves what a run may take: within `change`, as its last statement, or by itself. The
-    /// platform's own probe calls no model and counts nowhere.
+    /// Stores a question, where it is stored, and reserves what it may take: both, or neither. Without
+    /// a question to reserve for, it counts nowhere.
     ///
     /// # Errors
-    /// 429 when a budget is used up, 403 when a price is not known and must be, 503 when the
-    /// database is away.
+    /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a price
+    /// is not known and must be, 503 when the database is away.
     pub async fn open(
         state: &AppState,
-        run_id: Uuid,
-        identity: &Identity,
-        request: &ChatRequest,
-        messages: &[Message],
-        change: Option<&mut Change>,
-    ) -> Result<Self, Failure> {
-        if request.model == PROBE_MODEL {
-            return Ok(Self::default());
-        }
-        let question = Question {
-            run_id,
-            principal: Principal::of(identity),
-            tokens: estimate::of_question(
-                messages,
-                request.functions.as_ref(),
-                request.format.as_ref(),
-                request.max_tokens,
-            ),
-            highest: state.budgets.table().highest(&request.model),
-        };
-        Self::reserve(state, question, change).await
-    }
-
-    /// Reserves what a question may take: within `change`, as its last statement, or by itself.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub async fn reserve(
-        state: &AppState,
-        question: Question,
-        change: Option<&mut Change>,
+        question: Option<Question>,
+        talk: Option<NewTalk>,
     ) -> Result<Self, Failure> {
         let now = Timestamp::now();
         let lease = state.limits.answer_lease();
         let table = state.budgets.table();
-        let warnings = match question.plan(&table, lease, now)? {
+        let plan = match &question {
+            Some(question) => question.plan(&table, lease, now)?,
             None => None,
-            Some(plan) => {
-                let reserved = match change {
-                    Some(change) => change.reserve(&plan).await?,
-                    None => state.store.reserve(&plan).await?,
-                };
-                let judged = plan.judge(&reserved, now);
-                if let Err(refusal) = &judged {
-                    metrics::counter!("lotoai_gateway_budget_refusals_total",
-                        "code" => refusal.code.to_string())
-                    .increment(1);
-                }
-                Some(judged?)
-            }
         };
-        Ok(Self {
-            is_reserved: warnings.is_some(),
-            warnings: warnings.unwrap_or_default(),
-            question: Some(question),
-        })
+        let mut charge = Self {
+            is_reserved: plan.is_some(),
+            warnings: Vec::new(),
+            question: None,
+        };
+        if talk.is_some() || plan.is_some() {
+            let reservation = plan.as_ref().map(Plan::reservation);
+            let asked = state.store.ask(NewQuestion { talk, reservation }).await?;
+            let Asked::Weighed(reserved) = asked else {
+                return Err(no_conversation());
+            };
+            if let Some(plan) = &plan {
+                charge.warnings = judge(plan, &reserved, now)?;
+            }
+        }
+        charge.question = question;
+        Ok(charge)
     }
 
     /// What is to be charged, now that the answer has ended.
-    pub fn close(&self, state: &AppState, progress: Progress<'_>) -> Settlement {
+    pub fn close(&self, state: &AppState, progress: Progress<'_>) -> Option<Spending> {
         self.settle(state, |reserved| estimate::of_answer(progress, reserved))
     }
 
     /// What is to be charged for what `measure` makes of the tokens that were reserved.
-    pub fn settle(&self, state: &AppState, measure: impl FnOnce(Tokens) -> Measured) -> Settlement {
-        let spending = self.question.clone().map(|question| {
+    pub fn settle(
+        &self,
+        state: &AppState,
+        measure: impl FnOnce(Tokens) -> Measured,
+    ) -> Option<Spending> {
+        self.question.clone().map(|question| {
             let measured = measure(question.tokens);
             question.spending(measured, &state.budgets.table())
-        });
-        Settlement {
-            spending,
-            is_reserved: self.is_reserved,
-        }
+        })
     }
-}
 
-/// What is to be charged.
-#[derive(Debug)]
-pub struct Settlement {
-    spending: Option<Spending>,
-    is_reserved: bool,
-}
-
-impl Settlement {
-    /// Whether something is reserved that it settles.
+    /// Whether something is reserved that an end settles.
     pub const fn is_reserved(&self) -> bool {
         self.is_reserved
     }
+}
 
-    /// Charges it, in one statement.
-    ///
-    /// # Errors
-    /// When the database fails; then a reservation is charged as it was made.
-    pub async fn store(&self, change: &mut Change) -> Result<(), StoreError> {
-        match &self.spending {
-            None => Ok(()),
-            Some(spending) if self.is_reserved => change.settle(spending).await,
-            Some(spending) => change.note(spending).await,
-        }
+fn judge(plan: &Plan<'_>, reserved: &Reserved, now: Timestamp) -> Result<Vec<String>, Failure> {
+    let judged = plan.judge(reserved, now);
+    if let Err(refusal) = &judged {
+        metrics::counter!("lotoai_gateway_budget_refusals_total",
+            "code" => refusal.code.to_string())
+        .increment(1);
     }
+    judged
+}
+
+/// 404 for a conversation that a question cannot go on with.
+pub(super) fn no_conversation() -> Failure {
+    let mut failure = Failure::not_found("conversation");
+    failure.param = Some("metadata.conversation_id".to_owned());
+    failure
 }

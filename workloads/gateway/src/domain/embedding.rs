@@ -21,6 +21,7 @@ use crate::identity::watch::Follow;
 use crate::model_server::Unanswered;
 use crate::policy;
 use crate::state::AppState;
+use crate::store::RunEnd;
 
 /// The provider that the platform's own models belong to, as in `agents.providers` and prices.
 const PROVIDER: &str = "local";
@@ -99,7 +100,7 @@ impl Call {
         started: Instant,
     ) -> Result<Self, Failure> {
         let run_id = question.run_id;
-        let charge = Charge::reserve(&state, question, None).await?;
+        let charge = Charge::open(&state, Some(question), None).await?;
         Ok(Self {
             follow: state.watch.follow(&identity),
             subject: identity.subject,
@@ -153,15 +154,14 @@ impl Call {
             Read::Nothing => Some(0),
             Read::Unknown => None,
         };
-        let record = Record {
+        let end = RunEnd {
             answer: None,
             stream: None,
             response: None,
-            is_probe: false,
-            until: (self.started + self.state.limits.answer_lease()).into(),
-            settlement: self.charge.settle(&self.state, |reserved| {
+            spending: self.charge.settle(&self.state, |reserved| {
                 estimate::of_vectors(read, self.model.clone(), reserved)
             }),
+            is_reserved: self.charge.is_reserved(),
             event: UsageRecorded {
                 run_id: self.run_id.to_string(),
                 ended_at: Timestamp::now().to_string(),
@@ -176,6 +176,11 @@ impl Call {
                 first_token_ms: None,
                 duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             },
+        };
+        let record = Record {
+            end: Arc::new(end),
+            is_probe: false,
+            until: (self.started + self.state.limits.answer_lease()).into(),
         };
         End::begin(Ok(()), record, &self.state)
     }

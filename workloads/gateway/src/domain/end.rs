@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotoai_contracts::events::UsageRecorded;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::charge::Settlement;
 use super::transcript::Step;
 use crate::error::chain;
 use crate::failure::Failure;
 use crate::state::AppState;
-use crate::store::{Answer, NewResponse, StoreError, StreamEnd};
+use crate::store::{RunEnd, StoreError};
 
 /// How long a bad end, or one that leaves no answer behind, waits to be stored before it is told. The
 /// caller must hear it soon: a process that stops may have no more time than this.
@@ -67,7 +65,7 @@ enum Stage {
 impl End {
     /// Begins to store an end, in a task of its own: a client that leaves now does not undo it.
     pub(super) fn begin(how: Result<(), Failure>, record: Record, state: &Arc<AppState>) -> Self {
-        let is_awaited = how.is_ok() && record.answer.is_some();
+        let is_awaited = how.is_ok() && record.end.answer.is_some();
         let patience = if is_awaited { state.storing } else { PATIENCE };
         let (told, stage) = watch::channel(Stage::First);
         let state = Arc::clone(state);
@@ -127,14 +125,10 @@ fn not_stored() -> Failure {
     failure.with_effect()
 }
 
-/// What is stored of the end of a run.
+/// The end of a run on its way to the database.
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) answer: Option<Answer>,
-    pub(super) stream: Option<StreamEnd>,
-    pub(super) response: Option<NewResponse>,
-    pub(super) event: UsageRecorded,
-    pub(super) settlement: Settlement,
+    pub(super) end: Arc<RunEnd>,
     /// Of the platform's own probe, which leaves nothing.
     pub(super) is_probe: bool,
     /// The end of its lease: then its reservation is charged as it was made.
@@ -147,18 +141,19 @@ impl Record {
     /// What holds neither an answer nor a reservation is tried once: such ends come without the
     /// database, too, and nothing would bound how many of them wait.
     async fn keep(&self, state: &AppState, told: &watch::Sender<Stage>) -> Stage {
-        let is_precious = self.answer.is_some() || self.settlement.is_reserved();
+        let is_precious = self.end.answer.is_some() || self.end.is_reserved;
         let mut pause = SHORTEST_PAUSE;
-        let mut has_dangled = false;
+        let (mut is_first, mut has_dangled) = (true, false);
         loop {
             // Looked at before the attempt: one more is made after the word that the process stops.
             let is_last =
                 !is_precious || state.ending.is_cancelled() || Instant::now() >= self.until;
-            let error = match self.store(state).await {
+            let stored = self.store(state, std::mem::take(&mut is_first)).await;
+            let error = match stored {
                 Ok(()) => return Stage::Stored,
                 Err(error) => error,
             };
-            let (run_id, reason) = (&self.event.run_id, chain(&error));
+            let (run_id, reason) = (&self.end.event.run_id, chain(&error));
             let may_pass = error.may_pass() || (error.is_dangling() && !has_dangled);
             has_dangled |= error.is_dangling();
             if is_last || !may_pass {
@@ -184,29 +179,15 @@ impl Record {
         }
     }
 
-    /// Answer, usage record and charge become visible together. Where an earlier attempt was stored
-    /// though nobody heard of it, nothing is stored again: what it charged may be folded since, and
-    /// would be counted twice. Without an answer, only a reservation is settled once more, which
-    /// changes nothing, and the usage is told twice, under one identity.
-    async fn store(&self, state: &AppState) -> Result<(), StoreError> {
+    async fn store(&self, state: &AppState, is_first: bool) -> Result<(), StoreError> {
         if self.is_probe {
             return Ok(());
         }
-        let mut change = state.store.begin().await?;
-        if let Some(answer) = &self.answer
-            && !change.insert_answer(answer).await?
-        {
-            return Ok(());
+        if is_first {
+            state.store.end_run(Arc::clone(&self.end)).await?;
+        } else {
+            state.store.end_run_again(&self.end).await?;
         }
-        if let Some(response) = &self.response {
-            change.insert_response(response).await?;
-        }
-        if let Some(stream) = &self.stream {
-            change.close_stream(stream).await?;
-        }
-        change.emit(&self.event).await?;
-        self.settlement.store(&mut change).await?;
-        change.commit().await?;
         state.events.now();
         state.spendings.now();
         Ok(())

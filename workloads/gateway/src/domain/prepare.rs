@@ -3,15 +3,18 @@
 use lotoai_contracts::v1::{FunctionCall, Message};
 use uuid::Uuid;
 
-use super::charge::Charge;
-use super::chat_request::ChatRequest;
+use super::charge::{Charge, no_conversation};
+use super::chat_request::{ChatRequest, PROBE_MODEL};
 use super::functions;
 use super::text::title;
+use crate::budget::Principal;
+use crate::budget::estimate;
+use crate::budget::plan::Question;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Change, NewMessage, NewStream, StoredCall};
+use crate::store::{NewMessage, NewStream, NewTalk, StoredCall};
 
 /// An answer may look back on this many stored messages …
 const HISTORY_MESSAGES: i64 = 40;
@@ -42,35 +45,30 @@ pub(super) async fn prepare(
     identity: &Identity,
     request: &ChatRequest,
 ) -> Result<Prepared, Failure> {
-    let (mut history, mut inputs) = (Vec::new(), Vec::new());
-    let mut kept = None;
-    if request.store || request.conversation_id.is_some() {
-        let mut change = state.store.begin().await?;
-        let id = place(&mut change, identity, request).await?;
-        if request.conversation_id.is_some() {
-            history = change.history(id, HISTORY_MESSAGES).await?;
-        }
-        // Without `store` the conversation was read, and nothing is left in it.
-        if request.store {
-            inputs = change.insert_messages(id, &new_messages(request)).await?;
-            if request.resumable {
-                let stream = new_stream(run_id, id, identity, request);
-                change.open_stream(&stream).await?;
-            }
-            kept = Some((id, change));
-        }
-    }
+    let history = match request.conversation_id {
+        Some(id) => said_before(state, identity, id).await?,
+        None => Vec::new(),
+    };
     let messages = with_history(history, request);
     functions::check(&messages)?;
-    let change = kept.as_mut().map(|(_, change)| change);
-    let charge = Charge::open(state, run_id, identity, request, &messages, change).await?;
-    let conversation_id = match kept {
-        None => None,
-        Some((id, change)) => {
-            change.commit().await?;
-            Some(id)
-        }
-    };
+    // The platform's own probe calls no model and counts nowhere.
+    let question = (request.model != PROBE_MODEL).then(|| Question {
+        run_id,
+        principal: Principal::of(identity),
+        tokens: estimate::of_question(
+            &messages,
+            request.functions.as_ref(),
+            request.format.as_ref(),
+            request.max_tokens,
+        ),
+        highest: state.budgets.table().highest(&request.model),
+    });
+    // Without `store` a conversation was read, and nothing is left in it.
+    let talk = request.store.then(|| new_talk(run_id, identity, request));
+    let conversation_id = talk.as_ref().map(|talk| talk.conversation_id);
+    let stored = talk.iter().flat_map(|talk| &talk.messages);
+    let inputs = stored.map(|(id, _)| *id).collect();
+    let charge = Charge::open(state, question, talk).await?;
     Ok(Prepared {
         conversation_id,
         inputs,
@@ -79,30 +77,39 @@ pub(super) async fn prepare(
     })
 }
 
-/// The conversation of a question: the caller's own, or a new one.
-async fn place(
-    change: &mut Change,
+/// What was said in one of the caller's conversations.
+async fn said_before(
+    state: &AppState,
     identity: &Identity,
-    request: &ChatRequest,
-) -> Result<Uuid, Failure> {
-    let owner = identity.subject.as_str();
-    let Some(id) = request.conversation_id else {
-        let id = Uuid::now_v7();
-        let title = title(request.question());
-        change.insert_conversation(id, owner, &title).await?;
-        return Ok(id);
-    };
+    id: Uuid,
+) -> Result<Vec<NewMessage>, Failure> {
     // Who goes on with a conversation can ask what is in it.
-    if !policy::may_read_conversations(identity) || !change.touch_conversation(owner, id).await? {
-        let mut failure = Failure::not_found("conversation");
-        failure.param = Some("metadata.conversation_id".to_owned());
-        return Err(failure);
+    if !policy::may_read_conversations(identity) {
+        return Err(no_conversation());
     }
-    Ok(id)
+    let owner = identity.subject.as_str();
+    let history = state.store.history(owner, id, HISTORY_MESSAGES).await?;
+    history.ok_or_else(no_conversation)
+}
+
+/// What is stored of a question: in the caller's conversation, or a new one.
+fn new_talk(run_id: Uuid, identity: &Identity, request: &ChatRequest) -> NewTalk {
+    let conversation_id = request.conversation_id.unwrap_or_else(Uuid::now_v7);
+    let is_new = request.conversation_id.is_none();
+    let messages = new_messages(request).map(|message| (Uuid::now_v7(), message));
+    NewTalk {
+        conversation_id,
+        owner: identity.subject.clone(),
+        title: is_new.then(|| title(request.question())),
+        messages: messages.collect(),
+        stream: request
+            .resumable
+            .then(|| new_stream(run_id, conversation_id, identity, request)),
+    }
 }
 
 /// What of a request becomes a part of its conversation.
-fn new_messages(request: &ChatRequest) -> Vec<NewMessage> {
+fn new_messages(request: &ChatRequest) -> impl Iterator<Item = NewMessage> {
     request
         .messages
         .iter()
@@ -114,7 +121,6 @@ fn new_messages(request: &ChatRequest) -> Vec<NewMessage> {
             function_calls: message.function_calls.iter().map(stored_call).collect(),
             function_call_id: Some(message.function_call_id.clone()).filter(|id| !id.is_empty()),
         })
-        .collect()
 }
 
 fn stored_call(call: &FunctionCall) -> StoredCall {

@@ -24,7 +24,7 @@ use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, NewResponse, StreamEnd};
+use crate::store::{Answer, NewResponse, RunEnd, StreamEnd};
 use crate::streams;
 
 /// Outcome of a run that was not let end.
@@ -246,7 +246,7 @@ impl Run {
                 .record(first_token.as_secs_f64());
         }
         tracing::info!(run_id = %self.id, outcome, route, "a run ends");
-        let settlement = self.charge.close(
+        let spending = self.charge.close(
             &self.state,
             Progress {
                 finished: self.transcript.finished.as_ref(),
@@ -301,12 +301,16 @@ impl Run {
             tool_calls: Value::Array(self.transcript.tool_calls.clone()),
             function_calls: self.transcript.function_calls.clone(),
         });
-        Record {
+        let end = RunEnd {
             answer,
             stream,
             response,
             event,
-            settlement,
+            spending,
+            is_reserved: self.charge.is_reserved(),
+        };
+        Record {
+            end: Arc::new(end),
             is_probe: self.requested_model == PROBE_MODEL,
             until: (self.started + self.state.limits.answer_lease()).into(),
         }

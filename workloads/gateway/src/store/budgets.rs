@@ -1,13 +1,11 @@
 //! Rows of budgets, spendings and usage.
 
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
-use sqlx::{PgExecutor, Postgres, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 
-use super::{Change, Store, StoreError, within};
-use crate::budget::plan::{Plan, Reserved, Spending, count};
+use super::{Store, StoreError, within};
 use crate::budget::rules::Amounts;
 
 /// Counters stay for a day after their window, for whoever asks why.
@@ -83,51 +81,7 @@ pub struct UsageCursor {
     pub id: i64,
 }
 
-async fn reserve(executor: impl PgExecutor<'_>, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
-    let (mut budgets, mut subjects, mut starts, mut ends) = (vec![], vec![], vec![], vec![]);
-    let (mut requests, mut tokens, mut micros) = (vec![], vec![], vec![]);
-    for it in &plan.matched {
-        budgets.push(it.budget.name.clone());
-        subjects.push(it.subject.clone());
-        starts.push(it.window.start);
-        ends.push(it.window.end);
-        requests.push(it.budget.limits.requests);
-        tokens.push(it.budget.limits.tokens);
-        micros.push(it.budget.limits.micros);
-    }
-    let question = plan.question;
-    let statement = sqlx::query(
-        "select admitted, requests, tokens, micros, unpriced from reserve_budgets(
-            $1, $2, $3, $4, $5,
-            array(select to_timestamp(s) from unnest($6::bigint[]) with ordinality t(s, n) order by n),
-            array(select to_timestamp(s) from unnest($7::bigint[]) with ordinality t(s, n) order by n),
-            $8, $9, $10, $11, $12, $13, $14, $15, make_interval(secs => $16))",
-    )
-    .bind(question.run_id)
-    .bind(&question.principal.user)
-    .bind(question.principal.api_key.as_deref().unwrap_or_default())
-    .bind(budgets)
-    .bind(subjects)
-    .bind(starts)
-    .bind(ends)
-    .bind(requests)
-    .bind(tokens)
-    .bind(micros)
-    .bind(count(question.tokens.input))
-    .bind(count(question.tokens.output))
-    .bind(question.micros())
-    .bind(plan.currency)
-    .bind(plan.price_version)
-    .bind(plan.lease.as_secs_f64())
-    .fetch_all(executor);
-    let rows = within("reserve budgets", statement).await?;
-    Ok(Reserved {
-        admitted: rows.first().is_some_and(|row| row.get(0)),
-        used: rows.iter().map(|row| amounts(row, 1)).collect(),
-    })
-}
-
-fn amounts(row: &PgRow, first: usize) -> Amounts {
+pub(super) fn amounts(row: &PgRow, first: usize) -> Amounts {
     Amounts {
         requests: row.get(first),
         tokens: row.get(first + 1),
@@ -136,29 +90,7 @@ fn amounts(row: &PgRow, first: usize) -> Amounts {
     }
 }
 
-fn charge<'q>(
-    statement: Query<'q, Postgres, PgArguments>,
-    spending: &'q Spending,
-) -> Query<'q, Postgres, PgArguments> {
-    statement
-        .bind(spending.run_id)
-        .bind(&spending.provider)
-        .bind(&spending.model)
-        .bind(spending.input_tokens)
-        .bind(spending.output_tokens)
-        .bind(spending.micros)
-        .bind(spending.estimated)
-}
-
 impl Store {
-    /// Reserves all budgets of a question, or none of them, in one statement.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing is reserved, or the lease ends it.
-    pub async fn reserve(&self, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
-        self.unless_away(reserve(&self.pool, plan)).await
-    }
-
     /// Folds what is settled or forgotten into counters and usage; says how many.
     ///
     /// # Errors
@@ -297,55 +229,5 @@ fn usage(row: &PgRow) -> UsageRow {
         micros: row.get(11),
         currency: row.get(12),
         price_version: row.get(13),
-    }
-}
-
-impl Change {
-    /// As [`Store::reserve`], together with the question. It should be the last statement: the
-    /// counters are locked until the end of the transaction.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn reserve(&mut self, plan: &Plan<'_>) -> Result<Reserved, StoreError> {
-        reserve(&mut *self.tx, plan).await
-    }
-
-    /// Charges a reserved question with what it came to. One whose lease has ended is charged
-    /// already. No counter is locked: they are folded later.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn settle(&mut self, spending: &Spending) -> Result<(), StoreError> {
-        let statement = sqlx::query(
-            "update spendings set settled = true, provider = $2, model = $3, input_tokens = $4,
-                    output_tokens = $5, micros = $6, estimated = $7
-             where run_id = $1 and not settled",
-        );
-        let statement = charge(statement, spending).execute(&mut *self.tx);
-        within("settle a question", statement).await.map(|_| ())
-    }
-
-    /// Records what a question came to that counted in no budget.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn note(&mut self, spending: &Spending) -> Result<(), StoreError> {
-        let statement = sqlx::query(
-            "insert into spendings (run_id, provider, model, input_tokens, output_tokens, micros,
-                                    estimated, subject, api_key, currency, price_version,
-                                    budgets, subjects, starts, reserved_tokens, reserved_micros,
-                                    lease_until, settled)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '{}', '{}', '{}', 0, 0, now(),
-                     true)
-             on conflict (run_id) do nothing",
-        );
-        let key = spending.principal.api_key.as_deref().unwrap_or_default();
-        let statement = charge(statement, spending)
-            .bind(&spending.principal.user)
-            .bind(key)
-            .bind(&spending.currency)
-            .bind(&spending.price_version)
-            .execute(&mut *self.tx);
-        within("record usage", statement).await.map(|_| ())
     }
 }

@@ -62,6 +62,43 @@ pub(super) use message_columns;
 pub(super) const MESSAGE_COLUMNS: usize = 12;
 
 impl Store {
+    /// The newest messages of one of the owner's conversations, oldest first: what an answer has to
+    /// know; `None` without such a conversation. Answers that failed or broke off are left out: a
+    /// model would go on from half a sentence.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn history(
+        &self,
+        owner: &str,
+        id: Uuid,
+        limit: i64,
+    ) -> Result<Option<Vec<NewMessage>>, StoreError> {
+        let statement = sqlx::query(
+            "select m.role, m.content, m.function_calls, m.function_call_id
+             from conversations c left join lateral (
+                 select role, content, function_calls, function_call_id, position from messages
+                 where conversation_id = c.id and (outcome is null or outcome = 'ok')
+                   and (content <> '' or function_calls is not null
+                        or function_call_id is not null)
+                 order by position desc limit $3
+             ) m on true
+             where c.owner = $1 and c.id = $2 and c.deleted_at is null
+             order by m.position",
+        )
+        .bind(owner)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(&self.pool);
+        let rows = self
+            .unless_away(within("read the history", statement))
+            .await?;
+        // A conversation without a message is a row without one.
+        let is_message = |row: &&PgRow| row.get::<Option<&str>, _>(0).is_some();
+        let messages = rows.iter().filter(is_message).map(|row| said(row, 0));
+        Ok((!rows.is_empty()).then(|| messages.collect()))
+    }
+
     /// The owner's conversations, newest first, after `after` (microseconds and id).
     ///
     /// # Errors
@@ -185,7 +222,7 @@ pub(super) fn said(row: &PgRow, at: usize) -> NewMessage {
 }
 
 /// As a column has it: most messages ask for no function.
-fn calls_column(calls: &[StoredCall]) -> Option<Json<&[StoredCall]>> {
+pub(super) fn calls_column(calls: &[StoredCall]) -> Option<Json<&[StoredCall]>> {
     (!calls.is_empty()).then_some(Json(calls))
 }
 
@@ -212,91 +249,6 @@ pub(super) fn message(row: &PgRow) -> StoredMessage {
 }
 
 impl Change {
-    /// Adds a conversation.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn insert_conversation(
-        &mut self,
-        id: Uuid,
-        owner: &str,
-        title: &str,
-    ) -> Result<(), StoreError> {
-        let statement =
-            sqlx::query("insert into conversations (id, owner, title) values ($1, $2, $3)")
-                .bind(id)
-                .bind(owner)
-                .bind(title)
-                .execute(&mut *self.tx);
-        within("store a conversation", statement).await.map(|_| ())
-    }
-
-    /// Marks one of the owner's conversations as used now; says whether there is one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn touch_conversation(&mut self, owner: &str, id: Uuid) -> Result<bool, StoreError> {
-        let statement = sqlx::query(
-            "update conversations set updated_at = now()
-             where owner = $1 and id = $2 and deleted_at is null",
-        )
-        .bind(owner)
-        .bind(id)
-        .execute(&mut *self.tx);
-        within("touch a conversation", statement)
-            .await
-            .map(|done| done.rows_affected() > 0)
-    }
-
-    /// The newest messages of a conversation, oldest first: what an answer has to know. Answers
-    /// that failed or broke off are left out: a model would go on from half a sentence.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn history(&mut self, id: Uuid, limit: i64) -> Result<Vec<NewMessage>, StoreError> {
-        let statement = sqlx::query(
-            "select role, content, function_calls, function_call_id from messages
-             where conversation_id = $1 and (outcome is null or outcome = 'ok')
-               and (content <> '' or function_calls is not null or function_call_id is not null)
-             order by position desc limit $2",
-        )
-        .bind(id)
-        .bind(limit)
-        .fetch_all(&mut *self.tx);
-        let rows = within("read the history", statement).await?;
-        Ok(rows.iter().rev().map(|row| said(row, 0)).collect())
-    }
-
-    /// Adds messages that the caller sent; gives their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn insert_messages(
-        &mut self,
-        conversation_id: Uuid,
-        messages: &[NewMessage],
-    ) -> Result<Vec<Uuid>, StoreError> {
-        let mut ids = Vec::with_capacity(messages.len());
-        for message in messages {
-            let id = Uuid::now_v7();
-            let statement = sqlx::query(
-                "insert into messages (id, conversation_id, role, content, function_calls,
-                                       function_call_id)
-                 values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(id)
-            .bind(conversation_id)
-            .bind(&message.role)
-            .bind(&message.content)
-            .bind(calls_column(&message.function_calls))
-            .bind(&message.function_call_id)
-            .execute(&mut *self.tx);
-            within("store a message", statement).await?;
-            ids.push(id);
-        }
-        Ok(ids)
-    }
-
     /// Adds an answer; a second one for the same run changes nothing. An answer whose
     /// conversation is gone meanwhile is dropped; one that can be brought back gets it. Says whether
     /// there is none of its run from before.

@@ -7,12 +7,15 @@ mod conversations;
 mod documents;
 mod erase;
 mod export;
+mod group;
 mod idempotency;
 mod keys;
 mod open_answers;
 mod outbox;
 mod pulse;
+mod questions;
 mod responses;
+mod run_ends;
 mod search;
 mod sessions;
 mod stored_budgets;
@@ -24,6 +27,7 @@ mod uploads;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use snafu::{ResultExt as _, Snafu};
@@ -38,7 +42,9 @@ pub use export::{
 pub use idempotency::{Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
+pub use questions::{Asked, NewQuestion, NewTalk};
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
+pub use run_ends::RunEnd;
 pub use search::Found;
 pub use sessions::{ListedSession, NewSession, StoredSession, TakenSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
@@ -50,6 +56,7 @@ pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
 pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 
+use self::group::Group;
 use self::pulse::Pulse;
 use crate::failure::Failure;
 
@@ -79,6 +86,15 @@ pub enum StoreError {
     /// It answers nobody.
     #[snafu(display("failed to reach the database"))]
     Away,
+    /// What was written together with others failed.
+    #[snafu(display("failed to write for several requests"))]
+    Shared {
+        /// Cause.
+        source: Arc<StoreError>,
+    },
+    /// Who wrote for several requests broke off.
+    #[snafu(display("failed to hear of a write for several requests"))]
+    Abandoned,
 }
 
 impl StoreError {
@@ -87,6 +103,8 @@ impl StoreError {
         match self {
             Self::Slow { .. } | Self::Away => true,
             Self::Statement { source, .. } => is_away(source),
+            Self::Shared { source } => source.is_away(),
+            Self::Abandoned => false,
         }
     }
 
@@ -114,6 +132,7 @@ impl StoreError {
                 source: sqlx::Error::Database(error),
                 ..
             } => error.code(),
+            Self::Shared { source } => source.code(),
             _ => None,
         }
     }
@@ -180,6 +199,8 @@ async fn within_limit<T>(
 pub struct Store {
     pool: PgPool,
     pulse: Pulse,
+    questions: Group<NewQuestion>,
+    ends: Group<RunEnd>,
 }
 
 /// Changes that become visible together, with [`Change::commit`], or not at all.
@@ -194,6 +215,8 @@ impl Store {
         Self {
             pool,
             pulse: Pulse::new(),
+            questions: Group::default(),
+            ends: Group::default(),
         }
     }
 

@@ -18,27 +18,41 @@ pub struct OutboxRow {
     pub body: Vec<u8>,
 }
 
+/// An event as the outbox has it.
+pub(super) struct Encoded {
+    pub(super) message_id: String,
+    pub(super) routing_key: &'static str,
+    pub(super) body: Vec<u8>,
+}
+
+/// Writes an event down.
+///
+/// # Errors
+/// When it has no JSON.
+pub(super) fn encoded<E: Event>(event: &E) -> Result<Encoded, StoreError> {
+    let body = serde_json::to_vec(event).map_err(|error| StoreError::Statement {
+        action: "encode an event",
+        source: sqlx::Error::Encode(Box::new(error)),
+    })?;
+    Ok(Encoded {
+        message_id: event.id(),
+        routing_key: E::NAME,
+        body,
+    })
+}
+
 impl Change {
     /// Adds an event to the outbox.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn emit<E: Event>(&mut self, event: &E) -> Result<(), StoreError> {
-        let body = match serde_json::to_vec(event) {
-            Ok(body) => body,
-            Err(error) => {
-                let source = sqlx::Error::Encode(Box::new(error));
-                return Err(StoreError::Statement {
-                    action: "encode an event",
-                    source,
-                });
-            }
-        };
+        let event = encoded(event)?;
         let statement =
             sqlx::query("insert into outbox (message_id, routing_key, body) values ($1, $2, $3)")
-                .bind(event.id())
-                .bind(E::NAME)
-                .bind(body)
+                .bind(event.message_id)
+                .bind(event.routing_key)
+                .bind(event.body)
                 .execute(&mut *self.tx);
         within("store an event", statement).await.map(|_| ())
     }

@@ -12,7 +12,7 @@ use super::conversations::calls;
 use super::{Change, Store, StoreError, StoredCall, StoredDecision, within};
 
 /// What the writer of a stream says it will be back within; it is back twice a second.
-const ALIVE: Duration = Duration::from_secs(10);
+pub(super) const ALIVE: Duration = Duration::from_secs(10);
 /// What a reader elsewhere says it will be back within.
 const FOLLOWED: Duration = Duration::from_secs(3);
 /// Streams are kept for this long after they began.
@@ -120,27 +120,6 @@ pub struct Ended {
 }
 
 impl Change {
-    /// Adds a stream.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn open_stream(&mut self, new: &NewStream) -> Result<(), StoreError> {
-        let statement = sqlx::query(
-            "insert into answer_streams (run_id, conversation_id, subject, api_key, model,
-                                         include_usage, alive_until)
-             values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
-        )
-        .bind(new.run_id)
-        .bind(new.conversation_id)
-        .bind(&new.subject)
-        .bind(&new.api_key)
-        .bind(&new.model)
-        .bind(new.include_usage)
-        .bind(ALIVE.as_secs_f64())
-        .execute(&mut *self.tx);
-        within("store a stream", statement).await.map(|_| ())
-    }
-
     /// Notes how a stream ended. One whose conversation was deleted meanwhile is gone.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::budgets::{self, question};
 use super::support::{Gateway, Parts, Reply};
 use super::{orchestrator, postgres};
 use crate::outbox::{Publish, relay_batch};
+use crate::store::OutboxRow;
 
 /// A statement, and what is beside it.
 const SOON: Duration = Duration::from_secs(5);
@@ -245,8 +246,11 @@ async fn a_database_that_is_only_busy_is_waited_for() {
 struct Broker(bool);
 
 impl Publish for Broker {
-    async fn publish(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(), String> {
-        self.0.then_some(()).ok_or_else(|| "away".to_owned())
+    async fn publish(&self, events: &[OutboxRow]) -> (usize, Result<(), String>) {
+        match self.0 {
+            true => (events.len(), Ok(())),
+            false => (0, Err("away".to_owned())),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Questions that have no proper end: whatever happens, what they reserved is settled or released.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use lotoai_contracts::events::UsageRecorded;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use tower::ServiceExt as _;
@@ -15,9 +17,11 @@ use super::budgets::{question, stored, used};
 use super::ends::{lock, somebody_waits, until};
 use super::support::Gateway;
 use crate::budget::Principal;
+use crate::budget::counters::Reserved;
 use crate::budget::estimate::Tokens;
 use crate::budget::ledger::fold;
-use crate::budget::plan::Question;
+use crate::budget::plan::{Plan, Question};
+use crate::store::{Asked, NewQuestion, RunEnd};
 
 const DAY: &str = "name: day, scope: User, per: Day, tokens: 1000000, requests: 1000";
 const MONEY: &str = "name: money, scope: Platform, per: Month, money: \"10\"";
@@ -99,6 +103,17 @@ async fn what_failed_before_a_model_was_asked_costs_nothing() {
     );
 }
 
+async fn reserve(gateway: &Gateway, plan: &Plan<'_>) -> Reserved {
+    let question = NewQuestion {
+        talk: None,
+        reservation: Some(plan.reservation()),
+    };
+    match gateway.state.store.ask(question).await.unwrap() {
+        Asked::Weighed(reserved) => reserved,
+        Asked::NoConversation => panic!("it names none"),
+    }
+}
+
 fn reservation(gateway: &Gateway) -> Question {
     Question {
         run_id: Uuid::now_v7(),
@@ -128,7 +143,7 @@ async fn what_a_killed_process_reserved_is_charged_when_its_lease_ends() {
             .plan(&table, lease, Timestamp::now())
             .unwrap()
             .unwrap();
-        assert!(state.store.reserve(&plan).await.unwrap().admitted);
+        assert!(reserve(&gateway, &plan).await.admitted);
     }
     // Nobody will ever settle them. The one whose lease goes on is left alone.
     assert_eq!(fold(&state.store).await.unwrap(), 1);
@@ -162,7 +177,7 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         .plan(&table, Duration::ZERO, Timestamp::now())
         .unwrap()
         .unwrap();
-    state.store.reserve(&plan).await.unwrap();
+    reserve(&gateway, &plan).await;
     fold(&state.store).await.unwrap();
     let measured = crate::budget::estimate::Measured {
         tokens: Tokens {
@@ -174,9 +189,28 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         estimated: false,
     };
     let spending = question.clone().spending(measured, &table);
-    let mut change = state.store.begin().await.unwrap();
-    change.settle(&spending).await.unwrap();
-    change.commit().await.unwrap();
+    let end = RunEnd {
+        answer: None,
+        stream: None,
+        response: None,
+        event: UsageRecorded {
+            run_id: spending.run_id.to_string(),
+            ended_at: Timestamp::now().to_string(),
+            subject: "ana".to_owned(),
+            requested_model: "writer".to_owned(),
+            model: String::new(),
+            provider: String::new(),
+            route: "agent".to_owned(),
+            outcome: "ok".to_owned(),
+            input_tokens: None,
+            output_tokens: None,
+            first_token_ms: None,
+            duration_ms: 0,
+        },
+        spending: Some(spending),
+        is_reserved: true,
+    };
+    state.store.end_run(Arc::new(end)).await.unwrap();
     assert_eq!(fold(&state.store).await.unwrap(), 0);
     assert_eq!(used(&gateway, "ana").await["day"]["tokens"], 100);
 }

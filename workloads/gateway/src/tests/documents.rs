@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::support::{Gateway, Parts, Reply};
 use crate::outbox::{Publish, relay_batch};
 use crate::status_consumer::handle;
+use crate::store::OutboxRow;
 
 const BOUNDARY: &str = "a-boundary-that-no-file-holds";
 
@@ -123,15 +124,16 @@ struct Broker {
 }
 
 impl Publish for Broker {
-    async fn publish(&self, key: &str, _: &str, body: Vec<u8>) -> Result<(), String> {
+    async fn publish(&self, events: &[OutboxRow]) -> (usize, Result<(), String>) {
         if self.refuse {
-            return Err("no confirm".into());
+            return (0, Err("no confirm".into()));
         }
-        self.events
-            .lock()
-            .unwrap()
-            .push((key.into(), serde_json::from_slice(&body).unwrap()));
-        Ok(())
+        let event = |row: &OutboxRow| {
+            let body = serde_json::from_slice(&row.body).unwrap();
+            (row.routing_key.clone(), body)
+        };
+        self.events.lock().unwrap().extend(events.iter().map(event));
+        (events.len(), Ok(()))
     }
 }
 

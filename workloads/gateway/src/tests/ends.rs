@@ -187,6 +187,7 @@ async fn an_end_that_was_stored_before_is_not_charged_again(
         .execute(&server.pool())
         .await
         .unwrap();
+        fail(&server, 1, "40001").await;
     }
     while within(run.next()).await.unwrap() != Step::Finished {}
     gateway.settle().await;

@@ -14,7 +14,7 @@ use super::support::{Gateway, PUBLIC_URL};
 use super::uploads::{Resumable, sweep_parts};
 use crate::budget::ledger;
 use crate::objects::sweep_batch;
-use crate::store::NewStream;
+use crate::store::{Asked, NewQuestion, NewStream, NewTalk};
 
 /// A subject that is part of nothing else.
 const LEAVER: &str = "leaver-7f3c";
@@ -87,19 +87,30 @@ async fn live(gateway: &Gateway, pool: &PgPool, subject: &str) -> Left {
 /// A stream that a client may come back to, in a conversation that there is, without a question that
 /// would count.
 async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
-    let mut change = gateway.state.store.begin().await.unwrap();
+    let conversation_id: uuid::Uuid = conversation.parse().unwrap();
     let stream = NewStream {
         run_id: uuid::Uuid::now_v7(),
-        conversation_id: conversation.parse().unwrap(),
+        conversation_id,
         subject: subject.to_owned(),
         api_key: String::new(),
         model: "writer".to_owned(),
         include_usage: false,
     };
-    change.open_stream(&stream).await.unwrap();
-    change.commit().await.unwrap();
+    let run_id = stream.run_id;
+    let talk = NewTalk {
+        conversation_id,
+        owner: subject.to_owned(),
+        title: None,
+        messages: Vec::new(),
+        stream: Some(stream),
+    };
     let store = &gateway.state.store;
-    let written = store.extend_stream(stream.run_id, 0, "año".as_bytes());
+    let question = NewQuestion {
+        talk: Some(talk),
+        reservation: None,
+    };
+    assert_ne!(store.ask(question).await.unwrap(), Asked::NoConversation);
+    let written = store.extend_stream(run_id, 0, "año".as_bytes());
     assert_eq!(written.await.unwrap(), 4);
 }
 

@@ -60,6 +60,17 @@ pub enum PublishError {
     },
 }
 
+/// A message for the broker.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Where it goes.
+    pub routing_key: &'a str,
+    /// Its identity: consumers do the work of one that comes again only once.
+    pub message_id: &'a str,
+    /// JSON.
+    pub body: &'a [u8],
+}
+
 impl Rabbitmq {
     /// Publishes a persistent JSON message and returns when the broker has stored it in at least
     /// one queue. Publishes of one process take turns.
@@ -73,29 +84,50 @@ impl Rabbitmq {
         message_id: &str,
         body: Vec<u8>,
     ) -> Result<(), PublishError> {
-        let key = short("the routing key", routing_key)?;
-        let properties = BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_content_type(short("the media type", "application/json")?)
-            .with_message_id(short("the message id", message_id)?)
-            .with_headers(trace_table());
-        ensure!(
-            body.len() <= MAX_MESSAGE_BYTES,
-            TooLargeSnafu { size: body.len() }
-        );
-        let sending = self.send(key, properties, &body);
-        let confirmation = tokio::time::timeout(TIMEOUT, sending)
-            .await
-            .map_err(|_| PublishError::Unconfirmed)??;
-        judge(confirmation, routing_key)
+        let message = Message {
+            routing_key,
+            message_id,
+            body: &body,
+        };
+        self.publish_all(&[message]).await.1
+    }
+
+    /// Publishes messages in their order and waits for all of them together. Says how many from the
+    /// first on are stored, and why the next is not: it and all after it are to be published again.
+    pub async fn publish_all(&self, messages: &[Message<'_>]) -> (usize, Result<(), PublishError>) {
+        let mut heads = Vec::with_capacity(messages.len());
+        let mut refused = Ok(());
+        for message in messages {
+            match head(message) {
+                Ok(head) => heads.push(head),
+                Err(error) => {
+                    refused = Err(error);
+                    break;
+                }
+            }
+        }
+        if heads.is_empty() {
+            return (0, refused);
+        }
+        let messages = &messages[..heads.len()];
+        let sending = tokio::time::timeout(TIMEOUT, self.send(messages, heads)).await;
+        let confirmations = match sending.unwrap_or(Err(PublishError::Unconfirmed)) {
+            Ok(confirmations) => confirmations,
+            Err(error) => return (0, Err(error)),
+        };
+        for (stored, (message, confirmation)) in messages.iter().zip(confirmations).enumerate() {
+            if let Err(error) = judge(confirmation, message.routing_key) {
+                return (stored, Err(error));
+            }
+        }
+        (messages.len(), refused)
     }
 
     async fn send(
         &self,
-        key: ShortString,
-        properties: BasicProperties,
-        body: &[u8],
-    ) -> Result<Confirmation, PublishError> {
+        messages: &[Message<'_>],
+        heads: Vec<(ShortString, BasicProperties)>,
+    ) -> Result<Vec<Confirmation>, PublishError> {
         let live = self.live().await.context(NotConnectedSnafu)?;
         let mut slot = live.publisher().await.context(BrokenSnafu)?;
         // Taken out while it is in use: a publish that fails or is given up half-way leaves a
@@ -106,14 +138,31 @@ impl Rabbitmq {
             mandatory: true,
             ..Default::default()
         };
-        let confirm = channel
-            .basic_publish(exchange, key, options, body, properties)
-            .await
-            .context(BrokenSnafu)?;
-        let confirmation = confirm.await.context(BrokenSnafu)?;
+        let mut confirms = Vec::with_capacity(messages.len());
+        for (message, (key, properties)) in messages.iter().zip(heads) {
+            let published =
+                channel.basic_publish(exchange.clone(), key, options, message.body, properties);
+            confirms.push(published.await.context(BrokenSnafu)?);
+        }
+        let mut confirmations = Vec::with_capacity(messages.len());
+        for confirm in confirms {
+            confirmations.push(confirm.await.context(BrokenSnafu)?);
+        }
         *slot = Some(channel);
-        Ok(confirmation)
+        Ok(confirmations)
     }
+}
+
+/// What the broker is told of a message beside its body.
+fn head(message: &Message<'_>) -> Result<(ShortString, BasicProperties), PublishError> {
+    let size = message.body.len();
+    ensure!(size <= MAX_MESSAGE_BYTES, TooLargeSnafu { size });
+    let properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type(short("the media type", "application/json")?)
+        .with_message_id(short("the message id", message.message_id)?)
+        .with_headers(trace_table());
+    Ok((short("the routing key", message.routing_key)?, properties))
 }
 
 fn judge(confirmation: Confirmation, routing_key: &str) -> Result<(), PublishError> {

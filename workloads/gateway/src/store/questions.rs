@@ -1,0 +1,407 @@
+//! Questions as they are stored: with their conversation, their stream and what they reserve, all of
+//! it or nothing.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::budgets::amounts;
+use super::conversations::calls_column;
+use super::group::Together;
+use super::streams::ALIVE;
+use super::{Change, NewMessage, NewStream, Store, StoreError, within};
+use crate::budget::counters::{Claim, CounterKey, Counters, Reservation, Reserved};
+
+/// A question that is about to be asked.
+#[derive(Debug, Default)]
+pub struct NewQuestion {
+    /// Where it is stored, if it is.
+    pub talk: Option<NewTalk>,
+    /// What it reserves, if anything is limited.
+    pub reservation: Option<Reservation>,
+}
+
+/// What is stored of a question.
+#[derive(Debug)]
+pub struct NewTalk {
+    /// The conversation.
+    pub conversation_id: Uuid,
+    /// Whose it is.
+    pub owner: String,
+    /// The title of a conversation that begins; `None` where one goes on.
+    pub title: Option<String>,
+    /// The messages with their identities, in their order.
+    pub messages: Vec<(Uuid, NewMessage)>,
+    /// The stream of the answer, if a client may come back to it.
+    pub stream: Option<NewStream>,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// It is stored, with what it reserved, unless its budgets refused it: then nothing is.
+    Weighed(Reserved),
+    /// The owner has no such conversation, and nothing is stored.
+    NoConversation,
+}
+
+impl Store {
+    /// Stores a question and reserves its budgets: both, or neither.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is stored, or the lease ends what was reserved.
+    pub async fn ask(&self, question: NewQuestion) -> Result<Asked, StoreError> {
+        self.questions.write(self, Arc::new(question)).await
+    }
+}
+
+impl Together for NewQuestion {
+    type Outcome = Asked;
+
+    /// Conversations are locked before counters, and both in the order of their keys, so that two
+    /// transactions never wait for each other.
+    async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<Asked>, StoreError> {
+        let mut change = store.begin().await?;
+        let known = change.lock_conversations(items).await?;
+        let mut counters = change.lock_counters(items).await?;
+        let asked: Vec<Asked> = items
+            .iter()
+            .map(|question| weigh(question, &known, &mut counters))
+            .collect();
+        let taken: Vec<&NewQuestion> = items
+            .iter()
+            .zip(&asked)
+            .filter(|(_, asked)| matches!(asked, Asked::Weighed(Reserved { admitted: true, .. })))
+            .map(|(question, _)| &**question)
+            .collect();
+        if !taken.is_empty() {
+            change.insert_questions(&taken, &counters).await?;
+            change.commit().await?;
+        }
+        Ok(asked)
+    }
+}
+
+fn weigh(
+    question: &NewQuestion,
+    known: &HashSet<(Uuid, String)>,
+    counters: &mut Counters,
+) -> Asked {
+    if let Some(talk) = &question.talk
+        && talk.title.is_none()
+        && !known.contains(&(talk.conversation_id, talk.owner.clone()))
+    {
+        return Asked::NoConversation;
+    }
+    let nothing = || Reserved {
+        admitted: true,
+        used: Vec::new(),
+    };
+    let reservation = question.reservation.as_ref();
+    Asked::Weighed(reservation.map_or_else(nothing, |it| counters.reserve(it)))
+}
+
+impl Change {
+    /// The conversations that go on, as far as their owners have them.
+    async fn lock_conversations(
+        &mut self,
+        questions: &[Arc<NewQuestion>],
+    ) -> Result<HashSet<(Uuid, String)>, StoreError> {
+        let talks = questions.iter().filter_map(|it| it.talk.as_ref());
+        let (ids, owners): (Vec<Uuid>, Vec<&str>) = talks
+            .filter(|talk| talk.title.is_none())
+            .map(|talk| (talk.conversation_id, talk.owner.as_str()))
+            .unzip();
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let statement = sqlx::query(
+            "select c.id, c.owner from conversations c
+             where c.deleted_at is null and (c.id, c.owner) in
+                   (select id, owner from unnest($1::uuid[], $2::text[]) as a(id, owner))
+             order by c.id for no key update",
+        )
+        .bind(ids)
+        .bind(owners)
+        .fetch_all(&mut *self.tx);
+        let rows = within("look for conversations", statement).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// The counters of all budgets that these questions claim. Those that nobody counted in are made.
+    async fn lock_counters(
+        &mut self,
+        questions: &[Arc<NewQuestion>],
+    ) -> Result<Counters, StoreError> {
+        let reservations = questions.iter().filter_map(|it| it.reservation.as_ref());
+        let claims: BTreeSet<(&CounterKey, i64)> = reservations
+            .flat_map(|it| &it.claims)
+            .map(|Claim { key, end, .. }| (key, *end))
+            .collect();
+        if claims.is_empty() {
+            return Ok(Counters::default());
+        }
+        let counters = self.locked(&claims).await?;
+        if counters.len() == claims.len() {
+            return Ok(counters);
+        }
+        let keys = Keys::of(claims.iter().map(|(key, _)| *key));
+        let ends: Vec<i64> = claims.iter().map(|(_, end)| *end).collect();
+        let statement = sqlx::query(
+            "insert into budget_windows (budget, subject, starts_at, ends_at)
+             select b, s, to_timestamp(t), to_timestamp(e)
+             from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) as a(b, s, t, e)
+             order by b, s, t
+             on conflict do nothing",
+        )
+        .bind(keys.budgets)
+        .bind(keys.subjects)
+        .bind(keys.starts)
+        .bind(ends)
+        .execute(&mut *self.tx);
+        within("begin to count in budgets", statement).await?;
+        self.locked(&claims).await
+    }
+
+    async fn locked(
+        &mut self,
+        claims: &BTreeSet<(&CounterKey, i64)>,
+    ) -> Result<Counters, StoreError> {
+        let keys = Keys::of(claims.iter().map(|(key, _)| *key));
+        let statement = sqlx::query(
+            "select w.budget, w.subject, extract(epoch from w.starts_at)::bigint,
+                    w.requests, w.tokens, w.micros, w.unpriced
+             from budget_windows w
+             join unnest($1::text[], $2::text[], $3::bigint[]) as a(b, s, t)
+               on w.budget = a.b and w.subject = a.s and w.starts_at = to_timestamp(a.t)
+             order by w.budget, w.subject, w.starts_at
+             for update of w",
+        )
+        .bind(keys.budgets)
+        .bind(keys.subjects)
+        .bind(keys.starts)
+        .fetch_all(&mut *self.tx);
+        let rows = within("look at budgets", statement).await?;
+        let counter = |row: &PgRow| ((row.get(0), row.get(1), row.get(2)), amounts(row, 3));
+        Ok(Counters::new(rows.iter().map(counter)))
+    }
+
+    async fn insert_questions(
+        &mut self,
+        questions: &[&NewQuestion],
+        counters: &Counters,
+    ) -> Result<(), StoreError> {
+        let talks: Vec<&NewTalk> = questions.iter().filter_map(|it| it.talk.as_ref()).collect();
+        let conversations = Conversations::of(&talks);
+        let messages = Messages::of(&talks);
+        let streams: Vec<&NewStream> = talks.iter().filter_map(|it| it.stream.as_ref()).collect();
+        let keys = Keys::of(counters.added().map(|(key, _)| key));
+        let added = |of: fn(&crate::budget::rules::Amounts) -> i64| -> Vec<i64> {
+            counters.added().map(|(_, added)| of(added)).collect()
+        };
+        let reservations: Vec<&Reservation> = questions
+            .iter()
+            .filter_map(|it| it.reservation.as_ref())
+            .collect();
+        let claimed = Keys::of(
+            reservations
+                .iter()
+                .flat_map(|it| &it.claims)
+                .map(|it| &it.key),
+        );
+        let lasts: Vec<i32> = reservations
+            .iter()
+            .scan(0, |last, it| {
+                *last += i32::try_from(it.claims.len()).unwrap_or(i32::MAX);
+                Some(*last)
+            })
+            .collect();
+        let numbers = |of: fn(&Reservation) -> i64| -> Vec<i64> {
+            reservations.iter().map(|it| of(it)).collect()
+        };
+        let texts = |of: fn(&Reservation) -> &str| -> Vec<&str> {
+            reservations.iter().map(|it| of(it)).collect()
+        };
+        let stream_texts =
+            |of: fn(&NewStream) -> &str| -> Vec<&str> { streams.iter().map(|it| of(it)).collect() };
+        let statement = sqlx::query(INSERT)
+            .bind(conversations.new_ids)
+            .bind(conversations.new_owners)
+            .bind(conversations.new_titles)
+            .bind(conversations.known_ids)
+            .bind(messages.ids)
+            .bind(messages.conversation_ids)
+            .bind(messages.roles)
+            .bind(messages.contents)
+            .bind(messages.calls)
+            .bind(messages.call_ids)
+            .bind(streams.iter().map(|it| it.run_id).collect::<Vec<_>>())
+            .bind(
+                streams
+                    .iter()
+                    .map(|it| it.conversation_id)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(stream_texts(|it| &it.subject))
+            .bind(stream_texts(|it| &it.api_key))
+            .bind(stream_texts(|it| &it.model))
+            .bind(
+                streams
+                    .iter()
+                    .map(|it| it.include_usage)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(ALIVE.as_secs_f64())
+            .bind(keys.budgets)
+            .bind(keys.subjects)
+            .bind(keys.starts)
+            .bind(added(|it| it.requests))
+            .bind(added(|it| it.tokens))
+            .bind(added(|it| it.micros))
+            .bind(claimed.budgets)
+            .bind(claimed.subjects)
+            .bind(claimed.starts)
+            .bind(reservations.iter().map(|it| it.run_id).collect::<Vec<_>>())
+            .bind(lasts)
+            .bind(texts(|it| &it.subject))
+            .bind(texts(|it| &it.api_key))
+            .bind(texts(|it| &it.currency))
+            .bind(texts(|it| &it.price_version))
+            .bind(numbers(|it| it.input_tokens))
+            .bind(numbers(|it| it.output_tokens))
+            .bind(reservations.iter().map(|it| it.micros).collect::<Vec<_>>())
+            .bind(
+                reservations
+                    .iter()
+                    .map(|it| it.lease.as_secs_f64())
+                    .collect::<Vec<_>>(),
+            )
+            .execute(&mut *self.tx);
+        within("store questions", statement).await.map(|_| ())
+    }
+}
+
+/// Everything that these questions leave behind, in one statement. What refers to a conversation is
+/// checked at the end of it. The claims of a reservation stand together in lists of all of them: they
+/// end at its `last`, and begin after that of the one before.
+const INSERT: &str = "
+with begun as (
+    insert into conversations (id, owner, title)
+    select * from unnest($1::uuid[], $2::text[], $3::text[])
+), gone_on as (
+    update conversations set updated_at = now() where id = any($4)
+), said as (
+    insert into messages (id, conversation_id, role, content, function_calls, function_call_id)
+    select id, conversation, role, content, calls, call
+    from unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::jsonb[], $10::text[])
+         with ordinality as a(id, conversation, role, content, calls, call, n)
+    order by n
+), streamed as (
+    insert into answer_streams (run_id, conversation_id, subject, api_key, model, include_usage,
+                                alive_until)
+    select run, conversation, subject, key, model, usage, now() + make_interval(secs => $17)
+    from unnest($11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::bool[])
+         as a(run, conversation, subject, key, model, usage)
+), counted as (
+    update budget_windows w
+    set requests = w.requests + a.requests, tokens = w.tokens + a.tokens,
+        micros = w.micros + a.micros
+    from unnest($18::text[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[])
+         as a(b, s, t, requests, tokens, micros)
+    where w.budget = a.b and w.subject = a.s and w.starts_at = to_timestamp(a.t)
+), claimed as materialized (
+    select array_agg(b order by n) as budgets, array_agg(s order by n) as subjects,
+           array_agg(to_timestamp(t) order by n) as starts
+    from unnest($24::text[], $25::text[], $26::bigint[]) with ordinality as a(b, s, t, n)
+)
+insert into spendings (run_id, budgets, subjects, starts, reserved_tokens, reserved_micros,
+                       lease_until, settled, subject, api_key, provider, model, currency,
+                       price_version, input_tokens, output_tokens, micros, estimated)
+select run, claimed.budgets[first:last], claimed.subjects[first:last], claimed.starts[first:last],
+       input + output, coalesce(micros, 0), now() + make_interval(secs => lease), false, subject, key,
+       '', '', currency, version, input, output, micros, true
+from claimed, (
+    select *, 1 + lag(last, 1, 0) over (order by n) as first
+    from unnest($27::uuid[], $28::int[], $29::text[], $30::text[], $31::text[], $32::text[],
+                $33::bigint[], $34::bigint[], $35::bigint[], $36::float8[])
+         with ordinality as a(run, last, subject, key, currency, version, input, output, micros,
+                              lease, n)
+) as reserved";
+
+/// Counters, column by column.
+#[derive(Default)]
+struct Keys<'a> {
+    budgets: Vec<&'a str>,
+    subjects: Vec<&'a str>,
+    starts: Vec<i64>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(keys: impl Iterator<Item = &'a CounterKey>) -> Self {
+        let mut columns = Self::default();
+        for (budget, subject, start) in keys {
+            columns.budgets.push(budget);
+            columns.subjects.push(subject);
+            columns.starts.push(*start);
+        }
+        columns
+    }
+}
+
+/// Conversations, column by column.
+#[derive(Default)]
+struct Conversations<'a> {
+    new_ids: Vec<Uuid>,
+    new_owners: Vec<&'a str>,
+    new_titles: Vec<&'a str>,
+    known_ids: Vec<Uuid>,
+}
+
+impl<'a> Conversations<'a> {
+    fn of(talks: &[&'a NewTalk]) -> Self {
+        let mut columns = Self::default();
+        for talk in talks {
+            match &talk.title {
+                Some(title) => {
+                    columns.new_ids.push(talk.conversation_id);
+                    columns.new_owners.push(&talk.owner);
+                    columns.new_titles.push(title);
+                }
+                None => columns.known_ids.push(talk.conversation_id),
+            }
+        }
+        columns
+    }
+}
+
+/// Messages, column by column.
+#[derive(Default)]
+struct Messages<'a> {
+    ids: Vec<Uuid>,
+    conversation_ids: Vec<Uuid>,
+    roles: Vec<&'a str>,
+    contents: Vec<&'a str>,
+    calls: Vec<Option<Json<&'a [super::StoredCall]>>>,
+    call_ids: Vec<Option<&'a str>>,
+}
+
+impl<'a> Messages<'a> {
+    fn of(talks: &[&'a NewTalk]) -> Self {
+        let mut columns = Self::default();
+        for talk in talks {
+            for (id, message) in &talk.messages {
+                columns.ids.push(*id);
+                columns.conversation_ids.push(talk.conversation_id);
+                columns.roles.push(&message.role);
+                columns.contents.push(&message.content);
+                columns.calls.push(calls_column(&message.function_calls));
+                columns.call_ids.push(message.function_call_id.as_deref());
+            }
+        }
+        columns
+    }
+}
