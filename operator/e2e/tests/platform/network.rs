@@ -133,7 +133,8 @@ fn wired(caller: Option<Component>, callee: Component, port: u16) -> bool {
         let from = match edge.from {
             Node::Anyone => true,
             Node::Component(component) => caller == Some(component),
-            Node::Operator | Node::Provision(_) => false,
+            // Whom nobody names does not ask for metrics.
+            Node::Operator | Node::Scraper | Node::Provision(_) => false,
         };
         // A component leaves only along its own edges, also to what is open to everybody.
         let leaves = edge.from != Node::Anyone || caller.is_none();

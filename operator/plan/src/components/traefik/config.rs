@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::components::shared::config::config_map;
 use crate::env::{REALM, address};
-use crate::graph::{Node, ports};
+use crate::graph::{Node, TRAEFIK_ADMIN_PORT, ports};
 use crate::platform::Platform;
 use crate::tls;
 
@@ -80,7 +80,7 @@ fn fixed(platform: &Platform) -> Value {
                     "lifeCycle": { "requestAcceptGraceTimeout": "5s", "graceTimeOut": "30s" },
                 },
             },
-            "traefik": { "address": ":9100" },
+            "traefik": { "address": format!(":{TRAEFIK_ADMIN_PORT}") },
         },
         "ping": { "entryPoint": "traefik" },
         "metrics": { "prometheus": { "entryPoint": "traefik" } },
