@@ -37,7 +37,9 @@ pub use edge::{
 pub use external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalQdrant, ExternalRabbitmq,
 };
-pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
+pub use gateway::{
+    Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, Sessions, UnknownPrice,
+};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
@@ -123,7 +125,7 @@ pub struct LotoAISpec {
     /// Who may sign in.
     #[serde(default)]
     pub identity: Identity,
-    /// What may be spent, and what models cost.
+    /// What may be spent, what models cost, and how long conversations and sessions last.
     #[serde(default)]
     pub gateway: Gateway,
     /// Model providers, and the roles that use them.
