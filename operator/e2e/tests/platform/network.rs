@@ -107,7 +107,11 @@ fn only_whom_the_resource_names_reaches_metrics() {
             "fromNamespaces": { "kubernetes.io/metadata.name": OPERATOR_NAMESPACE },
             "fromPods": { "app.kubernetes.io/name": "lotoai-operator" },
         } });
-        set_spec(&platform, &json!({ "observability": { "metrics": metrics } })).await;
+        set_spec(
+            &platform,
+            &json!({ "observability": { "metrics": metrics } }),
+        )
+        .await;
         wait_for("the operator to be let in", LIMIT, async || is(true)).await;
         for other in ["dns", "orchestrator", "traefik"] {
             assert!(!reaches(place(other)), "{other}");
