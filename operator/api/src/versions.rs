@@ -30,7 +30,7 @@ impl Component {
             // The version that the client of rag-server is tested with by its authors.
             Self::Qdrant => Source::Upstream("docker.io/qdrant/qdrant:v1.20.0"),
             Self::Keycloak => Source::Upstream("quay.io/keycloak/keycloak:26.7.3"),
-            Self::Traefik => Source::Upstream("docker.io/library/traefik:v3.7.11"),
+            Self::Traefik => Source::Upstream("docker.io/library/traefik:v3.7.13"),
             Self::Gateway
             | Self::Orchestrator
             | Self::Agents

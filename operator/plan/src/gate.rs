@@ -157,7 +157,7 @@ impl States<'_> {
 
     fn object(&self, node: Node) -> Option<ObjectId> {
         let (kind, name) = match node {
-            Node::Anyone | Node::Operator => return None,
+            Node::Anyone | Node::Operator | Node::Scraper => return None,
             Node::Provision(_) => ("Job", self.prepared.job_name(&node.name())?.to_owned()),
             Node::Component(_) if !self.platform.topology.has(node) => return None,
             Node::Component(component) => (
@@ -212,7 +212,7 @@ impl States<'_> {
 
     fn not_yet(&self, node: Node, enough: impl Fn(&Rollout<'_>) -> bool) -> Option<String> {
         let done = match node {
-            Node::Anyone | Node::Operator => true,
+            Node::Anyone | Node::Operator | Node::Scraper => true,
             Node::Provision(_) => complete_job(self.prepared, self.observed, node).is_some(),
             Node::Component(component) => {
                 if let Some(delegated) = self.platform.topology.delegated(component) {

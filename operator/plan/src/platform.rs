@@ -66,7 +66,7 @@ impl Platform {
         match node {
             Node::Component(component) => self.images.get(&component).map_or("", String::as_str),
             Node::Provision(_) => &self.provision_image,
-            Node::Operator | Node::Anyone => "",
+            Node::Operator | Node::Anyone | Node::Scraper => "",
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn has_stopped(platform: &Platform, observed: &Observed, node: Node) 
                 Rollout::of(platform, observed, component).is_some_and(|rollout| !rollout.sleeps())
             }
         },
-        Node::Anyone | Node::Operator | Node::Provision(_) => false,
+        Node::Anyone | Node::Operator | Node::Scraper | Node::Provision(_) => false,
     };
     !asks && pods(platform, observed, node).next().is_none()
 }

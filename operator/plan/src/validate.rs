@@ -7,6 +7,7 @@ mod external;
 mod gateway;
 mod given;
 mod identity;
+mod observability;
 mod own;
 mod qualified_name;
 mod references;
@@ -85,7 +86,11 @@ pub fn validate(
     }
     let own_name = lotoai.metadata.name.as_deref().unwrap_or_default();
     tls::check(&spec, own_name, observed, &mut faults);
-    let topology = external::topology(&spec, own_name, &mut faults);
+    let mut topology = external::topology(&spec, own_name, &mut faults);
+    observability::check(&spec, &mut faults);
+    if spec.observability.metrics.is_some() {
+        topology = topology.scraped();
+    }
     faults.extend(delegated::missing(&topology, observed));
     rotation::check(&spec, &topology, &mut faults);
     given::check(&spec, own_name, &topology, observed, &mut faults);

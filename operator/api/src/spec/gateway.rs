@@ -1,4 +1,4 @@
-//! What may be spent, and what models cost.
+//! What may be spent, what models cost, and how long things last.
 
 use kube_derive::KubeSchema;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::RoleName;
 
-/// What may be spent, and what models cost.
+/// What may be spent, what models cost, and how long conversations and sessions last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -29,6 +29,42 @@ pub struct Gateway {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36_500))]
     pub conversation_retention_days: Option<i32>,
+    /// How long people stay signed in at a browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
+}
+
+/// How long people stay signed in at a browser. Never longer than ten hours: for so long the managed
+/// Keycloak knows them, and the key of sessions stays when it is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = kube_core::Rule::new("self.idleSeconds <= self.maxSeconds").message(
+        "gateway.sessions.idleSeconds may not be more than maxSeconds, after which a session ends \
+         anyway: lower it, or raise maxSeconds",
+    ),
+)]
+pub struct Sessions {
+    /// Seconds without a request after which a session ends.
+    #[serde(default = "Sessions::default_idle")]
+    #[schemars(range(min = 300, max = 36_000))]
+    pub idle_seconds: i32,
+    /// Seconds after which a session ends, used or not.
+    #[serde(default = "Sessions::default_max")]
+    #[schemars(range(min = 300, max = 36_000))]
+    pub max_seconds: i32,
+}
+
+impl Sessions {
+    /// The gateway's own values, as its documentation has them.
+    const fn default_idle() -> i32 {
+        3600
+    }
+
+    const fn default_max() -> i32 {
+        36_000
+    }
 }
 
 /// Most that may be asked of models within a stretch of time.

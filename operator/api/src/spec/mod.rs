@@ -12,6 +12,7 @@ mod gateway;
 mod identity;
 mod images;
 mod mcp;
+mod observability;
 mod placement;
 mod rag;
 mod tls;
@@ -36,10 +37,13 @@ pub use edge::{
 pub use external::{
     ExternalClickhouse, ExternalObjectStorage, ExternalPostgres, ExternalQdrant, ExternalRabbitmq,
 };
-pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
+pub use gateway::{
+    Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, Sessions, UnknownPrice,
+};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
+pub use observability::{ExternalMetrics, Metrics, Observability};
 pub use placement::{
     Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,
     Spreading, embedded_refusal, refusal,
@@ -121,7 +125,7 @@ pub struct LotoAISpec {
     /// Who may sign in.
     #[serde(default)]
     pub identity: Identity,
-    /// What may be spent, and what models cost.
+    /// What may be spent, what models cost, and how long conversations and sessions last.
     #[serde(default)]
     pub gateway: Gateway,
     /// Model providers, and the roles that use them.
@@ -157,7 +161,7 @@ pub struct LotoAISpec {
     /// Where images come from.
     #[serde(default)]
     pub images: Images,
-    /// Where telemetry goes.
+    /// Where telemetry goes, and who may ask for it.
     #[serde(default)]
     pub observability: Observability,
     /// Credentials between the parts of the platform: made anew, or given.
@@ -198,21 +202,10 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// Where telemetry goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(crates(kube_core = "::kube_core"))]
-pub struct Observability {
-    /// OTLP collector (gRPC, without TLS) that workloads send traces and logs to; nothing is sent
-    /// when it is not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = kube_core::Rule::new(
-        "self.matches('^http://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[1-9][0-9]{0,4})?$')",
-    ).message(
-        "observability.otlpEndpoint must be http://, a host and the port of the collector's gRPC \
-         receiver, for example http://otel-collector.monitoring:4317; workloads do not speak TLS \
-         to it, so run a collector in the cluster that does",
-    ))]
-    pub otlp_endpoint: Option<String>,
+/// Schema of the value of a label.
+fn label_values() -> serde_json::Value {
+    serde_json::json!({
+        "type": "string", "maxLength": 63,
+        "pattern": "^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$",
+    })
 }

@@ -1,4 +1,4 @@
-//! Rules of budgets and prices.
+//! Rules of budgets, prices and sessions.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ fn prices() -> Value {
 #[case(json!({ "budgets": [budget("Platform", json!({ "requests": 1 }))] }))]
 #[case(json!({ "budgets": [budget("Group", json!({ "tokens": 1, "names": ["hr"] }))] }))]
 #[case(json!({ "budgets": [budget("APIKey", json!({ "money": "1.5" }))], "prices": prices() }))]
+#[case(json!({ "sessions": {} }))]
+#[case(json!({ "sessions": { "idleSeconds": 900, "maxSeconds": 900 } }))]
 fn accepts(#[case] gateway: Value) {
     assert_eq!(check(gateway), Ok(()));
 }
@@ -46,6 +48,10 @@ fn accepts(#[case] gateway: Value) {
 #[case(
     json!({ "budgets": [budget("User", json!({ "money": "1" }))] }),
     "needs gateway.prices"
+)]
+#[case(
+    json!({ "sessions": { "maxSeconds": 1800 } }),
+    "idleSeconds may not be more than maxSeconds"
 )]
 fn refuses(#[case] gateway: Value, #[case] message: &str) {
     let errors = check(gateway).unwrap_err();

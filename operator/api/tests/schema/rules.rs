@@ -75,6 +75,10 @@ fn role(provider: &str) -> Value {
 } })))]
 #[case("demo", with(json!({ "images": { "overrides": { "provision": "r/p:1", "gateway": "r/g:1" } } })))]
 #[case("demo", with(json!({ "observability": { "otlpEndpoint": "http://otel:4317" } })))]
+#[case("demo", with(json!({ "observability": { "metrics": { "external": {
+    "fromNamespaces": { "kubernetes.io/metadata.name": "monitoring" },
+    "fromPods": { "app.kubernetes.io/name": "prometheus" },
+} } } })))]
 fn accepts(#[case] name: &str, #[case] spec: Value) {
     let outcome = resource(name, spec).validate_cel();
     assert!(outcome.is_ok(), "{outcome:?}");

@@ -154,6 +154,61 @@ fn the_mode_of_a_store_is_fixed(
     }
 }
 
+/// What a resource says of one store.
+fn store(name: &str, value: &Value) -> Value {
+    match name {
+        "rabbitmq" => with(json!({ "messaging": { "rabbitmq": value } })),
+        "rag" => rag(value),
+        _ => data(name, value),
+    }
+}
+
+/// What the change of a store from one value to another is refused with, if it is.
+fn refusal(name: &str, old: &Value, new: &Value) -> Option<String> {
+    let outcome =
+        resource("demo", store(name, new)).validate_cel_update(&resource("demo", store(name, old)));
+    outcome.err().map(|errors| errors.to_string())
+}
+
+#[rstest]
+fn no_volume_is_made_smaller_larger_or_moved(
+    #[values("postgres", "clickhouse", "objectStorage", "rabbitmq", "rag")] name: &str,
+    #[values(json!({}), json!({ "storage": {} }), json!({ "storage": { "size": "5Gi" } }))]
+    old: Value,
+) {
+    for storage in [
+        json!({ "size": "1Gi" }),
+        json!({ "size": "9Gi" }),
+        json!({ "storageClassName": "fast" }),
+    ] {
+        let errors = refusal(name, &old, &json!({ "storage": storage })).unwrap();
+        assert!(errors.contains("fixed once the volume exists"), "{errors}");
+        assert!(errors.contains("back"), "{errors}");
+    }
+    let same = refusal(name, &old, &json!({ "storage": { "size": "5Gi" } }));
+    assert_eq!(same, None, "the control");
+}
+
+#[rstest]
+#[case("clickhouse", json!({ "url": "https://ch", "adminSecretName": "a" }))]
+#[case(
+    "objectStorage",
+    json!({ "url": "https://s3", "bucket": "documents", "credentialsSecretName": "a" })
+)]
+#[case(
+    "rabbitmq",
+    json!({ "url": "amqps://mq", "managementURL": "https://mq", "adminSecretName": "a" })
+)]
+fn no_store_changes_who_runs_it(#[case] name: &str, #[case] external: Value) {
+    let (here, there) = (json!({}), json!({ "external": external }));
+    for (old, new) in [(&here, &there), (&there, &here)] {
+        let errors = refusal(name, old, new).unwrap();
+        assert!(errors.contains("who runs a store is fixed"), "{errors}");
+        assert!(errors.contains("set it back, or back up"), "{errors}");
+    }
+    assert_eq!(refusal(name, &there, &there), None, "the control");
+}
+
 fn rag(value: &Value) -> Value {
     with(json!({ "rag": value }))
 }

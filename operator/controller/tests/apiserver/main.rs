@@ -41,6 +41,8 @@ mod refused;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod secrets;

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) edge: Value,
     /// Done to the routes, services and middlewares that the operator writes.
     pub(crate) alter: Option<fn(&mut Value)>,
+    /// Done to the ports that the operator writes.
+    pub(crate) alter_ports: Option<fn(&mut Value)>,
     /// The name in the certificate of the gateway; the right one when not set.
     pub(crate) gateway_is: Option<&'static str>,
 }
@@ -89,17 +91,14 @@ impl Traefik {
         let address = own_address();
         let (fixed, dynamic) = configuration(setup.edge);
         let fixed = moved(&fixed, &places(&directory, address));
-        std::fs::write(directory.join("traefik.yaml"), &fixed).unwrap();
+        let fixed = altered(&fixed, setup.alter_ports);
+        std::fs::write(directory.join("traefik.yaml"), fixed).unwrap();
         let upstreams = [
             ("demo-gateway:8080".to_owned(), local(gateway.port)),
             ("demo-keycloak:8443".to_owned(), local(keycloak.port)),
         ];
         let dynamic = moved(&moved(&dynamic, &places(&directory, address)), &upstreams);
-        let mut dynamic: Value = serde_yaml_ng::from_str(&dynamic).unwrap();
-        if let Some(alter) = setup.alter {
-            alter(&mut dynamic);
-        }
-        let dynamic = serde_yaml_ng::to_string(&dynamic).unwrap();
+        let dynamic = altered(&dynamic, setup.alter);
         std::fs::write(directory.join("dynamic.yaml"), dynamic).unwrap();
 
         let log = directory.join("traefik.log");
@@ -213,6 +212,14 @@ fn places(directory: &Path, address: Ipv4Addr) -> [(String, String); 7] {
 fn moved(text: &str, places: &[(String, String)]) -> String {
     let places = places.iter();
     places.fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+fn altered(text: &str, alter: Option<fn(&mut Value)>) -> String {
+    let mut value: Value = serde_yaml_ng::from_str(text).unwrap();
+    if let Some(alter) = alter {
+        alter(&mut value);
+    }
+    serde_yaml_ng::to_string(&value).unwrap()
 }
 
 /// The files `traefik.yaml` and `dynamic.yaml`.

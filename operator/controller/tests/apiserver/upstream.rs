@@ -1,5 +1,5 @@
-//! What a test puts behind Traefik: a server that says its name, counts who asks, and streams an
-//! answer whose end waits for the test.
+//! What a test puts behind Traefik: a server that says its name, or which headers it got, counts who
+//! asks, and streams an answer whose end waits for the test.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
@@ -101,6 +101,7 @@ impl Upstream {
         });
         let router = Router::new()
             .route("/stream", get(stream))
+            .route("/headers", get(names_of_headers))
             .fallback(say_name)
             .with_state(Arc::clone(&state));
         let listener = Tls {
@@ -130,6 +131,12 @@ impl Upstream {
 async fn say_name(State(asked): State<Arc<Asked>>) -> &'static str {
     asked.count.fetch_add(1, Ordering::SeqCst);
     asked.name
+}
+
+/// One line for each header.
+async fn names_of_headers(headers: HeaderMap) -> String {
+    let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    names.join("\n")
 }
 
 /// Two events, of which the second waits until the test has the first.

@@ -245,6 +245,119 @@ async fn an_upstream_with_the_certificate_of_another_is_told_nothing() {
     assert_eq!(traefik.keycloak.asked(), 1);
 }
 
+/// A path that leads to Keycloak by what Traefik sees, and to the realm of its administrators by what
+/// a server may see that decodes it first.
+const TWO_WAYS: &str = "/realms/lotoai/..%2Fmaster/protocol/openid-connect/token";
+/// Other names of `X-Auth-User`, for servers that make variables of names. Those of `X-Forwarded-For`
+/// Traefik takes away whatever it is told.
+const ALIASES: [&str; 3] = ["x_auth_user", "x.auth.user", "x_auth-user"];
+
+/// What Traefik does unless it is told otherwise.
+fn as_it_comes(fixed: &mut Value) {
+    let points = fixed["entryPoints"].as_object_mut().unwrap();
+    for point in points.values_mut() {
+        point.as_object_mut().unwrap().remove("http");
+    }
+}
+
+async fn left_as_it_comes() -> Option<Traefik> {
+    let setup = Setup {
+        alter_ports: Some(as_it_comes),
+        ..Setup::default()
+    };
+    Traefik::start(setup).await
+}
+
+#[tokio::test]
+async fn a_path_that_can_be_read_in_two_ways_goes_no_further() {
+    let Some(traefik) = Traefik::with(Value::Null).await else {
+        return;
+    };
+    for path in [
+        TWO_WAYS,
+        "/realms/lotoai/..%2fmaster/",
+        "/resources/..%5Cx",
+        "/api/documents/a%00b",
+        "/api/documents/a%3Bb",
+        "/api/documents/a%252Fb",
+        "/api/documents/a%3Fb",
+        "/api/documents/a%23b",
+    ] {
+        assert_eq!(traefik.get(path).await.status(), 400, "{path}");
+    }
+    assert_eq!((traefik.gateway.asked(), traefik.keycloak.asked()), (0, 0));
+    // Letters, spaces and what stands behind the question mark mean one thing only.
+    for path in [
+        "/api/documents/caf%C3%A9%20ol%C3%A9",
+        "/api/users/auth0%7C7/data",
+        "/auth/login?return_to=%2Fchat%2F7%3Fq%3D50%25",
+    ] {
+        assert_eq!(traefik.get(path).await.status(), 200, "{path}");
+    }
+}
+
+/// The test above would notice.
+#[tokio::test]
+async fn without_the_rule_such_a_path_would_reach_keycloak() {
+    let Some(traefik) = left_as_it_comes().await else {
+        return;
+    };
+    let response = traefik.get(TWO_WAYS).await;
+    assert_eq!(response.text().await.unwrap(), "keycloak");
+}
+
+/// Which of the headers that a client sent came through.
+async fn headers_behind(traefik: &Traefik) -> Vec<String> {
+    let mut request = traefik.secure(Method::GET, "/headers");
+    let sent = ALIASES.into_iter().chain(["x-stainless-lang"]);
+    for name in sent.clone() {
+        request = request.header(name, "198.51.100.7");
+    }
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let behind = response.text().await.unwrap();
+    let came = |name: &&str| behind.lines().any(|line| line == *name);
+    sent.filter(came).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_header_under_a_second_name_is_taken_away() {
+    let Some(traefik) = Traefik::with(Value::Null).await else {
+        return;
+    };
+    assert_eq!(headers_behind(&traefik).await, ["x-stainless-lang"]);
+}
+
+/// The test above would notice.
+#[tokio::test]
+async fn without_the_rule_a_second_name_would_come_through() {
+    let Some(traefik) = left_as_it_comes().await else {
+        return;
+    };
+    let came = headers_behind(&traefik).await;
+    assert_eq!(came.len(), ALIASES.len() + 1, "{came:?}");
+}
+
+#[tokio::test]
+async fn it_has_nothing_to_warn_of() {
+    let Some(traefik) = Traefik::with(Value::Null).await else {
+        return;
+    };
+    assert_eq!(traefik.get("/").await.status(), 200);
+    let log = traefik.log();
+    let mut warnings = log.lines().filter(|line| is_warning(line));
+    assert_eq!(warnings.next(), None);
+
+    let Some(traefik) = left_as_it_comes().await else {
+        return;
+    };
+    assert!(traefik.log().lines().any(is_warning), "the control");
+}
+
+fn is_warning(line: &str) -> bool {
+    line.contains(r#""level":"warn""#)
+}
+
 #[tokio::test]
 async fn the_log_tells_of_a_request_and_not_what_it_said() {
     let Some(traefik) = Traefik::with(Value::Null).await else {

@@ -198,7 +198,7 @@ fn cases() -> Vec<Case> {
         (
             "an id that is none",
             Method::GET,
-            "/api/documents/..%2f..%2fetc",
+            "/api/documents/caf%C3%A9%20ol%C3%A9",
             json_type,
             vec![],
             404,
@@ -359,6 +359,22 @@ fn what_is_too_large_is_refused_every_time() {
             restarts_before,
             "a pod restarted"
         );
+    });
+}
+
+/// An encoded slash: to the gateway it would be part of an id.
+#[test]
+fn a_path_that_can_be_read_in_two_ways_stops_at_the_edge() {
+    run(|| async {
+        let (_, client) = ready().await;
+        let status = async |path: &str| {
+            let request = client.request(Method::GET, path).await;
+            request.unwrap().send().await.unwrap().status()
+        };
+        let two_ways = status("/api/documents/..%2f..%2fetc").await;
+        assert_eq!(two_ways, StatusCode::BAD_REQUEST);
+        let one_way = status("/api/documents/..etc").await;
+        assert_eq!(one_way, StatusCode::NOT_FOUND, "the control");
     });
 }
 

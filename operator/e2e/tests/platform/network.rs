@@ -4,18 +4,22 @@
 //! of the package-built cluster; other clusters are skipped.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use lotoai_api::Component;
 use lotoai_plan::Node;
 use lotoai_plan::graph::{EDGES, is_ours, ports};
+use serde_json::json;
 
-use crate::cluster::{ADMIN_PORT, operator_pods};
-use crate::support::{component, pods, process_of, ready, run};
+use crate::cluster::{ADMIN_PORT, OPERATOR_NAMESPACE, operator_pods};
+use crate::support::{component, pods, process_of, ready, run, set_spec, wait_for, wait_ready};
 
 /// Attempts that are under way at once. A refusal takes about a second: kernels send few of them.
 const ATTEMPTS: usize = 16;
+/// How long a changed policy may take to hold.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A pod, and a process in its network namespace.
 struct Place {
@@ -81,6 +85,44 @@ fn no_component_reaches_the_api_server() {
     });
 }
 
+/// The operator stands for a Prometheus: a pod of another namespace.
+#[test]
+fn only_whom_the_resource_names_reaches_metrics() {
+    run(|| async {
+        let Some(places) = places().await else {
+            return;
+        };
+        let (platform, _) = ready().await;
+        let place = |name: &str| places.iter().find(|place| place.name == name).unwrap();
+        let (operator, gateway) = (place("operator"), place("gateway"));
+        let reaches = |from: &Place| connects(from.process, &gateway.address, ADMIN_PORT);
+        let is = |wanted: bool| {
+            let outcome = if wanted { "refused" } else { "let in" };
+            let there = reaches(operator) == wanted;
+            there.then_some(()).ok_or_else(|| outcome.to_owned())
+        };
+        assert!(!reaches(operator), "nobody is named");
+
+        let metrics = json!({ "external": {
+            "fromNamespaces": { "kubernetes.io/metadata.name": OPERATOR_NAMESPACE },
+            "fromPods": { "app.kubernetes.io/name": "lotoai-operator" },
+        } });
+        set_spec(
+            &platform,
+            &json!({ "observability": { "metrics": metrics } }),
+        )
+        .await;
+        wait_for("the operator to be let in", LIMIT, async || is(true)).await;
+        for other in ["dns", "orchestrator", "traefik"] {
+            assert!(!reaches(place(other)), "{other}");
+        }
+
+        set_spec(&platform, &json!({ "observability": { "metrics": null } })).await;
+        wait_for("the operator to be shut out", LIMIT, async || is(false)).await;
+        wait_ready(&platform, LIMIT).await;
+    });
+}
+
 /// The platform's pods and, as strangers, the operator's and the cluster's DNS. Nothing, with the
 /// reason printed, when their processes are not on this machine.
 async fn places() -> Option<Vec<Place>> {
@@ -133,7 +175,8 @@ fn wired(caller: Option<Component>, callee: Component, port: u16) -> bool {
         let from = match edge.from {
             Node::Anyone => true,
             Node::Component(component) => caller == Some(component),
-            Node::Operator | Node::Provision(_) => false,
+            // Whom nobody names does not ask for metrics.
+            Node::Operator | Node::Scraper | Node::Provision(_) => false,
         };
         // A component leaves only along its own edges, also to what is open to everybody.
         let leaves = edge.from != Node::Anyone || caller.is_none();

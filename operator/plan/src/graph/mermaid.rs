@@ -1,13 +1,11 @@
 //! The diagrams of the wiring: one for the documentation, one of a given platform.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use lotoai_api::spec::ProviderKind;
 use lotoai_api::{Component, versions};
-use url::Url;
 
-use super::{EDGES, Edge, Node, Protocol};
-use crate::components::shared::network_policy::is_ours;
+use super::{EDGES, Edge, Node, Outside, Protocol, exporters, outside};
 use crate::platform::Platform;
 
 impl Protocol {
@@ -28,11 +26,16 @@ impl Protocol {
     }
 }
 
-/// The whole graph as a Mermaid flow chart.
+/// The whole graph as a Mermaid flow chart. Of what lies outside it has the collector of telemetry, to
+/// which the same pods send on every platform that has one.
 #[must_use]
 pub fn mermaid() -> String {
     let mut text = String::from("flowchart LR\n");
     edges(&mut text, EDGES);
+    for from in exporters() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {} -.->|OTLP| collector", from.name());
+    }
     text
 }
 
@@ -66,6 +69,20 @@ pub fn mermaid_of(platform: &Platform) -> String {
         };
         let _ = writeln!(text, "  {component}([\"{component}: {place}\"])");
     }
+    if let Some(metrics) = &platform.spec.observability.metrics {
+        let from = &metrics.external;
+        let pods = if from.from_pods.is_empty() {
+            "all pods".to_owned()
+        } else {
+            format!("pods {}", selector(&from.from_pods))
+        };
+        let namespaces = selector(&from.from_namespaces);
+        let _ = writeln!(
+            text,
+            "  {}([\"scraper: {pods} of namespaces {namespaces}\"])",
+            Node::Scraper.name()
+        );
+    }
     edges(&mut text, topology.edges());
     for outside in outside(platform) {
         let Outside {
@@ -73,6 +90,7 @@ pub fn mermaid_of(platform: &Platform) -> String {
             protocol,
             id,
             title,
+            ..
         } = outside;
         let _ = writeln!(
             text,
@@ -86,7 +104,7 @@ pub fn mermaid_of(platform: &Platform) -> String {
 fn edges(text: &mut String, all: &[Edge]) {
     for edge in all {
         let arrow = match edge.from {
-            Node::Provision(_) => "-.->",
+            Node::Provision(_) | Node::Scraper => "-.->",
             Node::Anyone | Node::Operator | Node::Component(_) => "-->",
         };
         // Writing to a String cannot fail.
@@ -101,72 +119,11 @@ fn edges(text: &mut String, all: &[Edge]) {
     }
 }
 
-/// What a component reaches that is no part of the platform.
-struct Outside {
-    from: Node,
-    protocol: &'static str,
-    id: String,
-    title: String,
-}
-
-/// Model providers, hosts of tools and the collector.
-fn outside(platform: &Platform) -> Vec<Outside> {
-    let mut all = Vec::new();
-    for provider in &platform.spec.agents.providers {
-        let place = match (&provider.base_url, provider.kind) {
-            (Some(url), _) => host(url),
-            (None, ProviderKind::OpenAI) => "OpenAI".to_owned(),
-            (None, ProviderKind::Anthropic) => "Anthropic".to_owned(),
-            (None, ProviderKind::XAI) => "xAI".to_owned(),
-            (None, ProviderKind::OpenAICompatible) => continue,
-        };
-        all.push(Outside {
-            from: Node::Component(Component::Agents),
-            protocol: protocol(provider.base_url.as_deref()),
-            id: format!("provider-{}", provider.name),
-            title: format!("provider {}: {place}", provider.name),
-        });
-    }
-    for tool in &platform.spec.mcp.tools {
-        let Some(http) = tool
-            .http
-            .as_ref()
-            .filter(|http| !is_ours(platform, &http.url))
-        else {
-            continue;
-        };
-        all.push(Outside {
-            from: Node::Component(Component::McpServer),
-            protocol: protocol(Some(&http.url)),
-            id: format!("tool-{}", tool.name),
-            title: format!("tool {}: {}", tool.name, host(&http.url)),
-        });
-    }
-    if let Some(collector) = &platform.otlp_endpoint {
-        let ours = Node::pods().filter(|node| node.is_ours());
-        all.extend(ours.map(|from| Outside {
-            from,
-            protocol: "OTLP",
-            id: "collector".to_owned(),
-            title: format!("collector: {}", host(collector)),
-        }));
-    }
-    all
-}
-
-/// A provider without an address of its own is reached over HTTPS.
-fn protocol(url: Option<&str>) -> &'static str {
-    match url {
-        Some(url) if url.starts_with("http://") => "HTTP",
-        _ => "HTTPS",
-    }
-}
-
-/// Host and port of an address; checked before, so the address as it stands is never seen.
-fn host(url: &str) -> String {
-    let parsed = Url::parse(url).ok();
-    let parts = parsed
-        .as_ref()
-        .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
-    parts.map_or_else(|| url.to_owned(), |(host, port)| format!("{host}:{port}"))
+/// Labels as people write them on a command line.
+fn selector(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(",")
 }

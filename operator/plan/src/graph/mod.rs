@@ -4,12 +4,14 @@
 //! diagram in the documentation come from it and from nowhere else.
 
 mod mermaid;
+mod outside;
 mod table;
 mod topology;
 
 use lotoai_api::{Component, Store};
 
 pub use mermaid::{mermaid, mermaid_of};
+pub use outside::{Outside, exporters, outside};
 pub use table::{EDGES, PLAIN};
 pub use topology::{External, Topology};
 
@@ -20,6 +22,8 @@ pub enum Node {
     Anyone,
     /// The operator, in its own namespace.
     Operator,
+    /// A Prometheus that asks for metrics, in a place that the resource names.
+    Scraper,
     /// The Job that prepares a store.
     Provision(Store),
     /// A component.
@@ -41,6 +45,7 @@ impl Node {
         match self {
             Self::Anyone => "anyone".to_owned(),
             Self::Operator => "operator".to_owned(),
+            Self::Scraper => "scraper".to_owned(),
             Self::Provision(store) => format!("provision-{}", store.name()),
             Self::Component(component) => component.name().to_owned(),
         }
@@ -50,7 +55,7 @@ impl Node {
     #[must_use]
     pub const fn role(self) -> &'static str {
         match self {
-            Self::Anyone | Self::Operator => "outside",
+            Self::Anyone | Self::Operator | Self::Scraper => "outside",
             Self::Provision(_) => "provision",
             Self::Component(component) => match component {
                 Component::Postgres
@@ -76,7 +81,7 @@ impl Node {
     #[must_use]
     pub const fn is_ours(self) -> bool {
         match self {
-            Self::Anyone | Self::Operator => false,
+            Self::Anyone | Self::Operator | Self::Scraper => false,
             Self::Provision(_) => true,
             Self::Component(component) => is_ours(component),
         }
@@ -229,7 +234,12 @@ const fn port(name: &'static str, number: u16) -> Port {
     }
 }
 
-/// What a component serves to others. Admin ports of our own workloads are not among them.
+/// Where our own workloads serve `/healthz`, `/readyz` and `/metrics`.
+pub const ADMIN_PORT: u16 = 9090;
+/// Where Traefik serves `/ping` and `/metrics`.
+pub const TRAEFIK_ADMIN_PORT: u16 = 9100;
+
+/// What a component serves to others. The ports of its metrics are not among them.
 #[must_use]
 pub const fn ports(component: Component) -> &'static [Port] {
     match component {

@@ -2,7 +2,7 @@
 
 use lotoai_api::{Component, Store};
 
-use super::{CredentialKind, Edge, Node, Protocol};
+use super::{ADMIN_PORT, CredentialKind, Edge, Node, Protocol, TRAEFIK_ADMIN_PORT};
 
 const fn service(from: Component, to: Component) -> Edge {
     let (port, protocol) = match to {
@@ -104,6 +104,20 @@ const fn notice(from: Component, to: Component) -> Edge {
     }
 }
 
+/// Metrics, from the port that only the kubelet asks besides; only where the resource says who asks.
+const fn scrape(to: Component, port: u16) -> Edge {
+    Edge {
+        from: Node::Scraper,
+        to,
+        port,
+        protocol: Protocol::Http,
+        credential: CredentialKind::None,
+        waits: false,
+    }
+}
+
+const METRICS: &str = "metrics, for whom the resource names; nothing that people or models said";
+
 /// The ports at which TLS is not spoken, and why: the whole list. A test holds it against the edges.
 pub const PLAIN: &[(Component, u16, &str)] = &[
     (
@@ -121,6 +135,15 @@ pub const PLAIN: &[(Component, u16, &str)] = &[
         4369,
         "names and ports of Erlang nodes; no data go over it",
     ),
+    (Component::Traefik, TRAEFIK_ADMIN_PORT, METRICS),
+    (Component::Gateway, ADMIN_PORT, METRICS),
+    (Component::Orchestrator, ADMIN_PORT, METRICS),
+    (Component::Agents, ADMIN_PORT, METRICS),
+    (Component::ModelServer, ADMIN_PORT, METRICS),
+    (Component::McpServer, ADMIN_PORT, METRICS),
+    (Component::RagIngest, ADMIN_PORT, METRICS),
+    (Component::RagServer, ADMIN_PORT, METRICS),
+    (Component::Analytics, ADMIN_PORT, METRICS),
 ];
 
 /// Every edge of a platform.
@@ -187,4 +210,13 @@ pub const EDGES: &[Edge] = &[
     provision(Store::S3),
     provision(Store::Keycloak),
     provision(Store::Clickhouse),
+    scrape(Component::Traefik, TRAEFIK_ADMIN_PORT),
+    scrape(Component::Gateway, ADMIN_PORT),
+    scrape(Component::Orchestrator, ADMIN_PORT),
+    scrape(Component::Agents, ADMIN_PORT),
+    scrape(Component::ModelServer, ADMIN_PORT),
+    scrape(Component::McpServer, ADMIN_PORT),
+    scrape(Component::RagIngest, ADMIN_PORT),
+    scrape(Component::RagServer, ADMIN_PORT),
+    scrape(Component::Analytics, ADMIN_PORT),
 ];

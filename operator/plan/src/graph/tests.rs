@@ -18,7 +18,7 @@ fn start_order_puts_everything_after_what_it_needs() {
 
 #[test]
 fn every_edge_ends_at_a_port_that_is_served() {
-    for edge in EDGES {
+    for edge in EDGES.iter().filter(|edge| edge.from != Node::Scraper) {
         let between_peers = edge.from == Node::Component(edge.to);
         let all = if between_peers {
             peer_ports(edge.to)
@@ -80,6 +80,7 @@ fn keycloak_tells_the_gateway_and_does_not_wait_for_it() {
     let others: Vec<_> = EDGES
         .iter()
         .filter(|edge| !edge.waits && edge.from != Node::Component(edge.to))
+        .filter(|edge| edge.from != Node::Scraper)
         .collect();
     assert_eq!(others, [edge]);
 }
@@ -95,5 +96,38 @@ fn only_our_own_services_take_tokens() {
 
 #[test]
 fn the_diagram_shows_every_edge() {
-    assert_eq!(mermaid().lines().count(), EDGES.len() + 1);
+    let lines = EDGES.len() + exporters().count() + 1;
+    assert_eq!(mermaid().lines().count(), lines);
+}
+
+#[test]
+fn the_metrics_of_every_workload_of_ours_can_be_asked_for() {
+    let scrapes = EDGES.iter().filter(|edge| edge.from == Node::Scraper);
+    let mut asked: Vec<_> = scrapes.map(|edge| (edge.to, edge.port)).collect();
+    let ours = Component::ALL.into_iter().filter(|it| is_ours(*it));
+    let mut served: Vec<_> = ours.map(|it| (it, ADMIN_PORT)).collect();
+    served.push((Component::Traefik, TRAEFIK_ADMIN_PORT));
+    asked.sort();
+    served.sort();
+    assert_eq!(asked, served);
+}
+
+#[test]
+fn nobody_asks_for_metrics_unless_somebody_is_named() {
+    let scrapes = |topology: &Topology| topology.edges_from(Node::Scraper).count();
+    let topology = |managed_edge| {
+        Topology::new(
+            "demo",
+            std::collections::BTreeMap::new(),
+            managed_edge,
+            true,
+        )
+    };
+    assert_eq!(scrapes(&topology(true)), 0);
+    let with_traefik = scrapes(&topology(true).scraped());
+    assert!(with_traefik > 0);
+    // What is not here is asked for nothing.
+    assert_eq!(scrapes(&topology(false).scraped()), with_traefik - 1);
+    let first = topology(true).start_order();
+    assert_eq!(topology(true).scraped().start_order(), first);
 }

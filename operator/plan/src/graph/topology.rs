@@ -59,7 +59,7 @@ impl External {
     pub fn address(&self, edge: &Edge) -> &Url {
         match edge.from {
             Node::Provision(_) => &self.admin_url,
-            Node::Component(_) | Node::Anyone | Node::Operator => &self.url,
+            Node::Component(_) | Node::Anyone | Node::Operator | Node::Scraper => &self.url,
         }
     }
 
@@ -109,6 +109,8 @@ impl Topology {
             }
             Node::Component(component) => !elsewhere(component),
             Node::Provision(_) | Node::Anyone | Node::Operator => true,
+            // Nobody asks for metrics unless the resource says who does.
+            Node::Scraper => false,
         };
         let resolve = |edge: &Edge| match edge.credential {
             // An issuer that is elsewhere need not have an account for us.
@@ -137,6 +139,16 @@ impl Topology {
             managed_edge,
             managed_vectors,
         }
+    }
+
+    /// The same with somebody who asks for metrics.
+    #[must_use]
+    pub fn scraped(mut self) -> Self {
+        let is_here = |edge: &&Edge| self.has(Node::Component(edge.to));
+        let scrapes = EDGES.iter().filter(|edge| edge.from == Node::Scraper);
+        let scrapes: Vec<Edge> = scrapes.filter(is_here).copied().collect();
+        self.edges.extend(scrapes);
+        self
     }
 
     /// A store that somebody else runs; nothing when the operator does.
@@ -171,7 +183,7 @@ impl Topology {
     #[must_use]
     pub fn has(&self, node: Node) -> bool {
         match node {
-            Node::Anyone | Node::Operator => false,
+            Node::Anyone | Node::Operator | Node::Scraper => false,
             Node::Provision(Store::Keycloak) => self.external(Store::Keycloak).is_none(),
             Node::Provision(store) => store != Store::Qdrant,
             Node::Component(Component::Traefik) => self.managed_edge,

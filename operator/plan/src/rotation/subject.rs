@@ -185,7 +185,7 @@ impl Subject<'_> {
         match self {
             Self::Edge(edge) => match edge.from {
                 Node::Component(caller) => Some(caller),
-                Node::Anyone | Node::Operator | Node::Provision(_) => None,
+                Node::Anyone | Node::Operator | Node::Scraper | Node::Provision(_) => None,
             },
             Self::Administrator(_) => None,
             Self::Sessions => Some(Component::Gateway),

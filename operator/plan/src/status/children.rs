@@ -52,7 +52,7 @@ impl Child {
     pub const fn component(&self) -> Option<Component> {
         match self.node {
             Node::Component(component) => Some(component),
-            Node::Anyone | Node::Operator | Node::Provision(_) => None,
+            Node::Anyone | Node::Operator | Node::Scraper | Node::Provision(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use lotoai_api::spec::{Edge, LotoAISpec};
 use lotoai_api::{PlatformName, reasons};
 
 use super::Invalid;
-use super::qualified_name::is_qualified_name;
+use super::qualified_name::check_keys;
 use crate::components::shared::resources::amount;
 use crate::credentials::digest;
 use crate::names::issued_secret;
@@ -66,16 +66,9 @@ fn check_mode(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
         .ingress
         .iter()
         .flat_map(|given| given.annotations.keys());
-    let keys = annotations.map(|key| ("ingress.annotations", key)).chain(
-        edge.from_namespaces
-            .keys()
-            .map(|key| ("fromNamespaces", key)),
-    );
-    for (field, key) in keys.filter(|(_, key)| !is_qualified_name(key)) {
-        let message = "this is no name of a label or annotation; write for example \
-                       kubernetes.io/metadata.name";
-        faults.push(Invalid::spec(format!("spec.edge.{field}[{key}]"), message));
-    }
+    check_keys("spec.edge.ingress.annotations", annotations, faults);
+    let namespaces = edge.from_namespaces.keys();
+    check_keys("spec.edge.fromNamespaces", namespaces, faults);
 }
 
 fn check_kinds(edge: &Edge, observed: &Observed, faults: &mut Vec<Invalid>) {

@@ -1,8 +1,23 @@
 //! Keys of labels and annotations, which a schema cannot bound and the API server checks.
 
+use super::Invalid;
+
 /// Longest name of a label without its prefix, and longest prefix.
 const MAX_NAME: usize = 63;
 const MAX_PREFIX: usize = 253;
+
+/// Refuses the keys of a field that no label or annotation can have.
+pub(super) fn check_keys<'a>(
+    field: &str,
+    keys: impl Iterator<Item = &'a String>,
+    faults: &mut Vec<Invalid>,
+) {
+    for key in keys.filter(|key| !is_qualified_name(key)) {
+        let message = "this is no name of a label or annotation; write for example \
+                       kubernetes.io/metadata.name";
+        faults.push(Invalid::spec(format!("{field}[{key}]"), message));
+    }
+}
 
 /// Whether a text can be the key of a label or an annotation: a name, after an optional DNS
 /// subdomain and a slash.

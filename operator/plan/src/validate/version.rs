@@ -66,6 +66,18 @@ mod tests {
         };
         let mut faults = Vec::new();
         check(&lotoai, &env, &mut faults);
-        assert_eq!(faults.is_empty(), allowed, "{faults:?}");
+        let [fault] = &faults[..] else {
+            assert!(allowed && faults.is_empty(), "{faults:?}");
+            return;
+        };
+        assert!(!allowed, "{fault}");
+        assert_eq!(fault.reason, reasons::DOWNGRADE_REFUSED);
+        assert_eq!(fault.field, "status.version");
+        for part in [
+            format!("the platform runs {ran} and this operator brings {operator}"),
+            format!("install operator {ran} or newer again"),
+        ] {
+            assert!(fault.message.contains(&part), "{fault}");
+        }
     }
 }

@@ -124,7 +124,7 @@ impl Cluster {
                     self.observed.deployments.insert(name, object);
                 }
             }
-            Node::Anyone | Node::Operator => panic!("{node:?} has no pods"),
+            Node::Anyone | Node::Operator | Node::Scraper => panic!("{node:?} has no pods"),
         }
     }
 

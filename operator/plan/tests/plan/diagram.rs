@@ -1,6 +1,7 @@
 //! The diagram of one platform.
 
 use lotoai_api::Component;
+use lotoai_plan::Node;
 use lotoai_plan::graph::{EDGES, mermaid_of};
 
 use crate::common::platform;
@@ -15,9 +16,11 @@ fn every_component_is_in_it_once_and_every_edge_too() {
     }
     assert!(!text.contains("qdrant"), "{text}");
     let arrows = |text: &str| text.lines().filter(|line| line.contains("->|")).count();
-    let of_qdrant = EDGES.iter().filter(|edge| edge.to == Component::Qdrant);
-    assert_eq!(arrows(&text), EDGES.len() - of_qdrant.count());
-    assert_eq!(arrows(&mermaid_of(&platform("qdrant"))), EDGES.len());
+    // Nobody is named who asks for metrics.
+    let edges = || EDGES.iter().filter(|edge| edge.from != Node::Scraper);
+    let of_qdrant = edges().filter(|edge| edge.to == Component::Qdrant);
+    assert_eq!(arrows(&text), edges().count() - of_qdrant.count());
+    assert_eq!(arrows(&mermaid_of(&platform("qdrant"))), edges().count());
     assert!(text.contains("subgraph platform[\"ai/demo\"]"), "{text}");
 }
 
@@ -30,10 +33,22 @@ fn what_it_reaches_outside_is_in_it() {
         .map(str::trim)
         .collect();
     let expected = [
+        concat!(
+            r#"scraper(["scraper: pods app.kubernetes.io/name=prometheus"#,
+            r#" of namespaces kubernetes.io/metadata.name=monitoring"])"#
+        ),
         r#"agents -->|HTTPS| provider-openai(["provider openai: OpenAI"])"#,
         r#"agents -->|HTTP| provider-vllm(["provider vllm: vllm.models:8000"])"#,
         r#"mcp-server -->|HTTPS| tool-order_status(["tool order_status: orders.shop:8443"])"#,
     ];
     assert_eq!(outside, expected);
-    assert!(text.contains("gateway -->|OTLP| collector([\"collector: "));
+    let collector =
+        r#"gateway -->|OTLP| collector(["collector: otel-collector.monitoring.svc:4317"])"#;
+    assert!(text.contains(collector), "{text}");
+    for edge in [
+        "scraper -.->|HTTP 9090| gateway",
+        "scraper -.->|HTTP 9100| traefik",
+    ] {
+        assert!(text.contains(edge), "{text}");
+    }
 }

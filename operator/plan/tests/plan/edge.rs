@@ -35,6 +35,25 @@ fn answers_are_never_held_back_to_measure_them(
     assert!(!dynamic.contains("buffering") && !dynamic.contains("compress"));
 }
 
+/// What reaches it by a port is read by other servers afterwards, so no port is left out.
+#[rstest]
+fn every_port_refuses_what_can_be_read_in_two_ways(
+    #[values("minimal", "traefik-options")] fixture: &str,
+) {
+    let fixed = file(fixture, "traefik.yaml");
+    let points = fixed["entryPoints"].as_object().unwrap();
+    assert!(points.len() >= 3, "{points:?}");
+    for (name, point) in points {
+        assert_eq!(point["http"]["aliasHeadersStrategy"], "delete", "{name}");
+        let encoded = point["http"]["encodedCharacters"].as_object().unwrap();
+        assert_eq!(encoded.len(), 7, "{name}: all that Traefik can tell apart");
+        assert!(
+            encoded.values().all(|allowed| *allowed == json!(false)),
+            "{name}"
+        );
+    }
+}
+
 #[rstest]
 fn no_log_holds_what_people_typed(#[values("minimal", "traefik-options")] fixture: &str) {
     let log = &file(fixture, "traefik.yaml")["accessLog"];
@@ -122,7 +141,8 @@ fn the_operator_asks_past_the_list_of_allowed_addresses_and_nobody_else_does() {
         points["websecure"]["http"]["middlewares"],
         json!(["allowed-addresses@file", "rate-limit@file"])
     );
-    assert_eq!(points["probe"], json!({ "address": ":8444" }));
+    assert_eq!(points["probe"]["address"], ":8444");
+    assert_eq!(points["probe"]["http"]["middlewares"], Value::Null);
     let leads_to_it: Vec<_> = set
         .objects()
         .into_iter()

@@ -1,6 +1,8 @@
 //! The Helm charts: what Helm makes of them with several files of values, held against rules.
 
 #[cfg(test)]
+mod artifact_hub;
+#[cfg(test)]
 mod gitops;
 #[cfg(test)]
 mod helm;

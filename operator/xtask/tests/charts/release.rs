@@ -2,20 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use lotoai_api::{Component, versions};
-use rstest::rstest;
 use serde_json::Value;
 
 use crate::helm::{CRDS, FILES, Helm, NAMESPACE, OPERATOR, Prometheus, file, values};
 
-fn chart(name: &str) -> Value {
+/// What a chart says of itself.
+pub(crate) fn chart(name: &str) -> Value {
     serde_yaml_ng::from_str(&file(&format!("charts/{name}/Chart.yaml"))).unwrap()
-}
-
-/// An annotation that is YAML itself.
-fn annotation(chart: &Value, name: &str) -> Value {
-    let key = format!("artifacthub.io/{name}");
-    serde_yaml_ng::from_str(chart["annotations"][&key].as_str().unwrap()).unwrap()
 }
 
 #[test]
@@ -82,41 +75,6 @@ fn both_charts_have_the_version_of_the_workspace() {
         assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"), "{name}");
         assert_eq!(chart["kubeVersion"], ">=1.33.0-0", "{name}");
     }
-}
-
-#[rstest]
-fn artifact_hub_is_told_the_truth(#[values(OPERATOR, CRDS)] name: &str) {
-    let chart = chart(name);
-    let said = |key: &str| chart["annotations"][format!("artifacthub.io/{key}")].clone();
-    assert_eq!(said("license"), "Apache-2.0");
-    assert_eq!(said("category"), "ai-machine-learning");
-    assert_eq!(said("prerelease"), "true");
-    let generated: Value = serde_yaml_ng::from_str(&file("crds/lotoais.yaml")).unwrap();
-    let crd = &annotation(&chart, "crds")[0];
-    assert_eq!(crd["name"], generated["metadata"]["name"]);
-    assert_eq!(crd["version"], generated["spec"]["versions"][0]["name"]);
-    assert_eq!(crd["kind"], generated["spec"]["names"]["kind"]);
-}
-
-#[test]
-fn artifact_hub_is_told_every_image() {
-    let version = env!("CARGO_PKG_VERSION");
-    let provision = versions::Source::Workload(versions::PROVISION).reference(version);
-    let operator = versions::Source::Workload("operator").reference(version);
-    let mut expected: BTreeSet<String> = [provision, operator].into();
-    expected.extend(Component::ALL.map(|component| component.image().reference(version)));
-    let images = annotation(&chart(OPERATOR), "images");
-    let told = images.as_array().unwrap().iter();
-    let told: BTreeSet<String> = told
-        .map(|image| image["image"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(told, expected);
-}
-
-#[test]
-fn the_example_is_the_sample() {
-    let sample: Value = serde_yaml_ng::from_str(&file("samples/demo.yaml")).unwrap();
-    assert_eq!(annotation(&chart(OPERATOR), "crdsExamples")[0], sample);
 }
 
 #[test]

@@ -81,10 +81,7 @@ pub struct Edge {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(
         extend("minProperties" = 1, "maxProperties" = 10),
-        extend("additionalProperties" = serde_json::json!({
-            "type": "string", "maxLength": 63,
-            "pattern": "^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$",
-        })),
+        extend("additionalProperties" = crate::spec::label_values()),
     )]
     pub from_namespaces: BTreeMap<String, String>,
 }

@@ -40,6 +40,16 @@ pub(super) fn broken() -> Vec<Broken> {
         .collect();
     vec![
         (
+            "sessions of weeks",
+            json!({ "gateway": { "sessions": { "maxSeconds": 604_800 } } }),
+            "spec.gateway.sessions.maxSeconds",
+        ),
+        (
+            "sessions that are left alone for longer than they last",
+            json!({ "gateway": { "sessions": { "maxSeconds": 600 } } }),
+            "idleSeconds may not be more than maxSeconds",
+        ),
+        (
             "an issuer without TLS",
             issuer(&json!({ "issuerURL": "http://login.example.com" })),
             "issuerURL must be https://",

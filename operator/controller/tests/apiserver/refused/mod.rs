@@ -65,6 +65,13 @@ fn noticed_later() -> Vec<Broken> {
             "spec.pods.nodeSelector",
         ),
         (
+            "metrics for a label that is none",
+            json!({ "observability": { "metrics": { "external": {
+                "fromNamespaces": { "no label!": "x" },
+            } } } }),
+            "spec.observability.metrics.external.fromNamespaces[no label!]",
+        ),
+        (
             "a request above its limit",
             json!({ "components": { "gateway": { "resources": {
                 "requests": { "memory": "2Gi" }, "limits": { "memory": "1Gi" },

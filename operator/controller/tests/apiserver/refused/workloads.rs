@@ -93,6 +93,16 @@ pub(super) fn broken() -> Vec<Broken> {
             json!({ "observability": { "otlpEndpoint": "https://otel:4317" } }),
             "must be http://",
         ),
+        (
+            "metrics for nobody",
+            json!({ "observability": { "metrics": {} } }),
+            "spec.observability.metrics.external: Required value",
+        ),
+        (
+            "metrics for all namespaces",
+            json!({ "observability": { "metrics": { "external": { "fromNamespaces": {} } } } }),
+            "spec.observability.metrics.external.fromNamespaces",
+        ),
     ];
     all.extend([
         ("a provider without key", provider(json!({ "name": "openai", "kind": "OpenAI" })), "needs apiKeySecretRef"),

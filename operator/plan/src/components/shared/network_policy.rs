@@ -9,12 +9,10 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::Component;
-use lotoai_api::spec::ProviderKind;
-use url::Url;
 
 use super::elsewhere::{self, Elsewhere};
 use crate::components::traefik;
-use crate::graph::Node;
+use crate::graph::{self, Node};
 use crate::labels;
 use crate::platform::Platform;
 
@@ -73,7 +71,7 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
                 ports: Some(vec![port("TCP", edge.port)]),
             })
             .collect(),
-        Node::Provision(_) | Node::Anyone | Node::Operator => Vec::new(),
+        Node::Provision(_) | Node::Anyone | Node::Operator | Node::Scraper => Vec::new(),
     };
     if node == Node::Component(Component::Traefik) && traefik::is_guarded(platform) {
         ingress.push(NetworkPolicyIngressRule {
@@ -93,7 +91,7 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             ports: Some(vec![port("TCP", edge.port)]),
         })
         .collect();
-    let mut outside = outside_ports(platform, node);
+    let mut outside = BTreeSet::new();
     for (edge, _, external) in topology.outside_from(node) {
         if let Some(delegated) = &external.delegated {
             egress.push(NetworkPolicyEgressRule {
@@ -113,6 +111,22 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             }),
             Some(Elsewhere::Anywhere(number)) => outside.extend([number]),
             None => {}
+        }
+    }
+    // A policy cannot name hosts, so most of these are ports of any address. The collector is held to its
+    // namespace as well where its address says which; its pods listen on the port of the address.
+    for edge in graph::outside(platform) {
+        if edge.from != node {
+            continue;
+        }
+        match edge.place.as_ref().and_then(elsewhere::of) {
+            Some(Elsewhere::Cluster(peer) | Elsewhere::Address(peer, _)) => {
+                egress.push(NetworkPolicyEgressRule {
+                    to: Some(vec![peer]),
+                    ports: Some(vec![port("TCP", edge.port)]),
+                });
+            }
+            Some(Elsewhere::Anywhere(_)) | None => outside.extend([edge.port]),
         }
     }
     if !outside.is_empty() {
@@ -144,6 +158,7 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
 fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
     match node {
         Node::Anyone | Node::Operator => None,
+        Node::Scraper => scraper(platform).map(|peer| vec![peer]),
         // Whoever stands in its place, in a namespace that only the resource knows.
         Node::Component(Component::Traefik) if !platform.topology.has(node) => {
             Some(vec![namespaces(platform.spec.edge.from_namespaces.clone())])
@@ -152,6 +167,16 @@ fn peers(platform: &Platform, node: Node) -> Option<Vec<NetworkPolicyPeer>> {
             Some(vec![pods(labels::selector(platform, node))])
         }
     }
+}
+
+/// Whoever asks for metrics, by the labels that the resource names.
+fn scraper(platform: &Platform) -> Option<NetworkPolicyPeer> {
+    let from = &platform.spec.observability.metrics.as_ref()?.external;
+    let named = pods(from.from_pods.clone());
+    Some(NetworkPolicyPeer {
+        pod_selector: named.pod_selector.filter(|_| !from.from_pods.is_empty()),
+        ..namespaces(from.from_namespaces.clone())
+    })
 }
 
 /// The pods of the platform's namespace with these labels.
@@ -174,62 +199,6 @@ fn namespaces(labels: impl IntoIterator<Item = (String, String)>) -> NetworkPoli
         }),
         ..NetworkPolicyPeer::default()
     }
-}
-
-/// Ports that a node may reach anywhere: those of declared providers, tools and the collector. A
-/// policy cannot name hosts; the workloads refuse private addresses themselves.
-fn outside_ports(platform: &Platform, node: Node) -> BTreeSet<u16> {
-    let mut ports = BTreeSet::new();
-    match node {
-        Node::Component(Component::Agents) => {
-            ports.extend(
-                platform
-                    .spec
-                    .agents
-                    .providers
-                    .iter()
-                    .filter_map(|provider| match (&provider.base_url, provider.kind) {
-                        (Some(url), _) => port_of(url),
-                        (None, ProviderKind::OpenAICompatible) => None,
-                        (
-                            None,
-                            ProviderKind::OpenAI | ProviderKind::Anthropic | ProviderKind::XAI,
-                        ) => Some(443),
-                    }),
-            );
-        }
-        Node::Component(Component::McpServer) => {
-            let tools = platform
-                .spec
-                .mcp
-                .tools
-                .iter()
-                .filter_map(|tool| tool.http.as_ref());
-            ports.extend(
-                tools
-                    .filter(|http| !is_ours(platform, &http.url))
-                    .filter_map(|http| port_of(&http.url)),
-            );
-        }
-        Node::Component(_) | Node::Provision(_) | Node::Anyone | Node::Operator => {}
-    }
-    if node.is_ours() {
-        ports.extend(platform.otlp_endpoint.as_deref().and_then(port_of));
-    }
-    ports
-}
-
-/// Whether an address is that of one of the platform's own Services, which the edges cover.
-pub(crate) fn is_ours(platform: &Platform, url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    let host = url.as_ref().and_then(Url::host_str);
-    Component::ALL
-        .into_iter()
-        .any(|component| host == Some(platform.component_name(component).as_str()))
-}
-
-fn port_of(url: &str) -> Option<u16> {
-    Url::parse(url).ok()?.port_or_known_default()
 }
 
 fn port(protocol: &str, number: u16) -> NetworkPolicyPort {

@@ -1,22 +1,18 @@
 //! Pods of our own workloads: all alike but for their edges and a few variables.
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, PodTemplateSpec, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec, Volume, VolumeMount};
 use lotoai_api::Component;
 
 use super::authorities;
 use super::config::{empty_dir, mount};
-use super::pod::{container, http_probe, set_probes, template};
+use super::pod::{admin_port, container, http_probe, set_probes, template};
 use crate::env;
-use crate::graph::Node;
+use crate::graph::{ADMIN_PORT, Node};
 use crate::platform::Platform;
 use crate::tls;
 
 /// User of all our images.
 pub const UID: i64 = 65532;
-/// Port of `/healthz`, `/readyz` and `/metrics`.
-pub const ADMIN_PORT: u16 = 9090;
 /// A workload waits this long for what it needs before its process is restarted.
 const START_SECONDS: i32 = 120;
 
@@ -56,12 +52,8 @@ pub fn pod(platform: &Platform, component: Component, extra: Extra) -> PodTempla
         volume_mounts: Some(mounts),
         ..container(platform, node)
     };
-    container.ports.get_or_insert_default().push(ContainerPort {
-        name: Some("admin".to_owned()),
-        container_port: i32::from(ADMIN_PORT),
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    });
+    let ports = container.ports.get_or_insert_default();
+    ports.push(admin_port(ADMIN_PORT));
     let live = http_probe("/healthz", ADMIN_PORT);
     let ready = http_probe("/readyz", ADMIN_PORT);
     set_probes(&mut container, &live, &ready, START_SECONDS);

@@ -28,7 +28,7 @@ pub fn place(platform: &Platform, node: Node, template: &mut PodTemplateSpec) {
     let none = ComponentSettings::default();
     let own = match node {
         Node::Component(component) => platform.spec.components.get(component.name()),
-        Node::Provision(_) | Node::Anyone | Node::Operator => None,
+        Node::Provision(_) | Node::Anyone | Node::Operator | Node::Scraper => None,
     }
     .unwrap_or(&none);
 

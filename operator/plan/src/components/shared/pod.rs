@@ -30,20 +30,30 @@ fn grace_seconds(node: Node) -> i64 {
     }
 }
 
+/// The port of probes and metrics. By its name those find it who look for metrics.
+#[must_use]
+pub fn admin_port(number: u16) -> ContainerPort {
+    container_port("admin", number)
+}
+
+fn container_port(name: &str, number: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(number),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
 /// The container of a node: image, resources and security are decided here.
 #[must_use]
 pub fn container(platform: &Platform, node: Node) -> Container {
     let ports = match node {
         Node::Component(component) => ports(component)
             .iter()
-            .map(|port| ContainerPort {
-                name: Some(port.name.to_owned()),
-                container_port: i32::from(port.number),
-                protocol: Some("TCP".to_owned()),
-                ..ContainerPort::default()
-            })
+            .map(|port| container_port(port.name, port.number))
             .collect(),
-        Node::Provision(_) | Node::Anyone | Node::Operator => Vec::new(),
+        Node::Provision(_) | Node::Anyone | Node::Operator | Node::Scraper => Vec::new(),
     };
     Container {
         name: node.name(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::components::shared::config::config_map;
 use crate::env::{REALM, address};
-use crate::graph::{Node, ports};
+use crate::graph::{Node, TRAEFIK_ADMIN_PORT, ports};
 use crate::platform::Platform;
 use crate::tls;
 
@@ -35,6 +35,19 @@ const LOGGED: [&str; 12] = [
     "Duration",
     "OriginDuration",
     "TLSVersion",
+];
+/// Encoded characters that end a request, refused with 400: `/`, `\`, NUL, `;`, `%`, `?` and `#`. A
+/// server behind may decode them once more than the routes did, and see another path: with
+/// `/realms/lotoai/..%2Fmaster` that of another realm. No path of the platform holds one: ids are
+/// plain, and names of documents travel in bodies. Letters, spaces and queries are left alone.
+const REFUSED_ENCODED: [&str; 7] = [
+    "allowEncodedSlash",
+    "allowEncodedBackSlash",
+    "allowEncodedNullCharacter",
+    "allowEncodedSemicolon",
+    "allowEncodedPercent",
+    "allowEncodedQuestionMark",
+    "allowEncodedHash",
 ];
 
 pub(super) fn build(platform: &Platform) -> ConfigMap {
@@ -67,23 +80,41 @@ fn fixed(platform: &Platform) -> Value {
                     "lifeCycle": { "requestAcceptGraceTimeout": "5s", "graceTimeOut": "30s" },
                 },
             },
-            "traefik": { "address": ":9100" },
+            "traefik": { "address": format!(":{TRAEFIK_ADMIN_PORT}") },
         },
         "ping": { "entryPoint": "traefik" },
         "metrics": { "prometheus": { "entryPoint": "traefik" } },
         "providers": { "file": { "filename": "/etc/traefik/dynamic.yaml", "watch": false } },
     });
     let limits = limits(platform);
-    if !limits.is_empty() {
-        // On the port and not on the routes, so that the probe's port is without them.
-        let names = limits.keys().map(|name| format!("{name}@file"));
-        fixed["entryPoints"]["websecure"]["http"] =
-            json!({ "middlewares": names.collect::<Vec<_>>() });
-    }
     if is_guarded(platform) {
         fixed["entryPoints"]["probe"] = json!({ "address": format!(":{PROBE_PORT}") });
     }
+    let points = fixed["entryPoints"].as_object_mut();
+    for point in points.into_iter().flat_map(Map::values_mut) {
+        point["http"] = unambiguous();
+    }
+    if !limits.is_empty() {
+        // On the port and not on the routes, so that the probe's port is without them.
+        let names = limits.keys().map(|name| format!("{name}@file"));
+        fixed["entryPoints"]["websecure"]["http"]["middlewares"] = names.collect();
+    }
     fixed
+}
+
+/// What no port hands on, because a server behind could read it as something else.
+fn unambiguous() -> Value {
+    let refused: Map<String, Value> = REFUSED_ENCODED
+        .iter()
+        .map(|name| ((*name).to_owned(), false.into()))
+        .collect();
+    json!({
+        // `X_Auth_User` and `X.Auth.User` are `X-Auth-User` to many servers, past the rules for that
+        // name. They are taken away and not refused: proxies of companies add such names to
+        // honest requests. Known from Traefik 3.7.12 on; an older one does not start with it.
+        "aliasHeadersStrategy": "delete",
+        "encodedCharacters": refused,
+    })
 }
 
 /// Rules by client address, in the order of their names: who may not come in is not counted.

@@ -8,13 +8,12 @@ use crate::components::shared::authorities;
 use crate::components::shared::config::{
     config_map_volume, empty_dir, mount, mount_read_only, secret_volume,
 };
-use crate::components::shared::pod::{container, http_probe, set_probes, template};
+use crate::components::shared::pod::{admin_port, container, http_probe, set_probes, template};
 use crate::components::shared::workload;
-use crate::graph::Node;
+use crate::graph::{Node, TRAEFIK_ADMIN_PORT};
 use crate::platform::Platform;
 
 const UID: i64 = 65532;
-const PING_PORT: u16 = 9100;
 const START_SECONDS: i32 = 60;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
@@ -42,7 +41,9 @@ pub(super) fn build(platform: &Platform) -> Deployment {
         volume_mounts: Some(mounts),
         ..container(platform, node)
     };
-    let probe = http_probe("/ping", PING_PORT);
+    let ports = container.ports.get_or_insert_default();
+    ports.push(admin_port(TRAEFIK_ADMIN_PORT));
+    let probe = http_probe("/ping", TRAEFIK_ADMIN_PORT);
     set_probes(&mut container, &probe, &probe, START_SECONDS);
     let template = template(platform, node, UID, container, volumes);
     workload::deployment(platform, Component::Traefik, template)

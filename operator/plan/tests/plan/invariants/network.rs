@@ -1,13 +1,16 @@
 //! Who may talk to whom.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lotoai_api::Component;
 use lotoai_plan::components::shared::elsewhere::{self, Elsewhere};
-use lotoai_plan::graph::{EDGES, is_ours};
+use lotoai_plan::graph::{ADMIN_PORT, EDGES, TRAEFIK_ADMIN_PORT, is_ours};
 use lotoai_plan::{Node, labels};
 use rstest::rstest;
+use serde_json::{Value, json};
 
-use super::{policy, template};
+use super::{container, policy, template};
 use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 
 #[test]
@@ -52,8 +55,10 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
                     matches!(place, Some(Elsewhere::Anywhere(_)))
                 })
                 .count();
+            // Only `custom` has a collector, in a namespace that its address names.
+            let collector = usize::from(fixture == "custom" && node.is_ours());
             let edges = platform.topology.edges_from(node).count();
-            assert_eq!(within + anywhere, edges, "{node:?}");
+            assert_eq!(within + anywhere, edges + collector, "{node:?}");
             let outside = spec
                 .egress
                 .iter()
@@ -61,8 +66,8 @@ fn policies_deny_by_default_and_allow_exactly_the_edges() {
                 .filter(|rule| rule.to.is_none())
                 .count();
             let expected = match (fixture, node) {
-                // Only `custom` names providers, tools and a collector elsewhere.
-                ("custom", node) => usize::from(node.is_ours()),
+                // Only `custom` names providers and tools elsewhere.
+                ("custom", Node::Component(Component::Agents | Component::McpServer)) => 1,
                 _ => usize::from(anywhere > 0),
             };
             assert_eq!(outside, expected, "{node:?}");
@@ -91,7 +96,7 @@ fn edges_are_allowed_at_both_ends() {
         })
     };
     for edge in EDGES {
-        if matches!(edge.from, Node::Operator | Node::Anyone) {
+        if matches!(edge.from, Node::Operator | Node::Anyone | Node::Scraper) {
             continue;
         }
         let policy_of = |node| {
@@ -127,6 +132,103 @@ fn a_delegated_store_is_reached_at_its_own_pods_and_nowhere_else() {
     }
 }
 
+/// Whoever is let in at a port, by node: as in the policy, and nothing for everybody.
+fn let_in(fixture: &str, port: u16) -> BTreeMap<String, Value> {
+    let (platform, set) = objects(fixture);
+    let mut found = BTreeMap::new();
+    for node in platform.topology.nodes() {
+        let spec = policy(&set, &platform.node_name(node)).spec.as_ref();
+        let spec = serde_json::to_value(spec).unwrap();
+        let rules = spec["ingress"].as_array().into_iter().flatten();
+        for rule in rules.filter(|rule| rule["ports"][0]["port"] == port) {
+            let before = found.insert(node.name(), rule["from"].clone());
+            assert_eq!(before, None, "{node:?}");
+        }
+    }
+    found
+}
+
+#[test]
+fn only_whom_the_resource_names_is_let_in_for_metrics() {
+    let prometheus = json!([{
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "monitoring" } },
+        "podSelector": { "matchLabels": { "app.kubernetes.io/name": "prometheus" } },
+    }]);
+    let ours = Component::ALL.into_iter().filter(|it| is_ours(*it));
+    let ours: BTreeMap<String, Value> = ours
+        .map(|it| (it.name().to_owned(), prometheus.clone()))
+        .collect();
+    assert_eq!(let_in("custom", ADMIN_PORT), ours);
+    let traefik = BTreeMap::from([("traefik".to_owned(), prometheus)]);
+    assert_eq!(let_in("custom", TRAEFIK_ADMIN_PORT), traefik);
+    // Where nobody is named nobody is.
+    for port in [ADMIN_PORT, TRAEFIK_ADMIN_PORT] {
+        let let_in = let_in("minimal", port);
+        assert!(let_in.is_empty(), "{let_in:?}");
+    }
+}
+
+#[test]
+fn all_pods_of_the_named_namespaces_are_let_in_where_none_are_told_apart() {
+    let mut lotoai = resource("minimal");
+    let named = json!({ "metrics": { "external": { "fromNamespaces": { "team": "sre" } } } });
+    lotoai.spec.observability = serde_json::from_value(named).unwrap();
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let spec = serde_json::to_value(policy(&set, "demo-rag-ingest").spec.as_ref()).unwrap();
+    let wanted = json!([{
+        "from": [{ "namespaceSelector": { "matchLabels": { "team": "sre" } } }],
+        "ports": [{ "port": ADMIN_PORT, "protocol": "TCP" }],
+    }]);
+    assert_eq!(spec["ingress"], wanted);
+}
+
+#[test]
+fn metrics_are_found_by_the_name_of_their_port() {
+    let (platform, set) = objects("custom");
+    let mut looked_at = 0;
+    for edge in platform.topology.edges_from(Node::Scraper) {
+        let pod = container(template(&platform, &set, Node::Component(edge.to)));
+        let mut ports = pod.ports.iter().flatten();
+        let admin = ports.find(|port| port.name.as_deref() == Some("admin"));
+        let admin = admin.map(|port| port.container_port);
+        assert_eq!(admin, Some(i32::from(edge.port)), "{edge:?}");
+        looked_at += 1;
+    }
+    assert!(looked_at > 0);
+}
+
+#[rstest]
+#[case("http://otel:4317", Some(json!({ "podSelector": {} })), 4317)]
+#[case(
+    "http://otel.sre.svc:4317",
+    Some(json!({ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "sre" } } })),
+    4317
+)]
+#[case("http://10.0.0.7:4317", Some(json!({ "ipBlock": { "cidr": "10.0.0.7/32" } })), 4317)]
+#[case("http://otel.example.com", None, 80)]
+fn telemetry_is_let_out_to_the_collector(
+    #[case] endpoint: &str,
+    #[case] place: Option<Value>,
+    #[case] port: u16,
+) {
+    let mut lotoai = resource("minimal");
+    lotoai.spec.observability.otlp_endpoint = Some(endpoint.to_owned());
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let mut wanted = json!({ "ports": [{ "port": port, "protocol": "TCP" }] });
+    if let Some(place) = place {
+        wanted["to"] = json!([place]);
+    }
+    for node in platform.topology.nodes() {
+        let spec = policy(&set, &platform.node_name(node)).spec.as_ref();
+        let spec = serde_json::to_value(spec).unwrap();
+        let rules = spec["egress"].as_array().into_iter().flatten();
+        let found = rules.filter(|rule| **rule == wanted).count();
+        assert_eq!(found, usize::from(node.is_ours()), "{node:?}");
+    }
+}
+
 #[test]
 fn admin_ports_are_not_exposed() {
     let (_, set) = objects("minimal");
@@ -139,7 +241,12 @@ fn admin_ports_are_not_exposed() {
         let ports = service
             .and_then(|s| s.spec.as_ref())
             .and_then(|spec| spec.ports.as_ref());
-        assert!(ports.into_iter().flatten().all(|port| port.port != 9090));
+        assert!(
+            ports
+                .into_iter()
+                .flatten()
+                .all(|port| port.port != i32::from(ADMIN_PORT))
+        );
     }
 }
 

@@ -101,7 +101,7 @@ fn no_pod_holds_a_credential_of_somebody_else() {
                 Node::Component(Component::Rabbitmq) => {
                     allowed.insert(platform.admin_secret(lotoai_api::Store::Rabbitmq));
                 }
-                Node::Component(_) | Node::Anyone | Node::Operator => {}
+                Node::Component(_) | Node::Anyone | Node::Operator | Node::Scraper => {}
             }
             let given = platform.topology.edges_from(node);
             allowed.extend(given.filter_map(|edge| match edge.credential {

@@ -1,4 +1,4 @@
-//! Budgets, prices and the end of conversations.
+//! Budgets, prices, and the end of conversations and sessions.
 
 use serde_json::{Value, json};
 
@@ -102,6 +102,16 @@ pub(super) fn gateway_cases() -> Vec<Case> {
             "gateway.conversationRetentionDays",
             json!({ "gateway": { "conversationRetentionDays": 417 } }),
             "417",
+        ),
+        (
+            "gateway.sessions.idleSeconds",
+            json!({ "gateway": { "sessions": { "idleSeconds": 471 } } }),
+            r#""name":"SESSION_IDLE_SECONDS","value":"471""#,
+        ),
+        (
+            "gateway.sessions.maxSeconds",
+            json!({ "gateway": { "sessions": { "maxSeconds": 7471 } } }),
+            r#""name":"SESSION_MAX_SECONDS","value":"7471""#,
         ),
     ]
 }

@@ -118,6 +118,16 @@ pub(super) fn platform_cases() -> Vec<Case> {
             r#""value":"http://leaf:4317""#,
         ),
         (
+            "observability.metrics.external.fromNamespaces{}",
+            scraper(json!({})),
+            r#""namespaceSelector":{"matchLabels":{"leaf":"green"}}"#,
+        ),
+        (
+            "observability.metrics.external.fromPods{}",
+            scraper(json!({ "fromPods": { "leaf": "blue" } })),
+            r#""podSelector":{"matchLabels":{"leaf":"blue"}}"#,
+        ),
+        (
             "deletionPolicy",
             json!({ "deletionPolicy": "Delete" }),
             r#""whenDeleted":"Delete""#,
@@ -137,6 +147,12 @@ pub(super) fn platform_cases() -> Vec<Case> {
         ("suspend", json!({ "suspend": true }), r#""replicas":0"#),
         ("paused", json!({ "paused": true }), r#""reason":"Paused""#),
     ]
+}
+
+fn scraper(extra: Value) -> Value {
+    let mut external = json!({ "fromNamespaces": { "leaf": "green" } });
+    merge(&mut external, extra);
+    json!({ "observability": { "metrics": { "external": external } } })
 }
 
 fn issuer_elsewhere(extra: Value) -> Value {
