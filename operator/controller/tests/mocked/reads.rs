@@ -36,7 +36,7 @@ async fn a_kind_that_the_cluster_lacks_is_missing_and_no_failure() {
         true => refusal(404, "NotFound"),
         false => empty_list(),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     let missing: Vec<_> = observed.missing_kinds.into_iter().collect();
     assert_eq!(
         missing,
@@ -50,7 +50,7 @@ async fn any_other_refusal_of_an_optional_kind_is_a_failure() {
         true => refusal(403, "Forbidden"),
         false => empty_list(),
     });
-    let error = dereference(&client, &demo()).await.unwrap_err().to_string();
+    let error = read(&client).await.unwrap_err().to_string();
     assert!(error.contains("failed to list objects of kind"), "{error}");
 }
 
@@ -74,7 +74,7 @@ async fn objects_of_an_optional_kind_are_read_with_what_is_said_of_them() {
         }
         false => empty_list(),
     });
-    let (observed, existing) = dereference(&client, &demo()).await.unwrap();
+    let (observed, existing) = read(&client).await.unwrap();
     let status = observed.certificates["demo-edge-tls"].status.as_ref();
     assert_eq!(status.unwrap().conditions[0].message, "issuing");
     assert!(observed.missing_kinds.is_empty());
@@ -109,7 +109,7 @@ fn is_about_events(call: &Call) -> bool {
 #[tokio::test]
 async fn events_are_read_of_what_lacks_pods_only() {
     let (client, log) = serve(|_| empty_list());
-    dereference(&client, &demo()).await.unwrap();
+    read(&client).await.unwrap();
     assert!(!log.calls().iter().any(is_about_events));
 
     let (client, log) = serve(|call| match is_about_events(call) {
@@ -125,7 +125,7 @@ async fn events_are_read_of_what_lacks_pods_only() {
         }
         false => without_pods(call),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     let reason = observed.events["e"].reason.as_deref();
     assert_eq!(reason, Some("FailedCreate"));
     let calls = log.calls();
@@ -144,11 +144,11 @@ async fn a_role_that_knows_nothing_of_events_is_no_failure() {
         true => refusal(403, "Forbidden"),
         false => without_pods(call),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     assert!(observed.events.is_empty());
     let (client, _) = serve(|call| match is_about_events(call) {
         true => refusal(500, "InternalError"),
         false => without_pods(call),
     });
-    dereference(&client, &demo()).await.unwrap_err();
+    read(&client).await.unwrap_err();
 }
