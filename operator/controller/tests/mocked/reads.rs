@@ -1,9 +1,14 @@
 //! What a pass reads.
 
+use kube::Client;
 use lotoai_api::LotoAI;
-use lotoai_operator::dereference::dereference;
+use lotoai_operator::apply::Cache;
+use lotoai_operator::dereference::{Error, dereference};
+use lotoai_operator::object::Existing;
+use lotoai_plan::{ObjectId, Observed};
 use serde_json::{Value, json};
 
+use crate::restarted;
 use crate::server::{Call, refusal, serve};
 
 fn demo() -> LotoAI {
@@ -13,6 +18,11 @@ fn demo() -> LotoAI {
         "spec": { "url": "https://lotoai.localhost" },
     }))
     .unwrap()
+}
+
+/// What a pass of a process reads that has applied nothing yet.
+async fn read(client: &Client) -> Result<(Observed, Existing), Error> {
+    dereference(client, &demo(), &Cache::default()).await
 }
 
 fn empty_list() -> (u16, Value) {
@@ -151,4 +161,49 @@ async fn a_role_that_knows_nothing_of_events_is_no_failure() {
         false => without_pods(call),
     });
     read(&client).await.unwrap_err();
+}
+
+/// A Deployment with what the API server notes of its writers.
+fn with_managed_fields(call: &Call) -> (u16, Value) {
+    if !call.path.ends_with("/deployments") {
+        return empty_list();
+    }
+    let entry = |manager: &str, operation: &str| {
+        json!({
+            "manager": manager, "operation": operation, "apiVersion": "apps/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": {} },
+        })
+    };
+    let deployment = json!({
+        "metadata": {
+            "name": "demo-gateway", "uid": "uid-of-demo-gateway", "resourceVersion": "7",
+            "managedFields": [
+                entry("kubectl-edit", "Update"), entry("lotoai-operator", "Update"),
+                entry("lotoai-operator", "Apply"),
+            ],
+        },
+        "spec": {
+            "selector": {}, "template": { "metadata": {}, "spec": { "containers": [] } },
+        },
+    });
+    let list = json!({
+        "kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": {}, "items": [deployment],
+    });
+    (200, list)
+}
+
+#[tokio::test]
+async fn of_managed_fields_only_those_of_our_applies_are_kept_until_this_process_applies() {
+    let cache = Cache::default();
+    for kept in [1, 0] {
+        let (client, _) = serve(with_managed_fields);
+        let (observed, existing) = dereference(&client, &demo(), &cache).await.unwrap();
+        let in_full = &observed.deployments["demo-gateway"].metadata;
+        assert_eq!(in_full.managed_fields, None);
+        let id = ObjectId::new("Deployment", "demo-gateway");
+        let entries = existing.get(&id).unwrap().managed_fields.iter().flatten();
+        let operations: Vec<_> = entries.map(|entry| entry.operation.as_deref()).collect();
+        assert_eq!(operations, vec![Some("Apply"); kept]);
+        restarted::apply_one(&cache, "u", "demo-gateway").await;
+    }
 }
