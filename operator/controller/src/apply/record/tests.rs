@@ -79,7 +79,7 @@ fn noted() -> Value {
     })
 }
 
-fn entry(manager: &str, operation: &str, fields: Value) -> Value {
+fn entry(manager: &str, operation: &str, fields: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": fields,
         "manager": manager, "operation": operation,
@@ -87,7 +87,7 @@ fn entry(manager: &str, operation: &str, fields: Value) -> Value {
 }
 
 /// The object's metadata after an apply, of which the API server notes these fields.
-fn applied(fields: Value) -> ObjectMeta {
+fn applied(fields: &Value) -> ObjectMeta {
     let signed = signed(&planned());
     let mut meta = signed["metadata"].clone();
     meta["managedFields"] = json!([
@@ -107,7 +107,7 @@ fn ours(meta: &mut ObjectMeta) -> &mut ManagedFieldsEntry {
 
 #[test]
 fn what_was_applied_is_as_applied() {
-    let mut meta = applied(noted());
+    let mut meta = applied(&noted());
     assert!(is_as_applied(&meta, &planned()));
     keep_ours(&mut meta);
     assert_eq!(meta.managed_fields.as_ref().unwrap().len(), 1);
@@ -145,21 +145,21 @@ fn one_field_that_is_no_longer_ours_is_noticed_whichever_it_is() {
     let all = without_one(&noted());
     assert!(all.len() > 30, "{}", all.len());
     for fields in all {
-        let meta = applied(fields.clone());
+        let meta = applied(&fields);
         assert!(!is_as_applied(&meta, &planned()), "{fields}");
     }
 }
 
 #[test]
 fn what_others_own_does_not_count() {
-    let mut meta = applied(noted());
+    let mut meta = applied(&noted());
     let annotations = meta.annotations.get_or_insert_default();
     annotations.insert("example.com/foreign".to_owned(), "stays".to_owned());
     let theirs = json!({
         "f:metadata": { "f:annotations": { "f:example.com/foreign": {} } },
         "f:spec": { "f:progressDeadlineSeconds": {}, "f:replicas": {} },
     });
-    let theirs = serde_json::from_value(entry("kubectl-edit", "Update", theirs)).unwrap();
+    let theirs = serde_json::from_value(entry("kubectl-edit", "Update", &theirs)).unwrap();
     meta.managed_fields.as_mut().unwrap().push(theirs);
     assert!(is_as_applied(&meta, &planned()));
 }
@@ -172,7 +172,7 @@ fn what_others_own_does_not_count() {
 fn a_change_of_the_plan_is_noticed(#[case] field: &str, #[case] value: Value) {
     let mut plan = planned();
     *plan.pointer_mut(field).unwrap() = value;
-    assert!(!is_as_applied(&applied(noted()), &plan));
+    assert!(!is_as_applied(&applied(&noted()), &plan));
 }
 
 #[rstest]
@@ -183,7 +183,7 @@ fn a_field_that_the_plan_has_no_more_is_noticed(#[case] of: &str, #[case] name: 
     let mut plan = planned();
     let fields = plan.pointer_mut(of).unwrap().as_object_mut().unwrap();
     fields.remove(name).unwrap();
-    assert!(!is_as_applied(&applied(noted()), &plan));
+    assert!(!is_as_applied(&applied(&noted()), &plan));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_record_that_is_not_of_our_apply_says_nothing() {
         ("cleared", |meta| meta.managed_fields = None),
     ];
     for (what, alter) in alterations {
-        let mut meta = applied(noted());
+        let mut meta = applied(&noted());
         assert!(is_as_applied(&meta, &planned()));
         alter(&mut meta);
         assert!(!is_as_applied(&meta, &planned()), "{what}");
@@ -218,11 +218,13 @@ fn a_record_that_is_not_of_our_apply_says_nothing() {
 }
 
 #[rstest]
-#[case::there(json!({ "v:\"a\"": {}, "v:\"b\"": {} }), true)]
-#[case::taken(json!({ "v:\"a\"": {} }), false)]
-#[case::by_number_of_text(json!({ "v:\"a\"": {}, "v:1": {} }), false)]
-fn an_element_of_a_set_is_told_by_its_value(#[case] fields: Value, #[case] expected: bool) {
-    assert_eq!(covers(&fields, &json!(["a", "b"])), expected);
+#[case::there(&["v:\"a\"", "v:\"b\""], true)]
+#[case::taken(&["v:\"a\""], false)]
+#[case::of_another_type(&["v:\"a\"", "v:1"], false)]
+fn an_element_of_a_set_is_told_by_its_value(#[case] elements: &[&str], #[case] expected: bool) {
+    let owned = elements.iter().map(|it| ((*it).to_owned(), json!({})));
+    let owned = Value::Object(owned.collect());
+    assert_eq!(covers(&owned, &json!(["a", "b"])), expected);
 }
 
 #[test]
@@ -240,14 +242,14 @@ fn only_our_own_note_is_kept() {
     let mut meta = ObjectMeta::default();
     keep_ours(&mut meta);
     assert_eq!(meta.managed_fields, None);
-    let mut meta = applied(noted());
+    let mut meta = applied(&noted());
     meta.managed_fields.as_mut().unwrap().remove(1);
     keep_ours(&mut meta);
     assert_eq!(meta.managed_fields, None);
 }
 
 #[test]
-fn the_digest_is_the_same_in_every_process_and_hides_what_it_is_of() {
+fn the_digest_is_of_all_the_rest() {
     let signed = signed(&json!({ "metadata": { "name": "a" }, "data": { "key": "value" } }));
     let written = signed["metadata"]["annotations"][APPLIED].as_str().unwrap();
     assert_eq!(written.len(), LETTERS);
