@@ -215,7 +215,6 @@ pub fn is_unknown_kind(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-#[derive(Clone, Copy)]
 struct Reader<'a> {
     client: &'a Client,
     namespace: &'a str,
@@ -226,7 +225,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn list<K>(self) -> Result<BTreeMap<String, K>, Error>
+    async fn list<K>(&self) -> Result<BTreeMap<String, K>, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -248,7 +247,7 @@ impl Reader<'_> {
     }
 
     /// The same for a kind that the cluster may be without; nothing when it is.
-    async fn list_optional<K>(self) -> Result<Option<BTreeMap<String, K>>, Error>
+    async fn list_optional<K>(&self) -> Result<Option<BTreeMap<String, K>>, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -264,7 +263,7 @@ impl Reader<'_> {
 
     /// Drops what nobody reads of the managed fields: they are most of an object's metadata. Of an
     /// object that this process has applied that is everything.
-    fn reduce(self, meta: &mut ObjectMeta) {
+    fn reduce(&self, meta: &mut ObjectMeta) {
         if self.applied.knows(self.uid, meta) {
             meta.managed_fields = None;
         } else {
@@ -273,7 +272,7 @@ impl Reader<'_> {
     }
 
     /// Metadata of the owned kinds that are not read in full.
-    async fn metadata_of_others(self) -> Result<Existing, Error> {
+    async fn metadata_of_others(&self) -> Result<Existing, Error> {
         let in_full = [
             ApiResource::erase::<Secret>(&()),
             ApiResource::erase::<Deployment>(&()),
@@ -313,7 +312,7 @@ impl Reader<'_> {
     /// The authorities that pods of this platform are handed, while one of them has yet to begin to
     /// sign.
     async fn authorities(
-        self,
+        &self,
         platform: &str,
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Option<String>, Error> {
@@ -331,7 +330,7 @@ impl Reader<'_> {
     }
 
     async fn named_secrets(
-        self,
+        &self,
         names: BTreeSet<String>,
     ) -> Result<BTreeMap<String, Secret>, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
