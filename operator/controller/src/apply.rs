@@ -4,6 +4,7 @@
 //! names but does not belong to the platform stays untouched, and nothing else is written either.
 //! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
+mod record;
 mod refusal;
 
 use std::collections::HashMap;
@@ -20,8 +21,10 @@ use snafu::{ResultExt, Snafu, ensure};
 use crate::hash::hash;
 use crate::metrics;
 use crate::object::{Desired, Existing, belongs, owned_by, show};
+use record::{is_as_applied, signed};
 use refusal::{is_refusal, is_silence, put_off, refusals};
 
+pub(crate) use record::keep_ours;
 pub use refusal::Refusal;
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
@@ -112,7 +115,8 @@ impl Error {
     }
 }
 
-/// What was last applied, so that an object nobody touched is not sent again.
+/// What was last applied, so that an object nobody touched is not sent again. What a process of
+/// before has applied is told by the objects themselves, when they are looked at first.
 ///
 /// By UID of the platform, then by hashed UID of the object: only hashes, because a platform has
 /// some hundred objects and one operator may run a thousand platforms. Two objects that hash alike
@@ -133,6 +137,13 @@ impl Cache {
             .entry(owner.uid.to_owned())
             .or_default()
             .insert(hash(&applied.uid), hash(&(body, &applied.resource_version)));
+    }
+
+    /// Whether this process has applied an object of this platform, or found it as it should be.
+    pub fn knows(&self, platform: &str, object: &ObjectMeta) -> bool {
+        let sent = self.lock();
+        sent.get(platform)
+            .is_some_and(|sent| sent.contains_key(&hash(&object.uid)))
     }
 
     /// Forgets an object that is gone.
@@ -168,8 +179,8 @@ pub struct Sent {
     pub id: ObjectId,
     /// As it is now.
     pub metadata: ObjectMeta,
-    /// Whether the write made or changed it: an operator that has just started sends what the API
-    /// server has already.
+    /// Whether the write made or changed it: the API server may have had it already, as when only the
+    /// status changed.
     pub changed: bool,
 }
 
@@ -205,9 +216,8 @@ pub async fn apply(
         let id = object.id();
         let current = existing.get(&id).filter(|meta| belongs(meta, owner.uid));
         let body = hash(&object.planned.body);
-        let unchanged = current.is_some_and(|meta| {
-            is_immutable(&object.planned.resource) || cache.is_current(owner, meta, body)
-        });
+        let unchanged =
+            current.is_some_and(|meta| is_unchanged(owner, cache, &object.planned, meta, body));
         if unchanged && object.wake.is_none() {
             metrics::object(kind, "unchanged");
             continue;
@@ -242,6 +252,25 @@ pub async fn apply(
     Ok(())
 }
 
+/// Whether an object that is there needs no write. One that another process has applied counts from
+/// now on as applied by this one.
+fn is_unchanged(
+    owner: Owner<'_>,
+    cache: &Cache,
+    planned: &PlannedObject,
+    meta: &ObjectMeta,
+    body: u64,
+) -> bool {
+    if cache.is_current(owner, meta, body) {
+        return true;
+    }
+    let unchanged = is_immutable(&planned.resource) || is_as_applied(meta, &planned.body);
+    if unchanged {
+        cache.record(owner, meta, body);
+    }
+    unchanged
+}
+
 /// Writes one object; its metadata as it is then. One that sleeps gets its template first and is
 /// woken then, so that no pod starts from the one of before, and before its number is given up, so
 /// that it is never the API server's default.
@@ -258,7 +287,9 @@ async fn send(
         let sleeps = write(&api, name, FIELD_MANAGER, &asleep(planned, current)).await?;
         write(&api, name, WAKER, &awake(planned, replicas, &sleeps)).await?;
     }
-    write(&api, name, FIELD_MANAGER, &planned.body).await
+    // Nothing before this write bears the digest: a process that is killed in between is followed by
+    // one that sends the object again.
+    write(&api, name, FIELD_MANAGER, &signed(&planned.body)).await
 }
 
 async fn write(

@@ -24,6 +24,7 @@ use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds, short_of_pods};
 use serde::de::DeserializeOwned;
 use snafu::{ResultExt, Snafu};
 
+use crate::apply::{Cache, keep_ours};
 use crate::object::Existing;
 
 /// Why something could not be read.
@@ -71,23 +72,31 @@ impl Error {
     }
 }
 
-/// Reads what planning needs, and the metadata of everything that carries the platform's labels.
+/// Reads what planning needs, and the metadata of everything that carries the platform's labels. Of
+/// what is not in `applied` it tells what another process has applied.
 ///
 /// # Errors
 /// At the first read that fails.
-pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Existing), Error> {
+pub async fn dereference(
+    client: &Client,
+    loto: &LotoAI,
+    applied: &Cache,
+) -> Result<(Observed, Existing), Error> {
     let namespace = loto.namespace().unwrap_or_default();
+    let uid = loto.uid().unwrap_or_default();
     let params = ListParams::default().labels(&labels::owned_by_selector(&loto.name_any()));
     let reader = Reader {
         client,
         namespace: &namespace,
+        uid: &uid,
         params: &params,
+        applied,
     };
     let (
-        secrets,
-        deployments,
-        stateful_sets,
-        jobs,
+        mut secrets,
+        mut deployments,
+        mut stateful_sets,
+        mut jobs,
         pods,
         claims,
         others,
@@ -109,19 +118,19 @@ pub async fn dereference(client: &Client, loto: &LotoAI) -> Result<(Observed, Ex
         reader.list_optional::<Cluster>().boxed(),
     )?;
     let mut missing_kinds = BTreeSet::new();
-    let certificates = or_missing(certificates, &mut missing_kinds);
-    let routes = or_missing(routes, &mut missing_kinds);
-    let checks = or_missing(checks, &mut missing_kinds);
-    let clusters = or_missing(clusters, &mut missing_kinds);
+    let mut certificates = or_missing(certificates, &mut missing_kinds);
+    let mut routes = or_missing(routes, &mut missing_kinds);
+    let mut checks = or_missing(checks, &mut missing_kinds);
+    let mut clusters = or_missing(clusters, &mut missing_kinds);
     let mut existing = others;
-    extend(&mut existing, &secrets);
-    extend(&mut existing, &deployments);
-    extend(&mut existing, &stateful_sets);
-    extend(&mut existing, &jobs);
-    extend(&mut existing, &certificates);
-    extend(&mut existing, &routes);
-    extend(&mut existing, &checks);
-    extend(&mut existing, &clusters);
+    extend(&mut existing, &mut secrets);
+    extend(&mut existing, &mut deployments);
+    extend(&mut existing, &mut stateful_sets);
+    extend(&mut existing, &mut jobs);
+    extend(&mut existing, &mut certificates);
+    extend(&mut existing, &mut routes);
+    extend(&mut existing, &mut checks);
+    extend(&mut existing, &mut clusters);
     let mut observed = Observed {
         secrets,
         deployments,
@@ -173,11 +182,19 @@ pub async fn events_about(
     Ok(events.map(|event| (event.name_any(), event)).collect())
 }
 
-fn extend<K: Resource<DynamicType = ()>>(existing: &mut Existing, objects: &BTreeMap<String, K>) {
-    existing.extend(
-        &K::kind(&()),
-        objects.values().map(|object| object.meta().clone()),
-    );
+/// Adds objects that were read in full. Their managed fields move, so that nobody copies them.
+fn extend<K: Resource<DynamicType = ()>>(
+    existing: &mut Existing,
+    objects: &mut BTreeMap<String, K>,
+) {
+    let metadata = objects.values_mut().map(|object| {
+        let managed_fields = object.meta_mut().managed_fields.take();
+        ObjectMeta {
+            managed_fields,
+            ..object.meta().clone()
+        }
+    });
+    existing.extend(&K::kind(&()), metadata);
 }
 
 /// The objects of an optional kind; its name goes to `missing` when the cluster does not have it.
@@ -198,15 +215,17 @@ pub fn is_unknown_kind(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-#[derive(Clone, Copy)]
 struct Reader<'a> {
     client: &'a Client,
     namespace: &'a str,
+    /// Of the platform.
+    uid: &'a str,
     params: &'a ListParams,
+    applied: &'a Cache,
 }
 
 impl Reader<'_> {
-    async fn list<K>(self) -> Result<BTreeMap<String, K>, Error>
+    async fn list<K>(&self) -> Result<BTreeMap<String, K>, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -221,15 +240,14 @@ impl Reader<'_> {
         Ok(objects
             .into_iter()
             .map(|mut object| {
-                // Nothing reads them, they are most of an object's metadata, and that is copied.
-                object.meta_mut().managed_fields = None;
+                self.reduce(object.meta_mut());
                 (object.name_any(), object)
             })
             .collect())
     }
 
     /// The same for a kind that the cluster may be without; nothing when it is.
-    async fn list_optional<K>(self) -> Result<Option<BTreeMap<String, K>>, Error>
+    async fn list_optional<K>(&self) -> Result<Option<BTreeMap<String, K>>, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -243,8 +261,18 @@ impl Reader<'_> {
         }
     }
 
+    /// Drops what nobody reads of the managed fields: they are most of an object's metadata. Of an
+    /// object that this process has applied that is everything.
+    fn reduce(&self, meta: &mut ObjectMeta) {
+        if self.applied.knows(self.uid, meta) {
+            meta.managed_fields = None;
+        } else {
+            keep_ours(meta);
+        }
+    }
+
     /// Metadata of the owned kinds that are not read in full.
-    async fn metadata_of_others(self) -> Result<Existing, Error> {
+    async fn metadata_of_others(&self) -> Result<Existing, Error> {
         let in_full = [
             ApiResource::erase::<Secret>(&()),
             ApiResource::erase::<Deployment>(&()),
@@ -272,9 +300,9 @@ impl Reader<'_> {
         .await?;
         let mut existing = Existing::default();
         for (kind, list) in lists {
-            let metadata = list.into_iter().map(|object| ObjectMeta {
-                managed_fields: None,
-                ..object.metadata
+            let metadata = list.into_iter().map(|mut object| {
+                self.reduce(&mut object.metadata);
+                object.metadata
             });
             existing.extend(&kind, metadata);
         }
@@ -284,7 +312,7 @@ impl Reader<'_> {
     /// The authorities that pods of this platform are handed, while one of them has yet to begin to
     /// sign.
     async fn authorities(
-        self,
+        &self,
         platform: &str,
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Option<String>, Error> {
@@ -302,7 +330,7 @@ impl Reader<'_> {
     }
 
     async fn named_secrets(
-        self,
+        &self,
         names: BTreeSet<String>,
     ) -> Result<BTreeMap<String, Secret>, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);

@@ -167,7 +167,7 @@ async fn tell(
 async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Done, Error> {
     let client = &context.client;
     let (observed, existing) = Step::begin("dereference")
-        .end(dereference::dereference(client, loto).await)
+        .end(dereference::dereference(client, loto, &context.applied).await)
         .context(DereferenceSnafu)?;
     seen.observed = observed;
     let platform = Step::begin("validate")

@@ -28,6 +28,9 @@ pub const CREDENTIAL: &str = "lotoai.dev/credential";
 /// Label of objects by which another operator runs a store: they stand for data, so they are never
 /// pruned, and have no owner with deletion policy `Retain`.
 pub const DATA: &str = "lotoai.dev/data";
+/// Annotation on every object that is applied: a digest of all the rest of it, by which an operator
+/// that has just started knows what need not be sent again.
+pub const APPLIED: &str = "lotoai.dev/applied";
 /// Annotation on pod templates: pods restart when it changes.
 pub const CONFIG_HASH: &str = "lotoai.dev/config-hash";
 

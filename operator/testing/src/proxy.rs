@@ -52,8 +52,8 @@ pub struct Kill {
     pub write: usize,
     /// Whether this write reaches the server; its answer never comes back.
     pub stored: bool,
-    /// Whether only those count that are not what was sent there last: an operator that has just
-    /// started sends everything once more.
+    /// Whether only those count that are not what was sent there last: an operator sends an object
+    /// again whose status has changed.
     pub only_new: bool,
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) passes: u64,
     /// Those that failed.
     pub(crate) failed_passes: u64,
+    /// Where and why passes failed until then.
+    pub(crate) failures: Vec<String>,
     /// Requests until nothing was written any more, by verb.
     pub(crate) requests: BTreeMap<String, u64>,
     /// Memory by number of resources.

@@ -39,6 +39,7 @@ pub(crate) async fn measure(program: &Program, resources: usize) -> Result<Figur
     }
     let requests = since(&before, &cluster.requests().await?);
     let passes = process.passes().await?;
+    let failures = process.failures();
     let children = cluster.versions().await?.len() - resources;
 
     let begun = Instant::now();
@@ -64,6 +65,7 @@ pub(crate) async fn measure(program: &Program, resources: usize) -> Result<Figur
         settle_seconds: settling.as_secs_f64(),
         passes: passes.all,
         failed_passes: passes.failed,
+        failures,
         requests,
         memory,
         edits,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use snafu::{OptionExt, ResultExt, whatever};
 
 use crate::Result;
@@ -159,6 +159,11 @@ impl Process {
         })
     }
 
+    /// Why passes failed, as its log says. The twin's log is another one and says nothing here.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.running.log().lines().filter_map(failure).collect()
+    }
+
     /// The end of its log.
     pub(crate) fn log_tail(&self) -> String {
         self.running.log_tail()
@@ -168,4 +173,17 @@ impl Process {
     pub(crate) fn end(self) {
         self.running.end();
     }
+}
+
+/// Where and why a pass failed, when a line of the operator's log is about one that did.
+fn failure(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    let message = fields["message"].as_str()?;
+    if !["pass failed", "pass is repeated"].contains(&message) {
+        return None;
+    }
+    let namespace = line["span"]["namespace"].as_str().unwrap_or_default();
+    let error = fields["error"].as_str().unwrap_or_default();
+    Some(format!("{namespace}: {message}: {error}"))
 }

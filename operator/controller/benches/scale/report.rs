@@ -2,6 +2,9 @@
 
 use crate::figures::{Figures, Memory};
 
+/// How many failed passes are told.
+const FAILURES: usize = 20;
+
 /// One line of the table.
 struct Row {
     what: String,
@@ -27,6 +30,17 @@ pub(crate) fn print(operator: &Figures, twin: Option<&Figures>) {
             "{:<44} {:>12} {:>12}  {:<10} {met}",
             row.what, row.operator, row.twin, row.goal
         );
+    }
+    print_failures(&operator.failures);
+}
+
+/// Says why passes failed, of the first of many.
+fn print_failures(failures: &[String]) {
+    for failure in failures.iter().take(FAILURES) {
+        println!("  {failure}");
+    }
+    if failures.len() > FAILURES {
+        println!("  and {} more", failures.len() - FAILURES);
     }
 }
 
@@ -145,8 +159,8 @@ fn rows(operator: &Figures, twin: Option<&Figures>) -> Vec<Row> {
         row(
             "writes sent by a restart",
             &|f| f.restart.writes.to_string(),
-            "",
-            None,
+            "0",
+            Some(operator.restart.writes == 0),
         ),
         row(
             "restart takes",

@@ -11,6 +11,8 @@ mod authority;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod crashed;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod delegated;
@@ -38,6 +40,8 @@ mod proxy;
 mod reconcile;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod restarted;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]

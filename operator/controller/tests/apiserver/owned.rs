@@ -15,7 +15,7 @@ use crate::world::{Answering, DEADLINE, World, wait_for};
 
 /// Within this time the operator makes good what was done to an object.
 const SOON: Duration = Duration::from_secs(10);
-const FOREIGN: &str = "example.com/foreign";
+pub(crate) const FOREIGN: &str = "example.com/foreign";
 
 /// Kinds of which every profile has about the same objects.
 const ALIKE: [&str; 5] = [
@@ -27,13 +27,13 @@ const ALIKE: [&str; 5] = [
 ];
 
 /// A specification, with the kinds that only it has objects of.
-struct Kind {
-    name: &'static str,
-    spec: Value,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) spec: Value,
     adds: &'static [&'static str],
 }
 
-fn demo() -> Kind {
+pub(crate) fn demo() -> Kind {
     Kind {
         name: "demo",
         spec: json!({ "url": "https://lotoai.localhost" }),
@@ -41,7 +41,7 @@ fn demo() -> Kind {
     }
 }
 
-fn small_behind_an_ingress() -> Kind {
+pub(crate) fn small_behind_an_ingress() -> Kind {
     Kind {
         name: "small",
         spec: json!({
@@ -56,7 +56,7 @@ fn small_behind_an_ingress() -> Kind {
     }
 }
 
-fn highly_available() -> Kind {
+pub(crate) fn highly_available() -> Kind {
     Kind {
         name: "high-availability",
         spec: json!({ "url": "https://lotoai.localhost", "profile": "HighAvailability" }),
@@ -71,7 +71,7 @@ impl Kind {
 
     /// Everything that the platform has, or what is particular to this specification; credentials
     /// last, because new ones restart pods and Jobs.
-    async fn objects(&self, world: &World) -> Vec<(ApiResource, DynamicObject)> {
+    pub(crate) async fn objects(&self, world: &World) -> Vec<(ApiResource, DynamicObject)> {
         let mut all = state::objects(world).await;
         for kind in self.adds {
             assert!(all.iter().any(|(it, _)| it.kind == *kind), "no {kind}");
@@ -88,11 +88,11 @@ impl Kind {
     }
 }
 
-fn is_credential(object: &DynamicObject) -> bool {
+pub(crate) fn is_credential(object: &DynamicObject) -> bool {
     object.labels().contains_key(labels::CREDENTIAL)
 }
 
-fn shown(object: &DynamicObject) -> String {
+pub(crate) fn shown(object: &DynamicObject) -> String {
     let kind = object
         .types
         .as_ref()
@@ -144,7 +144,7 @@ async fn jobs_are_missing(world: &World) -> bool {
 }
 
 /// A change of what the operator writes, beside its labels. Jobs are immutable.
-fn alteration(object: &DynamicObject) -> Value {
+pub(crate) fn alteration(object: &DynamicObject) -> Value {
     let kind = object
         .types
         .as_ref()
@@ -173,7 +173,7 @@ fn alteration(object: &DynamicObject) -> Value {
 }
 
 /// An object without what others write.
-fn wanted(object: &DynamicObject) -> Value {
+pub(crate) fn wanted(object: &DynamicObject) -> Value {
     let mut value = state::lasting(object);
     let metadata = value["metadata"].as_object_mut().unwrap();
     for map in ["labels", "annotations"] {

@@ -10,7 +10,7 @@ use lotoai_operator::client::client;
 use lotoai_testing::{Proxy, Upstream};
 use serde_json::{Value, json};
 
-use crate::server::{self, OPERATOR};
+use crate::server::{self, ApiServer, OPERATOR};
 use crate::world::{Answering, World, context};
 
 /// The platform, the proxy, and the file with the operator's token.
@@ -23,15 +23,20 @@ pub(crate) async fn proxied_with(namespace: &str, spec: &Value) -> Option<(World
     let world = World::new(namespace, spec, Answering).await?;
     let server = server::shared()?;
     let token = server.file(&format!("{namespace}.token"), OPERATOR);
+    let proxy = before(server);
+    let context = Arc::new(context(&through(&proxy, &token), Answering));
+    Some((World { context, ..world }, proxy, token))
+}
+
+/// A proxy before the API server, which takes whoever comes for the operator.
+pub(crate) fn before(server: &ApiServer) -> Proxy {
     let upstream = Upstream {
         url: server.url(),
         authorities: vec![server.authority().to_vec()],
         token: OPERATOR.to_owned(),
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let proxy = Proxy::start(listener, upstream).unwrap();
-    let context = Arc::new(context(&through(&proxy, &token), Answering));
-    Some((World { context, ..world }, proxy, token))
+    Proxy::start(listener, upstream).unwrap()
 }
 
 /// A client as the operator makes it, with the token in this file.

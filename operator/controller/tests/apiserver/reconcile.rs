@@ -30,7 +30,7 @@ async fn a_platform_becomes_ready_and_a_second_pass_writes_nothing() {
         "with what was applied in mind"
     );
 
-    // An operator that has just started remembers nothing and sends everything again.
+    // An operator that has just started remembers nothing of it.
     let fresh = World {
         context: Arc::new(context(&world.context.client, Answering)),
         ..world

@@ -110,6 +110,10 @@ fn without_chance(name: &str, mut value: Value) -> Value {
     for port in ports.and_then(Value::as_array_mut).into_iter().flatten() {
         port.as_object_mut().unwrap().remove("nodePort");
     }
+    // A digest of all the rest of it.
+    if let Some(annotations) = value.pointer_mut("/metadata/annotations") {
+        annotations.as_object_mut().unwrap().remove(labels::APPLIED);
+    }
     if let Some(annotations) = value.pointer_mut("/spec/template/metadata/annotations") {
         annotations[labels::CONFIG_HASH] = json!("…");
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod restarted;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod server;

@@ -1,9 +1,14 @@
 //! What a pass reads.
 
+use kube::Client;
 use lotoai_api::LotoAI;
-use lotoai_operator::dereference::dereference;
+use lotoai_operator::apply::Cache;
+use lotoai_operator::dereference::{Error, dereference};
+use lotoai_operator::object::Existing;
+use lotoai_plan::{ObjectId, Observed};
 use serde_json::{Value, json};
 
+use crate::restarted;
 use crate::server::{Call, refusal, serve};
 
 fn demo() -> LotoAI {
@@ -13,6 +18,11 @@ fn demo() -> LotoAI {
         "spec": { "url": "https://lotoai.localhost" },
     }))
     .unwrap()
+}
+
+/// What a pass of a process reads that has applied nothing yet.
+async fn read(client: &Client) -> Result<(Observed, Existing), Error> {
+    dereference(client, &demo(), &Cache::default()).await
 }
 
 fn empty_list() -> (u16, Value) {
@@ -36,7 +46,7 @@ async fn a_kind_that_the_cluster_lacks_is_missing_and_no_failure() {
         true => refusal(404, "NotFound"),
         false => empty_list(),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     let missing: Vec<_> = observed.missing_kinds.into_iter().collect();
     assert_eq!(
         missing,
@@ -50,7 +60,7 @@ async fn any_other_refusal_of_an_optional_kind_is_a_failure() {
         true => refusal(403, "Forbidden"),
         false => empty_list(),
     });
-    let error = dereference(&client, &demo()).await.unwrap_err().to_string();
+    let error = read(&client).await.unwrap_err().to_string();
     assert!(error.contains("failed to list objects of kind"), "{error}");
 }
 
@@ -74,7 +84,7 @@ async fn objects_of_an_optional_kind_are_read_with_what_is_said_of_them() {
         }
         false => empty_list(),
     });
-    let (observed, existing) = dereference(&client, &demo()).await.unwrap();
+    let (observed, existing) = read(&client).await.unwrap();
     let status = observed.certificates["demo-edge-tls"].status.as_ref();
     assert_eq!(status.unwrap().conditions[0].message, "issuing");
     assert!(observed.missing_kinds.is_empty());
@@ -109,7 +119,7 @@ fn is_about_events(call: &Call) -> bool {
 #[tokio::test]
 async fn events_are_read_of_what_lacks_pods_only() {
     let (client, log) = serve(|_| empty_list());
-    dereference(&client, &demo()).await.unwrap();
+    read(&client).await.unwrap();
     assert!(!log.calls().iter().any(is_about_events));
 
     let (client, log) = serve(|call| match is_about_events(call) {
@@ -125,7 +135,7 @@ async fn events_are_read_of_what_lacks_pods_only() {
         }
         false => without_pods(call),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     let reason = observed.events["e"].reason.as_deref();
     assert_eq!(reason, Some("FailedCreate"));
     let calls = log.calls();
@@ -144,11 +154,56 @@ async fn a_role_that_knows_nothing_of_events_is_no_failure() {
         true => refusal(403, "Forbidden"),
         false => without_pods(call),
     });
-    let (observed, _) = dereference(&client, &demo()).await.unwrap();
+    let (observed, _) = read(&client).await.unwrap();
     assert!(observed.events.is_empty());
     let (client, _) = serve(|call| match is_about_events(call) {
         true => refusal(500, "InternalError"),
         false => without_pods(call),
     });
-    dereference(&client, &demo()).await.unwrap_err();
+    read(&client).await.unwrap_err();
+}
+
+/// A Deployment with what the API server notes of its writers.
+fn with_managed_fields(call: &Call) -> (u16, Value) {
+    if !call.path.ends_with("/deployments") {
+        return empty_list();
+    }
+    let entry = |manager: &str, operation: &str| {
+        json!({
+            "manager": manager, "operation": operation, "apiVersion": "apps/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": {} },
+        })
+    };
+    let deployment = json!({
+        "metadata": {
+            "name": "demo-gateway", "uid": "uid-of-demo-gateway", "resourceVersion": "7",
+            "managedFields": [
+                entry("kubectl-edit", "Update"), entry("lotoai-operator", "Update"),
+                entry("lotoai-operator", "Apply"),
+            ],
+        },
+        "spec": {
+            "selector": {}, "template": { "metadata": {}, "spec": { "containers": [] } },
+        },
+    });
+    let list = json!({
+        "kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": {}, "items": [deployment],
+    });
+    (200, list)
+}
+
+#[tokio::test]
+async fn of_managed_fields_only_those_of_our_applies_are_kept_until_this_process_applies() {
+    let cache = Cache::default();
+    for kept in [1, 0] {
+        let (client, _) = serve(with_managed_fields);
+        let (observed, existing) = dereference(&client, &demo(), &cache).await.unwrap();
+        let in_full = &observed.deployments["demo-gateway"].metadata;
+        assert_eq!(in_full.managed_fields, None);
+        let id = ObjectId::new("Deployment", "demo-gateway");
+        let entries = existing.get(&id).unwrap().managed_fields.iter().flatten();
+        let operations: Vec<_> = entries.map(|entry| entry.operation.as_deref()).collect();
+        assert_eq!(operations, vec![Some("Apply"); kept]);
+        restarted::apply_one(&cache, "u", "demo-gateway").await;
+    }
 }

@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 
 use crate::server::{Call, refusal, serve};
 
-const UID: &str = "uid-of-demo";
+pub(crate) const UID: &str = "uid-of-demo";
 const OWNER: Owner<'_> = Owner {
     namespace: "default",
     uid: UID,
 };
 
-fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
+pub(crate) fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
     let resource = ApiResource::erase::<K>(&());
     let body = json!({
         "apiVersion": resource.api_version, "kind": resource.kind,
@@ -42,7 +42,7 @@ fn desired<K: Resource<DynamicType = ()>>(name: &str, held: bool) -> Desired {
     }
 }
 
-fn meta(name: &str, owner: &str) -> ObjectMeta {
+pub(crate) fn meta(name: &str, owner: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         uid: Some(format!("uid-of-{name}")),
@@ -56,7 +56,7 @@ fn meta(name: &str, owner: &str) -> ObjectMeta {
 }
 
 /// Nothing exists; every write succeeds.
-fn accepting(call: &Call) -> (u16, Value) {
+pub(crate) fn accepting(call: &Call) -> (u16, Value) {
     if call.method == "GET" {
         return refusal(404, "NotFound");
     }
@@ -76,7 +76,7 @@ async fn first(
     again(client, existing, &Cache::default(), objects).await
 }
 
-async fn again(
+pub(crate) async fn again(
     client: &Client,
     existing: &Existing,
     cache: &Cache,

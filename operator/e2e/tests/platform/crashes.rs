@@ -42,6 +42,9 @@ const OF_UPGRADE: usize = 3;
 const LIMIT: Duration = Duration::from_secs(420);
 /// How long anything else may take.
 const SOON: Duration = Duration::from_secs(120);
+/// Objects that an operator with nothing to do may send again: those whose status others change
+/// meanwhile.
+const FEW: usize = 5;
 /// Tag of the images that the platform is upgraded to.
 const NEXT: &str = "next";
 
@@ -168,8 +171,8 @@ impl Stage {
         self.deleted(from)
     }
 
-    /// An operator that has just started sends everything once, and takes away what should not be
-    /// there: where nothing comes of it, everything is as it would have made it.
+    /// An operator that has just started sends what is not as it would have made it, and takes away
+    /// what should not be there: where it has nothing to do, everything is as it would have made it.
     async fn an_operator_that_lives_changes_nothing(&self, images: &Images) {
         let before = self.state().await.unwrap();
         assert!(before.len() > 40, "only {} objects", before.len());
@@ -189,9 +192,20 @@ impl Stage {
             .await;
         }
         self.wait_done("the end", images, &mut operator).await;
+        let looked = self
+            .outside
+            .metric("lotoai_operator_objects_total", "unchanged");
+        let looked = looked.await.unwrap();
         drop(operator);
-        let sent = self.outside.proxy.writes().len() - from;
-        assert!(sent > before.len() / 2, "{sent} writes: not everything");
+        let least = u32::try_from(before.len() / 2).unwrap();
+        assert!(
+            looked > f64::from(least),
+            "{looked} objects: not everything"
+        );
+        let mut sent = self.outside.proxy.writes().split_off(from);
+        sent.retain(|line| !line.contains("/lotoais/") && !line.contains("/events"));
+        // A running process sends an object again whose status changes.
+        assert!(sent.len() <= FEW, "{sent:?}");
         assert_eq!(self.deleted(from), [""; 0]);
         let after = self.state().await.unwrap();
         let all = before.keys().chain(after.keys());

@@ -77,6 +77,10 @@ fn the_operators_pod_may_be_deleted() {
             })
             .await;
         }
+        // What the old process applied is not applied again, but for what changed meanwhile.
+        let metric = "lotoai_operator_objects_total";
+        let sent = operator_metric(&platform, metric, "applied").await.unwrap();
+        assert!(sent <= 10.0, "{sent} objects were applied again");
         wait_ready(&platform, ANSWER_LIMIT).await;
         wait_fact(&client, "operator").await;
     });

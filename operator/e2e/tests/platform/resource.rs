@@ -190,7 +190,7 @@ fn kubectl_get_shows_what_the_documentation_says() {
 fn a_second_pass_writes_nothing() {
     run(|| async {
         let (platform, _) = ready().await;
-        // A new operator sends everything once, because it does not know what it sent before.
+        // A new operator may have something to send.
         pass(&platform).await;
         let sent = applied(&platform).await;
         let before = versions(&platform).await;
