@@ -27,11 +27,15 @@ mod day_two;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod dump;
+#[cfg(test)]
 mod heal;
 #[cfg(test)]
 mod helm;
 #[cfg(test)]
 mod high_availability;
+#[cfg(test)]
+mod images;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
@@ -51,6 +55,10 @@ mod second;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod visitor;
 #[cfg(test)]
 mod workloads;
