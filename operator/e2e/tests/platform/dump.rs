@@ -2,7 +2,7 @@
 //! at its end shows what the tests after it have made of the cluster.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
@@ -37,6 +37,13 @@ pub(crate) async fn caught(
         }
     }
     outcome
+}
+
+/// The same for a test that has nothing to clear up.
+pub(crate) async fn told(kube: &Client, namespaces: &[&str], work: LocalBoxFuture<'_, ()>) {
+    if let Err(failure) = caught(kube, namespaces, work).await {
+        resume_unwind(failure);
+    }
 }
 
 async fn print(kube: &Client, namespace: &str) -> Result<(), kube::Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::Api;
 use lotoai_api::versions::with_tag;
@@ -34,4 +35,12 @@ pub(crate) fn tagged(instance: &Instance, images: &Images, tag: &str) -> Images 
         (component.clone(), name)
     });
     all.collect()
+}
+
+/// What the installed operator itself runs.
+pub(crate) async fn of_operator(platform: &Platform) -> String {
+    let deployments: Api<Deployment> = Api::namespaced(platform.kube.clone(), OPERATOR_NAMESPACE);
+    let deployment = deployments.get(OPERATOR).await.unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    pod.containers[0].image.clone().unwrap()
 }

@@ -25,6 +25,8 @@ mod crashes;
 #[cfg(test)]
 mod day_two;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dump;
@@ -36,6 +38,8 @@ mod helm;
 mod high_availability;
 #[cfg(test)]
 mod images;
+#[cfg(test)]
+mod issuer;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
@@ -58,6 +62,8 @@ mod sign_in;
 mod state;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod visitor;
 #[cfg(test)]
