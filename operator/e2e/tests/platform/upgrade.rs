@@ -287,10 +287,9 @@ impl<'p> Watch<'p> {
         }
         self.note(&object);
         let version = object["status"]["version"].as_str().unwrap_or_default();
-        let behind = |part: &Part| !part.is_new;
         if version == NOW {
-            let all = parts.iter().filter(|(_, part)| behind(part));
-            let all: Vec<_> = all.map(|(name, _)| name).collect();
+            let all = parts.iter().filter(|(_, part)| !part.is_new);
+            let all: Vec<&String> = all.map(|(name, _)| name).collect();
             assert!(all.is_empty(), "the version comes before {all:?}");
         } else {
             assert_eq!(version, BEFORE);
@@ -364,8 +363,8 @@ impl<'p> Watch<'p> {
                 let Some((name, part)) = part(&object, &self.next.images) else {
                     continue;
                 };
-                let is_old_job = parts.get(&name).is_some_and(|it: &Part| it.is_new);
-                if !is_old_job {
+                let has_newer = parts.get(&name).is_some_and(|it: &Part| it.is_new);
+                if !has_newer {
                     parts.insert(name, part);
                 }
             }
