@@ -32,7 +32,7 @@ use crate::images::{self, Images};
 use crate::lifecycle::{check, remember};
 use crate::state::{assert_kept, state};
 use crate::support::{
-    NAME, NAMESPACE, condition, kill_programs, longest_gap_during, ready_with_corpus,
+    NAME, NAMESPACE, condition, index, kill_programs, longest_gap_during, ready_with_corpus,
     repeated_during, resource, run, wait_for,
 };
 
@@ -197,6 +197,9 @@ async fn upgrade(
     assert!(new.iter().all(|name| is_job(name)), "{new:?}");
     assert_eq!(now.len(), before.len(), "Jobs of before are left");
     check(platform, &kept).await;
+    let tag = &next.tag;
+    let text = format!("# Crate {tag}\n\nAfter {tag} the kettle is in crate {tag}.\n");
+    index(client, &format!("{tag}.md"), &text).await;
 }
 
 /// Takes the operator away, as an upgrade does for a moment, and lets the platform say that it runs
@@ -477,7 +480,7 @@ fn a_part_has_arrived_when_all_its_pods_are_new() {
     let images = Images::from([("agents".to_owned(), "a/agents:2".to_owned())]);
     let seen = |image: &str, generation: u64, updated: u64| {
         let object = json!({
-            "metadata": { "name": "a", "generation": 2, "labels": { labels::NAME: "agents" } },
+            "metadata": { "name": "a", "generation": 2, "labels": { (labels::NAME): "agents" } },
             "spec": {
                 "replicas": 1,
                 "template": { "spec": { "containers": [{ "image": image }] } },
