@@ -72,9 +72,10 @@ fn an_operator_killed_again_and_again_comes_to_the_same_end() {
         watch(&first, NAMESPACE).await;
         let work = Box::pin(survives(&first, &instance, test));
         let outcome = caught(&first.kube, &[KILLED], work).await;
-        // Also when it failed: the tests after this one need the machine.
-        watch(&first, "").await;
+        // Also when it failed: the tests after this one need the machine. The installed operator never
+        // sees what others have made.
         clear(&platform).await;
+        watch(&first, "").await;
         if let Err(failure) = outcome {
             resume_unwind(failure);
         }
