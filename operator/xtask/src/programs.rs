@@ -124,12 +124,17 @@ const PARTS: [Part; 2] = [
         others: &["--skip", "tests::clients::"],
     },
     // They need the rest of the platform's tests, and more of a machine or of time than those. Of
-    // the rotation of credentials both levels have a part.
+    // the rotation of credentials and of upgrades both levels have a part.
     Part {
         of: (Level::Platform, "lotoai-e2e platform"),
         level: Level::Losses,
         title: "losses",
-        only: &["crashes::", "high_availability::", "rotation::"],
+        only: &[
+            "crashes::",
+            "high_availability::",
+            "rotation::",
+            "upgrade::",
+        ],
         others: &["--skip", "crashes::", "--skip", "high_availability::"],
     },
 ];
@@ -451,7 +456,7 @@ mod tests {
                 ),
                 (
                     Level::Losses,
-                    "crashes:: high_availability:: rotation::".to_owned()
+                    "crashes:: high_availability:: rotation:: upgrade::".to_owned()
                 ),
             ]
         );

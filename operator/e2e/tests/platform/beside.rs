@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use lotoai_e2e::Platform;
+use lotoai_plan::labels;
 use serde_json::{Value, json};
 
 use crate::support::{NAME, NAMESPACE, condition, wait_for};
 
-const GONE_LIMIT: Duration = Duration::from_secs(120);
+const GONE_LIMIT: Duration = Duration::from_secs(180);
 
 /// The stores of the first one that another one can do with.
 pub(crate) const STORES: [&str; 4] = ["clickhouse", "minio", "postgres", "rabbitmq"];
@@ -153,7 +155,8 @@ pub(crate) async fn wait_ready(platform: &Platform, name: &str, limit: Duration)
     .await
 }
 
-/// Removes the platform of this name and its invitation, also those of a run that was cut off.
+/// Removes the platform of this name and its invitation, also those of a run that was cut off, and
+/// waits until no pod of it takes anything of the machine.
 pub(crate) async fn remove(platform: &Platform, name: &str) {
     let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let resources = platform.resources();
@@ -169,6 +172,17 @@ pub(crate) async fn remove(platform: &Platform, name: &str) {
             Ok(())
         } else {
             Err("it is still there".to_owned())
+        }
+    })
+    .await;
+    let pods: Api<Pod> = Api::namespaced(platform.kube.clone(), &platform.namespace);
+    let ours = ListParams::default().labels(&format!("{}={name}", labels::INSTANCE));
+    let what = format!("the pods of {name} to end");
+    wait_for(&what, GONE_LIMIT, async || {
+        let left = pods.list(&ours).await.map_err(|error| error.to_string())?;
+        match left.items.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} pods")),
         }
     })
     .await;

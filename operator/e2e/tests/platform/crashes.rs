@@ -4,21 +4,15 @@
 //!
 //! It makes a second platform twice over, so only `make soak` runs it.
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
-use kube::ResourceExt as _;
-use kube::api::{
-    Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
-};
-use lotoai_api::versions::with_tag;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use lotoai_e2e::Platform;
 use lotoai_local::Instance;
-use lotoai_plan::{labels, owned_kinds};
+use lotoai_plan::labels;
 use lotoai_testing::{Fault, Kill, chance};
 use rand::Rng as _;
 use rand::rngs::StdRng;
@@ -26,7 +20,10 @@ use serde_json::{Value, json};
 
 use crate::beside::{self, STORES};
 use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE, is_ready};
-use crate::outside::{Images, Operator, Outside};
+use crate::dump::caught;
+use crate::images::{self, Images};
+use crate::outside::{Operator, Outside};
+use crate::state::{State, assert_kept, state};
 use crate::support::{NAMESPACE, condition, ready, run, wait_for};
 
 /// Name and namespace of the platform whose operator is killed.
@@ -45,11 +42,10 @@ const SOON: Duration = Duration::from_secs(120);
 /// Objects that an operator with nothing to do may send again: those whose status others change
 /// meanwhile.
 const FEW: usize = 5;
+/// How long the namespace may take until it is gone: its pods drain, and then its volumes go.
+const CLEAR_LIMIT: Duration = Duration::from_secs(300);
 /// Tag of the images that the platform is upgraded to.
 const NEXT: &str = "next";
-
-/// Every object of the platform by kind and name, without what servers and controllers write.
-type State = BTreeMap<String, Value>;
 
 struct Stage {
     platform: Platform,
@@ -77,22 +73,23 @@ fn an_operator_killed_again_and_again_comes_to_the_same_end() {
         clear(&platform).await;
         // From here on the installed operator lets the other one have the namespace.
         watch(&first, NAMESPACE).await;
-        let outcome = AssertUnwindSafe(Box::pin(survives(&first, &instance, test)))
-            .catch_unwind()
-            .await;
-        watch(&first, "").await;
-        if let Err(panic) = outcome {
-            std::panic::resume_unwind(panic);
-        }
+        let work = Box::pin(survives(&first, &instance, test));
+        let outcome = caught(&first.kube, &[KILLED], work).await;
+        // Also when it failed: the tests after this one need the machine. The installed operator never
+        // sees what others have made.
         clear(&platform).await;
+        watch(&first, "").await;
+        if let Err(failure) = outcome {
+            resume_unwind(failure);
+        }
     });
 }
 
 async fn survives(first: &Platform, instance: &Instance, test: &str) {
     let platform = Platform::connect(KILLED, KILLED).await.unwrap();
     house(first).await;
-    let images = installed_images(first).await;
-    let next = tagged(instance, &images);
+    let images = images::installed(first).await;
+    let next = images::tagged(instance, &images, NEXT);
     let mut stage = Stage {
         outside: Outside::new(first, instance).await,
         platform,
@@ -236,20 +233,7 @@ impl Stage {
     }
 
     async fn state(&self) -> Result<State, String> {
-        let ours = ListParams::default().labels(&format!("{}={KILLED}", labels::INSTANCE));
-        let mut state = State::new();
-        for kind in owned_kinds().into_iter().filter(|kind| !kind.optional) {
-            let kind = kind.resource;
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.platform.kube.clone(), KILLED, &kind);
-            let list = api.list(&ours).await.map_err(|error| error.to_string())?;
-            for object in list {
-                let name = format!("{}/{}", kind.kind, object.name_any());
-                let value = serde_json::to_value(&object).map_err(|error| error.to_string())?;
-                state.insert(name, lasting(value));
-            }
-        }
-        Ok(state)
+        state(&self.platform).await
     }
 
     /// What has been deleted since so many writes.
@@ -262,14 +246,6 @@ impl Stage {
     }
 }
 
-fn lasting(mut object: Value) -> Value {
-    object.as_object_mut().unwrap().remove("status");
-    let metadata = object["metadata"].as_object_mut().unwrap();
-    metadata.remove("managedFields");
-    metadata.remove("resourceVersion");
-    object
-}
-
 /// Whether the pods of an object are to run another image than this.
 fn is_behind(object: &Value, images: &Images) -> bool {
     let containers = object["spec"]["template"]["spec"]["containers"].as_array();
@@ -279,23 +255,6 @@ fn is_behind(object: &Value, images: &Images) -> bool {
         let mut containers = containers.into_iter().flatten();
         containers.any(|it| it["name"].as_str() == component && it["image"] != **image)
     })
-}
-
-/// What was there is there, is the same object, and holds the same credential.
-fn assert_kept(what: &str, before: &State, now: &State, may_go: impl Fn(&str) -> bool) {
-    for (name, object) in before {
-        let Some(now) = now.get(name) else {
-            assert!(may_go(name), "{what}: {name} is gone");
-            continue;
-        };
-        let uid = &object["metadata"]["uid"];
-        assert_eq!(&now["metadata"]["uid"], uid, "{what}: {name}");
-        if object["metadata"]["labels"][labels::CREDENTIAL].is_string() {
-            // Not to be shown.
-            let is_same = now["data"] == object["data"];
-            assert!(is_same, "{what}: {name} holds another credential");
-        }
-    }
 }
 
 /// Makes the namespace, as strict as the first one's, with what the stores of the first one ask for.
@@ -329,37 +288,15 @@ async fn house(first: &Platform) {
 async fn clear(platform: &Platform) {
     beside::remove(platform, KILLED).await;
     let namespaces: Api<Namespace> = Api::all(platform.kube.clone());
-    wait_for("the namespace to be gone", SOON, async || match namespaces
-        .delete(KILLED, &DeleteParams::default())
-        .await
-    {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => Err(format!("{:?}", other.err())),
-    })
+    wait_for(
+        "the namespace to be gone",
+        CLEAR_LIMIT,
+        async || match namespaces.delete(KILLED, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => Err(format!("{:?}", other.err())),
+        },
+    )
     .await;
-}
-
-/// What the installed operator has as the table of images.
-async fn installed_images(first: &Platform) -> Images {
-    let maps: Api<ConfigMap> = Api::namespaced(first.kube.clone(), OPERATOR_NAMESPACE);
-    let map = maps.get(&format!("{OPERATOR}-images")).await.unwrap();
-    let text = map.data.unwrap().remove("images.yaml").unwrap();
-    let lines = text.lines().filter_map(|line| line.split_once(": "));
-    let images: Images = lines
-        .map(|(name, image)| (name.to_owned(), image.trim_matches('"').to_owned()))
-        .collect();
-    assert!(images.len() > 10, "{text}");
-    images
-}
-
-/// The same images under another tag, which the node knows as well.
-fn tagged(instance: &Instance, images: &Images) -> Images {
-    let next = images.iter().map(|(component, image)| {
-        let name = with_tag(image, NEXT);
-        lotoai_local::tag_image(instance, image, &name).unwrap();
-        (component.clone(), name)
-    });
-    next.collect()
 }
 
 /// Tells the installed operator which namespaces are its own, all of them when none is named, and

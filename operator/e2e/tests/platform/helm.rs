@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::cluster::OPERATOR_NAMESPACE;
+use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use crate::support::{NAMESPACE, ready, run};
 
 /// Runs Helm: what it printed, or why it failed.
@@ -70,6 +70,26 @@ pub(crate) async fn uninstall(name: &str) {
     helm(&[&arguments[..], &["--ignore-not-found"]].concat())
         .await
         .unwrap();
+}
+
+/// Upgrades the operator to these values on top of those that it has.
+pub(crate) async fn upgrade_operator(values: &Value) -> Result<String, String> {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("values.json");
+    // JSON is YAML.
+    std::fs::write(&file, values.to_string()).unwrap();
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/lotoai-operator");
+    let file = file.to_string_lossy();
+    let arguments = [
+        "upgrade",
+        OPERATOR,
+        chart,
+        "--namespace",
+        OPERATOR_NAMESPACE,
+    ];
+    let keeping = ["--reuse-values", "--values", &*file];
+    let waiting = ["--wait", "--timeout", "3m"];
+    helm(&[&arguments[..], &keeping, &waiting].concat()).await
 }
 
 #[test]

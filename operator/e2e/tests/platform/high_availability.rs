@@ -4,6 +4,7 @@
 //! It is more than two cores can carry beside the other tests, so only `make soak` runs it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::beside;
 use crate::cluster::{component_ready, is_ready};
-use crate::support::{NAMESPACE, index, ready, run, wait_for};
+use crate::dump::caught;
+use crate::support::{NAMESPACE, index, kill_programs, ready, run, wait_for};
 
 const HA: &str = "ha";
 /// Where the platform's proxy listens on the node; the first platform has the port before.
@@ -63,68 +65,78 @@ fn each_server_of_a_cluster_may_be_lost() {
     run(|| async {
         let (first, _) = ready().await;
         beside::remove(&first, HA).await;
-        let port = free_port();
-        open_door(&first, port).await;
-        beside::make(&first, HA, &["clickhouse", "postgres"], &spec(port)).await;
-        let object = beside::wait_ready(&first, HA, READY_LIMIT).await;
-        for (engine, count) in CLUSTERS {
-            assert_eq!(component_ready(&object, engine), format!("{count}/{count}"));
-        }
-
-        let platform = Platform::connect(NAMESPACE, HA).await.unwrap();
-        let client = PublicClient::first_user(&platform).await.unwrap();
-        index(&client, "coffee-machine.md", FACT).await;
-        let tally = Tally::default();
-        let day = today();
-        let before = wait_for("a count", ANSWER_LIMIT, async || {
-            counted(&tally, &client).await
-        })
-        .await;
-
-        let done = AtomicBool::new(false);
-        let losing = async {
-            for (engine, count) in CLUSTERS {
-                for number in 0..count {
-                    lose(&platform, engine, number, count).await;
-                    answers_again(&tally, &client, &format!("{engine}-{number}")).await;
-                }
-            }
-            done.store(true, Ordering::Relaxed);
-        };
-        let (uploads, ()) = futures::join!(use_it(&tally, &client, &done), losing);
-        tally.tell(uploads.len());
-
-        // As docs/operator.md says: a sign-in and an upload may meet a server that is just lost.
-        let unanswered = tally.failures.lock().unwrap().clone();
-        let unanswered: Vec<String> = unanswered
-            .into_iter()
-            .filter(|failure| !failure.contains(SIGN_IN))
-            .collect();
-        assert_eq!(unanswered, [""; 0]);
-        assert!(!uploads.is_empty());
-        corpus::wait_indexed(&client, &uploads, DRAIN_LIMIT, &mut |_, _| {})
-            .await
-            .unwrap();
-        wait_for("every answer to be counted", DRAIN_LIMIT, async || {
-            // Taken before the question, which is counted after its own answer.
-            let (answered, asked) = (tally.answered(), tally.asked());
-            let now = counted(&tally, &client).await?;
-            if today() != day {
-                println!("the count began anew at midnight and is not compared");
-                return Ok(());
-            }
-            let grown = now.saturating_sub(before);
-            assert!(grown <= asked, "{grown} counted of {asked} questions");
-            if grown >= answered {
-                Ok(())
-            } else {
-                Err(format!("{grown} of {answered}"))
-            }
-        })
-        .await;
-
+        let work = Box::pin(loses_one_after_the_other(&first));
+        let outcome = caught(&first.kube, &[NAMESPACE], work).await;
+        // Also when it failed: the tests after this one need the machine.
         beside::remove(&first, HA).await;
+        if let Err(failure) = outcome {
+            resume_unwind(failure);
+        }
     });
+}
+
+async fn loses_one_after_the_other(first: &Platform) {
+    let port = free_port();
+    open_door(first, port).await;
+    beside::make(first, HA, &["clickhouse", "postgres"], &spec(port)).await;
+    let object = beside::wait_ready(first, HA, READY_LIMIT).await;
+    for (engine, count) in CLUSTERS {
+        assert_eq!(component_ready(&object, engine), format!("{count}/{count}"));
+    }
+
+    let platform = Platform::connect(NAMESPACE, HA).await.unwrap();
+    let client = PublicClient::first_user(&platform).await.unwrap();
+    index(&client, "coffee-machine.md", FACT).await;
+    let tally = Tally::default();
+    let day = today();
+    let before = wait_for("a count", ANSWER_LIMIT, async || {
+        counted(&tally, &client).await
+    })
+    .await;
+    // Whether those are in the count is not known: usage is counted a little later than it happens.
+    let answered_before = tally.answered();
+
+    let done = AtomicBool::new(false);
+    let losing = async {
+        for (engine, count) in CLUSTERS {
+            for number in 0..count {
+                lose(&platform, engine, number, count).await;
+                answers_again(&tally, &client, &format!("{engine}-{number}")).await;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let (uploads, ()) = futures::join!(use_it(&tally, &client, &done), losing);
+    tally.tell(uploads.len());
+
+    // As docs/operator.md says: a sign-in and an upload may meet a server that is just lost.
+    let unanswered = tally.failures.lock().unwrap().clone();
+    let unanswered: Vec<String> = unanswered
+        .into_iter()
+        .filter(|failure| !failure.contains(SIGN_IN))
+        .collect();
+    assert_eq!(unanswered, [""; 0]);
+    assert!(!uploads.is_empty());
+    corpus::wait_indexed(&client, &uploads, DRAIN_LIMIT, &mut |_, _| {})
+        .await
+        .unwrap();
+    wait_for("every answer to be counted", DRAIN_LIMIT, async || {
+        // Taken before the question, which is counted after its own answer.
+        let (answered, asked) = (tally.answered() - answered_before, tally.asked());
+        let now = counted(&tally, &client).await?;
+        if today() != day {
+            println!("the count began anew at midnight and is not compared");
+            return Ok(());
+        }
+        let grown = now.saturating_sub(before);
+        assert!(grown <= asked, "{grown} counted of {asked} questions");
+        if grown >= answered {
+            Ok(())
+        } else {
+            Err(format!("{grown} of {answered}"))
+        }
+    })
+    .await;
 }
 
 fn spec(port: u16) -> Value {
@@ -247,13 +259,16 @@ async fn use_it(tally: &Tally, client: &PublicClient, done: &AtomicBool) -> Vec<
     taken
 }
 
-/// Takes a server away as a machine that burns would, and waits until another one is in its place.
+/// Takes a server away as a machine that burns would: its programs end in the middle of what they do.
+/// Waits until another one is in its place.
 async fn lose(platform: &Platform, engine: &str, number: usize, count: usize) {
     let pods: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let name = format!("{HA}-{engine}-{number}");
     let old = pods.get(&name).await.unwrap().metadata.uid;
     let begun = Instant::now();
-    let at_once = DeleteParams::default().grace_period(0);
+    let killed = old.as_deref().map(kill_programs).unwrap_or_default();
+    // Not 0 s: the next server would be started on the volume while this one may still write there.
+    let at_once = DeleteParams::default().grace_period(1);
     pods.delete(&name, &at_once).await.unwrap();
     let resources = platform.resources();
     wait_for(&format!("{name} to be back"), BACK_LIMIT, async || {
@@ -272,7 +287,10 @@ async fn lose(platform: &Platform, engine: &str, number: usize, count: usize) {
     })
     .await;
     let seconds = begun.elapsed().as_secs();
-    println!("lost {name}: back after {seconds} s");
+    println!(
+        "lost {name} ({}): back after {seconds} s",
+        killed.join(", ")
+    );
 }
 
 /// A question is answered from a document, and a new document goes all its way.

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use lotoai_e2e::{Platform, PublicClient};
 use serde_json::Value;
 
-use crate::cluster::{objects, secrets, transient_kinds};
-use crate::support::{NAME, NAMESPACE, pods, ready_with_corpus, run, wait_for, wait_ready};
+use crate::cluster::{objects, transient_kinds};
+use crate::deletion::{Bystanders, assert_same, kept_secrets, volumes};
+use crate::support::{NAME, pods, ready_with_corpus, run, wait_for, wait_ready};
 
 /// What must still be there afterwards.
 #[derive(Debug)]
@@ -125,6 +125,11 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
     run(|| async {
         let (platform, client) = ready_with_corpus().await;
         let kept = remember(&client).await;
+        let (volumes_before, secrets) = (volumes(&platform).await, kept_secrets(&platform).await);
+        assert!(volumes_before.len() >= 5, "{volumes_before:?}");
+        let first_user = format!("Secret/{NAME}-first-user");
+        assert!(secrets.contains_key(&first_user), "{:?}", secrets.keys());
+        let beside = Bystanders::beside(&platform).await;
         let resources = platform.resources();
         let mut object = resources.get(NAME).await.unwrap();
         resources
@@ -140,7 +145,8 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
                     .get_opt(NAME)
                     .await
                     .map_err(|error| error.to_string())?;
-                let owned = objects(&platform, &transient_kinds()).await?;
+                let mut owned = objects(&platform, &transient_kinds()).await?;
+                owned.retain(|(kind, name, _)| !beside.have(&format!("{kind}/{name}")));
                 if left == 0 && resource.is_none() && owned.is_empty() {
                     Ok(())
                 } else {
@@ -150,20 +156,8 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
             },
         )
         .await;
-        let kept_secrets = objects(&platform, &[secrets()]).await.unwrap();
-        let first_user = format!("{NAME}-first-user");
-        assert!(
-            kept_secrets.iter().any(|(_, name, _)| *name == first_user),
-            "the credentials: {kept_secrets:?}"
-        );
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let kept_claims = claims
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .len();
-        assert!(kept_claims >= 5, "{kept_claims} claims were kept");
+        assert_eq!(volumes(&platform).await, volumes_before);
+        assert_same(&secrets, &kept_secrets(&platform).await);
         object.metadata = ObjectMeta {
             name: object.metadata.name,
             namespace: object.metadata.namespace,
@@ -181,5 +175,8 @@ fn a_deleted_resource_leaves_its_data_and_serves_it_again() {
             begun.elapsed().as_secs_f64()
         );
         check(&platform, &kept).await;
+        assert_eq!(volumes(&platform).await, volumes_before);
+        assert_same(&secrets, &kept_secrets(&platform).await);
+        beside.assert_untouched().await;
     });
 }

@@ -25,13 +25,21 @@ mod crashes;
 #[cfg(test)]
 mod day_two;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod dump;
 #[cfg(test)]
 mod heal;
 #[cfg(test)]
 mod helm;
 #[cfg(test)]
 mod high_availability;
+#[cfg(test)]
+mod images;
+#[cfg(test)]
+mod issuer;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
@@ -51,6 +59,12 @@ mod second;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;
+#[cfg(test)]
+mod visitor;
 #[cfg(test)]
 mod workloads;

@@ -2,7 +2,6 @@
 //! reaches the API server through a proxy that fails on demand, and ends by a kill that no process
 //! can catch or finish anything before.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
@@ -21,18 +20,20 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE, sum_of};
+use crate::images::Images;
 
 /// Where the process tells how it is, on the node.
 const ADMIN_PORT: u16 = 19190;
 /// Seconds that its token is good for.
 const TOKEN_LIFE: i64 = 3600;
+/// Where the processes write, one after the other.
+const LOG: &str = "operator.log";
+/// Lines of it, and writes, that a test that fails tells.
+const TOLD: usize = 40;
 /// Where the programs are that start it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Names are looked up in the cluster, by this process alone.
 const START: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
-
-/// Image references by component.
-pub(crate) type Images = BTreeMap<String, String>;
 
 /// What operators outside of the cluster need.
 pub(crate) struct Outside {
@@ -103,7 +104,7 @@ impl Outside {
         let file = |name: &str| self.directory.path().join(name);
         // JSON is YAML.
         fs::write(file("images.yaml"), serde_json::to_vec(images).unwrap()).unwrap();
-        let log = file("operator.log");
+        let log = file(LOG);
         let output = File::options()
             .create(true)
             .append(true)
@@ -146,6 +147,19 @@ impl Outside {
     }
 }
 
+/// A test that fails may have killed its operator already, so what it did is told here.
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let writes = self.proxy.writes();
+            let last = &writes[writes.len().saturating_sub(TOLD)..];
+            println!("the last writes of operators outside:\n{}", last.join("\n"));
+            let log = self.directory.path().join(LOG);
+            println!("the end of their log:\n{}", tail(&log));
+        }
+    }
+}
+
 /// A running operator. Dropped, it is killed, whatever it does.
 pub(crate) struct Operator {
     process: Child,
@@ -163,9 +177,6 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("the end of the operator's log:\n{}", tail(&self.log));
-        }
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -175,7 +186,7 @@ impl Drop for Operator {
 fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
+    lines[lines.len().saturating_sub(TOLD)..].join("\n")
 }
 
 /// What cargo built beside the tests.

@@ -2,7 +2,7 @@
 //! the key of its sessions. `make test` does so with one of each kind, `make soak` with all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,9 +13,10 @@ use lotoai_plan::Node;
 use lotoai_plan::graph::{CredentialKind, EDGES};
 use serde_json::json;
 
+use crate::dump::told;
 use crate::support::{
-    NAME, NAMESPACE, condition, index, ready, ready_with_corpus, repeated_during, resource, run,
-    set_spec, wait_for, wait_ready,
+    NAME, NAMESPACE, condition, index, longest_gap_during, ready, ready_with_corpus,
+    repeated_during, resource, run, set_spec, wait_for, wait_ready,
 };
 
 /// How long it may take. The gateway restarts three times.
@@ -24,8 +25,6 @@ const LIMIT: Duration = Duration::from_secs(900);
 const MOMENT: Duration = Duration::from_secs(120);
 /// How long what was taken in may take until it is indexed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(180);
-/// From one question to the next while some may fail.
-const PACE: Duration = Duration::from_millis(500);
 
 /// What becomes of a credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,28 +227,33 @@ fn every_credential_of_an_edge_is_in_this_test() {
 fn credentials_made_anew_fail_no_question() {
     run(|| async {
         let (platform, client) = ready_with_corpus().await;
-        let chosen = UNNOTICED.into_iter();
-        let chosen: Vec<_> = chosen
-            .filter(|(name, _)| is_soak() || SAMPLE.contains(name))
-            .collect();
-        let rotation = Rotation::begin(&platform, &chosen).await;
-        let (mut number, mut documents) = (0, Vec::new());
-        let times = repeated_during(rotation.done(), async || {
-            let answer = client.ask("probe", "What does LotoAI answer with?").await;
-            answer.unwrap();
-            if is_soak() {
-                number += 1;
-                documents.push(use_everything(&client, number).await);
-            }
-        })
-        .await;
-        let count = rotation.asked.len();
-        println!("used {times} times while {count} credentials were made anew");
-        rotation.check().await;
-        corpus::wait_indexed(&client, &documents, DRAIN_LIMIT, &mut |_, _| {})
-            .await
-            .unwrap();
+        let work = Box::pin(fails_no_question(&platform, &client));
+        told(&platform.kube, &[NAMESPACE], work).await;
     });
+}
+
+async fn fails_no_question(platform: &Platform, client: &PublicClient) {
+    let chosen = UNNOTICED.into_iter();
+    let chosen: Vec<_> = chosen
+        .filter(|(name, _)| is_soak() || SAMPLE.contains(name))
+        .collect();
+    let rotation = Rotation::begin(platform, &chosen).await;
+    let (mut number, mut documents) = (0, Vec::new());
+    let times = repeated_during(rotation.done(), async || {
+        let answer = client.ask("probe", "What does LotoAI answer with?").await;
+        answer.unwrap();
+        if is_soak() {
+            number += 1;
+            documents.push(use_everything(client, number).await);
+        }
+    })
+    .await;
+    let count = rotation.asked.len();
+    println!("used {times} times while {count} credentials were made anew");
+    rotation.check().await;
+    corpus::wait_indexed(client, &documents, DRAIN_LIMIT, &mut |_, _| {})
+        .await
+        .unwrap();
 }
 
 #[test]
@@ -262,33 +266,19 @@ fn credentials_of_single_pods_are_made_anew_within_moments() {
     }
     run(|| async {
         let (platform, client) = ready().await;
-        let rotation = Rotation::begin(&platform, &NOTICED).await;
-        let (mut failed, mut longest) = (0, Duration::ZERO);
-        let mut answered = Instant::now();
-        let mut pace = tokio::time::interval(PACE);
-        let times = repeated_during(rotation.done(), async || {
-            pace.tick().await;
-            let answer = client.ask("probe", "What does LotoAI answer with?").await;
-            longest = longest.max(answered.elapsed());
-            match answer {
-                Ok(_) => answered = Instant::now(),
-                Err(error) => {
-                    println!("  not answered: {error}");
-                    failed += 1;
-                }
-            }
-        })
-        .await;
-        let seconds = longest.as_secs_f64();
-        println!(
-            "{failed} of {times} questions not answered, {seconds:.0} s at most from one to the next"
-        );
-        assert!(longest < MOMENT, "{seconds:.0} s without an answer");
-        rotation.check().await;
-        wait_ready(&platform, LIMIT).await;
-        client.token_of("lotoai-cli").await.unwrap();
-        let run = std::process::id();
-        let text = format!("# Locker {run}\n\nAfter the change locker {run} holds the umbrella.\n");
-        index(&client, &format!("rotation-{run}.md"), &text).await;
+        let work = Box::pin(takes_moments(&platform, &client));
+        told(&platform.kube, &[NAMESPACE], work).await;
     });
+}
+
+async fn takes_moments(platform: &Platform, client: &PublicClient) {
+    let rotation = Rotation::begin(platform, &NOTICED).await;
+    let longest = longest_gap_during(client, rotation.done()).await;
+    assert!(longest < MOMENT, "{longest:?} without an answer");
+    rotation.check().await;
+    wait_ready(platform, LIMIT).await;
+    client.token_of("lotoai-cli").await.unwrap();
+    let run = std::process::id();
+    let text = format!("# Locker {run}\n\nAfter the change locker {run} holds the umbrella.\n");
+    index(client, &format!("rotation-{run}.md"), &text).await;
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use lotoai_e2e::{Platform, PublicClient, corpus};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Namespace of the platform under test.
@@ -175,6 +176,36 @@ pub(crate) async fn repeated_during(
     times
 }
 
+/// Asks the probe's question again and again while `work` restarts what is a single pod: the longest
+/// time from one answer to the next.
+pub(crate) async fn longest_gap_during(
+    client: &PublicClient,
+    work: impl Future<Output = ()>,
+) -> Duration {
+    let (mut failed, mut longest) = (0, Duration::ZERO);
+    let mut answered = Instant::now();
+    let mut pace = tokio::time::interval(Duration::from_millis(500));
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let times = repeated_during(work, async || {
+        pace.tick().await;
+        let answer = client.ask("probe", "What does LotoAI answer with?").await;
+        longest = longest.max(answered.elapsed());
+        match answer {
+            Ok(_) => answered = Instant::now(),
+            Err(error) => {
+                println!("  not answered: {error}");
+                failed += 1;
+            }
+        }
+    })
+    .await;
+    println!(
+        "{failed} of {times} questions not answered, {:.0} s at most from one answer to the next",
+        longest.as_secs_f64()
+    );
+    longest
+}
+
 /// Status of a condition at the current generation; `Unknown` when it is missing or stale.
 pub(crate) fn condition(object: &Value, kind: &str) -> String {
     let conditions = object["status"]["conditions"]
@@ -253,14 +284,37 @@ pub(crate) fn restart_cluster(instance: &str) {
     lotoai_local::start(&progress, &instance, &tools).unwrap();
 }
 
-/// A process of the pod, found by the pod's control group.
-pub(crate) fn process_of(uid: &str) -> Option<u32> {
+/// The processes of a pod, found by the pod's control group.
+pub(crate) fn processes_of(uid: &str) -> Vec<u32> {
     let spellings = [uid.to_owned(), uid.replace('-', "_")];
-    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|process| {
+        .filter(|process| {
             let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
             spellings.iter().any(|spelling| groups.contains(spelling))
         })
+        .collect()
+}
+
+/// One of them.
+pub(crate) fn process_of(uid: &str) -> Option<u32> {
+    processes_of(uid).first().copied()
+}
+
+/// Ends the programs of a pod in a way that none of them notices: the names of those that were there.
+/// Nothing happens where the pod is on another machine.
+pub(crate) fn kill_programs(uid: &str) -> Vec<String> {
+    let mut killed = Vec::new();
+    for process in processes_of(uid) {
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        let name = name.trim();
+        // It holds the pod's network and runs nothing of ours.
+        let is_program = !name.is_empty() && name != "pause";
+        let id = Pid::from_raw(process.cast_signed()).filter(|_| is_program);
+        if id.is_some_and(|id| kill_process(id, Signal::KILL).is_ok()) {
+            killed.push(name.to_owned());
+        }
+    }
+    killed
 }
