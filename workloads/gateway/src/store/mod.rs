@@ -21,6 +21,7 @@ mod talks;
 mod totals;
 mod upload_ends;
 mod uploads;
+mod used;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -49,6 +50,7 @@ pub use talks::{
 pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
 pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
+pub use used::Used;
 
 use self::pulse::Pulse;
 use crate::failure::Failure;
