@@ -221,20 +221,21 @@ impl Service {
                 let listener = TlsListener::new(listener, certificates, Arc::clone(&gauge))
                     .context(TlsSnafu)?;
                 let incoming = listener.into_stream();
-                self.serve_grpc_from(incoming, gauge, routes).await
+                self.serve_grpc_from(incoming, Some(gauge), routes).await
             }
             None => {
                 let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                self.serve_grpc_from(incoming, Arc::default(), routes).await
+                self.serve_grpc_from(incoming, None, routes).await
             }
         }
     }
 
+    /// Of whom `gauge` counts all are let in before the end of `incoming`.
     #[cfg(feature = "grpc")]
     async fn serve_grpc_from<I, S>(
         &self,
         incoming: I,
-        gauge: Arc<Gauge>,
+        gauge: Option<Arc<Gauge>>,
         routes: tonic::service::Routes,
     ) -> Result<(), ServeError>
     where
@@ -249,14 +250,14 @@ impl Service {
                 .set_service_status("", tonic_health::ServingStatus::NotServing)
                 .await;
             // The server drops whoever is not in when this ends.
-            let all_are_in = server::quiet(&shutdown, &gauge, limits.quiet);
-            if tokio::time::timeout(limits.answers, all_are_in)
-                .await
-                .is_err()
-            {
-                tracing::warn!(
-                    "callers still connect; those whose handshake is not done are dropped"
-                );
+            if let Some(gauge) = gauge {
+                let all_are_in = server::quiet(&shutdown, &gauge, limits.quiet);
+                if tokio::time::timeout(limits.answers, all_are_in)
+                    .await
+                    .is_err()
+                {
+                    tracing::warn!("callers still shake hands and are dropped: the time is over");
+                }
             }
         };
         let router = request::instrument(routes.add_service(health_service).into_axum_router());

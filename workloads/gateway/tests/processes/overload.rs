@@ -32,7 +32,8 @@ const PACE: Duration = Duration::from_millis(4);
 /// From the first piece of an answer to the second, in milliseconds: all places are taken for longer
 /// than it takes to ask all questions.
 const HOLD: u64 = 1200;
-/// The allocator keeps some of what it once had; what is taken on is all it ever has.
+/// What a flood needs is known after so many: the allocator keeps what it once had, and not every flood
+/// needs all of it at the same moment.
 const FIRST_FLOODS: usize = 2;
 const FURTHER_FLOODS: usize = 3;
 /// What the further floods may need beyond the first ones, in KiB. It would be more if each kept the
@@ -122,7 +123,7 @@ impl Flood {
             "messages": [{ "role": "user", "content": "?" }],
         });
         Self {
-            half: question[..question.len() - 1].into(),
+            half: Arc::from(&question[..question.len() - 1]),
             question: question.into(),
             endless: client.request("POST", path, &endless.to_string()).into(),
             client,
