@@ -20,14 +20,14 @@ impl Statuses {
         Self::of(&document())
     }
 
-    fn of(document: &Value) -> Self {
+    pub(super) fn of(document: &Value) -> Self {
         Self {
             operations: operations(document),
         }
     }
 
-    /// The call with this status, where an answer with it is not described: neither by itself nor,
-    /// where it is a failure that any call may have, with those.
+    /// What is wrong with an answer of this status to a request with this path: the document describes
+    /// it neither by itself nor, where it is a failure that any call may have, with those.
     pub(crate) fn fault(&self, method: &Method, path: &str, status: StatusCode) -> Option<String> {
         let calls = self
             .operations
@@ -37,7 +37,7 @@ impl Statuses {
         let call = calls.min_by_key(|((_, route), _)| route.matches('{').count());
         match call {
             Some((_, operation)) if is_described(operation, status) => None,
-            Some(((_, route), _)) => Some(format!("{method} {route}: {status}")),
+            Some(((_, route), _)) => Some(format!("{method} {route}: {status} is not described")),
             None => Some(format!("{method} {path} is no call of the document")),
         }
     }
