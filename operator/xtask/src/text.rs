@@ -68,6 +68,10 @@ lotoai_local::texts! {
         "the fuzz targets with counters (cargo build; everything once more)"
         "los objetivos de fuzzing con contadores (cargo build; todo otra vez)"
     }
+    unknown_fuzz_target(name, names) {
+        "there is no fuzz target \"{name}\"; set TARGET to one of {names}, or leave it out for all"
+        "no hay ningún objetivo de fuzzing \"{name}\"; pon TARGET en uno de {names}, o quítalo para todos"
+    }
     gets_clients() {
         "the OpenAI clients of the tests (PyPI, npm)"
         "los clientes de OpenAI de las pruebas (PyPI, npm)"

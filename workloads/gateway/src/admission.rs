@@ -23,6 +23,9 @@ use crate::flag::Flag;
 use crate::routes::uploads::is_resumable;
 use crate::state::AppState;
 
+/// One of so many places is kept for requests without a body: they cost little, so that people still see
+/// what is theirs while questions and uploads fill the rest.
+const KEPT: u32 = 8;
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
 const BODIES_KIB: u32 = 128 * 1024;
 /// An upload is passed on as it comes; the writer to the object store holds this much of it.
@@ -61,6 +64,8 @@ pub struct Admission {
     /// How long those who have a place may take.
     pub times: Times,
     requests: Arc<Semaphore>,
+    /// Of those, the ones that requests with a body may have.
+    with_body: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
 }
 
@@ -68,7 +73,7 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Place {
     _request: OwnedSemaphorePermit,
-    _body: Option<OwnedSemaphorePermit>,
+    _body: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 impl Admission {
@@ -77,6 +82,7 @@ impl Admission {
         Self {
             times: Times::default(),
             requests: Arc::new(Semaphore::new(requests as usize)),
+            with_body: Arc::new(Semaphore::new((requests - requests / KEPT) as usize)),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
         }
     }
@@ -86,18 +92,17 @@ impl Admission {
     /// # Errors
     /// 429 when there is none.
     pub fn admit(&self, body: Option<u64>) -> Result<Place, Failure> {
-        let request = Arc::clone(&self.requests).try_acquire_owned();
-        let request = request.map_err(|_| overloaded("requests"))?;
+        let request = take(&self.requests, 1, "requests")?;
         let kib = body
             .unwrap_or(BODY_IN_MEMORY)
             .min(BODY_IN_MEMORY)
             .div_ceil(1024);
         let body = match u32::try_from(kib) {
             Ok(0) => None,
-            Ok(kib) => {
-                let permit = Arc::clone(&self.bodies).try_acquire_many_owned(kib);
-                Some(permit.map_err(|_| overloaded("bodies"))?)
-            }
+            Ok(kib) => Some([
+                take(&self.with_body, 1, "requests")?,
+                take(&self.bodies, kib, "bodies")?,
+            ]),
             Err(_) => return Err(overloaded("bodies")),
         };
         Ok(Place {
@@ -105,6 +110,15 @@ impl Admission {
             _body: body,
         })
     }
+}
+
+fn take(
+    places: &Arc<Semaphore>,
+    count: u32,
+    of: &'static str,
+) -> Result<OwnedSemaphorePermit, Failure> {
+    let taken = Arc::clone(places).try_acquire_many_owned(count);
+    taken.map_err(|_| overloaded(of))
 }
 
 /// Middleware: refuses what is too much for now (429) and headers that are too large (431), and
@@ -181,6 +195,20 @@ mod tests {
         );
         drop(first);
         assert!(admission.admit(Some(0)).is_ok());
+    }
+
+    #[test]
+    fn some_places_are_kept_for_requests_without_a_body() {
+        let admission = Admission::new(16);
+        let questions: Vec<_> = (0..14)
+            .map(|_| admission.admit(Some(10)).unwrap())
+            .collect();
+        assert_eq!(admission.admit(Some(10)).unwrap_err().code, "overloaded");
+        let _looks = [(); 2].map(|()| admission.admit(Some(0)).unwrap());
+        assert_eq!(admission.admit(Some(0)).unwrap_err().code, "overloaded");
+        // The control: what a question leaves is free for either.
+        drop(questions);
+        let _others = [Some(0), Some(10)].map(|body| admission.admit(body).unwrap());
     }
 
     #[test]

@@ -111,7 +111,7 @@ async fn late(stop: CancellationToken, time: Duration, late: CancellationToken) 
 }
 
 /// Waits for a stop, and then until no request is open and none has come for `time`.
-async fn quiet(stop: &CancellationToken, gauge: &Gauge, time: Duration) {
+pub(crate) async fn quiet(stop: &CancellationToken, gauge: &Gauge, time: Duration) {
     stop.cancelled().await;
     loop {
         gauge.nothing_open().await;

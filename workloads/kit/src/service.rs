@@ -185,8 +185,9 @@ impl Service {
         server::serve(listener, gauge, router, self.limits, stop).await;
     }
 
-    /// Serves gRPC `routes` and the standard health service on `listen` until a stop, then lets
-    /// open calls finish. Adds what [`Service::serve_http`] adds. Registers the gate `grpc`.
+    /// Serves gRPC `routes` and the standard health service on `listen` until a stop, then serves who
+    /// has connected by then and lets open calls finish. Adds what [`Service::serve_http`] adds.
+    /// Registers the gate `grpc`.
     ///
     /// # Errors
     /// The address cannot be bound, TLS cannot be set up, or accepting fails.
@@ -216,21 +217,25 @@ impl Service {
 
         match &self.certificates {
             Some(certificates) => {
-                let listener =
-                    TlsListener::new(listener, certificates, Arc::default()).context(TlsSnafu)?;
-                self.serve_grpc_from(listener.into_stream(), routes).await
+                let gauge = Arc::<Gauge>::default();
+                let listener = TlsListener::new(listener, certificates, Arc::clone(&gauge))
+                    .context(TlsSnafu)?;
+                let incoming = listener.into_stream();
+                self.serve_grpc_from(incoming, Some(gauge), routes).await
             }
             None => {
                 let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                self.serve_grpc_from(incoming, routes).await
+                self.serve_grpc_from(incoming, None, routes).await
             }
         }
     }
 
+    /// Of whom `gauge` counts all are let in before the end of `incoming`.
     #[cfg(feature = "grpc")]
     async fn serve_grpc_from<I, S>(
         &self,
         incoming: I,
+        gauge: Option<Arc<Gauge>>,
         routes: tonic::service::Routes,
     ) -> Result<(), ServeError>
     where
@@ -238,12 +243,22 @@ impl Service {
         S: AsyncRead + AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
     {
         let (health, health_service) = tonic_health::server::health_reporter();
-        let shutdown = self.shutdown.clone();
+        let (shutdown, limits) = (self.shutdown.clone(), self.limits);
         let stop = async move {
             shutdown.cancelled().await;
             health
                 .set_service_status("", tonic_health::ServingStatus::NotServing)
                 .await;
+            // The server drops whoever is not in when this ends.
+            if let Some(gauge) = gauge {
+                let all_are_in = server::quiet(&shutdown, &gauge, limits.quiet);
+                if tokio::time::timeout(limits.answers, all_are_in)
+                    .await
+                    .is_err()
+                {
+                    tracing::warn!("callers still shake hands and are dropped: the time is over");
+                }
+            }
         };
         let router = request::instrument(routes.add_service(health_service).into_axum_router());
         self.readiness.register("grpc").ready();

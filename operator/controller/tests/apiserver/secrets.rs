@@ -1,10 +1,13 @@
 //! Secrets: those that the operator makes, and those that a resource names.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lotoai_api::LotoAIStatus;
 use lotoai_plan::labels;
 use serde_json::json;
@@ -99,88 +102,116 @@ async fn provision(world: &World) -> String {
     names[0].clone()
 }
 
+/// A platform at rest, and how it stands there with one credential.
+struct AtRest {
+    world: World,
+    secrets: Api<Secret>,
+    /// What the credential's Secret holds.
+    credential: Data,
+    /// What the pods that use it were started with.
+    hash: String,
+    /// The Job that told it to its store.
+    job: String,
+}
+
+type Data = BTreeMap<String, ByteString>;
+
+impl AtRest {
+    /// The credential's Secret.
+    const NAME: &str = "demo-gateway-postgres";
+
+    /// `None` when there is no API server on this machine.
+    async fn start(namespace: &str) -> Option<Self> {
+        let world = World::demo(namespace).await?;
+        world.settle().await;
+        let secrets = world.api::<Secret>();
+        Some(Self {
+            credential: data(&secrets).await,
+            hash: gateway_hash(&world).await,
+            job: provision(&world).await,
+            secrets,
+            world,
+        })
+    }
+
+    /// What the Secret holds now.
+    async fn now(&self) -> Data {
+        data(&self.secrets).await
+    }
+
+    /// The store and who calls it were told of a change.
+    async fn check_both_sides_know(&self) {
+        assert_ne!(gateway_hash(&self.world).await, self.hash);
+        assert_ne!(provision(&self.world).await, self.job);
+    }
+}
+
+async fn data(secrets: &Api<Secret>) -> Data {
+    secrets.get(AtRest::NAME).await.unwrap().data.unwrap()
+}
+
 #[tokio::test]
 async fn a_credential_that_is_given_as_it_is_counts_as_given() {
-    let Some(world) = World::demo("given-as-it-is").await else {
+    let Some(it) = AtRest::start("given-as-it-is").await else {
         return;
     };
-    world.settle().await;
-    let secrets = world.api::<Secret>();
-    let name = "demo-gateway-postgres";
-    let password = async || {
-        let data = secrets.get(name).await.unwrap().data.unwrap();
-        String::from_utf8(data["password"].0.clone()).unwrap()
-    };
-    let made = password().await;
-    let vault = json!({ "metadata": { "name": "vault" }, "stringData": { "password": made } });
+    let made = &it.credential["password"];
+    let text = String::from_utf8(made.0.clone()).unwrap();
+    let vault = json!({ "metadata": { "name": "vault" }, "stringData": { "password": text } });
     let vault: Secret = serde_json::from_value(vault).unwrap();
-    secrets
+    it.secrets
         .create(&PostParams::default(), &vault)
         .await
         .unwrap();
     let by = |secret: serde_json::Value| json!({ "credentials": { "given": { "gateway-postgres": secret } } });
-    let before = gateway_hash(&world).await;
-    world.change(&by(json!({ "name": "vault" }))).await;
-    settle_whole(&world).await;
-    world.pass().await.unwrap();
-    assert_eq!(password().await, made);
-    assert_eq!(gateway_hash(&world).await, before, "nobody restarts");
-    let credentials = world.status().await.credentials;
-    let told = credentials.iter().find(|one| one.secret == name).unwrap();
-    assert_eq!(told.rotation.as_deref(), Some("Secret/vault"));
+    it.world.change(&by(json!({ "name": "vault" }))).await;
+    settle_whole(&it.world).await;
+    it.world.pass().await.unwrap();
+    assert_eq!(&it.now().await["password"], made);
+    assert_eq!(gateway_hash(&it.world).await, it.hash, "nobody restarts");
+    let credentials = it.world.status().await.credentials;
+    let told = credentials.iter().find(|one| one.secret == AtRest::NAME);
+    assert_eq!(told.unwrap().rotation.as_deref(), Some("Secret/vault"));
 
     // Whoever keeps it may give it to others.
-    world.change(&by(serde_json::Value::Null)).await;
-    settle_whole(&world).await;
-    assert_ne!(password().await, made);
+    it.world.change(&by(serde_json::Value::Null)).await;
+    settle_whole(&it.world).await;
+    assert_ne!(&it.now().await["password"], made);
 }
 
 #[tokio::test]
 async fn a_value_that_somebody_wrote_stays_and_a_given_one_is_restored() {
-    let Some(world) = World::demo("altered-credential").await else {
+    let Some(it) = AtRest::start("altered-credential").await else {
         return;
     };
-    world.settle().await;
-    let secrets = world.api::<Secret>();
-    let name = "demo-gateway-postgres";
-    let before = secrets.get(name).await.unwrap().data.unwrap();
-    let (hash, job) = (gateway_hash(&world).await, provision(&world).await);
     let patch = json!({ "stringData": { "username": "somebody", "password": "theirs" } });
     let params = PatchParams::default();
-    secrets
-        .patch(name, &params, &Patch::Merge(patch))
+    it.secrets
+        .patch(AtRest::NAME, &params, &Patch::Merge(patch))
         .await
         .unwrap();
-    settle_whole(&world).await;
-    let after = secrets.get(name).await.unwrap().data.unwrap();
+    settle_whole(&it.world).await;
+    let after = it.now().await;
     assert_eq!(
         after["password"].0, b"theirs",
         "a store may know it already"
     );
-    assert_eq!(after["username"], before["username"]);
-    // The store and who calls it are told.
-    assert_ne!(gateway_hash(&world).await, hash);
-    assert_ne!(provision(&world).await, job);
+    assert_eq!(after["username"], it.credential["username"]);
+    it.check_both_sides_know().await;
 }
 
 #[tokio::test]
 async fn a_deleted_credential_is_made_anew_and_told_to_both_sides() {
-    let Some(world) = World::demo("deleted-credential").await else {
+    let Some(it) = AtRest::start("deleted-credential").await else {
         return;
     };
-    world.settle().await;
-    let secrets = world.api::<Secret>();
-    let name = "demo-gateway-postgres";
-    let before = secrets.get(name).await.unwrap().data.unwrap();
-    let (hash, job) = (gateway_hash(&world).await, provision(&world).await);
     let params = DeleteParams::default();
-    secrets.delete(name, &params).await.unwrap();
-    settle_whole(&world).await;
-    let after = secrets.get(name).await.unwrap().data.unwrap();
-    assert_ne!(after["password"], before["password"]);
-    assert_eq!(after["username"], before["username"]);
-    assert_ne!(gateway_hash(&world).await, hash);
-    assert_ne!(provision(&world).await, job);
+    it.secrets.delete(AtRest::NAME, &params).await.unwrap();
+    settle_whole(&it.world).await;
+    let after = it.now().await;
+    assert_ne!(after["password"], it.credential["password"]);
+    assert_eq!(after["username"], it.credential["username"]);
+    it.check_both_sides_know().await;
 }
 
 #[tokio::test]

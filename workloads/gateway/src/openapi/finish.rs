@@ -13,6 +13,9 @@ const TOKEN: &str = "accessToken";
 const KEY: &str = "apiKey";
 const SESSION: &str = "session";
 
+/// Refusals that any call may get, so that none lists them unless it has more to say of one.
+pub(crate) const COMMON: [u16; 6] = [400, 408, 409, 422, 429, 431];
+
 /// Completes the document of `routes`.
 pub(super) fn finish(document: &mut Value, routes: &[Route]) {
     plain_texts(document);
@@ -85,7 +88,8 @@ fn complete(operation: &mut Map<String, Value>, route: &Route) {
         responses.insert("401".to_owned(), json!({ "description": description }));
     }
     let forbidden = match route.needs {
-        Needs::Nothing | Needs::Caller => None,
+        Needs::Nothing => None,
+        Needs::Caller => Some("Something that the caller may not do".to_owned()),
         Needs::Scope(scope) => Some(format!(
             "An API key without scope {scope}, or something else that the caller may not do"
         )),
@@ -96,7 +100,8 @@ fn complete(operation: &mut Map<String, Value>, route: &Route) {
         let response = json!({ "description": description });
         responses.entry("403").or_insert(response);
     }
-    let description = "Any other refusal (400, 409, 422, 429) or failure (5xx); `code` says which";
+    let common = COMMON.map(|status| status.to_string()).join(", ");
+    let description = format!("Any other refusal ({common}) or failure (5xx); `code` says which");
     responses.insert("default".to_owned(), json!({ "description": description }));
     for (status, response) in responses {
         let is_error = status == "default" || status.starts_with(['4', '5']);

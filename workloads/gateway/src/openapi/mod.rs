@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use url::Url;
 use utoipa::OpenApi as _;
 
+#[cfg(test)]
+pub(crate) use self::finish::COMMON;
 use self::page::Language;
 use crate::routes::{
     self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal,

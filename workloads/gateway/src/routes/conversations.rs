@@ -124,6 +124,7 @@ pub async fn one(
     responses(
         (status = 200, description = "The conversation", body = ConversationSummary),
         (status = 404, description = "There is no such conversation for the caller"),
+        (status = 413, description = "The body is longer than 16 KiB"),
     ),
 )]
 pub async fn rename(
@@ -157,6 +158,7 @@ pub async fn rename(
     responses(
         (status = 201, description = "The branch", body = ConversationSummary),
         (status = 404, description = "There is no such conversation or message for the caller"),
+        (status = 413, description = "The body is longer than 16 KiB"),
     ),
 )]
 pub async fn branch(

@@ -147,8 +147,8 @@ pub async fn create(
 ///
 /// # Errors
 /// 404 for what is none of the caller's, 410 when it has expired, 412 for another version of the
-/// protocol, 423 while its document is being made, 503 when the database or the object store is
-/// away.
+/// protocol, 413 and 415 when all its bytes are there and make no file that can be taken, 423 while
+/// its document is being made, 503 when the database or the object store is away.
 #[utoipa::path(
     head,
     path = "/api/uploads/{id}",
@@ -172,6 +172,9 @@ pub async fn create(
         ),
         (status = 404, description = "There is no such upload for the caller"),
         (status = 410, description = "It has expired"),
+        (status = 412, description = "Another version of the protocol is spoken here"),
+        (status = 413, description = "The file is too large"),
+        (status = 415, description = "The file is none that can be read"),
         (status = 423, description = "Its document is being made"),
     ),
 )]
@@ -200,8 +203,8 @@ pub async fn offset(
 /// # Errors
 /// 404 for what is none of the caller's, 409 when the piece is not the next one, 410 when the upload
 /// has expired, 412 for another version of the protocol, 413 for more than was announced, 415 when
-/// the file is none that can be read, 423 while another request writes, 429 when too many do, 503
-/// when the database or the object store is away.
+/// the request is no piece of a file or the file is none that can be read, 423 while another request
+/// writes, 429 when too many do, 503 when the database or the object store is away.
 #[utoipa::path(
     patch,
     path = "/api/uploads/{id}",
@@ -230,6 +233,9 @@ pub async fn offset(
         (status = 404, description = "There is no such upload for the caller"),
         (status = 409, description = "The piece is not the next one"),
         (status = 410, description = "It has expired"),
+        (status = 412, description = "Another version of the protocol is spoken here"),
+        (status = 413, description = "There are more bytes than were announced or may be"),
+        (status = 415, description = "It is no piece of a file, or the file cannot be read"),
         (status = 423, description = "Another request writes to it"),
     ),
 )]
@@ -270,6 +276,7 @@ pub async fn append(
         (status = 204, description = "It has ended"),
         (status = 404, description = "There is no such upload for the caller"),
         (status = 410, description = "It has expired"),
+        (status = 412, description = "Another version of the protocol is spoken here"),
     ),
 )]
 pub async fn end(

@@ -5,6 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 
+use super::used::Used;
 use super::{Store, StoreError, within};
 use crate::budget::rules::Amounts;
 
@@ -43,20 +44,9 @@ pub struct UsageRow {
     pub provider: String,
     /// The model that answered; empty when it is not known.
     pub model: String,
-    /// Questions.
-    pub requests: i64,
-    /// Tokens read.
-    pub input_tokens: i64,
-    /// Tokens written.
-    pub output_tokens: i64,
-    /// Questions whose tokens were not, or not all, reported: they are estimated on the high side.
-    pub estimated_requests: i64,
-    /// Questions whose price is not known: they are missing in `micros`.
-    pub unpriced_requests: i64,
-    /// Money in millionths of the currency's unit.
-    pub micros: i64,
-    /// ISO 4217 code; empty without prices.
-    pub currency: String,
+    /// What it took.
+    #[serde(flatten)]
+    pub used: Used,
     /// Version of the prices; empty without prices.
     pub price_version: String,
 }
@@ -221,13 +211,7 @@ fn usage(row: &PgRow) -> UsageRow {
         api_key: row.get(3),
         provider: row.get(4),
         model: row.get(5),
-        requests: row.get(6),
-        input_tokens: row.get(7),
-        output_tokens: row.get(8),
-        estimated_requests: row.get(9),
-        unpriced_requests: row.get(10),
-        micros: row.get(11),
-        currency: row.get(12),
+        used: Used::of(row, 6),
         price_version: row.get(13),
     }
 }

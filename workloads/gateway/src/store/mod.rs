@@ -24,6 +24,7 @@ mod talks;
 mod totals;
 mod upload_ends;
 mod uploads;
+mod used;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -55,6 +56,7 @@ pub use talks::{
 pub use totals::{By, UsageTotal};
 pub use upload_ends::ExportedUpload;
 pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
+pub use used::Used;
 
 use self::group::Group;
 use self::pulse::Pulse;

@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 
 use super::budgets::UsageQuery;
+use super::used::Used;
 use super::{Store, StoreError, within};
 
 /// Most sums of one question: two for each day of a year and more.
@@ -52,20 +53,9 @@ pub struct UsageTotal {
     pub key: String,
     /// The provider of the model; `null` where models are not told apart.
     pub provider: Option<String>,
-    /// Questions.
-    pub requests: i64,
-    /// Tokens read.
-    pub input_tokens: i64,
-    /// Tokens written.
-    pub output_tokens: i64,
-    /// Questions whose tokens were not, or not all, reported: they are estimated on the high side.
-    pub estimated_requests: i64,
-    /// Questions whose price is not known: they are missing in `micros`.
-    pub unpriced_requests: i64,
-    /// Money in millionths of the currency's unit.
-    pub micros: i64,
-    /// ISO 4217 code; empty without prices.
-    pub currency: String,
+    /// What it took.
+    #[serde(flatten)]
+    pub used: Used,
 }
 
 impl Store {
@@ -112,12 +102,6 @@ fn total(row: &PgRow) -> UsageTotal {
     UsageTotal {
         key: row.get(0),
         provider: row.get(1),
-        requests: row.get(2),
-        input_tokens: row.get(3),
-        output_tokens: row.get(4),
-        estimated_requests: row.get(5),
-        unpriced_requests: row.get(6),
-        micros: row.get(7),
-        currency: row.get(8),
+        used: Used::of(row, 2),
     }
 }

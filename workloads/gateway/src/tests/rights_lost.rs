@@ -9,12 +9,16 @@ use wiremock::{Mock, ResponseTemplate};
 use super::api_keys::{bearing, key};
 use super::browser::{ANA, Person, TOKEN, me, sign_in_as, tokens};
 use super::keys::claims;
+use super::postgres::Database;
 use super::support::{Answer, Gateway, PUBLIC_URL};
 use crate::identity::token::{SKEW_SECONDS, now};
 
+/// A group that Ana and Eve have.
+const STAFF: [&str; 1] = ["staff"];
+
 const EVE: Person<'static> = Person {
     subject: "eve",
-    groups: &["staff"],
+    groups: &STAFF,
     provider_session: "kc-eve-1",
 };
 
@@ -127,24 +131,61 @@ async fn a_session_that_the_provider_ended_ends_its_answers_without_a_request() 
     ends_with(answer, "signed_out").await;
 }
 
+/// Two programs of Ana's.
+struct Programs {
+    gateway: Gateway,
+    /// Where they ask.
+    replica: Gateway,
+    /// Has her group.
+    key: String,
+    /// Has none, so that there is nothing that it could lose.
+    harmless: String,
+    _server: Database,
+}
+
+impl Programs {
+    /// `None`, with the reason printed, when there is no PostgreSQL here.
+    async fn start() -> Option<Self> {
+        let (server, gateway, _) = Gateway::answering().await?;
+        let replica = gateway.replica(&server).await;
+        let program = json!({ "name": "staff" });
+        let program = key(&gateway, "ana", &STAFF, &program).await;
+        let harmless = json!({ "name": "none", "groups": [] });
+        let harmless = key(&gateway, "ana", &STAFF, &harmless).await;
+        Some(Self {
+            gateway,
+            replica,
+            key: program,
+            harmless,
+            _server: server,
+        })
+    }
+
+    /// An answer to the one that has her group.
+    async fn by_key(&self) -> Answer {
+        self.replica.open(with_token(&self.key)).await
+    }
+
+    /// An answer to the one that has none.
+    async fn with_nothing_to_lose(&self) -> Answer {
+        self.replica.open(with_token(&self.harmless)).await
+    }
+}
+
 #[tokio::test]
 async fn a_group_that_a_person_lost_ends_the_answers_of_programs() {
-    let Some((server, gateway, _)) = Gateway::answering().await else {
+    let Some(it) = Programs::start().await else {
         return;
     };
-    let replica = gateway.replica(&server).await;
-    let staff = ["staff"];
-    let program = key(&gateway, "ana", &staff, &json!({ "name": "staff" })).await;
-    let harmless = json!({ "name": "none", "groups": [] });
-    let harmless = key(&gateway, "ana", &staff, &harmless).await;
-    let eves = gateway.signer.token("eve", &staff);
-    let by_key = replica.open(with_token(&program)).await;
-    let by_token = replica.open(with_token(&token(&gateway, &staff, 0))).await;
+    let (gateway, replica) = (&it.gateway, &it.replica);
+    let eves = gateway.signer.token("eve", &STAFF);
+    let by_key = it.by_key().await;
+    let by_token = replica.open(with_token(&token(gateway, &STAFF, 0))).await;
     let mut control = replica.open(with_token(&eves)).await;
-    let mut with_nothing_to_lose = replica.open(with_token(&harmless)).await;
+    let mut with_nothing_to_lose = it.with_nothing_to_lose().await;
 
     let reply = gateway
-        .send(bearing(Method::GET, "/api/me", &token(&gateway, &[], 5)))
+        .send(bearing(Method::GET, "/api/me", &token(gateway, &[], 5)))
         .await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     gateway.settle().await;
@@ -156,24 +197,20 @@ async fn a_group_that_a_person_lost_ends_the_answers_of_programs() {
 
 #[tokio::test]
 async fn a_group_that_a_session_lost_while_it_streams_ends_the_answers_of_programs() {
-    let Some((server, gateway, _)) = Gateway::answering().await else {
+    let Some(it) = Programs::start().await else {
         return;
     };
-    let replica = gateway.replica(&server).await;
-    let staff = ["staff"];
-    let program = key(&gateway, "ana", &staff, &json!({ "name": "staff" })).await;
-    let harmless = json!({ "name": "none", "groups": [] });
-    let harmless = key(&gateway, "ana", &staff, &harmless).await;
-    let session = sign_in_as(&gateway, ANA, 10).await;
+    let (gateway, replica) = (&it.gateway, &it.replica);
+    let session = sign_in_as(gateway, ANA, 10).await;
     // What the question gets is due at the next look. Nobody sends a request after it.
-    renewals(&gateway, &[(ANA, 20)]).await;
+    renewals(gateway, &[(ANA, 20)]).await;
     let without = Person { groups: &[], ..ANA };
-    let mut lost = tokens(&gateway, without, 300, None);
+    let mut lost = tokens(gateway, without, 300, None);
     // Of the same second it would say nothing new.
-    lost["access_token"] = json!(token(&gateway, &[], 5));
-    renewal(&gateway, &lost).await;
-    let by_key = replica.open(with_token(&program)).await;
-    let mut with_nothing_to_lose = replica.open(with_token(&harmless)).await;
+    lost["access_token"] = json!(token(gateway, &[], 5));
+    renewal(gateway, &lost).await;
+    let by_key = it.by_key().await;
+    let mut with_nothing_to_lose = it.with_nothing_to_lose().await;
     let by_session = replica.open(with_session(&session)).await;
     ends_with(by_session, "rights_changed").await;
     ends_with(by_key, "rights_changed").await;

@@ -26,17 +26,26 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    /// Asks, and reads the answer to its end. The error says how it was cut, or that nobody took
-    /// the connection.
-    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Result<Reply, String> {
-        let refused = |error: std::io::Error| format!("refused: {error}");
-        let mut stream = TcpStream::connect(self.address).await.map_err(refused)?;
-        let request = format!(
+    /// A request, as it is sent.
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> String {
+        format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.token,
             body.len()
-        );
+        )
+    }
+
+    /// Asks, and reads the answer to its end. The error says how it was cut, or that nobody took
+    /// the connection.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Result<Reply, String> {
+        self.deliver(&self.request(method, path, body)).await
+    }
+
+    /// The same with a request that is written already.
+    pub(crate) async fn deliver(&self, request: &str) -> Result<Reply, String> {
+        let refused = |error: std::io::Error| format!("refused: {error}");
+        let mut stream = TcpStream::connect(self.address).await.map_err(refused)?;
         let written = stream.write_all(request.as_bytes()).await;
         written.map_err(refused)?;
         let (head, body) = wire::answer(stream).await?;

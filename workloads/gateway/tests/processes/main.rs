@@ -1,5 +1,6 @@
 //! The gateway as processes, behind what a cluster puts before it: told to stop with open streams,
-//! killed at any moment, two of them with one budget, and with its database and its broker away.
+//! killed at any moment, two of them with one budget, with its database and its broker away, and under
+//! floods.
 //! What they are asked is drawn by a seed that each test prints; `LOTOAI_SOAK` runs in full what
 //! otherwise is a sample.
 
@@ -31,6 +32,8 @@ mod killed;
 #[expect(dead_code, reason = "the gateway's own tests use the rest")]
 #[path = "../../src/tests/orchestrator.rs"]
 mod orchestrator;
+#[cfg(test)]
+mod overload;
 #[cfg(test)]
 #[expect(dead_code, reason = "the gateway's own tests use the rest")]
 #[path = "../../src/tests/postgres/mod.rs"]

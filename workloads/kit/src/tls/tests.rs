@@ -1,3 +1,6 @@
+#[cfg(feature = "grpc")]
+mod grpc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -326,48 +329,4 @@ fn tls_without_an_authority_is_refused_with_the_fix() {
     };
     let error = upstream::http_client(&url, &"t0ken".into(), &tls).unwrap_err();
     assert_eq!(error.to_string(), "failed to use TLS_CA_FILE");
-}
-
-#[cfg(feature = "grpc")]
-#[tokio::test]
-async fn grpc_is_served_and_called_over_tls_and_the_cause_of_a_refusal_is_told() {
-    use tonic_health::pb::HealthCheckRequest;
-    use tonic_health::pb::health_client::HealthClient;
-
-    let platform = Authority::new("platform");
-    let other = Authority::new("other");
-    platform.issue(&["localhost"]);
-    let mut service = crate::Service::for_tests("test");
-    service.certificates = Some(platform.certificates());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = {
-        let service = service.clone();
-        let routes = tonic::service::Routes::default();
-        tokio::spawn(async move { service.serve_grpc_on(listener, routes).await })
-    };
-    let check = async |host: &str, tls: TlsArgs| {
-        let url = format!("https://{host}:{port}").parse().unwrap();
-        let channel = upstream::grpc_channel(&url, &"t0ken".into(), &tls).unwrap();
-        let answer = HealthClient::new(channel)
-            .check(HealthCheckRequest::default())
-            .await;
-        answer.map(drop)
-    };
-    check("localhost", platform.args()).await.unwrap();
-    let refused = check("localhost", other.args()).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::Unavailable);
-    assert!(refused.message().contains("UnknownIssuer"), "{refused:?}");
-    let refused = check("127.0.0.1", platform.args()).await.unwrap_err();
-    assert!(
-        refused.message().contains("not valid for name"),
-        "{refused:?}"
-    );
-
-    service.shutdown.cancel();
-    tokio::time::timeout(DEADLINE, server)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
 }

@@ -2,7 +2,8 @@
 
 use axum::http::{Method, StatusCode};
 
-use super::{Platform, Proof, path_of};
+use super::platform::{Platform, Proof};
+use super::requests::path_of;
 use crate::domain::responses_request::id_of;
 use crate::policy::Needs;
 use crate::routes::table;
@@ -69,4 +70,5 @@ async fn what_is_somebody_elses_looks_like_what_is_not_there() {
     assert_eq!(compared, 19);
     // The control: what is there takes more than what is not.
     assert!(told_apart > 0, "nothing is seen of what was asked");
+    platform.check_statuses();
 }

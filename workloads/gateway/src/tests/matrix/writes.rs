@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::http::{Method, StatusCode};
 
-use super::{Platform, Proof, path_of, request};
+use super::platform::{Platform, Proof};
+use super::requests::{path_of, request};
 use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::support::Reply;
@@ -84,7 +85,7 @@ async fn every_write_that_is_sent_again_with_its_key_is_done_once() {
             let mut request = request(&method, &path, &ana);
             let key = key.parse().unwrap();
             request.headers_mut().insert("idempotency-key", key);
-            platform.gateway.send(request)
+            platform.ask(request)
         };
         let first = send(format!("first {at}")).await;
         assert!(first.status.is_success(), "{method} {path}: {first:?}");
@@ -112,4 +113,5 @@ async fn every_write_that_is_sent_again_with_its_key_is_done_once() {
             other.status == StatusCode::CONFLICT && other.code().starts_with("idempotency");
         assert!(!refused, "{method} {path}: {other:?}");
     }
+    platform.check_statuses();
 }

@@ -7,7 +7,7 @@ use axum::http::{Method, Request};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{document, operations};
+use super::{Statuses, document, operations};
 use crate::tests::api_keys::{bearing, key};
 use crate::tests::browser::{ANA, sign_in_as};
 use crate::tests::budgets::PRICES;
@@ -20,6 +20,7 @@ const BOUNDARY: &str = "a-boundary-that-no-file-holds";
 /// The document, in which an answer may have no field that is not described.
 struct Contract {
     document: Value,
+    statuses: Statuses,
 }
 
 impl Contract {
@@ -31,7 +32,8 @@ impl Contract {
         for (name, schema) in schemas {
             close(schema, parts.contains(name));
         }
-        Self { document }
+        let statuses = Statuses::of(&document);
+        Self { document, statuses }
     }
 
     fn validator(&self, schema: &Value) -> Validator {
@@ -50,8 +52,8 @@ impl Contract {
         let status = reply.status.as_u16().to_string();
         let responses = &operation["responses"];
         let response = responses.get(&status).unwrap_or(&responses["default"]);
-        if reply.status.is_success() && responses.get(&status).is_none() {
-            return vec![format!("{status} is not described")];
+        if let Some(fault) = self.statuses.fault(method, path, reply.status) {
+            return vec![fault];
         }
         let Some(content) = response["content"].as_object() else {
             let is_empty = reply.body.is_empty();

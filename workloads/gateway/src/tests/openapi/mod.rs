@@ -3,12 +3,14 @@
 mod answers;
 mod pages;
 mod requests;
+mod statuses;
 mod validator;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+pub(crate) use self::statuses::Statuses;
 use super::support::PUBLIC_URL;
 use crate::policy::{Needs, Scope};
 use crate::routes::{Route, table};
