@@ -14,6 +14,7 @@ mod outbox;
 mod pulse;
 mod responses;
 mod search;
+mod session_ends;
 mod sessions;
 mod stored_budgets;
 mod streams;
@@ -40,7 +41,8 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
 pub use search::Found;
-pub use sessions::{ListedSession, NewSession, StoredSession, TakenSession};
+pub use session_ends::TakenSession;
+pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
