@@ -23,6 +23,8 @@ mod cluster;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod day_two;
 #[cfg(test)]
 mod demo;
@@ -32,6 +34,10 @@ mod heal;
 mod helm;
 #[cfg(test)]
 mod high_availability;
+#[cfg(test)]
+mod inside;
+#[cfg(test)]
+mod keycloak;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
