@@ -12,7 +12,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::support::{component, pods, process_of};
 
 /// The network of a component's pod.
-#[derive(Clone)]
 pub(crate) struct Inside {
     /// The address of the pod.
     pub(crate) address: IpAddr,

@@ -27,15 +27,24 @@ fn a_session_is_renewed_ends_when_it_is_left_alone_and_is_signed_out_everywhere(
         keycloak
             .lend(&["iris"], async |lent| {
                 let iris = &lent.people[0];
-                let driver = Driver::start();
-                let page = Page(driver.client("iris").await);
-                renewed(&page, &client, &keycloak, &database, iris).await;
-                left_alone(&page, &database, iris).await;
-                left_by_its_person(&page, &client, &keycloak, iris).await;
-                page.0.close().await.unwrap();
+                Box::pin(used_and_left(&client, &keycloak, &database, iris)).await;
             })
             .await;
     });
+}
+
+async fn used_and_left(
+    client: &PublicClient,
+    keycloak: &Keycloak,
+    database: &Database,
+    iris: &Person,
+) {
+    let driver = Driver::start();
+    let page = Page(driver.client("iris").await);
+    renewed(&page, client, keycloak, database, iris).await;
+    left_alone(&page, database, iris).await;
+    left_by_its_person(&page, client, keycloak, iris).await;
+    page.0.close().await.unwrap();
 }
 
 /// The access token ends, and the page goes on without a sign-in.
@@ -159,15 +168,17 @@ async fn left_by_its_person(
     let kept = page.0.get_all_cookies().await.unwrap();
     let kept = kept.iter().any(|cookie| cookie.name() == SESSION);
     assert!(!kept, "the browser keeps the cookie");
-    // As many steps as the page was left open for before.
+    // Each of these was a page of hers.
     for step in 1..=4 {
         page.0.back().await.unwrap();
         let what = format!("the page after {step} steps back");
         wait_for(&what, WITHIN, async || {
+            let url = page.0.current_url().await;
+            let url = url.map_err(|error| error.to_string())?;
             if page.has(&test_id("sign-in")).await {
                 Ok(())
             } else {
-                Err(page.0.source().await.map_err(|error| error.to_string())?)
+                Err(url.to_string())
             }
         })
         .await;

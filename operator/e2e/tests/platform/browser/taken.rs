@@ -36,37 +36,41 @@ fn what_keycloak_takes_from_a_person_ends_their_open_answers_and_no_others() {
         };
         keycloak
             .lend(&["ana", "eve"], async |lent| {
-                keycloak.set_token_life(Some(TOKEN_LIFE)).await;
-                let driver = Driver::start();
-                let ana = Page(driver.client("ana").await);
-                let eve = Page(driver.client("eve").await);
-                ana.enter(client.url(), &lent.people[0]).await;
-                eve.enter(client.url(), &lent.people[1]).await;
-                behind_others(&client, async {
-                    open(&eve).await;
-                    open(&ana).await;
-                    lose_group(&ana, &keycloak, lent).await;
-                    goes_on(&eve).await;
-                    open(&ana).await;
-                    lose_stay(&ana, &client, &keycloak, lent).await;
-                    goes_on(&eve).await;
-                })
-                .await;
-                assert_cut(&database, lent).await;
-                written(&eve).await;
-                assert_eq!(told(&client, &eve.session().await).await.0, 200);
-                ana.0.close().await.unwrap();
-                eve.0.close().await.unwrap();
+                Box::pin(taken(&client, &keycloak, &database, lent)).await;
             })
             .await;
     });
 }
 
+async fn taken(client: &PublicClient, keycloak: &Keycloak, database: &Database, lent: &Lent) {
+    keycloak.set_token_life(Some(TOKEN_LIFE)).await;
+    let driver = Driver::start();
+    let ana = Page(driver.client("ana").await);
+    let eve = Page(driver.client("eve").await);
+    ana.enter(client.url(), &lent.people[0]).await;
+    eve.enter(client.url(), &lent.people[1]).await;
+    let work = async {
+        open(&eve).await;
+        open(&ana).await;
+        lose_group(&ana, keycloak, lent).await;
+        goes_on(&eve).await;
+        open(&ana).await;
+        lose_stay(&ana, client, keycloak, lent).await;
+        goes_on(&eve).await;
+    };
+    behind_others(client, Box::pin(work)).await;
+    assert_cut(database, lent).await;
+    written(&eve).await;
+    assert_eq!(told(client, &eve.session().await).await.0, 200);
+    ana.0.close().await.unwrap();
+    eve.0.close().await.unwrap();
+}
+
 /// Does the work while others wait for the local model, and lets them go.
 async fn behind_others(client: &PublicClient, work: impl Future<Output = ()>) {
-    let is_writing = AtomicBool::new(false);
+    let is_writing = &AtomicBool::new(false);
     let others = (0..LINE).map(|_| {
-        client.ask_streaming("assistant", QUESTION, |_| {
+        client.ask_streaming("assistant", QUESTION, move |_: &str| {
             is_writing.store(true, Ordering::Relaxed);
         })
     });
@@ -154,7 +158,7 @@ async fn lose_stay(ana: &Page, client: &PublicClient, keycloak: &Keycloak, lent:
     let of_page = since(done);
     assert_eq!(told(client, &session).await, over());
     println!(
-        "a stay that Keycloak ended: the page was signed out after {of_page}, the cookie was dead after {}",
+        "a stay that Keycloak ended: the page knew after {of_page}, the cookie was dead after {}",
         since(done)
     );
     assert!(done.elapsed() <= ENDED_WITHIN, "{}", since(done));
