@@ -214,7 +214,8 @@ impl Keycloak {
     ) -> Reply {
         let authorities = Certificate::from_pem_bundle(self.authorities.as_bytes()).unwrap();
         let address = SocketAddr::new(self.inside.address, PORT);
-        let call = async move {
+        // In a box, because it comes as a part of whatever is awaited from here up.
+        let call = Box::pin(async move {
             let http = Client::builder()
                 .tls_certs_only(authorities)
                 .resolve(&host(), address)
@@ -231,7 +232,7 @@ impl Keycloak {
                 body: serde_json::from_str(&text).unwrap_or(Value::Null),
                 at,
             }
-        };
+        });
         let work = move || {
             // All of it happens on this thread.
             let mut runtime = tokio::runtime::Builder::new_current_thread();
