@@ -1,133 +1,26 @@
 //! The web page in a real browser: sign in, upload, ask, read the citation, make and revoke a key,
 //! see what was used, set a budget, change the language.
 
+mod driver;
 mod pages;
+mod sessions;
+mod taken;
 
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fantoccini::{ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
-use serde_json::json;
-use tempfile::TempDir;
+use fantoccini::Locator;
+use lotoai_e2e::PublicClient;
+use serde_json::Value;
 
+use crate::keycloak::Person;
 use crate::support::{ready, run, wait_for};
+use driver::Driver;
 
 /// How long the page may take for what needs no model and no indexing.
 const WITHIN: Duration = Duration::from_secs(30);
-
-/// chromedriver with its browsers, on a port and in a directory of its own; all of it ends with
-/// the test, also when that panics, and with the process of the tests, however that ends.
-struct Driver {
-    child: Child,
-    port: u16,
-    home: TempDir,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.wait();
-        // They are on their way out; the directory goes after the last of them.
-        let begun = Instant::now();
-        loop {
-            let left = processes_with(self.home.path());
-            if left.is_empty() || begun.elapsed() > Duration::from_secs(10) {
-                break;
-            }
-            for process in left {
-                let _ = kill_process(process, Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-/// Processes whose command line names `directory`: they were started for this test and by nobody
-/// else.
-fn processes_with(directory: &Path) -> Vec<Pid> {
-    let wanted = directory.to_string_lossy();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-            String::from_utf8_lossy(&line)
-                .contains(&*wanted)
-                .then(|| Pid::from_raw(id))?
-        })
-        .collect()
-}
-
-/// The command that chromedriver's arguments follow.
-fn chromedriver() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]);
-    // A browser leads a group of its own and outlives its driver. With root's rights the driver is
-    // the first process of a namespace, and the kernel ends all others in it with that one.
-    if geteuid().is_root() {
-        command.args(["unshare", "--pid", "--fork", "--kill-child=KILL"]);
-        command.args(["--mount-proc", "--"]);
-    }
-    command.arg("chromedriver");
-    command
-}
-
-impl Driver {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        // The name is short because it is a part of the name of a socket.
-        let home = TempDir::with_prefix("web-").unwrap();
-        let child = chromedriver()
-            .arg(format!("--port={port}"))
-            // Chromium leaves sockets and profiles wherever it may write.
-            .env("TMPDIR", home.path())
-            .env("HOME", home.path())
-            .env("LANGUAGE", "en")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("setpriv is part of every Linux system");
-        Self { child, port, home }
-    }
-
-    async fn client(&self) -> fantoccini::Client {
-        let profile = self.home.path().join("profile");
-        let options = json!({"goog:chromeOptions": {
-            "args": [
-                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
-                "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync", "--ignore-certificate-errors",
-                "--window-size=1200,900", "--lang=en",
-                format!("--user-data-dir={}", profile.display()),
-            ],
-            "prefs": {"intl.accept_languages": "en"},
-        }, "acceptInsecureCerts": true});
-        wait_for("chromedriver", WITHIN, async || {
-            // chromedriver is on loopback and speaks plain HTTP.
-            let mut builder = ClientBuilder::new(HttpConnector::new());
-            builder.capabilities(options.as_object().unwrap().clone());
-            let url = format!("http://127.0.0.1:{}", self.port);
-            builder
-                .connect(&url)
-                .await
-                .map_err(|error| format!("is chromium-driver installed? {error}"))
-        })
-        .await
-    }
-}
+/// The cookie of a session.
+const SESSION: &str = "__Host-lotoai";
 
 /// A page and what a person does on it.
 struct Page(fantoccini::Client);
@@ -192,6 +85,41 @@ impl Page {
         self.fill("#password", password).await;
         self.click("#kc-login").await;
     }
+
+    /// Opens the page, on which nobody is signed in, and signs in.
+    async fn enter(&self, url: &str, person: &Person) {
+        self.0.goto(&format!("{url}/")).await.unwrap();
+        self.click(&test_id("sign-in")).await;
+        self.sign_in(&person.username, person.password).await;
+        assert_eq!(self.text(&test_id("me")).await, person.username);
+    }
+
+    /// The session that the browser keeps.
+    async fn session(&self) -> String {
+        let cookie = self.0.get_named_cookie(SESSION).await.unwrap();
+        cookie.value().to_owned()
+    }
+}
+
+/// What somebody with this session is told: the status, and the code of a refusal.
+async fn told(client: &PublicClient, session: &str) -> (u16, String) {
+    let request = client.http().get(format!("{}/api/me", client.url()));
+    let request = request.header("cookie", format!("{SESSION}={session}"));
+    let response = request.timeout(WITHIN).send().await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    let code = body["code"].as_str().unwrap_or_default();
+    (status, code.to_owned())
+}
+
+/// What somebody is told whose session is over.
+fn over() -> (u16, String) {
+    (401, "session_expired".to_owned())
+}
+
+/// The word on the page that nobody is signed in any more, and why.
+fn signed_out(why: &str) -> String {
+    format!("{}[data-ending=\"{why}\"]", test_id("signed-out"))
 }
 
 fn test_id(id: &str) -> String {
@@ -204,7 +132,7 @@ fn a_person_signs_in_uploads_asks_and_reads_the_source() {
         let (platform, client) = ready().await;
         let login = platform.first_user().await.unwrap();
         let driver = Driver::start();
-        let page = Page(driver.client().await);
+        let page = Page(driver.client("profile").await);
         page.0.goto(&format!("{}/", client.url())).await.unwrap();
 
         page.click(&test_id("sign-in")).await;
@@ -252,7 +180,7 @@ fn a_person_signs_in_uploads_asks_and_reads_the_source() {
 
 async fn upload(driver: &Driver, page: &Page) {
     let name = format!("parking-{}.md", std::process::id());
-    let file = driver.home.path().join(&name);
+    let file = driver.home().join(&name);
     std::fs::write(
         &file,
         "# Parking\n\nThe visitor parking code is 4417 and changes every June.\n",

@@ -23,6 +23,8 @@ mod cluster;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod day_two;
 #[cfg(test)]
 mod deletion;
@@ -40,6 +42,9 @@ mod high_availability;
 mod images;
 #[cfg(test)]
 mod issuer;
+mod inside;
+#[cfg(test)]
+mod keycloak;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]

@@ -229,6 +229,16 @@ fn message(object: &Value) -> String {
 pub(crate) async fn wait_for<T>(
     what: &str,
     limit: Duration,
+    probe: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    wait_every(Duration::from_millis(500), what, limit, probe).await
+}
+
+/// The same with another pause between two looks, where moments count.
+pub(crate) async fn wait_every<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
     mut probe: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
     let begun = Instant::now();
@@ -237,11 +247,11 @@ pub(crate) async fn wait_for<T>(
             Ok(value) => return value,
             Err(last) if begun.elapsed() > limit => {
                 panic!(
-                    "gave up after {} s waiting for {what}; last seen: {last}",
-                    limit.as_secs()
+                    "gave up after {} ms waiting for {what}; last seen: {last}",
+                    limit.as_millis()
                 )
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
     }
 }

@@ -17,6 +17,7 @@ mod questions;
 mod responses;
 mod run_ends;
 mod search;
+mod session_ends;
 mod sessions;
 mod stored_budgets;
 mod streams;
@@ -47,7 +48,8 @@ pub use questions::{Asked, NewQuestion, NewTalk};
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
 pub use run_ends::RunEnd;
 pub use search::Found;
-pub use sessions::{ListedSession, NewSession, StoredSession, TakenSession};
+pub use session_ends::TakenSession;
+pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,

@@ -14,7 +14,7 @@ use crate::identity::provider::EXCHANGE_TIMEOUT;
 
 /// Whoever ends a session waits for one whose tokens are being renewed, which is locked for as long as
 /// the provider takes to answer.
-const ENDS_WITHIN: Duration = Duration::from_secs(7);
+pub(super) const ENDS_WITHIN: Duration = Duration::from_secs(7);
 const _: () = assert!(
     ENDS_WITHIN.as_secs() > EXCHANGE_TIMEOUT.as_secs(),
     "who ends a session must outlast the provider that is waited for"
@@ -50,18 +50,6 @@ pub struct StoredSession {
     pub sealed: Vec<u8>,
     /// Whether its last use was noted more than a minute ago.
     pub stale: bool,
-}
-
-/// A session that was deleted with others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenSession {
-    /// Hash of its cookie.
-    pub hash: SessionHash,
-    /// Its tokens.
-    pub sealed: Vec<u8>,
-    /// Whether the session that was spared rests on the same stay at the provider: to end that
-    /// there would end the spared one, too.
-    pub shares_stay: bool,
 }
 
 /// A session as its owner sees it.
@@ -210,57 +198,6 @@ impl Store {
             .fetch_optional(&self.pool);
         let row = within_limit(ENDS_WITHIN, "delete a session", statement).await?;
         Ok(row.map(|row| row.get(0)))
-    }
-
-    /// Deletes a session of a person; gives the hash of its cookie and its sealed tokens.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn take_session_of(
-        &self,
-        subject: &str,
-        id: Uuid,
-    ) -> Result<Option<(SessionHash, Vec<u8>)>, StoreError> {
-        let statement = sqlx::query(
-            "delete from sessions where id = $1 and subject = $2 returning id_hash, sealed",
-        )
-        .bind(id)
-        .bind(subject)
-        .fetch_optional(&self.pool);
-        let row = within_limit(ENDS_WITHIN, "delete a session", statement).await?;
-        Ok(row.map(|row| (hash(row.get(0)), row.get(1))))
-    }
-
-    /// Deletes a person's sessions but for `spared`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn take_sessions(
-        &self,
-        subject: &str,
-        spared: Option<&SessionHash>,
-    ) -> Result<Vec<TakenSession>, StoreError> {
-        let statement = sqlx::query(
-            // Locked in an order, so that two who end several never wait for each other.
-            "delete from sessions
-             where id_hash in (
-                 select id_hash from sessions
-                 where subject = $1 and ($2::bytea is null or id_hash <> $2)
-                 order by id_hash for update)
-             returning id_hash, sealed, coalesce(
-                 provider_session = (select provider_session from sessions where id_hash = $2),
-                 false)",
-        )
-        .bind(subject)
-        .bind(spared.map(<[u8; 32]>::as_slice))
-        .fetch_all(&self.pool);
-        let rows = within_limit(ENDS_WITHIN, "delete sessions", statement).await?;
-        let taken = rows.iter().map(|row| TakenSession {
-            hash: hash(row.get(0)),
-            sealed: row.get(1),
-            shares_stay: row.get(2),
-        });
-        Ok(taken.collect())
     }
 
     /// Deletes what has ended: sessions, by either limit; used logout tokens; API keys, a month

@@ -1,4 +1,4 @@
-//! The end of all sessions of a person but the one that asks.
+//! The end of a person's other sessions, of one or of all of them, and what the provider is told.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -118,4 +118,102 @@ async fn an_access_token_has_no_session_and_ends_them_all() {
     gateway.settle().await;
     assert_eq!(me(&gateway, &session).await.code(), "session_expired");
     assert_eq!(me(&gateway, &eves).await.status, StatusCode::OK);
+}
+
+/// Identities of a person's sessions, newest first, as the one with this cookie sees them.
+async fn listed(gateway: &Gateway, session: &str) -> Vec<String> {
+    let list = with_cookies(gateway, Method::GET, "/api/sessions", session, None).await;
+    let list = list.json();
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|it| it["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn end_one(gateway: &Gateway, session: &str, id: &str) {
+    let path = format!("/api/sessions/{id}");
+    let call = with_cookies(gateway, Method::DELETE, &path, session, Some(PUBLIC_URL));
+    let reply = call.await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
+    gateway.settle().await;
+}
+
+#[tokio::test]
+async fn a_stay_ends_at_the_provider_with_the_last_session_that_rests_on_it() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let elsewhere = Person {
+        provider_session: "kc-ana-2",
+        ..ANA
+    };
+    let here = sign_in(&gateway, 300).await;
+    // A browser that lost our cookie and kept the provider's.
+    let lost = sign_in_as(&gateway, elsewhere, 300).await;
+    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    let eves = sign_in_as(
+        &gateway,
+        Person {
+            provider_session: "kc-ana-2",
+            ..EVE
+        },
+        300,
+    )
+    .await;
+    let ids = listed(&gateway, &here).await;
+    let [of_phone, of_lost, _] = ids.as_slice() else {
+        panic!("{ids:?}");
+    };
+    {
+        let nothing = Mock::given(method("POST"))
+            .and(path(LOGOUT))
+            .respond_with(ResponseTemplate::new(204))
+            .expect(0);
+        let _nothing = nothing.mount_as_scoped(&gateway.realm).await;
+        end_one(&gateway, &here, of_lost).await;
+    }
+    assert_eq!(me(&gateway, &lost).await.code(), "session_expired");
+    for goes_on in [&here, &phone] {
+        assert_eq!(me(&gateway, goes_on).await.status, StatusCode::OK);
+    }
+    told(&gateway, 1).await;
+    end_one(&gateway, &here, of_phone).await;
+    gateway.realm.verify().await;
+    assert_eq!(me(&gateway, &phone).await.code(), "session_expired");
+    // The controls: the stay of who asked, and somebody else's session.
+    for goes_on in [&here, &eves] {
+        assert_eq!(me(&gateway, goes_on).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_or_asks_itself_keeps_no_stay_alive() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    // A session that ends itself signs out, though another one rests on its stay.
+    let other = sign_in(&gateway, 300).await;
+    let own = sign_in(&gateway, 300).await;
+    told(&gateway, 2).await;
+    let ids = listed(&gateway, &own).await;
+    end_one(&gateway, &own, &ids[0]).await;
+    assert_eq!(me(&gateway, &own).await.code(), "session_expired");
+
+    // The other one was not used for too long, and is still there.
+    sqlx::query("update sessions set last_used_at = now() - interval '61 minutes'")
+        .execute(&server.pool())
+        .await
+        .unwrap();
+    assert_eq!(me(&gateway, &other).await.code(), "session_expired");
+    let phone = sign_in(&gateway, 300).await;
+    let elsewhere = Person {
+        provider_session: "kc-ana-2",
+        ..ANA
+    };
+    let here = sign_in_as(&gateway, elsewhere, 300).await;
+    let ids = listed(&gateway, &here).await;
+    end_one(&gateway, &here, &ids[1]).await;
+    assert_eq!(me(&gateway, &phone).await.code(), "session_expired");
+    assert_eq!(me(&gateway, &here).await.status, StatusCode::OK);
+    gateway.realm.verify().await;
 }

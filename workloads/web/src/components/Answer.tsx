@@ -6,6 +6,7 @@ import type { Citation } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { citationOf, remarkCitations } from "../lib/citations";
+import { failedText } from "../lib/failed";
 import type { Turn } from "../lib/useConversation";
 import { BudgetStop } from "./BudgetStop";
 
@@ -83,8 +84,7 @@ function Outcome({ turn, onUsage }: Pick<Props, "turn" | "onUsage">) {
   if (turn.error instanceof ApiError && turn.error.budget) {
     return <BudgetStop refusal={turn.error.budget} onUsage={onUsage} />;
   }
-  const text =
-    typeof turn.error === "string" ? t("answer.failed", { code: turn.error }) : explain(turn.error);
+  const text = typeof turn.error === "string" ? failedText(t, turn.error) : explain(turn.error);
   return (
     <p role="alert" className="bad">
       {text}

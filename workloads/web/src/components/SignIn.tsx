@@ -1,9 +1,17 @@
 import type { Erased } from "../api/types";
 import { useI18n } from "../i18n/context";
+import type { Ending } from "../lib/ending";
 import { LanguageSwitch } from "./LanguageSwitch";
 
-/** Where nobody is signed in; also right after everything that was held of somebody is erased. */
-export function SignIn({ erased }: { erased?: Erased }) {
+interface Props {
+  /** What was erased right before. */
+  erased?: Erased;
+  /** Why somebody who was signed in is not any more. */
+  ending?: Ending;
+}
+
+/** Where nobody is signed in. */
+export function SignIn({ erased, ending }: Props) {
   const { t } = useI18n();
   const returnTo = encodeURIComponent(location.pathname);
   return (
@@ -17,6 +25,11 @@ export function SignIn({ erased }: { erased?: Erased }) {
             keys: erased.api_keys,
             sessions: erased.sessions,
           })}
+        </p>
+      )}
+      {ending && (
+        <p role="status" data-testid="signed-out" data-ending={ending}>
+          {t(`ending.${ending}`)}
         </p>
       )}
       <p>{t("signIn.text")}</p>

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { api, ApiError } from "../api/http";
+import { api } from "../api/http";
 import type { Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
+import { isSignedOut, type Ending } from "../lib/ending";
 import { ACCOUNT, pathOf, USAGE, type Overlay } from "../lib/place";
 import { useConversation } from "../lib/useConversation";
 import { useOverlay } from "../lib/useOverlay";
@@ -21,7 +22,7 @@ const VIEWS: View[] = ["chat", "conversations", "documents"];
 
 interface Props {
   me: Me;
-  onSignedOut(): void;
+  onSignedOut(ending: Ending): void;
   onErased(erased: Erased): void;
 }
 
@@ -34,7 +35,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
 
   const onError = useCallback(
     (error: unknown) => {
-      if (error instanceof ApiError && error.status === 401) onSignedOut();
+      if (isSignedOut(error)) onSignedOut("over");
     },
     [onSignedOut],
   );
@@ -56,7 +57,11 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
   };
   const signOut = () =>
     api.signOut().then(
-      (elsewhere) => (elsewhere === null ? onSignedOut() : location.assign(elsewhere)),
+      (elsewhere) => {
+        // First, so that the way back shows nothing.
+        onSignedOut("self");
+        if (elsewhere !== null) location.assign(elsewhere);
+      },
       (error: unknown) => {
         setProblem(error);
         onError(error);

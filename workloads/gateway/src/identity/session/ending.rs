@@ -42,15 +42,22 @@ impl Sessions {
         }
     }
 
-    /// Ends one of the caller's sessions, here and at the provider.
+    /// Ends one of the caller's sessions, here and at the provider. A stay there that another session
+    /// of the caller rests on goes on, or that session would end, too; a session that ends itself
+    /// signs out, and ends it all the same.
     ///
     /// # Errors
     /// 404 when it is not the caller's, 503 when the database is away.
     pub async fn revoke(&self, identity: &Identity, id: Uuid) -> Result<(), Failure> {
-        let taken = self.0.store.take_session_of(&identity.subject, id).await?;
-        let (hash, sealed) = taken.ok_or_else(|| Failure::not_found("session"))?;
-        // That browser is not here, so it cannot be sent anywhere.
-        self.0.part(&hash, &sealed).await;
+        let (subject, idle) = (&identity.subject, self.0.limits.idle_seconds);
+        let taken = self.0.store.take_session_of(subject, id, idle).await?;
+        let taken = taken.ok_or_else(|| Failure::not_found("session"))?;
+        if taken.shares_stay && identity.session() != Some(&taken.hash) {
+            self.0.watch.end(&Ground::Session(taken.hash));
+        } else {
+            // That browser is not here, so it cannot be sent anywhere.
+            self.0.part(&taken.hash, &taken.sealed).await;
+        }
         Ok(())
     }
 
