@@ -39,7 +39,7 @@ pub use external::{
 pub use gateway::{Budget, BudgetPeriod, BudgetScope, Gateway, ModelPrice, Prices, UnknownPrice};
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
-pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
+pub use mcp::{Approval, HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use placement::{
     Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,
     Spreading, embedded_refusal, refusal,
