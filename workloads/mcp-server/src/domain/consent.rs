@@ -1,7 +1,6 @@
 //! Which tools need the consent of a person, and what that consent is for.
 
-use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
+use lotoai_contracts::tools::{canonical, digest};
 
 use super::declaration::{Approval, Declaration, Method};
 use super::tool::Action;
@@ -20,31 +19,12 @@ pub(super) fn needed(approval: Approval, action: &Action) -> bool {
     }
 }
 
-/// Digest of everything that a tool was declared with, in hex: who consents, consents to this.
+/// Digest of everything that a tool was declared with: who consents, consents to this.
 #[must_use]
-pub(super) fn digest(declaration: &Declaration) -> String {
+pub(super) fn declared(declaration: &Declaration) -> String {
     // Text, numbers, and maps whose keys are text: this cannot fail.
-    let text = serde_json::to_value(declaration)
-        .map(|value| sorted(value).to_string())
-        .unwrap_or_default();
-    hex::encode(Sha256::digest(text.as_bytes()))
-}
-
-/// The same with the fields of every object in the order of their names: two files that say the
-/// same in another order declare the same tool.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
-            fields.sort_by(|a, b| a.0.cmp(&b.0));
-            let fields = fields
-                .into_iter()
-                .map(|(name, value)| (name, sorted(value)));
-            Value::Object(Map::from_iter(fields))
-        }
-        Value::Array(entries) => Value::Array(entries.into_iter().map(sorted).collect()),
-        other => other,
-    }
+    let value = serde_json::to_value(declaration).unwrap_or_default();
+    digest(&canonical(value))
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub struct Tool {
 
 impl Tool {
     fn new(declaration: Declaration) -> Result<Self, ToolError> {
-        let digest = consent::digest(&declaration);
+        let declared = consent::declared(&declaration);
         let name = declaration.name;
         if !is_name(&name) {
             return NameSnafu { name }.fail();
@@ -119,7 +119,7 @@ impl Tool {
         };
         Ok(Self {
             needs_consent: consent::needed(declaration.approval, &action),
-            declaration: digest,
+            declaration: declared,
             name,
             description: declaration.description,
             input_schema: Arc::new(declaration.input_schema),
