@@ -135,11 +135,12 @@ pub async fn decide(hub: &Hub, session: &mut Session, request: &Request) -> Resu
     let decision = decision(&found.asked.tool, request.approves);
     hub.store.decide(&session.run, &decided(&decision)).await?;
     if is_open {
+        // Before it is written: who goes away in between must find the run as it was.
+        session.may_go_on = request.approves;
         rule(hub, session, request, &chosen, &found.asked.tool).await?;
         // What was written counts, whoever wrote it.
         let now = load(hub, session, request).await?;
         belonging(&now, session, request, &chosen)?;
-        session.may_go_on = request.approves;
     }
     session.show(&decision).await?;
     match call {
