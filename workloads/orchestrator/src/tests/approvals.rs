@@ -32,8 +32,21 @@ const OTHER: &str = "0191f0c4-0000-7000-8000-000000000003";
 
 /// A platform with a tool that wants consent.
 struct Scene {
-    database: Database,
+    pool: PgPool,
     world: World,
+    _database: Database,
+}
+
+/// A decision as it is on record.
+#[derive(sqlx::FromRow)]
+struct Record {
+    subject: String,
+    name: String,
+    decision: String,
+    /// Is it what was asked? Nothing when it was denied.
+    as_asked: Option<bool>,
+    changed: Vec<String>,
+    reason: String,
 }
 
 impl Scene {
@@ -44,7 +57,11 @@ impl Scene {
             roles: vec![role("assistant", &[], false)],
             ..World::default()
         };
-        let scene = Self { database, world };
+        let scene = Self {
+            pool: database.pool(),
+            world,
+            _database: database,
+        };
         scene.declare(json!({APPROVAL: CONSENT_REQUIRED, DECLARATION: "d1"}));
         Some(scene)
     }
@@ -62,12 +79,8 @@ impl Scene {
         self.tool(|tool| tool.calls.clone())
     }
 
-    fn pool(&self) -> PgPool {
-        self.database.pool()
-    }
-
     fn store(&self) -> Store {
-        Store::Postgres(self.pool())
+        Store::Postgres(self.pool.clone())
     }
 
     async fn replica(&self) -> Stage {
@@ -75,7 +88,7 @@ impl Scene {
     }
 
     async fn execute(&self, statement: &'static str) {
-        sqlx::query(statement).execute(&self.pool()).await.unwrap();
+        sqlx::query(statement).execute(&self.pool).await.unwrap();
     }
 
     /// Asks on a replica of its own, and gives what the person is asked.
@@ -114,13 +127,12 @@ impl Scene {
         (id, run)
     }
 
-    /// Who decided what, whether it is what was asked, what was changed, and why.
-    async fn record(&self) -> Vec<(String, String, String, Option<bool>, Vec<String>, String)> {
+    async fn record(&self) -> Vec<Record> {
         sqlx::query_as(
-            "SELECT subject, name, decision, decided_digest = asked_digest, changed, reason \
-             FROM approval_decisions",
+            "SELECT subject, name, decision, decided_digest = asked_digest AS as_asked, changed, \
+             reason FROM approval_decisions",
         )
-        .fetch_all(&self.pool())
+        .fetch_all(&self.pool)
         .await
         .unwrap()
     }
@@ -215,7 +227,7 @@ async fn a_guarded_tool_is_not_called_but_asked_for() {
     );
     let lifetime = asked.expires_at - before;
     assert!((86_390..86_520).contains(&lifetime), "{lifetime}");
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
     // The control: the same question calls the tool when it wants no consent.
     scene.declare(json!({DECLARATION: "d1"}));
     let again = AnswerRequest {
@@ -263,13 +275,22 @@ async fn another_replica_calls_what_was_approved_and_the_decision_is_on_record()
     );
     assert!(approval.decided_at >= approval.created_at);
     let record = scene.record().await;
-    let (subject, name, decision, is_as_asked, changed, reason) = &record[0];
-    assert_eq!((subject.as_str(), name.as_str()), ("s", "ana"));
+    let [record] = record.as_slice() else {
+        panic!("{} records", record.len())
+    };
     assert_eq!(
-        (decision.as_str(), *is_as_asked, changed.len()),
+        (record.subject.as_str(), record.name.as_str()),
+        ("s", "ana")
+    );
+    assert_eq!(
+        (
+            record.decision.as_str(),
+            record.as_asked,
+            record.changed.len()
+        ),
         ("approved", Some(true), 0)
     );
-    assert_eq!((reason.as_str(), record.len()), ("month end", 1));
+    assert_eq!(record.reason, "month end");
 }
 
 #[tokio::test]
@@ -290,10 +311,14 @@ async fn what_is_denied_is_not_called_and_the_language_is_kept() {
     };
     let events = replica.decide(changed_mind).await;
     assert_eq!(failed(&events).code, "approval_decided");
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
     assert_eq!(states(&replica, "s").await, [ApprovalState::Denied]);
     let record = scene.record().await;
-    assert_eq!((record.len(), record[0].2.as_str()), (1, "denied"));
+    assert_eq!(record.len(), 1);
+    assert_eq!(
+        (record[0].decision.as_str(), record[0].as_asked),
+        ("denied", None)
+    );
 }
 
 #[tokio::test]
@@ -335,7 +360,7 @@ async fn somebody_elses_approval_looks_like_none() {
         };
         assert_eq!(replica.decide(unknown).await, foreign);
     }
-    assert_eq!(states(&replica, "mallory").await, []);
+    assert!(states(&replica, "mallory").await.is_empty());
     // The control: whose it is sees it and may decide it.
     assert_eq!(states(&replica, "s").await, [ApprovalState::Pending]);
     let own = DecideApprovalRequest {
@@ -361,8 +386,8 @@ async fn what_nobody_decided_in_time_is_not_decided(
     let events = replica.decide(decide(&asked.id)).await;
     assert_eq!(failed(&events).code, "approval_expired");
     assert_eq!(states(&replica, "s").await, [ApprovalState::Expired]);
-    assert_eq!(scene.calls(), []);
-    assert_eq!(scene.record().await, []);
+    assert!(scene.calls().is_empty());
+    assert!(scene.record().await.is_empty());
 }
 
 #[tokio::test]
@@ -394,8 +419,8 @@ async fn edited_arguments_are_checked_called_and_named_in_the_record() {
     let calls = scene.calls();
     assert_eq!((calls.len(), &calls[0].1), (1, &edited));
     let record = scene.record().await;
-    assert_eq!(record[0].3, Some(false), "another digest");
-    assert_eq!(record[0].4, ["start_date"]);
+    assert_eq!(record[0].as_asked, Some(false));
+    assert_eq!(record[0].changed, ["start_date"]);
 }
 
 #[tokio::test]
@@ -414,7 +439,7 @@ async fn a_tool_that_changed_or_is_gone_is_not_called_and_nothing_is_decided() {
     scene.tool(|tool| tool.group = Some("finance"));
     let events = replica.decide(again()).await;
     assert_eq!(failed(&events).code, "approval_outdated");
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
     assert_eq!(states(&replica, "s").await, [ApprovalState::Pending]);
     // The control: as it was, and for the person again, it is called.
     scene.tool(|tool| tool.group = Some("staff"));
@@ -431,7 +456,7 @@ async fn a_call_that_is_not_the_one_in_the_record_is_not_made() {
         .await;
     let events = scene.replica().await.decide(approve(&asked.id)).await;
     assert_eq!(failed(&events).code, "approval_outdated");
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
 }
 
 #[tokio::test]
@@ -446,13 +471,6 @@ async fn after_a_crash_between_decision_and_call_the_same_run_goes_on_once() {
     };
     let events = replica.decide(stranger).await;
     assert_eq!(failed(&events).code, "approval_decided");
-    let otherwise = DecideApprovalRequest {
-        arguments_json: r#"{"start_date":"2026-01-01","end_date":"2026-11-20"}"#.to_owned(),
-        run_id: OTHER.to_owned(),
-        ..approve(&asked.id)
-    };
-    let events = replica.decide(otherwise).await;
-    assert_eq!(failed(&events).code, "approval_decided");
     // A replica that cannot reach the tool server leaves the run as it was.
     let cut_off = World {
         mcp_down: true,
@@ -465,12 +483,31 @@ async fn after_a_crash_between_decision_and_call_the_same_run_goes_on_once() {
         (failure.code.as_str(), failure.retryable),
         ("mcp_server_unavailable", true)
     );
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
     let events = replica.decide(approve(&asked.id)).await;
     assert_eq!(text_of(&events), "The tool `working_days` answers: 15");
     let events = replica.decide(approve(&asked.id)).await;
     assert_eq!(failed(&events).code, "duplicate_run");
     assert_eq!(scene.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_run_with_other_arguments_is_another_decision() {
+    let Some(scene) = Scene::new() else { return };
+    let asked = scene.asked(QUESTION).await;
+    scene.approved_only(&asked.id).await;
+    let replica = scene.replica().await;
+    for other in [
+        DecideApprovalRequest {
+            arguments_json: r#"{"start_date":"2026-01-01","end_date":"2026-11-20"}"#.to_owned(),
+            ..approve(&asked.id)
+        },
+        deny(&asked.id),
+    ] {
+        let events = replica.decide(other).await;
+        assert_eq!(failed(&events).code, "approval_decided");
+    }
+    assert!(scene.calls().is_empty());
 }
 
 #[tokio::test]
@@ -488,7 +525,7 @@ async fn a_call_that_had_begun_is_never_made_again() {
         "{said}"
     );
     assert_eq!(reason_of_end(&events), "stop");
-    assert_eq!(scene.calls(), []);
+    assert!(scene.calls().is_empty());
 }
 
 #[tokio::test]
@@ -588,7 +625,7 @@ async fn old_approvals_go_and_the_record_stays() {
         .approvals("s", Some(State::Denied), None, 10)
         .await
         .unwrap();
-    assert_eq!(gone, []);
+    assert!(gone.is_empty());
 }
 
 #[rstest]
