@@ -226,7 +226,7 @@ async fn run(hub: Hub, work: Work, out: Out) {
     let outcome = outcome(&result);
     count(session.route, &outcome.outcome, started);
     if session.run.model != PROBE
-        && !goes_on(&session, &result)
+        && !(session.may_go_on && result.is_err())
         && let Err(failure) = hub
             .store
             .finish(&session.run, &outcome, &session.steps)
@@ -246,13 +246,6 @@ async fn run(hub: Hub, work: Work, out: Out) {
         }
     };
     last(&out, event).await;
-}
-
-/// Does the run stay without an end, because what a person decided has still to be done? The same
-/// run may then be sent again.
-fn goes_on(session: &Session, result: &Result<Done, Failure>) -> bool {
-    let passes = |failure: &Failure| failure.retryable || failure.code == failures::CANCELLED;
-    session.may_go_on && result.as_ref().is_err_and(passes)
 }
 
 fn too_slow(seconds: u64) -> Failure {

@@ -65,7 +65,8 @@ impl Request {
                 "reason is longer than {MAX_REASON_CHARS} characters: send less"
             )));
         }
-        if reason.chars().any(|c| c.is_control() && c != '\n') {
+        let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if reason.chars().any(is_odd) {
             return Err(invalid("reason holds control characters: send plain text"));
         }
         Ok(Self {
@@ -110,8 +111,8 @@ pub fn wire(id: Uuid, asked: &Asked, expires_at: i64) -> ApprovalRequest {
     }
 }
 
-/// Decides, once, and gives the rest of the answer. The same run may be sent again as long as the
-/// call has not begun.
+/// Decides, once, and gives the rest of the answer. The same run may be sent again: it goes on with
+/// what was decided, but for a call that has begun.
 ///
 /// # Errors
 /// There is no such approval of this person, it was decided or has expired, the call cannot be made
@@ -121,22 +122,22 @@ pub async fn decide(hub: &Hub, session: &mut Session, request: &Request) -> Resu
     session.language = found.language;
     session.run.conversation.clone_from(&found.conversation);
     let chosen = approval::choose(&found.asked, &request.arguments_json).map_err(faulty)?;
+    let decision = decision(&found.asked.tool, request.approves);
     let is_open = found.state == State::Pending;
-    let mut called = false;
     if !is_open {
-        called = belonging(&found, session, request, &chosen)?.called;
-        session.may_go_on = request.approves && !called;
+        let called = belonging(&found, session, request, &chosen)?.called;
+        if called || !request.approves {
+            session.show(&decision).await?;
+            return nothing_to_do(session, request, &found.asked.tool).await;
+        }
     }
-    let call = if request.approves && !called {
+    let call = if request.approves {
         Some(usable(hub, session, &found, &chosen).await?)
     } else {
         None
     };
-    let decision = decision(&found.asked.tool, request.approves);
     hub.store.decide(&session.run, &decided(&decision)).await?;
     if is_open {
-        // Before it is written: who goes away in between must find the run as it was.
-        session.may_go_on = request.approves;
         rule(hub, session, request, &chosen, &found.asked.tool).await?;
         // What was written counts, whoever wrote it.
         let now = load(hub, session, request).await?;
@@ -145,13 +146,19 @@ pub async fn decide(hub: &Hub, session: &mut Session, request: &Request) -> Resu
     session.show(&decision).await?;
     match call {
         Some(call) => carry_out(hub, session, &found, &call).await,
-        None if request.approves => break_off(session, &found.asked.tool).await,
-        None => {
-            let said = phrases::refused(session.language, &found.asked.tool);
-            session.say(said).await?;
-            Ok(Done::extractive())
-        }
+        None => nothing_to_do(session, request, &found.asked.tool).await,
     }
+}
+
+/// Says why nothing is called: it was denied, or the call has begun before.
+async fn nothing_to_do(session: &Session, request: &Request, tool: &str) -> Result<Done, Failure> {
+    if request.approves {
+        return break_off(session, tool).await;
+    }
+    session
+        .say(phrases::refused(session.language, tool))
+        .await?;
+    Ok(Done::extractive())
 }
 
 async fn load(hub: &Hub, session: &Session, request: &Request) -> Result<Approval, Failure> {
@@ -240,7 +247,7 @@ async fn usable(
     })
 }
 
-/// Makes the call, if it was not begun before. From here on this run is not sent again.
+/// Makes the call, if it was not begun before. However that ends, it is the end of the run.
 async fn carry_out(
     hub: &Hub,
     session: &mut Session,

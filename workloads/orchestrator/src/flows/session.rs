@@ -54,8 +54,8 @@ pub struct Session {
     pub steps: Vec<Step>,
     /// How the decision looked, for metrics.
     pub route: &'static str,
-    /// What a person decided has not been done yet: where this run breaks off now, it gets no end,
-    /// and the same run may be sent again.
+    /// Where this run fails now, it gets no end in the store, so that it may be sent again: what a
+    /// person decides must not be lost with one attempt to do it.
     pub may_go_on: bool,
     out: Out,
 }
@@ -129,7 +129,7 @@ impl Session {
             format: None,
             steps: Vec::new(),
             route: "none",
-            may_go_on: false,
+            may_go_on: true,
             out,
         })
     }

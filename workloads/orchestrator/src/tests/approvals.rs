@@ -300,11 +300,13 @@ async fn what_is_denied_is_not_called_and_the_language_is_kept() {
         .asked("¿Cuántos días laborables hay entre 2026-11-02 y 2026-11-20? Usa working_days")
         .await;
     let replica = scene.replica().await;
-    let events = replica.decide(deny(&asked.id)).await;
-    assert_eq!(
-        text_of(&events),
-        "Lo has rechazado: la herramienta `working_days` no se ha ejecutado."
-    );
+    for _ in ["at first", "sent again"] {
+        let events = replica.decide(deny(&asked.id)).await;
+        assert_eq!(
+            text_of(&events),
+            "Lo has rechazado: la herramienta `working_days` no se ha ejecutado."
+        );
+    }
     let changed_mind = DecideApprovalRequest {
         run_id: OTHER.to_owned(),
         ..approve(&asked.id)
@@ -428,10 +430,8 @@ async fn a_tool_that_changed_or_is_gone_is_not_called_and_nothing_is_decided() {
     let Some(scene) = Scene::new() else { return };
     let asked = scene.asked(QUESTION).await;
     let replica = scene.replica().await;
-    let again = || DecideApprovalRequest {
-        run_id: Uuid::new_v4().to_string(),
-        ..approve(&asked.id)
-    };
+    // The gateway knows one decision by one run, however often it is tried.
+    let again = || approve(&asked.id);
     scene.declare(json!({APPROVAL: CONSENT_REQUIRED, DECLARATION: "d2"}));
     let events = replica.decide(again()).await;
     assert_eq!(failed(&events).code, "approval_outdated");
@@ -487,7 +487,10 @@ async fn after_a_crash_between_decision_and_call_the_same_run_goes_on_once() {
     let events = replica.decide(approve(&asked.id)).await;
     assert_eq!(text_of(&events), "The tool `working_days` answers: 15");
     let events = replica.decide(approve(&asked.id)).await;
-    assert_eq!(failed(&events).code, "duplicate_run");
+    assert!(
+        text_of(&events).starts_with("It is not known"),
+        "{events:?}"
+    );
     assert_eq!(scene.calls().len(), 1);
 }
 
@@ -539,7 +542,7 @@ async fn a_call_whose_answer_is_lost_is_not_made_again() {
     assert!(said.starts_with("It is not known"), "{events:?}");
     scene.tool(|tool| tool.breaks = false);
     let events = replica.decide(approve(&asked.id)).await;
-    assert_eq!(failed(&events).code, "duplicate_run");
+    assert_eq!(text_of(&events), said);
     assert_eq!(scene.calls().len(), 1);
 }
 
