@@ -208,6 +208,36 @@ async fn states(stage: &Stage, subject: &str) -> Vec<ApprovalState> {
 }
 
 #[tokio::test]
+async fn the_decision_stands_before_the_question_and_the_run_ends_well() {
+    let world = World::default();
+    let meta = json!({APPROVAL: CONSENT_REQUIRED});
+    world.tool.lock().unwrap().meta = meta.as_object().unwrap().clone();
+    let stage = super::fakes::stage(world.clone()).await;
+    let events = stage.ask(asking(QUESTION)).await;
+    assert!(
+        matches!(
+            events.as_slice(),
+            [
+                Event::Decision(_),
+                Event::Delta(_),
+                Event::ApprovalRequest(_),
+                Event::Finished(_)
+            ]
+        ),
+        "{events:?}"
+    );
+    assert_eq!(
+        stage.stored(),
+        [
+            "decide tool working_days",
+            "ask working_days",
+            "finish ok extractive [decide ask_consent]"
+        ]
+    );
+    assert!(world.tool.lock().unwrap().calls.is_empty());
+}
+
+#[tokio::test]
 async fn a_guarded_tool_is_not_called_but_asked_for() {
     let Some(scene) = Scene::new() else { return };
     let before = jiff::Timestamp::now().as_second();
