@@ -4,6 +4,7 @@ pub mod events;
 pub mod failures;
 mod format;
 mod functions;
+pub mod tools;
 
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
 #[expect(

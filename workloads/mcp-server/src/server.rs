@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use lotoai_contracts::tools::{APPROVAL, CONSENT_REQUIRED, DECLARATION};
 use rmcp::ErrorData;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as McpTool,
+    ListToolsResult, MetaObject, PaginatedRequestParams, RequestMetaObject, ServerCapabilities,
+    ServerConfig, Tool as McpTool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
@@ -79,6 +81,7 @@ impl ServerHandler for Tools {
                 tool.description.clone(),
                 Arc::clone(&tool.input_schema),
             )
+            .with_meta(described(tool))
         });
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
@@ -104,6 +107,8 @@ impl ServerHandler for Tools {
         if !faults.is_empty() {
             return Err(ErrorData::invalid_params(faults.join("; "), None));
         }
+        let approval = consent(tool, &context.meta)
+            .map_err(|cause| ErrorData::invalid_request(cause, None))?;
         let begun = std::time::Instant::now();
         let result = self.run(tool, &arguments).await;
         let outcome = if result.is_error { "error" } else { "ok" };
@@ -111,7 +116,7 @@ impl ServerHandler for Tools {
             .increment(1);
         metrics::histogram!("lotoai_mcp_server_call_seconds", "tool" => tool.name.clone())
             .record(begun.elapsed().as_secs_f64());
-        tracing::info!(tool = tool.name, outcome, "tool called");
+        tracing::info!(tool = tool.name, outcome, approval, "tool called");
         let content = vec![ContentBlock::text(result.text)];
         Ok(if result.is_error {
             CallToolResult::error(content)
@@ -119,6 +124,41 @@ impl ServerHandler for Tools {
             CallToolResult::success(content)
         }
         .into())
+    }
+}
+
+/// What stands beside a tool in the list, for the service that calls it.
+fn described(tool: &Tool) -> MetaObject {
+    let mut meta = MetaObject::new();
+    meta.insert(DECLARATION.to_owned(), tool.declaration.clone().into());
+    if tool.needs_consent {
+        meta.insert(APPROVAL.to_owned(), CONSENT_REQUIRED.into());
+    }
+    meta
+}
+
+/// The approval that a call rests on; `None` where none is needed. The service that calls has
+/// looked already; this holds where it is of a version that knows nothing of approvals, or where
+/// the tool was declared anew between its look and the call.
+///
+/// # Errors
+/// Nobody consented, or it was to another declaration of the tool.
+fn consent<'a>(tool: &Tool, meta: &'a RequestMetaObject) -> Result<Option<&'a str>, String> {
+    if !tool.needs_consent {
+        return Ok(None);
+    }
+    let text = |key: &str| meta.get(key).and_then(|value| value.as_str());
+    let name = &tool.name;
+    match (text(APPROVAL), text(DECLARATION)) {
+        (None | Some(""), _) => Err(format!(
+            "the tool {name:?} is called with the consent of the person who asked only"
+        )),
+        (Some(approval), Some(declaration)) if declaration == tool.declaration => {
+            Ok(Some(approval))
+        }
+        (Some(_), _) => Err(format!(
+            "the tool {name:?} is declared otherwise than when somebody consented; ask again"
+        )),
     }
 }
 

@@ -25,6 +25,11 @@ tools:
     description: Pays people
     groups: [finance]
     script: {source: 'echo paid'}
+  - name: restart
+    description: Starts a machine again
+    approval: OnWrite
+    groups: [operators]
+    script: {source: 'echo restarted'}
 ";
 
 struct Server {
@@ -168,6 +173,59 @@ async fn the_hidden_tool_works_for_its_group() {
         )
         .await;
     assert_eq!(answer["result"]["content"][0]["text"], "paid", "{answer}");
+}
+
+fn meta<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    let tool = tools.iter().find(|tool| tool["name"] == name);
+    &tool.unwrap_or_else(|| panic!("{answer}"))["_meta"]
+}
+
+#[tokio::test]
+async fn the_list_says_what_needs_consent_and_what_that_is_for() {
+    let server = Server::start().await;
+    let list = server.call("tools/list", json!({}), "operators").await;
+    assert_eq!(meta(&list, "restart")["lotoai.dev/approval"], "required");
+    assert_eq!(meta(&list, "shout")["lotoai.dev/approval"], Value::Null);
+    for name in ["restart", "shout"] {
+        let digest = meta(&list, name)["lotoai.dev/declaration"].as_str();
+        assert_eq!(digest.map(str::len), Some(64), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_consent_to_this_very_declaration_nothing_runs() {
+    let server = Server::start().await;
+    let list = server.call("tools/list", json!({}), "operators").await;
+    let declaration = meta(&list, "restart")["lotoai.dev/declaration"].clone();
+    let call = async |consent: Value| {
+        let params = json!({"name": "restart", "arguments": {}});
+        let mut message = message("tools/call", params);
+        for (key, value) in consent.as_object().unwrap() {
+            message["params"]["_meta"][key] = value.clone();
+        }
+        let request = server.request(&message);
+        let request = request.header("x-lotoai-groups", "operators");
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let json = text.lines().find_map(|line| line.strip_prefix("data: "));
+        serde_json::from_str::<Value>(json.unwrap_or(&text)).unwrap()
+    };
+    for consent in [
+        json!({}),
+        json!({"lotoai.dev/declaration": declaration}),
+        json!({"lotoai.dev/approval": "", "lotoai.dev/declaration": declaration}),
+        json!({"lotoai.dev/approval": "a1"}),
+        json!({"lotoai.dev/approval": "a1", "lotoai.dev/declaration": "0".repeat(64)}),
+    ] {
+        let answer = call(consent.clone()).await;
+        assert_eq!(answer["error"]["code"], -32600, "{consent}: {answer}");
+    }
+    let consent = json!({"lotoai.dev/approval": "a1", "lotoai.dev/declaration": declaration});
+    let answer = call(consent).await;
+    assert_eq!(
+        answer["result"]["content"][0]["text"], "restarted",
+        "{answer}"
+    );
 }
 
 #[tokio::test]

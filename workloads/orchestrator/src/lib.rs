@@ -17,6 +17,8 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use lotoai_contracts::v1::orchestrator_server::OrchestratorServer;
 use lotoai_kit::{Service, callers::Callers, postgres};
 use snafu::ResultExt;
@@ -24,6 +26,9 @@ use tonic::service::Routes;
 
 pub use config::Config;
 pub use error::Error;
+
+/// How often old approvals are deleted.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs the service until it is told to stop.
 ///
@@ -35,10 +40,12 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .pool(&service)
         .await
         .context(error::OpenStoreSnafu)?;
-    postgres::migrate(&pool, &store::MIGRATOR)
+    postgres::migrate(&pool, &store::MIGRATIONS)
         .await
         .context(error::MigrateSnafu)?;
-    let hub = hub(&config, store::Store::Postgres(pool))?;
+    let store = store::Store::Postgres(pool);
+    forget(&service, store.clone());
+    let hub = hub(&config, store)?;
     let answers = service::OrchestratorService::new(hub, service.tasks.clone());
     let callers = Callers::from_env();
     let server = OrchestratorServer::with_interceptor(answers, callers.interceptor());
@@ -47,6 +54,27 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .serve_grpc(listen, Routes::new(server))
         .await
         .context(error::ServeSnafu)
+}
+
+/// Deletes old approvals from time to time; replicas may do so at once.
+fn forget(service: &Service, store: store::Store) {
+    let shutdown = service.shutdown.clone();
+    service.keep_up("approvals", async move {
+        let mut ticks = tokio::time::interval(FORGET_EVERY);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match store.forget_approvals().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "old approvals were deleted"),
+                Err(failure) => {
+                    tracing::warn!(reason = failure.message, "old approvals were not deleted");
+                }
+            }
+        }
+    });
 }
 
 /// The clients of the far sides. None of them connects before it is used.

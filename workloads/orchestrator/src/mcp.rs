@@ -9,21 +9,20 @@ use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
         CallToolRequestParams, ClientCapabilities, ClientConfig, ErrorCode, Implementation,
-        ProtocolVersion, Tool,
+        ProtocolVersion, RequestMetaObject, Tool,
     },
     service::{RunningService, ServiceError},
     transport::streamable_http_client::{
         StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
     },
 };
-use serde_json::{Map, Value};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
 use url::Url;
 
-use crate::failure::Failure;
+use crate::{domain::approval::Cleared, failure::Failure};
 
 const SERVICE: &str = "mcp-server";
 /// Carries the groups of the person, so that the server shows and runs only what they may use.
@@ -115,16 +114,11 @@ impl Mcp {
         Ok(self.keep(groups, running, tools).await)
     }
 
-    /// Calls a tool.
+    /// Calls a tool, once: what fails is not sent again.
     ///
     /// # Errors
     /// The tool server is away or refuses the call; a tool that says "I cannot" is a result.
-    pub async fn call(
-        &self,
-        caller: &Caller,
-        tool: &str,
-        arguments: Map<String, Value>,
-    ) -> Result<ToolResult, Failure> {
+    pub async fn call(&self, caller: &Caller, call: &Cleared) -> Result<ToolResult, Failure> {
         let groups = groups_header(caller);
         let known = self
             .peers
@@ -136,7 +130,9 @@ impl Mcp {
             Some(running) => running,
             None => self.connect(&groups).await?,
         };
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let mut params = CallToolRequestParams::new(call.tool().to_owned())
+            .with_arguments(call.arguments().clone());
+        params.meta = call.meta().map(RequestMetaObject::from);
         let result = match timeout(CALL_TIMEOUT, running.peer().call_tool(params)).await {
             // Arguments that the tool does not take are for the person to put right.
             Ok(Err(ServiceError::McpError(error))) if error.code == ErrorCode::INVALID_PARAMS => {

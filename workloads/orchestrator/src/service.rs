@@ -4,27 +4,37 @@ use std::time::Instant;
 
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, Finished, ListModelsRequest, ListModelsResponse, Model,
-    answer_event::Event, orchestrator_server::Orchestrator,
+    AnswerEvent, AnswerRequest, Approval as WireApproval, ApprovalState, Caller,
+    DecideApprovalRequest, Finished, ListApprovalsRequest, ListApprovalsResponse,
+    ListModelsRequest, ListModelsResponse, Model, answer_event::Event,
+    orchestrator_server::Orchestrator,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
     agents::may_use,
     failure::Failure,
     flows::{
-        self, AUTOMATIC, Done, Hub, PROBE,
+        self, AUTOMATIC, Done, Hub, PROBE, consent,
         session::{Out, Session},
     },
-    store::Outcome,
+    store::{
+        Outcome,
+        approvals::{Approval, State},
+    },
 };
 
 /// Events that may wait for a slow caller.
 const BUFFERED_EVENTS: usize = 32;
+/// Approvals in one page, unless the caller says how many.
+const PAGE: u32 = 50;
+/// The most approvals in one page.
+const MAX_PAGE: u32 = 100;
 
 /// `lotoai.v1.Orchestrator`.
 pub struct OrchestratorService {
@@ -38,11 +48,82 @@ impl OrchestratorService {
     pub fn new(hub: Hub, tasks: TaskTracker) -> Self {
         Self { hub, tasks }
     }
+
+    fn begin(&self, work: Work, span: tracing::Span) -> Response<Events> {
+        let (out, receiver) = mpsc::channel(BUFFERED_EVENTS);
+        let running = run(self.hub.clone(), work, out);
+        self.tasks.spawn(running.instrument(span));
+        Response::new(ReceiverStream::new(receiver))
+    }
+}
+
+type Events = ReceiverStream<Result<AnswerEvent, Status>>;
+
+/// What a run does.
+enum Work {
+    Answer(Box<AnswerRequest>),
+    Decide(Box<DecideApprovalRequest>),
+}
+
+/// The same, checked.
+enum Checked {
+    Answer,
+    Decide(consent::Request),
+}
+
+impl Work {
+    fn check(self, out: Out) -> Result<(Session, Checked), Failure> {
+        match self {
+            Self::Answer(request) => Ok((Session::new(*request, out)?, Checked::Answer)),
+            Self::Decide(request) => {
+                let session = Session::continuing(&request.run_id, request.caller.clone(), out)?;
+                let decision = consent::Request::read(&request)?;
+                Ok((session, Checked::Decide(decision)))
+            }
+        }
+    }
+}
+
+impl Checked {
+    async fn done(&self, hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
+        match self {
+            Self::Answer => Box::pin(flows::answer(hub, session)).await,
+            Self::Decide(request) => Box::pin(consent::decide(hub, session, request)).await,
+        }
+    }
+}
+
+fn known(caller: Option<Caller>) -> Result<Caller, Status> {
+    caller.ok_or_else(|| Status::invalid_argument("caller is missing"))
+}
+
+fn wire(approval: &Approval) -> WireApproval {
+    let state = match approval.state {
+        State::Pending => ApprovalState::Pending,
+        State::Approved => ApprovalState::Approved,
+        State::Denied => ApprovalState::Denied,
+        State::Expired => ApprovalState::Expired,
+    };
+    let ruled = approval.ruled.as_ref();
+    WireApproval {
+        request: Some(consent::wire(
+            approval.id,
+            &approval.asked,
+            approval.expires_at,
+        )),
+        state: state.into(),
+        run_id: approval.run.to_string(),
+        conversation_id: approval.conversation.clone(),
+        created_at: approval.created_at,
+        decided_at: ruled.map(|it| it.at).unwrap_or_default(),
+        reason: ruled.map(|it| it.reason.clone()).unwrap_or_default(),
+    }
 }
 
 #[tonic::async_trait]
 impl Orchestrator for OrchestratorService {
-    type AnswerStream = ReceiverStream<Result<AnswerEvent, Status>>;
+    type AnswerStream = Events;
+    type DecideApprovalStream = Events;
 
     async fn answer(
         &self,
@@ -50,20 +131,63 @@ impl Orchestrator for OrchestratorService {
     ) -> Result<Response<Self::AnswerStream>, Status> {
         let request = request.into_inner();
         let span = tracing::info_span!("answer", run_id = request.run_id, model = request.model);
-        let (out, receiver) = mpsc::channel(BUFFERED_EVENTS);
-        self.tasks
-            .spawn(run(self.hub.clone(), request, out).instrument(span));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(self.begin(Work::Answer(Box::new(request)), span))
+    }
+
+    async fn decide_approval(
+        &self,
+        request: Request<DecideApprovalRequest>,
+    ) -> Result<Response<Self::DecideApprovalStream>, Status> {
+        let request = request.into_inner();
+        let span = tracing::info_span!("decide_approval", run_id = request.run_id);
+        Ok(self.begin(Work::Decide(Box::new(request)), span))
+    }
+
+    async fn list_approvals(
+        &self,
+        request: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ListApprovalsResponse>, Status> {
+        let request = request.into_inner();
+        let state = match request.state() {
+            ApprovalState::Unspecified => None,
+            ApprovalState::Pending => Some(State::Pending),
+            ApprovalState::Approved => Some(State::Approved),
+            ApprovalState::Denied => Some(State::Denied),
+            ApprovalState::Expired => Some(State::Expired),
+        };
+        let caller = known(request.caller)?;
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => Some(Uuid::parse_str(token).map_err(|_| {
+                Status::invalid_argument("page_token is none that was given: begin without one")
+            })?),
+        };
+        let size = match request.page_size {
+            0 => PAGE,
+            size => size.min(MAX_PAGE),
+        };
+        let store = &self.hub.store;
+        let listed = store.approvals(&caller.subject, state, after, i64::from(size) + 1);
+        let mut found = listed
+            .await
+            .map_err(|failure| Status::unavailable(failure.message))?;
+        // One more was asked for than the page holds, to see whether there are more.
+        let more = u32::try_from(found.len()).is_ok_and(|count| count > size);
+        if more {
+            found.pop();
+        }
+        let last = found.last().filter(|_| more);
+        Ok(Response::new(ListApprovalsResponse {
+            next_page_token: last.map(|it| it.id.to_string()).unwrap_or_default(),
+            approvals: found.iter().map(wire).collect(),
+        }))
     }
 
     async fn list_models(
         &self,
         request: Request<ListModelsRequest>,
     ) -> Result<Response<ListModelsResponse>, Status> {
-        let caller = request
-            .into_inner()
-            .caller
-            .ok_or_else(|| Status::invalid_argument("caller is missing"))?;
+        let caller = known(request.into_inner().caller)?;
         let automatic = Model {
             id: AUTOMATIC.to_owned(),
             description: "Decides by itself between documents, roles and tools.".to_owned(),
@@ -81,10 +205,10 @@ impl Orchestrator for OrchestratorService {
 }
 
 /// Runs one answer to its one end.
-async fn run(hub: Hub, request: AnswerRequest, out: Out) {
+async fn run(hub: Hub, work: Work, out: Out) {
     let started = Instant::now();
-    let mut session = match Session::new(request, out.clone()) {
-        Ok(session) => session,
+    let (mut session, work) = match work.check(out.clone()) {
+        Ok(checked) => checked,
         Err(failure) => {
             count("none", &failure.code, started);
             last(&out, Event::Failed(failure.wire())).await;
@@ -95,13 +219,14 @@ async fn run(hub: Hub, request: AnswerRequest, out: Out) {
     let result = tokio::select! {
         // A caller who is gone pays for nothing more: dropping the work ends every call below it.
         () = out.closed() => Err(Failure::permanent(failures::CANCELLED, "the caller went away")),
-        result = tokio::time::timeout(limit, Box::pin(flows::answer(&hub, &mut session))) => {
+        result = tokio::time::timeout(limit, work.done(&hub, &mut session)) => {
             result.unwrap_or_else(|_| Err(too_slow(limit.as_secs())))
         }
     };
     let outcome = outcome(&result);
     count(session.route, &outcome.outcome, started);
     if session.run.model != PROBE
+        && !(session.may_go_on && result.is_err())
         && let Err(failure) = hub
             .store
             .finish(&session.run, &outcome, &session.steps)

@@ -1,4 +1,6 @@
-//! Runs and their steps in PostgreSQL.
+//! Runs and their steps in PostgreSQL; `approvals` has the calls that wait for a person.
+
+pub mod approvals;
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 
 /// The tables.
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// One statement must end in this time.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +45,7 @@ pub struct Decided {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// `decide`, `retrieve`, `extract`, `complete` or `call_tool`.
+    /// `decide`, `retrieve`, `extract`, `complete`, `ask_consent` or `call_tool`.
     pub kind: &'static str,
     /// What it was done to.
     pub target: String,

@@ -50,6 +50,27 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 100)))]
     pub groups: Vec<String>,
+    /// Whether the person who asked must consent to a call before it is made.
+    #[serde(default, skip_serializing_if = "Approval::is_never")]
+    pub approval: Approval,
+}
+
+/// Which calls of a tool need the consent of the person who asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// None.
+    #[default]
+    Never,
+    /// Every call.
+    Always,
+    /// Calls that may change something: every method but `GET`, and every script.
+    OnWrite,
+}
+
+impl Approval {
+    fn is_never(&self) -> bool {
+        *self == Self::Never
+    }
 }
 
 fn no_arguments() -> Map<String, Value> {

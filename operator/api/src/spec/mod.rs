@@ -42,7 +42,7 @@ pub use gateway::{
 };
 pub use identity::{ExternalIdentity, FirstUser, Identity};
 pub use images::{Images, PullPolicy, PullSecret};
-pub use mcp::{HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
+pub use mcp::{Approval, HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use observability::{ExternalMetrics, Metrics, Observability};
 pub use placement::{
     Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,

@@ -87,7 +87,7 @@ fn the_operators_pod_may_be_deleted() {
 }
 
 /// Deletes the pod of a component and waits until another one is ready in its place.
-async fn replace_pod(platform: &Platform, name: &str) {
+pub(crate) async fn replace_pod(platform: &Platform, name: &str) {
     let api: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let old = pods(platform)
         .await
@@ -119,7 +119,7 @@ async fn replace_pod(platform: &Platform, name: &str) {
 }
 
 /// Waits until the resource's status says that the component has all its pods.
-async fn wait_settled(platform: &Platform, name: &str) {
+pub(crate) async fn wait_settled(platform: &Platform, name: &str) {
     let resources = platform.resources();
     wait_for(
         &format!("the status to say that {name} is ready"),

@@ -9,6 +9,8 @@ mod admission;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod beside;
@@ -41,8 +43,9 @@ mod high_availability;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
-mod issuer;
 mod inside;
+#[cfg(test)]
+mod issuer;
 #[cfg(test)]
 mod keycloak;
 #[cfg(test)]

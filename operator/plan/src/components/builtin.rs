@@ -4,7 +4,9 @@
 use lotoai_api::LOCAL_PROVIDER;
 use lotoai_api::PlatformName;
 use lotoai_api::names::{RoleName, ToolName};
-use lotoai_api::spec::{HttpMethod, HttpTool, LotoAISpec, ModelRef, Role, ScriptTool, Tool};
+use lotoai_api::spec::{
+    Approval, HttpMethod, HttpTool, LotoAISpec, ModelRef, Role, ScriptTool, Tool,
+};
 use serde_json::{Map, Value, json};
 
 /// The built-in chat model of model-server.
@@ -104,6 +106,7 @@ fn platform_usage(platform: &PlatformName) -> Tool {
         }),
         script: None,
         groups: Vec::new(),
+        approval: Approval::Never,
     }
 }
 
@@ -127,6 +130,8 @@ fn working_days() -> Tool {
             timeout_seconds: 5,
         }),
         groups: Vec::new(),
+        // It only counts.
+        approval: Approval::Never,
     }
 }
 

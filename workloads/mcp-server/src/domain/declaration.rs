@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The whole file.
@@ -15,7 +15,7 @@ pub struct Declarations {
 }
 
 /// One tool: a call over HTTP or a script.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Declaration {
     /// Name that a model calls it by.
@@ -32,11 +32,26 @@ pub struct Declaration {
     /// Groups that may use it; empty = everybody who is signed in.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Which calls need the consent of the person who asked.
+    #[serde(default)]
+    pub approval: Approval,
+}
+
+/// Which calls of a tool need the consent of the person who asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Approval {
+    /// None.
+    #[default]
+    Never,
+    /// Every call.
+    Always,
+    /// Calls that may change something: every method but `GET`, and every script.
+    OnWrite,
 }
 
 /// A call over HTTP. `{name}` in the address is replaced by the argument of that name; the other
 /// arguments become the query of `GET` and `DELETE`, else a JSON body.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpTool {
     /// Method.
@@ -55,7 +70,7 @@ pub struct HttpTool {
 }
 
 /// Method of a call over HTTP.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// Read.
@@ -73,7 +88,7 @@ pub enum Method {
 
 /// A POSIX shell script. Its arguments are environment variables: `start_date` is
 /// `ARG_START_DATE`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScriptTool {
     /// Text of the script.

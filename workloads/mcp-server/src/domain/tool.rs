@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use snafu::Snafu;
 use url::Url;
 
+use super::consent;
 use super::declaration::{Declaration, Declarations, HttpTool, ScriptTool};
 
 /// Most bytes of arguments in one call.
@@ -76,11 +77,16 @@ pub struct Tool {
     pub groups: BTreeSet<String>,
     /// What it does.
     pub action: Action,
+    /// Whether the person who asked must consent to a call.
+    pub needs_consent: bool,
+    /// Digest of the declaration, in hex.
+    pub declaration: String,
     validator: Arc<Validator>,
 }
 
 impl Tool {
     fn new(declaration: Declaration) -> Result<Self, ToolError> {
+        let declared = consent::declared(&declaration);
         let name = declaration.name;
         if !is_name(&name) {
             return NameSnafu { name }.fail();
@@ -112,6 +118,8 @@ impl Tool {
             _ => return KindSnafu { name }.fail(),
         };
         Ok(Self {
+            needs_consent: consent::needed(declaration.approval, &action),
+            declaration: declared,
             name,
             description: declaration.description,
             input_schema: Arc::new(declaration.input_schema),

@@ -11,6 +11,27 @@ pub enum Language {
     Spanish,
 }
 
+impl Language {
+    /// Its code, as it is stored.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Spanish => "es",
+        }
+    }
+
+    /// The language of a code; English for every other one.
+    #[must_use]
+    pub fn of_code(code: &str) -> Self {
+        if code == Self::Spanish.code() {
+            Self::Spanish
+        } else {
+            Self::English
+        }
+    }
+}
+
 /// Frequent Spanish words that are no English words, folded.
 const SPANISH: &[&str] = &[
     "al", "como", "con", "cual", "cuales", "cuando", "cuanta", "cuantas", "cuanto", "cuantos",

@@ -1,5 +1,6 @@
 //! What the orchestrator decides, as pure code: no clock, no network, no store.
 
+pub mod approval;
 pub mod arguments;
 pub mod dates;
 pub mod extract;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{arguments::Missing, language::Language};
+use super::{approval::HOURS_TO_DECIDE, arguments::Missing, language::Language};
 
 /// Nothing in the documents answers.
 #[must_use]
@@ -77,6 +77,56 @@ pub fn tool_error(language: Language, tool: &str, text: &str) -> String {
     }
 }
 
+/// A tool is called with the consent of the person only. `arguments_json` is an object.
+#[must_use]
+pub fn needs_consent(language: Language, tool: &str, arguments_json: &str) -> String {
+    let arguments = readable(arguments_json);
+    let with = match (language, arguments.is_empty()) {
+        (Language::English, true) => "without arguments".to_owned(),
+        (Language::Spanish, true) => "sin argumentos".to_owned(),
+        (Language::English, false) => format!("with {arguments}"),
+        (Language::Spanish, false) => format!("con {arguments}"),
+    };
+    match language {
+        Language::English => format!(
+            "The tool `{tool}` is called with your consent only. It would be called {with}. \
+             Approve or refuse it within {HOURS_TO_DECIDE} hours."
+        ),
+        Language::Spanish => format!(
+            "La herramienta `{tool}` solo se ejecuta con tu consentimiento. Se ejecutaría {with}. \
+             Apruébalo o recházalo en las próximas {HOURS_TO_DECIDE} horas."
+        ),
+    }
+}
+
+/// The person refused the call.
+#[must_use]
+pub fn refused(language: Language, tool: &str) -> String {
+    match language {
+        Language::English => format!("You refused: the tool `{tool}` was not called."),
+        Language::Spanish => {
+            format!("Lo has rechazado: la herramienta `{tool}` no se ha ejecutado.")
+        }
+    }
+}
+
+/// A call was begun, and nobody knows how it ended. It is not made again.
+#[must_use]
+pub fn broken_off(language: Language, tool: &str) -> String {
+    match language {
+        Language::English => format!(
+            "It is not known whether the tool `{tool}` did its work: the connection broke off \
+             while it was called. It is not called again by itself. See what it has changed \
+             before you ask for it again."
+        ),
+        Language::Spanish => format!(
+            "No se sabe si la herramienta `{tool}` ha hecho su trabajo: la conexión se ha cortado \
+             mientras se ejecutaba. No se vuelve a ejecutar por sí sola. Comprueba qué ha cambiado \
+             antes de volver a pedirlo."
+        ),
+    }
+}
+
 /// JSON objects become `name: value, …`; other text stays.
 fn readable(text: &str) -> String {
     let text = text.trim();
@@ -143,5 +193,25 @@ mod tests {
             said.contains("`working_days`: `end_date` (Last day)."),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_consent_is_asked_for_with_the_arguments() {
+        let arguments = r#"{"end_date":"2026-11-20","start_date":"2026-11-02"}"#;
+        let said = needs_consent(Language::English, "book", arguments);
+        assert!(
+            said.contains("`book`") && said.contains("with end date: 2026-11-20, start date: "),
+            "{said}"
+        );
+        assert!(said.ends_with("within 24 hours."), "{said}");
+        let said = needs_consent(Language::Spanish, "book", "{}");
+        assert!(said.contains("sin argumentos") && said.contains("24 horas"));
+        for language in [Language::English, Language::Spanish] {
+            let said = needs_consent(language, "book", "{}");
+            assert!(
+                !said.starts_with(needs(language)),
+                "it asks for no argument"
+            );
+        }
     }
 }

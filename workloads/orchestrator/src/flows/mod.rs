@@ -2,6 +2,7 @@
 //! and follows the route.
 
 pub mod agent;
+pub mod consent;
 pub mod gather;
 pub mod knowledge;
 pub mod probe;
@@ -55,7 +56,8 @@ pub struct Hub {
 /// How an answer ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
-    /// `stop`, `length`, `content_filter`, `tool_calls` or the provider's own word.
+    /// `stop`, `length`, `content_filter`, `tool_calls`, `approval_required` or the provider's own
+    /// word.
     pub finish_reason: String,
     /// Tokens, where a model answered.
     pub usage: Option<Usage>,

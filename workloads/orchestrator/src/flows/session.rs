@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerFormat, AnswerRequest, Caller, Citation, Citations,
+    AnswerEvent, AnswerFormat, AnswerRequest, ApprovalRequest, Caller, Citation, Citations,
     Decision as WireDecision, Delta, FunctionCallDelta, Functions, Message, ToolCall,
     answer_event::Event, decision::Route as WireRoute,
 };
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::Hub;
+use super::{AUTOMATIC, Hub};
 use crate::{
     domain::{
         language::{self, Language},
@@ -54,6 +54,9 @@ pub struct Session {
     pub steps: Vec<Step>,
     /// How the decision looked, for metrics.
     pub route: &'static str,
+    /// Where this run fails now, it gets no end in the store, so that it may be sent again: what a
+    /// person decides must not be lost with one attempt to do it.
+    pub may_go_on: bool,
     out: Out,
 }
 
@@ -63,15 +66,7 @@ impl Session {
     /// # Errors
     /// A field is missing or out of bounds; the failure names it.
     pub fn new(request: AnswerRequest, out: Out) -> Result<Self, Failure> {
-        let invalid = |message: String| Failure::permanent(failures::INVALID_REQUEST, message);
-        let id = Uuid::parse_str(&request.run_id)
-            .map_err(|_| invalid("run_id must be a UUID".to_owned()))?;
-        let caller = request
-            .caller
-            .filter(|caller| !caller.subject.is_empty())
-            .ok_or_else(|| {
-                invalid("caller.subject is empty: the gateway must say who asks".into())
-            })?;
+        let (id, caller) = who(&request.run_id, request.caller)?;
         if request.messages.len() > MAX_TURNS {
             let count = request.messages.len();
             return Err(invalid(format!(
@@ -86,8 +81,8 @@ impl Session {
         let question = last
             .map(|message| message.content.trim())
             .filter(|q| !q.is_empty());
-        let question = question
-            .ok_or_else(|| invalid("messages holds no text of the user: send some".into()))?;
+        let question =
+            question.ok_or_else(|| invalid("messages holds no text of the user: send some"))?;
         let question: String = question.chars().take(MAX_QUESTION_CHARS).collect();
         Ok(Self {
             run: Run {
@@ -106,6 +101,35 @@ impl Session {
             format: request.format,
             steps: Vec::new(),
             route: "none",
+            may_go_on: false,
+            out,
+        })
+    }
+
+    /// A run that goes on with what another one has asked a person: it has no question of its own.
+    ///
+    /// # Errors
+    /// `run_id` or `caller` is missing; the failure names it.
+    pub fn continuing(run_id: &str, caller: Option<Caller>, out: Out) -> Result<Self, Failure> {
+        let (id, caller) = who(run_id, caller)?;
+        Ok(Self {
+            run: Run {
+                id,
+                conversation: String::new(),
+                subject: caller.subject.clone(),
+                model: AUTOMATIC.to_owned(),
+            },
+            caller,
+            messages: Vec::new(),
+            question: String::new(),
+            language: Language::English,
+            max_tokens: None,
+            temperature: None,
+            functions: None,
+            format: None,
+            steps: Vec::new(),
+            route: "none",
+            may_go_on: true,
             out,
         })
     }
@@ -212,6 +236,14 @@ impl Session {
         self.emit(Event::FunctionCall(piece)).await
     }
 
+    /// Sends what the person who asked is to decide.
+    ///
+    /// # Errors
+    /// The caller is gone.
+    pub async fn ask(&self, request: ApprovalRequest) -> Result<(), Failure> {
+        self.emit(Event::ApprovalRequest(request)).await
+    }
+
     async fn emit(&self, event: Event) -> Result<(), Failure> {
         let event = AnswerEvent { event: Some(event) };
         let gone = |_| Failure::permanent(failures::CANCELLED, "the caller went away");
@@ -219,7 +251,24 @@ impl Session {
     }
 }
 
-fn decided(decision: &Decision) -> Decided {
+/// A field of the request is missing or out of bounds; `message` names it.
+#[must_use]
+pub fn invalid(message: impl Into<String>) -> Failure {
+    Failure::permanent(failures::INVALID_REQUEST, message)
+}
+
+/// The identity of the run, and on whose behalf it is.
+fn who(run_id: &str, caller: Option<Caller>) -> Result<(Uuid, Caller), Failure> {
+    let id = Uuid::parse_str(run_id).map_err(|_| invalid("run_id must be a UUID"))?;
+    let caller = caller
+        .filter(|caller| !caller.subject.is_empty())
+        .ok_or_else(|| invalid("caller.subject is empty: the gateway must say who asks"))?;
+    Ok((id, caller))
+}
+
+/// A decision as it is stored.
+#[must_use]
+pub fn decided(decision: &Decision) -> Decided {
     let (route, target) = match &decision.route {
         // One search covers every knowledge base that the caller may read.
         Route::Knowledge => ("knowledge", "documents"),

@@ -1,12 +1,21 @@
 //! Lets a tool answer.
 
 use lotoai_contracts::v1::ToolCall;
+use rmcp::model::Tool;
 use serde_json::Value;
 
-use super::{Done, Hub, gather, gather::Gathered, session::Session};
-use crate::{domain::phrases, failure::Failure};
+use super::{Done, Hub, consent, gather, gather::Gathered, session::Session};
+use crate::{
+    domain::{
+        approval::{self, Cleared, Verdict},
+        phrases,
+    },
+    failure::Failure,
+    mcp::ToolResult,
+};
 
-/// Reads the arguments, calls the tool and says what it gave; asks for what is missing.
+/// Reads the arguments, calls the tool and says what it gave; asks for what is missing, and for the
+/// consent of the person where the tool wants it.
 ///
 /// # Errors
 /// The tool server is away or refuses the call.
@@ -16,39 +25,63 @@ pub async fn answer(
     gathered: &Gathered,
     name: &str,
 ) -> Result<Done, Failure> {
-    let tool = gathered
-        .tools
-        .iter()
-        .find(|tool| tool.name == name)
-        .ok_or_else(|| {
-            Failure::permanent(
-                "unknown_tool",
-                format!("the tool `{name}` is not in the list"),
-            )
-        })?;
+    let tool = find(&gathered.tools, name).ok_or_else(|| {
+        Failure::permanent(
+            "unknown_tool",
+            format!("the tool `{name}` is not in the list"),
+        )
+    })?;
     let found = gather::extraction(gathered, session, tool);
-    if !found.missing.is_empty() {
-        session
-            .say(phrases::need_arguments(
-                session.language,
-                name,
-                &found.missing,
-            ))
-            .await?;
-        return Ok(Done::extractive());
-    }
+    let said = if found.missing.is_empty() {
+        match approval::judge(tool, found.arguments) {
+            Verdict::Clear(call) => {
+                let result = call_tool(hub, session, &call).await?;
+                return tell(session, &call, result).await;
+            }
+            Verdict::Ask(asked) => return consent::ask(hub, session, &asked).await,
+            Verdict::Faulty(faults) => {
+                phrases::tool_error(session.language, name, &faults.join("; "))
+            }
+        }
+    } else {
+        phrases::need_arguments(session.language, name, &found.missing)
+    };
+    session.say(said).await?;
+    Ok(Done::extractive())
+}
+
+/// The tool of this name.
+#[must_use]
+pub fn find<'a>(tools: &'a [Tool], name: &str) -> Option<&'a Tool> {
+    tools.iter().find(|tool| tool.name == name)
+}
+
+/// Makes a call that may be made, and notes it.
+///
+/// # Errors
+/// The tool server is away or refuses the call.
+pub async fn call_tool(
+    hub: &Hub,
+    session: &mut Session,
+    call: &Cleared,
+) -> Result<ToolResult, Failure> {
     let started = session.now();
-    let result = hub
-        .mcp
-        .call(&session.caller, name, found.arguments.clone())
-        .await;
+    let result = hub.mcp.call(&session.caller, call).await;
     let outcome = match &result {
         Ok(result) if result.is_error => "tool_error".to_owned(),
         Ok(_) => "ok".to_owned(),
         Err(failure) => failure.code.clone(),
     };
-    session.step("call_tool", name, &outcome, started);
-    let result = result?;
+    session.step("call_tool", call.tool(), &outcome, started);
+    result
+}
+
+/// Says what a call gave.
+///
+/// # Errors
+/// The caller is gone.
+pub async fn tell(session: &Session, call: &Cleared, result: ToolResult) -> Result<Done, Failure> {
+    let name = call.tool();
     let text = if result.is_error {
         phrases::tool_error(session.language, name, &result.text)
     } else {
@@ -57,7 +90,7 @@ pub async fn answer(
     session
         .tool_call(ToolCall {
             name: name.to_owned(),
-            arguments_json: Value::Object(found.arguments).to_string(),
+            arguments_json: Value::Object(call.arguments().clone()).to_string(),
             result_text: result.text,
             is_error: result.is_error,
         })

@@ -7,9 +7,9 @@ use std::{
 
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Caller, Citation, CompleteEvent, CompleteFailed, CompleteFinished,
-    CompleteRequest, DeleteDocumentRequest, DeleteDocumentResponse, FunctionCallDelta,
-    ListRolesRequest, ListRolesResponse, Message, ReplaceDocumentRequest, ReplaceDocumentResponse,
-    Role, SearchRequest, SearchResponse, StatsRequest, StatsResponse,
+    CompleteRequest, DecideApprovalRequest, DeleteDocumentRequest, DeleteDocumentResponse,
+    FunctionCallDelta, ListRolesRequest, ListRolesResponse, Message, ReplaceDocumentRequest,
+    ReplaceDocumentResponse, Role, SearchRequest, SearchResponse, StatsRequest, StatsResponse,
     agents_server::{Agents, AgentsServer},
     answer_event::Event,
     complete_event,
@@ -17,25 +17,18 @@ use lotoai_contracts::v1::{
     rag_server::{Rag, RagServer},
 };
 use lotoai_kit::tls::TlsArgs;
-use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
-    },
-    service::RequestContext,
-    transport::streamable_http_server::{
-        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
-    },
-};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio_stream::{
+    StreamExt,
+    wrappers::{ReceiverStream, TcpListenerStream},
+};
 use tonic::{Request, Response, Status};
 use url::Url;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
 
+use super::fake_tools::{self, FakeTool};
 use crate::{
     config::AnswerArgs, domain::text, embeddings::Embeddings, flows::Hub, mcp::Mcp,
     service::OrchestratorService, store::Store,
@@ -54,6 +47,8 @@ pub(super) struct World {
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
     pub(super) agents_down: bool,
+    /// How the tool is declared; tests may change it meanwhile.
+    pub(super) tool: Arc<Mutex<FakeTool>>,
 }
 
 /// Everything running, and what was seen.
@@ -172,46 +167,6 @@ impl Agents for FakeAgents {
     }
 }
 
-#[derive(Clone)]
-struct FakeTools;
-
-impl ServerHandler for FakeTools {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-    }
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        let schema = json!({
-            "type": "object",
-            "properties": {
-                "start_date": {"type": "string", "description": "First day, YYYY-MM-DD"},
-                "end_date": {"type": "string", "description": "Last day, YYYY-MM-DD"},
-            },
-            "required": ["start_date", "end_date"],
-        });
-        let tool = Tool::new(
-            "working_days",
-            "Counts how many working days are between two dates.",
-            Arc::new(schema.as_object().unwrap().clone()),
-        );
-        Ok(ListToolsResult::with_all_items(vec![tool]))
-    }
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = Value::Object(request.arguments.unwrap_or_default());
-        if arguments["end_date"] == "2026-11-20" {
-            return Ok(CallToolResult::success(vec![ContentBlock::text("15")]).into());
-        }
-        Ok(CallToolResult::error(vec![ContentBlock::text("end_date is too far away")]).into())
-    }
-}
-
 /// Vectors by words: texts that share words are near.
 struct WordVectors;
 
@@ -244,8 +199,17 @@ async fn listener() -> (TcpListener, Url) {
     (listener, url)
 }
 
-/// Starts the far sides and the service.
+/// Starts the far sides and the service, which notes what it stores.
 pub(super) async fn stage(world: World) -> Stage {
+    let stored: Arc<Mutex<Vec<String>>> = Arc::default();
+    let store = Store::Recording(Arc::clone(&stored));
+    let mut stage = stage_on(world, store).await;
+    stage.stored = stored;
+    stage
+}
+
+/// Starts the far sides and the service on this store.
+pub(super) async fn stage_on(world: World, store: Store) -> Stage {
     let completions: Arc<Mutex<Vec<CompleteRequest>>> = Arc::default();
     let nowhere: Url = "http://127.0.0.1:9".parse().unwrap();
     let (grpc, grpc_url) = listener().await;
@@ -257,15 +221,7 @@ pub(super) async fn stage(world: World) -> Stage {
         )));
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(grpc)));
     let (http, http_url) = listener().await;
-    let mut config = StreamableHttpServerConfig::default();
-    config.legacy_session_mode = false;
-    config.json_response = true;
-    let tools = StreamableHttpService::new(
-        || Ok(FakeTools),
-        Arc::<LocalSessionManager>::default(),
-        config,
-    );
-    let app = axum::Router::new().route_service("/mcp", tools);
+    let app = fake_tools::app(&world.tool);
     tokio::spawn(async move { axum::serve(http, app).await });
     let models = MockServer::start().await;
     Mock::given(path("/v1/embeddings"))
@@ -281,13 +237,12 @@ pub(super) async fn stage(world: World) -> Stage {
         |url: &Url| lotoai_kit::upstream::http_client(url, &token, &TlsArgs::default()).unwrap();
     let models_url = pick(world.models_down, models.uri().parse().unwrap());
     let mcp_url = pick(world.mcp_down, http_url.join("/mcp").unwrap());
-    let stored: Arc<Mutex<Vec<String>>> = Arc::default();
     let hub = Hub {
         agents: crate::agents::Agents::new(channel(&pick(world.agents_down, grpc_url.clone()))),
         rag: crate::rag::Rag::new(channel(&pick(world.rag_down, grpc_url))),
         mcp: Mcp::new(client(&mcp_url), mcp_url),
         embeddings: Embeddings::new(client(&models_url), &models_url, "e".to_owned()).unwrap(),
-        store: Store::Recording(Arc::clone(&stored)),
+        store,
         args: AnswerArgs {
             embedding_model: "e".to_owned(),
             request_timeout_seconds: 30,
@@ -298,7 +253,7 @@ pub(super) async fn stage(world: World) -> Stage {
     let service = OrchestratorService::new(hub, tokio_util::task::TaskTracker::new());
     Stage {
         service,
-        stored,
+        stored: Arc::default(),
         completions,
         _models: models,
     }
@@ -338,21 +293,26 @@ pub(super) fn request(model: &str, messages: Vec<Message>) -> AnswerRequest {
 impl Stage {
     /// Asks and gives every event.
     pub(super) async fn ask(&self, request: AnswerRequest) -> Vec<Event> {
-        let stream = self
-            .service
-            .answer(Request::new(request))
-            .await
-            .unwrap()
-            .into_inner();
-        let all = stream.map(|event: Result<AnswerEvent, Status>| event.unwrap().event.unwrap());
-        tokio::time::timeout(Duration::from_secs(20), all.collect())
-            .await
-            .unwrap()
+        let stream = self.service.answer(Request::new(request)).await;
+        every(stream.unwrap().into_inner()).await
+    }
+
+    /// Decides and gives every event.
+    pub(super) async fn decide(&self, request: DecideApprovalRequest) -> Vec<Event> {
+        let stream = self.service.decide_approval(Request::new(request)).await;
+        every(stream.unwrap().into_inner()).await
     }
 
     pub(super) fn stored(&self) -> Vec<String> {
         self.stored.lock().unwrap().clone()
     }
+}
+
+async fn every(stream: ReceiverStream<Result<AnswerEvent, Status>>) -> Vec<Event> {
+    let all = stream.map(|event| event.unwrap().event.unwrap());
+    tokio::time::timeout(Duration::from_secs(20), all.collect())
+        .await
+        .unwrap()
 }
 
 /// The answer's text.

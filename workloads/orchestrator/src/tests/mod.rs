@@ -1,6 +1,12 @@
-//! The gRPC face with the far sides played by servers on loopback.
+//! The gRPC face with the far sides played by servers on loopback, and where it matters on a real
+//! PostgreSQL.
 
 mod answers;
+mod approvals;
 mod failures;
+mod fake_tools;
 mod fakes;
 mod functions;
+#[expect(dead_code, reason = "the tests of the gateway use the rest")]
+#[path = "../../../gateway/src/tests/postgres/mod.rs"]
+mod postgres;

@@ -116,6 +116,11 @@ pub(super) fn tool_cases() -> Vec<Case> {
             "- leaf-users",
         ),
         (
+            "mcp.tools[].approval",
+            tool(json!({ "script": { "source": "true" }, "approval": "OnWrite" })),
+            "approval: OnWrite",
+        ),
+        (
             "mcp.tools[].http.method",
             http_tool(json!({ "method": "PATCH" })),
             "method: PATCH",

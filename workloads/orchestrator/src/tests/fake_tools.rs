@@ -1,0 +1,128 @@
+//! A tool server with one tool.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
+        MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
+use serde_json::{Map, Value, json};
+
+/// What of a tool differs from test to test.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FakeTool {
+    /// Beside it in the list.
+    pub(super) meta: Map<String, Value>,
+    /// The group that may use it; `None` = everybody.
+    pub(super) group: Option<&'static str>,
+    /// The answer to a call is lost on its way.
+    pub(super) breaks: bool,
+    /// `_meta` of every call, without what the protocol itself puts there, and its arguments.
+    pub(super) calls: Vec<(Value, Value)>,
+}
+
+#[derive(Clone)]
+struct FakeTools(Arc<Mutex<FakeTool>>);
+
+impl FakeTools {
+    fn allows(&self, context: &RequestContext<RoleServer>) -> bool {
+        let parts = context.extensions.get::<Parts>().unwrap();
+        let groups = parts.headers.get("x-lotoai-groups");
+        let groups = groups.map_or("", |groups| groups.to_str().unwrap());
+        let group = self.0.lock().unwrap().group;
+        group.is_none_or(|group| groups.split(',').any(|it| it == group))
+    }
+}
+
+impl ServerHandler for FakeTools {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if !self.allows(&context) {
+            return Ok(ListToolsResult::with_all_items(Vec::new()));
+        }
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "start_date": {"type": "string", "description": "First day, YYYY-MM-DD"},
+                "end_date": {"type": "string", "description": "Last day, YYYY-MM-DD"},
+            },
+            "required": ["start_date", "end_date"],
+        });
+        let tool = Tool::new(
+            "working_days",
+            "Counts how many working days are between two dates.",
+            Arc::new(schema.as_object().unwrap().clone()),
+        );
+        let tool = tool.with_meta(MetaObject(self.0.lock().unwrap().meta.clone()));
+        Ok(ListToolsResult::with_all_items(vec![tool]))
+    }
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let said = context.meta.iter();
+        let said = said.filter(|(key, _)| key.starts_with("lotoai.dev/"));
+        let said = said
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let call = (Value::Object(said), arguments.clone());
+        self.0.lock().unwrap().calls.push(call);
+        if arguments["end_date"] == "2026-11-20" {
+            return Ok(CallToolResult::success(vec![ContentBlock::text("15")]).into());
+        }
+        Ok(CallToolResult::error(vec![ContentBlock::text("end_date is too far away")]).into())
+    }
+}
+
+/// Takes the answer to a call away, as a proxy does whose server has gone, if the tool is to break.
+async fn broken(
+    State(tool): State<Arc<Mutex<FakeTool>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let calls = || tool.lock().unwrap().calls.len();
+    let before = calls();
+    let response = next.run(request).await;
+    let breaks = tool.lock().unwrap().breaks;
+    if breaks && calls() > before {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    response
+}
+
+/// The server, at `/mcp`.
+pub(super) fn app(tool: &Arc<Mutex<FakeTool>>) -> Router {
+    let mut config = StreamableHttpServerConfig::default();
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    let served = Arc::clone(tool);
+    let tools = StreamableHttpService::new(
+        move || Ok(FakeTools(Arc::clone(&served))),
+        Arc::<LocalSessionManager>::default(),
+        config,
+    );
+    let breaking = middleware::from_fn_with_state(Arc::clone(tool), broken);
+    Router::new().route_service("/mcp", tools).layer(breaking)
+}
