@@ -21,3 +21,11 @@ pub const RATE_LIMITED: &str = "rate_limited";
 pub const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
 /// A model provider answered that it will not do this.
 pub const PROVIDER_REFUSED: &str = "provider_refused";
+/// There is no such approval, or it is somebody else's: nobody learns which.
+pub const UNKNOWN_APPROVAL: &str = "unknown_approval";
+/// The approval was decided before.
+pub const APPROVAL_DECIDED: &str = "approval_decided";
+/// Nobody decided in time.
+pub const APPROVAL_EXPIRED: &str = "approval_expired";
+/// The tool is gone, or declared otherwise than when the approval was asked for.
+pub const APPROVAL_OUTDATED: &str = "approval_outdated";
