@@ -7,6 +7,7 @@ use lotoai_contracts::events::UsageRecorded;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::charge::Settlement;
 use super::transcript::Step;
@@ -131,6 +132,10 @@ fn not_stored() -> Failure {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) answer: Option<Answer>,
+    /// The approvals that it asks for.
+    pub(super) asked: Vec<Uuid>,
+    /// The approval after which it went on to a good end, and the run that did.
+    pub(super) decided: Option<(Uuid, Uuid)>,
     pub(super) stream: Option<StreamEnd>,
     pub(super) response: Option<NewResponse>,
     pub(super) event: UsageRecorded,
@@ -197,6 +202,15 @@ impl Record {
             && !change.insert_answer(answer).await?
         {
             return Ok(());
+        }
+        if let Some(answer) = &self.answer {
+            for approval in &self.asked {
+                let (conversation, model) = (answer.conversation_id, &self.event.requested_model);
+                change.note_approval(*approval, conversation, model).await?;
+            }
+        }
+        if let Some((approval, run_id)) = self.decided {
+            change.close_approval(approval, run_id).await?;
         }
         if let Some(response) = &self.response {
             change.insert_response(response).await?;
