@@ -14,13 +14,19 @@ create table approvals (
     -- The model as whoever asked named it.
     model           text not null,
     created_at      timestamptz not null default now(),
-    -- The newest attempt to decide: SHA-256 of what was decided, the run by which the orchestrator
-    -- knows that decision, and the run of the attempt. They are the same run at the first attempt.
-    digest          bytea,
-    decision_run    uuid,
+    -- The run of the newest attempt to decide.
     run_id          uuid,
     -- Whether an attempt came to a good end: then there is no other.
     is_answered     boolean not null default false
 );
 create index approvals_by_owner on approvals (owner, id);
 create index approvals_by_conversation on approvals (conversation_id);
+
+-- What was decided at every attempt, by its SHA-256, and the run by which the orchestrator knows that
+-- decision: the same decision goes on under it. It is also the run of the first attempt.
+create table approval_decisions (
+    approval_id uuid not null references approvals (id) on delete cascade,
+    digest      bytea not null,
+    run_id      uuid not null,
+    primary key (approval_id, digest)
+);

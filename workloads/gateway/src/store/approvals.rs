@@ -14,8 +14,6 @@ pub struct KnownApproval {
     pub conversation_id: Option<Uuid>,
     /// The model as whoever asked named it.
     pub model: String,
-    /// The run of the newest attempt to decide, once there is one.
-    pub run_id: Option<Uuid>,
 }
 
 /// An attempt to decide.
@@ -63,7 +61,7 @@ impl Store {
         id: Uuid,
     ) -> Result<Option<KnownApproval>, StoreError> {
         let statement = sqlx::query(
-            "select conversation_id, model, run_id from approvals where id = $1 and owner = $2",
+            "select conversation_id, model from approvals where id = $1 and owner = $2",
         )
         .bind(id)
         .bind(owner)
@@ -72,7 +70,6 @@ impl Store {
         Ok(row.map(|row| KnownApproval {
             conversation_id: row.get(0),
             model: row.get(1),
-            run_id: row.get(2),
         }))
     }
 
@@ -176,8 +173,8 @@ impl Change {
     }
 
     /// Begins an attempt to decide, and gives the run by which the orchestrator knows the decision:
-    /// that of the attempt before, where that decided the same. `None` where the rest of the answer
-    /// is written already, or is being written.
+    /// that of the first attempt that decided the same. `None` where the rest of the answer is written
+    /// already, or is being written.
     ///
     /// # Errors
     /// When the database fails.
@@ -197,32 +194,33 @@ impl Change {
         within("note an approval", made).await?;
         // Locked: two who decide at a time go one after the other from here on.
         let found = sqlx::query(
-            "select is_answered, run_id, case when digest = $3 then decision_run end
-             from approvals where id = $1 and owner = $2 for update",
+            "select is_answered, run_id from approvals where id = $1 and owner = $2 for update",
         )
         .bind(attempt.id)
         .bind(attempt.owner)
-        .bind(attempt.digest)
         .fetch_optional(&mut *self.tx);
         let Some(row) = within("lock an approval", found).await? else {
             return Ok(None);
         };
-        let is_answered: bool = row.get(0);
-        let before: Option<Uuid> = row.get(1);
+        let (is_answered, before): (bool, Option<Uuid>) = (row.get(0), row.get(1));
         if is_answered || self.is_written(before).await? {
             return Ok(None);
         }
-        let decision_run = row.get::<Option<Uuid>, _>(2).unwrap_or(attempt.run_id);
-        let statement = sqlx::query(
-            "update approvals set digest = $2, decision_run = $3, run_id = $4 where id = $1",
+        let begun = sqlx::query("update approvals set run_id = $2 where id = $1")
+            .bind(attempt.id)
+            .bind(attempt.run_id)
+            .execute(&mut *self.tx);
+        within("begin to decide an approval", begun).await?;
+        let decision = sqlx::query_scalar::<_, Uuid>(
+            "insert into approval_decisions (approval_id, digest, run_id) values ($1, $2, $3)
+             on conflict (approval_id, digest) do update set digest = excluded.digest
+             returning run_id",
         )
         .bind(attempt.id)
         .bind(attempt.digest)
-        .bind(decision_run)
         .bind(attempt.run_id)
-        .execute(&mut *self.tx);
-        within("begin to decide an approval", statement).await?;
-        Ok(Some(decision_run))
+        .fetch_one(&mut *self.tx);
+        within("note a decision", decision).await.map(Some)
     }
 
     /// Whether some replica writes the answer of this run just now. In a statement of its own, which

@@ -4,6 +4,8 @@
 mod foreign;
 mod writes;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
@@ -14,8 +16,9 @@ use serde_json::{Value, json};
 use super::api_keys::{bearing, every_scope, key, make};
 use super::browser::{ANA, sign_in_as};
 use super::keys::{Signer, claims, realm};
+use super::model_server;
+use super::orchestrator::{self, Seen};
 use super::support::{Gateway, PUBLIC_URL, Parts, Reply};
-use super::{model_server, orchestrator};
 use crate::domain::responses_request::id_of;
 use crate::identity::token::now;
 use crate::policy::{Needs, Scope};
@@ -34,6 +37,7 @@ enum Proof {
 
 struct Platform {
     gateway: Gateway,
+    seen: Arc<Seen>,
     pool: sqlx::PgPool,
     _server: super::postgres::Database,
     _model_server: wiremock::MockServer,
@@ -52,13 +56,15 @@ struct Things {
     budget: String,
     /// An upload of one byte, which is not there yet.
     upload: String,
+    /// A call of a tool that waits for consent.
+    approval: String,
 }
 
 impl Platform {
     async fn start() -> Option<Self> {
         let server = super::postgres::start()?;
         let pool = server.pool();
-        let (orchestrator, _) = orchestrator::start().await;
+        let (orchestrator, seen) = orchestrator::start().await;
         let model_server = model_server::start().await;
         let signer = Signer::rsa("key-1");
         let realm = realm(&[&signer]).await;
@@ -72,6 +78,7 @@ impl Platform {
         config.probe_token = Some(PROBE.to_owned().into());
         Some(Self {
             gateway: Gateway::with_config(&config, parts, realm, signer),
+            seen,
             pool,
             _server: server,
             _model_server: model_server,
@@ -125,8 +132,10 @@ impl Platform {
         }
         let response = id_of(id);
         let id = id.to_string();
+        let approval = self.seen.approvals.add("ana", &id, "send_mail").id;
         Things {
             response,
+            approval,
             budget: format!("b-{id}"),
             conversation: id.clone(),
             document: id.clone(),
@@ -177,6 +186,9 @@ fn request(method: &Method, path: &str, proof: &Proof) -> Request<Body> {
         (&Method::POST, path) if path.ends_with("/branch") => {
             json!({ "message_id": path.split('/').nth(3) }).to_string()
         }
+        (&Method::POST, path) if path.starts_with("/api/approvals/") => {
+            json!({ "decision": "approve" }).to_string()
+        }
         (&Method::POST, "/v1/chat/completions") => json!({
             "model": "lotoai", "store": false,
             "messages": [{ "role": "user", "content": "?" }],
@@ -208,6 +220,7 @@ fn path_of(route: &str, things: &Things) -> String {
     let id = match route.split('/').nth(2) {
         Some("conversations") => things.conversation.as_str(),
         Some("documents") => &things.document,
+        Some("approvals") => &things.approval,
         Some("uploads") => &things.upload,
         Some("keys") => &things.key,
         Some("sessions") => &things.session,
