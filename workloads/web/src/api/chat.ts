@@ -1,13 +1,20 @@
 import { parseWarnings, WARNING_HEADER } from "./warnings";
-import { ApiError, request, toApiError } from "./http";
+import { ApiError, request, toApiError, write } from "./http";
 import { sseEvents } from "./sse";
-import type { Extra } from "./types";
+import type { Extra, Verdict } from "./types";
 import type { Warning } from "./usageTypes";
 
 export interface Question {
   model: string;
   text: string;
   conversationId: string | null;
+  signal: AbortSignal;
+}
+
+/** A decision, after which an answer goes on. */
+export interface Decision {
+  approval: string;
+  verdict: Verdict;
   signal: AbortSignal;
 }
 
@@ -42,23 +49,40 @@ const SIGNED_OUT = "signed_out";
  * Asks and streams the answer, and reads on where a connection is lost. Resolves at its end; rejects
  * with {@link ApiError} when there is none, or with an AbortError when the caller stopped it.
  */
-export async function ask(question: Question, listener: Listener): Promise<void> {
+export function ask(question: Question, listener: Listener): Promise<void> {
+  return hear(() => begin(question), question.signal, listener);
+}
+
+/** Decides, and streams the rest of the answer as {@link ask} does. */
+export function decide(decision: Decision, listener: Listener): Promise<void> {
+  const { approval, verdict, signal } = decision;
+  const path = "/api/approvals/" + encodeURIComponent(approval);
+  const init = write("POST", { ...verdict, stream: true });
+  return hear(() => request(path, { ...init, signal }), signal, listener);
+}
+
+/** Hears an answer to its end, whatever it was begun with. */
+async function hear(
+  begin: () => Promise<Response>,
+  signal: AbortSignal,
+  listener: Listener,
+): Promise<void> {
   const place: Place = { run: null, id: null };
   try {
-    let response: Response | null = await begin(question);
+    let response: Response | null = await begin();
     listener.onWarnings(parseWarnings(response.headers.get(WARNING_HEADER)));
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;
-      question.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (place.id !== before) lost = 0;
       const pause = PAUSES[lost++];
       if (!place.run || pause === undefined) break;
-      await wait(pause, question.signal);
-      response = await readOn(place, question.signal);
+      await wait(pause, signal);
+      response = await readOn(place, signal);
     }
   } catch (cause) {
-    if (question.signal.aborted) stop(place);
+    if (signal.aborted) stop(place);
     throw cause;
   }
   throw new ApiError(0, place.run ? "answer_incomplete" : "network", "the answer broke off");
