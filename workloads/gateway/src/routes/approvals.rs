@@ -162,8 +162,7 @@ pub async fn decide(
         model,
     };
     let run = Run::go_on(Arc::clone(&state), &identity, going_on).await?;
-    let answer = chat::answer(&state, &identity, run, manner).await;
-    answer.map_err(renamed)
+    chat::answer(&state, &identity, run, manner).await
 }
 
 /// Where an approval was asked for, and of which model. What was asked for in an answer that could not
@@ -237,25 +236,9 @@ fn unknown() -> Failure {
     Failure::not_found("approval")
 }
 
-/// A failure with the field as it is called here.
-fn renamed(mut failure: Failure) -> Failure {
-    if failure.param.as_deref() == Some("arguments_json") {
-        failure.param = Some("arguments".to_owned());
-    }
-    failure
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[rstest::rstest]
-    #[case("arguments_json", "arguments")]
-    #[case("reason", "reason")]
-    fn fields_are_called_as_the_caller_wrote_them(#[case] there: &str, #[case] here: &str) {
-        let failure = renamed(Failure::invalid(there, "x"));
-        assert_eq!(failure.param.as_deref(), Some(here));
-    }
 
     #[rstest::rstest]
     #[case("019aab4e-0000-7000-8000-000000000000", true)]
