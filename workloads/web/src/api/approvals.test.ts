@@ -92,8 +92,27 @@ describe("decide", () => {
     const calls = told(Response.json(problem, { status: 409 }));
     await expect(decided()).rejects.toMatchObject({ status: 409, code: "approval_decided" });
     expect(calls).toHaveLength(1);
-    const lost = told(new TypeError("no network"));
-    await expect(decided()).rejects.toMatchObject({ code: "network" });
-    expect(lost).toHaveLength(1);
+  });
+
+  it("finds its answer where the decision arrived and nothing came back", async () => {
+    const known = { ...request, state: "approved", answer_run_id: RUN };
+    const lost = new TypeError("no network");
+    const calls = told(lost, Response.json(known), stream(FIRST + text("uno", 3) + "data: [DONE]\n\n"));
+    let whole = "";
+    await decided({ onText: (more) => (whole += more) });
+    expect(whole).toBe("uno");
+    expect(calls.map(({ path, init }) => [init.method ?? "GET", path])).toEqual([
+      ["POST", "/api/approvals/a%20b"],
+      ["GET", "/api/approvals/a%20b"],
+      ["GET", `/v1/chat/completions/${RUN}/stream`],
+    ]);
+  });
+
+  it("decides nothing a second time where it did not arrive", async () => {
+    for (const known of [{ state: "pending", answer_run_id: null }, { state: "pending", answer_run_id: RUN }]) {
+      const calls = told(new TypeError("no network"), Response.json({ ...request, ...known }));
+      await expect(decided()).rejects.toMatchObject({ code: "network" });
+      expect(calls).toHaveLength(2);
+    }
   });
 });

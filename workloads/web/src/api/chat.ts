@@ -1,3 +1,4 @@
+import { approvals } from "./approvals";
 import { parseWarnings, WARNING_HEADER } from "./warnings";
 import { ApiError, request, toApiError, write } from "./http";
 import { sseEvents } from "./sse";
@@ -40,6 +41,8 @@ interface Place {
 
 /** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
+/** Milliseconds before it is looked whether a decision arrived. */
+const LOST_PAUSE = 500;
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
 const PASSING = [0, 429, 502, 503, 504];
 /** What ends an answer whose session is over, by the code: any other call is then answered with 401. */
@@ -58,7 +61,29 @@ export function decide(decision: Decision, listener: Listener): Promise<void> {
   const { approval, verdict, signal } = decision;
   const path = "/api/approvals/" + encodeURIComponent(approval);
   const init = write("POST", { ...verdict, stream: true });
-  return hear(() => request(path, { ...init, signal }), signal, listener);
+  const begin = async () => {
+    try {
+      return await request(path, { ...init, signal });
+    } catch (cause) {
+      const begun = await answerTo(approval, cause, signal);
+      if (begun) return begun;
+      throw cause;
+    }
+  };
+  return hear(begin, signal, listener);
+}
+
+/** The answer to a decision that arrived although nothing came back; null when it did not arrive. */
+async function answerTo(
+  approval: string,
+  cause: unknown,
+  signal: AbortSignal,
+): Promise<Response | null> {
+  if (!(cause instanceof ApiError) || cause.status !== 0) return null;
+  await wait(LOST_PAUSE, signal);
+  const known = await approvals.one(approval).catch(() => null);
+  if (!known?.answer_run_id || known.state === "pending") return null;
+  return readOn({ run: known.answer_run_id, id: null }, signal);
 }
 
 /** Hears an answer to its end, whatever it was begun with. */
