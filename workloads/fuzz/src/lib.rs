@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     target("responses_body", requests::responses_body),
     target("embedding_body", requests::embedding_body),
     target("conversation_body", requests::conversation_body),
+    target("approval_body", requests::approval_body),
     target("key_body", requests::key_body),
     target("budget_body", requests::budget_body),
     target("upload_form", requests::upload_form),

@@ -7,6 +7,7 @@ use futures::executor::block_on;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use lotoai_gateway::budget::table::Table;
+use lotoai_gateway::domain::approval_request::{self, DecisionRequest};
 use lotoai_gateway::domain::budget_request::{self, Allowance};
 use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
 use lotoai_gateway::domain::conversation_request::{self, BranchRequest};
@@ -86,6 +87,23 @@ pub(crate) fn conversation_body(bytes: &[u8]) {
             if let Some(title) = &request.title {
                 shown(title);
             }
+        }
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// The body that decides an approval.
+pub(crate) fn approval_body(bytes: &[u8]) {
+    match DecisionRequest::parse(bytes) {
+        Ok(request) => {
+            let verdict = &request.verdict;
+            let length = verdict.reason.chars().count();
+            promise(length <= 500, "a reason is short");
+            promise(!verdict.reason.contains('\0'), "it can be stored");
+            let arguments = verdict.arguments_json.as_str();
+            let is_object = serde_json::from_str::<serde_json::Value>(arguments)
+                .is_ok_and(|arguments| arguments.is_object());
+            promise(arguments.is_empty() || is_object, "arguments are an object");
         }
         Err(failure) => refusal(&failure),
     }
@@ -240,10 +258,13 @@ pub(crate) fn list_query(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let mut parameters = match Parameters::parse(Some(text), &["limit", "cursor"]) {
+    let mut parameters = match Parameters::parse(Some(text), &["state", "limit", "cursor"]) {
         Ok(parameters) => parameters,
         Err(failure) => return refusal(&failure),
     };
+    if let Err(failure) = approval_request::state(&mut parameters) {
+        refusal(&failure);
+    }
     let page = PageQuery::of(&mut parameters);
     match page.limit() {
         Ok(limit) => promise((1..=200).contains(&limit), "a page has an end"),

@@ -10,6 +10,8 @@ import time
 import traceback
 
 ANSWER = "Veintitrés días [1]."
+# What is said before a tool that needs the consent of a person.
+CONSENT = "I need your consent."
 QUESTION = [{"role": "user", "content": "¿Cuántos?"}]
 TOOLS = [{
     "type": "function",

@@ -6,7 +6,7 @@ import openai
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from cases import ANSWER, TOOLS, equal, raises, run
+from cases import ANSWER, CONSENT, TOOLS, equal, raises, run
 
 QUESTION = [HumanMessage("¿Cuántos?")]
 
@@ -79,6 +79,13 @@ def tools():
     replies = [ToolMessage("rain", tool_call_id=call["id"]) for call in answer.tool_calls]
     again = [*QUESTION, answer, *replies]
     equal(model().bind_tools(TOOLS).invoke(again).content, ANSWER)
+
+
+def consent():
+    answer = model("asks/send_mail").invoke(QUESTION)
+    equal((answer.content, answer.response_metadata["finish_reason"]), (CONSENT, "stop"))
+    chunks = list(model("asks/send_mail").stream(QUESTION))
+    equal("".join(chunk.content for chunk in chunks), CONSENT)
 
 
 def responses():

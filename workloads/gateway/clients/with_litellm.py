@@ -4,7 +4,7 @@ import os
 
 import litellm
 
-from cases import ANSWER, QUESTION, TOOLS, equal, raises, run
+from cases import ANSWER, CONSENT, QUESTION, TOOLS, equal, raises, run
 
 litellm.suppress_debug_info = True
 
@@ -86,6 +86,13 @@ def tools():
     call = answer.choices[0].message.tool_calls[0]
     equal((call.function.name, call.function.arguments), ("weather", '{"city":"Rome"}'))
     equal(answer.choices[0].finish_reason, "tool_calls")
+
+
+def consent():
+    choice = ask("asks/send_mail").choices[0]
+    equal((choice.message.content, choice.finish_reason), (CONSENT, "stop"))
+    chunks = list(ask("asks/send_mail", stream=True))
+    equal((text(chunks), chunks[-1].choices[0].finish_reason), (CONSENT, "stop"))
 
 
 def responses():

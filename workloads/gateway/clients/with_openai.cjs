@@ -8,6 +8,8 @@ const installed = createRequire(join(process.env.CLIENTS, "package.json"));
 const { OpenAI } = installed("openai");
 
 const ANSWER = "Veintitrés días [1].";
+// What is said before a tool that needs the consent of a person.
+const CONSENT = "I need your consent.";
 const QUESTION = [{ role: "user", content: "¿Cuántos?" }];
 const TOOLS = [{
   type: "function",
@@ -127,6 +129,15 @@ const cases = {
     const reply = { role: "tool", tool_call_id: call.id, content: "rain" };
     const last = await ask({ messages: [...QUESTION, message, reply], tools: TOOLS });
     assert.equal(last.choices[0].message.content, ANSWER);
+  },
+
+  async consent() {
+    const [choice] = (await ask({ model: "asks/send_mail" })).choices;
+    assert.deepEqual([choice.message.content, choice.finish_reason], [CONSENT, "stop"]);
+    const chunks = await all(await ask({ model: "asks/send_mail", stream: true }));
+    assert.deepEqual([text(chunks), chunks.at(-1).choices[0].finish_reason], [CONSENT, "stop"]);
+    const answer = await client.responses.create({ model: "asks/send_mail", input: "?" });
+    assert.deepEqual([answer.status, answer.output_text], ["completed", CONSENT]);
   },
 
   async responses() {

@@ -4,7 +4,7 @@ import os
 
 import openai
 
-from cases import ANSWER, QUESTION, TOOLS, equal, raises, run
+from cases import ANSWER, CONSENT, QUESTION, TOOLS, equal, raises, run
 
 client = openai.OpenAI()
 
@@ -100,6 +100,17 @@ def tools():
     again = [*QUESTION, answer.choices[0].message, reply]
     last = client.chat.completions.create(model="lotoai", messages=again, tools=TOOLS)
     equal(last.choices[0].message.content, ANSWER)
+
+
+def consent():
+    # Of approvals this client knows nothing: it is told a sentence, and the end.
+    choice = ask(model="asks/send_mail").choices[0]
+    equal((choice.message.content, choice.finish_reason), (CONSENT, "stop"))
+    chunks = list(ask(model="asks/send_mail", stream=True))
+    equal((text(chunks), chunks[-1].choices[0].finish_reason), (CONSENT, "stop"))
+    equal(chunks[-1].model_extra["lotoai"]["approvals"][0]["tool"], "send_mail")
+    answer = client.responses.create(model="asks/send_mail", input="?")
+    equal((answer.status, answer.output_text), ("completed", CONSENT))
 
 
 def responses():

@@ -76,6 +76,7 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
     // Programs first: they would go on adding.
     let keys = state.key_ring.delete_all(subject).await?;
     let conversations = conversations(state, subject).await?;
+    store.erase_approvals(subject).await?;
     // Before documents, which they become.
     let uploads = store.erase_uploads(subject).await?;
     let documents = documents(state, subject).await?;

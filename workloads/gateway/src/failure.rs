@@ -106,6 +106,7 @@ impl Failure {
             "budget" => "budget_not_found",
             "response" => "response_not_found",
             "upload" => "upload_not_found",
+            "approval" => "approval_not_found",
             _ => "not_found",
         };
         Self::new(

@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures::TryFutureExt as _;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
-use lotoai_contracts::v1::{AnswerEvent, AnswerRequest, Caller, Failed, ListModelsRequest, Model};
+use lotoai_contracts::v1::{
+    AnswerEvent, AnswerRequest, Caller, DecideApprovalRequest, Failed, ListApprovalsRequest,
+    ListApprovalsResponse, ListModelsRequest, Model,
+};
 use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
 use lotoai_kit::upstream::GrpcChannel;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 use crate::config::LimitArgs;
 use crate::failure::Failure;
 
-/// Listing models involves no model.
+/// Listing involves no model.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The events of one answer. Dropping it cancels the answer.
@@ -61,18 +65,54 @@ impl Orchestrator {
     /// Asks for an answer. The call begins when the events are first polled; silence that is too
     /// long, or an answer that takes too long, ends it with 504.
     pub fn answer(&self, request: AnswerRequest) -> Events {
+        let (mut client, request) = (self.client.clone(), self.bounded(request));
+        let call = async move { client.answer(request).await };
+        self.events(call, of_status)
+    }
+
+    /// A page of the caller's approvals.
+    ///
+    /// # Errors
+    /// 503 when the orchestrator cannot be reached in time, 400 for a token that no page gave.
+    pub async fn approvals(
+        &self,
+        request: ListApprovalsRequest,
+    ) -> Result<ListApprovalsResponse, Failure> {
         let mut client = self.client.clone();
         let mut request = tonic::Request::new(request);
+        request.set_timeout(LIST_TIMEOUT);
+        match tokio::time::timeout(LIST_TIMEOUT, client.list_approvals(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(of_status(&status)),
+            Err(_) => Err(too_slow()),
+        }
+    }
+
+    /// Decides an approval, for the rest of its answer: events as [`Self::answer`] gives them.
+    pub fn decide(&self, request: DecideApprovalRequest) -> Events {
+        let (mut client, request) = (self.client.clone(), self.bounded(request));
+        let call = async move { client.decide_approval(request).await };
+        self.events(call, of_decision)
+    }
+
+    /// A call that takes no longer than an answer may.
+    fn bounded<T>(&self, request: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(request);
         request.set_timeout(self.longest);
-        let call = async move {
-            client
-                .answer(request)
-                .await
-                .map(tonic::Response::into_inner)
-        };
+        request
+    }
+
+    /// The events of a call, which `failed` gives the failure of where it fails as a whole.
+    fn events<F>(&self, call: F, failed: fn(&Status) -> Failure) -> Events
+    where
+        F: Future<Output = Result<tonic::Response<Streaming<AnswerEvent>>, Status>>
+            + Send
+            + 'static,
+    {
+        let call = call.map_ok(tonic::Response::into_inner);
         let events = stream::once(call)
             .try_flatten()
-            .map_err(|status| of_status(&status));
+            .map_err(move |status| failed(&status));
         let silence = self.silence;
         let end = tokio::time::Instant::now() + self.longest;
         let bounded = stream::unfold(Some(events.boxed()), move |events| async move {
@@ -105,9 +145,13 @@ pub fn too_slow() -> Failure {
 /// A failure that the orchestrator reports within an answer.
 pub fn of_failed(failed: Failed) -> Failure {
     let status = match failed.code.as_str() {
+        failures::UNKNOWN_APPROVAL => return Failure::not_found("approval"),
+        failures::APPROVAL_EXPIRED => StatusCode::GONE,
         failures::UNKNOWN_MODEL | failures::UNKNOWN_ROLE => StatusCode::NOT_FOUND,
         failures::INVALID_REQUEST | failures::UNSUPPORTED_PARAMETER => StatusCode::BAD_REQUEST,
-        failures::DUPLICATE_RUN => StatusCode::CONFLICT,
+        failures::DUPLICATE_RUN | failures::APPROVAL_DECIDED | failures::APPROVAL_OUTDATED => {
+            StatusCode::CONFLICT
+        }
         failures::RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
         failures::TIMEOUT => StatusCode::GATEWAY_TIMEOUT,
         _ if failed.retryable => StatusCode::SERVICE_UNAVAILABLE,
@@ -121,6 +165,14 @@ pub fn of_failed(failed: Failed) -> Failure {
         failure.param = Some("model".to_owned());
     }
     failure
+}
+
+/// A decision that failed as a whole.
+fn of_decision(status: &Status) -> Failure {
+    match status.code() {
+        Code::NotFound => Failure::not_found("approval"),
+        _ => of_status(status),
+    }
 }
 
 /// A call that failed as a whole.
@@ -166,6 +218,9 @@ mod tests {
     #[case(failures::INVALID_REQUEST, false, 400, "invalid_request")]
     #[case(failures::UNSUPPORTED_PARAMETER, false, 400, "unsupported_parameter")]
     #[case(failures::DUPLICATE_RUN, false, 409, "duplicate_run")]
+    #[case(failures::APPROVAL_DECIDED, false, 409, "approval_decided")]
+    #[case(failures::APPROVAL_OUTDATED, false, 409, "approval_outdated")]
+    #[case(failures::APPROVAL_EXPIRED, false, 410, "approval_expired")]
     #[case(failures::TIMEOUT, true, 504, "timeout")]
     #[case(failures::PROVIDER_UNAVAILABLE, true, 503, "provider_unavailable")]
     #[case(failures::PROVIDER_REFUSED, false, 502, "provider_refused")]
@@ -189,6 +244,26 @@ mod tests {
             (failure.status.as_u16(), failure.code.as_ref()),
             (status, shown)
         );
+    }
+
+    #[test]
+    fn an_approval_that_is_not_there_is_no_model() {
+        let failed = Failed {
+            code: failures::UNKNOWN_APPROVAL.into(),
+            ..Failed::default()
+        };
+        let reported = of_failed(failed);
+        let refused = of_decision(&Status::not_found("10.0.0.7 has none"));
+        assert_eq!(reported, refused);
+        assert_eq!(
+            (reported.status.as_u16(), reported.code.as_ref()),
+            (404, "approval_not_found")
+        );
+        // The control: any other call is about models.
+        let other = of_status(&Status::not_found("none"));
+        assert_eq!(other.code, "model_not_found");
+        let away = of_decision(&Status::unavailable("10.0.0.7"));
+        assert_eq!(away.code, "orchestrator_unavailable");
     }
 
     #[rstest::rstest]

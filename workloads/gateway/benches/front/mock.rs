@@ -17,8 +17,8 @@ use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, Decision, Delta, Finished, ListModelsRequest, ListModelsResponse,
-    Usage,
+    AnswerEvent, AnswerRequest, DecideApprovalRequest, Decision, Delta, Finished,
+    ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest, ListModelsResponse, Usage,
 };
 use serde_json::json;
 use snafu::ResultExt as _;
@@ -114,6 +114,7 @@ struct Fake;
 #[tonic::async_trait]
 impl Orchestrator for Fake {
     type AnswerStream = Events;
+    type DecideApprovalStream = Events;
 
     async fn answer(
         &self,
@@ -148,6 +149,20 @@ impl Orchestrator for Fake {
         _: Request<ListModelsRequest>,
     ) -> Result<tonic::Response<ListModelsResponse>, Status> {
         Ok(tonic::Response::new(ListModelsResponse { models: vec![] }))
+    }
+
+    async fn list_approvals(
+        &self,
+        _: Request<ListApprovalsRequest>,
+    ) -> Result<tonic::Response<ListApprovalsResponse>, Status> {
+        Ok(tonic::Response::new(ListApprovalsResponse::default()))
+    }
+
+    async fn decide_approval(
+        &self,
+        _: Request<DecideApprovalRequest>,
+    ) -> Result<tonic::Response<Events>, Status> {
+        Err(Status::not_found("nothing waits here"))
     }
 }
 

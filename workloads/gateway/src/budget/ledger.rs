@@ -72,4 +72,7 @@ async fn sweep(store: &Store) {
     if let Err(error) = store.sweep_streams().await {
         tracing::warn!(error = chain(&error), "old streams were not deleted");
     }
+    if let Err(error) = store.sweep_approvals().await {
+        tracing::warn!(error = chain(&error), "old approvals were not deleted");
+    }
 }

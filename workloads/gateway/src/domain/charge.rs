@@ -7,7 +7,7 @@ use crate::budget::estimate::{self, Measured, Progress, Tokens};
 use crate::budget::plan::{Plan, Question, Spending};
 use crate::failure::Failure;
 use crate::state::AppState;
-use crate::store::{Asked, NewQuestion, NewTalk};
+use crate::store::{Asked, Change, NewQuestion, NewTalk};
 
 /// How a run is charged.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +19,8 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Stores a question, where it is stored, and reserves what it may take: both, or neither. Without
-    /// a question to reserve for, it counts nowhere.
+    /// Stores a question, where it is stored, and reserves what it may take: both, or neither; within
+    /// `change`, as the last of it, or by itself. Without a question to reserve for, it counts nowhere.
     ///
     /// # Errors
     /// 404 when the conversation is not the caller's, 429 when a budget is used up, 403 when a price
@@ -29,6 +29,7 @@ impl Charge {
         state: &AppState,
         question: Option<Question>,
         talk: Option<NewTalk>,
+        change: Option<&mut Change>,
     ) -> Result<Self, Failure> {
         let now = Timestamp::now();
         let lease = state.limits.answer_lease();
@@ -44,8 +45,12 @@ impl Charge {
         };
         if talk.is_some() || plan.is_some() {
             let reservation = plan.as_ref().map(Plan::reservation);
-            let asked = state.store.ask(NewQuestion { talk, reservation }).await?;
-            let Asked::Weighed(reserved) = asked else {
+            let question = NewQuestion { talk, reservation };
+            let asked = match change {
+                Some(change) => change.ask(&[&question]).await?.pop(),
+                None => Some(state.store.ask(question).await?),
+            };
+            let Some(Asked::Weighed(reserved)) = asked else {
                 return Err(no_conversation());
             };
             if let Some(plan) = &plan {

@@ -100,7 +100,7 @@ impl Call {
         started: Instant,
     ) -> Result<Self, Failure> {
         let run_id = question.run_id;
-        let charge = Charge::open(&state, Some(question), None).await?;
+        let charge = Charge::open(&state, Some(question), None, None).await?;
         Ok(Self {
             follow: state.watch.follow(&identity),
             subject: identity.subject,
@@ -156,6 +156,8 @@ impl Call {
         };
         let end = RunEnd {
             answer: None,
+            asked: Vec::new(),
+            decided: None,
             stream: None,
             response: None,
             spending: self.charge.settle(&self.state, |reserved| {

@@ -1,6 +1,8 @@
 //! The rules of the gateway, apart from HTTP and storage.
 
 pub mod annotations;
+pub mod approval;
+pub mod approval_request;
 pub mod budget_request;
 pub mod charge;
 pub mod chat_request;
@@ -12,6 +14,7 @@ pub mod end;
 pub mod fields;
 pub mod format;
 pub mod functions;
+pub mod going_on;
 pub mod key_request;
 pub mod page;
 pub mod parameters;

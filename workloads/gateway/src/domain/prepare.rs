@@ -17,7 +17,7 @@ use crate::state::AppState;
 use crate::store::{NewMessage, NewStream, NewTalk, StoredCall};
 
 /// An answer may look back on this many stored messages …
-const HISTORY_MESSAGES: i64 = 40;
+pub(super) const HISTORY_MESSAGES: i64 = 40;
 /// … of this many bytes in all, the newest first.
 const HISTORY_BYTES: usize = 512 * 1024;
 
@@ -68,7 +68,7 @@ pub(super) async fn prepare(
     let conversation_id = talk.as_ref().map(|talk| talk.conversation_id);
     let stored = talk.iter().flat_map(|talk| &talk.messages);
     let inputs = stored.map(|(id, _)| *id).collect();
-    let charge = Charge::open(state, question, talk).await?;
+    let charge = Charge::open(state, question, talk, None).await?;
     Ok(Prepared {
         conversation_id,
         inputs,
@@ -162,8 +162,8 @@ fn new_stream(
     }
 }
 
-/// System messages first, then what was said before, then what is new.
-fn with_history(history: Vec<NewMessage>, request: &ChatRequest) -> Vec<Message> {
+/// What an answer looks back on: the newest messages, as many as there is room for, oldest first.
+pub(super) fn recalled(history: Vec<NewMessage>) -> Vec<Message> {
     let mut room = HISTORY_BYTES;
     let mut before: Vec<Message> = history
         .into_iter()
@@ -177,6 +177,12 @@ fn with_history(history: Vec<NewMessage>, request: &ChatRequest) -> Vec<Message>
         })
         .collect();
     before.reverse();
+    before
+}
+
+/// System messages first, then what was said before, then what is new.
+fn with_history(history: Vec<NewMessage>, request: &ChatRequest) -> Vec<Message> {
+    let before = recalled(history);
     let (system, rest): (Vec<_>, Vec<_>) = request
         .messages
         .iter()

@@ -55,10 +55,23 @@ pub struct Run {
     inputs: Vec<Uuid>,
     /// What a response repeats of its request, as JSON.
     repeated: Option<String>,
+    /// The approval that it goes on after.
+    decides: Option<Uuid>,
     /// How it ended, once it has.
     end: Option<End>,
     /// Whether that is a good one.
     is_whole: Sender<bool>,
+}
+
+/// What a run begins with.
+pub(super) struct Beginning {
+    pub(super) id: Uuid,
+    pub(super) conversation_id: Option<Uuid>,
+    pub(super) inputs: Vec<Uuid>,
+    pub(super) charge: Charge,
+    pub(super) model: String,
+    pub(super) resumable: bool,
+    pub(super) decides: Option<Uuid>,
 }
 
 impl Run {
@@ -107,24 +120,51 @@ impl Run {
             format: request.format.clone(),
         };
         tracing::info!(run_id = %id, model = request.model, "a run begins");
-        Ok(Self {
+        let events = state.orchestrator.answer(answer);
+        let beginning = Beginning {
             id,
             conversation_id,
+            inputs,
+            charge,
+            model: request.model.clone(),
+            resumable: request.resumable,
+            decides: None,
+        };
+        Ok(Self::start(state, identity, beginning, events, started))
+    }
+
+    /// A run whose call is ready.
+    pub(super) fn start(
+        state: Arc<AppState>,
+        identity: &Identity,
+        beginning: Beginning,
+        events: Events,
+        started: Instant,
+    ) -> Self {
+        Self {
+            id: beginning.id,
+            conversation_id: beginning.conversation_id,
             transcript: Transcript::default(),
-            events: state.orchestrator.answer(answer),
+            events,
             follow: state.watch.follow(identity),
             subject: identity.subject.clone(),
-            requested_model: request.model.clone(),
-            charge,
+            requested_model: beginning.model,
+            charge: beginning.charge,
             state,
             started,
             first_token: None,
-            resumable: request.resumable,
-            inputs,
+            resumable: beginning.resumable,
+            inputs: beginning.inputs,
             repeated: None,
+            decides: beginning.decides,
             end: None,
             is_whole: Sender::new(false),
-        })
+        }
+    }
+
+    /// Whether a client may come back to it.
+    pub const fn is_resumable(&self) -> bool {
+        self.resumable
     }
 
     /// Lets the answer be given back as a response, which repeats so much of its request. What is not
@@ -250,7 +290,7 @@ impl Run {
             &self.state,
             Progress {
                 finished: self.transcript.finished.as_ref(),
-                decided: self.transcript.decision.is_some(),
+                decided: self.transcript.is_begun(),
                 text_bytes: self.transcript.written_bytes(),
                 outcome,
             },
@@ -290,7 +330,10 @@ impl Run {
             first_token_ms: self.first_token.map(milliseconds),
             duration_ms: milliseconds(duration),
         };
-        let answer = self.conversation_id.map(|conversation_id| Answer {
+        // A decision that did not come through leaves nothing in its conversation: it is made again.
+        let is_left = failure.is_none() || self.decides.is_none() || self.transcript.is_begun();
+        let answer = self.conversation_id.filter(|_| is_left);
+        let answer = answer.map(|conversation_id| Answer {
             conversation_id,
             run_id: self.id,
             content: self.transcript.text.clone(),
@@ -299,10 +342,16 @@ impl Run {
             decision: self.transcript.decision.clone(),
             citations: Value::Array(self.transcript.citations.clone()),
             tool_calls: Value::Array(self.transcript.tool_calls.clone()),
+            approvals: self.transcript.approvals.clone(),
             function_calls: self.transcript.function_calls.clone(),
         });
         let end = RunEnd {
             answer,
+            asked: self.transcript.approval_ids(),
+            decided: self
+                .decides
+                .filter(|_| failure.is_none())
+                .map(|approval| (approval, self.id)),
             stream,
             response,
             event,

@@ -6,6 +6,7 @@ use lotoai_contracts::v1::{Citation, Decision, Finished, FunctionCallDelta, Tool
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::approval::ApprovalRequest;
 use super::text::{json_or_text, without_nul};
 use crate::failure::Failure;
 use crate::store::{Ended, StoredCall, StoredDecision};
@@ -24,6 +25,8 @@ pub struct Transcript {
     pub citations: Vec<Value>,
     /// Tools that were called, as the API shows them.
     pub tool_calls: Vec<Value>,
+    /// Calls of tools that it asks consent for, as the API shows them.
+    pub approvals: Vec<Value>,
     /// Functions of the caller that it asks for, as far as they are written.
     pub function_calls: Vec<StoredCall>,
     /// How it ended; `None` while it goes on.
@@ -65,6 +68,7 @@ impl Transcript {
             decision: ended.decision.clone(),
             citations: ended.citations.clone(),
             tool_calls: ended.tool_calls.clone(),
+            approvals: ended.approvals.clone(),
             function_calls: ended.function_calls.clone(),
             finished: ended.end.failure.is_none().then(|| Finished {
                 finish_reason: ended.end.finish_reason.clone(),
@@ -105,6 +109,11 @@ impl Transcript {
             }
             Event::ToolCall(call) => {
                 self.tool_calls.push(tool_call(&call));
+                Ok(Step::Quiet)
+            }
+            Event::ApprovalRequest(request) => {
+                self.approvals
+                    .push(json!(ApprovalRequest::of_event(&request)));
                 Ok(Step::Quiet)
             }
             Event::FunctionCall(delta) => self.call(&delta).map(Step::Call),
@@ -161,6 +170,19 @@ impl Transcript {
         self.text.len() + calls.sum::<usize>()
     }
 
+    /// Whether anything came of the question: it was decided who answers, or an answer was begun.
+    pub fn is_begun(&self) -> bool {
+        self.decision.is_some()
+            || self.written_bytes() > 0
+            || !(self.tool_calls.is_empty() && self.approvals.is_empty())
+    }
+
+    /// The identities of what it asks consent for.
+    pub fn approval_ids(&self) -> Vec<Uuid> {
+        let ids = self.approvals.iter().map(|approval| &approval["id"]);
+        ids.filter_map(|id| id.as_str()?.parse().ok()).collect()
+    }
+
     /// Name of the decided route; empty before the decision.
     pub fn route(&self) -> &str {
         self.decision
@@ -177,6 +199,7 @@ impl Transcript {
             "decision": self.decision,
             "citations": self.citations,
             "tool_calls": self.tool_calls,
+            "approvals": self.approvals,
             "model": finished.map(|finished| &finished.model),
             "provider": finished.map(|finished| &finished.provider),
         })
@@ -375,6 +398,39 @@ mod tests {
             }))
             .unwrap();
         assert_eq!(transcript.usage(), Value::Null);
+    }
+
+    #[test]
+    fn an_answer_that_asks_for_consent_has_stopped_and_says_what_for() {
+        let mut transcript = Transcript::default();
+        let request = lotoai_contracts::v1::ApprovalRequest {
+            id: Uuid::nil().to_string(),
+            tool: "send".into(),
+            arguments_json: r#"{"to":"bo"}"#.into(),
+            ..lotoai_contracts::v1::ApprovalRequest::default()
+        };
+        let step = transcript.absorb(Event::ApprovalRequest(request)).unwrap();
+        assert_eq!(step, Step::Quiet);
+        transcript
+            .absorb(Event::Finished(Finished {
+                finish_reason: "approval_required".into(),
+                ..Finished::default()
+            }))
+            .unwrap();
+        assert_eq!(transcript.finish_reason(), "stop");
+        assert_eq!(transcript.approval_ids(), [Uuid::nil()]);
+        let extra = transcript.lotoai(Uuid::nil(), None);
+        assert_eq!(extra["approvals"][0]["arguments"]["to"], "bo");
+    }
+
+    #[test]
+    fn an_answer_is_begun_by_whatever_comes_of_the_question() {
+        let mut transcript = Transcript::default();
+        assert!(!transcript.is_begun());
+        transcript
+            .absorb(Event::ToolCall(ToolCall::default()))
+            .unwrap();
+        assert!(transcript.is_begun());
     }
 
     #[test]

@@ -103,6 +103,7 @@ mod tests {
             }),
             citations: json!([{ "number": 1, "document_name": "handbook.md", "heading": "Holi\ndays" }]),
             tool_calls: json!([{ "name": "count", "arguments": {"a": 1}, "result": "23\n" }]),
+            approvals: json!([]),
             created_at: "2026-11-26T10:00:30.000Z".to_owned(),
         };
         assert_eq!(

@@ -69,7 +69,7 @@ async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Resu
     pipe.text("]").await
 }
 
-/// Responses, streams, documents, uploads, API keys, sessions and `Idempotency-Key`s.
+/// Responses, streams, approvals, documents, uploads, API keys, sessions and `Idempotency-Key`s.
 async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
     let (store, subject) = (&state.store, identity.subject.as_str());
     let readers = uploader(subject);
@@ -85,6 +85,13 @@ async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Resul
         "streams",
         |after| store.every_stream(subject, after, STREAMS),
         |stream| stream.run_id,
+    )
+    .await?;
+    list(
+        pipe,
+        "approvals",
+        |after| store.every_approval(subject, after, PART),
+        |approval| approval.id,
     )
     .await?;
     list(

@@ -19,8 +19,8 @@ use utoipa::OpenApi as _;
 pub(crate) use self::finish::COMMON;
 use self::page::Language;
 use crate::routes::{
-    self, auth, budget_rules, budgets, conversations, docs, documents, keys, me, personal,
-    sessions, totals, uploads, v1,
+    self, approvals, auth, budget_rules, budgets, conversations, docs, documents, keys, me,
+    personal, sessions, totals, uploads, v1,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -51,6 +51,9 @@ use crate::routes::{
         conversations::list,
         conversations::one,
         conversations::remove,
+        approvals::list,
+        approvals::one,
+        approvals::decide,
         budgets::list,
         budget_rules::list,
         budget_rules::make,
@@ -91,6 +94,7 @@ use crate::routes::{
         (name = "chat", description = "Questions and answers"),
         (name = "embeddings", description = "Vectors of texts"),
         (name = "conversations", description = "Stored questions and answers"),
+        (name = "approvals", description = "Calls of tools that wait for a person"),
         (name = "documents", description = "What answers can rest on"),
         (name = "usage", description = "Budgets, and what was used"),
         (name = "keys", description = "API keys for programs"),

@@ -42,7 +42,7 @@ pub enum Scope {
     /// Vectors of texts.
     #[schema(rename = "embeddings")]
     Embed,
-    /// Stored conversations and responses, read.
+    /// Stored conversations and responses, read, with what they ask consent for.
     #[schema(rename = "conversations:read")]
     ReadConversations,
     /// Stored conversations, renamed, branched, deleted and brought back; responses, deleted.

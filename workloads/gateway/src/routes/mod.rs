@@ -1,5 +1,6 @@
 //! The HTTP surface.
 
+pub mod approvals;
 pub mod auth;
 pub mod body;
 pub mod budget_rules;
@@ -86,6 +87,7 @@ pub fn table() -> Vec<Route> {
     );
     let talk = "/api/conversations/{id}";
     let file = "/api/documents/{id}";
+    let approval = "/api/approvals/{id}";
     let (rules, budget) = ("/api/admin/budgets", "/api/admin/budgets/{id}");
     let piecewise = "/api/uploads/{id}";
     let response = "/v1/responses/{id}";
@@ -159,6 +161,10 @@ pub fn table() -> Vec<Route> {
             read_talks,
             conversations::export,
         ),
+        Route::new(GET, "/api/approvals", read_talks, approvals::list),
+        Route::new(GET, approval, read_talks, approvals::one),
+        // A program does not consent in the place of the person that it acts for.
+        Route::new(POST, approval, Person, approvals::decide),
         Route::new(GET, "/api/budgets", Caller, budgets::list),
         Route::new(GET, rules, Admin, budget_rules::list),
         Route::new(POST, rules, Admin, budget_rules::make),

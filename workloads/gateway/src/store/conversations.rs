@@ -52,14 +52,14 @@ macro_rules! message_columns {
         concat!(
             "id, role, content, run_id, outcome, model, decision, citations, tool_calls, ",
             rfc3339!("created_at"),
-            ", function_calls, function_call_id"
+            ", function_calls, function_call_id, approvals"
         )
     };
 }
 pub(super) use message_columns;
 
 /// How many columns that are.
-pub(super) const MESSAGE_COLUMNS: usize = 12;
+pub(super) const MESSAGE_COLUMNS: usize = 13;
 
 impl Store {
     /// The newest messages of one of the owner's conversations, oldest first: what an answer has to
@@ -242,6 +242,7 @@ pub(super) fn message(row: &PgRow) -> StoredMessage {
         decision: row.get::<Option<Json<StoredDecision>>, _>(6).map(|it| it.0),
         citations: list(7),
         tool_calls: list(8),
+        approvals: list(12),
         function_calls: calls(row, 10),
         function_call_id: row.get(11),
         created_at: row.get(9),
@@ -258,8 +259,8 @@ impl Change {
     pub async fn insert_answer(&mut self, answer: &Answer) -> Result<bool, StoreError> {
         let statement = sqlx::query(
             "insert into messages (id, conversation_id, role, content, run_id, outcome, model,
-                                   decision, citations, tool_calls, function_calls)
-             select $1, id, 'assistant', $3, $4, $5, $6, $7, $8, $9, $10
+                                   decision, citations, tool_calls, function_calls, approvals)
+             select $1, id, 'assistant', $3, $4, $5, $6, $7, $8, $9, $10, $11
              from conversations where id = $2 on conflict (run_id) do nothing",
         )
         .bind(Uuid::now_v7())
@@ -272,6 +273,7 @@ impl Change {
         .bind(Json(&answer.citations))
         .bind(Json(&answer.tool_calls))
         .bind(calls_column(&answer.function_calls))
+        .bind((!answer.approvals.is_empty()).then_some(Json(&answer.approvals)))
         .execute(&mut *self.tx);
         if within("store an answer", statement).await?.rows_affected() > 0 {
             return Ok(true);

@@ -26,6 +26,19 @@ impl Store {
         .await
     }
 
+    /// Deletes what is kept of a person's approvals beside their conversations, which have most of it;
+    /// says how much.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn erase_approvals(&self, owner: &str) -> Result<u64, StoreError> {
+        self.erase(
+            "erase approvals",
+            sqlx::query("delete from approvals where owner = $1").bind(owner),
+        )
+        .await
+    }
+
     /// Deletes a person's API keys and what is kept of their owner; gives their ids and hashes.
     ///
     /// # Errors

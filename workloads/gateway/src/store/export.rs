@@ -146,6 +146,7 @@ impl Store {
                  select *, row_number() over by_place as number,
                         sum(octet_length(content) + coalesce(pg_column_size(citations), 0)
                             + coalesce(pg_column_size(tool_calls), 0)
+                            + coalesce(pg_column_size(approvals), 0)
                             + coalesce(pg_column_size(function_calls), 0)) over by_place as bytes
                  from (select * from messages where conversation_id = $1 and position > $2
                        order by position limit $3) next

@@ -1,6 +1,7 @@
 //! Everything the gateway keeps in PostgreSQL. Statements are bounded in time; a database that is
 //! away becomes a 503 that says so.
 
+mod approvals;
 mod budgets;
 mod conversation_changes;
 mod conversations;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use snafu::{ResultExt as _, Snafu};
 use sqlx::{PgPool, Postgres, Transaction};
 
+pub use approvals::{Attempt, ExportedApproval, KnownApproval};
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
 pub use documents::{Document, NewDocument, Readers, Upserted};

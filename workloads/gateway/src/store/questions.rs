@@ -62,26 +62,11 @@ impl Store {
 impl Together for NewQuestion {
     type Outcome = Asked;
 
-    /// Conversations are locked before counters, and both in the order of their keys, so that two
-    /// transactions never wait for each other.
     async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<Asked>, StoreError> {
         let mut change = store.begin().await?;
-        let known = change.lock_conversations(items).await?;
-        let mut counters = change.lock_counters(items).await?;
-        let asked: Vec<Asked> = items
-            .iter()
-            .map(|question| weigh(question, &known, &mut counters))
-            .collect();
-        let taken: Vec<&NewQuestion> = items
-            .iter()
-            .zip(&asked)
-            .filter(|(_, asked)| matches!(asked, Asked::Weighed(Reserved { admitted: true, .. })))
-            .map(|(question, _)| &**question)
-            .collect();
-        if !taken.is_empty() {
-            change.insert_questions(&taken, &counters).await?;
-            change.commit().await?;
-        }
+        let questions: Vec<&Self> = items.iter().map(|it| &**it).collect();
+        let asked = change.ask(&questions).await?;
+        change.commit().await?;
         Ok(asked)
     }
 }
@@ -106,10 +91,36 @@ fn weigh(
 }
 
 impl Change {
+    /// As [`Store::ask`], together with other changes, for several questions. It should be the last
+    /// of them: the counters are locked until the end of the transaction.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ask(&mut self, questions: &[&NewQuestion]) -> Result<Vec<Asked>, StoreError> {
+        // Conversations before counters, and both in the order of their keys, so that two transactions
+        // never wait for each other.
+        let known = self.lock_conversations(questions).await?;
+        let mut counters = self.lock_counters(questions).await?;
+        let asked: Vec<Asked> = questions
+            .iter()
+            .map(|question| weigh(question, &known, &mut counters))
+            .collect();
+        let is_taken = |asked: &Asked| matches!(asked, Asked::Weighed(it) if it.admitted);
+        let taken: Vec<&NewQuestion> = questions
+            .iter()
+            .zip(&asked)
+            .filter_map(|(question, asked)| is_taken(asked).then_some(*question))
+            .collect();
+        if !taken.is_empty() {
+            self.insert_questions(&taken, &counters).await?;
+        }
+        Ok(asked)
+    }
+
     /// The conversations that go on, as far as their owners have them.
     async fn lock_conversations(
         &mut self,
-        questions: &[Arc<NewQuestion>],
+        questions: &[&NewQuestion],
     ) -> Result<HashSet<(Uuid, String)>, StoreError> {
         let talks = questions.iter().filter_map(|it| it.talk.as_ref());
         let (ids, owners): (Vec<Uuid>, Vec<&str>) = talks
@@ -135,7 +146,7 @@ impl Change {
     /// The counters of all budgets that these questions claim. Those that nobody counted in are made.
     async fn lock_counters(
         &mut self,
-        questions: &[Arc<NewQuestion>],
+        questions: &[&NewQuestion],
     ) -> Result<Counters, StoreError> {
         let reservations = questions.iter().filter_map(|it| it.reservation.as_ref());
         let claims: BTreeSet<(&CounterKey, i64)> = reservations

@@ -151,7 +151,7 @@ impl Store {
             "select c.id, r.model, r.repeated, m.content, m.outcome,
                     extract(epoch from m.created_at)::bigint, r.failure, r.finish_reason,
                     r.provider, r.input_tokens, r.output_tokens, m.model, m.decision, m.citations,
-                    m.tool_calls, m.function_calls
+                    m.tool_calls, m.function_calls, m.approvals
              from responses r join messages m on m.run_id = r.run_id
              join conversations c on c.id = m.conversation_id
              where r.run_id = $1 and c.owner = $2 and c.deleted_at is null",

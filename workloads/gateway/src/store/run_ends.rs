@@ -20,6 +20,10 @@ use crate::budget::plan::Spending;
 pub struct RunEnd {
     /// The answer, where there is a conversation for it.
     pub answer: Option<Answer>,
+    /// The approvals that the answer asks for.
+    pub asked: Vec<Uuid>,
+    /// The approval after which it went on to a good end, and the run that did.
+    pub decided: Option<(Uuid, Uuid)>,
     /// The end of its stream, where a client may come back to it.
     pub stream: Option<StreamEnd>,
     /// The response that gives it back, if one does.
@@ -40,7 +44,9 @@ impl Store {
     /// # Errors
     /// When the database fails. Then it may be stored nevertheless; [`Self::end_run_again`] finds out.
     pub async fn end_run(&self, end: Arc<RunEnd>) -> Result<(), StoreError> {
-        if end.stream.is_some() || end.response.is_some() {
+        // What most ends have not is written for one end at a time.
+        let asks = end.answer.as_ref().is_some_and(|answer| !answer.approvals.is_empty());
+        if asks || end.decided.is_some() || end.stream.is_some() || end.response.is_some() {
             return self.end_run_again(&end).await;
         }
         self.ends.write(self, end).await
@@ -57,6 +63,15 @@ impl Store {
             && !change.insert_answer(answer).await?
         {
             return Ok(());
+        }
+        if let Some(answer) = &end.answer {
+            for approval in &end.asked {
+                let (conversation, model) = (answer.conversation_id, &end.event.requested_model);
+                change.note_approval(*approval, conversation, model).await?;
+            }
+        }
+        if let Some((approval, run_id)) = end.decided {
+            change.close_approval(approval, run_id).await?;
         }
         if let Some(response) = &end.response {
             change.insert_response(response).await?;

@@ -115,6 +115,8 @@ pub struct Ended {
     pub citations: Vec<Value>,
     /// Tools that were called.
     pub tool_calls: Vec<Value>,
+    /// Calls of tools that it asked consent for.
+    pub approvals: Vec<Value>,
     /// Functions of the caller that it asked for.
     pub function_calls: Vec<StoredCall>,
 }
@@ -238,7 +240,7 @@ impl Store {
                     octet_length(coalesce(convert_to(m.content, 'UTF8'), s.written)),
                     s.ended_at is not null, s.alive_until <= now(), s.failure, s.finish_reason,
                     s.provider, s.input_tokens, s.output_tokens, m.model, m.decision, m.citations,
-                    m.tool_calls, m.function_calls
+                    m.tool_calls, m.function_calls, m.approvals
              from answer_streams s
              join conversations c on c.id = s.conversation_id and c.deleted_at is null
              left join messages m on m.run_id = s.run_id and s.ended_at is not null
@@ -286,7 +288,8 @@ pub(super) fn tokens_column(tokens: u64) -> i64 {
 }
 
 /// An answer that has ended. From column `at` on a row has failure, finish reason, provider, tokens
-/// read and written; then of its message model, decision, citations, tool calls and function calls.
+/// read and written; then of its message model, decision, citations, tool calls, function calls and
+/// approvals.
 pub(super) fn ended(run_id: Uuid, row: &PgRow, at: usize) -> Ended {
     let list = |index: usize| match row.get::<Option<Json<Value>>, _>(index) {
         Some(Json(Value::Array(items))) => items,
@@ -312,6 +315,7 @@ pub(super) fn ended(run_id: Uuid, row: &PgRow, at: usize) -> Ended {
         citations: list(at + 7),
         tool_calls: list(at + 8),
         function_calls: calls(row, at + 9),
+        approvals: list(at + 10),
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::approval::ApprovalRequest;
 use crate::openapi::bodies::chat::{Citation, ToolCall};
 
 /// A conversation in a list.
@@ -67,6 +68,9 @@ pub struct StoredMessage {
     /// Tools that were called.
     #[schema(value_type = Vec<ToolCall>)]
     pub tool_calls: Value,
+    /// Calls of tools that wait, or waited, for consent.
+    #[schema(value_type = Vec<ApprovalRequest>)]
+    pub approvals: Value,
     /// Functions of the caller that the answer asked for.
     pub function_calls: Vec<StoredCall>,
     /// The call whose result it is; results of the caller's functions only.
@@ -131,6 +135,8 @@ pub struct Answer {
     pub citations: Value,
     /// Tools that were called.
     pub tool_calls: Value,
+    /// Calls of tools that it asks consent for.
+    pub approvals: Vec<Value>,
     /// Functions of the caller that it asks for.
     pub function_calls: Vec<StoredCall>,
 }

@@ -72,6 +72,7 @@ async fn everything_is_away(gateway: &Gateway, program: &str) {
         (Method::GET, format!("/api/conversations/{id}")),
         (Method::DELETE, format!("/api/conversations/{id}")),
         (Method::GET, "/api/documents".to_owned()),
+        (Method::GET, format!("/api/approvals/{id}")),
         (Method::DELETE, format!("/api/documents/{id}")),
         (Method::GET, "/api/usage".to_owned()),
         (Method::GET, "/api/keys".to_owned()),

@@ -191,6 +191,8 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
     let spending = question.clone().spending(measured, &table);
     let end = RunEnd {
         answer: None,
+        asked: Vec::new(),
+        decided: None,
         stream: None,
         response: None,
         event: UsageRecorded {

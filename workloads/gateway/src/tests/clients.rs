@@ -29,6 +29,7 @@ const CASES: &[&str] = &[
     "too_many",
     "broken_stream",
     "tools",
+    "consent",
     "responses",
     "embeddings",
 ];

@@ -4,6 +4,7 @@
 mod admission;
 mod api_key_rights;
 mod api_keys;
+mod approvals;
 mod away;
 mod back_channel;
 mod browser;

@@ -1,5 +1,8 @@
 //! An orchestrator that answers by the name of the model.
 
+#[path = "orchestrator/approvals.rs"]
+pub(crate) mod approvals;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,8 +14,9 @@ use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, Citation, Citations, Decision, Delta, Failed, Finished,
-    FunctionCallDelta, ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
+    AnswerEvent, AnswerRequest, Citation, Citations, DecideApprovalRequest, Decision, Delta,
+    Failed, Finished, FunctionCallDelta, ListApprovalsRequest, ListApprovalsResponse,
+    ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -20,12 +24,17 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use self::approvals::{Approvals, GoesOn};
+
 type Events = Pin<Box<dyn Stream<Item = Result<AnswerEvent, Status>> + Send>>;
 
 /// What the fake has seen.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) requests: Mutex<Vec<AnswerRequest>>,
+    /// What waits for consent. Answers of model `asks/<tool>` ask for it.
+    pub(crate) approvals: Approvals,
+    pub(crate) decisions: Mutex<Vec<DecideApprovalRequest>>,
     /// Told when an answer that never ends is dropped.
     pub(crate) cancelled: Notify,
     /// One for each answer of model `told`, in the order of the questions: more text, or the end.
@@ -56,6 +65,28 @@ impl Seen {
 
 struct Fake(Arc<Seen>);
 
+impl Fake {
+    /// What a test tells, piece by piece.
+    fn told(&self) -> Events {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.told.lock().unwrap().push(sender);
+        let guard = TellDropped(Arc::clone(&self.0));
+        let rest = stream::unfold(Some((receiver, guard)), |told| async move {
+            let (mut receiver, guard) = told?;
+            let (event, rest) = match receiver.recv().await? {
+                Some(text) => (delta(&text), Some((receiver, guard))),
+                None => {
+                    // It was not given up.
+                    std::mem::forget(guard);
+                    (finished("stop"), None)
+                }
+            };
+            Some((Ok(AnswerEvent { event: Some(event) }), rest))
+        });
+        Box::pin(rest)
+    }
+}
+
 struct TellDropped(Arc<Seen>);
 
 impl Drop for TellDropped {
@@ -67,6 +98,7 @@ impl Drop for TellDropped {
 #[tonic::async_trait]
 impl Orchestrator for Fake {
     type AnswerStream = Events;
+    type DecideApprovalStream = Events;
 
     async fn answer(&self, request: Request<AnswerRequest>) -> Result<Response<Events>, Status> {
         let authorization = request.metadata().get("authorization").cloned();
@@ -78,14 +110,7 @@ impl Orchestrator for Fake {
         let request_has_functions = request.functions.is_some();
         let request_has_format = request.format.is_some();
         let script = script(&request);
-        self.0.requests.lock().unwrap().push(request);
-        let events = |events: Vec<Event>| {
-            stream::iter(
-                events
-                    .into_iter()
-                    .map(|event| Ok(AnswerEvent { event: Some(event) })),
-            )
-        };
+        self.0.requests.lock().unwrap().push(request.clone());
         let stream: Events = match model.as_str() {
             "missing" => {
                 let code = failures::UNKNOWN_MODEL.to_owned();
@@ -140,24 +165,7 @@ impl Orchestrator for Fake {
                 });
                 Box::pin(events(vec![decision(), delta("begun")]).chain(rest))
             }
-            "told" => {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                self.0.told.lock().unwrap().push(sender);
-                let guard = TellDropped(Arc::clone(&self.0));
-                let rest = stream::unfold(Some((receiver, guard)), |told| async move {
-                    let (mut receiver, guard) = told?;
-                    let (event, rest) = match receiver.recv().await? {
-                        Some(text) => (delta(&text), Some((receiver, guard))),
-                        None => {
-                            // It was not given up.
-                            std::mem::forget(guard);
-                            (finished("stop"), None)
-                        }
-                    };
-                    Some((Ok(AnswerEvent { event: Some(event) }), rest))
-                });
-                Box::pin(events(vec![decision()]).chain(rest))
-            }
+            "told" => Box::pin(events(vec![decision()]).chain(self.told())),
             "scripted" => {
                 let pieces = pieces(script, self.0.go.clone());
                 let end = events(vec![finished("stop")]);
@@ -174,9 +182,40 @@ impl Orchestrator for Fake {
                 });
                 Box::pin(events(vec![decision()]).chain(rest))
             }
+            asks if asks.starts_with("asks/") => {
+                let tool = asks.trim_start_matches("asks/");
+                let (caller, conversation) = (request.caller.as_ref(), &request.conversation_id);
+                let asked = self.0.approvals.ask(caller, conversation, tool);
+                Box::pin(events(vec![decision()]).chain(events(asked)))
+            }
             _ => Box::pin(events(whole())),
         };
         Ok(Response::new(stream))
+    }
+
+    async fn decide_approval(
+        &self,
+        request: Request<DecideApprovalRequest>,
+    ) -> Result<Response<Events>, Status> {
+        let request = request.into_inner();
+        self.0.decisions.lock().unwrap().push(request.clone());
+        let stream: Events = match self.0.approvals.decide(&request) {
+            Ok(GoesOn::With(all)) => Box::pin(events(all)),
+            Ok(GoesOn::Told) => Box::pin(events(vec![decision()]).chain(self.told())),
+            Ok(GoesOn::Breaks) => return Err(Status::unavailable("10.0.0.7 is gone")),
+            Err(failed) => Box::pin(events(vec![Event::Failed(failed)])),
+        };
+        Ok(Response::new(stream))
+    }
+
+    async fn list_approvals(
+        &self,
+        request: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ListApprovalsResponse>, Status> {
+        self.0
+            .approvals
+            .list(&request.into_inner())
+            .map(Response::new)
     }
 
     async fn list_models(
@@ -214,6 +253,11 @@ fn pieces(
             Ok(AnswerEvent { event })
         }
     })
+}
+
+fn events(events: Vec<Event>) -> impl Stream<Item = Result<AnswerEvent, Status>> + Send {
+    let all = events.into_iter();
+    stream::iter(all.map(|event| Ok(AnswerEvent { event: Some(event) })))
 }
 
 fn decision() -> Event {

@@ -64,6 +64,16 @@ async fn live(gateway: &Gateway, pool: &PgPool, subject: &str) -> Left {
     assert_eq!(gateway.send(renames).await.status, StatusCode::OK);
     gateway.settle().await;
     ledger::fold(&gateway.state.store).await.unwrap();
+    // A call of a tool that waits for consent.
+    sqlx::query(
+        "insert into approvals (id, owner, conversation_id, model)
+         values (gen_random_uuid(), $1, $2, 'writer')",
+    )
+    .bind(subject)
+    .bind(conversation.parse::<uuid::Uuid>().unwrap())
+    .execute(pool)
+    .await
+    .unwrap();
     // A question that is being answered somewhere.
     sqlx::query(
         "insert into spendings (run_id, budgets, subjects, starts, reserved_tokens,
@@ -144,9 +154,10 @@ pub(super) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
     found
 }
 
-const EVERYWHERE: [&str; 12] = [
+const EVERYWHERE: [&str; 13] = [
     "answer_streams",
     "api_keys",
+    "approvals",
     "budget_windows",
     "conversations",
     "documents",
@@ -187,6 +198,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
     assert_eq!(answer["citations"][0]["passage"], "Holidays: 23 days");
     for (list, field, value) in [
         ("streams", "written", json!("año")),
+        ("approvals", "model", json!("writer")),
         ("documents", "name", json!("plan.txt")),
         ("uploads", "received", json!(4)),
         ("api_keys", "name", json!("ci")),

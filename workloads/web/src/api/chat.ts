@@ -1,13 +1,21 @@
+import { approvals } from "./approvals";
 import { parseWarnings, WARNING_HEADER } from "./warnings";
-import { ApiError, request, toApiError } from "./http";
+import { ApiError, request, toApiError, write } from "./http";
 import { sseEvents } from "./sse";
-import type { Extra } from "./types";
+import type { Extra, Verdict } from "./types";
 import type { Warning } from "./usageTypes";
 
 export interface Question {
   model: string;
   text: string;
   conversationId: string | null;
+  signal: AbortSignal;
+}
+
+/** A decision, after which an answer goes on. */
+export interface Decision {
+  approval: string;
+  verdict: Verdict;
   signal: AbortSignal;
 }
 
@@ -33,6 +41,8 @@ interface Place {
 
 /** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
+/** Milliseconds before it is looked whether a decision arrived. */
+const LOST_PAUSE = 500;
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
 const PASSING = [0, 429, 502, 503, 504];
 /** What ends an answer whose session is over, by the code: any other call is then answered with 401. */
@@ -42,23 +52,62 @@ const SIGNED_OUT = "signed_out";
  * Asks and streams the answer, and reads on where a connection is lost. Resolves at its end; rejects
  * with {@link ApiError} when there is none, or with an AbortError when the caller stopped it.
  */
-export async function ask(question: Question, listener: Listener): Promise<void> {
+export function ask(question: Question, listener: Listener): Promise<void> {
+  return hear(() => begin(question), question.signal, listener);
+}
+
+/** Decides, and streams the rest of the answer as {@link ask} does. */
+export function decide(decision: Decision, listener: Listener): Promise<void> {
+  const { approval, verdict, signal } = decision;
+  const path = "/api/approvals/" + encodeURIComponent(approval);
+  const init = write("POST", { ...verdict, stream: true });
+  const begin = async () => {
+    try {
+      return await request(path, { ...init, signal });
+    } catch (cause) {
+      const begun = await answerTo(approval, cause, signal);
+      if (begun) return begun;
+      throw cause;
+    }
+  };
+  return hear(begin, signal, listener);
+}
+
+/** The answer to a decision that arrived although nothing came back; null when it did not arrive. */
+async function answerTo(
+  approval: string,
+  cause: unknown,
+  signal: AbortSignal,
+): Promise<Response | null> {
+  if (!(cause instanceof ApiError) || cause.status !== 0) return null;
+  await wait(LOST_PAUSE, signal);
+  const known = await approvals.one(approval).catch(() => null);
+  if (!known?.answer_run_id || known.state === "pending") return null;
+  return readOn({ run: known.answer_run_id, id: null }, signal);
+}
+
+/** Hears an answer to its end, whatever it was begun with. */
+async function hear(
+  begin: () => Promise<Response>,
+  signal: AbortSignal,
+  listener: Listener,
+): Promise<void> {
   const place: Place = { run: null, id: null };
   try {
-    let response: Response | null = await begin(question);
+    let response: Response | null = await begin();
     listener.onWarnings(parseWarnings(response.headers.get(WARNING_HEADER)));
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;
-      question.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (place.id !== before) lost = 0;
       const pause = PAUSES[lost++];
       if (!place.run || pause === undefined) break;
-      await wait(pause, question.signal);
-      response = await readOn(place, question.signal);
+      await wait(pause, signal);
+      response = await readOn(place, signal);
     }
   } catch (cause) {
-    if (question.signal.aborted) stop(place);
+    if (signal.aborted) stop(place);
     throw cause;
   }
   throw new ApiError(0, place.run ? "answer_incomplete" : "network", "the answer broke off");

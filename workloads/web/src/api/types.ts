@@ -59,6 +59,40 @@ export interface ToolCall {
   is_error: boolean;
 }
 
+/** A call of a tool that waits, or waited, for the consent of the person who asked. */
+export interface ApprovalRequest {
+  id: string;
+  tool: string;
+  /** What the tool would be given; an object, as tools have it. */
+  arguments: unknown;
+  description: string;
+  /** RFC 3339; when it can be decided no more. */
+  expires_at: string;
+}
+
+export type ApprovalState = "pending" | "approved" | "denied" | "expired";
+
+/** An approval, and what became of it. */
+export interface Approval extends ApprovalRequest {
+  state: ApprovalState;
+  run_id: string;
+  /** Null where nothing of the exchange is stored. */
+  conversation_id: string | null;
+  created_at: string;
+  decided_at: string | null;
+  reason: string | null;
+  /** The run that went on after the decision. */
+  answer_run_id: string | null;
+}
+
+/** What a person decides. */
+export interface Verdict {
+  decision: "approve" | "deny";
+  /** What the tool is given instead of what was asked for. */
+  arguments?: Record<string, unknown>;
+  reason?: string;
+}
+
 /** The `lotoai` object of a chat response. */
 export interface Extra {
   run_id: string;
@@ -66,6 +100,7 @@ export interface Extra {
   decision: Decision | null;
   citations: Citation[];
   tool_calls: ToolCall[];
+  approvals: ApprovalRequest[];
 }
 
 export interface ConversationSummary {
@@ -97,6 +132,7 @@ export interface StoredMessage {
   decision: Decision | null;
   citations: Citation[];
   tool_calls: ToolCall[];
+  approvals: ApprovalRequest[];
 }
 
 export interface Conversation extends ConversationSummary {

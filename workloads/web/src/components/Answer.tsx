@@ -2,24 +2,34 @@ import { createContext, useContext, useMemo, type ReactNode } from "react";
 import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { ApiError } from "../api/http";
-import type { Citation } from "../api/types";
+import type { Citation, Verdict } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { citationOf, remarkCitations } from "../lib/citations";
 import { failedText } from "../lib/failed";
 import type { Turn } from "../lib/useConversation";
+import { ApprovalCard } from "./approvals/ApprovalCard";
 import { BudgetStop } from "./BudgetStop";
+
+/** How one decides what an answer asks consent for. */
+export interface Deciding {
+  busy: boolean;
+  onDecide(id: string, verdict: Verdict): Promise<unknown>;
+  onError(error: unknown): void;
+}
 
 interface Props {
   turn: Turn;
   onCitation(citation: Citation): void;
   /** Shows what was used of budgets. */
   onUsage(): void;
+  /** Where it can be decided. */
+  deciding?: Deciding;
   /** Goes on from this answer in a new conversation, where it is stored. */
   onBranch?(): void;
 }
 
-export function Answer({ turn, onCitation, onUsage, onBranch }: Props) {
+export function Answer({ turn, onCitation, onUsage, deciding, onBranch }: Props) {
   const { t } = useI18n();
   return (
     <article className="turn assistant" aria-label={t("answer.label")} aria-busy={turn.state === "writing"}>
@@ -40,6 +50,10 @@ export function Answer({ turn, onCitation, onUsage, onBranch }: Props) {
           <pre>{call.result}</pre>
         </details>
       ))}
+      {deciding &&
+        turn.approvals.map((request) => (
+          <ApprovalCard key={request.id} request={request} {...deciding} />
+        ))}
       {turn.citations.length > 0 && (
         <nav className="sources" aria-label={t("sources.label")}>
           <ol>

@@ -1,13 +1,16 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { api } from "../api/http";
-import type { Citation, Erased, Me, Model } from "../api/types";
+import { api, ApiError } from "../api/http";
+import type { Approval, Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
 import { isSignedOut, type Ending } from "../lib/ending";
 import { ACCOUNT, pathOf, USAGE, type Overlay } from "../lib/place";
 import { useConversation } from "../lib/useConversation";
 import { useOverlay } from "../lib/useOverlay";
+import type { Pages } from "../lib/usePages";
+import { useWaiting } from "../lib/useWaiting";
 import { Account } from "./account/Account";
 import { Answer } from "./Answer";
+import { countText, Waiting } from "./approvals/Waiting";
 import { BudgetNotice } from "./BudgetNotice";
 import { CitationPanel } from "./CitationPanel";
 import { Composer } from "./Composer";
@@ -41,6 +44,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
   );
   const onStored = useCallback(() => setVersion((version) => version + 1), []);
   const conversation = useConversation(onStored, onError);
+  const waiting = useWaiting(version, onError);
   const { models, model, setModel, error: modelsError } = useModels(onError);
   const overlay = useOverlay();
   const show = (page: Overlay) => {
@@ -121,6 +125,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
             onClick={() => setView(item)}
           >
             {t(`nav.${item}`)}
+            {item === "conversations" && <WaitingCount pages={waiting} />}
           </button>
         ))}
       </nav>
@@ -138,6 +143,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
       )}
       <main className="content" hidden={overlay.shown !== null}>
         <div className="side">
+          <Waiting pages={waiting} onOpen={open} />
           <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
           <Documents onError={onError} />
         </div>
@@ -147,7 +153,12 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
               {explain(shown)}
             </p>
           )}
-          <Turns conversation={conversation} onCitation={setCitation} onUsage={showUsage} />
+          <Turns
+            conversation={conversation}
+            onCitation={setCitation}
+            onUsage={showUsage}
+            onError={onError}
+          />
           <BudgetNotice warnings={conversation.warnings} onUsage={showUsage} />
           <Composer
             busy={conversation.busy}
@@ -161,13 +172,28 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
   );
 }
 
+/** On a small screen the list itself is behind this tab. */
+function WaitingCount({ pages }: { pages: Pages<Approval> }) {
+  const { t } = useI18n();
+  const count = pages.items?.length ?? 0;
+  if (count === 0) return null;
+  const text = countText(count, pages.hasMore);
+  return (
+    <span data-testid="waiting-count">
+      <span aria-hidden="true"> ({text})</span>
+      <span className="visually-hidden">, {t("approvals.title", { count: text })}</span>
+    </span>
+  );
+}
+
 function Turns(props: {
   conversation: ReturnType<typeof useConversation>;
   onCitation(citation: Citation): void;
   onUsage(): void;
+  onError(error: unknown): void;
 }) {
   const { t } = useI18n();
-  const { id, turns, busy, branch } = props.conversation;
+  const { id, turns, busy, branch, decide } = props.conversation;
   const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
   useEffect(() => {
@@ -187,6 +213,7 @@ function Turns(props: {
             turn={turn}
             onCitation={props.onCitation}
             onUsage={props.onUsage}
+            deciding={{ busy, onDecide: decide, onError: props.onError }}
             {...(id && { onBranch: () => void branch(turn) })}
           />
         ),

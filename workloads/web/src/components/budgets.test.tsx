@@ -33,6 +33,7 @@ const turn: Turn = {
   decision: null,
   citations: [],
   toolCalls: [],
+  approvals: [],
   state: "failed",
 };
 

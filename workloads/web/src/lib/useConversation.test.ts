@@ -11,6 +11,7 @@ const stored: StoredMessage = {
   decision: null,
   citations: [],
   tool_calls: [],
+  approvals: [],
 };
 
 describe("isSame", () => {

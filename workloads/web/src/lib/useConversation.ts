@@ -1,7 +1,14 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ask } from "../api/chat";
+import { ask, decide as tellDecision, type Listener } from "../api/chat";
 import { api } from "../api/http";
-import type { Citation, Decision, StoredMessage, ToolCall } from "../api/types";
+import type {
+  ApprovalRequest,
+  Citation,
+  Decision,
+  StoredMessage,
+  ToolCall,
+  Verdict,
+} from "../api/types";
 import type { Warning } from "../api/usageTypes";
 import { conversationIn, overlayIn, pathOf } from "./place";
 
@@ -15,6 +22,8 @@ export interface Turn {
   decision: Decision | null;
   citations: Citation[];
   toolCalls: ToolCall[];
+  /** Calls of tools that it asks consent for. */
+  approvals: ApprovalRequest[];
   state: "done" | "writing" | "stopped" | "failed";
   /** What was thrown, or the stored failure code. */
   error?: unknown;
@@ -34,6 +43,7 @@ function fromStored(message: StoredMessage): Turn {
     decision: message.decision,
     citations: message.citations,
     toolCalls: message.tool_calls,
+    approvals: message.approvals,
     state: outcome === "ok" ? "done" : outcome === "cancelled" ? "stopped" : "failed",
     error: outcome,
   };
@@ -54,6 +64,7 @@ function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
     decision: null,
     citations: [],
     toolCalls: [],
+    approvals: [],
     state,
   };
 }
@@ -109,54 +120,84 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     return () => window.removeEventListener("popstate", sync);
   }, [show]);
 
-  const send = useCallback(
-    async (model: string, text: string) => {
-      const answer = newTurn("assistant", "", "writing");
+  /** Shows these turns, and has the last one written; gives what it failed with, if it did. */
+  const listen = useCallback(
+    async (
+      added: Turn[],
+      begin: (signal: AbortSignal, listener: Listener) => Promise<void>,
+    ): Promise<unknown> => {
+      const key = added.at(-1)?.key;
       const change = (part: (turn: Turn) => Partial<Turn>) =>
-        setTurns((all) =>
-          all.map((turn) => (turn.key === answer.key ? { ...turn, ...part(turn) } : turn)),
-        );
+        setTurns((all) => all.map((turn) => (turn.key === key ? { ...turn, ...part(turn) } : turn)));
       const controller = new AbortController();
       running.current = controller;
       setBusy(true);
-      setTurns((all) => [...all, newTurn("user", text, "done"), answer]);
+      setTurns((all) => [...all, ...added]);
       try {
-        await ask(
-          { model, text, conversationId: id, signal: controller.signal },
-          {
-            onWarnings: setWarnings,
-            onText: (more) => change((turn) => ({ text: turn.text + more })),
-            onExtra: (extra) => {
-              change(() => ({
-                runId: extra.run_id,
-                decision: extra.decision,
-                citations: extra.citations,
-                toolCalls: extra.tool_calls,
-              }));
-              if (extra.conversation_id && !controller.signal.aborted) {
-                if (!overlayIn(location.pathname)) {
-                  history.replaceState(null, "", pathOf(extra.conversation_id));
-                }
-                setId(extra.conversation_id);
+        await begin(controller.signal, {
+          onWarnings: setWarnings,
+          onText: (more) => change((turn) => ({ text: turn.text + more })),
+          onExtra: (extra) => {
+            change(() => ({
+              runId: extra.run_id,
+              decision: extra.decision,
+              citations: extra.citations,
+              toolCalls: extra.tool_calls,
+              approvals: extra.approvals,
+            }));
+            if (extra.conversation_id && !controller.signal.aborted) {
+              if (!overlayIn(location.pathname)) {
+                history.replaceState(null, "", pathOf(extra.conversation_id));
               }
-            },
+              setId(extra.conversation_id);
+            }
           },
-        );
+        });
         change(() => ({ state: "done" }));
+        return null;
       } catch (error) {
         if (controller.signal.aborted) {
           change(() => ({ state: "stopped" }));
-        } else {
-          change(() => ({ state: "failed", error }));
-          onError(error);
+          return null;
         }
+        change(() => ({ state: "failed", error }));
+        onError(error);
+        return error;
       } finally {
         if (running.current === controller) running.current = null;
         setBusy(running.current !== null);
         onStored();
       }
     },
-    [id, onStored, onError],
+    [onStored, onError],
+  );
+
+  const send = useCallback(
+    (model: string, text: string) =>
+      listen(
+        [newTurn("user", text, "done"), newTurn("assistant", "", "writing")],
+        (signal, listener) => ask({ model, text, conversationId: id, signal }, listener),
+      ),
+    [id, listen],
+  );
+
+  /**
+   * Decides, and has the rest of the answer written below. Gives why nothing came of it, which then is
+   * said where it was decided.
+   */
+  const decide = useCallback(
+    async (approval: string, verdict: Verdict): Promise<unknown> => {
+      const answer = newTurn("assistant", "", "writing");
+      const error = await listen([answer], (signal, listener) =>
+        tellDecision({ approval, verdict, signal }, listener),
+      );
+      if (error !== null) {
+        // Of an answer that was begun there is something to see.
+        setTurns((all) => all.filter((turn) => turn.key !== answer.key || turn.runId !== null));
+      }
+      return error;
+    },
+    [listen],
   );
 
   /** Goes on from an answer in a new conversation, which has what was said up to it. */
@@ -177,5 +218,5 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [id, open, onStored, onError],
   );
 
-  return { id, turns, busy, loadError, warnings, send, stop, open, branch };
+  return { id, turns, busy, loadError, warnings, send, decide, stop, open, branch };
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::approval::ApprovalRequest;
 use crate::store::StoredDecision;
 
 /// A question.
@@ -182,6 +183,8 @@ pub struct AnswerDetails {
     pub citations: Vec<Citation>,
     /// Tools that were called.
     pub tool_calls: Vec<ToolCall>,
+    /// Calls of tools that wait for consent: decided with POST /api/approvals/{id}.
+    pub approvals: Vec<ApprovalRequest>,
     /// The model that answered.
     pub model: Option<String>,
     /// The provider that answered.

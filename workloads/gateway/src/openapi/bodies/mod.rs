@@ -2,6 +2,7 @@
 //! them. Tests hold them against what the handlers take and give.
 
 pub mod api;
+pub mod approvals;
 pub mod budgets;
 pub mod chat;
 pub mod embeddings;

@@ -16,10 +16,11 @@ use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
-use crate::identity::{SignedIn, probe};
+use crate::identity::{Identity, SignedIn, probe};
 use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
+use crate::streams::tape::{Ending, Last, Part, Tape};
 
 /// Answers a question, whole or as a stream.
 ///
@@ -59,25 +60,60 @@ pub async fn complete(
         return Err(overloaded("streams"));
     }
     let run = Run::begin(Arc::clone(&state), &identity, &request).await?;
+    let manner = Manner {
+        model: request.model.clone(),
+        stream: request.stream,
+        include_usage: request.include_usage,
+        tells_approvals: false,
+    };
+    answer(&state, &identity, run, manner).await
+}
+
+/// How an answer is told.
+pub(in crate::routes) struct Manner {
+    /// Model as named by the caller.
+    pub(in crate::routes) model: String,
+    /// Whether it comes as server-sent events.
+    pub(in crate::routes) stream: bool,
+    /// Whether those end with the usage.
+    pub(in crate::routes) include_usage: bool,
+    /// Whether those tell in events of their own what the answer asks consent for.
+    pub(in crate::routes) tells_approvals: bool,
+}
+
+/// Tells an answer, whole or as a stream. One that a client may come back to is written by itself.
+///
+/// # Errors
+/// What goes wrong before the first event, or before the end of a whole answer.
+pub(in crate::routes) async fn answer(
+    state: &Arc<AppState>,
+    identity: &Identity,
+    run: Run,
+    manner: Manner,
+) -> Result<Response, Failure> {
     let warnings = run.budget_warnings().to_vec();
-    let mut response = if request.stream {
-        let chunks = Chunks {
-            run_id: run.id,
-            model: request.model.clone(),
-            created: crate::identity::token::now(),
-            include_usage: request.include_usage,
-        };
-        if request.resumable {
+    let is_stored = run.conversation_id.is_some();
+    let chunks = Chunks {
+        run_id: run.id,
+        model: manner.model,
+        created: crate::identity::token::now(),
+        include_usage: manner.include_usage,
+        tells_approvals: manner.tells_approvals,
+    };
+    let mut response = match (manner.stream, run.is_resumable()) {
+        (true, true) => {
             let whole = run.whole();
             let tape = state.streams.write(run);
-            resume::begin(&state, &identity, chunks, &tape, whole).await?
-        } else {
-            sse::stream(run, ChunkWriter::new(chunks)).await?
+            resume::begin(state, identity, chunks, &tape, whole).await?
         }
-    } else {
-        whole(run, request.model.clone()).await?.into_response()
+        (true, false) => sse::stream(run, ChunkWriter::new(chunks)).await?,
+        (false, true) => {
+            let tape = state.streams.write(run);
+            whole_of_tape(&tape, &chunks).await?.into_response()
+        }
+        (false, false) => whole(run, &chunks).await?.into_response(),
     };
-    mark(&mut response, &warnings, request.store);
+    mark(&mut response, &warnings, is_stored);
     Ok(response)
 }
 
@@ -89,20 +125,56 @@ pub(super) fn mark(response: &mut Response, warnings: &[String], store: bool) {
     }
 }
 
-async fn whole(mut run: Run, model: String) -> Result<Json<Value>, Failure> {
+async fn whole(mut run: Run, chunks: &Chunks) -> Result<Json<Value>, Failure> {
     while run.next().await? != Step::Finished {}
-    Ok(Json(json!({
-        "id": format!("chatcmpl-{}", run.id),
+    let transcript = &run.transcript;
+    let last = Last {
+        calls: Vec::new(),
+        lotoai: run.lotoai(),
+        reason: transcript.finish_reason().to_owned(),
+        usage: transcript.usage(),
+    };
+    let message = chunks::message(&transcript.text, &transcript.function_calls);
+    Ok(Json(completion(chunks, &message, &last)))
+}
+
+/// Waits for the end of an answer that is written by itself. It goes on for a while when its reader
+/// leaves.
+async fn whole_of_tape(tape: &Arc<Tape>, chunks: &Chunks) -> Result<Json<Value>, Failure> {
+    let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
+    let mut text = String::new();
+    loop {
+        match reader.next().await {
+            Some(Part::Opening(_)) => {}
+            Some(Part::Text(more, _)) => text.push_str(&more),
+            Some(Part::Ending(ending)) => {
+                return match &*ending {
+                    Ending::Failed(failure) => Err(failure.clone()),
+                    Ending::Whole(last) => {
+                        let message = chunks::message(&text, &last.calls);
+                        Ok(Json(completion(chunks, &message, last)))
+                    }
+                };
+            }
+            None => return Err(Failure::internal()),
+        }
+    }
+}
+
+/// A whole answer.
+fn completion(chunks: &Chunks, message: &Value, last: &Last) -> Value {
+    json!({
+        "id": format!("chatcmpl-{}", chunks.run_id),
         "object": "chat.completion",
-        "created": crate::identity::token::now(),
-        "model": model,
+        "created": chunks.created,
+        "model": chunks.model,
         "choices": [{
             "index": 0,
-            "message": chunks::message(&run.transcript),
-            "finish_reason": run.transcript.finish_reason(),
+            "message": message,
+            "finish_reason": last.reason,
             "logprobs": null,
         }],
-        "usage": run.transcript.usage(),
-        "lotoai": run.lotoai(),
-    })))
+        "usage": last.usage,
+        "lotoai": last.lotoai,
+    })
 }

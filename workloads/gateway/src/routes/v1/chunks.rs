@@ -13,17 +13,17 @@ use crate::domain::transcript::{CallPiece, Step, Transcript};
 use crate::failure::Failure;
 use crate::store::StoredCall;
 
+/// The name of an event that asks for consent.
+const APPROVAL_REQUEST: &str = "approval_request";
 /// The data of the event after which nothing follows.
 pub(super) const DONE: &str = "[DONE]";
 
 /// The message of a whole answer.
-pub(super) fn message(transcript: &Transcript) -> Value {
-    let mut message = json!({
-        "role": "assistant", "content": transcript.text, "refusal": null,
-    });
-    if !transcript.function_calls.is_empty() {
-        message["tool_calls"] = transcript.function_calls.iter().map(whole_call).collect();
-        if transcript.text.is_empty() {
+pub(super) fn message(text: &str, calls: &[StoredCall]) -> Value {
+    let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(whole_call).collect();
+        if text.is_empty() {
             message["content"] = Value::Null;
         }
     }
@@ -45,6 +45,9 @@ pub(super) struct Chunks {
     pub(super) created: u64,
     /// Whether the answer ends with a usage chunk.
     pub(super) include_usage: bool,
+    /// Whether what the answer asks consent for is also told in events of its own. Clients of OpenAI
+    /// take every event for a chunk.
+    pub(super) tells_approvals: bool,
 }
 
 impl Chunks {
@@ -72,6 +75,18 @@ impl Chunks {
         call["index"] = index.into();
         let delta = json!({ "tool_calls": [call] });
         self.chunk(&delta, None).to_string()
+    }
+
+    /// What the answer asks consent for, as events of that name, where they are told.
+    pub(super) fn approvals(&self, lotoai: &Value) -> Vec<Event> {
+        let asked = lotoai["approvals"].as_array();
+        let asked = asked.filter(|_| self.tells_approvals);
+        let told = |it: &Value| {
+            Event::default()
+                .event(APPROVAL_REQUEST)
+                .data(it.to_string())
+        };
+        asked.into_iter().flatten().map(told).collect()
     }
 
     /// What an answer ends with: the last chunk, the usage where it is wanted, and [`DONE`].
@@ -150,7 +165,9 @@ impl Writer for ChunkWriter {
             Step::Call(piece) => queue.push_back(event(chunks.piece(transcript, &piece))),
             Step::Finished => {
                 let (reason, usage) = (transcript.finish_reason(), transcript.usage());
-                let last = chunks.last(run.lotoai(), reason, usage);
+                let lotoai = run.lotoai();
+                queue.extend(chunks.approvals(&lotoai));
+                let last = chunks.last(lotoai, reason, usage);
                 queue.extend(last.into_iter().map(event));
             }
         }

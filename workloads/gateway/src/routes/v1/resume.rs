@@ -110,6 +110,7 @@ pub async fn resume(
         model: stored.model,
         created: u64::try_from(stored.created).unwrap_or_default(),
         include_usage: stored.include_usage,
+        tells_approvals: false,
     };
     let source = match state.streams.get(run_id) {
         Some(tape) => Source::Here(tape.read(from).ok_or_else(bad_event_id)?),
@@ -270,6 +271,7 @@ impl Telling {
                     for (index, call) in calls.iter().enumerate() {
                         self.queue.push_back(event(self.chunks.call(index, call)));
                     }
+                    self.queue.extend(self.chunks.approvals(&lotoai));
                     let events = self.chunks.last(lotoai, &reason, usage);
                     self.queue.extend(events.into_iter().map(event));
                     self.is_over = true;

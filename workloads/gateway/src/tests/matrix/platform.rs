@@ -1,7 +1,7 @@
 //! What the callers of the matrix ask, and what is Ana's there.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -10,8 +10,9 @@ use super::requests::request;
 use crate::domain::responses_request::id_of;
 use crate::tests::keys::{Signer, realm};
 use crate::tests::openapi::Statuses;
+use crate::tests::orchestrator::{self, Seen};
 use crate::tests::support::{Gateway, Parts, Reply, config};
-use crate::tests::{model_server, orchestrator, postgres};
+use crate::tests::{model_server, postgres};
 
 /// The operator's token.
 pub(super) const PROBE: &str = "probe-token-of-32-bytes-or-more-x";
@@ -28,6 +29,7 @@ pub(super) enum Proof {
 pub(super) struct Platform {
     pub(super) gateway: Gateway,
     pub(super) pool: sqlx::PgPool,
+    seen: Arc<Seen>,
     statuses: Statuses,
     /// Calls whose answers had a status that the document does not describe.
     undescribed: Mutex<BTreeSet<String>>,
@@ -48,6 +50,8 @@ pub(super) struct Things {
     pub(super) budget: String,
     /// An upload of one byte, which is not there yet.
     pub(super) upload: String,
+    /// A call of a tool that waits for consent.
+    pub(super) approval: String,
 }
 
 impl Platform {
@@ -55,7 +59,7 @@ impl Platform {
     pub(super) async fn start() -> Option<Self> {
         let server = postgres::start()?;
         let pool = server.pool();
-        let (orchestrator, _) = orchestrator::start().await;
+        let (orchestrator, seen) = orchestrator::start().await;
         let model_server = model_server::start().await;
         let signer = Signer::rsa("key-1");
         let realm = realm(&[&signer]).await;
@@ -70,6 +74,7 @@ impl Platform {
         Some(Self {
             gateway: Gateway::with_config(&config, parts, realm, signer),
             pool,
+            seen,
             statuses: Statuses::of_document(),
             undescribed: Mutex::default(),
             _server: server,
@@ -124,7 +129,9 @@ impl Platform {
         }
         let response = id_of(id);
         let id = id.to_string();
+        let approval = self.seen.approvals.add("ana", &id, "send_mail").id;
         Things {
+            approval,
             response,
             budget: format!("b-{id}"),
             conversation: id.clone(),

@@ -44,6 +44,9 @@ pub(super) fn request(method: &Method, path: &str, proof: &Proof) -> Request<Bod
         (&Method::POST, path) if path.ends_with("/branch") => {
             json!({ "message_id": path.split('/').nth(3) }).to_string()
         }
+        (&Method::POST, path) if path.starts_with("/api/approvals/") => {
+            json!({ "decision": "approve" }).to_string()
+        }
         (&Method::POST, "/v1/chat/completions") => json!({
             "model": "lotoai", "store": false,
             "messages": [{ "role": "user", "content": "?" }],
@@ -76,6 +79,7 @@ pub(super) fn path_of(route: &str, things: &Things) -> String {
     let id = match route.split('/').nth(2) {
         Some("conversations") => things.conversation.as_str(),
         Some("documents") => &things.document,
+        Some("approvals") => &things.approval,
         Some("uploads") => &things.upload,
         Some("keys") => &things.key,
         Some("sessions") => &things.session,

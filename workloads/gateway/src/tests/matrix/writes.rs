@@ -20,7 +20,7 @@ enum Again {
 }
 
 /// Every route that writes.
-const CASES: [(&str, &str, Again); 23] = [
+const CASES: [(&str, &str, Again); 24] = [
     // Asked with `store: false`.
     ("POST", "/v1/chat/completions", Again::NotKept),
     ("POST", "/v1/responses", Again::NotKept),
@@ -37,6 +37,7 @@ const CASES: [(&str, &str, Again); 23] = [
     ("DELETE", "/api/conversations/{id}", Again::Replayed),
     ("POST", "/api/conversations/{id}/restore", Again::Replayed),
     ("POST", "/api/conversations/{id}/branch", Again::Replayed),
+    ("POST", "/api/approvals/{id}", Again::Replayed),
     // The text of a key is shown once.
     ("POST", "/api/keys", Again::NotKept),
     ("DELETE", "/api/keys/{id}", Again::Replayed),

@@ -223,9 +223,9 @@ fn one(thing: &Value, list: &str) -> (String, String) {
 
 #[tokio::test]
 async fn answers_are_as_they_are_documented() {
-    let (orchestrator, _) = orchestrator::start().await;
+    let (orchestrator, seen) = orchestrator::start().await;
     let server = model_server::start().await;
-    let budgets = "budgets:\n  - {name: day, scope: User, per: Day, requests: 5, tokens: 100000, \
+    let budgets = "budgets:\n  - {name: day, scope: User, per: Day, requests: 6, tokens: 100000, \
                    money: \"9\", unknownPrice: Warn}\n";
     let parts = Parts {
         orchestrator,
@@ -284,6 +284,19 @@ async fn answers_are_as_they_are_documented() {
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
     it.get(&path, &route).await;
+
+    let approvals = "/api/approvals";
+    let waiting = seen.approvals.add("ana", "", "send_mail");
+    let listed = it.get(approvals, approvals).await;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    it.get("/api/approvals?state=open", approvals).await;
+    let (path, route) = one(&json!({ "id": waiting.id }), "approvals");
+    it.get(&path, &route).await;
+    for _ in ["waiting", "decided"] {
+        let mut decides = it.gateway.request(Method::POST, &path, "ana");
+        *decides.body_mut() = Body::from(json!({ "decision": "approve" }).to_string());
+        it.send(decides, &route).await;
+    }
 
     let document = it.upload().await;
     it.upload().await;
