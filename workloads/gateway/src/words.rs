@@ -10,6 +10,8 @@ use crate::store::{Store, StoreError};
 
 /// Messages per statement. The words of a long one take some 20 ms.
 const BATCH: i64 = 20;
+/// While there are many, this part of the time goes into them: one second of so many.
+const SHARE: u32 = 10;
 /// A new message is found after this long at the latest, while there are few.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -18,8 +20,8 @@ pub async fn keep(store: Store, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let began = Instant::now();
         let pause = match store.gather_words(BATCH).await {
-            // Half of the time is the database's own: after an upgrade there are many.
-            Ok(gathered) if gathered > 0 => began.elapsed(),
+            // The rest of the time is for those who wait: there are many after an upgrade or a rush.
+            Ok(gathered) if gathered > 0 => began.elapsed() * (SHARE - 1),
             Ok(_) => LOOK_EVERY,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "new messages are not found yet");

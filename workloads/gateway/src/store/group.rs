@@ -26,13 +26,14 @@ pub(super) trait Together: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, StoreError>> + Send;
 }
 
+type Waiter<T> = (Arc<T>, Told<T>);
 type Told<T> = oneshot::Sender<Result<<T as Together>::Outcome, StoreError>>;
 
 /// Those that wait to be written. Cheap to clone; all clones are the same.
 pub(super) struct Group<T: Together>(Arc<Mutex<Waiting<T>>>);
 
 struct Waiting<T: Together> {
-    items: Vec<(Arc<T>, Told<T>)>,
+    items: Vec<Waiter<T>>,
     is_writing: bool,
 }
 
@@ -83,7 +84,8 @@ impl<T: Together> Group<T> {
     /// Writes until nobody waits.
     async fn write_all(self, store: Store) {
         let turn = Turn(&self);
-        while let Some((items, told)) = turn.next() {
+        while let Some(waiters) = turn.next() {
+            let (items, told): (Vec<_>, Vec<_>) = waiters.into_iter().unzip();
             match T::write(&store, &items).await {
                 Ok(outcomes) => tell(told, outcomes.into_iter().map(Ok)),
                 // All of them would wait for it again, one after the other.
@@ -133,14 +135,14 @@ struct Turn<'a, T: Together>(&'a Group<T>);
 
 impl<T: Together> Turn<'_, T> {
     /// The next to be written; without any, the turn is over.
-    fn next(&self) -> Option<(Vec<Arc<T>>, Vec<Told<T>>)> {
+    fn next(&self) -> Option<Vec<Waiter<T>>> {
         let mut waiting = self.0.lock();
         if waiting.items.is_empty() {
             waiting.is_writing = false;
             return None;
         }
         let most = waiting.items.len().min(MOST);
-        Some(waiting.items.drain(..most).unzip())
+        Some(waiting.items.drain(..most).collect())
     }
 }
 

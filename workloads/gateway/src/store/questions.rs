@@ -144,10 +144,7 @@ impl Change {
     }
 
     /// The counters of all budgets that these questions claim. Those that nobody counted in are made.
-    async fn lock_counters(
-        &mut self,
-        questions: &[&NewQuestion],
-    ) -> Result<Counters, StoreError> {
+    async fn lock_counters(&mut self, questions: &[&NewQuestion]) -> Result<Counters, StoreError> {
         let reservations = questions.iter().filter_map(|it| it.reservation.as_ref());
         let claims: BTreeSet<(&CounterKey, i64)> = reservations
             .flat_map(|it| &it.claims)

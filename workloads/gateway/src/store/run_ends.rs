@@ -45,7 +45,10 @@ impl Store {
     /// When the database fails. Then it may be stored nevertheless; [`Self::end_run_again`] finds out.
     pub async fn end_run(&self, end: Arc<RunEnd>) -> Result<(), StoreError> {
         // What most ends have not is written for one end at a time.
-        let asks = end.answer.as_ref().is_some_and(|answer| !answer.approvals.is_empty());
+        let asks = end
+            .answer
+            .as_ref()
+            .is_some_and(|answer| !answer.approvals.is_empty());
         if asks || end.decided.is_some() || end.stream.is_some() || end.response.is_some() {
             return self.end_run_again(&end).await;
         }

@@ -33,7 +33,6 @@ mod tests {
 
     use super::super::declaration::Declarations;
     use super::super::tool::{Tool, tools};
-    use super::*;
 
     fn tool(fields: &str) -> Tool {
         let yaml = format!("tools: [{{name: a, description: d, {fields}}}]");

@@ -94,7 +94,7 @@ fn applied(fields: &Value) -> ObjectMeta {
         entry(
             "kube-controller-manager",
             "Update",
-            json!({ "f:status": {} })
+            &json!({ "f:status": {} }),
         ),
         entry(FIELD_MANAGER, "Apply", fields),
     ]);
@@ -188,7 +188,8 @@ fn a_field_that_the_plan_has_no_more_is_noticed(#[case] of: &str, #[case] name: 
 
 #[test]
 fn a_record_that_is_not_of_our_apply_says_nothing() {
-    let alterations: [(&str, fn(&mut ObjectMeta)); 8] = [
+    type Alteration = (&'static str, fn(&mut ObjectMeta));
+    let alterations: [Alteration; 8] = [
         ("written by hand", |meta| {
             let annotations = meta.annotations.as_mut().unwrap();
             annotations.insert(APPLIED.to_owned(), "0".to_owned());
