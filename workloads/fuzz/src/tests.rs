@@ -132,6 +132,7 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 }
 
 #[rstest::rstest]
+#[case("approval_body")]
 #[case("chat_body")]
 #[case("responses_body")]
 #[case("embedding_body")]
