@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { api, ApiError } from "../api/http";
+import { api } from "../api/http";
 import type { Approval, Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
 import { isSignedOut, type Ending } from "../lib/ending";

@@ -58,7 +58,7 @@ describe("a question that a budget stops", () => {
 
   it("is told from one that meets a busy platform", () => {
     const html = answer(new ApiError(429, "overloaded", "send it again in a moment"));
-    expect(html).toContain("send it again in a moment");
+    expect(html).toContain("There is too much to do right now");
     expect(html).not.toContain("budget");
   });
 });
