@@ -234,6 +234,10 @@ pub fn trace_headers() -> Vec<(String, String)> {
 
 /// Makes `span` a child of the trace context in `headers`, if there is one.
 pub fn continue_trace(span: &tracing::Span, headers: &HeaderMap) {
+    // Most requests from outside bring none.
+    if !headers.contains_key("traceparent") {
+        return;
+    }
     let parent = global::get_text_map_propagator(|propagator| {
         propagator.extract_with_context(&Context::new(), &Headers(headers))
     });

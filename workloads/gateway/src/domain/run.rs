@@ -119,7 +119,7 @@ impl Run {
             functions: request.functions.clone(),
             format: request.format.clone(),
         };
-        tracing::info!(run_id = %id, model = request.model, "a run begins");
+        tracing::debug!(run_id = %id, model = request.model, "a run begins");
         let events = state.orchestrator.answer(answer);
         let beginning = Beginning {
             id,
@@ -285,7 +285,8 @@ impl Run {
             metrics::histogram!("lotoai_gateway_first_token_seconds", "route" => route.clone())
                 .record(first_token.as_secs_f64());
         }
-        tracing::info!(run_id = %self.id, outcome, route, "a run ends");
+        let model = &self.requested_model;
+        tracing::info!(run_id = %self.id, model, outcome, route, "a run ends");
         let spending = self.charge.close(
             &self.state,
             Progress {

@@ -25,6 +25,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use tower::ServiceBuilder;
 
 use crate::admission::admit;
 use crate::drain::drain;
@@ -211,14 +212,19 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
         .fallback_service(web.service())
         .layer(DefaultBodyLimit::max(state.limits.body_max_bytes()))
         .with_state(Arc::clone(state))
-        .layer(from_fn(shape))
-        .layer(from_fn_with_state(Arc::clone(state), idempotency))
-        .layer(from_fn_with_state(
-            (Arc::clone(state), surface),
-            authenticate,
-        ))
-        .layer(from_fn_with_state(Arc::clone(state), admit))
-        .layer(from_fn(shape))
-        .layer(from_fn(web::security_headers))
-        .layer(from_fn(drain))
+        // The outermost first. All in one, since a router puts every layer of its own into a box that
+        // is copied for each request.
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(drain))
+                .layer(from_fn(web::security_headers))
+                .layer(from_fn(shape))
+                .layer(from_fn_with_state(Arc::clone(state), admit))
+                .layer(from_fn_with_state(
+                    (Arc::clone(state), surface),
+                    authenticate,
+                ))
+                .layer(from_fn_with_state(Arc::clone(state), idempotency))
+                .layer(from_fn(shape)),
+        )
 }

@@ -19,6 +19,9 @@ pub(super) trait Together: Send + Sync + Sized + 'static {
     /// What becomes of one.
     type Outcome: Send + 'static;
 
+    /// What they are, for metrics.
+    const OF: &'static str;
+
     /// Writes all of them or none, in one transaction. Gives their outcomes in their order.
     fn write(
         store: &Store,
@@ -86,6 +89,9 @@ impl<T: Together> Group<T> {
         let turn = Turn(&self);
         while let Some(waiters) = turn.next() {
             let (items, told): (Vec<_>, Vec<_>) = waiters.into_iter().unzip();
+            metrics::counter!("lotoai_gateway_transactions_total", "of" => T::OF).increment(1);
+            metrics::counter!("lotoai_gateway_written_total", "of" => T::OF)
+                .increment(items.len() as u64);
             match T::write(&store, &items).await {
                 Ok(outcomes) => tell(told, outcomes.into_iter().map(Ok)),
                 // All of them would wait for it again, one after the other.

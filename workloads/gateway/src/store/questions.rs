@@ -62,6 +62,8 @@ impl Store {
 impl Together for NewQuestion {
     type Outcome = Asked;
 
+    const OF: &'static str = "questions";
+
     async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<Asked>, StoreError> {
         let mut change = store.begin().await?;
         let questions: Vec<&Self> = items.iter().map(|it| &**it).collect();

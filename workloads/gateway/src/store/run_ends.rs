@@ -90,6 +90,8 @@ impl Store {
 impl Together for RunEnd {
     type Outcome = ();
 
+    const OF: &'static str = "ends";
+
     async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
         let mut change = store.begin().await?;
         let ends: Vec<&Self> = items.iter().map(|it| &**it).collect();

@@ -23,6 +23,8 @@ struct Item(Arc<Log>, Kind);
 impl Together for Item {
     type Outcome = Kind;
 
+    const OF: &'static str = "tests";
+
     async fn write(_: &Store, items: &[Arc<Self>]) -> Result<Vec<Kind>, StoreError> {
         let log = &items[0].0;
         log.may_go_on.acquire().await.unwrap().forget();
