@@ -166,7 +166,7 @@ async fn assert_stalled(world: &World, reason: &str, words: &[&str]) {
 
 #[tokio::test]
 async fn its_volumes_and_who_runs_its_stores_stay() {
-    let Some(world) = World::new("running", &spec(), Answering).await else {
+    let Some(world) = World::new("running-stores", &spec(), Answering).await else {
         return;
     };
     world.settle().await;
