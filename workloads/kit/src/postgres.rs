@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, Snafu};
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use url::Url;
 
 use crate::readiness::Gate;
@@ -23,6 +23,9 @@ const STATEMENT_TIMEOUT: &str = "30s";
 /// How long a transaction may stand still; the server ends it then, so that a process that hangs or
 /// is cut off holds no lock that others wait for.
 const IDLE_TRANSACTION_TIMEOUT: &str = "30s";
+/// A connection that was used so lately is taken without being asked whether it lives: that would be a
+/// round trip for each use of a busy one.
+const TRUSTED: Duration = Duration::from_millis(500);
 /// How often the gate is looked at.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
@@ -107,6 +110,15 @@ impl PostgresArgs {
         let pool = PgPoolOptions::new()
             .max_connections(self.postgres_max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for >= TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(self.connect_options(service.name)?);
         let reached = retry::until("PostgreSQL", PATIENCE, || ping(&pool, &gate));
         let host = self.postgres_url.host_str().unwrap_or_default();

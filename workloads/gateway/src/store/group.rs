@@ -84,6 +84,11 @@ impl<T: Together> Group<T> {
         outcome.await.unwrap_or(Err(StoreError::Abandoned))
     }
 
+    /// How many wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().items.len()
+    }
+
     /// Writes until nobody waits.
     async fn write_all(self, store: Store) {
         let turn = Turn(&self);

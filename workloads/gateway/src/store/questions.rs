@@ -1,16 +1,17 @@
 //! Questions as they are stored: with their conversation, their stream and what they reserve, all of
 //! it or nothing.
 
+mod columns;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 use uuid::Uuid;
 
+use self::columns::{Conversations, Keys, Messages};
 use super::budgets::amounts;
-use super::conversations::calls_column;
 use super::group::Together;
 use super::streams::ALIVE;
 use super::{Change, NewMessage, NewStream, Store, StoreError, within};
@@ -341,77 +342,3 @@ from claimed, (
          with ordinality as a(run, last, subject, key, currency, version, input, output, micros,
                               lease, n)
 ) as reserved";
-
-/// Counters, column by column.
-#[derive(Default)]
-struct Keys<'a> {
-    budgets: Vec<&'a str>,
-    subjects: Vec<&'a str>,
-    starts: Vec<i64>,
-}
-
-impl<'a> Keys<'a> {
-    fn of(keys: impl Iterator<Item = &'a CounterKey>) -> Self {
-        let mut columns = Self::default();
-        for (budget, subject, start) in keys {
-            columns.budgets.push(budget);
-            columns.subjects.push(subject);
-            columns.starts.push(*start);
-        }
-        columns
-    }
-}
-
-/// Conversations, column by column.
-#[derive(Default)]
-struct Conversations<'a> {
-    new_ids: Vec<Uuid>,
-    new_owners: Vec<&'a str>,
-    new_titles: Vec<&'a str>,
-    known_ids: Vec<Uuid>,
-}
-
-impl<'a> Conversations<'a> {
-    fn of(talks: &[&'a NewTalk]) -> Self {
-        let mut columns = Self::default();
-        for talk in talks {
-            match &talk.title {
-                Some(title) => {
-                    columns.new_ids.push(talk.conversation_id);
-                    columns.new_owners.push(&talk.owner);
-                    columns.new_titles.push(title);
-                }
-                None => columns.known_ids.push(talk.conversation_id),
-            }
-        }
-        columns
-    }
-}
-
-/// Messages, column by column.
-#[derive(Default)]
-struct Messages<'a> {
-    ids: Vec<Uuid>,
-    conversation_ids: Vec<Uuid>,
-    roles: Vec<&'a str>,
-    contents: Vec<&'a str>,
-    calls: Vec<Option<Json<&'a [super::StoredCall]>>>,
-    call_ids: Vec<Option<&'a str>>,
-}
-
-impl<'a> Messages<'a> {
-    fn of(talks: &[&'a NewTalk]) -> Self {
-        let mut columns = Self::default();
-        for talk in talks {
-            for (id, message) in &talk.messages {
-                columns.ids.push(*id);
-                columns.conversation_ids.push(talk.conversation_id);
-                columns.roles.push(&message.role);
-                columns.contents.push(&message.content);
-                columns.calls.push(calls_column(&message.function_calls));
-                columns.call_ids.push(message.function_call_id.as_deref());
-            }
-        }
-        columns
-    }
-}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lotoai_contracts::events::UsageRecorded;
 use serde_json::Value;
+use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -11,9 +12,12 @@ use super::conversations::calls_column;
 use super::group::Together;
 use super::outbox::encoded;
 use super::{
-    Answer, Change, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
+    Answer, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
 };
 use crate::budget::plan::Spending;
+
+/// More ends than one transaction takes, and some megabytes of memory.
+const CROWD: usize = 1_024;
 
 /// What is stored of the end of a run.
 #[derive(Debug)]
@@ -55,6 +59,11 @@ impl Store {
         self.ends.write(self, end).await
     }
 
+    /// Whether so many ends wait to be stored that whoever comes should wait as well.
+    pub fn is_crowded(&self) -> bool {
+        self.ends.waiting() >= CROWD
+    }
+
     /// The same where an earlier attempt may have been stored though nobody heard of it: then nothing
     /// is stored again. What it charged may be folded since, and would be counted twice.
     ///
@@ -82,7 +91,7 @@ impl Store {
         if let Some(stream) = &end.stream {
             change.close_stream(stream).await?;
         }
-        change.insert_ends(&[end], &[]).await?;
+        insert(&mut *change.tx, &[end], &[]).await?;
         change.commit().await
     }
 }
@@ -93,102 +102,99 @@ impl Together for RunEnd {
     const OF: &'static str = "ends";
 
     async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
-        let mut change = store.begin().await?;
         let ends: Vec<&Self> = items.iter().map(|it| &**it).collect();
         let answers: Vec<&Answer> = items.iter().filter_map(|it| it.answer.as_ref()).collect();
-        change.insert_ends(&ends, &answers).await?;
-        change.commit().await?;
+        // One statement is a transaction by itself.
+        let inserting = insert(&store.pool, &ends, &answers);
+        store.unless_away(inserting).await?;
         Ok(vec![(); items.len()])
     }
 }
 
-impl Change {
-    /// Adds usage and charges of ends, and the answers given beside them, in one statement. An answer
-    /// whose conversation is gone meanwhile is dropped. One whose lease has ended is charged already.
-    /// No counter is locked: they are folded later.
-    async fn insert_ends(
-        &mut self,
-        ends: &[&RunEnd],
-        answers: &[&Answer],
-    ) -> Result<(), StoreError> {
-        let answers = Answers::of(answers);
-        let mut events = Vec::with_capacity(ends.len());
-        for end in ends {
-            events.push(encoded(&end.event)?);
-        }
-        let spendings: Vec<(&Spending, bool)> = ends
-            .iter()
-            .filter_map(|end| Some((end.spending.as_ref()?, end.is_reserved)))
-            .collect();
-        let texts = |of: fn(&Spending) -> &str| -> Vec<&str> {
-            spendings.iter().map(|(it, _)| of(it)).collect()
-        };
-        let numbers = |of: fn(&Spending) -> i64| -> Vec<i64> {
-            spendings.iter().map(|(it, _)| of(it)).collect()
-        };
-        let statement = sqlx::query(INSERT)
-            .bind(answers.ids)
-            .bind(answers.conversation_ids)
-            .bind(answers.contents)
-            .bind(answers.run_ids)
-            .bind(answers.outcomes)
-            .bind(answers.models)
-            .bind(answers.decisions)
-            .bind(answers.citations)
-            .bind(answers.tool_calls)
-            .bind(answers.function_calls)
-            .bind(
-                events
-                    .iter()
-                    .map(|it| it.message_id.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(events.iter().map(|it| it.routing_key).collect::<Vec<_>>())
-            .bind(
-                events
-                    .iter()
-                    .map(|it| it.body.as_slice())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                spendings
-                    .iter()
-                    .map(|(it, _)| it.run_id)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                spendings
-                    .iter()
-                    .map(|(_, is_reserved)| *is_reserved)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(texts(|it| &it.provider))
-            .bind(texts(|it| &it.model))
-            .bind(numbers(|it| it.input_tokens))
-            .bind(numbers(|it| it.output_tokens))
-            .bind(
-                spendings
-                    .iter()
-                    .map(|(it, _)| it.micros)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                spendings
-                    .iter()
-                    .map(|(it, _)| it.estimated)
-                    .collect::<Vec<_>>(),
-            )
-            .bind(texts(|it| &it.principal.user))
-            .bind(texts(|it| {
-                it.principal.api_key.as_deref().unwrap_or_default()
-            }))
-            .bind(texts(|it| &it.currency))
-            .bind(texts(|it| &it.price_version))
-            .execute(&mut *self.tx);
-        within("store the ends of runs", statement)
-            .await
-            .map(|_| ())
+/// Adds usage and charges of ends, and the answers given beside them, in one statement. An answer
+/// whose conversation is gone meanwhile is dropped. One whose lease has ended is charged already. No
+/// counter is locked: they are folded later.
+async fn insert(
+    executor: impl PgExecutor<'_>,
+    ends: &[&RunEnd],
+    answers: &[&Answer],
+) -> Result<(), StoreError> {
+    let answers = Answers::of(answers);
+    let mut events = Vec::with_capacity(ends.len());
+    for end in ends {
+        events.push(encoded(&end.event)?);
     }
+    let spendings: Vec<(&Spending, bool)> = ends
+        .iter()
+        .filter_map(|end| Some((end.spending.as_ref()?, end.is_reserved)))
+        .collect();
+    let texts = |of: fn(&Spending) -> &str| -> Vec<&str> {
+        spendings.iter().map(|(it, _)| of(it)).collect()
+    };
+    let numbers =
+        |of: fn(&Spending) -> i64| -> Vec<i64> { spendings.iter().map(|(it, _)| of(it)).collect() };
+    let statement = sqlx::query(INSERT)
+        .bind(answers.ids)
+        .bind(answers.conversation_ids)
+        .bind(answers.contents)
+        .bind(answers.run_ids)
+        .bind(answers.outcomes)
+        .bind(answers.models)
+        .bind(answers.decisions)
+        .bind(answers.citations)
+        .bind(answers.tool_calls)
+        .bind(answers.function_calls)
+        .bind(
+            events
+                .iter()
+                .map(|it| it.message_id.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(events.iter().map(|it| it.routing_key).collect::<Vec<_>>())
+        .bind(
+            events
+                .iter()
+                .map(|it| it.body.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            spendings
+                .iter()
+                .map(|(it, _)| it.run_id)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            spendings
+                .iter()
+                .map(|(_, is_reserved)| *is_reserved)
+                .collect::<Vec<_>>(),
+        )
+        .bind(texts(|it| &it.provider))
+        .bind(texts(|it| &it.model))
+        .bind(numbers(|it| it.input_tokens))
+        .bind(numbers(|it| it.output_tokens))
+        .bind(
+            spendings
+                .iter()
+                .map(|(it, _)| it.micros)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            spendings
+                .iter()
+                .map(|(it, _)| it.estimated)
+                .collect::<Vec<_>>(),
+        )
+        .bind(texts(|it| &it.principal.user))
+        .bind(texts(|it| {
+            it.principal.api_key.as_deref().unwrap_or_default()
+        }))
+        .bind(texts(|it| &it.currency))
+        .bind(texts(|it| &it.price_version))
+        .execute(executor);
+    within("store the ends of runs", statement)
+        .await
+        .map(|_| ())
 }
 
 const INSERT: &str = "

@@ -285,6 +285,26 @@ async fn an_answer_that_is_not_stored_in_time_says_so_and_is_stored_later(#[case
     assert_eq!(seen.count(), 1);
 }
 
+/// Of an answer that is stored nowhere and counts in no budget only the usage is written. The control
+/// is the test above: what is stored is waited for.
+#[rstest::rstest]
+#[case::whole(false)]
+#[case::streamed(true)]
+#[tokio::test]
+async fn an_answer_that_leaves_nothing_does_not_wait_for_the_database(#[case] stream: bool) {
+    let Some((server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let held = hold_back(&server).await;
+    let body = question("writer", &json!({"store": false, "stream": stream}));
+    let reply = within(gateway.chat("ana", body)).await;
+    assert_eq!(reply.status.as_u16(), 200, "{reply:?}");
+    somebody_waits(&server).await;
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    assert_eq!(gateway.state.store.outbox_backlog().await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_stop_of_the_process_tells_the_end_before_it_is_stored() {
     let Some((server, gateway, _)) = start(PATIENCE).await else {
