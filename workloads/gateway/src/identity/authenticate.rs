@@ -70,7 +70,7 @@ async fn identify(
             return state.key_ring.identify(token).await;
         }
         let identity = state.verifier.verify(token).await?;
-        state.key_ring.hear(&identity).await;
+        state.key_ring.hear(&identity);
         return Ok(identity);
     }
     let Some(cookie) = session::cookie(headers, session::SESSION_COOKIE) else {
@@ -78,7 +78,7 @@ async fn identify(
     };
     csrf::check(method, headers, &state.public_url)?;
     let identity = state.sessions.identify(cookie).await?;
-    state.key_ring.hear(&identity).await;
+    state.key_ring.hear(&identity);
     Ok(identity)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use moka::future::Cache;
+use moka::sync::Cache;
 use openidconnect::core::CoreJsonWebKeySet;
 use serde::Deserialize;
 use snafu::{ResultExt as _, Snafu};
@@ -121,7 +121,7 @@ impl Jwks {
         if let Some(key) = self.cached(id) {
             return Lookup::Found(key);
         }
-        if id.len() > MAX_ID_BYTES || self.unknown.get(id).await.is_some() {
+        if id.len() > MAX_ID_BYTES || self.unknown.get(id).is_some() {
             return Lookup::Unknown;
         }
         let ok = self
@@ -130,7 +130,7 @@ impl Jwks {
         match self.cached(id) {
             Some(key) => Lookup::Found(key),
             None if ok => {
-                self.unknown.insert(id.to_owned(), ()).await;
+                self.unknown.insert(id.to_owned(), ());
                 Lookup::Unknown
             }
             None => Lookup::Unavailable,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use moka::future::Cache;
+use moka::sync::Cache;
 use secrecy::SecretString;
 use subtle::ConstantTimeEq as _;
 use tokio_util::task::TaskTracker;
@@ -98,7 +98,7 @@ impl KeyRing {
                  was shown",
             )
         })?;
-        if let Some(identity) = self.believed.get(&sent.hash).await
+        if let Some(identity) = self.believed.get(&sent.hash)
             && identity.expires_at > now()
         {
             return Ok(identity);
@@ -132,7 +132,7 @@ impl KeyRing {
                 models: stored.models,
             })),
         });
-        self.believed.insert(sent.hash, Arc::clone(&identity)).await;
+        self.believed.insert(sent.hash, Arc::clone(&identity));
         Ok(identity)
     }
 
@@ -151,7 +151,7 @@ impl KeyRing {
             .filter(|owner| policy::keys::may_end(identity, owner))
             .ok_or_else(unknown)?;
         let hash = self.store.delete_api_key(id).await?.ok_or_else(unknown)?;
-        self.believed.invalidate(&hash).await;
+        self.believed.invalidate(&hash);
         self.watch.end(&Ground::Key(id.to_owned()));
         Ok(())
     }
@@ -163,7 +163,7 @@ impl KeyRing {
     pub async fn delete_all(&self, owner: &str) -> Result<Vec<String>, Failure> {
         let mut ids = Vec::new();
         for (id, hash) in self.store.erase_api_keys(owner).await? {
-            self.believed.invalidate(&hash).await;
+            self.believed.invalidate(&hash);
             self.watch.end(&Ground::Key(id.clone()));
             ids.push(id);
         }
@@ -171,14 +171,13 @@ impl KeyRing {
     }
 
     /// Hears what the issuer says of a person now: a key has no group that its owner has lost.
-    pub async fn hear(&self, identity: &Identity) {
-        let known = self.newest.get(&identity.subject).await.unwrap_or(0);
+    pub fn hear(&self, identity: &Identity) {
+        let known = self.newest.get(&identity.subject).unwrap_or(0);
         if identity.issued_at <= known {
             return;
         }
         self.newest
-            .insert(identity.subject.clone(), identity.issued_at)
-            .await;
+            .insert(identity.subject.clone(), identity.issued_at);
         let (store, newest) = (self.store.clone(), self.newest.clone());
         let (subject, groups) = (identity.subject.clone(), identity.groups.clone());
         let said_at = identity.issued_at;
@@ -188,7 +187,7 @@ impl KeyRing {
                     error = chain(&error),
                     "the groups of an API key's owner were not noted"
                 );
-                newest.invalidate(&subject).await;
+                newest.invalidate(&subject);
             }
         });
     }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use moka::Expiry;
-use moka::future::Cache;
+use moka::sync::Cache;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -108,7 +108,7 @@ impl TokenVerifier {
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, Failure> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let generation = self.jwks.generation();
-        if let Some(verdict) = self.verdicts.get(&digest).await
+        if let Some(verdict) = self.verdicts.get(&digest)
             && verdict.generation == generation
             && verdict.identity.expires_at > now()
         {
@@ -119,7 +119,7 @@ impl TokenVerifier {
             identity: Arc::clone(&identity),
             generation,
         };
-        self.verdicts.insert(digest, verdict).await;
+        self.verdicts.insert(digest, verdict);
         Ok(identity)
     }
 

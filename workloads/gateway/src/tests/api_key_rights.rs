@@ -166,7 +166,7 @@ async fn a_key_loses_what_its_owner_loses() {
     get(&gateway, "/api/me", &older).await;
     replica.state.verifier.jwks().for_sign_in().await.unwrap();
     let older = replica.state.verifier.verify(&older).await;
-    replica.state.key_ring.hear(&older.unwrap()).await;
+    replica.state.key_ring.hear(&older.unwrap());
     replica.settle().await;
     let third = gateway.replica(&server).await;
     assert_eq!(groups(&third).await, ["hr"]);
