@@ -10,6 +10,11 @@ use crate::world::World;
 async fn told(world: &World) -> Vec<(String, String)> {
     let events = world.api::<Event>();
     let mut all = events.list(&ListParams::default()).await.unwrap().items;
+    // The API server tells of Services, too, when it looks at their addresses.
+    all.retain(|event| {
+        let about = event.regarding.as_ref();
+        about.is_some_and(|about| about.kind.as_deref() == Some("LotoAI"))
+    });
     all.sort_by_key(|event| event.event_time.clone());
     all.into_iter()
         .flat_map(|event| {
