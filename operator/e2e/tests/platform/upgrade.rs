@@ -45,8 +45,12 @@ const SOON: Duration = Duration::from_secs(90);
 const MOMENT: Duration = Duration::from_secs(180);
 /// From one question to the next.
 const PACE: Duration = Duration::from_secs(1);
-/// What the probe says when rag-server is away, which is a single pod: docs/operator.md says so.
-const ALLOWED: &str = "the probe failed at rag-server";
+/// What the probe may say meanwhile: rag-server is a single pod, as docs/operator.md says, and the
+/// orchestrator may meet the pod of mcp-server that has just left its Service, as docs/limits.md says.
+const ALLOWED: [&str; 2] = [
+    "the probe failed at rag-server",
+    "the probe failed at mcp-server",
+];
 
 /// What an operator is upgraded to.
 struct Next {
@@ -129,8 +133,7 @@ fn is_made_here(name: &str) -> bool {
     name == PROVISION || name.parse().is_ok_and(is_ours)
 }
 
-/// Nobody goes without an answer who asks a role. The probe asks rag-server too, which is away while
-/// its only pod is another one; nothing else ever is.
+/// Nobody goes without an answer who asks a role. The probe asks everybody else, too.
 async fn fails_none(client: &PublicClient, work: Work<'_>) {
     let mut missed = 0;
     let mut pace = tokio::time::interval(PACE);
@@ -143,12 +146,15 @@ async fn fails_none(client: &PublicClient, work: Work<'_>) {
         let probe = client.ask("probe", "What does LotoAI answer with?").await;
         if let Err(error) = probe {
             let told = error.to_string();
-            assert!(told.contains(ALLOWED), "during the upgrade: {told}");
+            let is_allowed = ALLOWED.iter().any(|part| told.contains(part));
+            assert!(is_allowed, "during the upgrade: {told}");
             missed += 1;
         }
     })
     .await;
-    println!("{times} questions to a role and {times} to the probe; {missed} met no rag-server");
+    println!(
+        "{times} questions to a role and {times} to the probe; {missed} met somebody who was away"
+    );
 }
 
 /// Upgrades while `questions` are asked, kills the operator when `victim` has taken its image, and
