@@ -16,6 +16,7 @@ use super::group::Together;
 use super::streams::ALIVE;
 use super::{Change, NewMessage, NewStream, Store, StoreError, within};
 use crate::budget::counters::{Claim, CounterKey, Counters, Reservation, Reserved};
+use crate::budget::rules::Amounts;
 
 /// A question that is about to be asked.
 #[derive(Debug, Default)]
@@ -211,7 +212,7 @@ impl Change {
         let messages = Messages::of(&talks);
         let streams: Vec<&NewStream> = talks.iter().filter_map(|it| it.stream.as_ref()).collect();
         let keys = Keys::of(counters.added().map(|(key, _)| key));
-        let added = |of: fn(&crate::budget::rules::Amounts) -> i64| -> Vec<i64> {
+        let added = |of: fn(&Amounts) -> i64| -> Vec<i64> {
             counters.added().map(|(_, added)| of(added)).collect()
         };
         let reservations: Vec<&Reservation> = questions

@@ -41,9 +41,12 @@ pub struct RunEnd {
 }
 
 impl Store {
-    /// Stores the end of a run for the first time. Without an answer, what was stored though nobody
-    /// heard of it may be stored again: a reservation is settled once more, which changes nothing, and
-    /// the usage is told twice, under one identity.
+    /// Whether so many ends wait to be stored that whoever comes should wait as well.
+    pub fn is_crowded(&self) -> bool {
+        self.ends.waiting() >= CROWD
+    }
+
+    /// Stores the end of a run for the first time.
     ///
     /// # Errors
     /// When the database fails. Then it may be stored nevertheless; [`Self::end_run_again`] finds out.
@@ -59,13 +62,10 @@ impl Store {
         self.ends.write(self, end).await
     }
 
-    /// Whether so many ends wait to be stored that whoever comes should wait as well.
-    pub fn is_crowded(&self) -> bool {
-        self.ends.waiting() >= CROWD
-    }
-
     /// The same where an earlier attempt may have been stored though nobody heard of it: then nothing
     /// is stored again. What it charged may be folded since, and would be counted twice.
+    /// Without an answer nothing tells of that attempt: a reservation is settled once more, which changes
+    /// nothing, and the usage is told twice, under one identity.
     ///
     /// # Errors
     /// When the database fails.
