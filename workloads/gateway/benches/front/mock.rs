@@ -26,15 +26,12 @@ use tokio::net::TcpListener;
 use tonic::{Request, Status};
 
 use crate::Result;
+use crate::question::PACED;
 
 /// Deltas of a paced answer.
 pub(crate) const DELTAS: usize = 64;
 /// What is between two of them.
 pub(crate) const PACE: Duration = Duration::from_millis(20);
-/// The model that paces its answer.
-pub(crate) const PACED: &str = "paced";
-/// The model that answers at once.
-pub(crate) const PROMPT: &str = "prompt";
 /// Half a kilobyte.
 const ANSWER_BYTES: usize = 512;
 /// What stands before a time in a delta.
