@@ -78,7 +78,7 @@ fn range(text: &str) -> Option<(String, f32)> {
     (0.0..=1.0).contains(&quality).then_some((name, quality))
 }
 
-/// The quality of a media type: that of the most specific range that it fits, 0 where there is none.
+/// The quality of a media type: that of the most specific range that it fits, else 0.
 fn quality(ranges: &[(String, f32)], kind: &str, subtype: &str) -> f32 {
     [
         format!("{kind}/{subtype}"),
