@@ -12,6 +12,7 @@ pub mod keys;
 pub mod me;
 pub mod personal;
 pub mod sessions;
+pub mod sign_in_page;
 pub mod totals;
 pub mod uploads;
 pub mod v1;
@@ -218,6 +219,7 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
             ServiceBuilder::new()
                 .layer(from_fn(drain))
                 .layer(from_fn(web::security_headers))
+                .layer(from_fn(sign_in_page::tell))
                 .layer(from_fn(shape))
                 .layer(from_fn_with_state(Arc::clone(state), admit))
                 .layer(from_fn_with_state(

@@ -41,6 +41,7 @@ mod rotation;
 mod search;
 mod sessions;
 mod sign_in;
+mod sign_in_page;
 mod sockets;
 mod statements;
 mod stored_budgets;
