@@ -21,9 +21,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn pending_erasure(&self) -> Result<Option<String>, StoreError> {
-        let statement =
-            sqlx::query_scalar("select subject from pending_erasures order by since limit 1")
-                .fetch_optional(&self.pool);
+        let statement = sqlx::query_scalar::<_, String>(
+            "select subject from pending_erasures order by since limit 1",
+        )
+        .fetch_optional(&self.pool);
         within("find a pending erasure", statement).await
     }
 
