@@ -263,6 +263,10 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
         "uploads",
         uploads::sweep(store(), state.objects.clone(), stop()),
     );
+    service.keep_up(
+        "erasures",
+        erasure::elsewhere::keep(store(), state.orchestrator.clone(), stop()),
+    );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
     service.keep_up(
         "spendings",

@@ -13,6 +13,7 @@ mod idempotency;
 mod keys;
 mod open_answers;
 mod outbox;
+mod pending_erasures;
 mod pulse;
 mod questions;
 mod responses;

@@ -20,6 +20,7 @@ mod documents;
 mod embeddings;
 mod embeddings_cut;
 mod ends;
+mod erasure;
 mod external;
 mod functions;
 mod idempotency;

@@ -168,6 +168,7 @@ export const en = {
   "erase.title": "Erase everything…",
   "erase.goes": "This goes, for good and without an undo:",
   "erase.goes.conversations": "your conversations with their answers, deleted ones too",
+  "erase.goes.approvals": "calls of tools that asked for your consent, and how you decided",
   "erase.goes.documents": "the documents that you uploaded, also where others read them",
   "erase.goes.keys": "your API keys: programs that use them are refused",
   "erase.goes.usage": "your usage by day",

@@ -170,6 +170,7 @@ export const es: Texts = {
   "erase.title": "Borrar todo…",
   "erase.goes": "Esto se borra para siempre y no se puede deshacer:",
   "erase.goes.conversations": "tus conversaciones con sus respuestas, también las eliminadas",
+  "erase.goes.approvals": "las llamadas a herramientas que pidieron tu consentimiento, y cómo decidiste",
   "erase.goes.documents": "los documentos que subiste, también donde otros los leen",
   "erase.goes.keys": "tus claves de API: los programas que las usan dejan de tener acceso",
   "erase.goes.usage": "tu uso por día",
