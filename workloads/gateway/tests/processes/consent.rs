@@ -171,7 +171,7 @@ struct Stage {
 impl Stage {
     async fn new(database: &Database, runs: &Database) -> Self {
         let mut ground = Ground::new(database).await;
-        let (of_gateway, of_orchestrator) = (Arc::<Trigger>::default(), Arc::default());
+        let [of_gateway, of_orchestrator] = [(); 2].map(|()| Arc::<Trigger>::default());
         let (addresses, tools_at) = ([free(), free()], [free(), free()]);
 
         // Whatever passes between the two is counted for both, by a relay each.
