@@ -18,9 +18,8 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass() {
         return;
     };
     let ground = Ground::new(&database).await;
-    let budgets = ground.budgets(&format!(
-        "budgets: [{{name: cap, scope: Platform, per: Month, requests: {CAP}}}]"
-    ));
+    let budgets = format!("budgets: [{{name: cap, scope: Platform, per: Month, requests: {CAP}}}]");
+    let budgets = ground.file("budgets.yaml", &budgets);
     let settings = [("BUDGETS_FILE", budgets.as_str())];
     let replicas = [
         ground.replica(&settings).await,

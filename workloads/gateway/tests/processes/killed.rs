@@ -10,10 +10,10 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use crate::client::{Client, Reply};
-use crate::ground::{Ground, wait_for};
+use crate::ground::{Ground, behind, wait_for};
 use crate::orchestrator::Script;
 use crate::postgres;
-use crate::relay::{Far, Kill, Relay, Trigger};
+use crate::relay::{Far, Kill, Relay, Trigger, kills};
 use crate::script::{chance, content, heard, is_soak, question, said, script};
 
 /// Kills of a sample, and in full.
@@ -115,19 +115,6 @@ async fn load(ground: &Ground, address: SocketAddr, chance: &mut StdRng) -> Told
     all
 }
 
-/// Moments of all that pass in a load, one in each part of it.
-fn kills(chance: &mut StdRng, moments: u64) -> Vec<Kill> {
-    let count = if is_soak() { KILLS } else { SAMPLE };
-    let kills: Vec<Kill> = (0..count)
-        .map(|part| Kill {
-            at: 1 + chance.random_range(part * moments / count..(part + 1) * moments / count),
-            arrives: chance.random(),
-        })
-        .collect();
-    println!("of {moments} moments {kills:?}");
-    kills
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let Some(database) = postgres::start() else {
@@ -136,35 +123,28 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let mut chance = chance("kills");
     let mut ground = Ground::new(&database).await;
     ground.seen.go.cancel();
-    let budgets = ground.budgets(BUDGETS);
+    let budgets = ground.file("budgets.yaml", BUDGETS);
     let longest = LONGEST.to_string();
     let settings = [
         ("BUDGETS_FILE", budgets.as_str()),
         ("ANSWER_MAX_SECONDS", longest.as_str()),
     ];
     let trigger = Arc::new(Trigger::default());
-    let options = ground.pool.connect_options();
-    let socket = format!(".s.PGSQL.{}", options.get_port());
-    let socket = options.get_socket().unwrap().join(socket);
-    let beside = Relay::start(Far::Socket(socket), Arc::clone(&trigger)).await;
-    let name = options.get_database().unwrap();
-    ground.postgres = format!("postgres://{}/{name}?sslmode=disable", beside.address);
+    let (_beside, postgres) = behind(&ground.pool, &trigger).await;
+    ground.postgres = postgres;
     let above = Relay::start(Far::of(&ground.orchestrator), Arc::clone(&trigger)).await;
     ground.orchestrator = format!("http://{}", above.address);
 
     // The control: with nobody killed all is acknowledged.
     let replica = ground.replica(&settings).await;
-    let never = Kill {
-        at: 0,
-        arrives: true,
-    };
-    trigger.arm(replica.id(), never);
+    trigger.arm(replica.id(), Kill::NEVER);
     let mut told = load(&ground, replica.address, &mut chance).await;
     let moments = trigger.disarm();
     assert_eq!((told.acknowledged.len(), told.cut), (PEOPLE * QUESTIONS, 0));
     drop(replica);
 
-    for kill in kills(&mut chance, moments) {
+    let count = if is_soak() { KILLS } else { SAMPLE };
+    for kill in kills(&mut chance, moments, count) {
         let mut replica = ground.replica(&settings).await;
         trigger.arm(replica.id(), kill);
         told.add(load(&ground, replica.address, &mut chance).await);
