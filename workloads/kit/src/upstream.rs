@@ -18,6 +18,11 @@ use crate::tls::TlsArgs;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a server may be silent within an answer. Callers set a shorter limit per call.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an HTTP connection is kept that nothing goes over. A server that stops closes its idle
+/// connections when nobody has come for [`Limits::quiet`](crate::Limits); a request that met one at
+/// that moment would be lost, and nobody could tell whether it was carried out. Who gives up before
+/// the server may never sends one there.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an idle connection is asked whether its other end still lives.
 #[cfg(feature = "grpc")]
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -97,6 +102,7 @@ fn authority<'a>(url: &Url, tls: &'a TlsArgs) -> Result<Option<&'a Path>, Upstre
 
 /// An HTTP client that sends `token` with every request, follows no redirect (a redirect would
 /// carry the token elsewhere), uses no proxy, and over TLS trusts the platform's authority alone.
+/// It keeps no connection that is idle for a second.
 ///
 /// # Errors
 /// The token cannot stand in a header, the authority is missing, or the client is refused.
@@ -111,6 +117,7 @@ pub fn http_client(
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
