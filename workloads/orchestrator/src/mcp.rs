@@ -42,6 +42,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// Tools change with a new configuration only, which restarts the server.
 const TOOLS_FRESH_FOR: Duration = Duration::from_secs(10);
+/// How long after it could not be had the list is asked for without patience, so that a server which
+/// stays away makes not every question wait.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 /// Different sets of groups that are kept at hand.
 const MAX_PEERS: usize = 64;
 /// The longest text of a tool that is passed on, in characters.
@@ -71,6 +74,8 @@ pub struct Mcp {
     client: reqwest::Client,
     url: Url,
     peers: Arc<Mutex<HashMap<String, Peer>>>,
+    /// When the list could not be had, if it could not the last time.
+    given_up: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Mcp {
@@ -81,6 +86,7 @@ impl Mcp {
             client,
             url,
             peers: Arc::default(),
+            given_up: Arc::default(),
         }
     }
 
@@ -107,13 +113,20 @@ impl Mcp {
     }
 
     /// The tools, over a new connection. Asked again for three seconds while that breaks, whatever
-    /// it was: a list changes nothing on the server.
+    /// it was: a list changes nothing on the server. Asked once where that was in vain lately.
     ///
     /// # Errors
     /// The tool server is away or too slow.
     pub async fn fresh_tools(&self, caller: &Caller) -> Result<Arc<Vec<Tool>>, Failure> {
         let groups = groups_header(caller);
-        let (running, tools) = repeated("list", || self.open(&groups)).await?;
+        let given_up = *self.given_up.lock().await;
+        let patience = match given_up {
+            Some(at) if at.elapsed() < GIVEN_UP_FOR => Duration::ZERO,
+            _ => PATIENCE,
+        };
+        let opened = repeated("list", patience, || self.open(&groups)).await;
+        *self.given_up.lock().await = opened.is_err().then(Instant::now);
+        let (running, tools) = opened?;
         Ok(self.keep(groups, running, tools).await)
     }
 
@@ -129,7 +142,7 @@ impl Mcp {
         params.meta = call.meta().map(RequestMetaObject::from);
         let deadline = Instant::now() + CALL_TIMEOUT;
         let attempt = || self.attempt(&groups, params.clone(), deadline);
-        repeated("call", attempt).await
+        repeated("call", PATIENCE, attempt).await
     }
 
     async fn attempt(
@@ -225,8 +238,12 @@ impl Mcp {
     }
 }
 
-/// Makes a request, and again while it fails in a way that allows it.
-async fn repeated<T, F, Fut>(request: &'static str, mut attempt: F) -> Result<T, Failure>
+/// Makes a request, and again for as long as `patience` while it fails in a way that allows it.
+async fn repeated<T, F, Fut>(
+    request: &'static str,
+    patience: Duration,
+    mut attempt: F,
+) -> Result<T, Failure>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, Failed>>,
@@ -240,7 +257,7 @@ where
         attempt()
     };
     let why = |failed: &Failed| failed.again.clone();
-    let result = retry::while_passing(SERVICE, PATIENCE, why, counted).await;
+    let result = retry::while_passing(SERVICE, patience, why, counted).await;
     result.map_err(|failed| {
         if let Some(cause) = failed.again {
             tracing::warn!(error = cause, request, "the tool server cannot be used");

@@ -317,6 +317,24 @@ async fn nobody_is_asked_for_longer_than_it_is_worth() {
 }
 
 #[tokio::test]
+async fn a_server_that_stays_away_is_waited_for_once() {
+    let (tool, repeats) = (Arc::<Mutex<FakeTool>>::default(), Repeats::watched());
+    let server = Server::start(fake_tools::app(&tool)).await;
+    let client = server.client();
+    let place = server.gone().await;
+    let caller = caller();
+    client.fresh_tools(&caller).await.unwrap_err();
+    let count = repeats.count();
+    assert!(count > 0);
+    client.fresh_tools(&caller).await.unwrap_err();
+    assert_eq!(repeats.count(), count);
+    // The control: it is asked nevertheless, and is there when it is.
+    let _next = Server::on(place.listen(64).unwrap(), fake_tools::app(&tool));
+    let tools = client.fresh_tools(&caller).await.unwrap();
+    assert_eq!(tools.len(), 1);
+}
+
+#[tokio::test]
 async fn whoever_gives_up_earlier_ends_the_attempts() {
     let (tool, repeats) = (Arc::<Mutex<FakeTool>>::default(), Repeats::watched());
     let server = Server::start(fake_tools::app(&tool)).await;
