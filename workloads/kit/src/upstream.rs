@@ -102,7 +102,6 @@ fn authority<'a>(url: &Url, tls: &'a TlsArgs) -> Result<Option<&'a Path>, Upstre
 
 /// An HTTP client that sends `token` with every request, follows no redirect (a redirect would
 /// carry the token elsewhere), uses no proxy, and over TLS trusts the platform's authority alone.
-/// It keeps no connection that is idle for a second.
 ///
 /// # Errors
 /// The token cannot stand in a header, the authority is missing, or the client is refused.
@@ -117,7 +116,6 @@ pub fn http_client(
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE_TIMEOUT)
-        .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
@@ -127,7 +125,7 @@ pub fn http_client(
 }
 
 /// What every HTTP client of a service of ours has: over TLS it trusts the platform's authority
-/// alone, and it spreads its requests over connections.
+/// alone, it spreads its requests over connections, and it keeps none that is idle for a second.
 ///
 /// # Errors
 /// The authority is missing or cannot be used.
@@ -138,7 +136,7 @@ pub fn secured(
 ) -> Result<reqwest::ClientBuilder, UpstreamError> {
     // Over TLS the two sides would agree on HTTP/2 and one connection: with several replicas
     // behind a Service all requests would then go to one of them.
-    let builder = builder.http1_only();
+    let builder = builder.http1_only().pool_idle_timeout(IDLE_TIMEOUT);
     match authority(url, tls)? {
         Some(file) => authority::trust_only(builder, file).context(AuthoritySnafu),
         None => Ok(builder),
