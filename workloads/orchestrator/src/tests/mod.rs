@@ -11,3 +11,4 @@ mod personal;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
+mod repeats;
