@@ -10,3 +10,4 @@ mod functions;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
+mod sampling;
