@@ -27,8 +27,8 @@ use super::{CHAT_MODEL as MODEL, loader, metrics};
 const CALL_TOKENS: usize = 512;
 /// The longest that one answer may hold the model.
 const LONGEST_ANSWER: Duration = Duration::from_secs(120);
-/// Tokens that penalties look back at, and the strength of that on repetition. 1.1 keeps this model from
-/// looping without keeping it from quoting.
+/// Tokens that penalties look back at, and the strength of that on repetition. 1.1 keeps this model
+/// from looping without keeping it from quoting.
 const PENALTY: (i32, f32) = (64, 1.1);
 /// Candidates that are drawn from when the temperature is above 0.
 const TOP_K: i32 = 40;

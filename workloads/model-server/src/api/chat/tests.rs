@@ -29,7 +29,8 @@ fn defaults_are_those_of_the_documentation() {
 fn what_is_asked_for_is_used() {
     let (job, delivery) = parse(json!({
         "max_completion_tokens": 1024, "temperature": 0.5, "top_p": 0.9, "seed": -1,
-        "presence_penalty": 1.5, "frequency_penalty": -2.0, "stop": ["a", "b"], "stream": true, "stream_options": { "include_usage": true },
+        "presence_penalty": 1.5, "frequency_penalty": -2.0,
+        "stop": ["a", "b"], "stream": true, "stream_options": { "include_usage": true },
     }))
     .unwrap();
     assert_eq!(
