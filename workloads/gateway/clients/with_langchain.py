@@ -16,7 +16,7 @@ def model(name="lotoai", **more):
 
 
 def chat():
-    answer = model(temperature=0.5, max_tokens=100).invoke(QUESTION)
+    answer = model(temperature=0.5, max_tokens=100, seed=7).invoke(QUESTION, stop=["END"])
     assert isinstance(answer, AIMessage), answer
     equal((answer.content, answer.response_metadata["finish_reason"]), (ANSWER, "stop"))
 

@@ -115,6 +115,7 @@ impl Run {
             messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
+            sampling: Some(request.sampling.clone()),
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
             functions: request.functions.clone(),
             format: request.format.clone(),

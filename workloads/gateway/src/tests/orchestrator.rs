@@ -119,6 +119,8 @@ impl Orchestrator for Fake {
         let model = request.model.clone();
         let request_has_functions = request.functions.is_some();
         let request_has_format = request.format.is_some();
+        let sampling = request.sampling.as_ref();
+        let request_reasons = sampling.is_some_and(|it| !it.reasoning_effort.is_empty());
         let script = script(&request);
         self.0.requests.lock().unwrap().push(request.clone());
         let stream: Events = match model.as_str() {
@@ -138,6 +140,11 @@ impl Orchestrator for Fake {
             "local" if request_has_format => {
                 let message = "model `small` cannot be held to a format";
                 let failed = unsupported("response_format", message);
+                Box::pin(events(vec![decision(), failed]))
+            }
+            "local" if request_reasons => {
+                let message = "model `small` cannot be held to this `reasoning_effort`";
+                let failed = unsupported("reasoning_effort", message);
                 Box::pin(events(vec![decision(), failed]))
             }
             "caller" => Box::pin(events(calls())),

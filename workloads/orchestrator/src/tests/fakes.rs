@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) answer: Option<Vec<&'static str>>,
     /// Pieces of function calls that a capable role answers with after its text.
     pub(super) calls: Vec<FunctionCallDelta>,
+    /// The parameter that no role can be held to.
+    pub(super) refuses: Option<&'static str>,
     pub(super) rag_down: bool,
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
@@ -118,13 +120,15 @@ impl Agents for FakeAgents {
             .roles
             .iter()
             .any(|it| it.name == request.role && it.capable);
+        let knows_no_tools = request.functions.is_some() && !capable;
+        let refused = self.0.refuses.or(knows_no_tools.then_some("tools"));
         let events: Vec<complete_event::Event> = match &self.0.answer {
-            Some(_) if request.functions.is_some() && !capable => {
+            Some(_) if refused.is_some() => {
                 vec![complete_event::Event::Failed(CompleteFailed {
                     code: "unsupported_parameter".to_owned(),
-                    message: "knows no tools".to_owned(),
+                    message: "cannot be held to this".to_owned(),
                     retryable: false,
-                    param: "tools".to_owned(),
+                    param: refused.unwrap_or_default().to_owned(),
                 })]
             }
             Some(pieces) => pieces

@@ -12,3 +12,4 @@ mod personal;
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
 mod repeats;
+mod sampling;
