@@ -38,7 +38,7 @@ pub struct AnswerPlace {
 impl AnswerPlace {
     /// What stands in two columns of a row from column `first` on; both may be null.
     fn of(row: &PgRow, first: usize) -> Option<Self> {
-        let ids = row.get::<Option<_>, _>(first).zip(row.get(first + 1));
+        let ids = row.get::<Option<Uuid>, _>(first).zip(row.get(first + 1));
         ids.map(|(run_id, conversation_id)| Self {
             run_id,
             conversation_id,
