@@ -143,6 +143,12 @@ pub fn table() -> Vec<Route> {
             conversations::search,
         ),
         Route::new(GET, talk, read_talks, conversations::one),
+        Route::new(
+            GET,
+            "/api/conversations/{id}/messages",
+            read_talks,
+            conversations::messages,
+        ),
         Route::new(PATCH, talk, write_talks, conversations::rename),
         Route::new(DELETE, talk, write_talks, conversations::remove),
         Route::new(

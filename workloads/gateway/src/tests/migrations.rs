@@ -20,7 +20,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What replicas write that do not know the last migration. Whoever adds one leaves the statements
 /// as they are, and adds those of the migration before.
-const WRITES: [&str; 10] = [
+const WRITES: [&str; 11] = [
     "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
     "insert into messages (id, conversation_id, role, content) values ($1, $1, 'user', 'what?')",
     "insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
@@ -38,6 +38,9 @@ const WRITES: [&str; 10] = [
                                  alive_until)
      values ($1, $1, 'ana', '', 'm', false, now())",
     "insert into approvals (id, owner, conversation_id, model) values ($1, 'ana', $1, 'm')",
+    "insert into idempotency_keys (owner, key, state, lease_until, expires_at, request_hash, status,
+                                   headers, body)
+     values ('ana', $1::text, 'kept', now(), now() + interval '1 day', '', 200, '{}', '')",
     "update messages set content = content || '.' where conversation_id = $1",
 ];
 

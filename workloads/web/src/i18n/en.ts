@@ -76,6 +76,7 @@ export const en = {
   "answer.stopped": "Stopped.",
   "answer.failed": "This answer failed ({code}).",
   "answer.branch": "Continue from here in a new conversation",
+  "answer.older": "Load older messages",
   "answer.welcome": "Upload a document and ask about it, or just ask.",
   "decision.knowledge": "knowledge",
   "decision.agent": "agent",

@@ -78,6 +78,7 @@ export const es: Texts = {
   "answer.stopped": "Detenida.",
   "answer.failed": "Esta respuesta falló ({code}).",
   "answer.branch": "Continuar desde aquí en una conversación nueva",
+  "answer.older": "Cargar mensajes anteriores",
   "answer.welcome": "Sube un documento y pregunta por él, o simplemente pregunta.",
   "decision.knowledge": "conocimiento",
   "decision.agent": "agente",

@@ -74,6 +74,7 @@ pub async fn create(
         .map_err(|failure| renamed(failure, goes_on))?;
     run.keep_as_response(&repeated);
     let warnings = run.budget_warnings().to_vec();
+    let place = run.place();
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if question.stream {
         sse::stream(run, Events::new(object)).await
@@ -81,7 +82,7 @@ pub async fn create(
         whole(run, object).await.map(Json::into_response)
     };
     let mut response = response.map_err(|failure| renamed(failure, goes_on))?;
-    chat::mark(&mut response, &warnings, question.store);
+    chat::mark(&mut response, &warnings, place);
     Ok(response)
 }
 
