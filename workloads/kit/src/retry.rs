@@ -13,9 +13,23 @@ use tokio::time::Instant;
 ///
 /// # Errors
 /// The last failure of `attempt`.
-pub async fn until<T, E, F, Fut>(
+pub async fn until<T, E, F, Fut>(what: &'static str, patience: Duration, attempt: F) -> Result<T, E>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: StdError,
+{
+    until_final(what, patience, |_| false, attempt).await
+}
+
+/// The same, but a failure that `is_final`, because waiting mends nothing, is returned at once.
+///
+/// # Errors
+/// The last failure of `attempt`.
+pub async fn until_final<T, E, F, Fut>(
     what: &'static str,
     patience: Duration,
+    is_final: impl Fn(&E) -> bool,
     mut attempt: F,
 ) -> Result<T, E>
 where
@@ -33,6 +47,7 @@ where
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => error,
         };
         let wait = waits.next().unwrap_or(Duration::from_secs(5));
@@ -81,5 +96,26 @@ mod tests {
         );
         assert!(started.elapsed() <= Duration::from_secs(30));
         assert!(calls.get() > 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_wait_after_a_failure_that_no_waiting_mends() {
+        let started = Instant::now();
+        let calls = Cell::new(0);
+        let is_final = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        let result: io::Result<()> =
+            until_final("a test", Duration::from_secs(30), is_final, || {
+                calls.set(calls.get() + 1);
+                let kind = if calls.get() < 3 {
+                    io::ErrorKind::ConnectionRefused
+                } else {
+                    io::ErrorKind::PermissionDenied
+                };
+                std::future::ready(Err(kind.into()))
+            })
+            .await;
+        assert!(is_final(&result.unwrap_err()));
+        assert_eq!(calls.get(), 3);
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
 }
