@@ -36,23 +36,23 @@ pub(super) fn failure(
     }
     let last = failed.into_iter().max_by_key(|pod| ended_at(pod));
     let words = last.map(last_words).unwrap_or_default();
+    // What we run ourselves, or ask another operator for, is not external.
     let external = platform.topology.external(store);
+    let external = external.filter(|external| external.delegated.is_none());
     let reason = words
         .reason
-        // What we run ourselves is not external.
         .filter(|reason| external.is_some() || *reason == reasons::AUTH_FAILED)
         .unwrap_or(reasons::PROVISION_FAILED);
-    let said = if words.text.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", words.text)
+    let advice = advice(platform, store, external, reason);
+    let said = match words.text.as_str() {
+        "" => advice,
+        text => format!(": {text}{advice}"),
     };
     let ns = &platform.namespace;
-    let next = advice(platform, store, external, reason);
     let message = if let Some(end) = end {
         format!(
-            "Job {name}: {}{said}{next}; see why with  kubectl -n {ns} logs job/{name}  and try \
-             again with  kubectl -n {ns} delete job {name}",
+            "Job {name}: {}{said}; see why with  kubectl -n {ns} logs job/{name}  and try again \
+             with  kubectl -n {ns} delete job {name}",
             cut(end)
         )
     } else {
@@ -60,8 +60,7 @@ pub(super) fn failure(
         let pod = last.and_then(|pod| pod.metadata.name.as_deref());
         let logs = pod.map_or_else(|| format!("job/{name}"), ToOwned::to_owned);
         format!(
-            "Job {name}: attempt {count} of {attempts} failed{said}{next}; see  kubectl -n {ns} \
-             logs {logs}"
+            "Job {name}: attempt {count} of {attempts} failed{said}; see  kubectl -n {ns} logs {logs}"
         )
     };
     // The password of a store of ours may be on its way there: its next attempt finds it.
@@ -90,10 +89,7 @@ fn advice(platform: &Platform, store: Store, external: Option<&External>, reason
             platform.admin_secret(store)
         ),
         (reasons::EXTERNAL_UNREACHABLE, Some(address)) => {
-            format!(
-                "; look at {address}, at its certificate, and at who lets the pods of this \
-                     namespace in"
-            )
+            format!("; look at {address}, at its certificate, and at whom its policies let in")
         }
         _ => String::new(),
     }
