@@ -28,12 +28,14 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod told;
 pub mod upstream;
 
 pub use common::{CommonArgs, HasCommon};
 pub use readiness::{Gate, Readiness};
-pub use runtime::{job, main};
+pub use runtime::{chain, job, main};
 pub use server::Limits;
 #[cfg(feature = "grpc")]
 pub use service::MAX_GRPC_MESSAGE_BYTES;
 pub use service::{ServeError, Service};
+pub use told::Told;
