@@ -19,7 +19,7 @@ pub use error::Error;
 
 use std::time::Duration;
 
-use lotoai_kit::{Service, Told, retry, runtime};
+use lotoai_kit::{Service, Told, chain, retry};
 
 use class::Classified;
 use plan::Secrets;
@@ -69,6 +69,6 @@ where
     Fut: Future<Output = Result<T, E>>,
     E: std::error::Error + Classified,
 {
-    let why = |error: &E| (!error.class().is_final()).then(|| runtime::chain(error));
+    let why = |error: &E| (!error.class().is_final()).then(|| chain(error));
     retry::while_passing(store, patience, why, attempt).await
 }
