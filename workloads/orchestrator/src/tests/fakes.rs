@@ -19,12 +19,12 @@ use lotoai_contracts::v1::{
 use lotoai_kit::tls::TlsArgs;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::{
     StreamExt,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use url::Url;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
 
@@ -44,6 +44,10 @@ pub(super) struct World {
     /// Pieces of function calls that a capable role answers with after its text.
     pub(super) calls: Vec<FunctionCallDelta>,
     pub(super) rag_down: bool,
+    /// What the next searches end with, before there are passages; the last one comes first.
+    pub(super) rag_faults: Arc<Mutex<Vec<Code>>>,
+    /// Searches that were asked for.
+    pub(super) searches: watch::Sender<usize>,
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
     pub(super) agents_down: bool,
@@ -70,6 +74,10 @@ impl Rag for FakeRag {
     ) -> Result<Response<SearchResponse>, Status> {
         let request = request.into_inner();
         assert!(!request.caller.unwrap().subject.is_empty());
+        self.0.searches.send_modify(|count| *count += 1);
+        if let Some(code) = self.0.rag_faults.lock().unwrap().pop() {
+            return Err(Status::new(code, "as the test says"));
+        }
         let hits = (0_u32..)
             .zip(&self.0.passages)
             .map(|(at, (passage, score))| Citation {

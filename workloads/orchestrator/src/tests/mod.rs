@@ -7,6 +7,7 @@ mod failures;
 mod fake_tools;
 mod fakes;
 mod functions;
+mod patience;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
