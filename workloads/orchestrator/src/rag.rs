@@ -2,7 +2,7 @@
 
 use std::{
     error::Error as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -135,7 +135,7 @@ impl Rag {
         found
     }
 
-    fn given_up(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn given_up(&self) -> MutexGuard<'_, Option<Instant>> {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lotoai_contracts::v1::answer_event::Event;
+use lotoai_contracts::v1::{answer_event::Event, orchestrator_server::Orchestrator as _};
 use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use secrecy::SecretString;
