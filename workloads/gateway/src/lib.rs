@@ -173,7 +173,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         &config.model_server,
         &config.common.tls,
         config.embedding_model.clone(),
-        config.limits.answer_idle(),
+        &config.limits,
     )
     .map_err(Into::into)
     .context(ModelServerSnafu)?;

@@ -19,12 +19,12 @@ use lotoai_contracts::v1::{
 use lotoai_kit::tls::TlsArgs;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::{
     StreamExt,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use url::Url;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
 
@@ -46,6 +46,10 @@ pub(super) struct World {
     /// The parameter that no role can be held to.
     pub(super) refuses: Option<&'static str>,
     pub(super) rag_down: bool,
+    /// What the next searches end with, before there are passages; the last one comes first.
+    pub(super) rag_faults: Arc<Mutex<Vec<Code>>>,
+    /// Searches that were asked for.
+    pub(super) searches: watch::Sender<usize>,
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
     pub(super) agents_down: bool,
@@ -72,6 +76,10 @@ impl Rag for FakeRag {
     ) -> Result<Response<SearchResponse>, Status> {
         let request = request.into_inner();
         assert!(!request.caller.unwrap().subject.is_empty());
+        self.0.searches.send_modify(|count| *count += 1);
+        if let Some(code) = self.0.rag_faults.lock().unwrap().pop() {
+            return Err(Status::new(code, "as the test says"));
+        }
         let hits = (0_u32..)
             .zip(&self.0.passages)
             .map(|(at, (passage, score))| Citation {

@@ -8,6 +8,7 @@ mod fake_tools;
 mod fakes;
 mod functions;
 mod personal;
+mod patience;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
