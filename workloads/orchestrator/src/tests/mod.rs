@@ -7,8 +7,8 @@ mod failures;
 mod fake_tools;
 mod fakes;
 mod functions;
-mod personal;
 mod patience;
+mod personal;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
