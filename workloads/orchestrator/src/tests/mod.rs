@@ -3,6 +3,7 @@
 
 mod answers;
 mod approvals;
+mod callers;
 mod failures;
 mod fake_tools;
 mod fakes;
@@ -10,3 +11,4 @@ mod functions;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
+mod strangers;
