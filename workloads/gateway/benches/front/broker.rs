@@ -136,7 +136,7 @@ fn properties(head: &[u8]) -> Option<(&str, bool)> {
             [] => 1,
             size => size
                 .iter()
-                .fold(0, |size, byte| (size << 8) | usize::from(*byte)),
+                .fold(0_usize, |size, byte| (size << 8) | usize::from(*byte)),
         };
         (*value, rest) = after.split_at_checked(size)?;
     }
