@@ -36,14 +36,20 @@ pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
 pub const POD_CRASH_LOOPING: &str = "PodCrashLooping";
 /// No node takes a pod.
 pub const POD_UNSCHEDULABLE: &str = "PodUnschedulable";
+/// A volume claim of a pod gets no volume.
+pub const VOLUME_PENDING: &str = "VolumePending";
 /// A pod names a volume, Secret or ConfigMap that is not there, or its configuration is refused.
 pub const POD_CONFIGURATION_FAILED: &str = "PodConfigurationFailed";
 /// The cluster does not let a workload's controller make its pods.
 pub const POD_CREATION_FAILED: &str = "PodCreationFailed";
 /// A pod neither fails nor becomes ready, for longer than any start takes.
 pub const POD_NOT_READY: &str = "PodNotReady";
-/// A provision Job gave up.
+/// An attempt of a provision Job failed, or it gave up.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
+/// A store does not know the credentials of its administrator, or does not let it do what is needed.
+pub const AUTH_FAILED: &str = "AuthFailed";
+/// An external store does not answer, or its certificate is not accepted.
+pub const EXTERNAL_UNREACHABLE: &str = "ExternalUnreachable";
 /// Every component is ready but the probe question was not answered.
 pub const PROBE_FAILED: &str = "ProbeFailed";
 /// Every component is ready and the probe question has not been asked yet.

@@ -20,7 +20,7 @@ use lotoai_plan::names::{authority_bundle, authority_secret};
 use lotoai_plan::tls::AUTHORITY;
 use lotoai_plan::tls::life::NEXT_SINCE;
 use lotoai_plan::validate::referenced_secrets;
-use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds, short_of_pods};
+use lotoai_plan::{Observed, OwnedKind, labels, owned_kinds, short_of_pods, without_volume};
 use serde::de::DeserializeOwned;
 use snafu::{ResultExt, Snafu};
 
@@ -148,8 +148,10 @@ pub async fn dereference(
     observed.authorities = reader
         .authorities(&loto.name_any(), &observed.secrets)
         .await?;
-    let short = short_of_pods(&observed, Timestamp::now());
-    observed.events = events_about(client, &namespace, short).await?;
+    let now = Timestamp::now();
+    let mut silent = short_of_pods(&observed, now);
+    silent.extend(without_volume(&observed, now));
+    observed.events = events_about(client, &namespace, silent).await?;
     let named = referenced_secrets(&loto.name_any(), &loto.spec);
     observed.secrets.extend(reader.named_secrets(named).await?);
     Ok((observed, existing))

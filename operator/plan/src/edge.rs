@@ -79,7 +79,10 @@ fn route(platform: &Platform, observed: &Observed) -> Option<Wait> {
     };
     Some(Wait {
         reason: reasons::ROUTE_NOT_ACCEPTED,
-        message,
+        message: format!(
+            "{message}; see  kubectl -n {} describe httproute {name}",
+            platform.namespace
+        ),
         object: ObjectId::new("HTTPRoute", &name),
     })
 }

@@ -52,6 +52,6 @@ pub use resources::{
     Applied, ObjectId, OwnedKind, PlannedObject, Prepared, ResourceSet, owned_kinds,
 };
 pub use scale::{Scale, asleep};
-pub use status::{Judgement, Outcome, Pass, judge, short_of_pods, status};
+pub use status::{Judgement, Outcome, Pass, judge, short_of_pods, status, without_volume};
 pub use validate::{Invalid, validate};
 pub use warnings::warnings;

@@ -35,7 +35,8 @@ pub struct Observed {
     pub routes: BTreeMap<String, HTTPRoute>,
     /// PostgreSQL clusters of the platform that CloudNativePG runs.
     pub clusters: BTreeMap<String, Cluster>,
-    /// Events about workloads that have been short of pods for a while; of others none are read.
+    /// Events about workloads that have been short of pods for a while, and about claims that have
+    /// been without a volume; of others none are read.
     pub events: BTreeMap<String, Event>,
     /// Optional kinds that the cluster does not have, for example `HTTPRoute`.
     pub missing_kinds: BTreeSet<String>,

@@ -1,6 +1,6 @@
 //! What the controller asks through the public URL, and what came of it.
 
-use crate::components::traefik;
+use crate::components::{traefik, workload_kind};
 use crate::graph::Node;
 use crate::platform::Platform;
 use lotoai_api::Component;
@@ -61,6 +61,33 @@ pub fn probe_question(platform: &Platform) -> ProbeQuestion {
         credential_secret: platform.edge_secret(Node::Operator, Component::Traefik),
         tls_secret: platform.tls_secret(),
         self_signed: platform.spec.edge.tls.is_self_signed(),
+    }
+}
+
+/// The command that tells more of a question that failed with this message: it looks at the first
+/// part on the way that may be to blame.
+#[must_use]
+pub fn next_command(platform: &Platform, message: &str) -> String {
+    let ns = &platform.namespace;
+    let has = |component| platform.topology.has(Node::Component(component));
+    let logs = |component| {
+        let kind = workload_kind(platform, component).kind().to_lowercase();
+        let name = platform.component_name(component);
+        format!("kubectl -n {ns} logs {kind}/{name} --tail=50")
+    };
+    let was_answered = message.contains(": HTTP ") || message.contains("the answer");
+    if message.contains("from the identity provider") && has(Component::Keycloak) {
+        logs(Component::Keycloak)
+    } else if was_answered {
+        logs(Component::Gateway)
+    } else if has(Component::Traefik) {
+        logs(Component::Traefik)
+    } else {
+        let kind = match platform.spec.edge.gateway_api {
+            Some(_) => "httproute",
+            None => "ingress",
+        };
+        format!("kubectl -n {ns} describe {kind} {}", platform.edge_name())
     }
 }
 

@@ -5,17 +5,16 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use futures::StreamExt;
+use lotoai_contracts::v1::Sampling;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     breaker::Breaker,
+    collect::Collected,
     config::Timeouts,
     format::Format,
     functions::{CallPiece, Functions},
-    provider::{
-        Event, Events, Failure, FailureKind, Provider, Providers, Request, Speaker, Turn, Usage,
-    },
+    provider::{Failure, FailureKind, Provider, Providers, Request, Speaker, Turn, Usage},
     table::{ModelRef, Role, Table},
 };
 
@@ -30,6 +29,8 @@ pub struct Ask {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// How else the model is to write.
+    pub sampling: Sampling,
     /// Functions that the model may ask its caller to run.
     pub functions: Option<Functions>,
     /// What the answer is written as; `None` = plain text.
@@ -56,7 +57,9 @@ impl Ask {
             _ if self.format.is_some() && !provider.takes_formats() => {
                 Some(Failure::no_formats(model))
             }
-            _ => None,
+            _ => provider
+                .beyond(self.temperature, &self.sampling)
+                .map(|param| Failure::not_taken(model, &self.role, param)),
         }
     }
 }
@@ -229,7 +232,7 @@ impl Completer {
         let started = Instant::now();
         let begin = async {
             let mut events = provider.start(request).await?;
-            let mut state = Collected::default();
+            let mut state = Collected::new(&request.sampling.stop);
             let piece = state.next_piece(provider.name(), &mut events).await?;
             Ok::<_, Failure>((events, state, piece))
         };
@@ -279,40 +282,6 @@ fn counts(provider: &Provider, failure: &Failure) -> bool {
     failure.unhealthy && !(provider.is_local() && failure.kind == FailureKind::Timeout)
 }
 
-/// What a stream said besides the answer itself.
-#[derive(Debug, Default)]
-struct Collected {
-    usage: Usage,
-    finish_reason: Option<String>,
-}
-
-impl Collected {
-    /// The next piece; `None` at the proper end. A stream that closes without having said
-    /// why the model stopped was cut.
-    async fn next_piece(
-        &mut self,
-        provider: &str,
-        events: &mut Events,
-    ) -> Result<Option<Piece>, Failure> {
-        while let Some(event) = events.next().await {
-            match event? {
-                Event::Text(text) => return Ok(Some(Piece::Text(text))),
-                Event::Call(call) => return Ok(Some(Piece::Call(call))),
-                Event::Usage(usage) => {
-                    self.usage.input = usage.input.or(self.usage.input);
-                    self.usage.output = usage.output.or(self.usage.output);
-                }
-                Event::Finish(reason) => self.finish_reason = Some(reason),
-                Event::End => return Ok(None),
-            }
-        }
-        match self.finish_reason {
-            Some(_) => Ok(None),
-            None => Err(Failure::cut(provider)),
-        }
-    }
-}
-
 /// The role's prompt, then the conversation.
 fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
     let prompt =
@@ -325,6 +294,7 @@ fn request(role: &Role, model: &ModelRef, ask: &Ask) -> Request {
             .collect(),
         max_tokens: ask.max_tokens,
         temperature: ask.temperature,
+        sampling: ask.sampling.clone(),
         functions: ask.functions.clone(),
         format: ask.format.clone(),
     }

@@ -1,10 +1,11 @@
 //! Model providers by role: the only pod with provider keys.
 //!
 //! `service` speaks gRPC, `complete` walks a role's models until one of them begins to answer,
-//! `provider` turns each vendor's stream into [`provider::Event`]s, `breaker` keeps a broken
+//! `provider` turns each vendor's stream into [`provider::Event`]s, `collect` reads them, `breaker` keeps a broken
 //! provider from costing every caller a timeout, `table` reads `agents.yaml`.
 
 pub mod breaker;
+mod collect;
 pub mod complete;
 pub mod config;
 pub mod error;

@@ -146,6 +146,7 @@ fn ask(request: CompleteRequest) -> Result<Ask, Status> {
         turns,
         max_tokens: request.max_tokens,
         temperature: request.temperature,
+        sampling: request.sampling.unwrap_or_default(),
         functions: functions::of_wire(request.functions)?,
         format: request.format.map(format::of_wire).transpose()?,
     })

@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     target("usage_query", queries::usage_query),
     target("input_items_query", queries::input_items_query),
     target("callback_query", queries::callback_query),
+    target("accept", queries::accept),
     target("last_event_id", queries::last_event_id),
     target("idempotency_key", requests::idempotency_key),
     target("budgets_file", requests::budgets_file),

@@ -1,6 +1,7 @@
 //! Queries and headers beside those of lists.
 
 use axum::extract::Query;
+use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use lotoai_gateway::domain::conversation_request::{self, Format};
 use lotoai_gateway::domain::page::PageQuery;
@@ -9,6 +10,7 @@ use lotoai_gateway::domain::responses_request::{id_of, run_of};
 use lotoai_gateway::domain::usage_request;
 use lotoai_gateway::identity::login::{CallbackQuery, local_path};
 use lotoai_gateway::routes::auth::LoginQuery;
+use lotoai_gateway::routes::sign_in_page;
 use lotoai_gateway::routes::v1::responses::inputs::Wanted;
 use lotoai_gateway::routes::v1::resume;
 
@@ -96,6 +98,22 @@ pub(crate) fn callback_query(bytes: &[u8]) {
         "and is no other site's",
     );
     promise(HeaderValue::from_str(path).is_ok(), "it fits into a header");
+}
+
+/// The header `Accept` of a sign-in.
+pub(crate) fn accept(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else {
+        return;
+    };
+    let headers = HeaderMap::from_iter([(ACCEPT, value)]);
+    if sign_in_page::prefers_html(&headers) {
+        let text = bytes.to_ascii_lowercase();
+        let names = |word: &[u8]| text.windows(word.len()).any(|it| it == word);
+        promise(
+            names(b"text/") || names(b"application/"),
+            "nobody prefers a page without naming a kind",
+        );
+    }
 }
 
 /// The header `Last-Event-ID`.

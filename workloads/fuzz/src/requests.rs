@@ -11,7 +11,7 @@ use lotoai_gateway::domain::approval_request::{self, DecisionRequest};
 use lotoai_gateway::domain::budget_request::{self, Allowance};
 use lotoai_gateway::domain::chat_request::{ChatRequest, MAX_MESSAGES};
 use lotoai_gateway::domain::conversation_request::{self, BranchRequest};
-use lotoai_gateway::domain::embedding_request::EmbeddingRequest;
+use lotoai_gateway::domain::embedding_request::{EmbeddingRequest, Inputs};
 use lotoai_gateway::domain::key_request::KeyRequest;
 use lotoai_gateway::domain::page::PageQuery;
 use lotoai_gateway::domain::parameters::Parameters;
@@ -59,12 +59,26 @@ pub(crate) fn embedding_body(bytes: &[u8]) {
     match EmbeddingRequest::parse(bytes) {
         Ok(request) => {
             promise(!request.model.is_empty(), "there is a model");
-            promise((1..=256).contains(&request.inputs.len()), "there are texts");
-            let mut inputs = request.inputs.iter();
+            let count = request.inputs.count();
+            promise((1..=2_048).contains(&count), "there are inputs");
+            let can_be_read = match &request.inputs {
+                Inputs::Texts(texts) => texts
+                    .iter()
+                    .all(|it| !it.trim().is_empty() && !it.contains('\0') && it.len() <= 8192),
+                Inputs::Tokens(lists) => {
+                    let sizes = lists.iter().map(Vec::len);
+                    sizes.clone().all(|it| (1..=8192).contains(&it))
+                        && sizes.sum::<usize>() <= 300_000
+                }
+            };
+            promise(can_be_read, "each of them can be read");
+            let batches = request.batches();
+            let sizes = batches.iter().map(|batch| batch.count());
             promise(
-                inputs.all(|it| !it.trim().is_empty() && !it.contains('\0') && it.len() <= 8192),
-                "each of them can be read",
+                sizes.clone().all(|it| (1..=256).contains(&it)),
+                "a batch is taken",
             );
+            promise(sizes.sum::<usize>() == count, "nothing is left out");
             promise(request.dimensions != Some(0), "a vector has a length");
         }
         Err(failure) => refusal(&failure),

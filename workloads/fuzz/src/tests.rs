@@ -149,6 +149,7 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("usage_query")]
 #[case("input_items_query")]
 #[case("callback_query")]
+#[case("accept")]
 #[case("last_event_id")]
 #[case("idempotency_key")]
 #[case("budgets_file")]

@@ -1,6 +1,8 @@
 """The client `langchain-openai`. Its errors are those of `openai`."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 import openai
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -16,7 +18,7 @@ def model(name="lotoai", **more):
 
 
 def chat():
-    answer = model(temperature=0.5, max_tokens=100).invoke(QUESTION)
+    answer = model(temperature=0.5, max_tokens=100, seed=7).invoke(QUESTION, stop=["END"])
     assert isinstance(answer, AIMessage), answer
     equal((answer.content, answer.response_metadata["finish_reason"]), (ANSWER, "stop"))
 
@@ -99,10 +101,16 @@ def responses():
 
 
 def embeddings():
-    # With its default it would cut texts into tokens of OpenAI's models, and send those.
-    made = OpenAIEmbeddings(model="all-minilm-l6-v2", check_embedding_ctx_length=False)
+    # It cuts texts into tokens of OpenAI's models, and sends those, up to 1,000 at a time. It would
+    # fetch their vocabulary from the internet; LiteLLM, installed beside it, brings the same file.
+    litellm = Path(importlib.util.find_spec("litellm").origin).parent
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(litellm / "litellm_core_utils" / "tokenizers")
+    made = OpenAIEmbeddings(model="all-minilm-l6-v2")
     vectors = made.embed_documents(["one", "two"])
     equal((len(vectors), len(vectors[0])), (2, len(made.embed_query("one"))))
+    equal(len(made.embed_documents(["one"] * 1200)), 1200)
+    whole = OpenAIEmbeddings(model="all-minilm-l6-v2", check_embedding_ctx_length=False)
+    equal(whole.embed_documents(["one", "two"]), vectors)
 
 
 run(globals())

@@ -26,7 +26,7 @@ def models():
 
 
 def chat():
-    answer = ask(temperature=0.5, max_tokens=100)
+    answer = ask(temperature=0.5, max_tokens=100, stop=["END"], seed=7)
     equal(answer.choices[0].message.content, ANSWER)
     equal(answer.choices[0].finish_reason, "stop")
 

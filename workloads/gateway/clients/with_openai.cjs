@@ -55,7 +55,7 @@ const cases = {
   },
 
   async chat() {
-    const answer = await ask({ temperature: 0.5, max_tokens: 100, user: "someone" });
+    const answer = await ask({ temperature: 0.5, max_tokens: 100, user: "someone", stop: ["END"], seed: 7 });
     const [choice] = answer.choices;
     assert.deepEqual([choice.message.role, choice.message.content], ["assistant", ANSWER]);
     assert.deepEqual([choice.finish_reason, answer.object], ["stop", "chat.completion"]);
@@ -101,6 +101,8 @@ const cases = {
   async bad_request() {
     const error = await raises(OpenAI.BadRequestError, () => ask({ temperature: 9 }));
     assert.deepEqual([error.param, error.type], ["temperature", "invalid_request_error"]);
+    const refused = await raises(OpenAI.BadRequestError, () => ask({ logprobs: true }));
+    assert.deepEqual([refused.param, refused.code], ["logprobs", "unsupported_parameter"]);
   },
 
   async too_many() {

@@ -23,7 +23,7 @@ def models():
 
 
 def chat():
-    answer = ask(temperature=0.5, max_tokens=100, user="someone")
+    answer = ask(temperature=0.5, max_tokens=100, user="someone", stop=["END"], seed=7)
     choice = answer.choices[0]
     equal((choice.message.role, choice.message.content), ("assistant", ANSWER))
     equal(choice.finish_reason, "stop")
@@ -63,6 +63,8 @@ def unknown_model():
 def bad_request():
     error = raises(openai.BadRequestError, lambda: ask(temperature=9))
     equal((error.param, error.type), ("temperature", "invalid_request_error"))
+    error = raises(openai.BadRequestError, lambda: ask(logprobs=True))
+    equal((error.param, error.code), ("logprobs", "unsupported_parameter"))
     json_only = {"type": "json_object"}
     error = raises(openai.BadRequestError, lambda: ask(model="local", response_format=json_only))
     equal((error.param, error.code), ("response_format", "unsupported_parameter"))

@@ -1,9 +1,11 @@
-//! The end of everything that the gateway holds of a person, on their wish or on that of an
-//! administrator for somebody who has left.
+//! The end of everything that the gateway and the orchestrator hold of a person, on their wish or on
+//! that of an administrator for somebody who has left.
 //!
 //! It goes step by step, each in a transaction of its own, and what is gone stays gone: who asks
 //! again after a failure goes on where it broke off. Sessions are the last, so that whoever asks
 //! still can; only what their answers left as they ended goes after them.
+
+pub mod elsewhere;
 
 use serde::Serialize;
 
@@ -35,6 +37,12 @@ pub struct Erased {
     pub budget_windows: u64,
     /// Stored answers to requests with an `Idempotency-Key`.
     pub idempotency_keys: u64,
+    /// Calls of tools that needed consent, with their arguments.
+    pub approvals: u64,
+    /// Records of how they were decided.
+    pub decisions: u64,
+    /// Records of how questions were answered.
+    pub runs: u64,
     /// Browser sessions.
     pub sessions: usize,
 }
@@ -70,7 +78,7 @@ pub fn uploader(subject: &str) -> Readers {
 /// Erases a person.
 ///
 /// # Errors
-/// 503 when the database is away: ask again, to go on.
+/// 503 when the database or the orchestrator is away: ask again, to go on.
 pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased, Failure> {
     let store = &state.store;
     // Programs first: they would go on adding.
@@ -86,6 +94,7 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
         .erase_windows(subject, &keys, &shared, wish == Wish::Own)
         .await?;
     let idempotency_keys = store.erase_idempotency_keys(subject).await?;
+    let answered = elsewhere::erase(state, subject).await?;
     let sessions = state.sessions.end_all(subject).await?;
     // Answers of those sessions ended with them. What of that is stored by now goes, too.
     let late = traces(state, subject).await?;
@@ -100,6 +109,9 @@ pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased
         open_questions: early.open_questions + late.open_questions,
         budget_windows,
         idempotency_keys,
+        approvals: answered.approvals,
+        decisions: answered.decisions,
+        runs: answered.runs,
         sessions,
     })
 }

@@ -286,6 +286,8 @@ pub async fn shape(request: Request, next: Next) -> Response {
     if failure.took_effect {
         shaped.extensions_mut().insert(Unkept);
     }
+    // For who tells it in yet another way.
+    shaped.extensions_mut().insert(failure);
     shaped
 }
 

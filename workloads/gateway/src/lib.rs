@@ -173,7 +173,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         &config.model_server,
         &config.common.tls,
         config.embedding_model.clone(),
-        config.limits.answer_idle(),
+        &config.limits,
     )
     .map_err(Into::into)
     .context(ModelServerSnafu)?;
@@ -262,6 +262,10 @@ fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
     service.keep_up(
         "uploads",
         uploads::sweep(store(), state.objects.clone(), stop()),
+    );
+    service.keep_up(
+        "erasures",
+        erasure::elsewhere::keep(store(), state.orchestrator.clone(), stop()),
     );
     service.keep_up("sessions", state.sessions.clone().sweep(stop()));
     service.keep_up(

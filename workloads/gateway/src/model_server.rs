@@ -7,15 +7,18 @@ use bytes::Bytes;
 use lotoai_kit::http_error::read_body_capped;
 use lotoai_kit::tls::TlsArgs;
 use lotoai_kit::upstream::{ModelServerArgs, UpstreamError, traced};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
 use url::Url;
 
-use crate::domain::embedding_request::EmbeddingRequest;
+use crate::budget::estimate::Read;
+use crate::config::LimitArgs;
+use crate::domain::embedding_request::{Batch, EmbeddingRequest};
 use crate::failure::Failure;
 use crate::orchestrator::too_slow;
 
-/// 256 vectors of 384 numbers are 1.2 MB of JSON; such of 2,048 numbers would be 7 MB.
+/// To one batch: 256 vectors of 384 numbers are 1.2 MB of JSON; such of 2,048 numbers would be 7 MB.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// A refusal is a sentence.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -29,6 +32,7 @@ pub struct ModelServer {
     embeddings: Url,
     model: String,
     longest: Duration,
+    silence: Duration,
 }
 
 /// Vectors as the model server wrote them.
@@ -45,8 +49,8 @@ pub struct Vectors {
 pub struct Unanswered {
     /// What the caller is told.
     pub failure: Box<Failure>,
-    /// Whether the model may have read the texts all the same.
-    pub may_have_read: bool,
+    /// What the model has read all the same.
+    pub read: Read,
 }
 
 impl Unanswered {
@@ -54,27 +58,81 @@ impl Unanswered {
     pub fn in_the_middle(failure: Failure) -> Self {
         Self {
             failure: Box::new(failure),
-            may_have_read: true,
+            read: Read::Unknown,
         }
     }
 
     fn refused(failure: Failure) -> Self {
         Self {
             failure: Box::new(failure),
-            may_have_read: false,
+            read: Read::Nothing,
         }
+    }
+
+    /// The same, after other batches of which `tokens` were read.
+    fn after(mut self, tokens: u64) -> Self {
+        if self.read == Read::Nothing && tokens > 0 {
+            self.read = Read::Counted(tokens);
+        }
+        self
     }
 }
 
+/// What the model server answers to a batch.
 #[derive(Deserialize)]
 struct Answer {
-    data: Vec<IgnoredAny>,
+    data: Vec<Made>,
     usage: Usage,
+    truncated: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    embedding: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Usage {
     prompt_tokens: u64,
+}
+
+/// The vectors of all batches.
+#[derive(Serialize)]
+struct List<'m> {
+    object: &'static str,
+    model: &'m str,
+    data: Vec<Vector>,
+    usage: Counted,
+    truncated: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct Vector {
+    object: &'static str,
+    index: usize,
+    embedding: Box<RawValue>,
+}
+
+#[derive(Default, Serialize)]
+struct Counted {
+    prompt_tokens: u64,
+    total_tokens: u64,
+}
+
+impl List<'_> {
+    fn add(&mut self, answer: Answer) {
+        let first = self.data.len();
+        let vectors = answer.data.into_iter().enumerate();
+        self.data.extend(vectors.map(|(place, made)| Vector {
+            object: "embedding",
+            index: first + place,
+            embedding: made.embedding,
+        }));
+        let truncated = answer.truncated.into_iter();
+        self.truncated.extend(truncated.map(|place| first + place));
+        self.usage.prompt_tokens += answer.usage.prompt_tokens;
+        self.usage.total_tokens += answer.usage.prompt_tokens;
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,7 +148,8 @@ struct Reason {
 }
 
 impl ModelServer {
-    /// A client of `server`, whose embedding model is `model`; no call takes longer than `longest`.
+    /// A client of `server`, whose embedding model is `model`. A batch may take as long as an answer
+    /// may be silent, and all of a request as long as an answer.
     ///
     /// # Errors
     /// When the token cannot stand in a header, or the platform's authority cannot be used.
@@ -98,7 +157,7 @@ impl ModelServer {
         server: &ModelServerArgs,
         tls: &TlsArgs,
         model: String,
-        longest: Duration,
+        limits: &LimitArgs,
     ) -> Result<Self, UpstreamError> {
         let mut embeddings = server.url.clone();
         embeddings.set_path("/v1/embeddings");
@@ -106,7 +165,8 @@ impl ModelServer {
             client: server.http_client(tls)?,
             embeddings,
             model,
-            longest,
+            longest: limits.answer_max(),
+            silence: limits.answer_idle(),
         })
     }
 
@@ -115,21 +175,49 @@ impl ModelServer {
         &self.model
     }
 
-    /// Asks for one vector for each text. Dropping the call cancels it.
+    /// Asks for one vector for each input. Dropping the call cancels it.
     ///
     /// # Errors
     /// 400 for what the model cannot do, 429 when it has too much to do, 502 when it answers
     /// something else, 503 when it is away, 504 when it is too slow.
     pub async fn embed(&self, request: &EmbeddingRequest) -> Result<Vectors, Unanswered> {
-        tokio::time::timeout(self.longest, self.call(request))
-            .await
-            .unwrap_or_else(|_| Err(Unanswered::in_the_middle(too_slow())))
+        let end = Instant::now() + self.longest;
+        let mut list = List {
+            object: "list",
+            model: &self.model,
+            data: Vec::with_capacity(request.inputs.count()),
+            usage: Counted::default(),
+            truncated: Vec::new(),
+        };
+        for batch in request.batches() {
+            let limit = end.min(Instant::now() + self.silence);
+            let answer = tokio::time::timeout_at(limit, self.call(&batch))
+                .await
+                .unwrap_or_else(|_| Err(Unanswered::in_the_middle(too_slow())));
+            match answer {
+                Ok(answer) => list.add(answer),
+                Err(mut unanswered) => {
+                    placed(&mut unanswered.failure, request, batch.first);
+                    return Err(unanswered.after(list.usage.prompt_tokens));
+                }
+            }
+        }
+        let body = serde_json::to_vec(&list)
+            .map_err(|_| Unanswered::in_the_middle(Failure::internal()))?;
+        Ok(Vectors {
+            body: body.into(),
+            tokens: list.usage.prompt_tokens,
+        })
     }
 
-    async fn call(&self, request: &EmbeddingRequest) -> Result<Vectors, Unanswered> {
-        let call = traced(self.client.post(self.embeddings.clone())).json(request);
+    async fn call(&self, batch: &Batch<'_>) -> Result<Answer, Unanswered> {
+        let call = traced(self.client.post(self.embeddings.clone())).json(batch);
         let response = call.send().await.map_err(|error| Unanswered {
-            may_have_read: !error.is_connect(),
+            read: if error.is_connect() {
+                Read::Nothing
+            } else {
+                Read::Unknown
+            },
             failure: Box::new(away(&error)),
         })?;
         let status = response.status();
@@ -141,21 +229,29 @@ impl ModelServer {
         let body = read_body_capped(response, MAX_ANSWER)
             .await
             .map_err(|error| Unanswered::in_the_middle(away(&error)))?;
-        let tokens = counted(&body, request.inputs.len()).ok_or_else(|| {
+        answer(&body, batch.count()).ok_or_else(|| {
             Unanswered::in_the_middle(Failure::new(
                 StatusCode::BAD_GATEWAY,
                 "answer_incomplete",
                 "the model server did not answer with a vector for each text; try again",
             ))
-        })?;
-        Ok(Vectors { body, tokens })
+        })
     }
 }
 
-/// Tokens that an answer with `texts` vectors says were read; `None` when it is no such answer.
-fn counted(body: &[u8], texts: usize) -> Option<u64> {
+/// An answer with `count` vectors; `None` when it is no such answer.
+fn answer(body: &[u8], count: usize) -> Option<Answer> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    (answer.data.len() == texts).then_some(answer.usage.prompt_tokens)
+    (answer.data.len() == count).then_some(answer)
+}
+
+/// Names the field at fault as the caller sent it, in the sentence as well.
+fn placed(failure: &mut Failure, request: &EmbeddingRequest, first: usize) {
+    if let Some(param) = &mut failure.param {
+        let field = request.field(param, first);
+        failure.message = failure.message.replacen(param.as_str(), &field, 1);
+        *param = field;
+    }
 }
 
 /// What the model server's refusal means to the caller.
@@ -202,11 +298,12 @@ mod tests {
 
     #[test]
     fn only_a_vector_for_each_text_is_an_answer() {
-        let answer = br#"{"data":[{"embedding":"AAA="},{}],"usage":{"prompt_tokens":7}}"#;
-        assert_eq!(counted(answer, 2), Some(7));
-        assert_eq!(counted(answer, 1), None);
-        assert_eq!(counted(br#"{"data":[{}]}"#, 1), None);
-        assert_eq!(counted(b"<html>", 1), None);
+        let vectors = br#"{"data":[{"embedding":"AAA="},{"embedding":[1.0]}],
+            "usage":{"prompt_tokens":7},"truncated":[]}"#;
+        assert_eq!(answer(vectors, 2).unwrap().usage.prompt_tokens, 7);
+        assert!(answer(vectors, 1).is_none());
+        assert!(answer(br#"{"data":[{"embedding":[]}]}"#, 1).is_none());
+        assert!(answer(b"<html>", 1).is_none());
     }
 
     #[rstest::rstest]

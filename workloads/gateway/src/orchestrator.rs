@@ -8,8 +8,9 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, Caller, DecideApprovalRequest, Failed, ListApprovalsRequest,
-    ListApprovalsResponse, ListModelsRequest, Model,
+    AnswerEvent, AnswerRequest, Caller, DecideApprovalRequest, ErasePersonRequest,
+    ErasePersonResponse, ExportPersonRequest, ExportPersonResponse, Failed, ListApprovalsRequest,
+    ListApprovalsResponse, ListModelsRequest, Model, RecordKind,
 };
 use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
 use lotoai_kit::upstream::GrpcChannel;
@@ -18,8 +19,8 @@ use tonic::{Code, Status, Streaming};
 use crate::config::LimitArgs;
 use crate::failure::Failure;
 
-/// Listing involves no model.
-const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call that involves no model.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The events of one answer. Dropping it cancels the answer.
 pub type Events = BoxStream<'static, Result<AnswerEvent, Failure>>;
@@ -51,15 +52,10 @@ impl Orchestrator {
     /// 503 when the orchestrator cannot be reached in time.
     pub async fn models(&self, caller: Caller) -> Result<Vec<Model>, Failure> {
         let mut client = self.client.clone();
-        let mut request = tonic::Request::new(ListModelsRequest {
+        let request = short(ListModelsRequest {
             caller: Some(caller),
         });
-        request.set_timeout(LIST_TIMEOUT);
-        match tokio::time::timeout(LIST_TIMEOUT, client.list_models(request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner().models),
-            Ok(Err(status)) => Err(of_status(&status)),
-            Err(_) => Err(too_slow()),
-        }
+        Ok(soon(client.list_models(request)).await?.models)
     }
 
     /// Asks for an answer. The call begins when the events are first polled; silence that is too
@@ -79,13 +75,49 @@ impl Orchestrator {
         request: ListApprovalsRequest,
     ) -> Result<ListApprovalsResponse, Failure> {
         let mut client = self.client.clone();
-        let mut request = tonic::Request::new(request);
-        request.set_timeout(LIST_TIMEOUT);
-        match tokio::time::timeout(LIST_TIMEOUT, client.list_approvals(request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(of_status(&status)),
-            Err(_) => Err(too_slow()),
+        soon(client.list_approvals(short(request))).await
+    }
+
+    /// Deletes everything that the orchestrator holds of a person; says how much. What is gone stays
+    /// gone: who asks again after a failure goes on where it broke off.
+    ///
+    /// # Errors
+    /// 503 when the orchestrator cannot be reached, 504 when it takes too long.
+    pub async fn erase_person(&self, subject: &str) -> Result<ErasePersonResponse, Failure> {
+        let mut all = ErasePersonResponse::default();
+        loop {
+            let mut client = self.client.clone();
+            let request = short(ErasePersonRequest {
+                subject: subject.to_owned(),
+            });
+            let part = soon(client.erase_person(request)).await?;
+            all.approvals += part.approvals;
+            all.decisions += part.decisions;
+            all.runs += part.runs;
+            if !part.more {
+                return Ok(all);
+            }
         }
+    }
+
+    /// A page of the records that the orchestrator holds of a person; the first one for an empty
+    /// `page_token`.
+    ///
+    /// # Errors
+    /// 503 when the orchestrator cannot be reached, 504 when it takes too long.
+    pub async fn export_person(
+        &self,
+        subject: &str,
+        kind: RecordKind,
+        page_token: String,
+    ) -> Result<ExportPersonResponse, Failure> {
+        let mut client = self.client.clone();
+        let request = short(ExportPersonRequest {
+            subject: subject.to_owned(),
+            kind: kind.into(),
+            page_token,
+        });
+        soon(client.export_person(request)).await
     }
 
     /// Decides an approval, for the rest of its answer: events as [`Self::answer`] gives them.
@@ -130,6 +162,24 @@ impl Orchestrator {
             }
         });
         bounded.boxed()
+    }
+}
+
+/// A request that involves no model.
+fn short<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(SHORT_TIMEOUT);
+    request
+}
+
+/// What comes of a [`short`] request, in its time.
+async fn soon<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(SHORT_TIMEOUT, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(of_status(&status)),
+        Err(_) => Err(too_slow()),
     }
 }
 

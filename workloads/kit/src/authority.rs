@@ -2,6 +2,8 @@
 //! identity provider is trusted beside the well-known ones, because the server may be anybody's;
 //! our own services are known by the platform's authority alone.
 
+use std::error::Error as StdError;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, ClientBuilder};
@@ -16,7 +18,7 @@ pub enum AuthorityError {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A certificate in the file is damaged.
     #[snafu(display("failed to understand the certificate authority in {path:?}"))]
@@ -63,6 +65,30 @@ pub fn trust_only(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder, 
     Ok(builder.tls_certs_only(open(path)?.1))
 }
 
+/// Whether a server's certificate is at fault for an error: it bears another name, nobody who is
+/// trusted vouches for it, or it is not valid now. No waiting mends that.
+#[must_use]
+pub fn refuses_certificate(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
+            return true;
+        }
+        // The source of such an error is that of the error which it holds.
+        let held = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match held {
+            Some(held) => {
+                let held: &(dyn StdError + 'static) = held;
+                Some(held)
+            }
+            None => error.source(),
+        };
+    }
+    false
+}
+
 /// The text of a file, and the certificates in it: one or more.
 fn open(path: &Path) -> Result<(String, Vec<Certificate>), AuthorityError> {
     let text = std::fs::read_to_string(path).context(ReadSnafu { path })?;
@@ -75,6 +101,23 @@ fn open(path: &Path) -> Result<(String, Vec<Certificate>), AuthorityError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_at_fault_however_deep_the_error_lies() {
+        let unknown = rustls::CertificateError::UnknownIssuer;
+        let refused = rustls::Error::InvalidCertificate(unknown);
+        assert!(refuses_certificate(&refused));
+        let inner = io::Error::new(io::ErrorKind::InvalidData, refused);
+        assert!(refuses_certificate(&io::Error::other(inner)));
+        let others: [io::Error; 3] = [
+            io::ErrorKind::ConnectionRefused.into(),
+            io::Error::other("invalid peer certificate"),
+            io::Error::other(rustls::Error::General("no".to_owned())),
+        ];
+        for other in others {
+            assert!(!refuses_certificate(&other), "{other}");
+        }
+    }
 
     #[test]
     fn without_a_file_nothing_changes() {

@@ -1,5 +1,5 @@
-//! What every LotoAI workload shares: configuration, telemetry, errors, readiness, drain, and the
-//! clients of the stores and services it talks to.
+//! What every LotoAI workload shares: configuration, telemetry, errors, readiness, drain, the
+//! clients of the stores and services it talks to, and the stop sequences of models.
 //!
 //! A workload's `main.rs` is one line, `lotoai_kit::main("gateway", lotoai_gateway::run)`; see
 //! [`main`] for what happens around `run`.
@@ -23,16 +23,19 @@ mod runtime;
 pub mod s3;
 mod server;
 mod service;
+pub mod stops;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod told;
 pub mod upstream;
 
 pub use common::{CommonArgs, HasCommon};
 pub use readiness::{Gate, Readiness};
-pub use runtime::{job, main};
+pub use runtime::{chain, job, main};
 pub use server::Limits;
 #[cfg(feature = "grpc")]
 pub use service::MAX_GRPC_MESSAGE_BYTES;
 pub use service::{ServeError, Service};
+pub use told::Told;

@@ -13,15 +13,30 @@ use tokio::time::Instant;
 ///
 /// # Errors
 /// The last failure of `attempt`.
-pub async fn until<T, E, F, Fut>(
+pub async fn until<T, E, F, Fut>(what: &'static str, patience: Duration, attempt: F) -> Result<T, E>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: StdError,
+{
+    let why = |error: &E| Some(crate::runtime::chain(error));
+    while_passing(what, patience, why, attempt).await
+}
+
+/// Like [`until`], for an attempt that may be made again after some of its failures only: `why` gives
+/// the cause for the log where it may, and nothing where it may not.
+///
+/// # Errors
+/// The last failure of `attempt`.
+pub async fn while_passing<T, E, F, Fut>(
     what: &'static str,
     patience: Duration,
+    why: fn(&E) -> Option<String>,
     mut attempt: F,
 ) -> Result<T, E>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    E: StdError,
 {
     let deadline = Instant::now() + patience;
     let mut waits = ExponentialBuilder::default()
@@ -35,11 +50,14 @@ where
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        let Some(cause) = why(&error) else {
+            return Err(error);
+        };
         let wait = waits.next().unwrap_or(Duration::from_secs(5));
         if Instant::now() + wait > deadline {
             return Err(error);
         }
-        tracing::info!(error = crate::runtime::chain(&error), "waiting for {what}");
+        tracing::info!(error = cause, "waiting for {what}");
         tokio::time::sleep(wait).await;
     }
 }
@@ -81,5 +99,25 @@ mod tests {
         );
         assert!(started.elapsed() <= Duration::from_secs(30));
         assert!(calls.get() > 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_be_made_again_is_not() {
+        let calls = Cell::new(0);
+        let why = |error: &io::Error| {
+            let passes = error.kind() == io::ErrorKind::ConnectionRefused;
+            passes.then(|| error.to_string())
+        };
+        let result: io::Result<()> = while_passing("a test", Duration::from_secs(30), why, || {
+            calls.set(calls.get() + 1);
+            let kind = match calls.get() {
+                1 | 2 => io::ErrorKind::ConnectionRefused,
+                _ => io::ErrorKind::ConnectionReset,
+            };
+            std::future::ready(Err(kind.into()))
+        })
+        .await;
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(calls.get(), 3);
     }
 }

@@ -18,6 +18,7 @@ use crate::common::{CommonArgs, HasCommon};
 use crate::service::{Failure, Service};
 use crate::telemetry::{self, TelemetryError};
 use crate::tls::{self, TlsError};
+use crate::told::Told;
 use crate::{admin, config_error, server};
 
 /// Exit code of a refused configuration.
@@ -58,6 +59,26 @@ enum RunError {
     Task { name: &'static str, reason: String },
     #[snafu(display("requests were still open {seconds} s after the stop and were dropped"))]
     Drain { seconds: u64 },
+}
+
+impl RunError {
+    /// What the log tells: of a workload its own words, because the line says whose they are.
+    fn cause(&self) -> &(dyn StdError + 'static) {
+        if let Self::Workload { source, .. } = self {
+            &**source
+        } else {
+            self
+        }
+    }
+
+    /// The word for the operator.
+    fn reason(&self) -> Option<&'static str> {
+        if let Self::Workload { source, .. } = self {
+            source.downcast_ref::<Told>().and_then(Told::reason)
+        } else {
+            None
+        }
+    }
 }
 
 /// Runs a workload: reads its configuration from the environment, sets up telemetry and the admin
@@ -148,7 +169,11 @@ where
     let result = runtime.block_on(Box::pin(work));
     match &result {
         Ok(()) => tracing::info!("{name} ended"),
-        Err(error) => tracing::error!(error = chain(error), "{name} ended with a failure"),
+        Err(error) => tracing::error!(
+            reason = error.reason(),
+            error = chain(error.cause()),
+            "{name} ended with a failure"
+        ),
     }
     telemetry.flush();
     runtime.shutdown_background();
@@ -299,7 +324,8 @@ fn flatten<E: StdError + Send + Sync + 'static>(
 }
 
 /// An error and its causes on one line, without a cause that the text before it already tells.
-pub(crate) fn chain(error: &dyn StdError) -> String {
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -18,6 +18,11 @@ use crate::tls::TlsArgs;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a server may be silent within an answer. Callers set a shorter limit per call.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an HTTP connection is kept that nothing goes over. A server that stops closes its idle
+/// connections when nobody has come for [`Limits::quiet`](crate::Limits); a request that met one at
+/// that moment would be lost, and nobody could tell whether it was carried out. Who gives up before
+/// the server may never sends one there.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an idle connection is asked whether its other end still lives.
 #[cfg(feature = "grpc")]
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -120,7 +125,7 @@ pub fn http_client(
 }
 
 /// What every HTTP client of a service of ours has: over TLS it trusts the platform's authority
-/// alone, and it spreads its requests over connections.
+/// alone, it spreads its requests over connections, and it keeps none that is idle for a second.
 ///
 /// # Errors
 /// The authority is missing or cannot be used.
@@ -131,7 +136,7 @@ pub fn secured(
 ) -> Result<reqwest::ClientBuilder, UpstreamError> {
     // Over TLS the two sides would agree on HTTP/2 and one connection: with several replicas
     // behind a Service all requests would then go to one of them.
-    let builder = builder.http1_only();
+    let builder = builder.http1_only().pool_idle_timeout(IDLE_TIMEOUT);
     match authority(url, tls)? {
         Some(file) => authority::trust_only(builder, file).context(AuthoritySnafu),
         None => Ok(builder),

@@ -67,12 +67,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         tools,
         run::http::client(&config.common.tls).context(ClientSnafu)?,
     );
-    let router = router(
-        tools,
-        config.allowed_hosts(),
-        &Callers::from_env(),
-        &service,
-    );
+    let router = router(tools, config.allowed_hosts(), &Callers::from_env());
     service.readiness.register("tools").ready();
     service
         .serve_http(config.common.http_listen(), router)
@@ -81,18 +76,15 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
 }
 
 /// The router with the protocol at `/mcp`; a call without a known token is refused.
-pub fn router(
-    tools: Tools,
-    allowed_hosts: Vec<String>,
-    callers: &Callers,
-    service: &Service,
-) -> Router {
+///
+/// It knows nothing of a stop: the HTTP server lets calls finish and answers who still comes. A token
+/// that told the protocol's side would cut both off.
+pub fn router(tools: Tools, allowed_hosts: Vec<String>, callers: &Callers) -> Router {
     let mut config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(allowed_hosts)
         .enforce_origin_validation();
     config.legacy_session_mode = false;
     config.json_response = true;
-    config.cancellation_token = service.shutdown.child_token();
     let mcp = StreamableHttpService::new(
         move || Ok(tools.clone()),
         Arc::new(LocalSessionManager::default()),

@@ -6,6 +6,9 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::path::Path;
+use std::time::Duration;
+
 use lotoai_kit::Service;
 use lotoai_kit::callers::Callers;
 use lotoai_mcp_server::domain::tool;
@@ -15,12 +18,17 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const TOKEN: &str = "orchestrator-token-0123456789";
-const TOOLS: &str = r"
+const TOOLS: &str = r#"
 tools:
   - name: shout
     description: Says a word loudly
     inputSchema: {type: object, required: [word], properties: {word: {type: string, maxLength: 20}}}
     script: {source: 'printf %s! $ARG_WORD'}
+  - name: wait
+    description: Waits for a file
+    groups: [patient]
+    inputSchema: {type: object, required: [dir], properties: {dir: {type: string}}}
+    script: {source: ': > "$ARG_DIR/begun"; while [ ! -e "$ARG_DIR/go" ]; do sleep 0.02; done; printf done'}
   - name: payroll
     description: Pays people
     groups: [finance]
@@ -30,7 +38,7 @@ tools:
     approval: OnWrite
     groups: [operators]
     script: {source: 'echo restarted'}
-";
+"#;
 
 struct Server {
     url: String,
@@ -46,7 +54,7 @@ impl Server {
         );
         let service = Service::for_tests("mcp-server");
         let callers = Callers::new([("ORCHESTRATOR".to_owned(), TOKEN.into())]);
-        let app = router(tools, vec!["127.0.0.1".into()], &callers, &service);
+        let app = router(tools, vec!["127.0.0.1".into()], &callers);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let serving = service.clone();
@@ -133,6 +141,37 @@ async fn a_call_runs_the_tool() {
         .await;
     assert_eq!(answer["result"]["content"][0]["text"], "hey!", "{answer}");
     assert_eq!(answer["result"]["isError"], false);
+}
+
+async fn appears(file: &Path) {
+    let appeared = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let appeared = tokio::time::timeout(Duration::from_secs(20), appeared).await;
+    assert!(appeared.is_ok(), "{} does not appear", file.display());
+}
+
+#[tokio::test]
+async fn a_stop_lets_calls_finish_and_answers_who_still_comes() {
+    let server = Server::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = json!({"name": "wait", "arguments": {"dir": directory.path()}});
+    let begun = server.call("tools/call", arguments, "patient");
+    let meanwhile = async {
+        appears(&directory.path().join("begun")).await;
+        server.service.shutdown.cancel();
+        // Over connections of their own, as of somebody who has not heard yet.
+        let tools = server.call("tools/list", json!({}), "staff").await;
+        assert_eq!(names(&tools), ["shout"]);
+        let shout = json!({"name": "shout", "arguments": {"word": "hey"}});
+        let late = server.call("tools/call", shout, "").await;
+        assert_eq!(late["result"]["content"][0]["text"], "hey!", "{late}");
+        std::fs::write(directory.path().join("go"), "").unwrap();
+    };
+    let (begun, ()) = tokio::join!(begun, meanwhile);
+    assert_eq!(begun["result"]["content"][0]["text"], "done", "{begun}");
 }
 
 #[rstest]

@@ -106,6 +106,8 @@ async fn answer(chat: &Chat, prompt: String) -> (Duration, Duration, usize, usiz
         temperature: 0.0,
         top_p: 1.0,
         seed: 7,
+        presence_penalty: 0.0,
+        frequency_penalty: 0.0,
         stop: Vec::new(),
     };
     let mut events = chat.submit(job).expect("a place in the queue");

@@ -191,6 +191,32 @@ async fn vectors_are_those_of_the_original_model() {
     }
 }
 
+/// As clients of OpenAI's API send a text that they have cut into its tokens.
+#[tokio::test]
+async fn token_numbers_have_the_vectors_of_their_texts() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let of = async |input: Value| {
+        let body = json!({ "model": "all-minilm-l6-v2", "input": input });
+        let (status, body) = server.post("/v1/embeddings", body).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        (vectors(&body), body["usage"].clone())
+    };
+    // "hello world", and "tiktoken is great!".
+    let numbers = json!([[15339, 1917], [83, 1609, 5963, 374, 2294, 0]]);
+    let (made, usage) = of(numbers).await;
+    let (expected, of_texts) = of(json!(["hello world", "tiktoken is great!"])).await;
+    assert_eq!(usage, of_texts);
+    for (made, expected) in made.iter().zip(&expected) {
+        assert!(cosine(made, expected) > 0.9999);
+    }
+    let (single, _) = of(json!([15339, 1917])).await;
+    assert_eq!(single.len(), 1);
+    assert!(cosine(&single[0], &expected[0]) > 0.9999);
+    assert!(cosine(&single[0], &expected[1]) < 0.9, "the control");
+}
+
 #[tokio::test]
 async fn meaning_decides_what_is_near() {
     let Some(server) = Server::start() else {

@@ -9,6 +9,8 @@ use lotoai_kit::{
     upstream::{AgentsArgs, McpServerArgs, ModelServerArgs, RagServerArgs},
 };
 
+use crate::rag;
+
 /// Everything that the environment may set.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "orchestrator", about = "Decides per request and answers")]
@@ -64,6 +66,12 @@ impl AnswerArgs {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// How long of it a search may be waited for: a quarter, so that the answer has the rest.
+    #[must_use]
+    pub fn search_patience(&self) -> Duration {
+        (self.request_timeout() / 4).min(rag::PATIENCE)
     }
 }
 

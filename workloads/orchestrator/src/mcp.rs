@@ -1,15 +1,18 @@
 //! Tools, over MCP streamable HTTP: protocol 2026-07-28 without sessions, 2025-11-25 for a server
 //! that knows nothing newer.
 
+mod attempt;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use lotoai_contracts::v1::Caller;
+use lotoai_kit::retry;
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, ClientCapabilities, ClientConfig, ErrorCode, Implementation,
-        ProtocolVersion, RequestMetaObject, Tool,
+        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode,
+        Implementation, ProtocolVersion, RequestMetaObject, Tool,
     },
     service::{RunningService, ServiceError},
     transport::streamable_http_client::{
@@ -18,10 +21,11 @@ use rmcp::{
 };
 use tokio::{
     sync::Mutex,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use url::Url;
 
+use self::attempt::Failed;
 use crate::{domain::approval::Cleared, failure::Failure};
 
 const SERVICE: &str = "mcp-server";
@@ -29,10 +33,18 @@ const SERVICE: &str = "mcp-server";
 const GROUPS_HEADER: HeaderName = HeaderName::from_static("x-lotoai-groups");
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tools have limits of their own on the server; this one notices when the server is gone.
+/// Tools have limits of their own on the server; this one notices when the server is gone. It holds
+/// for all attempts at a call together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a request is made again that surely did nothing. A pod that is replaced serves for 4 s
+/// and more after its Service was told to forget it, so that this adds to a time which is enough as a
+/// rule; it stays within the 5 s of a hop of the probe.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// Tools change with a new configuration only, which restarts the server.
 const TOOLS_FRESH_FOR: Duration = Duration::from_secs(10);
+/// How long after it could not be had the list is asked for without patience, so that a server which
+/// stays away makes not every question wait.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 /// Different sets of groups that are kept at hand.
 const MAX_PEERS: usize = 64;
 /// The longest text of a tool that is passed on, in characters.
@@ -62,6 +74,8 @@ pub struct Mcp {
     client: reqwest::Client,
     url: Url,
     peers: Arc<Mutex<HashMap<String, Peer>>>,
+    /// When the list could not be had, if it could not the last time.
+    given_up: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Mcp {
@@ -72,6 +86,7 @@ impl Mcp {
             client,
             url,
             peers: Arc::default(),
+            given_up: Arc::default(),
         }
     }
 
@@ -89,13 +104,7 @@ impl Mcp {
         {
             return Ok(Arc::clone(tools));
         }
-        let known = self
-            .peers
-            .lock()
-            .await
-            .get(&groups)
-            .map(|peer| Arc::clone(&peer.running));
-        if let Some(running) = known
+        if let Some(running) = self.known(&groups).await
             && let Ok(tools) = list(&running).await
         {
             return Ok(self.keep(groups, running, tools).await);
@@ -103,37 +112,51 @@ impl Mcp {
         self.fresh_tools(caller).await
     }
 
-    /// The tools, over a new connection.
+    /// The tools, over a new connection. Asked again for three seconds while that breaks, whatever
+    /// it was: a list changes nothing on the server. Asked once where that was in vain lately.
     ///
     /// # Errors
     /// The tool server is away or too slow.
     pub async fn fresh_tools(&self, caller: &Caller) -> Result<Arc<Vec<Tool>>, Failure> {
         let groups = groups_header(caller);
-        let running = self.connect(&groups).await?;
-        let tools = list(&running).await?;
+        let given_up = *self.given_up.lock().await;
+        let patience = match given_up {
+            Some(at) if at.elapsed() < GIVEN_UP_FOR => Duration::ZERO,
+            _ => PATIENCE,
+        };
+        let opened = repeated("list", patience, || self.open(&groups)).await;
+        *self.given_up.lock().await = opened.is_err().then(Instant::now);
+        let (running, tools) = opened?;
         Ok(self.keep(groups, running, tools).await)
     }
 
-    /// Calls a tool, once: what fails is not sent again.
+    /// Calls a tool. An attempt that surely did not come to it is followed by another one, for three
+    /// seconds; whatever may have begun is not sent again.
     ///
     /// # Errors
     /// The tool server is away or refuses the call; a tool that says "I cannot" is a result.
     pub async fn call(&self, caller: &Caller, call: &Cleared) -> Result<ToolResult, Failure> {
         let groups = groups_header(caller);
-        let known = self
-            .peers
-            .lock()
-            .await
-            .get(&groups)
-            .map(|peer| Arc::clone(&peer.running));
-        let running = match known {
-            Some(running) => running,
-            None => self.connect(&groups).await?,
-        };
         let mut params = CallToolRequestParams::new(call.tool().to_owned())
             .with_arguments(call.arguments().clone());
         params.meta = call.meta().map(RequestMetaObject::from);
-        let result = match timeout(CALL_TIMEOUT, running.peer().call_tool(params)).await {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        let attempt = || self.attempt(&groups, params.clone(), deadline);
+        repeated("call", PATIENCE, attempt).await
+    }
+
+    async fn attempt(
+        &self,
+        groups: &str,
+        params: CallToolRequestParams,
+        deadline: Instant,
+    ) -> Result<ToolResult, Failed> {
+        let running = match self.known(groups).await {
+            Some(running) => running,
+            None => self.connect(groups).await?,
+        };
+        let failed = match timeout_at(deadline, running.peer().call_tool(params)).await {
+            Ok(Ok(result)) => return Ok(read(&result)),
             // Arguments that the tool does not take are for the person to put right.
             Ok(Err(ServiceError::McpError(error))) if error.code == ErrorCode::INVALID_PARAMS => {
                 let text = error.message.chars().take(MAX_RESULT_CHARS).collect();
@@ -142,30 +165,23 @@ impl Mcp {
                     is_error: true,
                 });
             }
-            Ok(result) => result.map_err(|error| failure(&error)),
-            Err(_) => Err(Failure::dependency(
+            Ok(Err(error)) => Failed::call(&error),
+            Err(_) => Failed::lasting(Failure::dependency(
                 SERVICE,
                 "the tool took longer than 90 s",
             )),
         };
-        if result.as_ref().is_err_and(|failure| failure.retryable) {
-            self.peers.lock().await.remove(&groups);
+        if failed.failure.retryable {
+            self.peers.lock().await.remove(groups);
         }
-        let result = result?;
-        let texts: Vec<&str> = result
-            .content
-            .iter()
-            .filter_map(|c| c.as_text())
-            .map(|t| t.text.as_str())
-            .collect();
-        let text = match (texts.is_empty(), &result.structured_content) {
-            (true, Some(value)) => value.to_string(),
-            _ => texts.join("\n"),
-        };
-        Ok(ToolResult {
-            text: text.chars().take(MAX_RESULT_CHARS).collect(),
-            is_error: result.is_error.unwrap_or(false),
-        })
+        Err(failed)
+    }
+
+    /// The connection that is at hand for these groups.
+    async fn known(&self, groups: &str) -> Option<Arc<Running>> {
+        let peers = self.peers.lock().await;
+        let running = &peers.get(groups)?.running;
+        (!running.is_transport_closed()).then(|| Arc::clone(running))
     }
 
     async fn keep(
@@ -189,9 +205,17 @@ impl Mcp {
         tools
     }
 
-    async fn connect(&self, groups: &str) -> Result<Arc<Running>, Failure> {
+    async fn open(&self, groups: &str) -> Result<(Arc<Running>, Vec<Tool>), Failed> {
+        let running = self.connect(groups).await?;
+        let tools = list(&running).await?;
+        Ok((running, tools))
+    }
+
+    async fn connect(&self, groups: &str) -> Result<Arc<Running>, Failed> {
+        // A session that is not known any more is a failed attempt like any other.
         let mut config = StreamableHttpClientTransportConfig::with_uri(self.url.as_str())
-            .max_sse_event_size(MAX_EVENT_BYTES);
+            .max_sse_event_size(MAX_EVENT_BYTES)
+            .reinit_on_expired_session(false);
         if !groups.is_empty()
             && let Ok(value) = HeaderValue::from_str(groups)
         {
@@ -207,21 +231,64 @@ impl Mcp {
         let serve = identity.serve_with_lifecycle(transport, lifecycle);
         match timeout(CONNECT_TIMEOUT, Box::pin(serve)).await {
             Ok(Ok(running)) => Ok(Arc::new(running)),
-            Ok(Err(error)) if error.is_authorization_required() => Err(refused()),
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "the tool server cannot be used");
-                Err(Failure::dependency(SERVICE, "not reachable"))
-            }
-            Err(_) => Err(Failure::dependency(SERVICE, "too slow")),
+            Ok(Err(error)) if error.is_authorization_required() => Err(Failed::lasting(refused())),
+            Ok(Err(error)) => Err(Failed::passing("not reachable", error.to_string())),
+            Err(_) => Err(Failed::slow()),
         }
     }
 }
 
-async fn list(running: &Running) -> Result<Vec<Tool>, Failure> {
+/// Makes a request, and again for as long as `patience` while it fails in a way that allows it.
+async fn repeated<T, F, Fut>(
+    request: &'static str,
+    patience: Duration,
+    mut attempt: F,
+) -> Result<T, Failure>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Failed>>,
+{
+    let mut is_repeated = false;
+    let counted = || {
+        if std::mem::replace(&mut is_repeated, true) {
+            metrics::counter!("lotoai_orchestrator_mcp_repeats_total", "request" => request)
+                .increment(1);
+        }
+        attempt()
+    };
+    let why = |failed: &Failed| failed.again.clone();
+    let result = retry::while_passing(SERVICE, patience, why, counted).await;
+    result.map_err(|failed| {
+        if let Some(cause) = failed.again {
+            tracing::warn!(error = cause, request, "the tool server cannot be used");
+        }
+        failed.failure
+    })
+}
+
+/// What a tool says.
+fn read(result: &CallToolResult) -> ToolResult {
+    let texts: Vec<&str> = result
+        .content
+        .iter()
+        .filter_map(|c| c.as_text())
+        .map(|t| t.text.as_str())
+        .collect();
+    let text = match (texts.is_empty(), &result.structured_content) {
+        (true, Some(value)) => value.to_string(),
+        _ => texts.join("\n"),
+    };
+    ToolResult {
+        text: text.chars().take(MAX_RESULT_CHARS).collect(),
+        is_error: result.is_error.unwrap_or(false),
+    }
+}
+
+async fn list(running: &Running) -> Result<Vec<Tool>, Failed> {
     match timeout(LIST_TIMEOUT, running.peer().list_all_tools()).await {
         Ok(Ok(tools)) => Ok(tools),
-        Ok(Err(error)) => Err(failure(&error)),
-        Err(_) => Err(Failure::dependency(SERVICE, "too slow")),
+        Ok(Err(error)) => Err(Failed::list(&error)),
+        Err(_) => Err(Failed::slow()),
     }
 }
 
@@ -230,20 +297,6 @@ fn refused() -> Failure {
         "mcp_server_unavailable",
         "mcp-server refused the orchestrator's token: check the Secret of the edge",
     )
-}
-
-fn failure(error: &ServiceError) -> Failure {
-    match error {
-        ServiceError::McpError(error) => {
-            let message: String = error.message.chars().take(300).collect();
-            Failure::permanent(
-                "tool_refused",
-                format!("the tool server refused: {message}"),
-            )
-        }
-        ServiceError::Timeout { .. } => Failure::dependency(SERVICE, "too slow"),
-        _ => Failure::dependency(SERVICE, "the connection broke"),
-    }
 }
 
 /// The caller's groups as a header. A group whose name could be read as two, or that no header

@@ -5,9 +5,9 @@ use std::time::Instant;
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Approval as WireApproval, ApprovalState, Caller,
-    DecideApprovalRequest, Finished, ListApprovalsRequest, ListApprovalsResponse,
-    ListModelsRequest, ListModelsResponse, Model, answer_event::Event,
-    orchestrator_server::Orchestrator,
+    DecideApprovalRequest, ErasePersonRequest, ErasePersonResponse, ExportPersonRequest,
+    ExportPersonResponse, Finished, ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest,
+    ListModelsResponse, Model, RecordKind, answer_event::Event, orchestrator_server::Orchestrator,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,6 +26,7 @@ use crate::{
     store::{
         Outcome,
         approvals::{Approval, State},
+        personal::Kind,
     },
 };
 
@@ -97,6 +98,28 @@ fn known(caller: Option<Caller>) -> Result<Caller, Status> {
     caller.ok_or_else(|| Status::invalid_argument("caller is missing"))
 }
 
+/// Whom a request is about. PostgreSQL has no text with a zero, and no issuer a name.
+fn person(subject: &str) -> Result<&str, Status> {
+    if subject.is_empty() || subject.contains('\0') {
+        return Err(Status::invalid_argument("subject is missing or no text"));
+    }
+    Ok(subject)
+}
+
+/// The last thing on the page before; `None` = there was none.
+fn place(page_token: &str) -> Result<Option<Uuid>, Status> {
+    if page_token.is_empty() {
+        return Ok(None);
+    }
+    Uuid::parse_str(page_token).map(Some).map_err(|_| {
+        Status::invalid_argument("page_token is none that was given: begin without one")
+    })
+}
+
+fn unavailable(failure: Failure) -> Status {
+    Status::unavailable(failure.message)
+}
+
 fn wire(approval: &Approval) -> WireApproval {
     let state = match approval.state {
         State::Pending => ApprovalState::Pending,
@@ -156,21 +179,14 @@ impl Orchestrator for OrchestratorService {
             ApprovalState::Expired => Some(State::Expired),
         };
         let caller = known(request.caller)?;
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => Some(Uuid::parse_str(token).map_err(|_| {
-                Status::invalid_argument("page_token is none that was given: begin without one")
-            })?),
-        };
+        let after = place(&request.page_token)?;
         let size = match request.page_size {
             0 => PAGE,
             size => size.min(MAX_PAGE),
         };
         let store = &self.hub.store;
         let listed = store.approvals(&caller.subject, state, after, i64::from(size) + 1);
-        let mut found = listed
-            .await
-            .map_err(|failure| Status::unavailable(failure.message))?;
+        let mut found = listed.await.map_err(unavailable)?;
         // One more was asked for than the page holds, to see whether there are more.
         let more = u32::try_from(found.len()).is_ok_and(|count| count > size);
         if more {
@@ -193,7 +209,7 @@ impl Orchestrator for OrchestratorService {
             description: "Decides by itself between documents, roles and tools.".to_owned(),
         };
         let roles = self.hub.agents.roles().await;
-        let roles = roles.map_err(|failure| Status::unavailable(failure.message))?;
+        let roles = roles.map_err(unavailable)?;
         let roles = roles.iter().filter(|role| may_use(role, &caller));
         let roles = roles.map(|role| Model {
             id: role.name.clone(),
@@ -201,6 +217,50 @@ impl Orchestrator for OrchestratorService {
         });
         let models = std::iter::once(automatic).chain(roles).collect();
         Ok(Response::new(ListModelsResponse { models }))
+    }
+
+    async fn erase_person(
+        &self,
+        request: Request<ErasePersonRequest>,
+    ) -> Result<Response<ErasePersonResponse>, Status> {
+        let request = request.into_inner();
+        let erasing = self.hub.store.erase_person(person(&request.subject)?);
+        let gone = erasing.await.map_err(unavailable)?;
+        tracing::info!(
+            approvals = gone.approvals,
+            decisions = gone.decisions,
+            runs = gone.runs,
+            more = gone.more,
+            "what was held of a person was deleted"
+        );
+        Ok(Response::new(ErasePersonResponse {
+            approvals: gone.approvals,
+            decisions: gone.decisions,
+            runs: gone.runs,
+            more: gone.more,
+        }))
+    }
+
+    async fn export_person(
+        &self,
+        request: Request<ExportPersonRequest>,
+    ) -> Result<Response<ExportPersonResponse>, Status> {
+        let request = request.into_inner();
+        let kind = match request.kind() {
+            RecordKind::Unspecified => {
+                return Err(Status::invalid_argument("kind is missing"));
+            }
+            RecordKind::Approval => Kind::Approval,
+            RecordKind::Decision => Kind::Decision,
+            RecordKind::Run => Kind::Run,
+        };
+        let (subject, after) = (person(&request.subject)?, place(&request.page_token)?);
+        let page = self.hub.store.records(subject, kind, after).await;
+        let page = page.map_err(unavailable)?;
+        Ok(Response::new(ExportPersonResponse {
+            records_json: page.records,
+            next_page_token: page.next.map(|last| last.to_string()).unwrap_or_default(),
+        }))
     }
 }
 

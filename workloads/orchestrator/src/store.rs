@@ -1,6 +1,8 @@
-//! Runs and their steps in PostgreSQL; `approvals` has the calls that wait for a person.
+//! Runs and their steps in PostgreSQL; `approvals` has the calls that wait for a person, `personal`
+//! what there is of one person.
 
 pub mod approvals;
+pub mod personal;
 
 use std::time::Duration;
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, ensure};
 
@@ -11,6 +9,8 @@ use crate::config::ClickhouseAdmin;
 use crate::error::{BadValueSnafu, Error, HttpSnafu};
 use crate::http::{HttpError, client, send};
 use crate::plan::{ClickhousePlan, ClickhouseUser, Secrets};
+use crate::reach;
+use crate::told::sha256;
 
 const STORE: &str = "ClickHouse";
 
@@ -50,7 +50,7 @@ pub(crate) async fn provision(
         settings.append_pair("distributed_ddl_output_mode", "null_status_on_timeout");
     }
     let admin = &admin;
-    retry::until(STORE, patience, || {
+    reach(STORE, patience, || {
         query(&client, admin, "reach ClickHouse", "SELECT 1")
     })
     .await
@@ -84,11 +84,7 @@ fn statements_for(
             format!(" ON CLUSTER {cluster}")
         }
     };
-    let hash = digest(&SHA256, password.expose_secret().as_bytes());
-    let hash = hash
-        .as_ref()
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let hash = sha256(password.expose_secret());
     let identified = format!("IDENTIFIED WITH sha256_hash BY '{hash}'");
     let mut statements = vec![
         (
@@ -242,6 +238,33 @@ mod tests {
         let error = run(&server).await.unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("AUTHENTICATION_FAILED"), "{cause}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_asked_once_and_one_that_starts_is_waited_for() {
+        for (first, wanted) in [(403, 1), (503, 2)] {
+            let server = MockServer::start().await;
+            Mock::given(method("POST"))
+                .and(body_string("SELECT 1"))
+                .respond_with(ResponseTemplate::new(first))
+                .up_to_n_times(1)
+                .mount(&server)
+                .await;
+            Mock::given(method("POST"))
+                .respond_with(ResponseTemplate::new(200))
+                .mount(&server)
+                .await;
+            let nothing = ClickhousePlan {
+                cluster: None,
+                users: Vec::new(),
+                retired: Vec::new(),
+            };
+            let secrets = Secrets::from_pairs(&[]);
+            let admin = admin(&server.uri());
+            let result = provision(&admin, &nothing, &secrets, Duration::from_secs(60)).await;
+            assert_eq!(result.is_ok(), first == 503, "{result:?}");
+            assert_eq!(server.received_requests().await.unwrap().len(), wanted);
+        }
     }
 
     #[rstest]

@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_with_a_password_shows_none_when_nothing_answers() {
+        let request = client(None)
+            .unwrap()
+            .get("http://admin:hunter2@127.0.0.1:1/");
+        let error = lotoai_kit::chain(&send("ask", request).await.unwrap_err());
+        assert!(error.contains("127.0.0.1:1"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_redirect_is_a_refusal() {
         let redirect = ResponseTemplate::new(302).insert_header("location", "http://elsewhere/");
         assert!(ask(redirect).await.unwrap().success().is_err());

@@ -7,13 +7,13 @@ mod realm;
 
 use std::time::Duration;
 
-use lotoai_kit::retry;
 use secrecy::SecretString;
 use snafu::{OptionExt, ResultExt, ensure};
 
 use crate::config::KeycloakAdmin;
 use crate::error::{BadValueSnafu, Error, HttpSnafu};
 use crate::plan::{KeycloakPlan, Secrets};
+use crate::reach;
 use admin::Api;
 
 const STORE: &str = "Keycloak";
@@ -96,7 +96,7 @@ pub(crate) async fn provision(
 ) -> Result<(), Error> {
     let wanted = Wanted::new(plan, secrets)?;
     let api = Api::new(admin, &plan.realm).context(HttpSnafu { store: STORE })?;
-    retry::until(STORE, patience, || api.sign_in())
+    reach(STORE, patience, || api.sign_in())
         .await
         .context(HttpSnafu { store: STORE })?;
     let work = async {

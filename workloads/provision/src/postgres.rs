@@ -2,9 +2,9 @@
 
 mod scram;
 
+use std::io;
 use std::time::Duration;
 
-use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{OptionExt, ResultExt};
 use sqlx::postgres::PgConnectOptions;
@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::config::PostgresAdmin;
 use crate::error::{Error, NoRandomSnafu, PostgresAddressSnafu, PostgresSnafu};
 use crate::plan::{Database, PostgresPlan, Secrets};
+use crate::reach;
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ pub(crate) async fn provision(
     let with = |password: &SecretString| options.clone().password(password.expose_secret());
     let wanted_password = with(&admin.postgres_password);
     let standby = admin.postgres_password_standby.as_ref().map(with);
-    let (mut connection, is_old) = retry::until("PostgreSQL", patience, || {
+    let (mut connection, is_old) = reach("PostgreSQL", patience, || {
         connect_with_either(&wanted_password, standby.as_ref())
     })
     .await
@@ -97,7 +98,13 @@ const CREATE_ROLE: &str =
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options))
         .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .unwrap_or_else(|_| {
+            let text = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+            Err(sqlx::Error::Io(io::Error::new(
+                io::ErrorKind::TimedOut,
+                text,
+            )))
+        })
 }
 
 /// A connection, and whether it took the password of before.

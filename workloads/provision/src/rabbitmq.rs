@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use lotoai_contracts::events::{DEAD_LETTER_EXCHANGE, EXCHANGE, QUEUES};
-use lotoai_kit::retry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use snafu::{ResultExt, ensure};
@@ -15,6 +14,7 @@ use crate::config::RabbitmqAdmin;
 use crate::error::{BadValueSnafu, Error, HttpSnafu};
 use crate::http::{Answer, HttpError, client, send};
 use crate::plan::{RabbitmqPlan, RabbitmqUser, Secrets};
+use crate::reach;
 
 const STORE: &str = "RabbitMQ";
 /// A regular expression that matches no name: no permission.
@@ -52,7 +52,7 @@ pub(crate) async fn provision(
         vhost: &plan.vhost,
         start: queues::START,
     };
-    retry::until(STORE, patience, || api.sign_in())
+    reach(STORE, patience, || api.sign_in())
         .await
         .context(HttpSnafu { store: STORE })?;
     api.topology().await.context(HttpSnafu { store: STORE })?;

@@ -7,7 +7,6 @@ mod policy;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lotoai_kit::retry;
 use snafu::{ResultExt, ensure};
 
 pub(crate) use api::S3Error;
@@ -15,6 +14,7 @@ pub(crate) use api::S3Error;
 use crate::config::S3Admin;
 use crate::error::{BadValueSnafu, Error, S3Snafu};
 use crate::plan::{S3Plan, Secrets};
+use crate::reach;
 use api::Api;
 
 /// Brings buckets, users and policies to what the plan says.
@@ -34,7 +34,7 @@ pub(crate) async fn provision(
     }
     let api = Api::new(admin).context(S3Snafu)?;
     for bucket in &plan.buckets {
-        let there = retry::until("the object store", patience, || api.has_bucket(bucket))
+        let there = reach("the object store", patience, || api.has_bucket(bucket))
             .await
             .context(S3Snafu)?;
         let created = !there && api.create_bucket(bucket).await.context(S3Snafu)?;
@@ -43,7 +43,7 @@ pub(crate) async fn provision(
     if users.is_empty() {
         return Ok(());
     }
-    retry::until("MinIO", patience, || api.ping())
+    reach("MinIO", patience, || api.ping())
         .await
         .context(S3Snafu)?;
     let buckets: BTreeSet<_> = plan.users.iter().map(|user| user.bucket.as_str()).collect();

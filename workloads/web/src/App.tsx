@@ -5,6 +5,8 @@ import { SignIn } from "./components/SignIn";
 import { Workspace } from "./components/Workspace";
 import { useI18n } from "./i18n/context";
 import { better, endingOf, isSignedOut, type Ending } from "./lib/ending";
+import { SIGN_IN } from "./lib/place";
+import { failureIn } from "./lib/signInFailure";
 import { useOtherTabs } from "./lib/useOtherTabs";
 import { useReturn } from "./lib/useReturn";
 
@@ -29,14 +31,23 @@ function unread(error: unknown): Session {
 export function App() {
   const { t, explain } = useI18n();
   const [session, setSession] = useState<Session>({ state: "loading" });
+  const [failure, setFailure] = useState(() => failureIn(location.pathname, location.search));
 
   const load = useCallback(() => {
     api.me().then(
-      (me) => setSession({ state: "in", me }),
+      (me) => {
+        // Another tab signed in, or the person went back: whoever is in can go on.
+        setFailure(null);
+        setSession({ state: "in", me });
+      },
       (error: unknown) => setSession(unread(error)),
     );
   }, []);
   useEffect(load, [load]);
+  useEffect(() => {
+    // It is said once. A new sign-in comes back to the beginning, and not to its failure.
+    if (location.pathname === SIGN_IN) history.replaceState(null, "", "/");
+  }, []);
 
   const endedElsewhere = useCallback(
     // Where nobody was signed in, there is nothing to say.
@@ -82,9 +93,12 @@ export function App() {
         <SignIn
           {...(session.erased && { erased: session.erased })}
           {...(session.ending && { ending: session.ending })}
+          {...(failure && { failure })}
         />
       );
     case "error":
+      // What cannot be asked now, such as the database, is often why the sign-in failed.
+      if (failure) return <SignIn failure={failure} />;
       return (
         <main className="centered">
           <p role="alert">{explain(session.error)}</p>

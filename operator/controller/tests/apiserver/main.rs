@@ -7,6 +7,8 @@ mod admission;
 #[cfg(test)]
 mod asleep;
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
 mod authority;
 #[cfg(test)]
 mod certificates;

@@ -294,9 +294,15 @@ impl World {
                 continue;
             };
             let patch = Patch::Merge(json!({ "status": status }));
-            api.patch_status(&name, &PatchParams::default(), &patch)
+            match api
+                .patch_status(&name, &PatchParams::default(), &patch)
                 .await
-                .unwrap_or_else(|error| panic!("status of {name}: {error}"));
+            {
+                Ok(_) => {}
+                // Another one took its place meanwhile, and has its turn next time.
+                Err(kube::Error::Api(error)) if error.is_not_found() => {}
+                Err(error) => panic!("status of {name}: {error}"),
+            }
         }
     }
 

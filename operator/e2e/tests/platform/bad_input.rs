@@ -105,6 +105,14 @@ fn cases() -> Vec<Case> {
             400,
         ),
         (
+            "more than one answer",
+            Method::POST,
+            chat,
+            json_type,
+            ask(json!({"model": "lotoai", "messages": user, "n": 2})),
+            400,
+        ),
+        (
             "an unknown field",
             Method::POST,
             chat,

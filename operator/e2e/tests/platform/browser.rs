@@ -1,6 +1,7 @@
 //! The web page in a real browser: sign in, upload, ask, read the citation, make and revoke a key,
 //! see what was used, set a budget, change the language.
 
+mod consent;
 mod driver;
 mod pages;
 mod sessions;
@@ -10,10 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use fantoccini::Locator;
-use lotoai_e2e::PublicClient;
+use lotoai_e2e::{Platform, PublicClient};
 use serde_json::Value;
 
-use crate::keycloak::Person;
+use crate::database::Database;
+use crate::keycloak::{Keycloak, Lent, Person};
 use crate::support::{ready, run, wait_for};
 use driver::Driver;
 
@@ -21,6 +23,36 @@ use driver::Driver;
 const WITHIN: Duration = Duration::from_secs(30);
 /// The cookie of a session.
 const SESSION: &str = "__Host-lotoai";
+
+/// The platform, and what is behind its page.
+struct Scene {
+    platform: Platform,
+    client: PublicClient,
+    keycloak: Keycloak,
+    database: Database,
+}
+
+/// Makes these people for the time of `work`. Nothing happens, with the reason printed, where Keycloak
+/// and the database are out of reach.
+async fn with_people(names: &[&str], work: impl AsyncFnOnce(&Scene, &Lent)) {
+    let (platform, client) = ready().await;
+    let Some(keycloak) = Keycloak::of(&platform).await else {
+        return;
+    };
+    let Some(database) = Database::of(&platform).await else {
+        return;
+    };
+    let scene = Scene {
+        platform,
+        client,
+        keycloak,
+        database,
+    };
+    let keycloak = &scene.keycloak;
+    keycloak
+        .lend(names, async |lent| work(&scene, lent).await)
+        .await;
+}
 
 /// A page and what a person does on it.
 struct Page(fantoccini::Client);

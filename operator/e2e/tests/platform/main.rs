@@ -59,6 +59,8 @@ mod outside;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod resource;
 #[cfg(test)]
 mod rotation;

@@ -65,13 +65,16 @@ const UNNOTICED: [(&str, Kind); 21] = [
     ("gateway-session", Key),
 ];
 
-/// Those whose change restarts what is a single pod in this profile, as docs/operator.md says.
-const NOTICED: [(&str, Kind); 4] = [
+/// Those whose change restarts rag-server, which is a single pod in this profile: questions on
+/// documents wait for it, and none fails. The probe, which waits for nothing, says that it is away.
+const WAITED: [(&str, Kind); 3] = [
     ("orchestrator-rag-server", Token),
     ("rag-ingest-rag-server", Token),
     ("rag-server-model-server", Token),
-    ("keycloak-postgres", Turns),
 ];
+
+/// Those whose change restarts what else is a single pod in this profile, as docs/operator.md says.
+const NOTICED: [(&str, Kind); 1] = [("keycloak-postgres", Turns)];
 
 /// One of each kind that restarts no more than the gateway.
 const SAMPLE: [&str; 6] = [
@@ -82,6 +85,9 @@ const SAMPLE: [&str; 6] = [
     "rabbitmq-admin",
     "keycloak-admin",
 ];
+
+/// What the documents answer with a Friday.
+const OF_DOCUMENTS: &str = "How often must the coffee machine be descaled?";
 
 /// Content of a Secret.
 type Data = BTreeMap<String, ByteString>;
@@ -181,8 +187,7 @@ async fn use_everything(client: &PublicClient, number: u32) -> String {
         let answer = client.ask(model, question).await;
         answer.unwrap_or_else(|error| panic!("{number}: {model}: {question}: {error}"))
     };
-    let question = "How often must the coffee machine be descaled?";
-    let answer = ask("lotoai", question).await;
+    let answer = ask("lotoai", OF_DOCUMENTS).await;
     assert!(answer.text.contains("Friday"), "{answer:?}");
     ask(
         "writer",
@@ -201,7 +206,8 @@ async fn use_everything(client: &PublicClient, number: u32) -> String {
 
 #[test]
 fn every_credential_of_an_edge_is_in_this_test() {
-    let listed = UNNOTICED.iter().chain(&NOTICED).map(|(name, _)| *name);
+    let listed = UNNOTICED.iter().chain(&WAITED).chain(&NOTICED);
+    let listed = listed.map(|(name, _)| *name);
     let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
     let of_edges = EDGES.iter().filter(|edge| {
         let is_made_anew = matches!(
@@ -254,6 +260,41 @@ async fn fails_no_question(platform: &Platform, client: &PublicClient) {
     corpus::wait_indexed(client, &documents, DRAIN_LIMIT, &mut |_, _| {})
         .await
         .unwrap();
+}
+
+#[test]
+fn questions_wait_while_credentials_of_rag_server_are_made_anew() {
+    if !is_soak() {
+        println!(
+            "SKIPPED questions_wait_while_credentials_of_rag_server_are_made_anew: `make soak` runs it"
+        );
+        return;
+    }
+    run(|| async {
+        let (platform, client) = ready_with_corpus().await;
+        let work = Box::pin(keeps_waiting(&platform, &client));
+        told(&platform.kube, &[NAMESPACE], work).await;
+    });
+}
+
+async fn keeps_waiting(platform: &Platform, client: &PublicClient) {
+    let rotation = Rotation::begin(platform, &WAITED).await;
+    let mut longest = Duration::ZERO;
+    let times = repeated_during(rotation.done(), async || {
+        let answer = client.ask("lotoai", OF_DOCUMENTS).await.unwrap();
+        assert!(answer.text.contains("Friday"), "{answer:?}");
+        longest = longest.max(answer.total);
+    })
+    .await;
+    println!(
+        "{times} questions answered, after {:.0} s at most",
+        longest.as_secs_f64()
+    );
+    rotation.check().await;
+    wait_ready(platform, LIMIT).await;
+    let run = std::process::id();
+    let text = format!("# Shelf {run}\n\nAfter the change shelf {run} holds the atlas.\n");
+    index(client, &format!("rotation-shelf-{run}.md"), &text).await;
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn action(reason: &str) -> &'static str {
         | reasons::DOWNGRADE_REFUSED => "Validate",
         reasons::RECONCILE_FAILED => "Apply",
         reasons::PROBE_FAILED => "Probe",
-        reasons::PROVISION_FAILED => "Provision",
+        reasons::PROVISION_FAILED | reasons::AUTH_FAILED | reasons::EXTERNAL_UNREACHABLE => {
+            "Provision"
+        }
         _ => "Observe",
     }
 }

@@ -1,10 +1,10 @@
 //! State of each component and of each provision Job.
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
 use lotoai_api::status::ComponentStatus;
 use lotoai_api::{Component, LotoAIStatus, Mode, Store, reasons, versions};
 
+use super::attempts;
 use super::pods::{self, Failure};
 use super::uncreated;
 use super::upgrade::Upgrade;
@@ -314,8 +314,12 @@ fn job(
     let job = observed.jobs.get(name);
     let complete = job.is_some_and(job_complete);
     let failure = match job {
-        Some(job) if !complete => given_up(platform, job)
-            .or_else(|| self::failure(platform, observed, node, &object, now)),
+        Some(job) if !complete => {
+            let of_attempts = attempts::failure(platform, observed, store, job);
+            let of_pods = self::failure(platform, observed, node, &object, now);
+            let failures = of_attempts.into_iter().chain(of_pods);
+            failures.min_by_key(|failure| !failure.needs_a_person)
+        }
         _ => None,
     };
     let message = match &failure {
@@ -340,24 +344,4 @@ fn job(
         version: String::new(),
         endpoint: String::new(),
     }
-}
-
-/// A Job that ran out of attempts. It stays so until somebody deletes it or its inputs change.
-fn given_up(platform: &Platform, job: &Job) -> Option<Failure> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let failed = conditions
-        .iter()
-        .find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
-    let name = job.metadata.name.as_deref().unwrap_or_default();
-    let cause = failed.message.as_deref().unwrap_or("it failed");
-    Some(Failure {
-        reason: reasons::PROVISION_FAILED,
-        message: format!(
-            "Job {name}: {cause}; see why with  kubectl -n {ns} logs job/{name}  and try again \
-             with  kubectl -n {ns} delete job {name}",
-            ns = platform.namespace
-        ),
-        needs_a_person: true,
-        object: ObjectId::new("Job", name),
-    })
 }

@@ -11,7 +11,7 @@ use lotoai_api::{CredentialStatus, LotoAI, LotoAIStatus, reasons};
 
 use super::{Child, Outcome, Pass};
 use crate::edge;
-use crate::probe::ProbeOutcome;
+use crate::probe::{self, ProbeOutcome};
 use crate::resources::ObjectId;
 use crate::validate::Invalid;
 
@@ -223,7 +223,13 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
             FALSE,
             say(
                 reasons::PROBE_FAILED,
-                format!("The probe question failed: {message}"),
+                match pass.outcome.platform() {
+                    Some(platform) => {
+                        let next = probe::next_command(platform, message);
+                        format!("The probe question failed: {message}; see  {next}")
+                    }
+                    None => format!("The probe question failed: {message}"),
+                },
             ),
         ),
     };

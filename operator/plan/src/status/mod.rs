@@ -1,7 +1,10 @@
 //! Status of a resource, from what was observed and what came of the pass.
 
+mod attempts;
 mod children;
+mod claims;
 mod conditions;
+mod ended;
 mod pods;
 mod stuck;
 mod uncreated;
@@ -25,6 +28,7 @@ use crate::validate::Invalid;
 use crate::warnings::warnings;
 
 pub use children::Child;
+pub use claims::without_volume;
 pub use uncreated::short_of_pods;
 
 /// What came of a pass.

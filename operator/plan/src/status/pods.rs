@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use lotoai_api::reasons;
 use lotoai_api::spec::Spreading;
 
-use super::stuck;
+use super::{claims, ended, stuck};
 use crate::graph::Node;
 use crate::observed::Observed;
 use crate::platform::Platform;
@@ -43,7 +43,7 @@ pub(super) fn failure(
     let free = stuck::free_since(platform, observed, node);
     let of = |pod: &Pod| {
         let is_overdue = stuck::overdue_at(pod, free).is_some_and(|end| end <= now);
-        let failure = of_pod(platform, pod, now).map(|failure| Failure {
+        let failure = of_pod(platform, observed, pod, now).map(|failure| Failure {
             needs_a_person: failure.needs_a_person || is_overdue,
             ..failure
         });
@@ -67,16 +67,22 @@ pub(super) fn due(
         since.checked_add(SCHEDULING_PATIENCE).ok()
     };
     rollout::pods(platform, observed, node)
-        .flat_map(|pod| [scheduling(pod), stuck::overdue_at(pod, free)])
+        .flat_map(|pod| {
+            let claims = claims::due(observed, pod);
+            [scheduling(pod), claims, stuck::overdue_at(pod, free)]
+        })
         .flatten()
         .filter(|end| *end > now)
         .min()
 }
 
 /// What a pod that should run says itself.
-fn of_pod(platform: &Platform, pod: &Pod, now: Timestamp) -> Option<Failure> {
+fn of_pod(platform: &Platform, observed: &Observed, pod: &Pod, now: Timestamp) -> Option<Failure> {
     if pod.metadata.deletion_timestamp.is_some() {
         return None;
+    }
+    if let Some(failure) = claims::failure(platform, observed, pod, now) {
+        return Some(failure);
     }
     let status = pod.status.as_ref()?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -112,7 +118,7 @@ fn apart(platform: &Platform, cause: &str) -> &'static str {
 }
 
 /// The scheduler's word for a pod that no node takes.
-fn unschedulable(pod: &Pod) -> Option<&PodCondition> {
+pub(super) fn unschedulable(pod: &Pod) -> Option<&PodCondition> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     conditions.find(|condition| {
         condition.type_ == "PodScheduled"
@@ -124,7 +130,13 @@ fn unschedulable(pod: &Pod) -> Option<&PodCondition> {
 fn of_container(namespace: &str, pod: &str, container: &ContainerStatus) -> Option<Failure> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let word = waiting.reason.as_deref()?;
-    let cause = cut(waiting.message.as_deref().unwrap_or_default());
+    let last = container.last_state.as_ref();
+    let ended = last.and_then(|state| state.terminated.as_ref());
+    let cause = match ended {
+        // The kubelet says here how long it waits, and nothing of why.
+        Some(ended) if word == "CrashLoopBackOff" => ended::cause(ended),
+        Some(_) | None => cut(waiting.message.as_deref().unwrap_or_default()),
+    };
     let describe = format!("kubectl -n {namespace} describe pod {pod}");
     let (reason, next, needs_a_person) = match word {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {

@@ -40,18 +40,20 @@ const ANY: &str = "kubectl -n {ns} get events --field-selector reason=FailedCrea
 /// for: their events may say why.
 #[must_use]
 pub fn short_of_pods(observed: &Observed, now: Timestamp) -> Vec<String> {
-    let is_grown = |metadata: &ObjectMeta| {
-        let made = metadata.creation_timestamp.as_ref();
-        made.is_some_and(|made| now.duration_since(made.0) >= YOUTH)
-    };
     let sets = observed.stateful_sets.values();
     let sets = sets.filter(|set| lacks_pods(set)).map(|set| &set.metadata);
     let jobs = observed.jobs.values();
     let jobs = jobs.filter(|job| has_no_pod(job)).map(|job| &job.metadata);
     sets.chain(jobs)
-        .filter(|metadata| is_grown(metadata))
+        .filter(|metadata| is_grown(metadata, now))
         .filter_map(|metadata| metadata.uid.clone())
         .collect()
+}
+
+/// Whether an object is there for long enough that somebody should have taken it up.
+pub(super) fn is_grown(metadata: &ObjectMeta, now: Timestamp) -> bool {
+    let made = metadata.creation_timestamp.as_ref();
+    made.is_some_and(|made| now.duration_since(made.0) >= YOUTH)
 }
 
 fn lacks_pods(set: &StatefulSet) -> bool {
@@ -176,7 +178,7 @@ impl Refused {
 }
 
 /// When an event was seen last, whichever way it was recorded.
-fn last(event: &Event) -> Option<Timestamp> {
+pub(super) fn last(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref();
     let repeated = series.and_then(|series| Some(series.last_observed_time.as_ref()?.0));
     let stamped = event.last_timestamp.as_ref().map(|time| time.0);

@@ -178,7 +178,7 @@ impl Cluster {
         self.judge_outcome(lotoai, probe, now, outcome).status
     }
 
-    fn judge_outcome(
+    pub(crate) fn judge_outcome(
         &self,
         lotoai: &LotoAI,
         probe: &ProbeOutcome,

@@ -331,6 +331,8 @@ fn a_route_that_no_gateway_takes_is_told() {
     let (reason, message) = ready(&cluster, "gateway-api", pending);
     assert_eq!(reason, reasons::ROUTE_NOT_ACCEPTED);
     assert!(message.contains("no Gateway has looked"), "{message}");
+    let next = "; see  kubectl -n ai describe httproute demo-edge";
+    assert!(message.contains(next), "{message}");
     let mut state = |accepted: &str| {
         let route: HTTPRoute = serde_json::from_value(json!({
             "metadata": { "name": "demo-edge" },

@@ -219,13 +219,15 @@ fn a_volume_claim_that_stays_pending_is_named() {
         { "name": "data", "persistentVolumeClaim": { "claimName": "data-demo-gateway-0" } },
     ]);
     let mut cluster = with_gateway(pod);
-    let claim = serde_json::from_value(json!({ "status": { "phase": "Pending" } })).unwrap();
+    let claim = json!({ "spec": { "storageClassName": "fast" }, "status": { "phase": "Pending" } });
+    let claim = serde_json::from_value(claim).unwrap();
     let claims = &mut cluster.observed.claims;
     claims.insert("data-demo-gateway-0".to_owned(), claim);
     let status = cluster.status(&resource("minimal"), &ProbeOutcome::Pending, END);
-    let (_, message) = stalled(&status).unwrap();
-    let said = "PersistentVolumeClaim data-demo-gateway-0 is Pending; see  kubectl -n ai describe \
-                pvc data-demo-gateway-0";
+    let (reason, message) = stalled(&status).unwrap();
+    assert_eq!(reason, reasons::VOLUME_PENDING);
+    let said = "PersistentVolumeClaim data-demo-gateway-0 (of storage class fast) is Pending; see  \
+                kubectl -n ai describe pvc data-demo-gateway-0  and  kubectl get storageclass";
     assert!(message.ends_with(said), "{message}");
 }
 
@@ -241,16 +243,16 @@ fn a_volume_claim_that_stays_pending_is_named() {
      code 137 (OOMKilled); see  kubectl -n ai logs demo-gateway-0 -c gateway --previous"
 )]
 #[case::has_just_ended(
-    json!({ "terminated": { "exitCode": 1 } }),
+    json!({ "terminated": { "exitCode": 1, "message": "the disk is full\n" } }),
     json!({}),
     "container gateway: its startup probe does not succeed, and it ends: 2 restarts, last exit \
-     code 1; see  kubectl -n ai logs demo-gateway-0 -c gateway"
+     code 1: the disk is full; see  kubectl -n ai logs demo-gateway-0 -c gateway"
 )]
 #[case::backs_off(
     json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 40s" } }),
     json!({ "terminated": { "exitCode": 1 } }),
-    "Pod demo-gateway-0: CrashLoopBackOff: back-off 40s; see  kubectl -n ai logs demo-gateway-0 -c \
-     gateway --previous"
+    "Pod demo-gateway-0: CrashLoopBackOff: it ended with exit code 1; see  kubectl -n ai logs \
+     demo-gateway-0 -c gateway --previous"
 )]
 fn what_ends_again_and_again_needs_a_person_however_slowly_it_does(
     #[case] state: Value,

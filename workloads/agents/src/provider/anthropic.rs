@@ -14,6 +14,9 @@ use crate::functions::{Call, Choice, Functions};
 pub(super) const VERSION: &str = "2023-06-01";
 /// The API requires a bound; this one is used when the caller gives none.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
+/// What the API does when it is told nothing.
+const DEFAULT_TEMPERATURE: f32 = 1.0;
+const DEFAULT_TOP_P: f64 = 1.0;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -96,8 +99,18 @@ pub(super) fn body(request: &Request) -> Value {
     if !system.is_empty() {
         body["system"] = system.join("\n\n").into();
     }
-    if let Some(temperature) = request.temperature {
+    // Their own defaults are left out: newer models take only one of the two.
+    if let Some(temperature) = request.temperature.filter(|it| *it != DEFAULT_TEMPERATURE) {
         body["temperature"] = temperature.into();
+    }
+    if let Some(top_p) = request.sampling.top_p.filter(|it| *it != DEFAULT_TOP_P) {
+        body["top_p"] = top_p.into();
+    }
+    // The API refuses sequences of white space alone.
+    let stops = request.sampling.stop.iter();
+    let stops: Vec<&String> = stops.filter(|it| !it.trim().is_empty()).collect();
+    if !stops.is_empty() {
+        body["stop_sequences"] = json!(stops);
     }
     if let Some(functions) = &request.functions {
         declare(&mut body, functions);

@@ -124,6 +124,20 @@ impl Failure {
         }
     }
 
+    /// The model cannot be held to `param`.
+    #[must_use]
+    pub fn not_taken(model: &str, role: &str, param: &'static str) -> Self {
+        Self {
+            kind: Kind::Unsupported(param),
+            message: format!(
+                "model `{model}` of role `{role}` cannot be held to this `{param}`: leave it out, \
+                 or name a role whose models are at OpenAI, xAI or a server with OpenAI's API"
+            ),
+            retryable: false,
+            unhealthy: false,
+        }
+    }
+
     /// The breaker is open.
     #[must_use]
     pub fn breaker_open(provider: &str) -> Self {

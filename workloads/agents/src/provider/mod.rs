@@ -5,6 +5,7 @@ mod calls;
 mod events;
 mod failure;
 mod openai;
+mod sampling;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
+use lotoai_contracts::v1::Sampling;
 use lotoai_kit::{
     tls::TlsArgs,
     upstream::{UpstreamError, secured},
@@ -44,6 +46,8 @@ pub struct Request {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// How else the model is to write.
+    pub sampling: Sampling,
     /// Functions that the model may ask its caller to run.
     pub functions: Option<Functions>,
     /// What the answer is written as; `None` = plain text.
@@ -303,6 +307,12 @@ impl Provider {
             Kind::OpenAI | Kind::XAI | Kind::OpenAICompatible => true,
             Kind::Anthropic | Kind::Local => false,
         }
+    }
+
+    /// The first parameter, as OpenAI's API names it, that a model here cannot be held to.
+    #[must_use]
+    pub fn beyond(&self, temperature: Option<f32>, asked: &Sampling) -> Option<&'static str> {
+        sampling::beyond(self.kind, temperature, asked)
     }
 
     /// Sends the request and gives the stream of its answer. The caller bounds the time: dropping

@@ -4,6 +4,7 @@
 //! for `finish_reason` and empty objects for `usage`.
 
 use futures::{Stream, StreamExt, stream};
+use lotoai_contracts::v1::Sampling;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -102,6 +103,7 @@ pub(super) fn body(kind: Kind, request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
     }
+    sample(&mut body, &request.sampling);
     if let Some(functions) = &request.functions {
         declare(&mut body, functions);
     }
@@ -109,6 +111,32 @@ pub(super) fn body(kind: Kind, request: &Request) -> Value {
         body["response_format"] = response_format(format);
     }
     body
+}
+
+fn sample(body: &mut Value, sampling: &Sampling) {
+    if !sampling.stop.is_empty() {
+        body["stop"] = json!(sampling.stop);
+    }
+    if let Some(seed) = sampling.seed {
+        body["seed"] = seed.into();
+    }
+    for (field, number) in [
+        ("top_p", sampling.top_p),
+        ("presence_penalty", sampling.presence_penalty),
+        ("frequency_penalty", sampling.frequency_penalty),
+    ] {
+        if let Some(number) = number {
+            body[field] = number.into();
+        }
+    }
+    for (field, word) in [
+        ("reasoning_effort", &sampling.reasoning_effort),
+        ("verbosity", &sampling.verbosity),
+    ] {
+        if !word.is_empty() {
+            body[field] = word.as_str().into();
+        }
+    }
 }
 
 fn message(turn: &Turn) -> Value {

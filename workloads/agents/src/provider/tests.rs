@@ -4,6 +4,7 @@ mod keys;
 
 use std::time::Duration;
 
+use lotoai_contracts::v1::Sampling;
 use lotoai_kit::tls::TlsArgs;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use crate::{
 
 mod format;
 mod functions;
+mod sampling;
 
 const OPENAI_STREAM: &str = include_str!("../../tests/golden/openai.sse");
 const ANTHROPIC_STREAM: &str = include_str!("../../tests/golden/anthropic.sse");
@@ -66,6 +68,7 @@ fn ask() -> Ask {
         turns: vec![Turn::said(Speaker::User, "Hello?")],
         max_tokens: Some(64),
         temperature: None,
+        sampling: Sampling::default(),
         functions: None,
         format: None,
     }

@@ -218,6 +218,22 @@ async fn a_role_that_knows_no_tools_names_the_field() {
     );
 }
 
+#[test]
+fn how_a_model_is_to_write_reaches_the_one_who_asks_it() {
+    let sampling = v1::Sampling {
+        stop: vec!["END".to_owned()],
+        seed: Some(7),
+        ..v1::Sampling::default()
+    };
+    let mut call = request(vec![message("user")]);
+    assert_eq!(
+        ask(call.get_ref().clone()).unwrap().sampling,
+        v1::Sampling::default()
+    );
+    call.get_mut().sampling = Some(sampling.clone());
+    assert_eq!(ask(call.into_inner()).unwrap().sampling, sampling);
+}
+
 #[tokio::test]
 async fn a_failure_is_the_last_event() {
     let service = service(TWO_ROLES);

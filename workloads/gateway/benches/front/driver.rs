@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::Result;
+use crate::question::streamed;
 
 /// How long one answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -35,6 +36,16 @@ pub(crate) struct Target {
     pub(crate) headers: HeaderMap,
     /// The question.
     pub(crate) body: Bytes,
+}
+
+impl Target {
+    /// The same, for a stream of another model's answer.
+    pub(crate) fn streaming(&self, model: &str) -> Result<Self> {
+        Ok(Self {
+            body: streamed(&self.body, model)?,
+            ..self.clone()
+        })
+    }
 }
 
 /// A connection to a target.

@@ -5,20 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::Result;
-use crate::driver::{self, Times};
-use crate::systems::System;
-
-/// Connections of the loop that asks as fast as it can.
-const CONNECTIONS: usize = 16;
-/// Connections that the open loop may use.
-pub(crate) const OPEN_CONNECTIONS: usize = 128;
-/// Requests for each second of the open loop.
-pub(crate) const RATE: u32 = 1000;
-/// A system that does not do this much more than that is not asked at that rate.
-const MARGIN: f64 = 1.1;
-/// What comes before times count.
-const WARM: Duration = Duration::from_millis(500);
+/// A text that is older than this when it comes is late.
+const LATE: Duration = Duration::from_millis(5);
 
 /// Figures of one system in one round.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +21,7 @@ pub(crate) struct Round {
     pub(crate) cpu: f64,
     /// The same of the database; 0 where there is none.
     pub(crate) database: f64,
-    /// At [`RATE`], where it does that.
+    /// At a fixed rate, where it does that.
     pub(crate) open: Option<Open>,
     /// Resident memory at the end, in bytes.
     pub(crate) memory: f64,
@@ -57,12 +45,11 @@ pub(crate) struct Figures {
     pub(crate) direct: Vec<Open>,
     /// Rounds of each system, by its name.
     pub(crate) systems: BTreeMap<&'static str, Vec<Round>>,
-    /// Time to the first text, p99 in microseconds: the far side, and through the gateway.
-    pub(crate) first_text: Vec<(f64, f64)>,
-    /// Streams through the gateway.
-    pub(crate) streams: Streams,
-    /// The same from the far side.
-    pub(crate) direct_streams: Streams,
+    /// Time to the first text, p99 in microseconds of each round, by the name of the system or
+    /// of the far side.
+    pub(crate) first_text: BTreeMap<&'static str, Vec<f64>>,
+    /// Paced streams in each round, by the same names.
+    pub(crate) streams: BTreeMap<&'static str, Vec<Streams>>,
     /// From the start of the process to its readiness, in milliseconds.
     pub(crate) ready: f64,
     /// Resident memory before the first request, in bytes.
@@ -82,65 +69,24 @@ pub(crate) struct Streams {
     pub(crate) late: usize,
     /// The oldest text, in microseconds.
     pub(crate) worst: f64,
-    /// Memory for each stream, in bytes.
+    /// Memory for each stream, in bytes; `NaN` where no system is between.
     pub(crate) memory: f64,
 }
 
-/// Measures one system for one round.
-pub(crate) async fn round(
-    system: &System,
-    database: Option<&crate::process::Process>,
-    duration: Duration,
-) -> Result<Round> {
-    driver::closed(&system.target, CONNECTIONS, WARM).await?;
-    let used = || -> Result<(Duration, Duration)> {
-        let of_database = database.map_or(Ok(Duration::ZERO), crate::process::Process::cpu)?;
-        Ok((system.process.cpu()?, of_database))
-    };
-    let before = used()?;
-    let times = driver::closed(&system.target, CONNECTIONS, duration).await?;
-    let after = used()?;
-    let open = if times.rate() > MARGIN * f64::from(RATE) {
-        let before = system.process.cpu()?;
-        let open = at_rate(&system.target, duration).await?;
-        let cpu = each(system.process.cpu()? - before, &open);
-        Some(Open {
-            p50: open.quantile(0.5),
-            p99: open.quantile(0.99),
-            cpu,
-        })
-    } else {
-        None
-    };
-    Ok(Round {
-        rate: times.rate(),
-        p50: times.quantile(0.5),
-        p99: times.quantile(0.99),
-        cpu: each(after.0 - before.0, &times),
-        database: each(after.1 - before.1, &times),
-        open,
-        memory: system.process.memory()? as f64,
-    })
-}
+impl Streams {
+    /// Counts a text that was this old when it came.
+    pub(crate) fn count(&mut self, age: Duration) {
+        self.came += 1;
+        self.late += usize::from(age > LATE);
+        self.worst = self.worst.max(age.as_secs_f64() * 1e6);
+    }
 
-/// Measures the far side by itself.
-pub(crate) async fn direct(target: &driver::Target, duration: Duration) -> Result<Open> {
-    driver::closed(target, CONNECTIONS, WARM).await?;
-    let times = at_rate(target, duration).await?;
-    Ok(Open {
-        p50: times.quantile(0.5),
-        p99: times.quantile(0.99),
-        cpu: f64::NAN,
-    })
-}
-
-async fn at_rate(target: &driver::Target, duration: Duration) -> Result<Times> {
-    driver::open(target, (OPEN_CONNECTIONS, RATE), duration, driver::whole).await
-}
-
-/// Microseconds for each request.
-fn each(sum: Duration, times: &Times) -> f64 {
-    sum.as_secs_f64() * 1e6 / times.all.len() as f64
+    /// Adds the texts that came of other streams.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.came += other.came;
+        self.late += other.late;
+        self.worst = self.worst.max(other.worst);
+    }
 }
 
 /// The middle of some values; `NaN` of none.

@@ -17,10 +17,12 @@ mod image;
 mod keys;
 #[path = "../../src/tests/postgres/machine.rs"]
 mod machine;
+mod measure;
 mod mock;
 mod names;
 mod peers;
 mod process;
+mod question;
 mod report;
 mod streams;
 mod systems;
@@ -35,15 +37,12 @@ use lotoai_gateway::identity;
 use serde_json::json;
 use snafu::ResultExt as _;
 
-use crate::driver::Target;
-use crate::failure::{Failure, Result};
-use crate::figures::{Figures, OPEN_CONNECTIONS, Streams};
+use crate::failure::Result;
+use crate::figures::Figures;
 use crate::keys::{Signer, realm};
-use crate::mock::{FarSides, PACED, PROMPT};
-use crate::systems::{Gateway, Ground, Postgres, System, question, target};
-
-/// Streams that begin each second while their first texts are timed.
-const STREAM_RATE: u32 = 200;
+use crate::mock::FarSides;
+use crate::question::{PROMPT, question};
+use crate::systems::{Gateway, Ground, Postgres, System, target};
 
 /// Speed and memory of the gateway, beside the gateways of others.
 #[derive(Parser)]
@@ -135,39 +134,26 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
         println!("== round {number} of {}", arguments.rounds);
         figures
             .direct
-            .push(figures::direct(&direct, duration).await?);
+            .push(measure::direct(&direct, duration).await?);
         for system in &systems {
             let database = [names::PLAIN, names::FULL]
                 .contains(&system.name)
                 .then_some(&ground.postgres.process);
-            let round = figures::round(system, database, duration).await?;
+            let round = measure::round(system, database, duration).await?;
             println!(
                 "  {:<46} {:>7.0}/s {:>6.0} us of processor time",
                 system.name, round.rate, round.cpu
             );
             figures.systems.entry(system.name).or_default().push(round);
         }
-        let (Some(plain), Some(_)) = (systems.first(), systems.get(1)) else {
-            break;
-        };
-        first_text(plain, &direct, duration, &mut figures).await?;
+        measure::first_texts(&direct, &systems, duration, &mut figures).await?;
     }
-    if let Some(plain) = systems.first() {
-        println!("== {} streams", streams::STREAMS);
-        figures.direct_streams = many(&direct, || 0.0).await?;
-        let before = plain.process.memory()? as f64;
-        let memory = || {
-            plain
-                .process
-                .memory()
-                .map_or(f64::NAN, |now| now as f64 - before)
-        };
-        figures.streams = many(&plain.target, memory).await?;
-    }
+    println!("== {} streams", streams::STREAMS);
+    measure::paced(&direct, &systems, arguments.rounds, &mut figures).await?;
     if let Some(base) = &arguments.image_base {
         figures.image = image::packed(base, systems::program())?;
     }
-    report::print(&figures);
+    println!("\n{}", report::tables(&figures));
     if let Some(path) = &arguments.page {
         report::write(&figures, path)?;
     }
@@ -205,43 +191,4 @@ async fn all(
         println!("  {} is up", system.name);
     }
     Ok(all)
-}
-
-/// The same target, asked to stream.
-fn streaming(target: &Target, model: &str) -> Target {
-    Target {
-        body: question(model, &json!({ "stream": true, "store": false })),
-        ..target.clone()
-    }
-}
-
-async fn first_text(
-    plain: &System,
-    direct: &Target,
-    duration: Duration,
-    figures: &mut Figures,
-) -> Result<()> {
-    let mut p99 = [f64::NAN; 2];
-    for (at, target) in [direct, &plain.target].into_iter().enumerate() {
-        let target = streaming(target, PROMPT);
-        let shape = (OPEN_CONNECTIONS, STREAM_RATE);
-        let times = driver::open(&target, shape, duration, streams::first_text).await?;
-        p99[at] = times.quantile(0.99);
-    }
-    let [direct, ours] = p99;
-    figures.first_text.push((direct, ours));
-    Ok(())
-}
-
-/// All paced streams at a time; `memory` is asked for while they are open.
-async fn many(target: &Target, memory: impl Fn() -> f64) -> Result<Streams> {
-    let mut used = 0.0;
-    let delivery = streams::many(&streaming(target, PACED), || used = memory()).await?;
-    Ok(Streams {
-        came: delivery.came,
-        lost: delivery.lost,
-        late: delivery.late,
-        worst: delivery.worst.as_secs_f64() * 1e6,
-        memory: used / streams::STREAMS as f64,
-    })
 }

@@ -17,8 +17,9 @@ use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use lotoai_contracts::v1::{
-    AnswerEvent, AnswerRequest, DecideApprovalRequest, Decision, Delta, Finished,
-    ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest, ListModelsResponse, Usage,
+    AnswerEvent, AnswerRequest, DecideApprovalRequest, Decision, Delta, ErasePersonRequest,
+    ErasePersonResponse, ExportPersonRequest, ExportPersonResponse, Finished, ListApprovalsRequest,
+    ListApprovalsResponse, ListModelsRequest, ListModelsResponse, Usage,
 };
 use serde_json::json;
 use snafu::ResultExt as _;
@@ -26,15 +27,12 @@ use tokio::net::TcpListener;
 use tonic::{Request, Status};
 
 use crate::Result;
+use crate::question::PACED;
 
 /// Deltas of a paced answer.
 pub(crate) const DELTAS: usize = 64;
 /// What is between two of them.
 pub(crate) const PACE: Duration = Duration::from_millis(20);
-/// The model that paces its answer.
-pub(crate) const PACED: &str = "paced";
-/// The model that answers at once.
-pub(crate) const PROMPT: &str = "prompt";
 /// Half a kilobyte.
 const ANSWER_BYTES: usize = 512;
 /// What stands before a time in a delta.
@@ -156,6 +154,20 @@ impl Orchestrator for Fake {
         _: Request<ListApprovalsRequest>,
     ) -> Result<tonic::Response<ListApprovalsResponse>, Status> {
         Ok(tonic::Response::new(ListApprovalsResponse::default()))
+    }
+
+    async fn erase_person(
+        &self,
+        _: Request<ErasePersonRequest>,
+    ) -> Result<tonic::Response<ErasePersonResponse>, Status> {
+        Ok(tonic::Response::new(ErasePersonResponse::default()))
+    }
+
+    async fn export_person(
+        &self,
+        _: Request<ExportPersonRequest>,
+    ) -> Result<tonic::Response<ExportPersonResponse>, Status> {
+        Ok(tonic::Response::new(ExportPersonResponse::default()))
     }
 
     async fn decide_approval(

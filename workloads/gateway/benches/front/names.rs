@@ -1,4 +1,4 @@
-//! What the systems are called in the tables.
+//! What stands in the tables.
 
 /// Our gateway without budgets and storage.
 pub(crate) const PLAIN: &str = "LotoAI, plain";
@@ -9,6 +9,8 @@ pub(crate) const ENVOY_FULL: &str = "Envoy, jwt_authn, local_ratelimit, access l
 pub(crate) const TENSORZERO: &str = "TensorZero, plain";
 pub(crate) const LITELLM: &str = "LiteLLM, master key";
 pub(crate) const PORTKEY: &str = "Portkey";
+/// The far side by itself, which the systems add to.
+pub(crate) const DIRECT: &str = "nothing between";
 
-/// All, as they stand in the table.
+/// All systems, as they stand in the table.
 pub(crate) const ORDER: [&str; 7] = [PLAIN, FULL, ENVOY, ENVOY_FULL, TENSORZERO, PORTKEY, LITELLM];

@@ -9,10 +9,10 @@ use snafu::{OptionExt as _, ResultExt as _};
 
 use crate::Result;
 use crate::keys::{AUDIENCE, ISSUER};
-use crate::mock::PROMPT;
 use crate::names::{ENVOY, ENVOY_FULL, LITELLM, PORTKEY, TENSORZERO};
 use crate::process::{Place, Process};
-use crate::systems::{Ground, START, System, free, listens, question, target};
+use crate::question::{PACED, PROMPT, question};
+use crate::systems::{Ground, START, System, free, listens, target};
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 
@@ -106,11 +106,17 @@ fn envoy_config(ground: &Ground, address: SocketAddr, full: Option<&Path>) -> Va
 
 /// TensorZero, without storage and limits.
 pub(crate) async fn tensorzero(ground: &Ground, installed: &Path) -> Result<System> {
+    let models = [PROMPT, PACED].map(|model| {
+        format!(
+            "[models.{model}]\nrouting = [\"mock\"]\n\n\
+             [models.{model}.providers.mock]\ntype = \"openai\"\nmodel_name = \"{model}\"\n\
+             api_base = \"http://{}/v1/\"\napi_key_location = \"none\"\n\n",
+            ground.far.provider
+        )
+    });
     let config = format!(
-        "[gateway]\nobservability.enabled = false\n\n[models.{PROMPT}]\nrouting = [\"mock\"]\n\n\
-         [models.{PROMPT}.providers.mock]\ntype = \"openai\"\nmodel_name = \"model\"\n\
-         api_base = \"http://{}/v1/\"\napi_key_location = \"none\"\n",
-        ground.far.provider
+        "[gateway]\nobservability.enabled = false\n\n{}",
+        models.concat()
     );
     let file = write(ground, "tensorzero.toml", &config)?;
     let script = concat!(

@@ -6,11 +6,12 @@ use std::path::Path;
 use snafu::{OptionExt as _, ResultExt as _};
 
 use crate::Result;
-use crate::figures::{Figures, Open, Round, median};
-use crate::names::{ENVOY, ENVOY_FULL, FULL, LITELLM, ORDER, PLAIN, PORTKEY, TENSORZERO};
+use crate::figures::{Figures, Open, Round, Streams, median};
+use crate::names::{DIRECT, ENVOY, ENVOY_FULL, FULL, LITELLM, ORDER, PLAIN, PORTKEY, TENSORZERO};
 
 /// What the tables of the page stand between.
 const MARKS: (&str, &str) = ("<!-- bench-gateway -->\n", "<!-- /bench-gateway -->\n");
+const KIB: f64 = 1024.0;
 const MIB: f64 = 1_048_576.0;
 
 /// A figure beside its goal.
@@ -34,11 +35,6 @@ impl Goal {
     }
 }
 
-/// Prints both tables.
-pub(crate) fn print(figures: &Figures) {
-    println!("\n{}", tables(figures));
-}
-
 /// Replaces the tables of a page.
 pub(crate) fn write(figures: &Figures, page: &Path) -> Result<()> {
     let failed = || format!("failed to rewrite {}", page.display());
@@ -53,7 +49,8 @@ pub(crate) fn write(figures: &Figures, page: &Path) -> Result<()> {
     std::fs::write(page, text).with_whatever_context(|_| failed())
 }
 
-fn tables(figures: &Figures) -> String {
+/// All tables: of the systems, of their streams, and of the goals.
+pub(crate) fn tables(figures: &Figures) -> String {
     let mut text = String::from(
         "| system | requests/s | p50 | p99 | CPU per request | of the database | \
          at 1,000/s: p50 | p99 | CPU | memory |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
@@ -69,11 +66,20 @@ fn tables(figures: &Figures) -> String {
     );
     let _ = writeln!(
         text,
-        "| nothing between | | | | | | {} | {} | | |\n",
+        "| {DIRECT} | | | | | | {} | {} | | |\n",
         microseconds(p50),
         microseconds(p99)
     );
-    text.push_str("| figure | measured | goal | met |\n|---|--:|--:|---|\n");
+    text.push_str(
+        "| 512 streams through | first text: added p99 | texts lost | late | the oldest | \
+         memory for each |\n|---|--:|--:|--:|--:|--:|\n",
+    );
+    for name in ORDER.into_iter().chain([DIRECT]) {
+        if figures.streams.contains_key(name) {
+            text.push_str(&line_of_streams(figures, name));
+        }
+    }
+    text.push_str("\n| figure | measured | goal | met |\n|---|--:|--:|---|\n");
     for goal in goals(figures) {
         let (sign, met) = (if goal.is_least { "≥" } else { "≤" }, goal.met());
         let met = met.map_or("not measured", |met| if met { "yes" } else { "**no**" });
@@ -90,16 +96,6 @@ fn tables(figures: &Figures) -> String {
             goal.unit
         );
     }
-    let _ = writeln!(
-        text,
-        "\nOf the streams {} texts came, the oldest after {}; with nothing between, {} of {} were late, \
-         the oldest after {}.",
-        figures.streams.came,
-        microseconds(figures.streams.worst),
-        figures.direct_streams.late,
-        figures.direct_streams.came,
-        microseconds(figures.direct_streams.worst)
-    );
     text
 }
 
@@ -125,17 +121,34 @@ fn line(figures: &Figures, name: &str) -> String {
     )
 }
 
+fn line_of_streams(figures: &Figures, name: &str) -> String {
+    let at = |of: fn(&Streams) -> f64| of_streams(figures, name, of);
+    // Nothing between adds nothing.
+    let added = match name {
+        DIRECT => f64::NAN,
+        _ => added_to_first_text(figures, name),
+    };
+    let memory = at(|it| it.memory) / KIB;
+    format!(
+        "| {name} | {} | {} | {} | {} | {} |\n",
+        microseconds(added),
+        number(lost(figures, name)),
+        number(at(|it| it.late as f64)),
+        microseconds(at(|it| it.worst)),
+        if memory.is_nan() {
+            "—".to_owned()
+        } else {
+            format!("{memory:.1} KiB")
+        }
+    )
+}
+
 fn goals(figures: &Figures) -> Vec<Goal> {
     let cpu = |name: &str| of_system(figures, name, |it| it.cpu);
     let rate = |name: &str| of_system(figures, name, |it| it.rate);
     let direct = of_direct(figures, |it| it.p99);
     let added = |name: &str| of_open(figures, name, |it| it.p99) - direct;
-    let first_text = median(
-        figures
-            .first_text
-            .iter()
-            .map(|(direct, ours)| ours - direct),
-    );
+    let late = |name: &str| of_streams(figures, name, |it| it.late as f64);
     let most = |what, figure, unit, most| Goal {
         what,
         figure,
@@ -187,25 +200,21 @@ fn goals(figures: &Figures) -> Vec<Goal> {
         ),
         most(
             "added time to the first text, p99",
-            first_text / 1e3,
+            added_to_first_text(figures, PLAIN) / 1e3,
             " ms",
             1.0,
         ),
+        most("512 streams: texts lost", lost(figures, PLAIN), "", 0.0),
+        most("512 streams: texts later than 5 ms", late(PLAIN), "", 0.0),
         most(
-            "512 streams: texts lost",
-            figures.streams.lost as f64,
-            "",
-            0.0,
-        ),
-        most(
-            "512 streams: texts later than 5 ms",
-            figures.streams.late as f64,
-            "",
-            0.0,
+            "512 streams: texts later than 5 ms to Envoy's, plain",
+            times(late(PLAIN), late(ENVOY)),
+            "×",
+            1.0,
         ),
         most(
             "512 streams: memory for each",
-            figures.streams.memory / 1024.0,
+            of_streams(figures, PLAIN, |it| it.memory) / KIB,
             " KiB",
             64.0,
         ),
@@ -233,6 +242,37 @@ fn of_direct(figures: &Figures, of: fn(&Open) -> f64) -> f64 {
     median(figures.direct.iter().map(of))
 }
 
+/// Median over the rounds in which a text came.
+fn of_streams(figures: &Figures, name: &str, of: fn(&Streams) -> f64) -> f64 {
+    let rounds = figures.streams.get(name).into_iter().flatten();
+    median(rounds.filter(|round| round.came > 0).map(of))
+}
+
+/// Texts that did not come, of all rounds; `NaN` of a system that no streams were sent through.
+fn lost(figures: &Figures, name: &str) -> f64 {
+    let sum = |rounds: &Vec<Streams>| rounds.iter().map(|round| round.lost as f64).sum::<f64>();
+    figures.streams.get(name).map_or(f64::NAN, sum)
+}
+
+/// Microseconds that a system adds to the p99 of the time to the first text; the median of the
+/// rounds.
+fn added_to_first_text(figures: &Figures, name: &str) -> f64 {
+    let p99 = |name: &str| figures.first_text.get(name).into_iter().flatten();
+    median(
+        p99(name)
+            .zip(p99(DIRECT))
+            .map(|(through, direct)| through - direct),
+    )
+}
+
+/// How many times theirs ours are; 0 where there are none of either.
+fn times(ours: f64, theirs: f64) -> f64 {
+    if ours == 0.0 && theirs == 0.0 {
+        return 0.0;
+    }
+    ours / theirs
+}
+
 fn microseconds(value: f64) -> String {
     if value.is_nan() {
         "—".to_owned()
@@ -245,7 +285,11 @@ fn microseconds(value: f64) -> String {
 
 /// Whole numbers as they are, others with two decimals.
 fn number(value: f64) -> String {
-    if value.fract() == 0.0 {
+    if value.is_nan() {
+        "—".to_owned()
+    } else if value.is_infinite() {
+        "∞".to_owned()
+    } else if value.fract() == 0.0 {
         format!("{value:.0}")
     } else {
         format!("{value:.2}")

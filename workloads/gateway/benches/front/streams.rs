@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use lotoai_gateway::error::chain;
 use serde_json::Value;
 use snafu::{OptionExt as _, ResultExt as _, ensure_whatever};
 
 use crate::Result;
 use crate::driver::{Connection, Target};
+use crate::figures::Streams;
 use crate::mock::{DELTAS, PACE, age};
 
 /// Streams at the same time.
 pub(crate) const STREAMS: usize = 512;
-/// A word that is older than this when it comes is late.
-const LATE: Duration = Duration::from_millis(5);
-/// How long all streams may take; those that are behind their pace are late, and no error.
+/// How long one may take; texts that are behind their pace are late, and no error.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The events of a stream, one by one.
@@ -81,54 +81,46 @@ pub(crate) async fn first_text(
     Ok(time)
 }
 
-/// What came of many paced streams.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Delivery {
-    /// Texts that came.
-    pub(crate) came: usize,
-    /// Texts that did not.
-    pub(crate) lost: usize,
-    /// Texts that came late.
-    pub(crate) late: usize,
-    /// The oldest that came.
-    pub(crate) worst: Duration,
+/// Counts the texts of one paced stream as they come.
+async fn paced(target: &Target, found: &mut Streams) -> Result<()> {
+    let reading = async {
+        let mut connection = Connection::open(target).await?;
+        let mut events = Events::begin(&mut connection, target).await?;
+        while let Some(text) = events.text().await? {
+            found.count(age(&text).whatever_context("a text without its time")?);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LIMIT, reading)
+        .await
+        .whatever_context("a stream did not end")?
 }
 
-/// Reads [`STREAMS`] paced streams at the same time. `half_way` is called when all are open.
-pub(crate) async fn many(target: &Target, half_way: impl FnOnce()) -> Result<Delivery> {
+/// Reads [`STREAMS`] paced streams at the same time. `half_way` is called when all are open. A
+/// stream that fails loses the texts that did not come; of the first it is printed why.
+pub(crate) async fn many(target: &Target, half_way: impl FnOnce()) -> Result<Streams> {
     let mut readers = Vec::new();
     for at in 0..STREAMS {
         let target = target.clone();
         readers.push(tokio::spawn(async move {
             // Spread over the pace, as callers are.
             tokio::time::sleep(PACE * u32::try_from(at).unwrap_or_default() / 64).await;
-            let mut connection = Connection::open(&target).await?;
-            let mut events = Events::begin(&mut connection, &target).await?;
-            let (mut delivery, mut next) = (Delivery::default(), events.text().await?);
-            while let Some(text) = next {
-                let age = age(&text).whatever_context("a text without its time")?;
-                delivery.came += 1;
-                delivery.late += usize::from(age > LATE);
-                delivery.worst = delivery.worst.max(age);
-                next = events.text().await?;
-            }
-            Ok::<_, crate::Failure>(delivery)
+            let mut found = Streams::default();
+            let end = paced(&target, &mut found).await;
+            (found, end)
         }));
     }
     tokio::time::sleep(PACE * 32).await;
     half_way();
-    let all = async {
-        let mut sum = Delivery::default();
-        for reader in readers {
-            let one = reader.await.whatever_context("a stream's task failed")??;
-            sum.came += one.came;
-            sum.late += one.late;
-            sum.worst = sum.worst.max(one.worst);
-        }
-        sum.lost = STREAMS * DELTAS - sum.came;
-        Ok(sum)
-    };
-    tokio::time::timeout(LIMIT, all)
-        .await
-        .whatever_context("the streams did not end")?
+    let (mut sum, mut failed) = (Streams::default(), None);
+    for reader in readers {
+        let (found, end) = reader.await.whatever_context("a stream's task failed")?;
+        sum.add(&found);
+        failed = failed.or(end.err());
+    }
+    if let Some(error) = failed {
+        println!("  a stream failed: {}", chain(&error));
+    }
+    sum.lost = (STREAMS * DELTAS).saturating_sub(sum.came);
+    Ok(sum)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
 use snafu::{OptionExt as _, ResultExt as _, ensure_whatever};
 use wiremock::MockServer;
 
@@ -20,9 +20,8 @@ use crate::machine::{programs, unprivileged};
 use crate::mock::FarSides;
 use crate::names::{FULL, PLAIN};
 use crate::process::{Place, Process};
+use crate::question::{PROMPT, question};
 
-/// One kilobyte.
-const QUESTION_BYTES: usize = 1024;
 /// Longer than any run, so that no token ends within one.
 const TOKEN_SECONDS: u64 = 24 * 3600;
 /// How long a program may take until it answers.
@@ -67,18 +66,6 @@ impl Ground {
         claims["exp"] = json!(begin + TOKEN_SECONDS);
         format!("Bearer {}", self.signer.sign(&claims))
     }
-}
-
-/// A question of 1 KB to `model`, with more fields.
-pub(crate) fn question(model: &str, more: &Value) -> bytes::Bytes {
-    let content = "why ".repeat(QUESTION_BYTES / 4);
-    let mut body = json!({
-        "model": model, "max_tokens": 256, "messages": [{ "role": "user", "content": content }],
-    });
-    for (name, value) in more.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body.to_string().into()
 }
 
 /// A target with these headers beside the usual ones.
@@ -180,7 +167,7 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
         answer.is_ok_and(|answer| answer.status().is_success())
     };
     let took = process.up(START, is_ready).await?;
-    let body = question(crate::mock::PROMPT, &json!({ "store": stores }));
+    let body = question(PROMPT, &json!({ "store": stores }));
     let token = ground.token();
     let headers = [("authorization", token.as_str())];
     let target = target(address, "/v1/chat/completions", &headers, body)?;

@@ -8,6 +8,8 @@ use super::table::ModelName;
 
 /// No common script takes more tokens than one for two bytes.
 const BYTES_PER_TOKEN: usize = 2;
+/// A token of OpenAI's models is seldom more than two of another model.
+const TOKENS_PER_NUMBER: u64 = 2;
 /// What a model's own marks around a message take.
 const TOKENS_PER_MESSAGE: u64 = 8;
 /// What the platform puts before a question: the prompt of the role, and passages from documents.
@@ -64,6 +66,17 @@ pub fn of_texts(texts: &[String]) -> Tokens {
         input: texts
             .iter()
             .map(|text| of_bytes(text.len()) + TOKENS_PER_MESSAGE)
+            .sum(),
+        output: 0,
+    }
+}
+
+/// What reading texts may take that are given as tokens of OpenAI's models.
+pub fn of_token_lists(lists: &[Vec<u32>]) -> Tokens {
+    Tokens {
+        input: lists
+            .iter()
+            .map(|list| TOKENS_PER_NUMBER * list.len() as u64 + TOKENS_PER_MESSAGE)
             .sum(),
         output: 0,
     }
@@ -256,6 +269,8 @@ mod tests {
     fn texts_are_guessed_on_the_high_side_and_charged_as_counted() {
         let tokens = of_texts(&["¿Cuántos?".to_owned(), "a".to_owned()]);
         assert_eq!((tokens.input, tokens.output), (6 + 8 + 1 + 8, 0));
+        let lists = of_token_lists(&[vec![15_339, 1_917], vec![0]]);
+        assert_eq!((lists.input, lists.output), (4 + 8 + 2 + 8, 0));
         let model = || ModelName {
             provider: "local".into(),
             model: "m".into(),

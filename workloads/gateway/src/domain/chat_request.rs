@@ -1,7 +1,7 @@
 //! The request of `POST /v1/chat/completions`, checked.
 
 use axum::http::StatusCode;
-use lotoai_contracts::v1::{AnswerFormat, Functions, Message};
+use lotoai_contracts::v1::{AnswerFormat, Functions, Message, Sampling};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::content;
 use super::fields::Fields;
 use super::format;
 use super::functions::{self, Dialect};
+use super::{refused, sampling};
 use crate::failure::Failure;
 
 /// Largest request body, in bytes.
@@ -22,8 +23,7 @@ pub(super) const MAX_TOKENS: u32 = 1_000_000;
 /// The model that is answered without leaving a trace: the platform's own health probe.
 pub const PROBE_MODEL: &str = "probe";
 
-/// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
-/// over, since real clients send many; a name that OpenAI does not have is a mistake.
+/// The parameters of OpenAI's API and no others; a name that OpenAI does not have is a mistake.
 pub const PARAMETERS: [&str; 35] = [
     "audio",
     "frequency_penalty",
@@ -62,8 +62,16 @@ pub const PARAMETERS: [&str; 35] = [
     "web_search_options",
 ];
 
-/// Old names of what there is under a newer one.
-const REPLACED: [(&str, &str); 2] = [("functions", "tools"), ("function_call", "tool_choice")];
+/// Those that are taken without effect, since real clients send them: they are about who asks, how
+/// soon, and what is kept meanwhile, and say nothing of the answer.
+pub const PASSED_OVER: [&str; 6] = [
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "user",
+];
 
 /// A checked request: what is asked, in whichever API.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +94,8 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     /// Randomness.
     pub temperature: Option<f32>,
+    /// How else a model is to write.
+    pub sampling: Sampling,
     /// Whether the exchange is stored.
     pub store: bool,
     /// The conversation that it continues.
@@ -103,16 +113,7 @@ impl ChatRequest {
         fields.only(&PARAMETERS)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
         let model = model(&fields)?;
-        if fields.integer("n", 1..=128)?.is_some_and(|n| n != 1) {
-            return Err(fields.refuse("n", "n must be 1: there is one answer to a request"));
-        }
-        if let Some((old, new)) = REPLACED
-            .into_iter()
-            .find(|(old, _)| fields.get(old).is_some())
-        {
-            let message = format!("{old} is the old form of {new}; send {new}");
-            return Err(Failure::unsupported(old, message));
-        }
+        refused::check(&fields, refused::CHAT)?;
         let conversation_id = conversation_id(&fields)?;
         let max_tokens = fields.integer("max_tokens", 1..=MAX_TOKENS)?;
         let max_completion_tokens = fields.integer("max_completion_tokens", 1..=MAX_TOKENS)?;
@@ -135,6 +136,7 @@ impl ChatRequest {
             temperature: fields
                 .number("temperature", 0.0..=2.0)?
                 .map(|value| value as f32),
+            sampling: sampling::of_chat(&fields)?,
             store,
             conversation_id,
             stream,

@@ -22,6 +22,7 @@ fn the_smallest_request_has_the_documented_defaults() {
     assert_eq!(request.question(), "hola");
     assert!(request.store && !request.stream && !request.include_usage);
     assert_eq!((request.max_tokens, request.conversation_id), (None, None));
+    assert_eq!(request.sampling, Sampling::default());
 }
 
 #[test]
@@ -47,6 +48,10 @@ fn what_real_clients_send_is_understood() {
     assert!(request.stream && request.include_usage && !request.store);
     assert_eq!(request.max_tokens, Some(5));
     assert!(request.conversation_id.is_some());
+    assert_eq!(
+        (request.sampling.top_p, request.sampling.seed),
+        (Some(1.0), Some(7))
+    );
 }
 
 #[test]
@@ -92,6 +97,8 @@ fn what_came_of_a_function_goes_on_in_a_stored_conversation_only() {
 #[case(with("functions", json!([])), "functions")]
 #[case(with("function_call", json!("auto")), "function_call")]
 #[case(with("tools", json!([{"type": "custom"}])), "tools[0].type")]
+#[case(with("n", json!(2)), "n")]
+#[case(with("logit_bias", json!({"1": 5})), "logit_bias")]
 fn what_is_not_supported_is_named(#[case] request: Value, #[case] param: &str) {
     let failure = parse(request).unwrap_err();
     assert_eq!(
@@ -147,7 +154,9 @@ fn the_probe_stores_nothing() {
 #[case(with("max_completion_tokens", json!(-1)), "max_completion_tokens")]
 #[case(with("temperature", json!(3)), "temperature")]
 #[case(with("temperature", json!("hot")), "temperature")]
-#[case(with("n", json!(2)), "n")]
+#[case(with("n", json!(0)), "n")]
+#[case(with("stop", json!("")), "stop")]
+#[case(with("seed", json!("x")), "seed")]
 #[case(with("store", json!("no")), "store")]
 #[case(with("metadata", json!("x")), "metadata")]
 #[case(with("metadata", json!({"conversation_id": "x"})), "metadata.conversation_id")]

@@ -9,7 +9,7 @@ use lotoai_contracts::events::UsageRecorded;
 use uuid::Uuid;
 
 use super::charge::Charge;
-use super::embedding_request::EmbeddingRequest;
+use super::embedding_request::{EmbeddingRequest, Inputs};
 use super::end::{End, Record};
 use crate::budget::Principal;
 use crate::budget::estimate::{self, Read};
@@ -61,7 +61,10 @@ pub async fn embed(
     let question = Question {
         run_id: Uuid::now_v7(),
         principal: Principal::of(identity),
-        tokens: estimate::of_texts(&request.inputs),
+        tokens: match &request.inputs {
+            Inputs::Texts(texts) => estimate::of_texts(texts),
+            Inputs::Tokens(lists) => estimate::of_token_lists(lists),
+        },
         highest: state.budgets.table().highest_of(&model),
     };
     let begin = Call::begin(
@@ -126,10 +129,7 @@ impl Call {
         };
         let (read, outcome) = match &answer {
             Ok(vectors) => (Read::Counted(vectors.tokens), "ok"),
-            Err(unanswered) if unanswered.may_have_read => {
-                (Read::Unknown, &*unanswered.failure.code)
-            }
-            Err(unanswered) => (Read::Nothing, &*unanswered.failure.code),
+            Err(unanswered) => (unanswered.read, &*unanswered.failure.code),
         };
         self.closed = true;
         let mut end = self.end(read, outcome);

@@ -11,6 +11,8 @@ use crate::failure::Failure;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
+/// Items of a page of a list that most callers want whole.
+const WIDE_LIMIT: u32 = 1_000;
 
 /// Query of a list.
 #[derive(Debug, Clone, Default, IntoParams)]
@@ -46,17 +48,30 @@ impl PageQuery {
     /// # Errors
     /// 400 when it is not 1 to 200.
     pub fn limit(&self) -> Result<usize, Failure> {
+        self.limit_within(DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// Items per page of a list that most callers want whole: as many as a page may have where the
+    /// caller does not say.
+    ///
+    /// # Errors
+    /// 400 when it is not 1 to 1,000.
+    pub fn wide_limit(&self) -> Result<usize, Failure> {
+        self.limit_within(WIDE_LIMIT, WIDE_LIMIT)
+    }
+
+    fn limit_within(&self, default: u32, most: u32) -> Result<usize, Failure> {
         let Some(text) = &self.limit else {
-            return Ok(DEFAULT_LIMIT as usize);
+            return Ok(default as usize);
         };
         text.parse::<u32>()
             .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .filter(|limit| (1..=most).contains(limit))
             .map(|limit| limit as usize)
             .ok_or_else(|| {
                 Failure::invalid(
                     "limit",
-                    format!("limit must be an integer from 1 to {MAX_LIMIT}"),
+                    format!("limit must be an integer from 1 to {most}"),
                 )
             })
     }
@@ -155,6 +170,24 @@ mod tests {
             cursor: None,
         };
         assert_eq!(query.limit().unwrap_err().param.as_deref(), Some("limit"));
+    }
+
+    #[rstest::rstest]
+    #[case(None, Some(50), Some(1_000))]
+    #[case(Some("1"), Some(1), Some(1))]
+    #[case(Some("201"), None, Some(201))]
+    #[case(Some("1001"), None, None)]
+    #[case(Some("0"), None, None)]
+    fn a_wide_page_has_more(
+        #[case] limit: Option<&str>,
+        #[case] usual: Option<usize>,
+        #[case] wide: Option<usize>,
+    ) {
+        let query = PageQuery {
+            limit: limit.map(str::to_owned),
+            cursor: None,
+        };
+        assert_eq!((query.limit().ok(), query.wide_limit().ok()), (usual, wide));
     }
 
     #[rstest::rstest]

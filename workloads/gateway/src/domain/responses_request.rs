@@ -9,10 +9,10 @@ use super::content;
 use super::fields::Fields;
 use super::format;
 use super::functions::{self, Dialect};
+use super::{refused, sampling};
 use crate::failure::Failure;
 
-/// The parameters of OpenAI's API and no others. Those without effect here are taken and passed
-/// over, since real clients send many; a name that OpenAI does not have is a mistake.
+/// The parameters of OpenAI's API and no others; a name that OpenAI does not have is a mistake.
 pub const PARAMETERS: [&str; 34] = [
     "access_programs",
     "background",
@@ -46,6 +46,22 @@ pub const PARAMETERS: [&str; 34] = [
     "tools",
     "top_logprobs",
     "top_p",
+    "truncation",
+    "user",
+];
+
+/// Those that are taken without effect, since real clients send them: they are about who asks, how
+/// soon, what is kept meanwhile, and tools that there are none of. `truncation` is told as it is.
+pub const PASSED_OVER: [&str; 11] = [
+    "access_programs",
+    "background_options",
+    "max_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "stream_options",
     "truncation",
     "user",
 ];
@@ -108,7 +124,7 @@ impl ResponsesRequest {
         let value = chat_request::json(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
-        refuse_unsupported(&fields)?;
+        refused::check(&fields, refused::RESPONSES)?;
         let model = chat_request::model(&fields)?;
         let conversation_id = conversation(&fields)?;
         let previous = previous(&fields)?;
@@ -130,6 +146,7 @@ impl ResponsesRequest {
             resumable: false,
             max_tokens: fields.integer("max_output_tokens", 1..=MAX_TOKENS)?,
             temperature: temperature.map(|value| value as f32),
+            sampling: sampling::of_response(&fields)?,
             store,
             conversation_id,
             model,
@@ -140,18 +157,6 @@ impl ResponsesRequest {
             previous,
         })
     }
-}
-
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), Failure> {
-    if fields.flag("background")? == Some(true) {
-        let message = "background must be false: a response is answered while you wait";
-        return Err(Failure::unsupported("background", message));
-    }
-    if fields.get("prompt").is_some() {
-        let message = "prompt is not known here: prompts belong to agent roles; name one as model";
-        return Err(Failure::unsupported("prompt", message));
-    }
-    Ok(())
 }
 
 fn text_format(fields: &Fields<'_>) -> Result<Option<AnswerFormat>, Failure> {

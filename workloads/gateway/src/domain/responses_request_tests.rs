@@ -118,6 +118,15 @@ fn what_real_clients_send_is_understood() {
         (question.max_tokens, question.temperature),
         (Some(5), Some(0.0))
     );
+    let sampling = &question.sampling;
+    assert_eq!(
+        (
+            sampling.top_p,
+            sampling.reasoning_effort.as_str(),
+            sampling.verbosity.as_str()
+        ),
+        (Some(1.0), "low", "low")
+    );
     let repeated = &request.repeated;
     assert_eq!(repeated["metadata"], json!({"case": "7"}));
     assert_eq!(repeated["tools"], json!([tool]));
@@ -191,6 +200,7 @@ fn what_is_gone_on_with_is_a_conversation_or_a_response() {
 #[case(with("store", json!("no")), "store")]
 #[case(with("max_output_tokens", json!(0)), "max_output_tokens")]
 #[case(with("temperature", json!(3)), "temperature")]
+#[case(with("reasoning", json!({"effort": "huge"})), "reasoning.effort")]
 #[case(with("metadata", json!("x")), "metadata")]
 #[case(with("metadata", json!({"n": 1})), "metadata")]
 #[case(with("metadata", json!({"n": "x".repeat(513)})), "metadata")]
@@ -211,6 +221,8 @@ fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
 
 #[rstest::rstest]
 #[case(with("background", json!(true)), "background")]
+#[case(with("top_logprobs", json!(1)), "top_logprobs")]
+#[case(with("include", json!(["message.output_text.logprobs"])), "include")]
 #[case(with("prompt", json!({"id": "p"})), "prompt")]
 #[case(with("tools", json!([{"type": "web_search"}])), "tools[0].type")]
 #[case(with("tool_choice", json!({"type": "file_search"})), "tool_choice.type")]

@@ -24,7 +24,7 @@ use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{Answer, NewResponse, RunEnd, StreamEnd};
+use crate::store::{Answer, AnswerPlace, NewResponse, RunEnd, StreamEnd};
 use crate::streams;
 
 /// Outcome of a run that was not let end.
@@ -115,6 +115,7 @@ impl Run {
             messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
+            sampling: Some(request.sampling.clone()),
             conversation_id: conversation_id.map(|id| id.to_string()).unwrap_or_default(),
             functions: request.functions.clone(),
             format: request.format.clone(),
@@ -171,6 +172,14 @@ impl Run {
     /// stored is not given back.
     pub fn keep_as_response(&mut self, repeated: &Map<String, Value>) {
         self.repeated = serde_json::to_string(repeated).ok();
+    }
+
+    /// Where its answer is found; `None` where it is not stored.
+    pub fn place(&self) -> Option<AnswerPlace> {
+        self.conversation_id.map(|conversation_id| AnswerPlace {
+            run_id: self.id,
+            conversation_id,
+        })
     }
 
     /// Where its tasks run.

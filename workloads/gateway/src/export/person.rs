@@ -1,8 +1,9 @@
-//! Everything that the gateway holds of a person, as one JSON object.
+//! Everything that the gateway and the orchestrator hold of a person, as one JSON object.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use lotoai_contracts::v1::RecordKind;
 use serde::Serialize;
 use serde_json::json;
 
@@ -20,6 +21,13 @@ const PART: i64 = 200;
 const RESPONSES: i64 = 10;
 /// The same of streams, which may hold the text of an answer.
 const STREAMS: i64 = 10;
+
+/// What the orchestrator holds, and what it is called here.
+const ELSEWHERE: [(&str, RecordKind); 3] = [
+    ("approval_requests", RecordKind::Approval),
+    ("approval_decisions", RecordKind::Decision),
+    ("runs", RecordKind::Run),
+];
 
 /// Writes everything that is held of the caller. `key_owner` was read before, so that an answer
 /// begins only when the database is there.
@@ -48,6 +56,7 @@ pub async fn write(
     conversations(&mut pipe, &state, subject).await?;
     things(&mut pipe, &state, &identity).await?;
     spent(&mut pipe, &state, subject).await?;
+    elsewhere(&mut pipe, &state, subject).await?;
     pipe.text("}").await?;
     pipe.end().await
 }
@@ -154,6 +163,30 @@ async fn spent(pipe: &mut Pipe, state: &AppState, subject: &str) -> Result<(), S
     let shared = shared_budgets(&state.budgets.table());
     pipe.text(",\"budgets\":").await?;
     pipe.json(&store.own_windows(subject, &shared).await?).await
+}
+
+/// What the orchestrator holds, page by page.
+async fn elsewhere(pipe: &mut Pipe, state: &AppState, subject: &str) -> Result<(), Stop> {
+    for (name, kind) in ELSEWHERE {
+        pipe.text(&format!(",\"{name}\":[")).await?;
+        let (mut token, mut is_first) = (String::new(), true);
+        loop {
+            let page = state.orchestrator.export_person(subject, kind, token);
+            let page = page.await?;
+            for record in &page.records_json {
+                if !std::mem::take(&mut is_first) {
+                    pipe.text(",").await?;
+                }
+                pipe.text(record).await?;
+            }
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        pipe.text("]").await?;
+    }
+    Ok(())
 }
 
 /// Writes a list, part by part: `read` reads one after the place that `place` gives.

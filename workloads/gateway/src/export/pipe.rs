@@ -1,5 +1,6 @@
 //! From the writer of a download to its reader.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,6 +11,7 @@ use snafu::{IntoError as _, Snafu};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::Failure;
 use crate::store::StoreError;
 
 /// A piece is handed over when it is this long, in bytes …
@@ -34,6 +36,12 @@ pub enum Stop {
         /// Cause.
         source: StoreError,
     },
+    /// The orchestrator failed.
+    #[snafu(display("the rest cannot be had from the orchestrator ({code})"))]
+    Orchestrator {
+        /// What the caller would be told.
+        code: Cow<'static, str>,
+    },
     /// Something has no form as JSON.
     #[snafu(display("a part cannot be written"))]
     Encode {
@@ -45,6 +53,13 @@ pub enum Stop {
 impl From<StoreError> for Stop {
     fn from(source: StoreError) -> Self {
         StoreSnafu.into_error(source)
+    }
+}
+
+/// Of the orchestrator, which is the only one that fails so here.
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        OrchestratorSnafu { code: failure.code }.build()
     }
 }
 

@@ -20,6 +20,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
 use tracing::Instrument as _;
 
 use self::hash::RequestHash;
@@ -30,7 +31,7 @@ use crate::failure::{Failure, Shaped, is_api};
 use crate::flag::Flag;
 use crate::identity::SignedIn;
 use crate::state::AppState;
-use crate::store::{Claim, KeptAnswer, Outcome};
+use crate::store::{AnswerPlace, Claim, KeptAnswer, Outcome};
 
 const KEY: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -80,12 +81,16 @@ pub async fn idempotency(
             let handled = state.tasks.spawn(work).await;
             handled.unwrap_or_else(|_| Failure::internal().into_response())
         }
-        Ok(Claim::Answered { hash, answer }) => {
+        Ok(Claim::Answered {
+            hash,
+            answer,
+            place,
+        }) => {
             let most = state.limits.body_max_bytes();
             if Reading::new(request).0.hash(most).await.as_ref() != Some(&hash) {
                 return reused().into_response();
             }
-            answer.map_or_else(|| unkept().into_response(), again)
+            answer.map_or_else(|| unkept(place).into_response(), again)
         }
         Ok(Claim::Running) => running().into_response(),
         Ok(Claim::Lost) => lost().into_response(),
@@ -146,6 +151,8 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
 struct Held {
     state: Arc<AppState>,
     key: KeyOf,
+    /// Where the answer is found, if it is one that is stored.
+    place: Option<AnswerPlace>,
     ended: bool,
 }
 
@@ -154,14 +161,20 @@ impl Held {
         Self {
             state,
             key,
+            place: None,
             ended: false,
         }
     }
 
-    /// Stores how the request ended. It took effect either way, so a failure is only logged; the
-    /// key then stays taken.
-    async fn end(mut self, outcome: Outcome) {
+    /// Stores how the request with this hash ended, with its answer where that may be kept. It took
+    /// effect either way, so a failure is only logged; the key then stays taken.
+    async fn end(mut self, hash: Vec<u8>, answer: Option<KeptAnswer>) {
         self.ended = true;
+        let outcome = Outcome {
+            hash,
+            answer,
+            place: self.place,
+        };
         let KeyOf { owner, key } = &self.key;
         if let Err(error) = self.state.store.end_key(owner, key, &outcome).await {
             let error = crate::error::chain(&error);
@@ -173,7 +186,7 @@ impl Held {
     /// effect.
     async fn left(self, hash: Vec<u8>, whole: Whole) {
         if whole.known().await {
-            self.end(Outcome { hash, answer: None }).await;
+            self.end(hash, None).await;
         } else {
             self.release().await;
         }
@@ -209,10 +222,11 @@ async fn release(state: &AppState, key: &KeyOf) {
 }
 
 /// Handles a request that has its key for itself.
-async fn first(held: Held, request: Request, next: Next) -> Response {
+async fn first(mut held: Held, request: Request, next: Next) -> Response {
     let most = held.state.limits.body_max_bytes();
     let (reading, request) = Reading::new(request);
     let response = next.run(request).await;
+    held.place = response.extensions().get::<AnswerPlace>().copied();
     let is_unkept = response.extensions().get::<Unkept>().is_some();
     let hash = if is_unkept || response.status().is_success() {
         reading.hash(most).await
@@ -225,7 +239,7 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
     };
     let is_whole = response.body().size_hint().exact();
     if is_unkept || is_whole.is_some_and(|bytes| bytes > MAX_ANSWER_BYTES as u64) {
-        held.end(Outcome { hash, answer: None }).await;
+        held.end(hash, None).await;
         return response;
     }
     let (parts, body) = response.into_parts();
@@ -245,8 +259,7 @@ async fn first(held: Held, request: Request, next: Next) -> Response {
     }
     match to_bytes(body, MAX_ANSWER_BYTES).await {
         Ok(bytes) => {
-            let answer = Some(kept(bytes.to_vec()));
-            held.end(Outcome { hash, answer }).await;
+            held.end(hash, Some(kept(bytes.to_vec()))).await;
             Response::from_parts(parts, Body::from(bytes))
         }
         Err(_) => Failure::internal().into_response(),
@@ -301,14 +314,17 @@ fn lost() -> Failure {
     failure
 }
 
-fn unkept() -> Failure {
+/// What the first request led to is told where it can be found: its client may have lost the
+/// connection before it knew.
+fn unkept(place: Option<AnswerPlace>) -> Failure {
     let mut failure = conflict(
         "idempotency_answer_not_kept",
         "the request with this Idempotency-Key took effect, but its answer is not kept under it: it \
          was longer than 1 MiB, asked not to be stored, held a secret, or was not read to its end; \
-         use a new key",
+         find it by `answer`, where that is said, or use a new key",
     );
     failure.is_final = true;
+    failure.details = place.map(|place| Box::new(("answer", json!(place))));
     failure
 }
 

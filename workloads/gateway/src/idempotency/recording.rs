@@ -4,7 +4,7 @@ use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt as _, stream};
 
 use super::{Held, MAX_ANSWER_BYTES, Streamed};
-use crate::store::{KeptAnswer, Outcome};
+use crate::store::KeptAnswer;
 
 /// A request with a key whose answer is being taken. Dropped before its end, as when the client
 /// leaves, the key is given back where the answer was stopped by that. Else it stays taken until the
@@ -68,7 +68,7 @@ impl Taking {
         let ended = tasks.spawn(async move {
             match failed {
                 Some(streamed) => held.left(hash, streamed.whole).await,
-                None => held.end(Outcome { hash, answer }).await,
+                None => held.end(hash, answer).await,
             }
         });
         if is_over && ended.await.is_err() {

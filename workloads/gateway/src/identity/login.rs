@@ -206,7 +206,7 @@ impl Login {
     ///
     /// # Errors
     /// 400 when the return does not belong to the attempt, 403 when the provider refused the
-    /// person, 503 when it cannot be reached.
+    /// person, 503 when it cannot be reached or says that it cannot do it now.
     pub async fn finish(
         &self,
         query: CallbackQuery,
@@ -214,18 +214,16 @@ impl Login {
     ) -> Result<(Tokens, String), Failure> {
         let attempt = cookie
             .and_then(|cookie| Attempt::open(&self.key, cookie, now()))
-            .ok_or_else(|| broken("the sign-in took too long or began in another browser"))?;
+            .ok_or_else(|| expired("the sign-in took too long or began in another browser"))?;
         let state = query.state.unwrap_or_default();
         if !bool::from(state.as_bytes().ct_eq(attempt.state.as_bytes())) {
-            return Err(broken("the sign-in does not belong to this browser"));
+            return Err(expired(
+                "the sign-in is not the last that this browser began",
+            ));
         }
         if let Some(error) = query.error {
             tracing::info!(error, "the identity provider refused a sign-in");
-            return Err(Failure::new(
-                StatusCode::FORBIDDEN,
-                "sign_in_refused",
-                "the identity provider refused the sign-in",
-            ));
+            return Err(said_no(&error));
         }
         let code = query
             .code
@@ -310,11 +308,40 @@ impl Login {
 }
 
 fn broken(message: &'static str) -> Failure {
+    begin_again("sign_in_failed", message)
+}
+
+/// No fault of anybody: people are slow, open two tabs and go back.
+fn expired(message: &'static str) -> Failure {
+    begin_again("sign_in_expired", message)
+}
+
+fn begin_again(code: &'static str, message: &'static str) -> Failure {
     Failure::new(
         StatusCode::BAD_REQUEST,
-        "sign_in_failed",
+        code,
         format!("{message}; begin again at /auth/login"),
     )
+}
+
+/// What follows from the provider's word (RFC 6749, section 4.1.2.1, and OpenID Connect Core,
+/// section 3.1.2.6). The word itself stays in the log.
+fn said_no(error: &str) -> Failure {
+    match error {
+        "access_denied" => Failure::new(
+            StatusCode::FORBIDDEN,
+            "sign_in_refused",
+            "the identity provider refused the sign-in",
+        ),
+        // What the provider would say with 503 and 500, had it not a browser to send back.
+        "temporarily_unavailable" | "server_error" => provider_unavailable(),
+        _ => Failure::new(
+            StatusCode::FORBIDDEN,
+            "sign_in_failed",
+            "the identity provider did not complete the sign-in; begin again at /auth/login, the \
+             log has its error under this request id",
+        ),
+    }
 }
 
 /// A path on this site; anything that could lead elsewhere becomes `/`.

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
+use crate::domain::refused::{self, Refused};
 use crate::domain::{chat_request, responses_request};
 use crate::identity::session::SESSION_COOKIE;
 use crate::policy::Needs;
@@ -19,7 +20,7 @@ pub(crate) const COMMON: [u16; 6] = [400, 408, 409, 422, 429, 431];
 /// Completes the document of `routes`.
 pub(super) fn finish(document: &mut Value, routes: &[Route]) {
     plain_texts(document);
-    add_passed_over(document);
+    add_without_effect(document);
     document["components"]["securitySchemes"] = schemes();
     document["components"]["parameters"] = json!({ "IdempotencyKey": idempotency_key() });
     for route in routes {
@@ -148,20 +149,33 @@ fn error_content(path: &str) -> Value {
     json!({ media_type: { "schema": { "$ref": schema } } })
 }
 
-/// Bodies that may carry more of OpenAI's parameters than those with an effect: real clients send
-/// many.
-const TOLERANT: [(&str, &[&str]); 2] = [
-    ("ChatCompletionRequest", &chat_request::PARAMETERS),
-    ("ResponsesRequest", &responses_request::PARAMETERS),
+/// Bodies that may carry more of OpenAI's parameters than those with an effect: some that are taken
+/// because real clients send them, and some that are refused unless they ask for nothing.
+const TOLERANT: [(&str, &[&str], &[Refused]); 2] = [
+    (
+        "ChatCompletionRequest",
+        &chat_request::PASSED_OVER,
+        refused::CHAT,
+    ),
+    (
+        "ResponsesRequest",
+        &responses_request::PASSED_OVER,
+        refused::RESPONSES,
+    ),
 ];
 
-fn add_passed_over(document: &mut Value) {
-    let passed_over = || json!({ "description": "Taken, and without effect here." });
-    for (schema, parameters) in TOLERANT {
+fn add_without_effect(document: &mut Value) {
+    let passed_over = || json!({ "description": "Taken, and without effect on the answer." });
+    let refused =
+        || json!({ "description": "Not carried out: refused where it asks for something." });
+    for (schema, taken, not_carried_out) in TOLERANT {
         let properties = &mut document["components"]["schemas"][schema]["properties"];
         if let Value::Object(properties) = properties {
-            for name in parameters {
+            for name in taken {
                 properties.entry(*name).or_insert_with(passed_over);
+            }
+            for parameter in not_carried_out {
+                properties.entry(parameter.name).or_insert_with(refused);
             }
         }
     }
@@ -201,6 +215,15 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::policy::Scope;
+
+    #[test]
+    fn no_parameter_is_both_taken_and_refused() {
+        for (_, taken, not_carried_out) in TOLERANT {
+            for parameter in not_carried_out {
+                assert!(!taken.contains(&parameter.name), "{}", parameter.name);
+            }
+        }
+    }
 
     #[test]
     fn comments_become_texts() {

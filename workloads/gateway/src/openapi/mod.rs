@@ -50,6 +50,7 @@ use crate::routes::{
         uploads::end,
         conversations::list,
         conversations::one,
+        conversations::messages,
         conversations::remove,
         approvals::list,
         approvals::one,

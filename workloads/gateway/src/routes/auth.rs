@@ -1,4 +1,5 @@
-//! `/auth`: sign-in and sign-out of browsers.
+//! `/auth`: sign-in and sign-out of browsers. What fails here is told to people by
+//! [`sign_in_page`](super::sign_in_page).
 
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ pub struct LoginQuery {
     params(LoginQuery),
     responses((
         status = 303,
-        description = "To the identity provider",
+        description = "To the identity provider. Who prefers text/html to JSON is sent to a page \
+                       that says so when the sign-in cannot begin",
         headers(("location" = String, description = "Where the browser goes")),
     )),
 )]
@@ -61,8 +63,9 @@ pub async fn login(
 /// Takes the browser back from the identity provider.
 ///
 /// # Errors
-/// 400 when the return does not belong to an attempt of this browser, 403 when the provider
-/// refused, 503 when it or the database is away.
+/// 400 when the return does not belong to an attempt of this browser, 401 when the provider's token
+/// is not good for this platform, 403 when the provider refused, 503 when it or the database is
+/// away.
 #[utoipa::path(
     get,
     path = "/auth/callback",
@@ -72,12 +75,15 @@ pub async fn login(
     responses(
         (
             status = 303,
-            description = "Signed in: back to where the sign-in began",
+            description = "Signed in: back to where the sign-in began. Who prefers text/html to \
+                           JSON is sent to a page that says why when the sign-in failed, and gets \
+                           no session",
             headers(
                 ("location" = String, description = "Where the browser goes"),
                 ("set-cookie" = String, description = "The session"),
             ),
         ),
+        (status = 401, description = "The identity provider's token is not good for this platform"),
         (status = 403, description = "The identity provider refused the person"),
     ),
 )]
@@ -119,6 +125,11 @@ pub async fn callback(
     responses(
         (status = 200, description = "Signed out here; the browser goes on", body = SignOut),
         (status = 204, description = "Signed out"),
+        (
+            status = 303,
+            description = "It failed, for who prefers text/html to JSON: to a page that says why",
+            headers(("location" = String, description = "Where the browser goes")),
+        ),
         (status = 403, description = "Another site asked"),
     ),
 )]

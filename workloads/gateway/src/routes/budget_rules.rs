@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -16,7 +16,8 @@ use super::budgets::amounts;
 use crate::budget::table::{Budget, Scope, Table, UnknownPrice};
 use crate::budget::window::Period;
 use crate::domain::budget_request::{self, Allowance, MAX_BODY_BYTES};
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PageQuery};
+use crate::domain::parameters::Parameters;
 use crate::error::chain;
 use crate::failure::Failure;
 use crate::openapi::bodies::api::Amounts;
@@ -26,8 +27,8 @@ use crate::state::AppState;
 /// Most budgets beside those of the resource.
 const MAX_BUDGETS: usize = 200;
 
-/// Where a budget comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+/// Where a budget comes from, in the order in which they are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[schema(as = BudgetSource)]
 pub enum Source {
     /// `spec.gateway.budgets` of the platform's resource.
@@ -64,6 +65,13 @@ pub struct Rule {
     active: bool,
 }
 
+impl Rule {
+    /// Its place in the list. A name is there once of each source.
+    fn place(&self) -> (Source, &str) {
+        (self.source, self.name.as_str())
+    }
+}
+
 fn rule(budget: &Budget, table: &Table, source: Source, active: bool) -> Rule {
     Rule {
         name: budget.name.clone(),
@@ -84,28 +92,45 @@ fn made(budget: &Budget, table: &Table) -> Rule {
     rule(budget, table, Source::Administrator, active)
 }
 
-/// All budgets as they were set: first those of the resource, then those of administrators by name.
-/// They are one page.
+/// All budgets as they were set: first those of the resource, then those of administrators, each by
+/// name.
 ///
 /// # Errors
-/// 403 for everybody but administrators, 503 when the database is away.
+/// 400 for a bad or unknown parameter, 403 for everybody but administrators, 503 when the database is
+/// away.
 #[utoipa::path(
     get,
     path = "/api/admin/budgets",
     operation_id = "listBudgetRules",
     tag = "usage",
-    responses((status = 200, description = "The budgets", body = Page<Rule>)),
+    params(
+        ("limit" = Option<u32>, Query, description = "Budgets of a page, 1 to 1000; 1000 without it"),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = Page<Rule>)),
 )]
-pub async fn list(State(state): State<Arc<AppState>>) -> Result<Json<Page<Rule>>, Failure> {
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Rule>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["limit", "cursor"])?;
+    let query = PageQuery::of(&mut query);
+    let limit = query.wide_limit()?;
+    let after = query.after::<(Source, String)>()?;
+    let after = after
+        .as_ref()
+        .map(|(source, name)| (*source, name.as_str()));
     let stored = state.store.stored_budgets().await?;
     let table = state.budgets.of_file();
     let of_file = table.budgets.iter();
     let of_file = of_file.map(|budget| rule(budget, table, Source::Resource, true));
-    let items = of_file.chain(stored.iter().map(|budget| made(budget, table)));
-    Ok(Json(Page {
-        items: items.collect(),
-        next_cursor: None,
-    }))
+    let all = of_file.chain(stored.iter().map(|budget| made(budget, table)));
+    // Nothing comes before a first page.
+    let mut items: Vec<Rule> = all.filter(|rule| Some(rule.place()) > after).collect();
+    items.sort_by(|one, other| one.place().cmp(&other.place()));
+    Ok(Json(Page::of(items, limit, |rule| {
+        (rule.source, rule.name.clone())
+    })))
 }
 
 /// Makes a budget. It holds here at once and on other replicas within seconds; what was used before

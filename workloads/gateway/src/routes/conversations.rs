@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::body;
 use crate::domain::conversation_request::{self, BranchRequest, Format, MAX_BODY_BYTES};
-use crate::domain::page::{Page, PageQuery};
+use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
 use crate::export::{self, File};
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::openapi::bodies::api as bodies;
 use crate::state::AppState;
-use crate::store::{Branched, Conversation, ConversationSummary, Found, NewBranch};
+use crate::store::{Branched, Conversation, ConversationSummary, Found, NewBranch, StoredMessage};
 
 /// The caller's conversations, the most recently used first.
 ///
@@ -82,7 +82,7 @@ pub async fn search(
     })))
 }
 
-/// One conversation with its messages.
+/// One conversation with its newest messages, at most 500.
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
@@ -107,6 +107,53 @@ pub async fn one(
     found
         .map(Json)
         .ok_or_else(|| Failure::not_found("conversation"))
+}
+
+/// The messages of one conversation, the newest first.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 404 when it is not the caller's, 503 when the database is
+/// away.
+#[utoipa::path(
+    get,
+    path = "/api/conversations/{id}/messages",
+    operation_id = "listMessages",
+    tag = "conversations",
+    params(("id" = String, Path, description = "Identity of the conversation"), PageQuery),
+    responses(
+        (status = 200, description = "A page", body = Page<StoredMessage>),
+        (status = 404, description = "There is no such conversation for the caller"),
+    ),
+)]
+pub async fn messages(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<StoredMessage>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["limit", "cursor"])?;
+    let query = PageQuery::of(&mut query);
+    let limit = query.limit()?;
+    let after = query.after::<(Uuid, i64)>()?;
+    let id = known(&id)?;
+    if after.is_some_and(|(conversation, _)| conversation != id) {
+        return Err(not_of_list());
+    }
+    let found = state.store.conversation_summary(&identity.subject, id);
+    if found.await?.is_none() {
+        return Err(Failure::not_found("conversation"));
+    }
+    let before = after.map(|(_, position)| position);
+    let placed = state
+        .store
+        .messages_before(id, before, limit as i64 + 1)
+        .await?;
+    let page = Page::of(placed, limit, |placed| (id, placed.position));
+    let messages = page.items.into_iter().map(|placed| placed.message);
+    Ok(Json(Page {
+        items: messages.collect(),
+        next_cursor: page.next_cursor,
+    }))
 }
 
 /// Gives one conversation another title.

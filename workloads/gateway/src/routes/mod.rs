@@ -12,6 +12,7 @@ pub mod keys;
 pub mod me;
 pub mod personal;
 pub mod sessions;
+pub mod sign_in_page;
 pub mod totals;
 pub mod uploads;
 pub mod v1;
@@ -142,6 +143,12 @@ pub fn table() -> Vec<Route> {
             conversations::search,
         ),
         Route::new(GET, talk, read_talks, conversations::one),
+        Route::new(
+            GET,
+            "/api/conversations/{id}/messages",
+            read_talks,
+            conversations::messages,
+        ),
         Route::new(PATCH, talk, write_talks, conversations::rename),
         Route::new(DELETE, talk, write_talks, conversations::remove),
         Route::new(
@@ -218,6 +225,7 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
             ServiceBuilder::new()
                 .layer(from_fn(drain))
                 .layer(from_fn(web::security_headers))
+                .layer(from_fn(sign_in_page::tell))
                 .layer(from_fn(shape))
                 .layer(from_fn_with_state(Arc::clone(state), admit))
                 .layer(from_fn_with_state(

@@ -7,6 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
+use lotoai_contracts::v1::RecordKind;
 
 use crate::domain::parameters::Parameters;
 use crate::erasure::{self, Erased, Wish};
@@ -19,10 +20,10 @@ use crate::state::AppState;
 /// What must be said so that everything is erased.
 pub const CONFIRMATION: &str = "erase-everything";
 
-/// Everything that the gateway holds of the caller, as a file.
+/// Everything that is held of the caller, as a file.
 ///
 /// # Errors
-/// 400 for an unknown parameter, 503 when the database is away.
+/// 400 for an unknown parameter, 503 when the database or the orchestrator is away.
 #[utoipa::path(
     get,
     path = "/api/me/export",
@@ -37,6 +38,12 @@ pub async fn export(
 ) -> Result<Response, Failure> {
     Parameters::parse(query.as_deref(), &[])?;
     let key_owner = state.store.key_owner(&identity.subject).await?;
+    // An answer begins only when the orchestrator is there, too.
+    let (subject, kind) = (&identity.subject, RecordKind::Approval);
+    let page = state
+        .orchestrator
+        .export_person(subject, kind, String::new());
+    page.await?;
     let file = File {
         media_type: "application/json",
         name: "lotoai-export.json",
@@ -47,10 +54,11 @@ pub async fn export(
     })
 }
 
-/// Erases everything that the gateway holds of the caller, who is signed out then.
+/// Erases everything that is held of the caller, who is signed out then.
 ///
 /// # Errors
-/// 400 without the confirmation, 503 when the database is away: ask again, to go on.
+/// 400 without the confirmation, 503 when the database or the orchestrator is away: ask again, to go
+/// on.
 #[utoipa::path(
     delete,
     path = "/api/me/data",
@@ -76,11 +84,12 @@ pub async fn erase(
     })
 }
 
-/// Erases everything that the gateway holds of somebody who has left. Somebody of whom it holds
-/// nothing looks the same.
+/// Erases everything that is held of somebody who has left. Somebody of whom nothing is held looks
+/// the same.
 ///
 /// # Errors
-/// 400 without the confirmation, 503 when the database is away: ask again, to go on.
+/// 400 without the confirmation, 503 when the database or the orchestrator is away: ask again, to go
+/// on.
 #[utoipa::path(
     delete,
     path = "/api/users/{id}/data",

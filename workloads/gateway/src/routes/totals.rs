@@ -7,18 +7,17 @@ use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 
 use super::budgets::flag;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
 use crate::domain::usage_request::span;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::policy::usage;
 use crate::state::AppState;
-use crate::store::{By, UsageQuery, UsageTotal};
+use crate::store::{By, TotalsCursor, UsageQuery, UsageTotal};
 
 /// The caller's usage, added up by day, month, model or person; for administrators everybody's, or
-/// that of `subject`. Days and months come the newest first, others by their tokens; they are one
-/// page of at most 1,000 sums.
+/// that of `subject`. Days and months come the newest first, others by their tokens.
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 403 for the wish of others to see somebody else's, 503 when
@@ -34,29 +33,40 @@ use crate::store::{By, UsageQuery, UsageTotal};
         ("to" = Option<String>, Query, description = "Last day in UTC; today without it"),
         ("subject" = Option<String>, Query, description = "Whose, for administrators"),
         ("all" = Option<bool>, Query, description = "Everybody's, for administrators"),
+        ("limit" = Option<u32>, Query, description = "Sums of a page, 1 to 1000; 1000 without it"),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ),
-    responses((status = 200, description = "The sums", body = Page<UsageTotal>)),
+    responses((status = 200, description = "A page", body = Page<UsageTotal>)),
 )]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<UsageTotal>>, Failure> {
-    let known = ["by", "from", "to", "subject", "all"];
+    let known = ["by", "from", "to", "subject", "all", "limit", "cursor"];
     let mut query = Parameters::parse(query.as_deref(), &known)?;
     let by = by(&mut query)?;
     let (from, to) = span(&mut query, Timestamp::now())?;
     let all = flag(&mut query, "all")?;
     let subject = usage::whose(&identity, all, query.take("subject"))?;
+    let page = PageQuery::of(&mut query);
+    let limit = page.wide_limit()?;
+    let after = page.after::<TotalsCursor>()?;
+    if after.as_ref().is_some_and(|after| after.by != by.name()) {
+        return Err(not_of_list());
+    }
     let usage = UsageQuery {
         subject,
         from: from.to_string(),
         to: to.to_string(),
     };
-    Ok(Json(Page {
-        items: state.store.usage_totals(&usage, by).await?,
-        next_cursor: None,
-    }))
+    let items = state
+        .store
+        .usage_totals(&usage, by, after.as_ref(), limit as i64 + 1)
+        .await?;
+    Ok(Json(Page::of(items, limit, |total| {
+        TotalsCursor::of(by, total)
+    })))
 }
 
 fn by(query: &mut Parameters) -> Result<By, Failure> {

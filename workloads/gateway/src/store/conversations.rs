@@ -7,8 +7,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::talks::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
-    StoredMessage,
+    Answer, Conversation, ConversationSummary, NewMessage, Origin, PlacedMessage, StoredCall,
+    StoredDecision, StoredMessage,
 };
 use super::{Change, Store, StoreError, rfc3339, within};
 
@@ -138,8 +138,12 @@ impl Store {
         let Some(summary) = self.conversation_summary(owner, id).await? else {
             return Ok(None);
         };
-        let messages = self.messages(id, 500).await?;
-        Ok(Some(Conversation { summary, messages }))
+        let newest = self.messages_before(id, None, 500).await?;
+        let messages = newest.into_iter().rev().map(|placed| placed.message);
+        Ok(Some(Conversation {
+            summary,
+            messages: messages.collect(),
+        }))
     }
 
     /// One of the owner's conversations without its messages.
@@ -163,21 +167,28 @@ impl Store {
         Ok(row.as_ref().map(summary))
     }
 
-    /// The newest messages of a conversation, oldest first.
+    /// The messages of a conversation, whosever it is, before a place; the newest first.
     ///
     /// # Errors
     /// When the database fails.
-    async fn messages(&self, id: Uuid, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
+    pub async fn messages_before(
+        &self,
+        id: Uuid,
+        position: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<PlacedMessage>, StoreError> {
         let statement = sqlx::query(concat!(
             "select ",
             message_columns!(),
-            " from messages where conversation_id = $1 order by position desc limit $2"
+            ", position from messages where conversation_id = $1 and position < $2
+             order by position desc limit $3"
         ))
         .bind(id)
+        .bind(position.unwrap_or(i64::MAX))
         .bind(limit)
         .fetch_all(&self.pool);
         let rows = within("read messages", statement).await?;
-        Ok(rows.iter().rev().map(message).collect())
+        Ok(rows.iter().map(placed).collect())
     }
 
     /// The conversation of one of the owner's answers, and whether nothing was said in it since;
@@ -246,6 +257,14 @@ pub(super) fn message(row: &PgRow) -> StoredMessage {
         function_calls: calls(row, 10),
         function_call_id: row.get(11),
         created_at: row.get(9),
+    }
+}
+
+/// The message that a row begins with; its place follows.
+pub(super) fn placed(row: &PgRow) -> PlacedMessage {
+    PlacedMessage {
+        message: message(row),
+        position: row.get(MESSAGE_COLUMNS),
     }
 }
 

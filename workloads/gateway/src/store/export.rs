@@ -8,24 +8,13 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::conversations::{
-    MESSAGE_COLUMNS, SUMMARY_COLUMNS, message, message_columns, summary, summary_columns,
-};
-use super::{ConversationSummary, Store, StoreError, StoredMessage, rfc3339, within};
+use super::conversations::{SUMMARY_COLUMNS, message_columns, placed, summary, summary_columns};
+use super::{ConversationSummary, PlacedMessage, Store, StoreError, rfc3339, within};
 
 /// Messages of one part, unless they are long …
 const MESSAGES: i64 = 100;
 /// … together longer than this, in bytes. There is one at least.
 const MESSAGE_BYTES: i64 = 1024 * 1024;
-
-/// A message, and its place in its conversation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlacedMessage {
-    /// What was said.
-    pub message: StoredMessage,
-    /// Its place.
-    pub position: i64,
-}
 
 /// A conversation, deleted or not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,6 +82,10 @@ pub struct HeldKey {
     pub state: String,
     /// HTTP status of the answer.
     pub status: Option<i16>,
+    /// The run whose answer it led to, where that is stored …
+    pub run_id: Option<Uuid>,
+    /// … and the conversation that it is in.
+    pub conversation_id: Option<Uuid>,
     /// RFC 3339.
     pub expires_at: String,
     /// Who used it: the person, or one of their API keys. Its place in the list, with the key.
@@ -160,11 +153,7 @@ impl Store {
         .bind(MESSAGE_BYTES)
         .fetch_all(&self.pool);
         let rows = within("read messages", statement).await?;
-        let placed = rows.iter().map(|row| PlacedMessage {
-            message: message(row),
-            position: row.get(MESSAGE_COLUMNS),
-        });
-        Ok(placed.collect())
+        Ok(rows.iter().map(placed).collect())
     }
 
     /// All of the owner's conversations, deleted ones as well, by their id after `after`.
@@ -331,7 +320,7 @@ impl Store {
         let statement = sqlx::query(concat!(
             "select key, state, status, ",
             rfc3339!("expires_at"),
-            ", owner from idempotency_keys
+            ", owner, run_id, conversation_id from idempotency_keys
              where (owner = $1 or starts_with(owner, $1 || chr(31))) and (owner, key) > ($2, $3)
              order by owner, key limit $4"
         ))
@@ -347,6 +336,8 @@ impl Store {
             status: row.get(2),
             expires_at: row.get(3),
             owner: row.get(4),
+            run_id: row.get(5),
+            conversation_id: row.get(6),
         };
         Ok(rows.iter().map(held).collect())
     }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Store, StoreError, within};
 
@@ -22,6 +26,26 @@ pub struct KeptAnswer {
     pub body: Vec<u8>,
 }
 
+/// Where the answer to a question is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AnswerPlace {
+    /// The run that wrote it.
+    pub run_id: Uuid,
+    /// The conversation that it is in, unless that was deleted.
+    pub conversation_id: Uuid,
+}
+
+impl AnswerPlace {
+    /// What stands in two columns of a row from column `first` on; both may be null.
+    fn of(row: &PgRow, first: usize) -> Option<Self> {
+        let ids = row.get::<Option<Uuid>, _>(first).zip(row.get(first + 1));
+        ids.map(|(run_id, conversation_id)| Self {
+            run_id,
+            conversation_id,
+        })
+    }
+}
+
 /// What is known of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -37,6 +61,8 @@ pub enum Claim {
         hash: Vec<u8>,
         /// The answer, where it was kept.
         answer: Option<KeptAnswer>,
+        /// Where the answer is found, if it is one that is stored.
+        place: Option<AnswerPlace>,
     },
     /// The caller has too many keys.
     Full,
@@ -49,6 +75,8 @@ pub struct Outcome {
     pub hash: Vec<u8>,
     /// The answer, if it may be kept.
     pub answer: Option<KeptAnswer>,
+    /// Where the answer is found, if it is one that is stored.
+    pub place: Option<AnswerPlace>,
 }
 
 impl Store {
@@ -70,7 +98,7 @@ impl Store {
              on conflict (owner, key) do update
              set state = excluded.state, lease_until = excluded.lease_until,
                  expires_at = excluded.expires_at, request_hash = null, status = null,
-                 headers = null, body = null
+                 headers = null, body = null, run_id = null, conversation_id = null
              where idempotency_keys.expires_at <= now()
              returning 1",
         )
@@ -85,7 +113,8 @@ impl Store {
             return Ok(Claim::Claimed);
         }
         let read = sqlx::query(
-            "select state, lease_until <= now(), request_hash, status, headers, body
+            "select state, lease_until <= now(), request_hash, status, headers, body, run_id,
+                    conversation_id
              from idempotency_keys where owner = $1 and key = $2",
         )
         .bind(owner)
@@ -109,6 +138,7 @@ impl Store {
                     headers: pairs(row.get::<Option<Vec<String>>, _>(4).unwrap_or_default()),
                     body: row.get::<Option<_>, _>(5).unwrap_or_default(),
                 }),
+                place: AnswerPlace::of(&row, 6),
             },
         })
     }
@@ -126,7 +156,7 @@ impl Store {
         });
         let statement = sqlx::query(
             "update idempotency_keys set state = $3, request_hash = $4, status = $5, headers = $6,
-                    body = $7
+                    body = $7, run_id = $8, conversation_id = $9
              where owner = $1 and key = $2 and state = 'running'",
         )
         .bind(owner)
@@ -136,6 +166,8 @@ impl Store {
         .bind(answer.map(|answer| i16::try_from(answer.status).unwrap_or_default()))
         .bind(headers)
         .bind(answer.map(|answer| answer.body.as_slice()))
+        .bind(end.place.map(|place| place.run_id))
+        .bind(end.place.map(|place| place.conversation_id))
         .execute(&self.pool);
         within("end an idempotency key", statement)
             .await

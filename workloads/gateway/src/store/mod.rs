@@ -13,6 +13,7 @@ mod idempotency;
 mod keys;
 mod open_answers;
 mod outbox;
+mod pending_erasures;
 mod pulse;
 mod questions;
 mod responses;
@@ -41,9 +42,9 @@ pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
 pub use documents::{Document, NewDocument, Readers, Upserted};
 pub use export::{
-    ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow, PlacedMessage,
+    ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow,
 };
-pub use idempotency::{Claim, KeptAnswer, Outcome};
+pub use idempotency::{AnswerPlace, Claim, KeptAnswer, Outcome};
 pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use questions::{Asked, NewQuestion, NewTalk};
@@ -54,10 +55,10 @@ pub use session_ends::TakenSession;
 pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, StoredCall, StoredDecision,
-    StoredMessage,
+    Answer, Conversation, ConversationSummary, NewMessage, Origin, PlacedMessage, StoredCall,
+    StoredDecision, StoredMessage,
 };
-pub use totals::{By, UsageTotal};
+pub use totals::{By, TotalsCursor, UsageTotal};
 pub use upload_ends::ExportedUpload;
 pub use uploads::{Leased, MAX_OPEN_UPLOADS, NewUpload, Piece, StoredUpload, UploadPart};
 pub use used::Used;

@@ -79,6 +79,15 @@ pub struct StoredMessage {
     pub created_at: String,
 }
 
+/// A message, and its place in its conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacedMessage {
+    /// What was said.
+    pub message: StoredMessage,
+    /// Its place; a later message has a higher one.
+    pub position: i64,
+}
+
 /// A call of a function that the caller runs itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoredCall {

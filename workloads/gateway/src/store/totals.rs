@@ -1,6 +1,6 @@
 //! Usage, added up.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
@@ -8,9 +8,6 @@ use utoipa::ToSchema;
 use super::budgets::UsageQuery;
 use super::used::Used;
 use super::{Store, StoreError, within};
-
-/// Most sums of one question: two for each day of a year and more.
-const MOST: i64 = 1_000;
 
 /// What usage is added up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +55,37 @@ pub struct UsageTotal {
     pub used: Used,
 }
 
+/// Place of a sum in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotalsCursor {
+    /// What the list is added up by, as the API writes it.
+    pub by: String,
+    /// Its key.
+    pub key: String,
+    /// Its provider; empty where models are not told apart.
+    pub provider: String,
+    /// Its tokens, read and written.
+    pub tokens: i64,
+    /// Its currency.
+    pub currency: String,
+}
+
+impl TotalsCursor {
+    /// The place of a sum in the list by `by`.
+    pub fn of(by: By, total: &UsageTotal) -> Self {
+        let used = &total.used;
+        Self {
+            by: by.name().to_owned(),
+            key: total.key.clone(),
+            provider: total.provider.clone().unwrap_or_default(),
+            tokens: used.input_tokens.saturating_add(used.output_tokens),
+            currency: used.currency.clone(),
+        }
+    }
+}
+
 impl Store {
-    /// Usage, added up.
+    /// Usage, added up, after `after`.
     ///
     /// # Errors
     /// When the database fails.
@@ -67,6 +93,8 @@ impl Store {
         &self,
         query: &UsageQuery,
         by: By,
+        after: Option<&TotalsCursor>,
+        limit: i64,
     ) -> Result<Vec<UsageTotal>, StoreError> {
         let statement = sqlx::query(
             "select * from (
@@ -78,20 +106,31 @@ impl Store {
                         sum(requests)::bigint, sum(input_tokens)::bigint,
                         sum(output_tokens)::bigint, sum(estimated)::bigint,
                         sum(unpriced)::bigint, sum(micros)::bigint, currency,
-                        sum(input_tokens + output_tokens) as tokens
+                        sum(input_tokens + output_tokens)::bigint as tokens
                  from usage_days
                  where ($1::text is null or subject = $1) and day between $2::date and $3::date
                  group by label, maker, currency
              ) sums
+             where $6::text is null
+                or ($4::text in ('day', 'month') and label < $6::text)
+                or (($4::text not in ('day', 'month') or label = $6::text)
+                    and (tokens < $7::bigint
+                         or (tokens = $7::bigint
+                             and (label, coalesce(maker, ''), currency)
+                                 > ($6::text, $8::text, $9::text))))
              order by case when $4::text in ('day', 'month') then label end desc, tokens desc,
-                      label, maker, currency
+                      label, coalesce(maker, ''), currency
              limit $5",
         )
         .bind(&query.subject)
         .bind(&query.from)
         .bind(&query.to)
         .bind(by.name())
-        .bind(MOST)
+        .bind(limit)
+        .bind(after.map(|after| after.key.as_str()))
+        .bind(after.map(|after| after.tokens))
+        .bind(after.map(|after| after.provider.as_str()))
+        .bind(after.map(|after| after.currency.as_str()))
         .fetch_all(&self.pool);
         let rows = within("add up usage", statement).await?;
         Ok(rows.iter().map(total).collect())

@@ -70,11 +70,13 @@ async fn everything_is_away(gateway: &Gateway, program: &str) {
     let others = [
         (Method::GET, "/api/conversations".to_owned()),
         (Method::GET, format!("/api/conversations/{id}")),
+        (Method::GET, format!("/api/conversations/{id}/messages")),
         (Method::DELETE, format!("/api/conversations/{id}")),
         (Method::GET, "/api/documents".to_owned()),
         (Method::GET, format!("/api/approvals/{id}")),
         (Method::DELETE, format!("/api/documents/{id}")),
         (Method::GET, "/api/usage".to_owned()),
+        (Method::GET, "/api/usage/totals".to_owned()),
         (Method::GET, "/api/keys".to_owned()),
         (Method::GET, format!("/v1/chat/completions/{id}/stream")),
         (Method::POST, format!("/v1/chat/completions/{id}/cancel")),

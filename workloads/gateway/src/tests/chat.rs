@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use lotoai_contracts::v1::Sampling;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -253,6 +254,59 @@ async fn a_format_is_asked_for_or_refused_and_never_passed_over() {
     // The control: plain text is no format.
     let plain = asking("local", &json!({"type": "text"}));
     assert_eq!(gateway.chat("ana", plain).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn how_a_model_is_to_write_goes_on_and_what_nobody_carries_out_is_refused() {
+    let (gateway, seen) = gateway().await;
+    let more = json!({
+        "stop": ["END"], "top_p": 0.9, "seed": 7, "presence_penalty": 1, "frequency_penalty": -1,
+        "reasoning_effort": "low", "verbosity": "high",
+        // What clients send by themselves.
+        "n": 1, "logprobs": false, "logit_bias": {}, "modalities": ["text"], "user": "u",
+        "service_tier": "auto", "parallel_tool_calls": true, "metadata": {"case": "7"},
+    });
+    let reply = gateway.chat("ana", question("writer", &more)).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let expected = Sampling {
+        stop: vec!["END".to_owned()],
+        top_p: Some(0.9),
+        seed: Some(7),
+        presence_penalty: Some(1.0),
+        frequency_penalty: Some(-1.0),
+        reasoning_effort: "low".to_owned(),
+        verbosity: "high".to_owned(),
+    };
+    assert_eq!(
+        seen.requests.lock().unwrap()[0].sampling.as_ref(),
+        Some(&expected)
+    );
+    for (model, more, code, param) in [
+        ("writer", json!({"n": 2}), "unsupported_parameter", "n"),
+        (
+            "writer",
+            json!({"logprobs": true}),
+            "unsupported_parameter",
+            "logprobs",
+        ),
+        (
+            "local",
+            json!({"reasoning_effort": "low"}),
+            "unsupported_parameter",
+            "reasoning_effort",
+        ),
+        ("writer", json!({"stop": [""]}), "invalid_value", "stop[0]"),
+    ] {
+        let reply = gateway.chat("ana", question(model, &more)).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+        assert_eq!(reply.code(), code);
+        assert_eq!(reply.json()["error"]["param"], param);
+    }
+    // The control: a plain question asks for nothing of the kind.
+    gateway.chat("ana", question("local", &json!({}))).await;
+    let seen = seen.requests.lock().unwrap();
+    let last = seen.last().unwrap().sampling.as_ref();
+    assert_eq!(last, Some(&Sampling::default()));
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
     let Some(mut command) = program(client) else {
         return;
     };
-    let (orchestrator, _seen) = orchestrator::start().await;
+    let (orchestrator, seen) = orchestrator::start().await;
     let model_server = model_server::start().await;
     let parts = Parts {
         orchestrator,
@@ -149,6 +149,10 @@ async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
         assert!(text.lines().any(|it| it == line), "no {line:?} in:\n{text}");
     }
     assert!(output.status.success(), "{text}");
+    // What case `chat` asked for beside the question arrived.
+    let requests = seen.requests.lock().unwrap();
+    let mut asked = requests.iter().filter_map(|it| it.sampling.as_ref());
+    assert!(asked.any(|it| it.stop == ["END"] && it.seed == Some(7)));
 }
 
 /// The client of resumable uploads that browsers use, as it runs in Node.

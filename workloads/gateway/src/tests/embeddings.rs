@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wiremock::MockServer;
 
 use super::api_keys::{bearing, key};
-use super::model_server::{self, MODEL, asked};
+use super::model_server::{self, MODEL, NO_TOKEN, asked};
 use super::support::{Gateway, Parts, Reply};
 use super::{orchestrator, postgres};
 use crate::domain::embedding_request::MAX_BODY_BYTES;
@@ -78,8 +78,9 @@ async fn vectors_are_given_as_the_model_server_wrote_them() {
 #[rstest::rstest]
 #[case(json!({"model": "lotoai"}), 404, "model_not_found", "model")]
 #[case(json!({"model": "text-embedding-3-small"}), 404, "model_not_found", "model")]
-#[case(json!({"input": [1, 2]}), 400, "unsupported_content", "input[0]")]
-#[case(json!({"input": vec!["a"; 257]}), 400, "invalid_value", "input")]
+#[case(json!({"input": [1, -2]}), 400, "invalid_value", "input[1]")]
+#[case(json!({"input": [[1], []]}), 400, "invalid_value", "input[1]")]
+#[case(json!({"input": vec!["a"; 2049]}), 400, "invalid_value", "input")]
 #[case(json!({"texts": "a"}), 400, "unknown_parameter", "texts")]
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused_before_anybody_is_asked(
@@ -96,6 +97,58 @@ async fn what_cannot_be_meant_is_refused_before_anybody_is_asked(
     );
     assert_eq!(reply.json()["error"]["param"], param);
     assert!(asked(&server).await.is_empty());
+}
+
+#[rstest::rstest]
+#[case::texts(json!(vec!["a"; 600]), json!("a"))]
+#[case::tokens(json!(vec![[15_339, 1_917]; 600]), json!([15_339, 1_917]))]
+#[tokio::test]
+async fn more_inputs_than_the_model_server_takes_go_in_batches(
+    #[case] input: Value,
+    #[case] each: Value,
+) {
+    let (gateway, server) = gateway().await;
+    let reply = embed(&gateway, json!({ "input": input })).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let list = reply.json();
+    let data = list["data"].as_array().unwrap().iter();
+    assert!(
+        data.clone()
+            .all(|one| one["embedding"] == json!([1.0, 0.0]))
+    );
+    let places: Vec<u64> = data.map(|one| one["index"].as_u64().unwrap()).collect();
+    assert_eq!(places, (0..600).collect::<Vec<_>>());
+    let tokens = 600 * model_server::TOKENS;
+    assert_eq!(
+        list["usage"],
+        json!({ "prompt_tokens": tokens, "total_tokens": tokens })
+    );
+    // The fake says of the first text of each call that it was longer than the model reads.
+    assert_eq!(list["truncated"], json!([0, 256, 512]));
+    let asked = asked(&server).await;
+    let sizes: Vec<_> = asked
+        .iter()
+        .map(|it| it["input"].as_array().unwrap())
+        .collect();
+    let sizes: Vec<_> = sizes.iter().map(|it| (it.len(), &it[0])).collect();
+    assert_eq!(sizes, [(256, &each), (256, &each), (88, &each)]);
+}
+
+#[rstest::rstest]
+#[case::one(json!([15_339, NO_TOKEN]), "input[1]")]
+#[case::several(json!([[15_339], [15_339, NO_TOKEN]]), "input[1][1]")]
+#[tokio::test]
+async fn a_number_that_is_no_token_is_named_as_it_was_sent(
+    #[case] input: Value,
+    #[case] param: &str,
+) {
+    let (gateway, _server) = gateway().await;
+    let reply = embed(&gateway, json!({ "input": input })).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+    let error = &reply.json()["error"];
+    assert_eq!(error["param"], param);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with(&format!("{param} is")), "{message}");
 }
 
 #[tokio::test]

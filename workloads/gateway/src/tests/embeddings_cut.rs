@@ -189,6 +189,34 @@ async fn a_call_that_fails_costs_what_was_read(
     assert_eq!(used["day"], json!({ "requests": 1, "tokens": tokens }));
 }
 
+/// Of several batches the last one fails: what was counted of the others is charged where the model
+/// has read nothing of it, and what was reserved where nobody knows.
+#[rstest::rstest]
+#[case("busy", "overloaded", 256 * 7, 0)]
+#[case("short", "answer_incomplete", 256 * 9 + 3 + 8, 1)]
+#[tokio::test]
+async fn batches_that_went_well_are_charged(
+    #[case] last: &str,
+    #[case] code: &str,
+    #[case] tokens: u64,
+    #[case] estimated: u64,
+) {
+    let budget = "{name: day, scope: User, per: Day, tokens: 10000, requests: 100}";
+    let Some(platform) = Platform::start(&format!("budgets: [{budget}]")).await else {
+        return;
+    };
+    let mut texts = vec!["a"; 256];
+    texts.push(last);
+    let reply = platform.embed(json!(texts)).await;
+    assert_eq!(reply.code(), code, "{reply:?}");
+    assert_eq!(asked(&platform.server).await.len(), 2);
+    let row = platform.usage().await;
+    assert_eq!(
+        (&row["input_tokens"], &row["estimated_requests"]),
+        (&json!(tokens), &json!(estimated))
+    );
+}
+
 #[tokio::test]
 async fn an_error_that_passes_does_not_cost_the_record() {
     let Some(platform) = Platform::start(&format!("budgets: [{DAY}]")).await else {

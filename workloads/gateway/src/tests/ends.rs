@@ -346,5 +346,7 @@ async fn who_leaves_while_the_end_is_being_stored_is_not_answered_again() {
     gateway.settle().await;
     let again = gateway.send(ask(&gateway, "writer", true)).await;
     assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    let place = again.json()["error"]["answer"].clone();
+    assert_eq!(place["run_id"], messages(&gateway).await[1]["run_id"]);
     assert_eq!(seen.count(), 1);
 }

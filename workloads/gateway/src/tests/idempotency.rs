@@ -217,12 +217,12 @@ async fn what_must_not_be_stored_is_not() {
     };
     let send = || gateway.send(chat(&gateway, "ana", "k", "writer", &json!({})));
     assert_eq!(send().await.status, StatusCode::OK);
-    assert_eq!(
-        code(&send().await),
-        (409, "idempotency_answer_not_kept".into())
-    );
+    let again = send().await;
+    assert_eq!(code(&again), (409, "idempotency_answer_not_kept".into()));
+    // Nor does anything lead to it.
+    assert_eq!(again.json()["error"].get("answer"), None, "{again:?}");
     assert_eq!(seen.requests.lock().unwrap().len(), 1);
-    let row = sqlx::query("select count(body) from idempotency_keys");
+    let row = sqlx::query("select count(body) + count(run_id) from idempotency_keys");
     let row = row.fetch_one(&server.pool()).await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 0);
 }

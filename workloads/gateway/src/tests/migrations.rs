@@ -20,7 +20,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What replicas write that do not know the last migration. Whoever adds one leaves the statements
 /// as they are, and adds those of the migration before.
-const WRITES: [&str; 20] = [
+const WRITES: [&str; 22] = [
     "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
     "insert into messages (id, conversation_id, role, content) values ($1, $1, 'user', 'what?')",
     "insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
@@ -37,6 +37,10 @@ const WRITES: [&str; 20] = [
     "insert into answer_streams (run_id, conversation_id, subject, api_key, model, include_usage,
                                  alive_until)
      values ($1, $1, 'ana', '', 'm', false, now())",
+    "insert into approvals (id, owner, conversation_id, model) values ($1, 'ana', $1, 'm')",
+    "insert into idempotency_keys (owner, key, state, lease_until, expires_at, request_hash, status,
+                                   headers, body)
+     values ('ana', $1::text, 'kept', now(), now() + interval '1 day', '', 200, '{}', '')",
     "update messages set content = content || '.' where conversation_id = $1",
     "insert into responses (run_id, inputs, model, repeated, failure, finish_reason, provider,
                             input_tokens, output_tokens)
@@ -61,10 +65,10 @@ const WRITES: [&str; 20] = [
                              requests, input_tokens, output_tokens, micros, unpriced, estimated)
      values (current_date, $1::text, '', 'p', 'm', 'EUR', 'v', 1, 1, 1, 1, 0, 0)",
     "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
-     values ('ana', $1::text, 'running', now(), now() + interval '1 day')",
+     values ('eve', $1::text, 'running', now(), now() + interval '1 day')",
     "update idempotency_keys set state = 'kept', request_hash = '', status = 200, headers = '{}',
                                  body = ''
-     where owner = 'ana' and key = $1::text and state = 'running'",
+     where owner = 'eve' and key = $1::text and state = 'running'",
 ];
 
 /// The history up to the migration before the last.

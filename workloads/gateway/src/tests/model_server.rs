@@ -11,6 +11,8 @@ pub(crate) const MODEL: &str = "all-minilm-l6-v2";
 pub(crate) const TOKENS: u64 = 7;
 /// Length of its vectors.
 pub(crate) const DIMENSIONS: u64 = 2;
+/// No token has this number.
+pub(crate) const NO_TOKEN: u64 = 100_256;
 
 struct Fake;
 
@@ -29,6 +31,15 @@ impl Respond for Fake {
         {
             return refuse(400, Some("dimensions"), "invalid_value");
         }
+        let is_unknown = |list: &Value| {
+            let numbers = list.as_array()?;
+            numbers.iter().position(|number| *number == NO_TOKEN)
+        };
+        let mut lists = texts.iter().enumerate();
+        if let Some((at, within)) = lists.find_map(|(at, it)| Some((at, is_unknown(it)?))) {
+            let param = format!("input[{at}][{within}]");
+            return refuse(400, Some(&param), &format!("{param} is no token"));
+        }
         let vector = match body["encoding_format"].as_str() {
             Some("base64") => json!("AACAPwAAAAA="),
             _ => json!([1.0, 0.0]),
@@ -37,12 +48,12 @@ impl Respond for Fake {
             let one = |index| json!({ "object": "embedding", "index": index, "embedding": vector });
             let tokens = TOKENS * texts.len() as u64;
             ResponseTemplate::new(200).set_body_json(json!({
-                "object": "list", "model": MODEL, "truncated": [],
+                "object": "list", "model": MODEL, "truncated": [0],
                 "data": (0..count).map(one).collect::<Vec<_>>(),
                 "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
             }))
         };
-        match texts[0].as_str().unwrap() {
+        match texts[0].as_str().unwrap_or_default() {
             "busy" => refuse(429, None, "queue_full"),
             "fails" => refuse(500, None, "model_failed"),
             "stranger" => refuse(401, None, "invalid_token"),

@@ -4,7 +4,7 @@
 pub(crate) mod approvals;
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use lotoai_contracts::v1::decision::Route;
 use lotoai_contracts::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Citation, Citations, DecideApprovalRequest, Decision, Delta,
-    Failed, Finished, FunctionCallDelta, ListApprovalsRequest, ListApprovalsResponse,
-    ListModelsRequest, ListModelsResponse, Model, ToolCall, Usage,
+    ErasePersonRequest, ErasePersonResponse, ExportPersonRequest, ExportPersonResponse, Failed,
+    Finished, FunctionCallDelta, ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest,
+    ListModelsResponse, Model, ToolCall, Usage,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
@@ -41,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) told: Mutex<Vec<mpsc::UnboundedSender<Option<String>>>>,
     /// Bytes of text of all answers of model `flood`.
     pub(crate) flooded: AtomicUsize,
+    /// Whether it can say nothing of what it holds of people, and delete nothing of it.
+    pub(crate) is_away: AtomicBool,
     /// Answers of model `scripted` stand still after their first piece until this is cancelled.
     pub(crate) go: CancellationToken,
 }
@@ -66,6 +69,13 @@ impl Seen {
 struct Fake(Arc<Seen>);
 
 impl Fake {
+    fn is_there(&self) -> Result<(), Status> {
+        match self.0.is_away.load(Ordering::Relaxed) {
+            true => Err(Status::unavailable("10.0.0.7 is gone")),
+            false => Ok(()),
+        }
+    }
+
     /// What a test tells, piece by piece.
     fn told(&self) -> Events {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -109,6 +119,8 @@ impl Orchestrator for Fake {
         let model = request.model.clone();
         let request_has_functions = request.functions.is_some();
         let request_has_format = request.format.is_some();
+        let sampling = request.sampling.as_ref();
+        let request_reasons = sampling.is_some_and(|it| !it.reasoning_effort.is_empty());
         let script = script(&request);
         self.0.requests.lock().unwrap().push(request.clone());
         let stream: Events = match model.as_str() {
@@ -128,6 +140,11 @@ impl Orchestrator for Fake {
             "local" if request_has_format => {
                 let message = "model `small` cannot be held to a format";
                 let failed = unsupported("response_format", message);
+                Box::pin(events(vec![decision(), failed]))
+            }
+            "local" if request_reasons => {
+                let message = "model `small` cannot be held to this `reasoning_effort`";
+                let failed = unsupported("reasoning_effort", message);
                 Box::pin(events(vec![decision(), failed]))
             }
             "caller" => Box::pin(events(calls())),
@@ -216,6 +233,24 @@ impl Orchestrator for Fake {
             .approvals
             .list(&request.into_inner())
             .map(Response::new)
+    }
+
+    async fn erase_person(
+        &self,
+        request: Request<ErasePersonRequest>,
+    ) -> Result<Response<ErasePersonResponse>, Status> {
+        self.is_there()?;
+        let part = self.0.approvals.erase(&request.into_inner().subject);
+        Ok(Response::new(part))
+    }
+
+    async fn export_person(
+        &self,
+        request: Request<ExportPersonRequest>,
+    ) -> Result<Response<ExportPersonResponse>, Status> {
+        self.is_there()?;
+        let page = self.0.approvals.export(&request.into_inner());
+        Ok(Response::new(page))
     }
 
     async fn list_models(

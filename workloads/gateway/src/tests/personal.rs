@@ -10,6 +10,7 @@ use super::browser::{Person, sign_in_as, with_cookies};
 use super::budgets::{question, stored};
 use super::conversations::{send, talk};
 use super::documents::upload;
+use super::postgres::tables_with;
 use super::support::{Gateway, PUBLIC_URL};
 use super::uploads::{Resumable, sweep_parts};
 use crate::budget::ledger;
@@ -124,36 +125,6 @@ async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
     assert_eq!(written.await.unwrap(), 4);
 }
 
-/// The tables that hold `word` in any row, with the schema as it is: a table that is added later
-/// is among them. Bytes are read as text.
-pub(super) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
-    let names: Vec<(String, Vec<String>)> = sqlx::query_as(
-        "select table_name::text,
-                coalesce(array_agg(column_name::text) filter (where data_type = 'bytea'), '{}')
-         from information_schema.columns join information_schema.tables
-              using (table_catalog, table_schema, table_name)
-         where table_schema = 'public' group by table_name order by table_name",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap();
-    let mut found = Vec::new();
-    for (name, bytes) in names {
-        let bytes = bytes.iter().map(|it| format!(", encode({it}, 'escape')"));
-        let row = format!("concat_ws(' ', t::text{})", bytes.collect::<String>());
-        let count = format!("select count(*) from {name} t where strpos({row}, $1) > 0");
-        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
-            .bind(word)
-            .fetch_one(pool)
-            .await
-            .unwrap();
-        if rows > 0 {
-            found.push(name);
-        }
-    }
-    found
-}
-
 const EVERYWHERE: [&str; 13] = [
     "answer_streams",
     "api_keys",
@@ -247,7 +218,8 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
         reply.json(),
         json!({
             "conversations": 2, "documents": 1, "uploads": 1, "api_keys": 1, "usage_days": 1,
-            "open_questions": 1, "budget_windows": 0, "idempotency_keys": 1, "sessions": 1,
+            "open_questions": 1, "budget_windows": 0, "idempotency_keys": 1, "approvals": 0,
+            "decisions": 0, "runs": 0, "sessions": 1,
         })
     );
     let cleared = reply.header("set-cookie");

@@ -37,16 +37,17 @@ async fn a_return_that_does_not_fit_is_refused() {
         ("a forged cookie", &good, "__Host-lotoai-login=AAAA"),
         ("another state", "/auth/callback?code=c&state=x", &attempt),
         ("no state", "/auth/callback?code=c", &attempt),
-        (
-            "no code",
-            &format!("/auth/callback?state={}", query["state"]),
-            &attempt,
-        ),
     ] {
         let reply = with_cookies(&gateway, Method::GET, path, cookies, None).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{name}");
-        assert_eq!(reply.code(), "sign_in_failed", "{name}");
+        assert_eq!(reply.code(), "sign_in_expired", "{name}");
     }
+    let no_code = format!("/auth/callback?state={}", query["state"]);
+    let reply = with_cookies(&gateway, Method::GET, &no_code, &attempt, None).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (400, "sign_in_failed")
+    );
     let refused = format!(
         "/auth/callback?error=access_denied&state={}",
         query["state"]

@@ -213,3 +213,51 @@ async fn what_cannot_be_a_budget_is_refused_and_nothing_is_stored() {
     assert_eq!(make(&gateway, &good).await.code(), "budget_exists");
     assert_eq!(rules(&gateway).await.len(), 2);
 }
+
+#[tokio::test]
+async fn budgets_come_page_by_page_those_of_the_resource_first() {
+    let file = [
+        "name: cap, scope: Platform, per: Month, requests: 1000",
+        "name: b-file, scope: User, per: Day, requests: 1000",
+    ];
+    let Some((_server, gateway, _)) = stored(&file).await else {
+        return;
+    };
+    for name in ["zz", "a-b", "ab", "a"] {
+        let body = json!({ "name": name, "scope": "User", "per": "Day", "tokens": 1 });
+        assert_eq!(make(&gateway, &body).await.status, StatusCode::CREATED);
+    }
+    let whole = rules(&gateway).await;
+    let names: Vec<_> = whole.iter().map(|rule| rule["name"].clone()).collect();
+    assert_eq!(names, ["b-file", "cap", "a", "a-b", "ab", "zz"]);
+    for limit in [1, 4] {
+        let path = format!("{RULES}?limit={limit}");
+        let pages = gateway.pages(&path, "root", &["admins"]).await;
+        assert_eq!(pages.len(), 6_usize.div_ceil(limit));
+        assert_eq!(pages.concat(), whole);
+    }
+    // What is removed meanwhile, even the last of a page, takes nothing else with it.
+    let page = administer(
+        &gateway,
+        Method::GET,
+        &format!("{RULES}?limit=4"),
+        &Value::Null,
+    )
+    .await;
+    let cursor = page.json()["next_cursor"].clone();
+    let gone = remove(&gateway, "/api/admin/budgets/a-b").await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let rest = format!("{RULES}?cursor={}", cursor.as_str().unwrap());
+    let rest = administer(&gateway, Method::GET, &rest, &Value::Null).await;
+    assert_eq!(rest.json()["items"], json!(whole[4..]));
+    for (query, param) in [
+        ("cursor=bm9wZQ", "cursor"),
+        ("limit=0", "limit"),
+        ("all=true", "all"),
+    ] {
+        let path = format!("{RULES}?{query}");
+        let reply = administer(&gateway, Method::GET, &path, &Value::Null).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}: {reply:?}");
+        assert_eq!(reply.json()["param"], param, "{path}");
+    }
+}

@@ -348,6 +348,28 @@ impl Gateway {
         }
     }
 
+    /// The pages of a list. `path` has a query, without a cursor.
+    pub(crate) async fn pages(
+        &self,
+        path: &str,
+        subject: &str,
+        groups: &[&str],
+    ) -> Vec<Vec<Value>> {
+        let (mut pages, mut next) = (Vec::new(), path.to_owned());
+        loop {
+            let request = self.request_in(Method::GET, &next, subject, groups);
+            let reply = self.send(request).await;
+            assert_eq!(reply.status, StatusCode::OK, "{next}: {reply:?}");
+            let page = reply.json();
+            pages.push(page["items"].as_array().unwrap().clone());
+            let Some(cursor) = page["next_cursor"].as_str() else {
+                return pages;
+            };
+            assert!(pages.len() < 100, "{path} does not end");
+            next = format!("{path}&cursor={cursor}");
+        }
+    }
+
     /// A request with a good token of `subject`.
     pub(crate) fn request(&self, method: Method, path: &str, subject: &str) -> Request<Body> {
         self.request_in(method, path, subject, &[])

@@ -1,5 +1,7 @@
 //! Usage, added up by a real PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -120,4 +122,58 @@ async fn sums_of_others_are_for_administrators() {
     // The control: one may name oneself.
     let reply = gateway.get("/api/usage/totals?subject=ana", "ana").await;
     assert_eq!(reply.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn sums_come_page_by_page_in_the_order_of_the_whole() {
+    let Some((_server, gateway)) = stored().await else {
+        return;
+    };
+    for by in ["day", "month", "model", "subject"] {
+        let query = format!("by={by}&all=true");
+        let whole = sums(&gateway, &query, &["admins"]).await;
+        assert!(whole.len() > 2, "{by}: {whole:?}");
+        let path = format!("/api/usage/totals?from=2026-10-01&to=2026-11-30&{query}&limit=1");
+        let pages = gateway.pages(&path, "ana", &["admins"]).await;
+        assert!(pages.iter().all(|page| page.len() == 1), "{by}: {pages:?}");
+        assert_eq!(pages.concat(), whole, "{by}");
+    }
+    let path = "/api/usage/totals?from=2026-10-01&to=2026-11-30&limit=1";
+    let first = gateway.get(path, "ana").await.json();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    for (query, param) in [
+        // It is of the list by day.
+        (format!("by=month&cursor={cursor}"), "cursor"),
+        (format!("cursor={}", &cursor[1..]), "cursor"),
+        ("limit=1001".to_owned(), "limit"),
+    ] {
+        let path = format!("/api/usage/totals?{query}");
+        let reply = gateway.get(&path, "ana").await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}: {reply:?}");
+        assert_eq!(reply.json()["param"], param, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn more_sums_than_a_page_has_are_not_cut_off() {
+    let Some((server, gateway)) = stored().await else {
+        return;
+    };
+    // They differ by their name alone.
+    sqlx::query(
+        "insert into usage_days (day, subject, api_key, provider, model, currency, price_version,
+                                 requests, input_tokens, output_tokens, micros, unpriced, estimated)
+         select '2026-11-02', 'p-' || n, '', 'openai', 'gpt', 'EUR', '1', 1, 1, 1, 1, 0, 0
+         from generate_series(1, 1100) n",
+    )
+    .execute(&server.pool())
+    .await
+    .unwrap();
+    let path = "/api/usage/totals?from=2026-10-01&to=2026-11-30&by=subject&all=true";
+    let pages = gateway.pages(path, "ana", &["admins"]).await;
+    let sizes: Vec<_> = pages.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1000, 103]);
+    let all = pages.concat();
+    let keys: BTreeSet<String> = lines(&all).into_iter().collect();
+    assert_eq!(keys.len(), all.len(), "each once");
 }

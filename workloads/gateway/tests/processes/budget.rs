@@ -66,9 +66,8 @@ async fn of_200_at_once_over_two_replicas_exactly_50_pass(
     // One more needs one more than is left.
     let most = CAP * needed + needed - 1;
     let limited = limit(unit, most);
-    let budgets = ground.budgets(&format!(
-        "{PRICES}budgets: [{{name: cap, scope: Platform, per: Month, {limited}}}]"
-    ));
+    let budget = format!("{{name: cap, scope: Platform, per: Month, {limited}}}");
+    let budgets = ground.file("budgets.yaml", &format!("{PRICES}budgets: [{budget}]"));
     let settings = [("BUDGETS_FILE", budgets.as_str())];
     let replicas = [
         ground.replica(&settings).await,

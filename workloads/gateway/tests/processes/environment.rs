@@ -7,7 +7,7 @@ use crate::keys::{AUDIENCE, ISSUER};
 /// What the orchestrator of the tests asks for.
 const ORCHESTRATOR_TOKEN: &str = "t";
 /// Nothing listens there.
-const NOWHERE: &str = "http://127.0.0.1:1";
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Where a gateway serves, and where its far sides are.
 pub(crate) struct Sides<'a> {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use crate::environment::{self, Sides};
 use crate::keys::{Signer, realm};
 use crate::orchestrator::{self, Seen};
 use crate::postgres::Database;
+use crate::relay::{Far, Relay, Trigger};
 use crate::replica::{Replica, free};
 
 /// The far sides. A test may put something before one of them by another address.
@@ -68,7 +68,8 @@ impl Ground {
         }
     }
 
-    /// Starts a replica, told so much more than where everything is, and waits until it is ready.
+    /// Starts a replica of the gateway, told so much more than where everything is, and waits until it
+    /// is ready.
     pub(crate) async fn replica(&self, more: &[(&'static str, &str)]) -> Replica {
         let addresses = [free(), free()];
         let [listen, admin] = addresses;
@@ -84,12 +85,22 @@ impl Ground {
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
         variables.extend(more);
-        Replica::start(addresses, variables, self.directory.path()).await
+        self.start("gateway", addresses, variables).await
     }
 
-    /// Writes `budgets.yaml`; its path.
-    pub(crate) fn budgets(&self, text: &str) -> String {
-        let file: PathBuf = self.directory.path().join("budgets.yaml");
+    /// Starts a program of the platform, told so much, and waits until it is ready.
+    pub(crate) async fn start(
+        &self,
+        name: &str,
+        addresses: [SocketAddr; 2],
+        variables: Vec<(&'static str, String)>,
+    ) -> Replica {
+        Replica::start(name, addresses, variables, self.directory.path()).await
+    }
+
+    /// Writes a file for the processes; its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let file = self.directory.path().join(name);
         std::fs::write(&file, text).unwrap();
         file.display().to_string()
     }
@@ -113,6 +124,17 @@ impl Ground {
         let row = sqlx::query(query).fetch_one(&self.pool).await.unwrap();
         std::array::from_fn(|column| row.get(column))
     }
+}
+
+/// A relay before a database, and the URL of the database behind it.
+pub(crate) async fn behind(pool: &PgPool, trigger: &Arc<Trigger>) -> (Relay, String) {
+    let options = pool.connect_options();
+    let socket = format!(".s.PGSQL.{}", options.get_port());
+    let socket = options.get_socket().unwrap().join(socket);
+    let relay = Relay::start(Far::Socket(socket), Arc::clone(trigger)).await;
+    let name = options.get_database().unwrap();
+    let url = format!("postgres://{}/{name}?sslmode=disable", relay.address);
+    (relay, url)
 }
 
 /// Waits for what comes within `limit` or not at all.

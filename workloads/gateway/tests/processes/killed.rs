@@ -11,10 +11,10 @@ use rand::rngs::StdRng;
 
 use crate::broker::CONFIRM;
 use crate::client::{Client, Reply};
-use crate::ground::{Ground, wait_for};
+use crate::ground::{Ground, behind, wait_for};
 use crate::orchestrator::Script;
 use crate::postgres;
-use crate::relay::{Far, Kill, Relay, Trigger};
+use crate::relay::{Far, Kill, Relay, Trigger, kills};
 use crate::script::{Heard, Way, chance, content, heard, is_soak, question, said, script};
 
 /// Kills of a sample, and in full.
@@ -146,19 +146,6 @@ async fn load(ground: &Ground, address: SocketAddr, chance: &mut StdRng) -> Told
     all
 }
 
-/// Moments of all that pass in a load, one in each part of it.
-fn kills(chance: &mut StdRng, moments: u64) -> Vec<Kill> {
-    let count = if is_soak() { KILLS } else { SAMPLE };
-    let kills: Vec<Kill> = (0..count)
-        .map(|part| Kill {
-            at: 1 + chance.random_range(part * moments / count..(part + 1) * moments / count),
-            arrives: chance.random(),
-        })
-        .collect();
-    println!("of {moments} moments {kills:?}");
-    kills
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let Some(database) = postgres::start() else {
@@ -167,42 +154,35 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let mut chance = chance("kills");
     let mut ground = Ground::new(&database).await;
     ground.seen.go.cancel();
-    let budgets = ground.budgets(BUDGETS);
+    let budgets = ground.file("budgets.yaml", BUDGETS);
     let longest = LONGEST.to_string();
     let settings = [
         ("BUDGETS_FILE", budgets.as_str()),
         ("ANSWER_MAX_SECONDS", longest.as_str()),
     ];
     let trigger = Arc::new(Trigger::default());
-    let options = ground.pool.connect_options();
-    let socket = format!(".s.PGSQL.{}", options.get_port());
-    let socket = options.get_socket().unwrap().join(socket);
-    let beside = Relay::start(Far::Socket(socket), Arc::clone(&trigger)).await;
-    let name = options.get_database().unwrap();
-    ground.postgres = format!("postgres://{}/{name}?sslmode=disable", beside.address);
+    let (_beside, postgres) = behind(&ground.pool, &trigger).await;
+    ground.postgres = postgres;
     let above = Relay::start(Far::of(&ground.orchestrator), Arc::clone(&trigger)).await;
     ground.orchestrator = format!("http://{}", above.address);
     // Before the broker there are two: one of them for the moment between an event and its confirm.
     let confirms = Arc::new(Trigger::only(&CONFIRM));
-    let behind = Relay::start(Far::of(&ground.rabbitmq), Arc::clone(&confirms)).await;
-    let far = Far::Port(behind.address);
+    let last = Relay::start(Far::of(&ground.rabbitmq), Arc::clone(&confirms)).await;
+    let far = Far::Port(last.address);
     let before = Relay::start(far, Arc::clone(&trigger)).await;
     ground.rabbitmq = format!("amqp://{}/lotoai", before.address);
 
     // The control: with nobody killed all is acknowledged.
     let replica = ground.replica(&settings).await;
-    let never = Kill {
-        at: 0,
-        arrives: true,
-    };
-    trigger.arm(replica.id(), never);
+    trigger.arm(replica.id(), Kill::NEVER);
     let mut told = load(&ground, replica.address, &mut chance).await;
     let moments = trigger.disarm();
     let (whole, cut) = (told.acknowledged.len(), told.cut.len());
     assert_eq!((whole, cut), (PEOPLE * QUESTIONS, 0));
     drop(replica);
 
-    let anywhere = kills(&mut chance, moments).into_iter();
+    let count = if is_soak() { KILLS } else { SAMPLE };
+    let anywhere = kills(&mut chance, moments, count).into_iter();
     let anywhere = anywhere.map(|kill| (&trigger, kill));
     for (trigger, kill) in anywhere.chain(BY_CONFIRM.map(|kill| (&confirms, kill))) {
         let mut replica = ground.replica(&settings).await;

@@ -1,6 +1,6 @@
 //! The gateway as processes, behind what a cluster puts before it: told to stop with open streams,
-//! killed at any moment, two of them with one budget, with its database and its broker away, and under
-//! floods.
+//! killed at any moment, two of them with one budget, with its database and its broker away, under
+//! floods, and with a real orchestrator that is killed as well.
 //! What they are asked is drawn by a seed that each test prints; `LOTOAI_SOAK` runs in full what
 //! otherwise is a sample.
 
@@ -15,6 +15,8 @@ mod broker;
 mod budget;
 #[cfg(test)]
 mod client;
+#[cfg(test)]
+mod consent;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]

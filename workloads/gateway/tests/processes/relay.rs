@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
+use rand::Rng as _;
+use rand::rngs::StdRng;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -18,6 +20,26 @@ pub(crate) struct Kill {
     pub(crate) at: u64,
     /// Whether that still arrives.
     pub(crate) arrives: bool,
+}
+
+impl Kill {
+    /// Nobody is killed.
+    pub(crate) const NEVER: Self = Self {
+        at: 0,
+        arrives: true,
+    };
+}
+
+/// So many kills at moments of all that pass in a load, one in each part of it.
+pub(crate) fn kills(chance: &mut StdRng, moments: u64, count: u64) -> Vec<Kill> {
+    let kills: Vec<Kill> = (0..count)
+        .map(|part| Kill {
+            at: 1 + chance.random_range(part * moments / count..(part + 1) * moments / count),
+            arrives: chance.random(),
+        })
+        .collect();
+    println!("of {moments} moments {kills:?}");
+    kills
 }
 
 /// Counts for several relays what passes, and kills.

@@ -1,4 +1,4 @@
-//! One gateway process.
+//! One process of the platform.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What is shown of the log of a test that failed, in bytes.
 const TAIL: usize = 8 * 1024;
 
-/// A running gateway; it ends with this value.
+/// A running program; it ends with this value.
 pub(crate) struct Replica {
     child: Child,
     log: PathBuf,
@@ -43,6 +43,17 @@ pub(crate) fn free() -> SocketAddr {
     }
 }
 
+/// A program: cargo puts them all in one place, that of another package when it builds its tests.
+fn program(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name(name);
+    assert!(
+        program.is_file(),
+        "{} is not there: `cargo test --workspace --no-run` builds it",
+        program.display()
+    );
+    program
+}
+
 /// Whether the process with this address of its readiness says that it wants requests.
 pub(crate) async fn is_ready(admin: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(admin).await else {
@@ -57,17 +68,19 @@ pub(crate) async fn is_ready(admin: SocketAddr) -> bool {
 }
 
 impl Replica {
-    /// Starts a process and waits until it is ready.
+    /// Starts a program and waits until it is ready.
     pub(crate) async fn start(
+        name: &str,
         [address, admin]: [SocketAddr; 2],
         variables: Vec<(&'static str, String)>,
         directory: &Path,
     ) -> Self {
-        let log = directory.join(format!("gateway-{}.log", address.port()));
+        let log = directory.join(format!("{name}-{}.log", address.port()));
         let file = File::create(&log).unwrap();
         // It ends with the thread that starts it: a killed test leaves nothing.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_gateway")])
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program(name))
             .env_clear()
             .envs(variables)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -85,8 +98,8 @@ impl Replica {
         let deadline = Instant::now() + START;
         while !is_ready(admin).await {
             let ended = replica.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the gateway ended at its start: {ended:?}");
-            assert!(Instant::now() < deadline, "the gateway does not get ready");
+            assert!(ended.is_none(), "{name} ended at its start: {ended:?}");
+            assert!(Instant::now() < deadline, "{name} does not get ready");
             tokio::time::sleep(LOOK_EVERY).await;
         }
         replica

@@ -49,6 +49,25 @@ fn a_cause_is_told_once() {
 }
 
 #[tokio::test]
+async fn the_last_line_has_the_words_of_the_workload_and_its_word_for_the_operator() {
+    let (service, failures) = Service::new("test");
+    let refused = Told::new(Some("AuthFailed"), "failed to sign in");
+    let workload = std::future::ready(Err(refused));
+    let error = stop(&service, failures, workload, 1).await.unwrap_err();
+    assert_eq!(chain(&error), "test failed: failed to sign in");
+    assert_eq!(chain(error.cause()), "failed to sign in");
+    assert_eq!(error.reason(), Some("AuthFailed"));
+
+    let (service, failures) = Service::new("test");
+    let other = std::future::ready(Err(std::io::Error::other("no")));
+    let error = stop(&service, failures, other, 1).await.unwrap_err();
+    assert_eq!(
+        (chain(error.cause()).as_str(), error.reason()),
+        ("no", None)
+    );
+}
+
+#[tokio::test]
 async fn a_workload_that_ends_well_ends_the_process_well() {
     let (service, failures) = Service::new("test");
     let done = std::future::ready(Ok::<_, Infallible>(()));

@@ -49,6 +49,11 @@ fn a_missing_variable_is_named_as_it_is_set() {
 }
 
 #[test]
+fn an_idle_connection_is_given_up_before_a_server_that_stops_may_close_it() {
+    assert!(IDLE_TIMEOUT < crate::Limits::default().quiet);
+}
+
+#[test]
 fn a_token_is_never_printed() {
     let config = config();
     let printed = format!(

@@ -7,6 +7,7 @@ use axum::extract::State as FromState;
 use axum::response::{IntoResponse, Response};
 use lotoai_kit::http_error::ApiError;
 use lotoai_kit::json::Limited;
+use lotoai_kit::stops::{MAX_STOP_BYTES, MAX_STOPS};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,9 +23,6 @@ const MAX_MESSAGES: usize = 256;
 /// number is an upper bound, so a larger one is no fault: the same request may go to larger models.
 const DEFAULT_TOKENS: usize = 256;
 const MAX_TOKENS: usize = 1024;
-/// Stop sequences of one request, and bytes of each.
-const MAX_STOPS: usize = 4;
-const MAX_STOP_BYTES: usize = 64;
 /// Used when the request has no seed: the same question gets the same answer.
 const SEED: u32 = 42;
 
@@ -40,6 +38,8 @@ pub(super) struct Request {
     temperature: Option<f32>,
     top_p: Option<f32>,
     seed: Option<i64>,
+    presence_penalty: Option<f32>,
+    frequency_penalty: Option<f32>,
     stop: Option<Stop>,
     // What we cannot do and will not pretend to.
     n: Option<u32>,
@@ -117,6 +117,10 @@ impl Request {
         }
         let temperature = in_range("temperature", self.temperature, 0.0, 2.0)?.unwrap_or(0.0);
         let top_p = in_range("top_p", self.top_p, 0.0, 1.0)?.unwrap_or(1.0);
+        let penalty =
+            |field, value| in_range(field, value, -2.0, 2.0).map(Option::unwrap_or_default);
+        let presence_penalty = penalty("presence_penalty", self.presence_penalty)?;
+        let frequency_penalty = penalty("frequency_penalty", self.frequency_penalty)?;
         let include_usage = self.stream_options.unwrap_or_default().include_usage;
         let delivery = if self.stream {
             Delivery::Stream { include_usage }
@@ -130,6 +134,8 @@ impl Request {
             top_p,
             // A seed only has to be repeatable: its low bits will do.
             seed: self.seed.map_or(SEED, |seed| seed as u32),
+            presence_penalty,
+            frequency_penalty,
             stop: stops(self.stop)?,
         };
         Ok((job, delivery))

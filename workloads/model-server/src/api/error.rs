@@ -37,13 +37,17 @@ pub(super) fn from_engine(error: EngineError) -> ApiError {
             ApiError::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message)
                 .with_param("messages")
         }
-        other => {
-            tracing::error!(error = %Report::from_error(other), "the model failed");
-            let message = "the model failed; the server's log says why";
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "model_failed", message)
-        }
+        other => return failed(other),
     };
     error.with_shape(Shape::OpenAi)
+}
+
+/// A failure on the way to the vectors or the answer that the caller can do nothing about.
+pub(super) fn failed(error: impl std::error::Error) -> ApiError {
+    tracing::error!(error = %Report::from_error(error), "the model failed");
+    let message = "the model failed; the server's log says why";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "model_failed", message)
+        .with_shape(Shape::OpenAi)
 }
 
 pub(super) async fn no_such_route(uri: Uri) -> Response {

@@ -4,6 +4,7 @@ mod chat;
 mod embeddings;
 mod error;
 mod stream;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -37,6 +37,10 @@ pub struct ChatJob {
     pub top_p: f32,
     /// Makes drawing repeatable.
     pub seed: u32,
+    /// Taken from the weight of a token that is there already, -2 to 2.
+    pub presence_penalty: f32,
+    /// The same for each time that it is there.
+    pub frequency_penalty: f32,
     /// Texts that end the answer and are not part of it.
     pub stop: Vec<String>,
 }

@@ -10,6 +10,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
+use lotoai_kit::stops::Stops;
 use snafu::{ResultExt, ensure};
 use tokio::sync::mpsc;
 
@@ -19,15 +20,15 @@ use super::error::{
 };
 use super::prompt::{Message, Segment, segments};
 use super::rambling::Rambling;
-use super::text::{Characters, Stops};
+use super::text::Characters;
 use super::{CHAT_MODEL as MODEL, loader, metrics};
 
 /// Prompt tokens of one call. Between calls a client that has gone is noticed.
 const CALL_TOKENS: usize = 512;
 /// The longest that one answer may hold the model.
 const LONGEST_ANSWER: Duration = Duration::from_secs(120);
-/// Tokens that the repetition penalty looks back at, and its strength. 1.1 keeps this model from
-/// looping without keeping it from quoting.
+/// Tokens that penalties look back at, and the strength of that on repetition. 1.1 keeps this model
+/// from looping without keeping it from quoting.
 const PENALTY: (i32, f32) = (64, 1.1);
 /// Candidates that are drawn from when the temperature is above 0.
 const TOP_K: i32 = 40;
@@ -236,7 +237,7 @@ impl<'model> Runner<'model> {
         };
         let (mut rest, stopped) = stops.push(&characters.finish());
         if !stopped {
-            rest.push_str(&stops.finish());
+            rest.push_str(&stops.release());
         }
         if !rest.is_empty() && events.send(ChatEvent::Delta(rest)).is_err() {
             return Ok(None);
@@ -246,7 +247,8 @@ impl<'model> Runner<'model> {
 }
 
 fn sampler(job: &ChatJob, vocabulary: i32) -> LlamaSampler {
-    let penalties = LlamaSampler::penalties(vocabulary, PENALTY.0, PENALTY.1, 0.0, 0.0);
+    let (frequency, presence) = (job.frequency_penalty, job.presence_penalty);
+    let penalties = LlamaSampler::penalties(vocabulary, PENALTY.0, PENALTY.1, frequency, presence);
     if job.temperature <= 0.0 {
         return LlamaSampler::chain_simple([penalties, LlamaSampler::greedy()]);
     }

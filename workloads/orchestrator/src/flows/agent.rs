@@ -79,6 +79,7 @@ pub fn request(
         messages: history::trim(messages, budget),
         max_tokens,
         temperature: session.temperature,
+        sampling: session.sampling.clone(),
         functions,
         format: session.format.clone(),
     }

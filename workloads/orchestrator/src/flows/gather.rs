@@ -1,5 +1,7 @@
 //! Asks every service at once for what the decision rests on.
 
+mod search;
+
 use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -19,14 +21,14 @@ use crate::{
         text::cosine,
     },
     failure::Failure,
+    rag::Missed,
 };
+
+use search::search;
+pub use search::search_again;
 
 /// Passages that are asked for.
 pub const PASSAGES: u32 = 6;
-/// Taken off what a Spanish question as asked scores: the embedding model knows Spanish mostly as
-/// "not English", so a Spanish passage on anything has about 0.43 with any Spanish question. What
-/// the English reading finds counts in full.
-const SPANISH_BIAS: f32 = 0.15;
 /// Sentences of a tool's description that are compared.
 const MAX_TOOL_SENTENCES: usize = 4;
 /// Examples of a tool that are compared.
@@ -61,6 +63,8 @@ pub struct Gathered {
     pub hits: Vec<Citation>,
     /// Score of the best passage for the router.
     knowledge: Option<f32>,
+    /// Whether the passages could not be had, and may be in a moment.
+    search_passes: bool,
     /// What could not be had.
     pub failures: Vec<Failure>,
     /// A tool that an earlier answer asked arguments for, and what the user had asked of it.
@@ -95,8 +99,9 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
         note(failure);
         Arc::default()
     });
-    let (hits, knowledge) = hits.unwrap_or_else(|failure| {
-        note(failure);
+    let search_passes = hits.as_ref().is_err_and(Missed::passes);
+    let (hits, knowledge) = hits.unwrap_or_else(|missed| {
+        note(missed.into());
         Default::default()
     });
     let vectors = vectors.map(Some).unwrap_or_else(|failure| {
@@ -129,6 +134,7 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
         tool_scores,
         hits,
         knowledge,
+        search_passes,
         failures,
         continued,
     }
@@ -155,42 +161,6 @@ pub fn readings(question: &str, language: Language) -> Vec<String> {
 pub fn readable(text: &str) -> &str {
     let (head, _rest) = text.split_at(text.floor_char_boundary(MAX_READING_BYTES));
     head
-}
-
-/// Searches with every reading; a passage that two readings find counts with its better score.
-/// Gives the passages, best first, and the score of the best one as the router takes it.
-async fn search(
-    hub: &Hub,
-    session: &Session,
-    readings: &[&str],
-) -> Result<(Vec<Citation>, Option<f32>), Failure> {
-    let run_id = session.run.id.to_string();
-    let searches = readings
-        .iter()
-        .map(|query| hub.rag.search(&run_id, &session.caller, query, PASSAGES));
-    let found = futures::future::try_join_all(searches).await?;
-    let mut all: Vec<(f32, Citation)> = Vec::new();
-    for (reading, hits) in found.into_iter().enumerate() {
-        let as_asked_in_spanish = session.language == Language::Spanish && reading == 0;
-        let bias = if as_asked_in_spanish {
-            SPANISH_BIAS
-        } else {
-            0.0
-        };
-        all.extend(hits.into_iter().map(|hit| (hit.score - bias, hit)));
-    }
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let best = all.first().map(|(score, _)| *score);
-    let mut kept: Vec<Citation> = Vec::new();
-    for (_, hit) in all {
-        let same =
-            |k: &Citation| k.document_id == hit.document_id && k.chunk_index == hit.chunk_index;
-        if !kept.iter().any(same) {
-            kept.push(hit);
-        }
-    }
-    kept.truncate(usize::try_from(PASSAGES).unwrap_or(usize::MAX));
-    Ok((kept, best))
 }
 
 /// The similarity of each tool and each role with the nearest reading.

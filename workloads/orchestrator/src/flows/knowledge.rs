@@ -1,6 +1,9 @@
 //! Answers from the documents: by a capable role if there is one, else by the best sentences.
 
-use lotoai_contracts::v1::{Citation, CompleteRequest, Message, Role, complete_event::Event};
+use lotoai_contracts::{
+    failures,
+    v1::{Citation, CompleteRequest, Message, Role, complete_event::Event},
+};
 
 use super::{
     Done, Hub, agent,
@@ -173,7 +176,9 @@ async fn written(
             Err(failure) => failure,
         };
         session.step("complete", &role.name, &failed.code, started);
-        return if begun { Err(failed) } else { Ok(None) };
+        // What a model refuses by name is not passed over by an answer without one.
+        let is_final = begun || failed.code == failures::UNSUPPORTED_PARAMETER;
+        return if is_final { Err(failed) } else { Ok(None) };
     }
 }
 

@@ -162,7 +162,8 @@ async fn by_role(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
 
 async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let started = session.now();
-    let gathered = gather::gather(hub, session).await;
+    let mut gathered = gather::gather(hub, session).await;
+    gather::search_again(hub, session, &mut gathered).await;
     let heard = gathered
         .failures
         .first()

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt as _;
 use lotoai_contracts::v1::Citation;
 
 use super::{
@@ -37,7 +38,12 @@ pub async fn answer(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
         hop("postgres", hub.store.ping()),
         hop("agents", hub.agents.fetch_roles()),
         hop("mcp-server", hub.mcp.fresh_tools(&caller)),
-        hop("rag-server", hub.rag.search(&run_id, &caller, question, 1)),
+        hop(
+            "rag-server",
+            hub.rag
+                .search(&run_id, &caller, question, 1)
+                .map_err(Failure::from)
+        ),
         hop(
             "model-server",
             hub.embeddings.embed(std::slice::from_ref(&question))

@@ -5,7 +5,7 @@ use std::time::Instant;
 use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerFormat, AnswerRequest, ApprovalRequest, Caller, Citation, Citations,
-    Decision as WireDecision, Delta, FunctionCallDelta, Functions, Message, ToolCall,
+    Decision as WireDecision, Delta, FunctionCallDelta, Functions, Message, Sampling, ToolCall,
     answer_event::Event, decision::Route as WireRoute,
 };
 use tokio::sync::mpsc;
@@ -46,6 +46,8 @@ pub struct Session {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f32>,
+    /// How else a model is to write, where one writes the answer.
+    pub sampling: Option<Sampling>,
     /// Functions that the caller runs itself.
     pub functions: Option<Functions>,
     /// What the answer is written as; `None` is plain text.
@@ -97,6 +99,7 @@ impl Session {
             messages: request.messages,
             max_tokens: request.max_tokens,
             temperature: request.temperature,
+            sampling: request.sampling,
             functions: request.functions.filter(|it| !it.declared.is_empty()),
             format: request.format,
             steps: Vec::new(),
@@ -125,6 +128,7 @@ impl Session {
             language: Language::English,
             max_tokens: None,
             temperature: None,
+            sampling: None,
             functions: None,
             format: None,
             steps: Vec::new(),

@@ -112,17 +112,40 @@ async fn broken(
     response
 }
 
+/// Refuses the protocol that has no sessions.
+async fn of_before(request: Request, next: Next) -> Response {
+    match request.headers().get("mcp-method") {
+        Some(method) if method == "server/discover" => StatusCode::BAD_REQUEST.into_response(),
+        _ => next.run(request).await,
+    }
+}
+
 /// The server, at `/mcp`.
 pub(super) fn app(tool: &Arc<Mutex<FakeTool>>) -> Router {
     let mut config = StreamableHttpServerConfig::default();
     config.legacy_session_mode = false;
     config.json_response = true;
+    serving(tool, Arc::default(), config)
+}
+
+/// A server that knows the protocol of before only, and these sessions.
+pub(super) fn app_of_before(
+    tool: &Arc<Mutex<FakeTool>>,
+    sessions: &Arc<LocalSessionManager>,
+) -> Router {
+    let mut config = StreamableHttpServerConfig::default();
+    config.legacy_session_mode = true;
+    serving(tool, Arc::clone(sessions), config).layer(middleware::from_fn(of_before))
+}
+
+fn serving(
+    tool: &Arc<Mutex<FakeTool>>,
+    sessions: Arc<LocalSessionManager>,
+    config: StreamableHttpServerConfig,
+) -> Router {
     let served = Arc::clone(tool);
-    let tools = StreamableHttpService::new(
-        move || Ok(FakeTools(Arc::clone(&served))),
-        Arc::<LocalSessionManager>::default(),
-        config,
-    );
+    let tools =
+        StreamableHttpService::new(move || Ok(FakeTools(Arc::clone(&served))), sessions, config);
     let breaking = middleware::from_fn_with_state(Arc::clone(tool), broken);
     Router::new().route_service("/mcp", tools).layer(breaking)
 }

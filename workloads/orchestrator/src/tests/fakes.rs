@@ -20,12 +20,15 @@ use lotoai_contracts::v1::{
 use lotoai_kit::tls::TlsArgs;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tokio_stream::{
     Stream, StreamExt,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use url::Url;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
 
@@ -47,7 +50,13 @@ pub(super) struct World {
     /// With it an answer of a role goes on for ever after a piece of text, and this is told when it is
     /// given up.
     pub(super) endless: Option<Arc<Notify>>,
+    /// The parameter that no role can be held to.
+    pub(super) refuses: Option<&'static str>,
     pub(super) rag_down: bool,
+    /// What the next searches end with, before there are passages; the last one comes first.
+    pub(super) rag_faults: Arc<Mutex<Vec<Code>>>,
+    /// Searches that were asked for.
+    pub(super) searches: watch::Sender<usize>,
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
     pub(super) agents_down: bool,
@@ -74,6 +83,10 @@ impl Rag for FakeRag {
     ) -> Result<Response<SearchResponse>, Status> {
         let request = request.into_inner();
         assert!(!request.caller.unwrap().subject.is_empty());
+        self.0.searches.send_modify(|count| *count += 1);
+        if let Some(code) = self.0.rag_faults.lock().unwrap().pop() {
+            return Err(Status::new(code, "as the test says"));
+        }
         let hits = (0_u32..)
             .zip(&self.0.passages)
             .map(|(at, (passage, score))| Citation {
@@ -133,13 +146,15 @@ impl Agents for FakeAgents {
             .roles
             .iter()
             .any(|it| it.name == request.role && it.capable);
+        let knows_no_tools = request.functions.is_some() && !capable;
+        let refused = self.0.refuses.or(knows_no_tools.then_some("tools"));
         let events: Vec<complete_event::Event> = match &self.0.answer {
-            Some(_) if request.functions.is_some() && !capable => {
+            Some(_) if refused.is_some() => {
                 vec![complete_event::Event::Failed(CompleteFailed {
                     code: "unsupported_parameter".to_owned(),
-                    message: "knows no tools".to_owned(),
+                    message: "cannot be held to this".to_owned(),
                     retryable: false,
-                    param: "tools".to_owned(),
+                    param: refused.unwrap_or_default().to_owned(),
                 })]
             }
             Some(pieces) => pieces

@@ -8,7 +8,11 @@ mod failures;
 mod fake_tools;
 mod fakes;
 mod functions;
+mod patience;
+mod personal;
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]
 #[path = "../../../gateway/src/tests/postgres/mod.rs"]
 mod postgres;
+mod repeats;
+mod sampling;
 mod strangers;

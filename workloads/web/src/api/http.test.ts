@@ -31,6 +31,16 @@ describe("conversations", () => {
     ]);
   });
 
+  it("have their messages page by page", async () => {
+    const fetch = answer({ items: [], next_cursor: null });
+    await api.messages("a");
+    await api.messages("a", "b+c");
+    expect(fetch.mock.calls.map(([path]) => path)).toEqual([
+      "/api/conversations/a/messages?limit=100",
+      "/api/conversations/a/messages?limit=100&cursor=b%2Bc",
+    ]);
+  });
+
   it("come as a file for people", async () => {
     const fetch = answer("# t");
     expect(await (await api.exportConversation("a")).text()).toBe('"# t"');

@@ -6,6 +6,7 @@ import type {
   Me,
   Model,
   Page,
+  StoredMessage,
 } from "./types";
 import type { Refusal } from "./usageTypes";
 
@@ -106,6 +107,12 @@ export const api = {
       "/api/conversations?limit=30" + (cursor ? "&cursor=" + cursor : ""),
     ),
   conversation: (id: string) => json<Conversation>("/api/conversations/" + id),
+  /** The messages of a conversation, the newest first. */
+  messages: (id: string, cursor?: string) =>
+    json<Page<StoredMessage>>(
+      `/api/conversations/${id}/messages?limit=100` +
+        (cursor ? "&cursor=" + encodeURIComponent(cursor) : ""),
+    ),
   searchConversations: (words: string, cursor?: string) =>
     json<Page<Found>>(
       "/api/conversations/search?limit=30&q=" +

@@ -1,6 +1,7 @@
 import type { Erased } from "../api/types";
 import { useI18n } from "../i18n/context";
 import type { Ending } from "../lib/ending";
+import type { SignInFailure } from "../lib/signInFailure";
 import { LanguageSwitch } from "./LanguageSwitch";
 
 interface Props {
@@ -8,10 +9,12 @@ interface Props {
   erased?: Erased;
   /** Why somebody who was signed in is not any more. */
   ending?: Ending;
+  /** Why a sign-in or sign-out failed right before; says more than an ending. */
+  failure?: SignInFailure;
 }
 
 /** Where nobody is signed in. */
-export function SignIn({ erased, ending }: Props) {
+export function SignIn({ erased, ending, failure }: Props) {
   const { t } = useI18n();
   const returnTo = encodeURIComponent(location.pathname);
   return (
@@ -27,14 +30,24 @@ export function SignIn({ erased, ending }: Props) {
           })}
         </p>
       )}
-      {ending && (
+      {failure && (
+        <div role="alert" data-testid="sign-in-failed">
+          <p>{t(failure.text)}</p>
+          {failure.request && (
+            <p className="hint">
+              {t("signIn.request")} <code>{failure.request}</code>
+            </p>
+          )}
+        </div>
+      )}
+      {ending && !failure && (
         <p role="status" data-testid="signed-out" data-ending={ending}>
           {t(`ending.${ending}`)}
         </p>
       )}
-      <p>{t("signIn.text")}</p>
+      {!failure && <p>{t("signIn.text")}</p>}
       <a className="button primary" data-testid="sign-in" href={"/auth/login?return_to=" + returnTo}>
-        {t("signIn.button")}
+        {t(failure ? "signIn.again" : "signIn.button")}
       </a>
       <LanguageSwitch />
     </main>

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { api } from "../api/http";
 import type { Approval, Citation, Erased, Me, Model } from "../api/types";
 import { useI18n } from "../i18n/context";
@@ -9,7 +9,6 @@ import { useOverlay } from "../lib/useOverlay";
 import type { Pages } from "../lib/usePages";
 import { useWaiting } from "../lib/useWaiting";
 import { Account } from "./account/Account";
-import { Answer } from "./Answer";
 import { countText, Waiting } from "./approvals/Waiting";
 import { BudgetNotice } from "./BudgetNotice";
 import { CitationPanel } from "./CitationPanel";
@@ -18,6 +17,7 @@ import { Conversations } from "./Conversations";
 import { Documents } from "./Documents";
 import { LanguageSwitch } from "./LanguageSwitch";
 import { LocalLink } from "./LocalLink";
+import { Turns } from "./Turns";
 import { Usage } from "./usage/Usage";
 
 type View = "chat" | "conversations" | "documents";
@@ -183,47 +183,6 @@ function WaitingCount({ pages }: { pages: Pages<Approval> }) {
       <span aria-hidden="true"> ({text})</span>
       <span className="visually-hidden">, {t("approvals.title", { count: text })}</span>
     </span>
-  );
-}
-
-function Turns(props: {
-  conversation: ReturnType<typeof useConversation>;
-  onCitation(citation: Citation): void;
-  onUsage(): void;
-  onError(error: unknown): void;
-}) {
-  const { t } = useI18n();
-  const { id, turns, busy, branch, decide } = props.conversation;
-  const end = useRef<HTMLDivElement>(null);
-  const last = turns.at(-1);
-  useEffect(() => {
-    end.current?.scrollIntoView({ block: "nearest" });
-  }, [turns.length, last?.text]);
-  return (
-    <div className="turns">
-      {turns.length === 0 && <p className="hint">{t("answer.welcome")}</p>}
-      {turns.map((turn) =>
-        turn.role === "user" ? (
-          <article key={turn.key} className="turn user" aria-label={t("answer.you")}>
-            <p className="text">{turn.text}</p>
-          </article>
-        ) : (
-          <Answer
-            key={turn.key}
-            turn={turn}
-            onCitation={props.onCitation}
-            onUsage={props.onUsage}
-            deciding={{ busy, onDecide: decide, onError: props.onError }}
-            {...(id && { onBranch: () => void branch(turn) })}
-          />
-        ),
-      )}
-      {/* One sentence at the beginning and the end: every token would drown a screen reader. */}
-      <p className="visually-hidden" role="status" aria-live="polite">
-        {busy ? t("answer.writing") : last?.role === "assistant" ? t("answer.done") : ""}
-      </p>
-      <div ref={end} />
-    </div>
   );
 }
 

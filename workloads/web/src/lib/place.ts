@@ -3,6 +3,9 @@ export const ACCOUNT = "/account";
 /** The page with what was used and what is left. */
 export const USAGE = "/usage";
 
+/** Where the gateway sends a browser whose sign-in or sign-out failed. */
+export const SIGN_IN = "/sign-in";
+
 /** A page over the chat, which stays open behind it. */
 export type Overlay = typeof ACCOUNT | typeof USAGE;
 const OVERLAYS: readonly Overlay[] = [ACCOUNT, USAGE];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { StoredMessage } from "../api/types";
-import { isSame } from "./useConversation";
+import { isSame, turnsOf, withOlder } from "./useConversation";
 
 const stored: StoredMessage = {
   id: "m",
@@ -24,5 +24,26 @@ describe("isSame", () => {
     expect(isSame({ key: "new-1", runId: "s" }, stored)).toBe(false);
     // Neither a question nor a copy in a branch has a run.
     expect(isSame({ key: "new-1", runId: null }, { ...stored, run_id: null })).toBe(false);
+  });
+});
+
+describe("older messages", () => {
+  const page = (...ids: string[]) => ids.map((id) => ({ ...stored, id, run_id: null }));
+  const keys = (turns: { key: string }[]) => turns.map((turn) => turn.key);
+
+  it("stand above the newer ones, and the newest at the bottom", () => {
+    const newest = turnsOf(page("6", "5"));
+    expect(keys(newest)).toEqual(["5", "6"]);
+    const more = withOlder(newest, page("4", "3"));
+    expect(keys(withOlder(more, page("2", "1")))).toEqual(["1", "2", "3", "4", "5", "6"]);
+  });
+
+  it("come once, also when they were asked for twice, and leave what is new in its place", () => {
+    const turn = { ...turnsOf(page("5"))[0]!, key: "new-1" };
+    const newest = [...turnsOf(page("6")), turn];
+    const once = withOlder(newest, page("4", "3"));
+    expect(keys(once)).toEqual(["3", "4", "6", "new-1"]);
+    expect(withOlder(once, page("4", "3"))).toEqual(once);
+    expect(withOlder(once, [])).toEqual(once);
   });
 });

@@ -49,6 +49,17 @@ function fromStored(message: StoredMessage): Turn {
   };
 }
 
+/** Stored messages, the newest first, as turns, the oldest first. */
+export function turnsOf(messages: readonly StoredMessage[]): Turn[] {
+  return messages.map(fromStored).reverse();
+}
+
+/** Turns with older messages above them. What is shown already stays: one may ask twice for a page. */
+export function withOlder(turns: readonly Turn[], messages: readonly StoredMessage[]): Turn[] {
+  const keys = new Set(turns.map((turn) => turn.key));
+  return [...turnsOf(messages).filter((turn) => !keys.has(turn.key)), ...turns];
+}
+
 /** Whether a turn is this stored message: one that was just written does not know its id. */
 export function isSame(turn: Pick<Turn, "key" | "runId">, message: StoredMessage): boolean {
   return turn.key === message.id || (turn.runId !== null && turn.runId === message.run_id);
@@ -73,6 +84,10 @@ function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
 export function useConversation(onStored: () => void, onError: (error: unknown) => void) {
   const [id, setId] = useState<string | null>(idInPath);
   const [turns, setTurns] = useState<Turn[]>([]);
+  /** What gets the messages before these; null where there are none, or none are known of. */
+  const [older, setOlder] = useState<string | null>(null);
+  /** Which conversation was opened last: what is read of one before it is not shown. */
+  const opened = useRef(0);
   const [loadError, setLoadError] = useState<unknown>(null);
   /** Budgets that the last answer said are nearly used up. */
   const [warnings, setWarnings] = useState<Warning[]>([]);
@@ -86,11 +101,18 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       stop();
       setId(next);
       setTurns([]);
+      setOlder(null);
       setLoadError(null);
+      const now = ++opened.current;
       if (!next) return;
-      api.conversation(next).then(
-        (conversation) => setTurns(conversation.messages.map(fromStored)),
+      api.messages(next).then(
+        (page) => {
+          if (opened.current !== now) return;
+          setTurns(turnsOf(page.items));
+          setOlder(page.next_cursor);
+        },
         (error: unknown) => {
+          if (opened.current !== now) return;
           setLoadError(error);
           onError(error);
         },
@@ -98,6 +120,23 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     },
     [stop, onError],
   );
+
+  /** Shows the messages before those that are shown. */
+  const loadOlder = useCallback(async () => {
+    if (!id || !older) return;
+    const now = opened.current;
+    try {
+      const page = await api.messages(id, older);
+      if (opened.current !== now) return;
+      setTurns((all) => withOlder(all, page.items));
+      setOlder(page.next_cursor);
+      setLoadError(null);
+    } catch (error) {
+      if (opened.current !== now) return;
+      setLoadError(error);
+      onError(error);
+    }
+  }, [id, older, onError]);
 
   const open = useCallback(
     (next: string | null) => {
@@ -218,5 +257,18 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [id, open, onStored, onError],
   );
 
-  return { id, turns, busy, loadError, warnings, send, decide, stop, open, branch };
+  return {
+    id,
+    turns,
+    hasOlder: older !== null,
+    busy,
+    loadError,
+    warnings,
+    send,
+    decide,
+    stop,
+    open,
+    branch,
+    loadOlder,
+  };
 }

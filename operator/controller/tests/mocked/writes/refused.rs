@@ -7,7 +7,19 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::{accepting, desired, first};
-use crate::server::{Call, refusal, serve};
+use crate::server::{Call, Log, refusal, serve};
+
+/// A first pass over `objects` that does not succeed: what was asked, and what is said.
+async fn refused(
+    answer: impl Fn(&Call) -> (u16, Value) + Send + 'static,
+    objects: &[Desired],
+) -> (Log, String) {
+    let (client, log) = serve(answer);
+    let error = first(&client, &Existing::default(), objects)
+        .await
+        .unwrap_err();
+    (log, lotoai_operator::error::chain(&error))
+}
 
 /// Everything is accepted but writes of this object.
 fn accepting_but(
@@ -17,6 +29,14 @@ fn accepting_but(
 ) -> impl Fn(&Call) -> (u16, Value) {
     move |call| match call.method == "PATCH" && call.path.ends_with(name) {
         true => refusal(code, reason),
+        false => accepting(call),
+    }
+}
+
+/// Every write is denied.
+fn denying(call: &Call) -> (u16, Value) {
+    match call.method == "PATCH" {
+        true => refusal(403, "denied"),
         false => accepting(call),
     }
 }
@@ -39,13 +59,10 @@ async fn a_refused_object_holds_up_what_depends_on_it_and_nothing_else(
     #[case] code: u16,
     #[case] reason: &'static str,
 ) {
-    let (client, log) = serve(accepting_but("/demo-config-a", code, reason));
-    let error = first(&client, &Existing::default(), &a_config_for_one_of_two())
-        .await
-        .unwrap_err();
+    let answer = accepting_but("/demo-config-a", code, reason);
+    let (log, text) = refused(answer, &a_config_for_one_of_two()).await;
     let written = log.summary(&["PATCH"]);
     assert_eq!(written, ["PATCH demo-config-a", "PATCH demo-b"]);
-    let text = lotoai_operator::error::chain(&error);
     let expected = format!(
         "failed to apply ConfigMap/demo-config-a: {reason}; for this waits: Deployment/demo-a"
     );
@@ -64,36 +81,26 @@ async fn a_webhook_without_an_answer_does_not_take_its_time_of_every_object(
     let address = "https://policy.example.svc:443/validate?timeout=10s";
     let message =
         format!("failed calling webhook \"policy\": failed to call webhook: Post {address}: {end}");
-    let (client, log) = serve(move |call| match call.method.as_str() {
+    let answer = move |call: &Call| match call.method.as_str() {
         "PATCH" => refusal(500, &message),
         _ => accepting(call),
-    });
+    };
     let objects =
         ["demo-a", "demo-b", "demo-c", "demo-d"].map(|it| desired::<ConfigMap>(it, false));
-    let error = first(&client, &Existing::default(), &objects)
-        .await
-        .unwrap_err();
+    let (log, text) = refused(answer, &objects).await;
     assert_eq!(log.summary(&["PATCH"]).len(), asked);
-    let text = lotoai_operator::error::chain(&error);
     let waits = text.contains("; for this waits: ConfigMap/demo-c, ConfigMap/demo-d");
     assert_eq!(waits, asked == 2, "{text}");
 }
 
 #[tokio::test]
 async fn every_refused_object_is_named() {
-    let (client, log) = serve(|call| match call.method == "PATCH" {
-        true => refusal(403, "denied"),
-        false => accepting(call),
-    });
     let objects = [
         desired::<ConfigMap>("demo-a", false),
         desired::<ConfigMap>("demo-b", false),
     ];
-    let error = first(&client, &Existing::default(), &objects)
-        .await
-        .unwrap_err();
+    let (log, text) = refused(denying, &objects).await;
     assert_eq!(log.summary(&["PATCH"]).len(), 2);
-    let text = lotoai_operator::error::chain(&error);
     let expected =
         "failed to apply ConfigMap/demo-a: denied; failed to apply ConfigMap/demo-b: denied";
     assert_eq!(text, expected);
@@ -101,17 +108,10 @@ async fn every_refused_object_is_named() {
 
 #[tokio::test]
 async fn a_message_names_the_first_of_many_refused_objects() {
-    let (client, _) = serve(|call| match call.method == "PATCH" {
-        true => refusal(403, "denied"),
-        false => accepting(call),
-    });
     let objects: Vec<Desired> = (0..8)
         .map(|number| desired::<ConfigMap>(&format!("demo-{number}"), false))
         .collect();
-    let error = first(&client, &Existing::default(), &objects)
-        .await
-        .unwrap_err();
-    let text = lotoai_operator::error::chain(&error);
+    let (_, text) = refused(denying, &objects).await;
     assert!(
         text.ends_with("ConfigMap/demo-4: denied and 3 more"),
         "{text}"
@@ -127,12 +127,9 @@ async fn what_would_meet_every_write_stops_at_the_first(
     #[case] code: u16,
     #[case] reason: &'static str,
 ) {
-    let (client, log) = serve(accepting_but("/demo-config-a", code, reason));
-    let error = first(&client, &Existing::default(), &a_config_for_one_of_two())
-        .await
-        .unwrap_err();
+    let answer = accepting_but("/demo-config-a", code, reason);
+    let (log, text) = refused(answer, &a_config_for_one_of_two()).await;
     assert_eq!(log.summary(&["PATCH"]), ["PATCH demo-config-a"]);
-    let text = lotoai_operator::error::chain(&error);
     assert!(
         text.contains("ConfigMap/demo-config-a") && text.contains(reason),
         "{text}"

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use lotoai_e2e::PublicClient;
 
 use super::driver::Driver;
-use super::{Page, SESSION, WITHIN, over, signed_out, test_id, told};
+use super::{Page, SESSION, Scene, WITHIN, over, signed_out, test_id, told, with_people};
 use crate::database::Database;
 use crate::keycloak::{Keycloak, Person};
-use crate::support::{ready, run, wait_for};
+use crate::support::{run, wait_for};
 
 /// Seconds that an access token lives meanwhile: it is renewed with every request. The ID token, which
 /// lives as long, must not end on its way to the gateway.
@@ -17,29 +17,20 @@ const TOKEN_LIFE: u32 = 5;
 
 #[test]
 fn a_session_is_renewed_ends_when_it_is_left_alone_and_is_signed_out_everywhere() {
-    run(|| async {
-        let (platform, client) = ready().await;
-        let Some(keycloak) = Keycloak::of(&platform).await else {
-            return;
-        };
-        let Some(database) = Database::of(&platform).await else {
-            return;
-        };
-        keycloak
-            .lend(&["iris"], async |lent| {
-                let iris = &lent.people[0];
-                Box::pin(used_and_left(&client, &keycloak, &database, iris)).await;
-            })
-            .await;
+    run(|| {
+        with_people(&["iris"], async |scene, lent| {
+            Box::pin(used_and_left(scene, &lent.people[0])).await;
+        })
     });
 }
 
-async fn used_and_left(
-    client: &PublicClient,
-    keycloak: &Keycloak,
-    database: &Database,
-    iris: &Person,
-) {
+async fn used_and_left(scene: &Scene, iris: &Person) {
+    let Scene {
+        client,
+        keycloak,
+        database,
+        ..
+    } = scene;
     let driver = Driver::start();
     let page = Page(driver.client("iris").await);
     renewed(&page, client, keycloak, database, iris).await;

@@ -7,10 +7,10 @@ use futures::future::join_all;
 use lotoai_e2e::PublicClient;
 
 use super::driver::Driver;
-use super::{Page, WITHIN, over, signed_out, test_id, told};
+use super::{Page, Scene, WITHIN, over, signed_out, test_id, told, with_people};
 use crate::database::Database;
 use crate::keycloak::{Keycloak, Lent};
-use crate::support::{ready, run, wait_every, wait_for};
+use crate::support::{run, wait_every, wait_for};
 
 /// Seconds that an access token lives meanwhile. One with an open answer is renewed 20 s before its
 /// end, so soon after the answer began.
@@ -26,23 +26,20 @@ const QUESTION: &str = "Write a very long story about a lighthouse keeper and th
 
 #[test]
 fn what_keycloak_takes_from_a_person_ends_their_open_answers_and_no_others() {
-    run(|| async {
-        let (platform, client) = ready().await;
-        let Some(keycloak) = Keycloak::of(&platform).await else {
-            return;
-        };
-        let Some(database) = Database::of(&platform).await else {
-            return;
-        };
-        keycloak
-            .lend(&["ana", "eve"], async |lent| {
-                Box::pin(taken(&client, &keycloak, &database, lent)).await;
-            })
-            .await;
+    run(|| {
+        with_people(&["ana", "eve"], async |scene, lent| {
+            Box::pin(taken(scene, lent)).await;
+        })
     });
 }
 
-async fn taken(client: &PublicClient, keycloak: &Keycloak, database: &Database, lent: &Lent) {
+async fn taken(scene: &Scene, lent: &Lent) {
+    let Scene {
+        client,
+        keycloak,
+        database,
+        ..
+    } = scene;
     keycloak.set_token_life(Some(TOKEN_LIFE)).await;
     let driver = Driver::start();
     let ana = Page(driver.client("ana").await);

@@ -71,6 +71,8 @@ pub fn container(platform: &Platform, node: Node) -> Container {
             run_as_non_root: Some(true),
             ..SecurityContext::default()
         }),
+        // Its last words reach the status of the resource.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }

@@ -7,6 +7,8 @@ use lotoai_api::reasons;
 
 use super::{PATIENCE, condition};
 use crate::observed::Observed;
+use crate::status::claims::Unbound;
+use crate::status::ended;
 use crate::status::pods::cut;
 
 /// Why a pod is not ready.
@@ -72,17 +74,12 @@ impl Look<'_> {
 
     /// A volume that there is not.
     fn claim(&self) -> Option<Cause> {
-        let volumes = self.pod.spec.as_ref()?.volumes.iter().flatten();
-        let mut claims = volumes.filter_map(|volume| {
-            let name = &volume.persistent_volume_claim.as_ref()?.claim_name;
-            let status = self.observed.claims.get(name)?.status.as_ref()?;
-            Some((name, status.phase.as_deref()?))
-        });
-        let (claim, phase) = claims.find(|(_, phase)| *phase != "Bound")?;
-        Some(self.says(
-            format!("PersistentVolumeClaim {claim} is {phase}"),
-            format!("kubectl -n {} describe pvc {claim}", self.namespace),
-        ))
+        let unbound = Unbound::of(self.observed, self.pod)?;
+        let text = unbound.text(unbound.complaint(self.observed));
+        Some(Cause {
+            reason: reasons::VOLUME_PENDING,
+            ..self.says(text, unbound.next(self.namespace))
+        })
     }
 
     /// A node that there is not.
@@ -142,6 +139,12 @@ impl Look<'_> {
             // Its back-off says so as well, whenever it is not running just then.
             Some(ended) => {
                 let (count, code) = (container.restart_count, ended.exit_code);
+                let said = ended::words(&ended).text;
+                let said = if said.is_empty() {
+                    said
+                } else {
+                    format!(": {said}")
+                };
                 let why = ended
                     .reason
                     .map_or_else(String::new, |why| format!(" ({why})"));
@@ -150,7 +153,7 @@ impl Look<'_> {
                     ..self.says(
                         format!(
                             "{kind} {what}: {hangs}, and it ends: {count} restarts, last exit code \
-                             {code}{why}"
+                             {code}{why}{said}"
                         ),
                         format!("{logs}{previous}"),
                     )

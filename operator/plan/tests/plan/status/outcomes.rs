@@ -1,7 +1,7 @@
 //! Passes that did not come to their end, or were not to.
 
-use lotoai_api::Component;
-use lotoai_plan::{Node, Observed, Outcome, Pass, ProbeOutcome, status};
+use lotoai_api::{Component, LotoAIStatus};
+use lotoai_plan::{Node, Observed, Outcome, ProbeOutcome};
 use rstest::rstest;
 use serde_json::json;
 
@@ -9,24 +9,21 @@ use super::{T1, T2, conditions};
 use crate::cluster::Cluster;
 use crate::common::{operator, resource};
 
+/// The status after a pass with this outcome.
+fn told(cluster: &Cluster, outcome: Outcome<'_>) -> LotoAIStatus {
+    let lotoai = resource("minimal");
+    cluster
+        .judge_outcome(&lotoai, &ProbeOutcome::Pending, T1, outcome)
+        .status
+}
+
 #[test]
 fn faults_pause_failure_and_deletion_are_told() {
-    let lotoai = resource("minimal");
     let cluster = Cluster::up();
     let env = operator("minimal");
     let faults =
         lotoai_plan::validate(&resource("custom"), &Observed::default(), &env).unwrap_err();
-    let tell = |outcome| {
-        let pass = Pass {
-            lotoai: &lotoai,
-            env: &env,
-            observed: &cluster.observed,
-            probe: &ProbeOutcome::Pending,
-            outcome,
-        };
-        status(&pass, T1.parse().unwrap())
-    };
-    let invalid = tell(Outcome::Invalid(&faults));
+    let invalid = told(&cluster, Outcome::Invalid(&faults));
     assert_eq!(
         conditions(&invalid),
         [
@@ -44,20 +41,20 @@ fn faults_pause_failure_and_deletion_are_told() {
             .message
             .contains("spec.agents.providers[openai]")
     );
-    let paused = tell(Outcome::Paused {
-        platform: &cluster.platform,
-    });
+    let platform = &cluster.platform;
+    let paused = told(&cluster, Outcome::Paused { platform });
     assert_eq!(conditions(&paused), [("Ready", "Unknown", "Paused")]);
     assert_eq!(paused.components_ready.as_deref(), Some("14/14"));
-    let failed = tell(Outcome::Failed {
+    let failed = Outcome::Failed {
         platform: None,
         message: "failed to apply x",
-    });
+    };
+    let failed = told(&cluster, failed);
     assert_eq!(
         conditions(&failed)[0],
         ("Ready", "False", "ReconcileFailed")
     );
-    let deleting = tell(Outcome::Deleting);
+    let deleting = told(&cluster, Outcome::Deleting);
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
 }
 
@@ -128,8 +125,6 @@ fn a_certificate_that_nobody_renews_is_in_the_message(
     let secret = serde_json::from_value(secret).unwrap();
     let secrets = &mut cluster.observed.secrets;
     secrets.insert("demo-gateway-tls".to_owned(), secret);
-    let lotoai = resource("minimal");
-    let env = operator("minimal");
     let platform = &cluster.platform;
     let message = "failed to apply x";
     for outcome in [
@@ -139,14 +134,7 @@ fn a_certificate_that_nobody_renews_is_in_the_message(
             message,
         },
     ] {
-        let pass = Pass {
-            lotoai: &lotoai,
-            env: &env,
-            observed: &cluster.observed,
-            probe: &ProbeOutcome::Pending,
-            outcome,
-        };
-        let status = status(&pass, "2026-11-22T10:00:00Z".parse().unwrap());
+        let status = told(&cluster, outcome);
         let message = &status.condition("Ready").unwrap().message;
         let found = message.contains("the certificate in Secret demo-gateway-tls");
         assert_eq!(found, said.is_some(), "{message}");

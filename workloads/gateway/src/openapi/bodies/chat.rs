@@ -31,6 +31,23 @@ pub struct ChatCompletionRequest {
     /// Randomness.
     #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f64>,
+    /// Share of the probability that is drawn from.
+    #[schema(minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    /// Makes drawing repeatable, as far as the provider can: some have no seeds.
+    pub seed: Option<i64>,
+    /// Text that ends the answer and is no part of it, or a list of at most 4; 1 to 256 bytes each.
+    pub stop: Option<Value>,
+    /// Makes tokens that are there already less likely.
+    #[schema(minimum = -2, maximum = 2)]
+    pub presence_penalty: Option<f64>,
+    /// The same for each time that they are there.
+    #[schema(minimum = -2, maximum = 2)]
+    pub frequency_penalty: Option<f64>,
+    /// How long the model thinks: `none`, `minimal`, `low`, `medium`, `high` or `xhigh`.
+    pub reasoning_effort: Option<String>,
+    /// How much it says: `low`, `medium` or `high`.
+    pub verbosity: Option<String>,
     /// 1: there is one answer to a request.
     #[schema(minimum = 1, maximum = 1)]
     pub n: Option<u32>,
@@ -43,6 +60,8 @@ pub struct ChatCompletionRequest {
     pub tools: Option<Vec<Value>>,
     /// Whether one of them must be called, and which.
     pub tool_choice: Option<Value>,
+    /// Whether the model may call several at once.
+    pub parallel_tool_calls: Option<bool>,
     /// What the answer is written as: an object with `type` `text`, `json_object` or `json_schema`.
     pub response_format: Option<Value>,
 }

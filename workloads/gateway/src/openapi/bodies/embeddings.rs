@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 pub struct EmbeddingRequest {
     /// A model of type `embedding`.
     pub model: String,
-    /// A text, or 1 to 256 of them, each of at most 8 KiB and none of them empty.
-    pub input: Texts,
+    /// A text, or 1 to 2,048 of them, each of at most 8 KiB and none of them empty. Or a text as
+    /// numbers of OpenAI's tokens (`cl100k_base`), or 1 to 2,048 of such lists, each of 1 to 8,192
+    /// numbers and all of at most 300,000.
+    pub input: Inputs,
     /// How vectors are written.
     pub encoding_format: Option<EncodingFormat>,
     /// The length of vectors that the model makes; any other is refused.
@@ -19,14 +21,18 @@ pub struct EmbeddingRequest {
     pub user: Option<String>,
 }
 
-/// One text or several.
+/// One text or several, as they are or as numbers of tokens.
 #[derive(Debug, ToSchema)]
 #[serde(untagged)]
-pub enum Texts {
+pub enum Inputs {
     /// One.
     One(String),
     /// Several.
     Many(Vec<String>),
+    /// One, as numbers of tokens.
+    Tokens(Vec<u32>),
+    /// Several, as numbers of tokens.
+    TokenLists(Vec<Vec<u32>>),
 }
 
 /// How a vector is written: as numbers, or as little-endian 32-bit floats in base64.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::store::AnswerPlace;
+
 /// Why a request was refused or failed: RFC 9457.
 #[derive(Debug, ToSchema)]
 pub struct Problem {
@@ -26,6 +28,9 @@ pub struct Problem {
     /// The budget that is used up, with code `budget_exceeded`.
     #[schema(nullable = false)]
     pub budget: Option<BTreeMap<String, Value>>,
+    /// Where the answer of the first request is stored, with code `idempotency_answer_not_kept`.
+    #[schema(nullable = false)]
+    pub answer: Option<AnswerPlace>,
 }
 
 /// Why a request was refused or failed, in OpenAI's shape.
@@ -50,4 +55,7 @@ pub struct OpenAiErrorBody {
     /// The budget that is used up, with code `budget_exceeded`.
     #[schema(nullable = false)]
     pub budget: Option<BTreeMap<String, Value>>,
+    /// Where the answer of the first request is stored, with code `idempotency_answer_not_kept`.
+    #[schema(nullable = false)]
+    pub answer: Option<AnswerPlace>,
 }

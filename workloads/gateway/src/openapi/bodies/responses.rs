@@ -25,6 +25,12 @@ pub struct ResponsesRequest {
     /// Randomness.
     #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f64>,
+    /// Share of the probability that is drawn from.
+    #[schema(minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    /// How the model thinks: `effort` is `none`, `minimal`, `low`, `medium`, `high` or `xhigh`. No
+    /// summary is made.
+    pub reasoning: Option<Value>,
     /// Whether question and answer are stored.
     #[schema(default = true)]
     pub store: Option<bool>,
@@ -36,9 +42,14 @@ pub struct ResponsesRequest {
     pub tools: Option<Vec<Value>>,
     /// Whether one of them must be called, and which.
     pub tool_choice: Option<Value>,
+    /// Whether the model may call several at once.
+    pub parallel_tool_calls: Option<bool>,
     /// What the answer is written as: `format` is an object with `type` `text`, `json_object` or
-    /// `json_schema`.
+    /// `json_schema`, `verbosity` is `low`, `medium` or `high`.
     pub text: Option<Value>,
+    /// More to say with the answer. There is none of it here; `message.output_text.logprobs` is
+    /// refused.
+    pub include: Option<Value>,
     /// Names and values that the response repeats.
     pub metadata: Option<Value>,
 }

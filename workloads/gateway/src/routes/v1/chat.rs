@@ -20,6 +20,7 @@ use crate::identity::{Identity, SignedIn, probe};
 use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
+use crate::store::AnswerPlace;
 use crate::streams::tape::{Ending, Last, Part, Tape};
 
 /// Answers a question, whole or as a stream.
@@ -92,7 +93,7 @@ pub(in crate::routes) async fn answer(
     manner: Manner,
 ) -> Result<Response, Failure> {
     let warnings = run.budget_warnings().to_vec();
-    let is_stored = run.conversation_id.is_some();
+    let place = run.place();
     let chunks = Chunks {
         run_id: run.id,
         model: manner.model,
@@ -113,15 +114,21 @@ pub(in crate::routes) async fn answer(
         }
         (false, false) => whole(run, &chunks).await?.into_response(),
     };
-    mark(&mut response, &warnings, is_stored);
+    mark(&mut response, &warnings, place);
     Ok(response)
 }
 
-/// What both APIs say beside an answer: warnings of budgets, and whether it may be kept.
-pub(super) fn mark(response: &mut Response, warnings: &[String], store: bool) {
+/// What both APIs say beside an answer: warnings of budgets, and where it is stored. One that is not
+/// must not be kept elsewhere either.
+pub(super) fn mark(response: &mut Response, warnings: &[String], place: Option<AnswerPlace>) {
     warn(response, warnings);
-    if !store {
-        response.extensions_mut().insert(Unkept);
+    match place {
+        Some(place) => {
+            response.extensions_mut().insert(place);
+        }
+        None => {
+            response.extensions_mut().insert(Unkept);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::code::sources;
 use crate::tests::browser::{begin, cookie, sign_in, with_cookies};
 use crate::tests::budgets::{question, stored};
-use crate::tests::personal::tables_with;
+use crate::tests::postgres::tables_with;
 use crate::tests::support::{Gateway, PUBLIC_URL};
 
 /// An address that nobody has.

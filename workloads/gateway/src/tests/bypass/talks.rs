@@ -39,6 +39,7 @@ async fn cve_2026_41949_citations_are_their_readers_alone() {
     let of = |id: &str, response: &str| {
         [
             format!("/api/conversations/{id}"),
+            format!("/api/conversations/{id}/messages"),
             format!("/api/conversations/{id}/export"),
             format!("/api/conversations/{id}/export?format=markdown"),
             format!("/v1/responses/{response}"),
@@ -70,11 +71,11 @@ async fn cve_2026_41949_citations_are_their_readers_alone() {
         }
     }
     // The controls: she reads them in each of these.
-    for path in of(&id, &response).iter().take(3) {
+    for path in of(&id, &response).iter().take(4) {
         let reply = gateway.get(path, "ana").await;
         assert!(reply.body.contains(SOURCE), "{path}: {reply:?}");
     }
-    for path in of(&id, &response).iter().skip(3) {
+    for path in of(&id, &response).iter().skip(4) {
         assert_eq!(gateway.get(path, "ana").await.status, StatusCode::OK);
     }
     assert!(gateway.get(found, "ana").await.body.contains(&id));
@@ -122,6 +123,7 @@ async fn cve_2026_55255_every_form_of_an_answers_id_asks_for_its_owner() {
             (Method::GET, format!("/v1/chat/completions/{form}/stream")),
             (Method::POST, format!("/v1/chat/completions/{form}/cancel")),
             (Method::GET, format!("/api/conversations/{form}")),
+            (Method::GET, format!("/api/conversations/{form}/messages")),
             (Method::DELETE, format!("/api/conversations/{form}")),
             (Method::POST, format!("/api/conversations/{form}/restore")),
         ] {

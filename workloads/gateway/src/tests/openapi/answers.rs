@@ -8,6 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::{Statuses, document, operations};
+use crate::failure::Failure;
 use crate::tests::api_keys::{bearing, key};
 use crate::tests::browser::{ANA, sign_in_as};
 use crate::tests::budgets::PRICES;
@@ -281,6 +282,9 @@ async fn answers_are_as_they_are_documented() {
     let conversation = json!({ "id": answer["lotoai"]["conversation_id"] });
     let (path, route) = one(&conversation, "conversations");
     it.get(&path, &route).await;
+    let (said, list) = (format!("{path}/messages"), format!("{route}/messages"));
+    let said = it.get(&said, &list).await;
+    assert_eq!(said["items"].as_array().unwrap().len(), 2, "{said}");
     let gone = it.gateway.request(Method::DELETE, &path, "ana");
     it.send(gone, &route).await;
     it.get(&path, &route).await;
@@ -347,6 +351,46 @@ async fn answers_are_as_they_are_documented() {
     assert_eq!(refused["error"]["code"], "budget_exceeded", "{refused}");
     assert!(it.faults.is_empty(), "{:#?}", it.faults);
     assert!(it.checked.len() >= 21, "{}", it.checked.len());
+}
+
+#[test]
+fn where_the_answer_of_a_first_request_is_found_is_documented_in_both_shapes() {
+    let contract = Contract::new();
+    let faults = |path: &str, media_type: &str, body: &Value| {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("content-type", media_type.parse().unwrap());
+        let reply = Reply {
+            status: axum::http::StatusCode::CONFLICT,
+            headers,
+            body: body.to_string(),
+        };
+        contract.faults(&Method::POST, path, &reply)
+    };
+    let id = uuid::Uuid::nil();
+    for (answer, is_described) in [
+        (json!({ "run_id": id, "conversation_id": id }), true),
+        (json!({ "run_id": id }), false),
+        (
+            json!({ "run_id": id, "conversation_id": id, "text": "" }),
+            false,
+        ),
+    ] {
+        let status = axum::http::StatusCode::CONFLICT;
+        let mut failure = Failure::new(status, "idempotency_answer_not_kept", "it is there");
+        failure.details = Some(Box::new(("answer", answer.clone())));
+        let openai = faults(
+            "/v1/chat/completions",
+            "application/json",
+            &failure.openai(),
+        );
+        assert_eq!(openai.is_empty(), is_described, "{answer}: {openai:?}");
+        let problem = faults(
+            "/api/approvals/{id}",
+            "application/problem+json",
+            &failure.problem(None),
+        );
+        assert_eq!(problem.is_empty(), is_described, "{answer}: {problem:?}");
+    }
 }
 
 #[test]

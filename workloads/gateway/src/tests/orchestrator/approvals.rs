@@ -7,8 +7,10 @@ use lotoai_contracts::failures;
 use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::{
     Approval, ApprovalDecision, ApprovalRequest, ApprovalState, Caller, DecideApprovalRequest,
-    Failed, ListApprovalsRequest, ListApprovalsResponse, ToolCall,
+    ErasePersonResponse, ExportPersonRequest, ExportPersonResponse, Failed, ListApprovalsRequest,
+    ListApprovalsResponse, RecordKind, ToolCall,
 };
+use serde_json::{Value, json};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -60,7 +62,65 @@ fn failed(code: &str) -> Failed {
     }
 }
 
+impl Held {
+    /// What it leaves of one kind; nothing where it was not decided, or for a run that is none.
+    fn record(&self, kind: RecordKind) -> Option<Value> {
+        let (asked, run) = (self.approval.request.as_ref()?, &self.approval.run_id);
+        match kind {
+            RecordKind::Unspecified => None,
+            RecordKind::Approval => {
+                Some(json!({"id": asked.id, "arguments": asked.arguments_json}))
+            }
+            RecordKind::Decision => {
+                let run = self.decided_by.as_ref()?;
+                Some(json!({"approval_id": asked.id, "run_id": run}))
+            }
+            RecordKind::Run => Some(json!({"run_id": run})),
+        }
+    }
+}
+
 impl Approvals {
+    /// How many there are of somebody.
+    pub(crate) fn count(&self, subject: &str) -> usize {
+        let all = self.0.lock().unwrap();
+        all.iter().filter(|it| it.subject == subject).count()
+    }
+
+    /// Deletes one of somebody's, with the run that asked and the decision.
+    pub(super) fn erase(&self, subject: &str) -> ErasePersonResponse {
+        let mut all = self.0.lock().unwrap();
+        let Some(place) = all.iter().position(|it| it.subject == subject) else {
+            return ErasePersonResponse::default();
+        };
+        let held = all.remove(place);
+        ErasePersonResponse {
+            approvals: 1,
+            decisions: u64::from(held.decided_by.is_some()),
+            runs: 1,
+            more: true,
+        }
+    }
+
+    /// One of somebody's records a page, the newest first.
+    pub(super) fn export(&self, request: &ExportPersonRequest) -> ExportPersonResponse {
+        let skipped: usize = request.page_token.parse().unwrap_or_default();
+        let all = self.0.lock().unwrap();
+        let own = all.iter().rev().filter(|it| it.subject == request.subject);
+        let records = own.filter_map(|it| it.record(request.kind()));
+        let mut records = records.skip(skipped).map(|it| it.to_string()).peekable();
+        let records_json: Vec<String> = records.by_ref().take(1).collect();
+        let more = records.peek().is_some();
+        ExportPersonResponse {
+            records_json,
+            next_page_token: if more {
+                (skipped + 1).to_string()
+            } else {
+                String::new()
+            },
+        }
+    }
+
     /// Has a call of a tool wait for somebody; `conversation` may be empty.
     pub(crate) fn add(&self, subject: &str, conversation: &str, tool: &str) -> ApprovalRequest {
         let request = ApprovalRequest {

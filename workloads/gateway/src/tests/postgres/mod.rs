@@ -102,6 +102,36 @@ async fn execute(options: &PgConnectOptions, statement: String) -> sqlx::Result<
     connection.close().await
 }
 
+/// The tables that hold `word` in any row, with the schema as it is: a table that is added later
+/// is among them. Bytes are read as text.
+pub(crate) async fn tables_with(pool: &PgPool, word: &str) -> Vec<String> {
+    let names: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select table_name::text,
+                coalesce(array_agg(column_name::text) filter (where data_type = 'bytea'), '{}')
+         from information_schema.columns join information_schema.tables
+              using (table_catalog, table_schema, table_name)
+         where table_schema = 'public' group by table_name order by table_name",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut found = Vec::new();
+    for (name, bytes) in names {
+        let bytes = bytes.iter().map(|it| format!(", encode({it}, 'escape')"));
+        let row = format!("concat_ws(' ', t::text{})", bytes.collect::<String>());
+        let count = format!("select count(*) from {name} t where strpos({row}, $1) > 0");
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            .bind(word)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        if rows > 0 {
+            found.push(name);
+        }
+    }
+    found
+}
+
 impl Database {
     fn create(server: Arc<Server>, template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);

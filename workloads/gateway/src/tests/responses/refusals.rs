@@ -10,6 +10,10 @@ use super::{ask, gateway, weather};
 #[case(json!({"model": "local", "tools": weather()}), 400, "unsupported_parameter", "tools")]
 #[case(json!({"model": "local", "text": {"format": {"type": "json_object"}}}),
     400, "unsupported_parameter", "text.format")]
+#[case(json!({"model": "local", "reasoning": {"effort": "low"}}),
+    400, "unsupported_parameter", "reasoning.effort")]
+#[case(json!({"top_logprobs": 1}), 400, "unsupported_parameter", "top_logprobs")]
+#[case(json!({"top_p": 2}), 400, "invalid_value", "top_p")]
 #[case(json!({"text": {"format": {"type": "xml"}}}), 400, "invalid_value", "text.format.type")]
 #[case(json!({"max_tokens": 5}), 400, "unknown_parameter", "max_tokens")]
 #[case(json!({"background": true}), 400, "unsupported_parameter", "background")]

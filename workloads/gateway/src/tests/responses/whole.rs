@@ -82,12 +82,16 @@ async fn what_is_asked_is_what_a_chat_asks() {
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}],
         "tools": [{"type": "function", "function": {"name": "clock"}}], "tool_choice": "none",
         "response_format": {"type": "json_schema", "json_schema": {"name": "day", "schema": {}}},
+        "top_p": 0.9, "reasoning_effort": "low", "verbosity": "high",
     });
     gateway.chat("ana", body.to_string()).await;
     let more = json!({
         "instructions": "Be brief.", "input": "?", "max_output_tokens": 50, "temperature": 0.5,
         "tools": [{"type": "function", "name": "clock"}], "tool_choice": "none",
-        "text": {"format": {"type": "json_schema", "name": "day", "schema": {}}},
+        "text": {
+            "format": {"type": "json_schema", "name": "day", "schema": {}}, "verbosity": "high",
+        },
+        "top_p": 0.9, "reasoning": {"effort": "low"},
     });
     ask(&gateway, "writer", &more).await;
     let mut requests = seen.requests.lock().unwrap().clone();
@@ -96,6 +100,15 @@ async fn what_is_asked_is_what_a_chat_asks() {
     }
     assert_eq!(requests[0], requests[1]);
     assert_eq!(requests[0].format.as_ref().unwrap().name, "day");
+    let sampling = requests[0].sampling.as_ref().unwrap();
+    assert_eq!(
+        (
+            sampling.top_p,
+            sampling.reasoning_effort.as_str(),
+            sampling.verbosity.as_str()
+        ),
+        (Some(0.9), "low", "high")
+    );
 }
 
 #[tokio::test]

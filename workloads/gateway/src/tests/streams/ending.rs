@@ -139,6 +139,42 @@ async fn a_key_whose_client_left_is_taken_until_its_answer_has_ended() {
     assert_eq!(again.header("idempotency-replayed"), "");
 }
 
+#[tokio::test]
+async fn who_lost_the_connection_before_the_first_event_finds_the_answer_by_its_key() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let ask = |subject: &str| {
+        let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
+        let headers = request.headers_mut();
+        headers.insert("idempotency-key", "k".parse().unwrap());
+        *request.body_mut() = Body::from(resumable("told"));
+        request
+    };
+    // Nothing of it is read: its client knows no id.
+    drop(Listening::to(&gateway, ask("ana")).await);
+    seen.tell(0, Some("uno"));
+    seen.tell(0, None);
+    gateway.settle_run().await;
+    let again = gateway.send(ask("ana")).await;
+    assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
+    let place = again.json()["error"]["answer"].clone();
+    let id = |name: &str| place[name].as_str().unwrap().to_owned();
+    let mut found = Listening::resume(&gateway, &id("run_id"), None).await;
+    found.rest().await;
+    assert_eq!(found.text(), "uno");
+    let path = format!("/api/conversations/{}", id("conversation_id"));
+    let conversation = gateway.get(&path, "ana").await.json();
+    assert_eq!(conversation["messages"][1]["run_id"], place["run_id"]);
+    assert_eq!(seen.count(), 1);
+    // The control: the key of somebody else leads nowhere, and theirs is a question of its own.
+    let other = Listening::to(&gateway, ask("eve")).await;
+    assert_eq!(seen.count(), 2);
+    drop(other);
+    seen.tell(1, None);
+    gateway.settle_run().await;
+}
+
 /// The session that came back is another one than the one that asked.
 #[tokio::test]
 async fn a_reader_that_is_signed_out_is_ended_and_the_others_are_not() {

@@ -20,6 +20,7 @@ fn defaults_are_those_of_the_documentation() {
         (job.max_tokens, job.temperature, job.top_p),
         (256, 0.0, 1.0)
     );
+    assert_eq!((job.presence_penalty, job.frequency_penalty), (0.0, 0.0));
     assert!(job.stop.is_empty());
     assert_eq!(delivery, Delivery::Whole);
 }
@@ -28,6 +29,7 @@ fn defaults_are_those_of_the_documentation() {
 fn what_is_asked_for_is_used() {
     let (job, delivery) = parse(json!({
         "max_completion_tokens": 1024, "temperature": 0.5, "top_p": 0.9, "seed": -1,
+        "presence_penalty": 1.5, "frequency_penalty": -2.0,
         "stop": ["a", "b"], "stream": true, "stream_options": { "include_usage": true },
     }))
     .unwrap();
@@ -35,6 +37,7 @@ fn what_is_asked_for_is_used() {
         (job.max_tokens, job.temperature, job.top_p, job.seed),
         (1024, 0.5, 0.9, u32::MAX)
     );
+    assert_eq!((job.presence_penalty, job.frequency_penalty), (1.5, -2.0));
     assert_eq!(job.stop, ["a", "b"]);
     assert_eq!(
         delivery,
@@ -78,6 +81,9 @@ fn parts_are_put_together_and_developer_is_system() {
 #[case::cold(json!({ "temperature": -0.1 }), "temperature")]
 #[case::top_p(json!({ "top_p": 1.5 }), "top_p")]
 #[case::stops(json!({ "stop": ["a", "b", "c", "d", "e"] }), "stop")]
+#[case::presence(json!({ "presence_penalty": 2.1 }), "presence_penalty")]
+#[case::frequency(json!({ "frequency_penalty": -2.1 }), "frequency_penalty")]
+#[case::long_stop(json!({ "stop": "x".repeat(257) }), "stop")]
 #[case::empty_stop(json!({ "stop": "" }), "stop")]
 #[case::n(json!({ "n": 2 }), "n")]
 #[case::tools(json!({ "tools": [{}] }), "tools")]

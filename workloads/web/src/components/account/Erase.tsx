@@ -9,7 +9,7 @@ interface Props {
   onErased(erased: Erased): void;
 }
 
-const GOES = ["conversations", "documents", "keys", "usage", "sessions"] as const;
+const GOES = ["conversations", "approvals", "documents", "keys", "usage", "sessions"] as const;
 const STAYS = ["account", "spent", "records", "cited", "backups"] as const;
 
 /** The end of everything that is held of the person, behind a phrase that must be typed. */

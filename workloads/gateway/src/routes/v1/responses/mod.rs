@@ -74,6 +74,7 @@ pub async fn create(
         .map_err(|failure| renamed(failure, goes_on))?;
     run.keep_as_response(&repeated);
     let warnings = run.budget_warnings().to_vec();
+    let place = run.place();
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if question.stream {
         sse::stream(run, Events::new(object)).await
@@ -81,7 +82,7 @@ pub async fn create(
         whole(run, object).await.map(Json::into_response)
     };
     let mut response = response.map_err(|failure| renamed(failure, goes_on))?;
-    chat::mark(&mut response, &warnings, question.store);
+    chat::mark(&mut response, &warnings, place);
     Ok(response)
 }
 
@@ -106,13 +107,18 @@ async fn conversation_of(
 
 /// A failure of what both APIs do, with the field as it is called here.
 fn renamed(mut failure: Failure, goes_on: &str) -> Failure {
-    let renamed = match failure.param.as_deref() {
+    let here = match failure.param.as_deref() {
         Some("messages") => "input",
         Some("response_format") => "text.format",
+        Some("reasoning_effort") => "reasoning.effort",
+        Some("verbosity") => "text.verbosity",
         Some("metadata.conversation_id") => goes_on,
         _ => return failure,
     };
-    failure.param = Some(renamed.to_owned());
+    if let Some(there) = failure.param.replace(here.to_owned()) {
+        let there = format!("`{there}`");
+        failure.message = failure.message.replace(&there, &format!("`{here}`"));
+    }
     failure
 }
 
@@ -136,9 +142,13 @@ mod tests {
     #[case("messages", "input")]
     #[case("metadata.conversation_id", "conversation")]
     #[case("response_format", "text.format")]
+    #[case("reasoning_effort", "reasoning.effort")]
+    #[case("verbosity", "text.verbosity")]
     #[case("tools", "tools")]
     fn fields_are_called_as_the_caller_wrote_them(#[case] chat: &str, #[case] here: &str) {
-        let failure = renamed(Failure::invalid(chat, "x"), "conversation");
+        let failure = Failure::invalid(chat, format!("leave `{chat}` out"));
+        let failure = renamed(failure, "conversation");
         assert_eq!(failure.param.as_deref(), Some(here));
+        assert_eq!(failure.message, format!("leave `{here}` out"));
     }
 }
