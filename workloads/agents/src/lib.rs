@@ -54,14 +54,19 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let completer = Arc::new(complete::Completer::new(table, providers, timeouts));
     let agents = service::AgentsService::new(completer, service.tasks.clone());
     let callers = Callers::from_env();
-    let routes = Routes::new(AgentsServer::with_interceptor(
-        agents,
-        callers.interceptor(),
-    ));
+    let routes = routes(agents, &callers);
     let gate = service.readiness.register("roles");
     gate.ready();
     service
         .serve_grpc(config.common.grpc_listen(), routes)
         .await
         .context(error::ServeSnafu)
+}
+
+/// The service behind the callers' tokens.
+fn routes(agents: service::AgentsService, callers: &Callers) -> Routes {
+    Routes::new(AgentsServer::with_interceptor(
+        agents,
+        callers.interceptor(),
+    ))
 }

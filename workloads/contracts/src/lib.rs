@@ -6,6 +6,9 @@ mod format;
 mod functions;
 pub mod tools;
 
+/// The paths of all methods of all services, as gRPC calls them.
+pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
 /// Generated from `proto/lotoai/v1/*.proto`; the comments there are the reference.
 #[expect(
     missing_docs,

@@ -81,6 +81,11 @@ def tools():
     replies = [ToolMessage("rain", tool_call_id=call["id"]) for call in answer.tool_calls]
     again = [*QUESTION, answer, *replies]
     equal(model().bind_tools(TOOLS).invoke(again).content, ANSWER)
+    total = None
+    for chunk in bound.stream(QUESTION):
+        total = chunk if total is None else total + chunk
+    calls = [(call["name"], call["args"]) for call in total.tool_calls]
+    equal(calls, [("weather", {"city": "Rome"}), ("clock", {})])
 
 
 def consent():

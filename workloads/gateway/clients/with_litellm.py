@@ -86,6 +86,12 @@ def tools():
     call = answer.choices[0].message.tool_calls[0]
     equal((call.function.name, call.function.arguments), ("weather", '{"city":"Rome"}'))
     equal(answer.choices[0].finish_reason, "tool_calls")
+    chunks = list(ask("caller", tools=TOOLS, stream=True))
+    pieces = sum((chunk.choices[0].delta.tool_calls or [] for chunk in chunks if chunk.choices), [])
+    sent = ["".join(it.function.arguments or "" for it in pieces if it.index == at) for at in range(2)]
+    equal(sent, ['{"city":"Rome"}', "{}"])
+    equal([it.function.name for it in pieces if it.function.name], ["weather", "clock"])
+    equal(chunks[-1].choices[0].finish_reason, "tool_calls")
 
 
 def consent():

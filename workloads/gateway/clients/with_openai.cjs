@@ -127,6 +127,14 @@ const cases = {
     const [call] = message.tool_calls;
     assert.deepEqual([call.function.name, call.function.arguments], ["weather", '{"city":"Rome"}']);
     assert.equal(finish_reason, "tool_calls");
+    const chunks = await all(await ask({ model: "caller", tools: TOOLS, stream: true }));
+    const pieces = chunks.flatMap((chunk) => chunk.choices[0]?.delta.tool_calls ?? []);
+    const sent = [0, 1].map((at) => {
+      const own = pieces.filter((piece) => piece.index === at).map((piece) => piece.function);
+      return [own[0].name, own.map((piece) => piece.arguments ?? "").join("")];
+    });
+    assert.deepEqual(sent, [["weather", '{"city":"Rome"}'], ["clock", "{}"]]);
+    assert.equal(chunks.at(-1).choices[0].finish_reason, "tool_calls");
     message.tool_calls = [call];
     const reply = { role: "tool", tool_call_id: call.id, content: "rain" };
     const last = await ask({ messages: [...QUESTION, message, reply], tools: TOOLS });

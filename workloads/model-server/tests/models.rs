@@ -412,9 +412,27 @@ async fn nobody_is_served_without_a_token() {
     let Some(server) = Server::start() else {
         return;
     };
-    let request = Request::get("/v1/models").body(Body::empty()).unwrap();
-    let response = server.router.clone().oneshot(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    for (method, path) in [
+        ("GET", "/v1/models"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/nowhere"),
+    ] {
+        for wrong in [None, Some("Bearer "), Some("Bearer wrong-token-0123456789")] {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(wrong) = wrong {
+                request = request.header(header::AUTHORIZATION, wrong);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let response = server.router.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            assert_eq!(
+                status,
+                StatusCode::UNAUTHORIZED,
+                "{method} {path} {wrong:?}"
+            );
+        }
+    }
     let request = Request::get("/v1/models")
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
         .body(Body::empty())

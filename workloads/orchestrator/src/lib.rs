@@ -48,12 +48,19 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let hub = hub(&config, store)?;
     let answers = service::OrchestratorService::new(hub, service.tasks.clone());
     let callers = Callers::from_env();
-    let server = OrchestratorServer::with_interceptor(answers, callers.interceptor());
     let listen = config.common.grpc_listen();
     service
-        .serve_grpc(listen, Routes::new(server))
+        .serve_grpc(listen, routes(answers, &callers))
         .await
         .context(error::ServeSnafu)
+}
+
+/// The service behind the callers' tokens.
+fn routes(answers: service::OrchestratorService, callers: &Callers) -> Routes {
+    Routes::new(OrchestratorServer::with_interceptor(
+        answers,
+        callers.interceptor(),
+    ))
 }
 
 /// Deletes old approvals from time to time; replicas may do so at once.

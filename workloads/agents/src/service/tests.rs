@@ -1,5 +1,8 @@
 //! The gRPC face: roles, bad requests, and a caller who goes away.
 
+#[path = "../../../orchestrator/src/tests/strangers.rs"]
+mod strangers;
+
 use std::time::Duration;
 
 use lotoai_contracts::v1::{self, agents_server::Agents as _};
@@ -85,7 +88,7 @@ async fn the_call_to_the_provider_ends_when_the_caller_goes_away() {
     let first = stream.next().await.unwrap().unwrap();
     assert_eq!(first.event, Some(Event::Delta("Hel".to_owned())));
     drop(stream);
-    tokio::time::timeout(Duration::from_secs(5), is_closed)
+    tokio::time::timeout(Duration::from_secs(1), is_closed)
         .await
         .unwrap()
         .unwrap();
@@ -93,6 +96,12 @@ async fn the_call_to_the_provider_ends_when_the_caller_goes_away() {
     tokio::time::timeout(Duration::from_secs(5), service.tasks.wait())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn strangers_are_refused_by_all_methods() {
+    let routes = crate::routes(service(TWO_ROLES), &strangers::callers());
+    strangers::are_refused_by_all_methods("Agents", &routes).await;
 }
 
 const TWO_ROLES: &str = "\

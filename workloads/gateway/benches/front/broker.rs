@@ -2,6 +2,7 @@
 //! outbox and its consumer say. Its time is not the gateway's, and no client of it is compared.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use snafu::{OptionExt as _, ResultExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +15,23 @@ const HEADER: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 const END: u8 = 0xCE;
+/// What a confirm begins with: Basic.Ack.
+pub(crate) const CONFIRM: [u8; 4] = [0, 60, 0, 80];
+/// The properties of a message in their order, to its id: the bit of each in the flags, and how many
+/// bytes say how long it is; one of a single byte has none.
+const PROPERTIES: [(u8, usize); 9] = [
+    (15, 1), // content type
+    (14, 1), // content encoding
+    (13, 4), // headers
+    (12, 0), // delivery mode
+    (11, 0), // priority
+    (10, 1), // correlation id
+    (9, 1),  // reply to
+    (8, 1),  // expiration
+    (7, 1),  // message id
+];
+const DELIVERY_MODE: usize = 3;
+const MESSAGE_ID: usize = 8;
 
 /// One frame.
 struct Frame {
@@ -27,28 +45,33 @@ struct Frame {
 struct Publishing {
     /// Messages so far.
     tag: u64,
+    /// Size and properties of the present one.
+    head: Vec<u8>,
     /// Bytes of the present one that are to come; `None` when none is being sent.
     left: Option<u64>,
 }
 
-/// Serves until the process ends; returns its address.
-pub(crate) async fn start() -> Result<String> {
+/// Serves until the process ends; returns its address. `stored` is told of each message before it is
+/// confirmed: its id, and whether it is one that outlives a restart of a broker.
+pub(crate) async fn start(stored: impl Fn(&str, bool) + Send + Sync + 'static) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .whatever_context("failed to bind the broker")?;
     let address = listener
         .local_addr()
         .whatever_context("failed to bind the broker")?;
+    let stored = Arc::new(stored);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            let stored = Arc::clone(&stored);
             // A gateway that ends closes its connection: there is nothing to tell.
-            tokio::spawn(async move { drop(talk(stream).await) });
+            tokio::spawn(async move { drop(talk(stream, &*stored).await) });
         }
     });
     Ok(format!("amqp://{address}/lotoai"))
 }
 
-async fn talk(mut stream: TcpStream) -> Result<()> {
+async fn talk(mut stream: TcpStream, stored: &(impl Fn(&str, bool) + Sync)) -> Result<()> {
     stream
         .set_nodelay(true)
         .whatever_context("failed to set TCP_NODELAY")?;
@@ -76,6 +99,7 @@ async fn talk(mut stream: TcpStream) -> Result<()> {
             HEADER => {
                 let size = frame.payload.get(4..12).and_then(|it| it.try_into().ok());
                 publishing.left = size.map(u64::from_be_bytes);
+                publishing.head = frame.payload;
             }
             BODY => {
                 let more = frame.payload.len() as u64;
@@ -85,13 +109,39 @@ async fn talk(mut stream: TcpStream) -> Result<()> {
         }
         if publishing.left == Some(0) {
             publishing.left = None;
-            // Basic.Ack of this one message.
-            let mut ack = vec![0, 60, 0, 80];
+            let (id, outlives) =
+                properties(&publishing.head).whatever_context("a message without an id")?;
+            stored(id, outlives);
+            // Of this one message.
+            let mut ack = CONFIRM.to_vec();
             ack.extend(publishing.tag.to_be_bytes());
             ack.push(0);
             say(&mut stream, METHOD, frame.channel, &ack).await?;
         }
     }
+}
+
+/// The id of a message with this head, and whether it outlives a restart.
+fn properties(head: &[u8]) -> Option<(&str, bool)> {
+    // Before them stand the class, a weight of nothing and the size.
+    let (flags, mut rest) = head.get(12..)?.split_first_chunk::<2>()?;
+    let flags = u16::from_be_bytes(*flags);
+    let mut values: [&[u8]; PROPERTIES.len()] = [&[]; PROPERTIES.len()];
+    for (value, (bit, prefix)) in values.iter_mut().zip(PROPERTIES) {
+        if flags & (1_u16 << bit) == 0 {
+            continue;
+        }
+        let (size, after) = rest.split_at_checked(prefix)?;
+        let size = match size {
+            [] => 1,
+            size => size
+                .iter()
+                .fold(0_usize, |size, byte| (size << 8) | usize::from(*byte)),
+        };
+        (*value, rest) = after.split_at_checked(size)?;
+    }
+    let id = std::str::from_utf8(values[MESSAGE_ID]).ok()?;
+    (!id.is_empty()).then_some((id, values[DELIVERY_MODE] == [2_u8]))
 }
 
 /// The answer to a method, when it has one.

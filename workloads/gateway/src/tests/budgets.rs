@@ -1,5 +1,6 @@
 //! Budgets over a real PostgreSQL. What two processes spend of one is in `tests/processes`.
 
+mod cells;
 mod keys;
 mod statements;
 

@@ -1,10 +1,10 @@
 //! Signing keys made for a test, and a realm that publishes them.
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ pub(crate) struct Signer {
     pub(crate) id: String,
     pub(crate) algorithm: Algorithm,
     key: EncodingKey,
+    /// The public key, as DER of a SubjectPublicKeyInfo.
+    public: Vec<u8>,
 }
 
 impl Signer {
@@ -31,10 +33,13 @@ impl Signer {
         let rng = aws_lc_rs::rand::SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng).unwrap();
         let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref());
+        let public: PublicKeyX509Der<'_> = pair.unwrap().public_key().as_der().unwrap();
         Self {
             id: id.to_owned(),
             algorithm: Algorithm::ES256,
             key,
+            public: public.as_ref().to_vec(),
         }
     }
 
@@ -44,10 +49,12 @@ impl Signer {
         // The signing library takes the PKCS#1 key, which a PKCS#8 one of this size holds after
         // 26 bytes of header.
         let key = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
         Self {
             id: id.to_owned(),
             algorithm: Algorithm::RS256,
             key,
+            public: public.as_ref().to_vec(),
         }
     }
 
@@ -63,6 +70,36 @@ impl Signer {
         let mut header = Header::new(self.algorithm);
         header.kid = Some(self.id.clone());
         encode(&header, claims, &self.key).unwrap()
+    }
+
+    /// The classic confusion: these claims with the public key, which everybody has, as a shared
+    /// secret, in every form in which a verifier could hold it.
+    pub(crate) fn confused(&self, claims: &Value) -> Vec<(&'static str, String)> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(self.id.clone());
+        let jwk = self.jwk();
+        let number = jwk["n"].as_str().or(jwk["x"].as_str()).unwrap();
+        let base64 = STANDARD.encode(&self.public);
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let lines = lines.join("\n");
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----");
+        let forms: [(&str, Vec<u8>); 6] = [
+            ("HS256 with the number", number.into()),
+            ("HS256 with the DER", self.public.clone()),
+            ("HS256 with the DER in base64", base64.into()),
+            ("HS256 with the PEM", format!("{pem}\n").into()),
+            ("HS256 with the PEM without its last newline", pem.into()),
+            ("HS256 with the JWK", jwk.to_string().into()),
+        ];
+        let signed = forms.into_iter().map(|(form, secret)| {
+            let secret = EncodingKey::from_secret(&secret);
+            (form, encode(&header, claims, &secret).unwrap())
+        });
+        signed.collect()
     }
 
     /// A token that is good in every respect.

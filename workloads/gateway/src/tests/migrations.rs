@@ -20,7 +20,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What replicas write that do not know the last migration. Whoever adds one leaves the statements
 /// as they are, and adds those of the migration before.
-const WRITES: [&str; 11] = [
+const WRITES: [&str; 22] = [
     "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
     "insert into messages (id, conversation_id, role, content) values ($1, $1, 'user', 'what?')",
     "insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
@@ -42,6 +42,33 @@ const WRITES: [&str; 11] = [
                                    headers, body)
      values ('ana', $1::text, 'kept', now(), now() + interval '1 day', '', 200, '{}', '')",
     "update messages set content = content || '.' where conversation_id = $1",
+    "insert into responses (run_id, inputs, model, repeated, failure, finish_reason, provider,
+                            input_tokens, output_tokens)
+     select run_id, '{}', 'm', '{}', null, 'stop', 'p', 1, 1 from messages where run_id = $1",
+    "insert into uploads (id, owner, knowledge_base, name, media_type, metadata, size, expires_at)
+     values ($1, 'ana', 'hr', $1::text, 'text/plain', '', 1, now() + interval '1 hour')",
+    "insert into upload_parts (upload_id, number, object_key, size) values ($1, 1, $1::text, 1)",
+    "update uploads set received = received + 1, lease = $1, lease_until = now() where id = $1",
+    "insert into stored_budgets (name, names, requests, tokens, micros, unknown_price,
+                                 warn_at_percent, scope, per)
+     values ($1::text, '{}', 1, null, null, 'Refuse', 80, 'User', 'Day')",
+    "insert into budget_windows (budget, subject, starts_at, ends_at)
+     values ('cap', $1::text, now(), now() + interval '1 day')",
+    "insert into spendings (run_id, budgets, subjects, starts, reserved_tokens, reserved_micros,
+                            lease_until, settled, subject, api_key, provider, model, currency,
+                            price_version, input_tokens, output_tokens, micros, estimated)
+     values ($1, '{cap}', array[$1::text], array[now()], 1, 1, now() + interval '1 hour', false,
+             'ana', '', '', '', 'EUR', 'v', 1, 1, 1, true)",
+    "update spendings set settled = true, provider = 'p', model = 'm', estimated = false
+     where run_id = $1 and not settled",
+    "insert into usage_days (day, subject, api_key, provider, model, currency, price_version,
+                             requests, input_tokens, output_tokens, micros, unpriced, estimated)
+     values (current_date, $1::text, '', 'p', 'm', 'EUR', 'v', 1, 1, 1, 1, 0, 0)",
+    "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
+     values ('eve', $1::text, 'running', now(), now() + interval '1 day')",
+    "update idempotency_keys set state = 'kept', request_hash = '', status = 200, headers = '{}',
+                                 body = ''
+     where owner = 'eve' and key = $1::text and state = 'running'",
 ];
 
 /// The history up to the migration before the last.

@@ -2,7 +2,6 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
@@ -93,18 +92,13 @@ fn part(value: &Value) -> String {
 async fn forged_tokens_are_refused() {
     let rsa = Signer::rsa("key");
     let realm = realm(&[&rsa]).await;
-    let public = rsa.jwk();
     let good = rsa.token("ana", &[]);
+    let confused = rsa.confused(&claims("admin"));
     let gateway = Gateway::with_realm(Parts::default(), realm, rsa);
     assert_eq!(with_token(&gateway, &good).await.status, StatusCode::OK);
 
     let payload = part(&changed("sub", json!("admin")));
     let none = format!("{}.{payload}.", part(&json!({"alg": "none", "kid": "key"})));
-    // The classic confusion: the public key, which everybody has, as a shared secret.
-    let mut header = Header::new(Algorithm::HS256);
-    header.kid = Some("key".to_owned());
-    let secret = EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes());
-    let shared = encode(&header, &claims("admin"), &secret).unwrap();
     let other_key = Signer::rsa("key").token("admin", &[]);
     let other_algorithm = Signer::ec("key").token("admin", &[]);
     let unknown_key = Signer::rsa("unknown").token("admin", &[]);
@@ -112,9 +106,8 @@ async fn forged_tokens_are_refused() {
     pieces[1] = &payload;
     let swapped = pieces.join(".");
     let long = "x".repeat(20_000);
-    for (name, token) in [
+    let forged = [
         ("none", none.as_str()),
-        ("shared secret", &shared),
         ("another key", &other_key),
         ("another algorithm", &other_algorithm),
         ("an unknown key", &unknown_key),
@@ -122,7 +115,9 @@ async fn forged_tokens_are_refused() {
         ("garbage", "garbage"),
         ("dots", ".."),
         ("long", &long),
-    ] {
+    ];
+    let confused = confused.iter().map(|(form, token)| (*form, token.as_str()));
+    for (name, token) in forged.into_iter().chain(confused) {
         let reply = with_token(&gateway, token).await;
         assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{name}");
         assert!(reply.code().starts_with("token_"), "{name}: {reply:?}");

@@ -55,8 +55,8 @@ impl Written {
         match reply {
             Ok(reply) if reply.status == 200 => {
                 let text = asked["messages"][0]["content"].as_str().unwrap();
-                let (_, conversation) = heard(&reply);
-                let acknowledged = (conversation.unwrap(), text.to_owned());
+                let conversation = heard(&reply).conversation.unwrap();
+                let acknowledged = (conversation, text.to_owned());
                 self.acknowledged.push(acknowledged);
             }
             Ok(reply) if is_away(&reply) => {}
@@ -197,4 +197,5 @@ async fn a_broker_that_is_away_holds_up_nobody_and_loses_no_event() {
         waiting().await == 0
     })
     .await;
+    assert_eq!(ground.published.lock().unwrap().len(), 6);
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::script::Way;
 use crate::wire;
 
 /// A person at an address.
@@ -28,8 +29,13 @@ pub(crate) struct Reply {
 impl Client {
     /// A request, as it is sent.
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> String {
+        self.headed(method, path, "", body)
+    }
+
+    /// The same with more lines in its head, each with its end.
+    fn headed(&self, method: &str, path: &str, lines: &str, body: &str) -> String {
         format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{lines}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.token,
             body.len()
@@ -64,6 +70,19 @@ impl Client {
     pub(crate) async fn ask(&self, question: &Value) -> Result<Reply, String> {
         self.send("POST", "/v1/chat/completions", &question.to_string())
             .await
+    }
+
+    /// Asks in one of the ways there are; under a key the question takes effect once.
+    pub(crate) async fn put(
+        &self,
+        way: Way,
+        question: &Value,
+        key: Option<&str>,
+    ) -> Result<Reply, String> {
+        let line = key.map(|key| format!("idempotency-key: {key}\r\n"));
+        let line = line.unwrap_or_default();
+        let request = self.headed("POST", way.path(), &line, &question.to_string());
+        self.deliver(&request).await
     }
 
     /// What a conversation holds, which must be there.

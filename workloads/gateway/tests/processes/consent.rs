@@ -64,7 +64,7 @@ impl Call {
         let id = id
             .as_str()
             .unwrap_or_else(|| panic!("no one is asked: {reply:?}"));
-        let (_, conversation) = heard(&reply);
+        let conversation = heard(&reply).conversation;
         self.asked = Some((id.to_owned(), conversation.unwrap()));
         Some(())
     }
@@ -73,7 +73,7 @@ impl Call {
     async fn decide(&mut self, client: &Client, does: Does) -> Option<()> {
         self.sent = Some(does);
         let reply = acknowledged(self.send(client).await)?;
-        self.answer = Some(heard(&reply).0);
+        self.answer = Some(heard(&reply).text);
         Some(())
     }
 
@@ -176,7 +176,7 @@ impl Stage {
         let mut answer = None;
         wait_for("a decision is acknowledged", BACK, async || {
             answer = match call.send(&client).await {
-                Ok(reply) if reply.status == 200 => Some(heard(&reply).0),
+                Ok(reply) if reply.status == 200 => Some(heard(&reply).text),
                 // The answer may have been stored before it could be given.
                 Ok(reply) if reply.status == 409 => {
                     let messages = client.messages(&conversation).await;

@@ -1,7 +1,8 @@
 //! What the processes of a test stand on: a database of its own, and stand-ins for everything else.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
@@ -26,6 +27,8 @@ pub(crate) struct Ground {
     pub(crate) orchestrator: String,
     /// The broker, as a URL.
     pub(crate) rabbitmq: String,
+    /// The messages that the broker has for good, by their ids, and how often each came.
+    pub(crate) published: Arc<Mutex<HashMap<String, usize>>>,
     /// The database, as a URL.
     pub(crate) postgres: String,
     /// A way to the database beside that of the processes.
@@ -45,10 +48,18 @@ impl Ground {
         let options = pool.connect_options();
         let socket = options.get_socket().unwrap().display().to_string();
         let name = options.get_database().unwrap();
+        let published = Arc::<Mutex<HashMap<String, usize>>>::default();
+        let stored = Arc::clone(&published);
+        let broker = broker::start(move |id, outlives| {
+            if outlives {
+                *stored.lock().unwrap().entry(id.to_owned()).or_default() += 1;
+            }
+        });
         Self {
             seen,
             orchestrator,
-            rabbitmq: broker::start().await.unwrap(),
+            rabbitmq: broker.await.unwrap(),
+            published,
             postgres: format!("postgres:///{name}?host={socket}&sslmode=disable"),
             pool,
             signer,

@@ -9,18 +9,30 @@ use futures::future::join_all;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
+use crate::broker::CONFIRM;
 use crate::client::{Client, Reply};
 use crate::ground::{Ground, behind, wait_for};
 use crate::orchestrator::Script;
 use crate::postgres;
 use crate::relay::{Far, Kill, Relay, Trigger, kills};
-use crate::script::{chance, content, heard, is_soak, question, said, script};
+use crate::script::{Heard, Way, chance, content, heard, is_soak, question, said, script};
 
 /// Kills of a sample, and in full.
-const SAMPLE: u64 = 5;
+const SAMPLE: u64 = 4;
 const KILLS: u64 = 24;
+/// Kills by the first confirm of the broker: before it comes through, and as soon as it has.
+const BY_CONFIRM: [Kill; 2] = [
+    Kill {
+        at: 1,
+        arrives: false,
+    },
+    Kill {
+        at: 1,
+        arrives: true,
+    },
+];
 const PEOPLE: usize = 4;
-/// Of each of them, one after the other, streamed and whole in turn.
+/// Of each of them, one after the other.
 const QUESTIONS: usize = 4;
 /// Longest answer, in seconds: what is reserved for one is charged a minute after it at the latest.
 const LONGEST: u64 = 5;
@@ -43,69 +55,88 @@ budgets:
 /// What the fake orchestrator says that an answer took.
 const TOKENS: i64 = 12 + 5;
 
+/// A question of the load.
+struct Asked {
+    subject: String,
+    way: Way,
+    /// Some are asked so that they take effect once.
+    key: Option<String>,
+    script: Script,
+}
+
+impl Asked {
+    async fn put(&self, client: &Client) -> Result<Reply, String> {
+        let question = question(&self.script, self.way, true);
+        client.put(self.way, &question, self.key.as_deref()).await
+    }
+}
+
 /// What somebody was told to the end.
 struct Acknowledged {
-    subject: String,
-    conversation: String,
-    script: Script,
+    asked: Asked,
+    heard: Heard,
+    body: String,
+}
+
+impl Acknowledged {
+    fn new(asked: Asked, reply: Reply) -> Self {
+        let heard = heard(&reply);
+        assert_eq!(heard.text, said(&asked.script, Duration::MAX));
+        Self {
+            asked,
+            heard,
+            body: reply.body,
+        }
+    }
 }
 
 /// What came of questions.
 #[derive(Default)]
 struct Told {
     asked: usize,
-    cut: usize,
+    cut: Vec<Asked>,
     acknowledged: Vec<Acknowledged>,
 }
 
 impl Told {
     fn add(&mut self, more: Self) {
         self.asked += more.asked;
-        self.cut += more.cut;
+        self.cut.extend(more.cut);
         self.acknowledged.extend(more.acknowledged);
     }
 }
 
-fn is_whole(reply: &Reply, is_streamed: bool) -> bool {
-    let has_end = || {
-        let is_finished = reply.body.contains("\"finish_reason\":\"stop\"");
-        is_finished && reply.body.ends_with("data: [DONE]\n\n")
-    };
-    reply.status == 200 && (!is_streamed || has_end())
-}
-
 /// A person asks until one question is not answered.
-async fn talk(client: Client, subject: String, scripts: Vec<Script>) -> Told {
+async fn talk(client: Client, questions: Vec<Asked>) -> Told {
     let mut told = Told::default();
-    for (index, script) in scripts.into_iter().enumerate() {
-        let is_streamed = index.is_multiple_of(2);
+    for asked in questions {
         told.asked += 1;
-        let reply = client.ask(&question(&script, is_streamed, true)).await;
-        let Some(reply) = reply.ok().filter(|reply| is_whole(reply, is_streamed)) else {
-            told.cut += 1;
+        let reply = asked.put(&client).await;
+        let Some(reply) = reply.ok().filter(|reply| asked.way.is_whole(reply)) else {
+            told.cut.push(asked);
             break;
         };
-        let (text, conversation) = heard(&reply);
-        assert_eq!(text, said(&script, Duration::MAX));
-        told.acknowledged.push(Acknowledged {
-            subject: subject.clone(),
-            conversation: conversation.unwrap(),
-            script,
-        });
+        told.acknowledged.push(Acknowledged::new(asked, reply));
     }
     told
 }
 
-/// Several people at a time.
+/// Several people at a time, who ask in all ways.
 async fn load(ground: &Ground, address: SocketAddr, chance: &mut StdRng) -> Told {
     let people = (0..PEOPLE).map(|number| {
         let subject = format!("person-{number}");
-        let scripts = (0..QUESTIONS).map(|_| {
+        let questions = (0..QUESTIONS).map(|index| {
             let length = Duration::from_millis(chance.random_range(20..=200));
-            script(chance, length, 40)
+            let has_key: bool = chance.random();
+            Asked {
+                subject: subject.clone(),
+                way: Way::ALL[(number + index) % Way::ALL.len()],
+                key: has_key.then(|| format!("{:032x}", chance.random::<u128>())),
+                script: script(chance, length, 40),
+            }
         });
-        let scripts = scripts.collect();
-        talk(ground.client(address, &subject), subject, scripts)
+        let questions = questions.collect();
+        talk(ground.client(address, &subject), questions)
     });
     let people: Vec<_> = people.collect();
     let mut all = Told::default();
@@ -134,17 +165,26 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     ground.postgres = postgres;
     let above = Relay::start(Far::of(&ground.orchestrator), Arc::clone(&trigger)).await;
     ground.orchestrator = format!("http://{}", above.address);
+    // Before the broker there are two: one of them for the moment between an event and its confirm.
+    let confirms = Arc::new(Trigger::only(&CONFIRM));
+    let last = Relay::start(Far::of(&ground.rabbitmq), Arc::clone(&confirms)).await;
+    let far = Far::Port(last.address);
+    let before = Relay::start(far, Arc::clone(&trigger)).await;
+    ground.rabbitmq = format!("amqp://{}/lotoai", before.address);
 
     // The control: with nobody killed all is acknowledged.
     let replica = ground.replica(&settings).await;
     trigger.arm(replica.id(), Kill::NEVER);
     let mut told = load(&ground, replica.address, &mut chance).await;
     let moments = trigger.disarm();
-    assert_eq!((told.acknowledged.len(), told.cut), (PEOPLE * QUESTIONS, 0));
+    let (whole, cut) = (told.acknowledged.len(), told.cut.len());
+    assert_eq!((whole, cut), (PEOPLE * QUESTIONS, 0));
     drop(replica);
 
     let count = if is_soak() { KILLS } else { SAMPLE };
-    for kill in kills(&mut chance, moments, count) {
+    let anywhere = kills(&mut chance, moments, count).into_iter();
+    let anywhere = anywhere.map(|kill| (&trigger, kill));
+    for (trigger, kill) in anywhere.chain(BY_CONFIRM.map(|kill| (&confirms, kill))) {
         let mut replica = ground.replica(&settings).await;
         trigger.arm(replica.id(), kill);
         told.add(load(&ground, replica.address, &mut chance).await);
@@ -153,17 +193,75 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
         replica.kill();
         replica.ended(Duration::from_secs(10)).await;
     }
-    assert!(told.cut > 0, "no answer was cut by any of the kills");
+    assert!(
+        !told.cut.is_empty(),
+        "no answer was cut by any of the kills"
+    );
 
     let heir = ground.replica(&settings).await;
     for one in &told.acknowledged {
-        let client = ground.client(heir.address, &one.subject);
-        let messages = client.messages(&one.conversation).await;
-        assert_eq!(messages[0]["content"], content(&one.script));
-        assert_eq!(messages[1]["content"], said(&one.script, Duration::MAX));
-        assert_eq!(messages[1]["outcome"], "ok");
+        is_kept(&ground.client(heir.address, &one.asked.subject), one).await;
+    }
+    for asked in std::mem::take(&mut told.cut) {
+        let client = ground.client(heir.address, &asked.subject);
+        told.acknowledged.extend(ask_again(&client, asked).await);
     }
     books_agree(&ground, &told).await;
+    events_came(&ground, &told);
+}
+
+/// What was told is what is found, in all ways in which one may look for it.
+async fn is_kept(client: &Client, one: &Acknowledged) {
+    let Acknowledged { asked, heard, body } = one;
+    let text = said(&asked.script, Duration::MAX);
+    let messages = client
+        .messages(heard.conversation.as_deref().unwrap())
+        .await;
+    assert_eq!(messages[0]["content"], content(&asked.script));
+    assert_eq!(messages[1]["content"], text);
+    assert_eq!(messages[1]["outcome"], "ok");
+    if asked.key.is_some() {
+        let again = asked.put(client).await.unwrap();
+        let is_replayed = again.header("idempotency-replayed") == "true";
+        assert!(
+            is_replayed && again.body == *body,
+            "{again:?} is not {body:?}"
+        );
+    }
+    if asked.way == Way::Resumable {
+        let path = format!("/v1/chat/completions/{}/stream", heard.run);
+        let again = client.get(&path).await.unwrap();
+        assert!(asked.way.is_whole(&again), "{again:?}");
+        assert_eq!(crate::script::heard(&again).text, text);
+    }
+}
+
+/// A question that was cut is asked again under its key: it has its one answer, or nobody knows it.
+/// The books show that it is not charged twice.
+async fn ask_again(client: &Client, asked: Asked) -> Option<Acknowledged> {
+    asked.key.as_ref()?;
+    let reply = asked.put(client).await.unwrap();
+    if reply.status == 409 {
+        let code = reply.code();
+        let unknown = ["idempotency_in_progress", "idempotency_outcome_unknown"];
+        assert!(unknown.contains(&code.as_str()), "{reply:?}");
+        return None;
+    }
+    assert!(asked.way.is_whole(&reply), "{reply:?}");
+    Some(Acknowledged::new(asked, reply))
+}
+
+/// The usage of every answer is with the broker, where its reader takes what comes again for the same.
+fn events_came(ground: &Ground, told: &Told) {
+    let published = ground.published.lock().unwrap();
+    for one in &told.acknowledged {
+        let (run, way) = (&one.heard.run, one.asked.way);
+        assert!(published.contains_key(run), "{run} ({way:?}) was not told");
+    }
+    assert!(
+        published.values().any(|times| *times > 1),
+        "no confirm that was lost made its event come again"
+    );
 }
 
 /// Whatever was reserved is charged once: as it came to where that is known, else as it was reserved.

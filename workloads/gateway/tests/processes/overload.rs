@@ -199,7 +199,7 @@ fn check(replies: &[(Reply, Duration)]) {
     let (answered, refused): (Vec<_>, Vec<_>) =
         replies.iter().partition(|(reply, _)| reply.status == 200);
     for (reply, _) in &answered {
-        assert_eq!(heard(reply).0, "soslow");
+        assert_eq!(heard(reply).text, "soslow");
     }
     assert!(!answered.is_empty(), "nobody is served");
     assert!(

@@ -50,9 +50,19 @@ pub(crate) struct Trigger {
     at: AtomicU64,
     arrives: AtomicBool,
     victim: AtomicI32,
+    /// What it counts holds these bytes; without any it counts everything.
+    only: &'static [u8],
 }
 
 impl Trigger {
+    /// Counts only what holds these bytes.
+    pub(crate) fn only(only: &'static [u8]) -> Self {
+        Self {
+            only,
+            ..Self::default()
+        }
+    }
+
     /// Counts anew, and kills this process when it is time.
     pub(crate) fn arm(&self, victim: u32, kill: Kill) {
         self.victim
@@ -68,8 +78,12 @@ impl Trigger {
         self.passed.load(Ordering::SeqCst)
     }
 
-    /// Counts one more. Whether it is the one.
-    fn strikes(&self) -> bool {
+    /// Counts what passes. Whether it is the one.
+    fn strikes(&self, passing: &[u8]) -> bool {
+        let only = self.only;
+        if !only.is_empty() && !passing.windows(only.len()).any(|part| part == only) {
+            return false;
+        }
         let passed = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
         passed == self.at.load(Ordering::SeqCst)
     }
@@ -178,7 +192,7 @@ async fn carry(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let strikes = trigger.strikes();
+        let strikes = trigger.strikes(&buffer[..count]);
         let arrives = !strikes || trigger.arrives.load(Ordering::SeqCst);
         if strikes && !arrives {
             trigger.kill();

@@ -16,7 +16,7 @@ use crate::client::{Client, Reply};
 use crate::ground::{Ground, wait_for};
 use crate::orchestrator::Script;
 use crate::postgres;
-use crate::script::{chance, content, heard, is_soak, question, said, script};
+use crate::script::{Heard, Way, chance, content, heard, is_soak, question, said, script};
 
 const STREAMS: usize = 200;
 /// What the operator gives, of which the last 5 s are for the farewell; and what a sample needs.
@@ -35,6 +35,7 @@ struct Plan {
     script: Script,
     /// Whether it is over before a stop runs out of time.
     is_short: bool,
+    way: Way,
     is_stored: bool,
 }
 
@@ -46,31 +47,36 @@ fn plan(chance: &mut StdRng, index: usize, drain: Duration) -> Plan {
     } else {
         2 * drain
     };
+    // Of each way as many short ones as long ones.
+    let way = Way::STREAMS[index / 2 % Way::STREAMS.len()];
     Plan {
         script: script(chance, length, PAUSE),
         is_short,
-        is_stored: chance.random(),
+        way,
+        is_stored: way == Way::Resumable || chance.random(),
     }
 }
 
 /// Holds what came of a stream against what was sent.
 fn check(plan: &Plan, reply: &Reply, drain: Duration) {
     assert_eq!(reply.status, 200, "{reply:?}");
-    let (text, _) = heard(reply);
+    let text = heard(reply).text;
+    let begins: &[&str] = match plan.way {
+        Way::ResponseStream => &["event: ", ": "],
+        Way::Resumable => &["id: ", "data: ", ": "],
+        _ => &["data: ", ": "],
+    };
     for event in reply.body.split_terminator("\n\n") {
-        let is_whole = event.starts_with("data: ") || event.starts_with(": ");
+        let is_whole = begins.iter().any(|begin| event.starts_with(begin));
         assert!(is_whole, "{event:?} of {reply:?}");
     }
-    assert!(reply.body.ends_with("data: [DONE]\n\n"), "{reply:?}");
+    assert!(plan.way.is_over(&reply.body), "{reply:?}");
+    assert_eq!(plan.way.is_whole(reply), plan.is_short, "{reply:?}");
     let is_told = reply.body.contains("\"code\":\"shutting_down\"");
     assert_eq!(is_told, !plan.is_short, "{reply:?}");
     let whole = said(&plan.script, Duration::MAX);
     if plan.is_short {
         assert_eq!(text, whole);
-        assert!(
-            reply.body.contains("\"finish_reason\":\"stop\""),
-            "{reply:?}"
-        );
     } else {
         // To the last byte what was sent until then, and nothing else.
         let due = said(&plan.script, drain - FAREWELL - SLACK);
@@ -127,8 +133,9 @@ async fn a_stop_cuts_none_of_200_streams_and_refuses_nobody() {
     let streams: Vec<_> = plans
         .iter()
         .map(|plan| {
-            let (ana, question) = (ana.clone(), question(&plan.script, true, plan.is_stored));
-            tokio::spawn(async move { ana.ask(&question).await })
+            let (ana, way) = (ana.clone(), plan.way);
+            let question = question(&plan.script, way, plan.is_stored);
+            tokio::spawn(async move { ana.put(way, &question, None).await })
         })
         .collect();
     let limit = Duration::from_secs(30);
@@ -169,7 +176,9 @@ async fn a_stop_cuts_none_of_200_streams_and_refuses_nobody() {
     for (plan, stream) in plans.iter().zip(streams) {
         let reply = stream.await.unwrap().expect("no stream is cut");
         check(plan, &reply, drain);
-        let (text, conversation) = heard(&reply);
+        let Heard {
+            text, conversation, ..
+        } = heard(&reply);
         assert_eq!(conversation.is_some(), plan.is_stored);
         let Some(conversation) = conversation else {
             continue;

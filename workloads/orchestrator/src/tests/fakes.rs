@@ -1,6 +1,7 @@
 //! Servers that play the far sides, and a client of ours.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,9 +20,12 @@ use lotoai_contracts::v1::{
 use lotoai_kit::tls::TlsArgs;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tokio_stream::{
-    StreamExt,
+    Stream, StreamExt,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
 use tonic::{Code, Request, Response, Status};
@@ -43,6 +47,9 @@ pub(super) struct World {
     pub(super) answer: Option<Vec<&'static str>>,
     /// Pieces of function calls that a capable role answers with after its text.
     pub(super) calls: Vec<FunctionCallDelta>,
+    /// With it an answer of a role goes on for ever after a piece of text, and this is told when it is
+    /// given up.
+    pub(super) endless: Option<Arc<Notify>>,
     /// The parameter that no role can be held to.
     pub(super) refuses: Option<&'static str>,
     pub(super) rag_down: bool,
@@ -115,7 +122,7 @@ struct FakeAgents(World, Arc<Mutex<Vec<CompleteRequest>>>);
 
 #[tonic::async_trait]
 impl Agents for FakeAgents {
-    type CompleteStream = tokio_stream::Iter<std::vec::IntoIter<Result<CompleteEvent, Status>>>;
+    type CompleteStream = Pin<Box<dyn Stream<Item = Result<CompleteEvent, Status>> + Send>>;
 
     async fn complete(
         &self,
@@ -123,6 +130,17 @@ impl Agents for FakeAgents {
     ) -> Result<Response<Self::CompleteStream>, Status> {
         let request = request.into_inner();
         self.1.lock().unwrap().push(request.clone());
+        if let Some(given_up) = &self.0.endless {
+            let guard = TellDropped(Arc::clone(given_up));
+            let event = Some(complete_event::Event::Delta("so".to_owned()));
+            let rest = tokio_stream::pending().map(move |event| {
+                let _alive = &guard;
+                event
+            });
+            let all: Self::CompleteStream =
+                Box::pin(tokio_stream::once(Ok(CompleteEvent { event })).chain(rest));
+            return Ok(Response::new(all));
+        }
         let capable = self
             .0
             .roles
@@ -163,11 +181,11 @@ impl Agents for FakeAgents {
                 param: String::new(),
             })],
         };
-        let events: Vec<_> = events
+        let events = events
             .into_iter()
-            .map(|event| Ok(CompleteEvent { event: Some(event) }))
-            .collect();
-        Ok(Response::new(tokio_stream::iter(events)))
+            .map(|event| Ok(CompleteEvent { event: Some(event) }));
+        let all: Self::CompleteStream = Box::pin(tokio_stream::iter(events));
+        Ok(Response::new(all))
     }
     async fn list_roles(
         &self,
@@ -176,6 +194,14 @@ impl Agents for FakeAgents {
         Ok(Response::new(ListRolesResponse {
             roles: self.0.roles.clone(),
         }))
+    }
+}
+
+struct TellDropped(Arc<Notify>);
+
+impl Drop for TellDropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 

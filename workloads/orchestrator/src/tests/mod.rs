@@ -3,6 +3,7 @@
 
 mod answers;
 mod approvals;
+mod callers;
 mod failures;
 mod fake_tools;
 mod fakes;
@@ -14,3 +15,4 @@ mod personal;
 mod postgres;
 mod repeats;
 mod sampling;
+mod strangers;

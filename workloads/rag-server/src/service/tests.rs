@@ -1,3 +1,6 @@
+#[path = "../../../orchestrator/src/tests/strangers.rs"]
+mod strangers;
+
 use lotoai_contracts::v1::rag_client::RagClient;
 use lotoai_contracts::v1::{Caller, Chunk};
 use lotoai_kit::upstream::ModelServerArgs;
@@ -204,4 +207,12 @@ async fn only_known_callers_are_let_in() {
         .metadata_mut()
         .insert("authorization", format!("Bearer {token}").parse().unwrap());
     assert_eq!(client.stats(request).await.unwrap().into_inner().chunks, 0);
+}
+
+#[tokio::test]
+async fn strangers_are_refused_by_all_methods() {
+    let server = MockServer::start().await;
+    let (_directory, service) = service(&server).await;
+    let routes = routes(service.store, service.embedder, &strangers::callers());
+    strangers::are_refused_by_all_methods("Rag", &routes).await;
 }

@@ -13,7 +13,7 @@ use crate::tests::api_keys::{ask, get, make};
 use crate::tests::support::{Gateway, Reply};
 
 /// An API key of Ana: its id and its text.
-async fn key(gateway: &Gateway, name: &str) -> (String, String) {
+pub(super) async fn key(gateway: &Gateway, name: &str) -> (String, String) {
     let made = make(gateway, "ana", &[], &json!({ "name": name })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     let made = made.json();

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::api_keys::{bearing, every_scope, key, make};
+use crate::tests::openapi::{document, json_bodies};
 use crate::tests::support::Gateway;
 
 /// What is in a key must never be part of a statement.
@@ -98,9 +99,11 @@ async fn cve_2026_47101_a_key_goes_no_further_than_its_maker() {
 /// What a caller may not decide is refused, and not passed over.
 #[tokio::test]
 async fn cve_2026_47102_nothing_is_set_that_is_not_the_callers() {
-    let Some((server, gateway, _)) = Gateway::answering().await else {
+    let Some((server, gateway, seen)) = Gateway::answering().await else {
         return;
     };
+    let bodies = json_bodies(&document());
+    assert!(bodies.len() >= 9, "{bodies:?}");
     for field in [
         "id",
         "key",
@@ -126,12 +129,29 @@ async fn cve_2026_47102_nothing_is_set_that_is_not_the_callers() {
             (StatusCode::BAD_REQUEST, "unknown_parameter"),
             "{field}"
         );
+        // And so it is wherever JSON is taken, unless the field is one that callers do set.
+        for (method, path, schema) in &bodies {
+            if schema["properties"].get(field).is_some() {
+                continue;
+            }
+            let mut request = gateway.request_in(method.clone(), path, "root", &["admins"]);
+            *request.body_mut() = Body::from(json!({ field: "root" }).to_string());
+            let reply = gateway.send(request).await;
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (StatusCode::BAD_REQUEST, "unknown_parameter"),
+                "{method} {path}: {field}"
+            );
+        }
     }
-    let keys: i64 = sqlx::query_scalar("select count(*) from api_keys")
-        .fetch_one(&server.pool())
-        .await
-        .unwrap();
-    assert_eq!(keys, 0);
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from api_keys) + (select count(*) from conversations)
+              + (select count(*) from stored_budgets)",
+    )
+    .fetch_one(&server.pool())
+    .await
+    .unwrap();
+    assert_eq!((left, seen.count()), (0, 0));
     key(&gateway, "ana", &[], &json!({ "name": "k" })).await;
 }
 

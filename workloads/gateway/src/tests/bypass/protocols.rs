@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use lotoai_contracts::METHODS;
 use lotoai_contracts::v1::ListModelsRequest;
 use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
 use serde_json::{Value, json};
@@ -15,15 +16,21 @@ use crate::tests::keys::{Signer, claims};
 use crate::tests::orchestrator;
 use crate::tests::support::{Gateway, Parts, Reply};
 
-/// The services of the platform, which the gateway calls and none of which it is.
-const METHODS: [&str; 7] = [
-    "/lotoai.v1.Orchestrator/Answer",
-    "/lotoai.v1.Orchestrator/ListModels",
-    "/lotoai.v1.Agents/Complete",
-    "/lotoai.v1.Agents/ListRoles",
-    "/lotoai.v1.Rag/Search",
+/// What services of gRPC have beside methods of their own.
+const COMMON: [&str; 2] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+];
+/// Routes of the gateway: those that lead to a method of the orchestrator, and others.
+const ROUTES: [&str; 8] = [
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/models",
+    "/api/approvals",
+    "/api/approvals/0191f0c4-0000-7000-8000-000000000001",
+    "/api/me",
+    "/auth/login",
+    "/",
 ];
 
 /// Asks an address for its models over gRPC, as an orchestrator is asked.
@@ -48,9 +55,9 @@ async fn cve_2026_27111_grpc_is_never_served() {
     };
     let gateway = Gateway::start(parts).await;
     let admin = gateway.signer.token("root", &["admins"]);
+    assert!(METHODS.contains(&"/lotoai.v1.Orchestrator/Answer"));
     let paths = METHODS.iter().copied();
-    let ours = ["/v1/chat/completions", "/api/me", "/auth/login", "/"];
-    for path in paths.chain(ours) {
+    for path in paths.chain(COMMON).chain(ROUTES) {
         for kind in [
             "application/grpc",
             "application/grpc+proto",

@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::platform::{PROBE, Platform, Proof};
@@ -27,11 +26,8 @@ pub(super) async fn refused(platform: &Platform) -> Vec<(&'static str, Proof)> {
     };
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let none = json!({ "alg": "none", "kid": "key-1" });
-    let mut shared = Header::new(Algorithm::HS256);
-    shared.kid = Some("key-1".to_owned());
-    let public = signer.jwk();
-    let secret = EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes());
-    let shared = encode(&shared, &claims("ana"), &secret).unwrap();
+    let confused = signer.confused(&claims("ana")).into_iter();
+    let confused = confused.map(|(form, token)| (form, Proof::Bearer(token)));
     let deleted = make(gateway, "ana", &["hr"], &json!({ "name": "deleted" })).await;
     let deleted = deleted.json();
     let path = format!("/api/keys/{}", deleted["id"].as_str().unwrap());
@@ -51,7 +47,7 @@ pub(super) async fn refused(platform: &Platform) -> Vec<(&'static str, Proof)> {
         .body(Body::empty())
         .unwrap();
     assert_eq!(gateway.send(out).await.status, StatusCode::NO_CONTENT);
-    vec![
+    let mut refused = vec![
         ("none", Proof::Nothing),
         ("expired", sign("exp", json!(now() - 60))),
         ("not yet", sign("nbf", json!(now() + 60))),
@@ -64,7 +60,6 @@ pub(super) async fn refused(platform: &Platform) -> Vec<(&'static str, Proof)> {
             "alg none",
             Proof::Bearer(format!("{}.{}.", part(&none), part(&claims("ana")))),
         ),
-        ("HS256 with the public key", Proof::Bearer(shared)),
         (
             "another key of that name",
             Proof::Bearer(Signer::rsa("key-1").token("ana", &["admins"])),
@@ -78,7 +73,9 @@ pub(super) async fn refused(platform: &Platform) -> Vec<(&'static str, Proof)> {
         ("expired API key", Proof::Bearer(expired)),
         ("API key copied badly", Proof::Bearer("loto_0".to_owned())),
         ("ended session", Proof::Cookie(cookie, Some(PUBLIC_URL))),
-    ]
+    ];
+    refused.extend(confused);
+    refused
 }
 
 /// Everybody who is known.

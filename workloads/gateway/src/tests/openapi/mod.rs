@@ -8,6 +8,7 @@ mod validator;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 pub(crate) use self::statuses::Statuses;
@@ -34,6 +35,27 @@ fn operations(document: &Value) -> BTreeMap<(String, String), Value> {
         }
     }
     all
+}
+
+/// A path in which every parameter has a value.
+fn concrete(path: &str) -> String {
+    path.replace("{id}", "019aab4e-0000-7000-8000-000000000000")
+}
+
+/// The calls that take JSON, each with a path to ask and the schema of its body.
+pub(super) fn json_bodies(document: &Value) -> Vec<(Method, String, Value)> {
+    let mut bodies = Vec::new();
+    for ((method, path), operation) in operations(document) {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        if content.is_null() {
+            continue;
+        }
+        let reference = content["schema"]["$ref"].as_str();
+        let reference = reference.unwrap_or_else(|| panic!("{path}: {content} has no name"));
+        let schema = document.pointer(&reference[1..]).unwrap().clone();
+        bodies.push((method.parse().unwrap(), concrete(&path), schema));
+    }
+    bodies
 }
 
 /// What only one of the two has: routes that are not documented, and calls that are no routes.
