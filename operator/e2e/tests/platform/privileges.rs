@@ -82,7 +82,7 @@ fn a_rabbitmq_account_publishes_and_reads_what_is_its_own() {
         ];
         for (who, act, is_let) in cases {
             let account = credentials::account(&platform, &format!("{who}-rabbitmq")).await;
-            let acting = perform(uri(&account), authorities.clone(), act);
+            let acting = Box::pin(perform(uri(&account), authorities.clone(), act));
             let acting = async move { timeout(LIMIT, acting).await };
             let done = inside.finish(acting).await.unwrap();
             let told = done.map_err(|error| format!("{error:?}"));
