@@ -83,9 +83,7 @@ fn a_rabbitmq_account_publishes_and_reads_what_is_its_own() {
         for (who, act, is_let) in cases {
             let account = credentials::account(&platform, &format!("{who}-rabbitmq")).await;
             let acting = Box::pin(perform(uri(&account), authorities.clone(), act));
-            let acting = async move { timeout(LIMIT, acting).await };
-            let done = inside.finish(acting).await.unwrap();
-            let told = done.map_err(|error| format!("{error:?}"));
+            let told = inside.finish(acting).await;
             if is_let {
                 assert_eq!(told, Ok(()), "{who}: {act:?}");
             } else {
@@ -128,7 +126,15 @@ fn uri(account: &Account) -> AMQPUri {
     uri
 }
 
-async fn perform(uri: AMQPUri, authorities: String, act: Act) -> lapin::Result<()> {
+/// What comes of it, or the broker's words.
+async fn perform(uri: AMQPUri, authorities: String, act: Act) -> Result<(), String> {
+    match timeout(LIMIT, connect_and_act(uri, authorities, act)).await {
+        Ok(done) => done.map_err(|error| format!("{error:?}")),
+        Err(elapsed) => Err(elapsed.to_string()),
+    }
+}
+
+async fn connect_and_act(uri: AMQPUri, authorities: String, act: Act) -> lapin::Result<()> {
     let tls = OwnedTLSConfig {
         identity: None,
         cert_chain: Some(authorities),
