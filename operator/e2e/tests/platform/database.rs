@@ -1,53 +1,63 @@
-//! The gateway's database, for what no call shows or no test can wait for.
+//! A component's database, for what no call shows or no test can wait for.
 
 use std::process::Command;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::Api;
 use lotoai_e2e::Platform;
 
+use crate::credentials::{self, Account};
 use crate::inside::Inside;
-use crate::support::{NAME, NAMESPACE};
 
-/// The database, as the gateway reaches it.
+/// PostgreSQL, as a component reaches it.
 pub(crate) struct Database {
     inside: Inside,
-    username: String,
-    password: String,
+    account: Account,
+    /// The component's own database.
+    name: &'static str,
 }
 
 impl Database {
-    /// The database of the platform under test. Nothing, with the reason printed, where it is out of
-    /// reach.
+    /// The gateway's database of the platform under test. Nothing, with the reason printed, where it
+    /// is out of reach.
     pub(crate) async fn of(platform: &Platform) -> Option<Self> {
+        Self::of_component(platform, "gateway").await
+    }
+
+    /// The database of this component, which has its name.
+    pub(crate) async fn of_component(platform: &Platform, name: &'static str) -> Option<Self> {
         let inside = Inside::of(platform, "postgres").await?;
-        let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let secret = secrets.get(&format!("{NAME}-gateway-postgres")).await;
-        let data = secret.unwrap().data.unwrap();
-        let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+        let account = credentials::account(platform, &format!("{name}-postgres")).await;
         Some(Self {
             inside,
-            username: text("username"),
-            password: text("password"),
+            account,
+            name,
         })
     }
 
     /// The rows that a statement gives, one on a line; panics with PostgreSQL's words when it fails.
     pub(crate) fn run(&self, statement: &str) -> String {
+        let rows = self.run_in(self.name, statement);
+        rows.unwrap_or_else(|told| panic!("{statement}: {told}"))
+    }
+
+    /// The same in this database of the server, or PostgreSQL's words when it fails.
+    pub(crate) fn run_in(&self, database: &str, statement: &str) -> Result<String, String> {
         let target = format!(
-            "host={} port=5432 dbname=gateway user={} sslmode=require connect_timeout=10",
-            self.inside.address, self.username
+            "host={} port=5432 dbname={database} user={} sslmode=require connect_timeout=10",
+            self.inside.address, self.account.username
         );
         let output = Command::new("nsenter")
             .arg(format!("--net={}", self.inside.namespace().display()))
             .args(["psql", "--no-psqlrc", "--quiet", "--tuples-only"])
             .args(["--no-align", "--set=ON_ERROR_STOP=1"])
             .args(["--dbname", &target, "--command", statement])
-            .env("PGPASSWORD", &self.password)
+            .env("PGPASSWORD", &self.account.password)
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{statement}: {told}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
     }
 }

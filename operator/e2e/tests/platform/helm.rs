@@ -1,9 +1,10 @@
 //! Helm on the running cluster: the test in the operator's chart, and charts that hold a platform.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use lotoai_local::{Progress, third_party};
+use lotoai_local::{Progress, ToolPaths, third_party};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -11,15 +12,39 @@ use tokio::process::Command;
 use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use crate::support::{NAMESPACE, ready, run};
 
+/// The chart of the operator.
+pub(crate) const OPERATOR_CHART: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/lotoai-operator");
+
+/// Where the programs are, built or not.
+fn tools() -> ToolPaths {
+    // Builds nothing: it is asked for no program.
+    third_party(&Progress::new(), &[]).unwrap()
+}
+
+/// Where Helm 3 is.
+pub(crate) fn helm_3() -> PathBuf {
+    tools().helm3
+}
+
+/// Whether it is there.
+pub(crate) fn is_helm_3_there() -> bool {
+    helm_3().is_file()
+}
+
 /// Runs Helm: what it printed, or why it failed.
 async fn helm(arguments: &[&str]) -> Result<String, String> {
-    // Builds nothing: it is asked for no program.
-    let built = third_party(&Progress::new(), &[]).unwrap().helm;
+    let built = tools().helm;
     let program = if built.is_file() {
         built
     } else {
         "helm".into()
     };
+    run_helm(&program, arguments).await
+}
+
+/// The same with this Helm.
+pub(crate) async fn run_helm(program: &Path, arguments: &[&str]) -> Result<String, String> {
     let run = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -78,12 +103,11 @@ pub(crate) async fn upgrade_operator(values: &Value) -> Result<String, String> {
     let file = directory.path().join("values.json");
     // JSON is YAML.
     std::fs::write(&file, values.to_string()).unwrap();
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/lotoai-operator");
     let file = file.to_string_lossy();
     let arguments = [
         "upgrade",
         OPERATOR,
-        chart,
+        OPERATOR_CHART,
         "--namespace",
         OPERATOR_NAMESPACE,
     ];

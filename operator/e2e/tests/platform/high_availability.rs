@@ -11,12 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams};
+use lotoai_api::Component;
 use lotoai_e2e::{Answer, Platform, PublicClient, corpus};
 use serde_json::{Value, json};
 
 use crate::beside;
 use crate::cluster::{component_ready, is_ready};
 use crate::dump::caught;
+use crate::network;
 use crate::support::{NAMESPACE, index, kill_programs, ready, run, wait_for};
 
 const HA: &str = "ha";
@@ -83,6 +85,9 @@ async fn loses_one_after_the_other(first: &Platform) {
     for (engine, count) in CLUSTERS {
         assert_eq!(component_ready(&object, engine), format!("{count}/{count}"));
     }
+
+    let opened = [Component::Clickhouse, Component::Postgres];
+    Box::pin(network::assert_apart(first, HA, &opened)).await;
 
     let platform = Platform::connect(NAMESPACE, HA).await.unwrap();
     let client = PublicClient::first_user(&platform).await.unwrap();

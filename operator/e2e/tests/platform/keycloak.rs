@@ -1,30 +1,28 @@
 //! Keycloak's administration, as its administrator uses it. The edge does not show it, and the API
 //! server passes no token on, so it is spoken to from inside the network of its pod.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::Api;
 use lotoai_e2e::Platform;
-use reqwest::{Certificate, Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::credentials;
 use crate::inside::Inside;
-use crate::support::{NAME, NAMESPACE};
+use crate::support::NAME;
 
 const PORT: u16 = 8443;
-/// How long it may take to answer.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Administrators get tokens for a minute.
 const TOKEN_USE: Duration = Duration::from_secs(30);
 /// The client of the browsers' sign-in.
 const WEB: &str = "lotoai-web";
 /// The attribute of a client that says how long its access tokens live. Empty: as the realm says.
 const TOKEN_LIFE: &str = "access.token.lifespan";
+/// The kind of component that holds the keys of a realm.
+const KEYS: &str = "org.keycloak.keys.KeyProvider";
 /// Of people who are there for one test.
 const PASSWORD: &str = "a password of a test, 4711";
 
@@ -65,17 +63,12 @@ impl Keycloak {
     /// The platform's Keycloak. Nothing, with the reason printed, where it is out of reach.
     pub(crate) async fn of(platform: &Platform) -> Option<Self> {
         let inside = Inside::of(platform, "keycloak").await?;
-        let maps: Api<ConfigMap> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let bundle = maps.get(&format!("{NAME}-ca")).await.unwrap();
-        let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let secret = secrets.get(&format!("{NAME}-keycloak-admin")).await;
-        let data = secret.unwrap().data.unwrap();
-        let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+        let account = credentials::account(platform, "keycloak-admin").await;
         Some(Self {
             inside,
-            authorities: bundle.data.unwrap()["ca.crt"].clone(),
-            username: text("username"),
-            password: text("password"),
+            authorities: credentials::authorities(platform).await,
+            username: account.username,
+            password: account.password,
             token: Mutex::default(),
         })
     }
@@ -94,6 +87,30 @@ impl Keycloak {
             self.remove("users", "username", &own(name)).await;
         }
         self.remove("groups", "search", &own("group")).await;
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    /// Signs with a key of its own for the time of `work`, while those of before stay published. The
+    /// key goes whatever happens in it.
+    pub(crate) async fn with_another_key(&self, work: impl AsyncFnOnce()) {
+        let name = own("key");
+        // The realm's own ones have priority 100.
+        let key = json!({
+            "name": name, "providerType": KEYS, "providerId": "rsa-generated",
+            "config": {
+                "priority": ["1000"], "enabled": ["true"], "active": ["true"],
+                "keySize": ["2048"], "algorithm": ["RS256"],
+            },
+        });
+        let outcome = AssertUnwindSafe(async {
+            self.ask(Method::POST, "components", Some(key)).await;
+            work().await;
+        })
+        .catch_unwind()
+        .await;
+        self.remove("components", "name", &name).await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
@@ -212,33 +229,14 @@ impl Keycloak {
         &self,
         request: impl FnOnce(&Client) -> RequestBuilder + Send + 'static,
     ) -> Reply {
-        let authorities = Certificate::from_pem_bundle(self.authorities.as_bytes()).unwrap();
-        let address = SocketAddr::new(self.inside.address, PORT);
-        // In a box, because it comes as a part of whatever is awaited from here up.
-        let call = Box::pin(async move {
-            let http = Client::builder()
-                .tls_certs_only(authorities)
-                .resolve(&host(), address)
-                .no_proxy()
-                .timeout(LIMIT)
-                .build()
-                .unwrap();
-            let response = request(&http).send().await.unwrap();
-            let at = Instant::now();
-            let status = response.status().as_u16();
-            let text = response.text().await.unwrap();
-            Reply {
-                status,
-                body: serde_json::from_str(&text).unwrap_or(Value::Null),
-                at,
-            }
-        });
-        let work = move || {
-            // All of it happens on this thread.
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap().block_on(call)
-        };
-        self.inside.within(work).await
+        let host = host();
+        let server = (host.as_str(), PORT);
+        let told = self.inside.call(server, &self.authorities, request).await;
+        Reply {
+            status: told.status,
+            body: serde_json::from_str(&told.text).unwrap_or(Value::Null),
+            at: told.at,
+        }
     }
 }
 

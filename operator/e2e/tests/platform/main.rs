@@ -25,6 +25,8 @@ mod cluster;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod database;
 #[cfg(test)]
 mod day_two;
@@ -53,9 +55,13 @@ mod leaving;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod namespaced;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod outside;
+#[cfg(test)]
+mod privileges;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]

@@ -3,85 +3,132 @@
 //! A connection is tried from inside a pod's own network namespace, which takes root on the machine
 //! of the package-built cluster; other clusters are skipped.
 
-use std::process::{Command, Stdio};
+mod places;
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
-use lotoai_api::Component;
-use lotoai_plan::Node;
-use lotoai_plan::graph::{EDGES, is_ours, ports};
+use kube::api::{Api, DeleteParams, PostParams};
+use lotoai_api::{Component, Store};
+use lotoai_e2e::Platform;
+use lotoai_local::Instance;
+use lotoai_plan::{Node, labels};
 use serde_json::json;
 
-use crate::cluster::{ADMIN_PORT, OPERATOR_NAMESPACE, operator_pods};
-use crate::support::{component, pods, process_of, ready, run, set_spec, wait_for, wait_ready};
+use self::places::{Attempt, Place, assert_wired, listening, places_of, strangers, try_all, wrong};
+use crate::cluster::{ADMIN_PORT, OPERATOR_NAMESPACE, is_ready};
+use crate::dump::caught;
+use crate::inside::{Inside, is_within_reach, listen};
+use crate::support::{NAME, NAMESPACE, ready, run, set_spec, wait_for, wait_ready};
 
-/// Attempts that are under way at once. A refusal takes about a second: kernels send few of them.
-const ATTEMPTS: usize = 16;
-/// How long a changed policy may take to hold.
+/// How long a changed policy may take to hold, and a pod to run.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// A pod, and a process in its network namespace.
-struct Place {
-    name: String,
-    node: Option<Component>,
-    address: String,
-    process: u32,
-}
+/// Where the cluster's DNS is asked, and where it says that it is ready.
+const DNS_PORT: u16 = 53;
+const DNS_READY_PORT: u16 = 8181;
+const KUBELET_PORT: u16 = 10250;
+/// An image of the local cluster's whose program does nothing.
+const IDLE_IMAGE: &str = "localhost/lotoai/pause:local";
 
 #[test]
 fn exactly_the_edges_of_the_graph_connect() {
     run(|| async {
-        let Some(places) = places().await else {
+        let (platform, _) = ready().await;
+        if !is_within_reach() {
             return;
-        };
-        let targets: Vec<&Place> = places.iter().filter(|place| place.node.is_some()).collect();
-        // Its vectors are embedded: there is no Qdrant.
-        assert_eq!(targets.len(), Component::ALL.len() - 1, "one pod each");
-
-        let mut attempts = Vec::new();
-        for target in &targets {
-            let callee = target.node.unwrap();
-            for port in listening(callee) {
-                // Its own namespace is behind no policy: what is not refused there is served.
-                attempts.push((*target, *target, port, true));
-                for caller in places.iter().filter(|caller| caller.name != target.name) {
-                    attempts.push((caller, *target, port, wired(caller.node, callee, port)));
-                }
-            }
         }
-        let wired_attempts = attempts.iter().filter(|attempt| attempt.3).count();
-        println!(
-            "{} attempts, {wired_attempts} of them along edges or at home",
-            attempts.len()
-        );
-        let share = attempts.len().div_ceil(ATTEMPTS);
-        let wrong: Vec<String> = std::thread::scope(|scope| {
-            let workers: Vec<_> = attempts
-                .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().filter_map(try_it).collect::<Vec<_>>()))
-                .collect();
-            let results = workers.into_iter().map(|worker| worker.join().unwrap());
-            results.flatten().collect()
-        });
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let places = places_of(&platform, NAME).await;
+        // Its vectors are embedded: there is no Qdrant.
+        assert_eq!(places.len(), Component::ALL.len() - 1, "one pod each");
+        let strangers = strangers(&platform).await;
+        let callers: Vec<&Place> = places.iter().chain(&strangers).collect();
+        assert_wired(&callers, &listening(&places), &[]).await;
     });
 }
 
+/// A Job's pods are there for moments, so others stand for them that have their labels.
 #[test]
-fn no_component_reaches_the_api_server() {
+fn the_pod_of_a_job_reaches_its_store_alone_and_nobody_reaches_it() {
     run(|| async {
-        let Some(places) = places().await else {
+        let (platform, _) = ready().await;
+        if !is_within_reach() {
             return;
-        };
-        let url = kube::Config::infer().await.unwrap().cluster_url;
-        let (host, port) = (url.host().unwrap(), url.port_u16().unwrap_or(443));
-        for place in &places {
-            // The operator and the cluster's DNS have to, which shows that somebody can.
-            let expected = place.node.is_none();
-            let connected = connects(place.process, host, port);
-            assert_eq!(connected, expected, "{} → {host}:{port}", place.name);
         }
+        remove_jobs(&platform).await;
+        let work = Box::pin(jobs_are_held_to_their_edges(&platform));
+        let outcome = caught(&platform.kube, &[NAMESPACE], work).await;
+        remove_jobs(&platform).await;
+        if let Err(failure) = outcome {
+            resume_unwind(failure);
+        }
+    });
+}
+
+async fn jobs_are_held_to_their_edges(platform: &Platform) {
+    let places = places_of(platform, NAME).await;
+    let strangers = strangers(platform).await;
+    let jobs = jobs(platform).await;
+    let targets = listening(&places);
+    wait_for("policies to hold for them", LIMIT, async || {
+        let callers: Vec<&Place> = jobs.iter().collect();
+        let wrong = wrong(&callers, &targets, &[]).await;
+        wrong.is_empty().then_some(()).ok_or(wrong.join("\n"))
+    })
+    .await;
+
+    let servers: Vec<_> = jobs.iter().map(|job| job.inside.listen()).collect();
+    let targets: Vec<(&Place, Vec<u16>)> = jobs
+        .iter()
+        .zip(&servers)
+        .map(|(job, server)| (job, vec![server.local_addr().unwrap().port()]))
+        .collect();
+    let callers: Vec<&Place> = places.iter().chain(&strangers).chain(&jobs).collect();
+    assert_wired(&callers, &targets, &[]).await;
+}
+
+/// Where others are let and components are not: the API server, the operator, a program on the node
+/// and the kubelet, and the cluster's DNS at any port but its own.
+#[test]
+fn no_component_leaves_but_along_its_edges() {
+    run(|| async {
+        let (platform, _) = ready().await;
+        if !is_within_reach() {
+            return;
+        }
+        let instance = std::env::var("LOTOAI_E2E_INSTANCE").unwrap();
+        let instance = Instance::new(&instance).unwrap();
+        let node = IpAddr::from(instance.network().node);
+        let on_node = listen(instance.netns_path(), node);
+        let url = kube::Config::infer().await.unwrap().cluster_url;
+        let api = (url.host().unwrap(), url.port_u16().unwrap_or(443));
+        let api = api.to_socket_addrs().unwrap().next().unwrap();
+        let strangers = strangers(&platform).await;
+        let stranger = |name: &str| strangers.iter().find(|place| place.name == name).unwrap();
+        let (operator, dns) = (stranger("operator"), stranger("dns"));
+
+        // Whether components are let is in it; strangers are everywhere.
+        let places = [
+            ("the API server", api, false),
+            ("the operator", operator.at(ADMIN_PORT), false),
+            ("a port of the node", on_node.local_addr().unwrap(), false),
+            ("the kubelet", SocketAddr::new(node, KUBELET_PORT), false),
+            ("the DNS", dns.at(DNS_PORT), true),
+            ("the DNS at another port", dns.at(DNS_READY_PORT), false),
+        ];
+        let components = places_of(&platform, NAME).await;
+        let attempts = |caller: &Place| {
+            places.map(|(what, address, is_let)| Attempt {
+                to: what.to_owned(),
+                address,
+                is_let: is_let || caller.of.is_none(),
+            })
+        };
+        let callers = components.iter().chain(&strangers);
+        let all = callers.map(|caller| (caller, Vec::from(attempts(caller))));
+        let wrong = try_all(all.collect()).await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     });
 }
 
@@ -89,114 +136,130 @@ fn no_component_reaches_the_api_server() {
 #[test]
 fn only_whom_the_resource_names_reaches_metrics() {
     run(|| async {
-        let Some(places) = places().await else {
-            return;
-        };
         let (platform, _) = ready().await;
-        let place = |name: &str| places.iter().find(|place| place.name == name).unwrap();
-        let (operator, gateway) = (place("operator"), place("gateway"));
-        let reaches = |from: &Place| connects(from.process, &gateway.address, ADMIN_PORT);
-        let is = |wanted: bool| {
+        if !is_within_reach() {
+            return;
+        }
+        let places = places_of(&platform, NAME).await;
+        let strangers = strangers(&platform).await;
+        let of = |component| {
+            let node = Node::Component(component);
+            places.iter().find(|place| place.is(node)).unwrap()
+        };
+        let stranger = |name: &str| strangers.iter().find(|place| place.name == name).unwrap();
+        let metrics = of(Component::Gateway).at(ADMIN_PORT);
+        let operator = stranger("operator");
+        let reaches = async |from: &Place| from.inside.connects(vec![metrics]).await == [true];
+        let is = async |wanted: bool| {
             let outcome = if wanted { "refused" } else { "let in" };
-            let there = reaches(operator) == wanted;
+            let there = reaches(operator).await == wanted;
             there.then_some(()).ok_or_else(|| outcome.to_owned())
         };
-        assert!(!reaches(operator), "nobody is named");
+        assert!(!reaches(operator).await, "nobody is named");
 
-        let metrics = json!({ "external": {
+        let named = json!({ "external": {
             "fromNamespaces": { "kubernetes.io/metadata.name": OPERATOR_NAMESPACE },
             "fromPods": { "app.kubernetes.io/name": "lotoai-operator" },
         } });
-        set_spec(
-            &platform,
-            &json!({ "observability": { "metrics": metrics } }),
-        )
-        .await;
-        wait_for("the operator to be let in", LIMIT, async || is(true)).await;
-        for other in ["dns", "orchestrator", "traefik"] {
-            assert!(!reaches(place(other)), "{other}");
+        set_spec(&platform, &json!({ "observability": { "metrics": named } })).await;
+        wait_for("the operator to be let in", LIMIT, async || is(true).await).await;
+        let others = [of(Component::Orchestrator), of(Component::Traefik)];
+        for other in others.into_iter().chain([stranger("dns")]) {
+            assert!(!reaches(other).await, "{}", other.name);
         }
 
         set_spec(&platform, &json!({ "observability": { "metrics": null } })).await;
-        wait_for("the operator to be shut out", LIMIT, async || is(false)).await;
+        wait_for("the operator to be shut out", LIMIT, async || {
+            is(false).await
+        })
+        .await;
         wait_ready(&platform, LIMIT).await;
     });
 }
 
-/// The platform's pods and, as strangers, the operator's and the cluster's DNS. Nothing, with the
-/// reason printed, when their processes are not on this machine.
-async fn places() -> Option<Vec<Place>> {
-    if std::env::var_os("LOTOAI_E2E_INSTANCE").is_none() {
-        println!("SKIPPED: connections are tried on the package-built cluster only");
-        return None;
+/// The pods of the platform of this name connect along its edges. Those of the first one and strangers
+/// come no further than everybody, and its own reach of the first one what is `opened` to it.
+pub(crate) async fn assert_apart(first: &Platform, name: &str, opened: &[Component]) {
+    if !is_within_reach() {
+        return;
     }
-    let (platform, _) = ready().await;
-    let mut found: Vec<(String, Pod)> = pods(&platform)
-        .await
+    let (ours, theirs) = (places_of(first, NAME).await, places_of(first, name).await);
+    let strangers = strangers(first).await;
+    let all: Vec<&Place> = ours.iter().chain(&theirs).chain(&strangers).collect();
+    assert_wired(&all, &listening(&theirs), opened).await;
+    let callers: Vec<&Place> = theirs.iter().collect();
+    assert_wired(&callers, &listening(&ours), opened).await;
+}
+
+/// The nodes of Jobs that prepare a store.
+fn job_nodes() -> impl Iterator<Item = Node> {
+    let made = Store::ALL
         .into_iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .map(|pod| (component(&pod), pod))
-        .collect();
-    let operator = operator_pods(&platform).await.unwrap();
-    found.extend(operator.into_iter().map(|pod| ("operator".to_owned(), pod)));
-    let system: Api<Pod> = Api::namespaced(platform.kube.clone(), "kube-system");
-    let dns = system.list(&ListParams::default()).await.unwrap().items;
-    found.extend(dns.into_iter().map(|pod| ("dns".to_owned(), pod)));
-    Some(found.into_iter().map(place).collect())
+        .filter(|store| *store != Store::Qdrant);
+    made.map(Node::Provision)
 }
 
-fn place((name, pod): (String, Pod)) -> Place {
-    let uid = pod.metadata.uid.unwrap();
-    Place {
-        node: name.parse().ok(),
-        address: pod.status.unwrap().pod_ip.unwrap(),
-        process: process_of(&uid).unwrap_or_else(|| panic!("{name} has no process")),
-        name,
+fn job_name(node: Node) -> String {
+    format!("network-test-{}", node.name())
+}
+
+/// Pods with the labels of Jobs that do nothing, running.
+async fn jobs(platform: &Platform) -> Vec<Place> {
+    let pods: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    for node in job_nodes() {
+        let mut labels = labels::owned_by(NAME);
+        labels.insert(labels::NAME.to_owned(), node.name());
+        labels.insert(labels::COMPONENT.to_owned(), node.role().to_owned());
+        let pod = json!({
+            "metadata": { "name": job_name(node), "labels": labels },
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 65532,
+                    "seccompProfile": { "type": "RuntimeDefault" },
+                },
+                "containers": [{
+                    "name": "idle", "image": IDLE_IMAGE, "imagePullPolicy": "Never",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+                    },
+                }],
+            },
+        });
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        pods.create(&PostParams::default(), &pod).await.unwrap();
     }
-}
-
-/// Ports that a component's pod listens on, for other pods or for the kubelet.
-fn listening(component: Component) -> Vec<u16> {
-    let mut all: Vec<u16> = ports(component).iter().map(|port| port.number).collect();
-    if is_ours(component) {
-        all.push(ADMIN_PORT);
+    let mut places = Vec::new();
+    for node in job_nodes() {
+        let name = job_name(node);
+        let pod = wait_for(&format!("{name} to run"), LIMIT, async || {
+            let pod = pods.get(&name).await.map_err(|error| error.to_string())?;
+            let told = format!("{:?}", pod.status);
+            is_ready(&pod).then_some(pod).ok_or(told)
+        })
+        .await;
+        places.push(Place {
+            name,
+            of: Some((NAME.to_owned(), node)),
+            roams: false,
+            inside: Inside::of_pod(&pod),
+        });
     }
-    match component {
-        Component::Keycloak => all.push(9000),
-        Component::Traefik => all.push(9100),
-        _ => {}
+    places
+}
+
+/// Removes them, also those of a run that was cut off.
+async fn remove_jobs(platform: &Platform) {
+    let pods: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let at_once = DeleteParams::default().grace_period(0);
+    for name in job_nodes().map(job_name) {
+        wait_for(&format!("{name} to be gone"), LIMIT, async || {
+            match pods.delete(&name, &at_once).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                other => Err(format!("{:?}", other.err())),
+            }
+        })
+        .await;
     }
-    all
-}
-
-/// Whether an edge of the graph leads there.
-fn wired(caller: Option<Component>, callee: Component, port: u16) -> bool {
-    EDGES.iter().any(|edge| {
-        let from = match edge.from {
-            Node::Anyone => true,
-            Node::Component(component) => caller == Some(component),
-            // Whom nobody names does not ask for metrics.
-            Node::Operator | Node::Scraper | Node::Provision(_) => false,
-        };
-        // A component leaves only along its own edges, also to what is open to everybody.
-        let leaves = edge.from != Node::Anyone || caller.is_none();
-        from && leaves && edge.to == callee && edge.port == port
-    })
-}
-
-fn try_it((caller, target, port, expected): &(&Place, &Place, u16, bool)) -> Option<String> {
-    let connected = connects(caller.process, &target.address, *port);
-    let outcome = if connected { "connects" } else { "is refused" };
-    (connected != *expected).then(|| format!("{} → {}:{port} {outcome}", caller.name, target.name))
-}
-
-/// Opens a TCP connection inside the network namespace of a process.
-fn connects(process: u32, host: &str, port: u16) -> bool {
-    let status = Command::new("nsenter")
-        .arg(format!("--net=/proc/{process}/ns/net"))
-        .args(["timeout", "5", "bash", "-c"])
-        .arg(format!("exec 3<>/dev/tcp/{host}/{port}"))
-        .stderr(Stdio::null())
-        .status();
-    status.unwrap().success()
 }

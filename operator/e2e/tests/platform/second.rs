@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, Patch, PatchParams};
+use lotoai_api::Component;
 use lotoai_e2e::{Platform, PublicClient};
 use lotoai_local::Instance;
 use reqwest::StatusCode;
@@ -19,6 +20,7 @@ use crate::deletion::{self, Bystanders};
 use crate::dump::caught;
 use crate::helm::{self, Chart};
 use crate::issuer::{self, CLIENT, GROUP, Issuer, OTHER_CLIENT, PERSON, Way};
+use crate::network;
 use crate::state::{assert_kept, state};
 use crate::support::{NAME, NAMESPACE, condition, get_with, ready, run, wait_for};
 use crate::visitor::Visitor;
@@ -88,6 +90,15 @@ async fn runs_beside(platform: &Platform, client: &PublicClient, instance: &Inst
         client, &second, &issuer, instance,
     ))
     .await;
+    // Its issuer's door lets everybody in to Keycloak.
+    let opened = [
+        Component::Clickhouse,
+        Component::Minio,
+        Component::Postgres,
+        Component::Rabbitmq,
+        Component::Keycloak,
+    ];
+    Box::pin(network::assert_apart(platform, SECOND, &opened)).await;
     // The first one went on as if nothing had happened.
     let now = platform.resources().get(NAME).await.unwrap();
     let now = serde_json::to_value(&now).unwrap();

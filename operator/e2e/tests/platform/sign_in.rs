@@ -1,17 +1,22 @@
 //! Who is let in: with the positive control beside every refusal.
 
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
-use lotoai_e2e::Platform;
+use lotoai_e2e::{Platform, PublicClient};
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::keycloak::Keycloak;
 use crate::support::{FIRST_TOKEN, NAME, NAMESPACE, get_with, ready, run, wait_for};
 
 /// Clocks may differ by this much: the gateway accepts a token for so long after its end.
 const SKEW: Duration = Duration::from_secs(30);
+/// How long another signing key may take until it has signed, and the questions that are asked with it.
+const KEY_LIMIT: Duration = Duration::from_secs(60);
+const ROUNDS: u32 = 10;
 
 #[test]
 fn only_a_token_for_this_platform_is_let_in() {
@@ -191,6 +196,87 @@ fn a_token_of_another_realm_is_refused() {
         let (status, body) = get_with(&client, &good, "/api/me").await.unwrap();
         assert_eq!(status, 200, "the positive control: {body}");
     });
+}
+
+/// An administrator of the realm rotates its keys while people ask: no question is refused, with a
+/// token of before or with one of the new key.
+#[test]
+fn another_signing_key_signs_nobody_out() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let Some(keycloak) = Keycloak::of(&platform).await else {
+            return;
+        };
+        let (old, _) = client.token_of("lotoai-cli").await.unwrap();
+        let with_new = Cell::new(0_u32);
+        let (done, ended) = (Cell::new(false), Cell::new(false));
+        // Told at the end, so that the key goes first.
+        let refused = RefCell::new(Vec::new());
+        let asking = async {
+            while !done.get() {
+                let fresh = match client.token_of("lotoai-cli").await {
+                    Ok((fresh, _)) => fresh,
+                    Err(error) => {
+                        refused.borrow_mut().push(format!("no token: {error}"));
+                        continue;
+                    }
+                };
+                for token in [&old, &fresh] {
+                    let outcome = ask_with(&client, token).await;
+                    if outcome != Ok(StatusCode::OK) {
+                        refused.borrow_mut().push(format!("{outcome:?}"));
+                    }
+                }
+                // With some before the key is there, and all of these after it.
+                with_new.update(|count| count + u32::from(!have_same_key(&old, &fresh)));
+            }
+            ended.set(true);
+        };
+        let rotating = keycloak.with_another_key(async || {
+            wait_for(
+                "answers under the other key",
+                KEY_LIMIT,
+                async || match with_new.get() {
+                    ROUNDS.. => Ok(()),
+                    count => Err(format!("{count}, {:?}", refused.borrow())),
+                },
+            )
+            .await;
+            done.set(true);
+            // Whoever has a token of the key is not to lose it on the way.
+            wait_for("the last answer", KEY_LIMIT, async || {
+                let ended = ended.get().then_some(());
+                ended.ok_or_else(|| "it is awaited".to_owned())
+            })
+            .await;
+        });
+        futures::join!(asking, rotating);
+        assert_eq!(refused.into_inner(), [""; 0]);
+
+        let (after, _) = client.token_of("lotoai-cli").await.unwrap();
+        assert!(have_same_key(&old, &after), "the other key is still there");
+        assert_eq!(ask_with(&client, &after).await, Ok(StatusCode::OK));
+    });
+}
+
+/// Whether two tokens say that the same key signed them: their heads hold nothing else that differs.
+fn have_same_key(one: &str, other: &str) -> bool {
+    one.split('.').next() == other.split('.').next()
+}
+
+/// What a question with this very token comes to.
+async fn ask_with(client: &PublicClient, token: &str) -> Result<StatusCode, String> {
+    let question = json!({
+        "model": "probe", "messages": [{ "role": "user", "content": "What answers?" }],
+    });
+    let request = client
+        .http()
+        .post(format!("{}/v1/chat/completions", client.url()))
+        .timeout(Duration::from_secs(30))
+        .bearer_auth(token)
+        .json(&question);
+    let response = request.send().await.map_err(|error| error.to_string())?;
+    Ok(response.status())
 }
 
 /// A token of Keycloak's own administrator, from the realm that the edge does not show.

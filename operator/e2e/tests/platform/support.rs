@@ -258,8 +258,13 @@ pub(crate) async fn wait_every<T>(
 
 /// The platform's pods that have not finished.
 pub(crate) async fn pods(platform: &Platform) -> Vec<Pod> {
+    pods_of(platform, NAME).await
+}
+
+/// Those of the platform of this name in the same namespace.
+pub(crate) async fn pods_of(platform: &Platform, name: &str) -> Vec<Pod> {
     let api: Api<Pod> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-    let selector = format!("app.kubernetes.io/instance={NAME}");
+    let selector = format!("app.kubernetes.io/instance={name}");
     let all = api
         .list(&ListParams::default().labels(&selector))
         .await
