@@ -23,6 +23,8 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod hanging;
 #[cfg(test)]
 mod killed;
