@@ -31,6 +31,8 @@ mod killed;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod optional;
+#[cfg(test)]
 mod owned;
 #[cfg(test)]
 mod planned;
