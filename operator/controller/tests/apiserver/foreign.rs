@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use lotoai_operator::apply::FIELD_MANAGER;
 use lotoai_plan::PlannedObject;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::owned::is_credential;
+use crate::owned::{alteration, is_credential};
 use crate::planned::planned;
 use crate::state;
 use crate::world::{Answering, World, kinds};
@@ -49,17 +50,21 @@ async fn is_refused_and_left_as_it_is(world: &World, kind: &ApiResource, name: &
     assert!(message.contains(&told), "{message}");
 }
 
-#[tokio::test]
-async fn of_every_kind_they_are_refused_with_their_names_and_left_as_they_are() {
-    // Both together have objects of every kind that each cluster has.
-    let spec = json!({
+/// Has objects of every kind that each cluster has.
+fn every_kind() -> Value {
+    json!({
         "url": "https://lotoai.localhost",
         "profile": "HighAvailability",
         "edge": {
             "ingress": { "className": "nginx" },
             "fromNamespaces": { "kubernetes.io/metadata.name": "infra" },
         },
-    });
+    })
+}
+
+#[tokio::test]
+async fn of_every_kind_they_are_refused_with_their_names_and_left_as_they_are() {
+    let spec = every_kind();
     let Some(world) = World::new("foreign-kinds", &spec, Answering).await else {
         return;
     };
@@ -82,5 +87,44 @@ async fn of_every_kind_they_are_refused_with_their_names_and_left_as_they_are() 
             .await
             .unwrap();
         world.settle().await;
+    }
+}
+
+/// What the first write of an object comes to when somebody else has made it a moment ago: the
+/// operator relies on it.
+#[tokio::test]
+async fn an_apply_without_force_takes_no_value_of_theirs() {
+    let spec = every_kind();
+    let Some(world) = World::new("foreign-raced", &spec, Answering).await else {
+        return;
+    };
+    let all = planned(&spec).objects();
+    let by = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    // A Job is immutable.
+    for kind in kinds().into_iter().filter(|kind| kind.kind != "Job") {
+        let ours = all.iter().find(|it| it.resource == kind).unwrap();
+        let (api, name) = (world.dynamic(&kind), ours.name.as_str());
+        let mut theirs = ours.body.clone();
+        theirs["metadata"] = json!({ "name": name });
+        let theirs: DynamicObject = serde_json::from_value(theirs).unwrap();
+        let made = api.create(&PostParams::default(), &theirs).await.unwrap();
+        let altered = Patch::Merge(alteration(&made));
+        let altered = api.patch(name, &by, &altered).await.unwrap();
+
+        let mut body = ours.body.clone();
+        body["metadata"]["namespace"] = json!(world.namespace);
+        let unforced = PatchParams::apply(FIELD_MANAGER);
+        let refused = api.patch(name, &unforced, &Patch::Apply(&body)).await;
+        let refusal = match refused.unwrap_err() {
+            kube::Error::Api(refusal) => refusal,
+            error => panic!("{}/{name}: {error}", kind.kind),
+        };
+        assert_eq!(refusal.code, 409, "{}", refusal.message);
+        let after = api.get(name).await.unwrap();
+        let version = altered.resource_version();
+        assert_eq!(after.resource_version(), version, "{}/{name}", kind.kind);
     }
 }
