@@ -4,13 +4,13 @@
 //! names but does not belong to the platform stays untouched, and nothing else is written either.
 //! Only data that a deleted resource of the same name left behind on purpose is taken up again.
 
+mod foreign;
 mod record;
 mod refusal;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -20,7 +20,8 @@ use snafu::{ResultExt, Snafu, ensure};
 
 use crate::hash::hash;
 use crate::metrics;
-use crate::object::{Desired, Existing, belongs, owned_by, show};
+use crate::object::{Desired, Existing, belongs, show};
+use foreign::refuse_foreign;
 use record::{is_as_applied, signed};
 use refusal::{is_refusal, is_silence, put_off, refusals};
 
@@ -34,9 +35,6 @@ pub const FIELD_MANAGER: &str = "lotoai-operator";
 /// Field manager of the number of pods that a workload is woken with. It is not the one above, which
 /// would take the number away again in the next pass, because it does not write it.
 const WAKER: &str = "lotoai-operator-scale";
-
-/// How many look-ups are under way at once.
-const LOOKUPS: usize = 8;
 
 /// A pass ends at this many objects that were refused because a webhook did not answer: each of the
 /// others could take as long, up to half a minute.
@@ -204,7 +202,7 @@ pub async fn apply(
     depends: Depends<'_>,
     sent: &mut Vec<Sent>,
 ) -> Result<(), Error> {
-    refuse_foreign(client, owner, existing, desired).await?;
+    let absent = refuse_foreign(client, owner, existing, desired).await?;
     let mut refused: Vec<(&Desired, kube::Error)> = Vec::new();
     let mut waiting = Vec::new();
     for object in desired {
@@ -228,7 +226,8 @@ pub async fn apply(
             waiting.push(id);
             continue;
         }
-        let applied = match send(client, owner, object, current).await {
+        let is_new = absent.contains(&id);
+        let applied = match send(client, owner, object, current, is_new).await {
             Ok(applied) => applied,
             Err(error) if is_refusal(&error) => {
                 metrics::object(kind, "refused");
@@ -273,35 +272,39 @@ fn is_unchanged(
 
 /// Writes one object; its metadata as it is then. One that sleeps gets its template first and is
 /// woken then, so that no pod starts from the one of before, and before its number is given up, so
-/// that it is never the API server's default.
+/// that it is never the API server's default. Of one that was not there nothing is overwritten:
+/// whoever has made it since keeps every value that differs from ours, and the write is a conflict.
 async fn send(
     client: &Client,
     owner: Owner<'_>,
     object: &Desired,
     current: Option<&ObjectMeta>,
+    is_new: bool,
 ) -> Result<ObjectMeta, kube::Error> {
     let planned = &object.planned;
     let api = api(client, owner, &planned.resource);
     let name = planned.name.as_str();
+    let ours = PatchParams {
+        force: !is_new,
+        ..PatchParams::apply(FIELD_MANAGER)
+    };
     if let (Some(replicas), Some(current)) = (object.wake, current) {
-        let sleeps = write(&api, name, FIELD_MANAGER, &asleep(planned, current)).await?;
-        write(&api, name, WAKER, &awake(planned, replicas, &sleeps)).await?;
+        let sleeps = write(&api, name, &ours, &asleep(planned, current)).await?;
+        let waker = PatchParams::apply(WAKER).force();
+        write(&api, name, &waker, &awake(planned, replicas, &sleeps)).await?;
     }
     // Nothing before this write bears the digest: a process that is killed in between is followed by
     // one that sends the object again.
-    write(&api, name, FIELD_MANAGER, &signed(&planned.body)).await
+    write(&api, name, &ours, &signed(&planned.body)).await
 }
 
 async fn write(
     api: &Api<DynamicObject>,
     name: &str,
-    by: &str,
+    by: &PatchParams,
     body: &Value,
 ) -> Result<ObjectMeta, kube::Error> {
-    let params = PatchParams::apply(by).force();
-    let written = api
-        .patch_metadata(name, &params, &Patch::Apply(body))
-        .await?;
+    let written = api.patch_metadata(name, by, &Patch::Apply(body)).await?;
     Ok(written.metadata)
 }
 
@@ -338,42 +341,4 @@ fn is_immutable(resource: &ApiResource) -> bool {
 
 fn api(client: &Client, owner: Owner<'_>, resource: &ApiResource) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), owner.namespace, resource)
-}
-
-/// Looks at every object that would be written before anything is.
-async fn refuse_foreign(
-    client: &Client,
-    owner: Owner<'_>,
-    existing: &Existing,
-    desired: &[Desired],
-) -> Result<(), Error> {
-    let checks: Vec<_> = desired
-        .iter()
-        .filter(|object| !object.held)
-        .map(|object| foreign(client, owner, existing, object).boxed())
-        .collect();
-    let found: Vec<Option<ObjectId>> = stream::iter(checks).buffered(LOOKUPS).try_collect().await?;
-    let objects: Vec<ObjectId> = found.into_iter().flatten().collect();
-    ensure!(objects.is_empty(), ForeignSnafu { objects });
-    Ok(())
-}
-
-/// The object's identity if it is there and belongs to somebody else.
-async fn foreign(
-    client: &Client,
-    owner: Owner<'_>,
-    existing: &Existing,
-    object: &Desired,
-) -> Result<Option<ObjectId>, Error> {
-    let id = object.id();
-    let ours = match existing.get(&id) {
-        Some(meta) => belongs(meta, owner.uid),
-        // Without our labels it may still be ours: somebody may have removed them.
-        None => api(client, owner, &object.planned.resource)
-            .get_metadata_opt(&object.planned.name)
-            .await
-            .context(LookUpSnafu { id: id.clone() })?
-            .is_none_or(|found| owned_by(&found.metadata, owner.uid)),
-    };
-    Ok((!ours).then_some(id))
 }

@@ -2,16 +2,20 @@
 //!
 //! Holds the client; does nothing with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use k8s_controller::events::{EventRecorder, Reporter};
 use kube::Client;
 use lotoai_plan::OperatorEnv;
 use lotoai_plan::events::Story;
+use tokio::sync::{Semaphore, watch};
 
 use crate::apply::Cache;
 use crate::probe::Probes;
+
+/// Passes under way at once, over all namespaces: each of them holds a platform's objects in memory.
+pub const CONCURRENCY: u16 = 4;
 
 /// What every pass shares.
 pub struct Context {
@@ -25,6 +29,11 @@ pub struct Context {
     pub probes: Probes,
     /// What was applied last.
     pub applied: Cache,
+    /// One for each pass that may be under way: a namespace that is watched has a controller of its
+    /// own, and they share these.
+    pub turns: Semaphore,
+    /// Optional kinds that the cluster lacked when it was asked last.
+    missing: watch::Sender<BTreeSet<String>>,
     /// What events have told, by UID of the resource.
     stories: Mutex<HashMap<String, Story>>,
     /// Failures in a row by UID of the resource.
@@ -44,9 +53,33 @@ impl Context {
             env,
             probes,
             applied: Cache::default(),
+            turns: Semaphore::new(usize::from(CONCURRENCY)),
+            missing: watch::Sender::default(),
             stories: Mutex::default(),
             failures: Mutex::default(),
         }
+    }
+
+    /// Takes note that the cluster lacks a kind.
+    pub fn lacks(&self, kind: &str) {
+        self.missing
+            .send_if_modified(|missing| missing.insert(kind.to_owned()));
+    }
+
+    /// Takes note of all the kinds that the cluster lacks.
+    pub fn lacks_only(&self, kinds: &BTreeSet<String>) {
+        self.missing.send_if_modified(|missing| {
+            let differs = missing != kinds;
+            missing.clone_from(kinds);
+            differs
+        });
+    }
+
+    /// Waits until the cluster has a kind, as far as passes see it.
+    pub async fn until_served(&self, kind: &str) {
+        let mut missing = self.missing.subscribe();
+        // The other end of it is here, so that it is never gone.
+        drop(missing.wait_for(|missing| !missing.contains(kind)).await);
     }
 
     /// Counts a failed pass and returns how many failed in a row.

@@ -30,15 +30,13 @@ pub fn rules() -> Vec<PolicyRule> {
         let kind = kind.resource;
         allow(&kind.group, &kind.plural, &READ);
         // Server-side apply creates through `patch`, which the API server checks as `create` too.
+        // Of Secrets only those with rendered configuration are deleted; the right knows no names.
         allow(&kind.group, &kind.plural, &["create", "patch", "delete"]);
     }
     allow("lotoai.dev", "lotoais", &READ);
     allow("lotoai.dev", "lotoais/status", &["patch"]);
     // Clusters that enforce owner references ask for it before they accept ours.
     allow("lotoai.dev", "lotoais/finalizers", &["update"]);
-    // Credentials are made, read and renewed, never deleted.
-    allow("", "secrets", &READ);
-    allow("", "secrets", &["create", "patch"]);
     // Why a component is not ready.
     allow("", "pods", &READ);
     allow("", "persistentvolumeclaims", &READ);

@@ -48,6 +48,8 @@ pub async fn reconcile(
         generation = meta.generation,
         outcome = tracing::field::Empty,
     );
+    // It is never closed.
+    let _turn = context.turns.acquire().await;
     let started = Instant::now();
     let result = Box::pin(guard(&object, &context))
         .instrument(span.clone())
@@ -170,6 +172,7 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         .end(dereference::dereference(client, loto, &context.applied).await)
         .context(DereferenceSnafu)?;
     seen.observed = observed;
+    context.lacks_only(&seen.observed.missing_kinds);
     let platform = Step::begin("validate")
         .end(lotoai_plan::validate(loto, &seen.observed, &context.env))
         .map_err(|faults| {

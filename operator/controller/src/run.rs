@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
-use futures::{StreamExt, future};
+use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
@@ -19,15 +19,13 @@ use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{OwnedKind, labels, owned_kinds};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
+use crate::context::{CONCURRENCY, Context};
 use crate::dereference::is_unknown_kind;
 use crate::error::chain;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
 use crate::watch::{gathered, steady, telling_relists, without_status};
 
-/// Passes under way at once.
-const CONCURRENCY: u16 = 4;
 /// A pass begins when no event came for this time, so it delays every change. Events during a pass
 /// are gathered anyway.
 const DEBOUNCE: Duration = Duration::from_millis(25);
@@ -155,20 +153,26 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
         unread,
     } in owned_kinds()
     {
-        // A watch on a kind that is not there would be restarted for ever. Passes see one that
-        // comes later, so that only its changes are noticed late until the operator restarts.
         if optional && !is_served(client, namespace, &kind).await {
             tracing::info!(
                 kind = kind.kind,
                 "the cluster does not have this optional kind"
             );
-            continue;
+            context.lacks(&kind.kind);
         }
         let children = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind),
         };
-        let children = telling_relists(steady(watcher(children, ours.clone())), again.clone());
+        let children = watcher(children, ours.clone());
+        let (seen, name) = (Arc::clone(context), kind.kind.clone());
+        // A watch on a kind that is not there would be restarted for ever. It begins when a pass
+        // sees the kind, which is when the first object of it can be made.
+        let children = async move {
+            seen.until_served(&name).await;
+            children
+        };
+        let children = telling_relists(steady(children.flatten_stream()), again.clone());
         let children = if unread {
             without_status(children).boxed()
         } else {

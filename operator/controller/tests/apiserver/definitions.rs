@@ -20,7 +20,7 @@ use crate::world::DEADLINE;
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/go/definitions");
 
 /// Where a module of the list is; `None`, with the reason printed, when it is not on this machine.
-fn module(name: &str) -> Option<PathBuf> {
+pub(crate) fn module(name: &str) -> Option<PathBuf> {
     let list = std::fs::read_to_string(Path::new(MODULES).join("go.mod")).unwrap();
     let mut lines = list.lines().map(str::trim);
     let version = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -46,7 +46,7 @@ fn module(name: &str) -> Option<PathBuf> {
     None
 }
 
-async fn install(client: &Client, definition: &Path) {
+pub(crate) async fn install(client: &Client, definition: &Path) {
     let text = std::fs::read_to_string(definition).unwrap();
     let definition: DynamicObject = serde_yaml_ng::from_str(&text).unwrap();
     let kind = ApiResource::erase::<CustomResourceDefinition>(&());
@@ -62,7 +62,7 @@ async fn install(client: &Client, definition: &Path) {
         .unwrap();
 }
 
-fn routes() -> Value {
+pub(crate) fn routes() -> Value {
     json!({
         "gatewayAPI": { "parentRefs": [
             { "name": "public", "namespace": "infra", "sectionName": "https" },
@@ -72,7 +72,7 @@ fn routes() -> Value {
     })
 }
 
-fn certificate() -> Value {
+pub(crate) fn certificate() -> Value {
     let issuer = json!({ "name": "letsencrypt", "kind": "ClusterIssuer" });
     json!({ "tls": { "certManager": { "issuerRef": issuer } } })
 }

@@ -17,7 +17,7 @@ use crate::world::{Answering, DEADLINE, World};
 const DEFINITION: &str = "clusters.postgresql.cnpg.io";
 
 /// The kind as far as the platform sees it: any fields, and a status of its own.
-async fn install_definition(client: &Client) {
+pub(crate) async fn install_definition(client: &Client) {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -65,7 +65,7 @@ impl World {
             .unwrap();
     }
 
-    async fn make_secret(&self, name: &str, values: &[(&str, &str)]) {
+    pub(crate) async fn make_secret(&self, name: &str, values: &[(&str, &str)]) {
         let data = values
             .iter()
             .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));

@@ -25,11 +25,15 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod hanging;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod leader;
+#[cfg(test)]
+mod optional;
 #[cfg(test)]
 mod owned;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::state;
 use crate::world::{Answering, DEADLINE, World, wait_for};
 
 /// Within this time the operator makes good what was done to an object.
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) const FOREIGN: &str = "example.com/foreign";
 
 /// Kinds of which every profile has about the same objects.
@@ -168,6 +168,12 @@ pub(crate) fn alteration(object: &DynamicObject) -> Value {
         "PodDisruptionBudget" => json!({ "spec": { "maxUnavailable": 7 } }),
         "HorizontalPodAutoscaler" => json!({ "spec": { "maxReplicas": 77 } }),
         "Ingress" => json!({ "spec": { "ingressClassName": "altered" } }),
+        "Certificate" => json!({ "spec": { "dnsNames": ["altered.example.com"] } }),
+        "HTTPRoute" => json!({ "spec": { "hostnames": ["altered.example.com"] } }),
+        "BackendTLSPolicy" => {
+            json!({ "spec": { "validation": { "hostname": "altered.example.com" } } })
+        }
+        "Cluster" => json!({ "spec": { "instances": 7 } }),
         kind => panic!("no alteration for a {kind}"),
     }
 }

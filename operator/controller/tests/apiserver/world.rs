@@ -23,6 +23,7 @@ use lotoai_plan::{OperatorEnv, owned_kinds};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::server::ApiServer;
 use crate::{platform, server};
 
 /// What a test waits for comes within this time or not at all.
@@ -58,7 +59,16 @@ impl World {
     /// A new namespace with the resource `demo` of this spec, which no pass has seen yet.
     /// `None` when there is no API server on this machine.
     pub(crate) async fn new(namespace: &str, spec: &Value, ask: impl Ask) -> Option<Self> {
-        let server = server::shared()?;
+        Some(Self::on(server::shared()?, namespace, spec, ask).await)
+    }
+
+    /// The same on a server of the test's own.
+    pub(crate) async fn on(
+        server: &ApiServer,
+        namespace: &str,
+        spec: &Value,
+        ask: impl Ask,
+    ) -> Self {
         let client = server.client();
         platform::install_crd(&client).await;
         platform::namespace(&client, namespace).await;
@@ -69,7 +79,7 @@ impl World {
             namespace: namespace.to_owned(),
         };
         world.create("demo", spec).await;
-        Some(world)
+        world
     }
 
     /// The smallest platform, answering.

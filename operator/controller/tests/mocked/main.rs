@@ -9,4 +9,6 @@ mod rotation;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod writes;

@@ -4,7 +4,7 @@ mod pruned;
 mod refused;
 mod reported;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -12,7 +12,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::ApiResource;
 use kube::{Client, Resource};
+use lotoai_operator::Error;
 use lotoai_operator::apply::{self, Cache, Owner};
+use lotoai_operator::error::ErrorClass;
 use lotoai_operator::object::{Desired, Existing};
 use lotoai_plan::PlannedObject;
 use serde_json::{Value, json};
@@ -111,8 +113,76 @@ async fn objects_are_applied_in_order_and_held_ones_are_not() {
         ["PATCH demo-a", "PATCH demo-b", "PATCH demo-d"]
     );
     for call in log.calls().iter().filter(|call| call.method == "PATCH") {
-        assert_eq!(call.query, "&force=true&fieldManager=lotoai-operator");
+        assert_eq!(call.query, "&fieldManager=lotoai-operator");
     }
+}
+
+#[tokio::test]
+async fn only_what_is_ours_already_is_written_with_force() {
+    // Somebody took the labels of one of them away, so that it has to be looked up.
+    let (client, log) = serve(|call| {
+        if call.method == "GET" && call.path.ends_with("/demo-unlabelled") {
+            return (200, json!({ "metadata": meta("demo-unlabelled", UID) }));
+        }
+        accepting(call)
+    });
+    let mut existing = Existing::default();
+    existing.extend("ConfigMap", [meta("demo-labelled", UID)]);
+    let objects = ["demo-new", "demo-labelled", "demo-unlabelled"]
+        .map(|name| desired::<ConfigMap>(name, false));
+    first(&client, &existing, &objects).await.unwrap();
+    let calls = log.calls();
+    let queries: Vec<_> = calls
+        .iter()
+        .filter(|call| call.method == "PATCH")
+        .map(|call| call.query.as_str())
+        .collect();
+    let forced = "&force=true&fieldManager=lotoai-operator";
+    assert_eq!(queries, ["&fieldManager=lotoai-operator", forced, forced]);
+}
+
+/// An API server on which somebody makes `demo-b` after it was looked up.
+fn raced(is_made: &AtomicBool, call: &Call) -> (u16, Value) {
+    if !call.path.ends_with("/demo-b") {
+        return accepting(call);
+    }
+    match call.method.as_str() {
+        "GET" if is_made.load(Ordering::Relaxed) => {
+            (200, json!({ "metadata": meta("demo-b", "somebody-else") }))
+        }
+        "PATCH" if !call.query.contains("force=true") => {
+            is_made.store(true, Ordering::Relaxed);
+            refusal(409, "Conflict")
+        }
+        _ => accepting(call),
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_makes_after_the_look_is_refused_and_looked_at_again() {
+    let is_made = AtomicBool::new(false);
+    let (client, log) = serve(move |call| raced(&is_made, call));
+    let objects = [
+        desired::<ConfigMap>("demo-a", false),
+        desired::<Deployment>("demo-b", false),
+        desired::<Deployment>("demo-c", false),
+    ];
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    let written = ["PATCH demo-a", "PATCH demo-b"];
+    assert_eq!(log.summary(&["PATCH"]), written);
+    let text = lotoai_operator::error::chain(&error);
+    assert!(text.contains("Deployment/demo-b"), "{text}");
+    let error = Error::Apply { source: error };
+    assert_eq!(error.class(), ErrorClass::Conflict, "repeated soon");
+
+    let error = first(&client, &Existing::default(), &objects)
+        .await
+        .unwrap_err();
+    assert!(error.is_foreign(), "{error}");
+    assert!(error.to_string().contains("Deployment/demo-b"), "{error}");
+    assert_eq!(log.summary(&["PATCH"]), written, "nothing more is written");
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ fn every_server_shows_a_certificate_for_its_name_and_no_other() {
 }
 
 /// Name, identity and restarts of every pod that stays.
-fn lives(pods: &[Pod]) -> Vec<(String, String, i32)> {
+pub(crate) fn lives(pods: &[Pod]) -> Vec<(String, String, i32)> {
     let live = pods
         .iter()
         .filter(|pod| component(pod).parse::<Component>().is_ok());

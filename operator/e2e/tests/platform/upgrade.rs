@@ -25,14 +25,16 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 use watch::Watch;
 
-use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE};
+use crate::certificates::lives;
+use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE, operator_metric};
 use crate::dump::caught;
 use crate::helm;
 use crate::images::{self, Images};
 use crate::lifecycle::{check, remember};
 use crate::state::{assert_kept, state};
 use crate::support::{
-    NAME, NAMESPACE, index, longest_gap_during, ready_with_corpus, repeated_during, run, wait_for,
+    NAME, NAMESPACE, index, longest_gap_during, pods, ready, ready_with_corpus, repeated_during,
+    run, wait_for, wait_ready,
 };
 
 /// The version that the platform is said to have run before.
@@ -116,6 +118,40 @@ fn an_upgrade_of_the_stores_takes_moments() {
     });
 }
 
+#[test]
+fn an_operator_under_another_tag_changes_nothing_of_a_platform() {
+    let test = "an_operator_under_another_tag_changes_nothing_of_a_platform";
+    let Some(instance) = instance(test) else {
+        return;
+    };
+    run(|| async move {
+        let (platform, _) = ready().await;
+        let next = Next::of(&platform, &instance, &Images::new(), "operator").await;
+        let (lived, before) = (
+            staying(&platform, &next).await,
+            state(&platform).await.unwrap(),
+        );
+        helm::upgrade_operator(&next.values()).await.unwrap();
+        let runs = images::of_operator(&platform).await;
+        assert!(runs.ends_with(&next.tag), "{runs}");
+        wait_for("the new operator to look", SOON, async || {
+            let metric = "lotoai_operator_reconciliations_total";
+            let passes = operator_metric(&platform, metric, "outcome=\"applied\"").await?;
+            let is_done = (passes >= 1.0).then_some(());
+            is_done.ok_or_else(|| format!("{passes} passes"))
+        })
+        .await;
+        wait_ready(&platform, SOON).await;
+        let now = state(&platform).await.unwrap();
+        let names = before.keys().chain(now.keys());
+        let changed: Vec<&String> = names
+            .filter(|name| before.get(*name) != now.get(*name))
+            .collect();
+        assert!(changed.is_empty(), "{changed:?}");
+        assert_eq!(staying(&platform, &next).await, lived);
+    });
+}
+
 fn instance(test: &str) -> Option<Instance> {
     let Ok(name) = std::env::var("LOTOAI_E2E_INSTANCE") else {
         println!("SKIPPED {test}: images get other tags on the package-built cluster only");
@@ -152,6 +188,13 @@ async fn fails_none(client: &PublicClient, work: Work<'_>) {
     );
 }
 
+/// Name, identity and restarts of every pod that the upgrade leaves alone.
+async fn staying(platform: &Platform, next: &Next) -> Vec<(String, String, i32)> {
+    let mut all = lives(&pods(platform).await);
+    all.retain(|(component, _, _)| !next.images.contains_key(component));
+    all
+}
+
 /// Upgrades while `questions` are asked, kills the operator when `victim` has taken its image, and
 /// checks the way and the end.
 async fn upgrade(
@@ -163,6 +206,7 @@ async fn upgrade(
 ) {
     let kept = remember(client).await;
     let before = state(platform).await.unwrap();
+    let lived = staying(platform, next).await;
     let work = Box::pin(async {
         let mut watch = Watch::new(platform, next, victim);
         let bringing: Work<'_> = Box::pin(async {
@@ -191,6 +235,8 @@ async fn upgrade(
         .collect();
     assert!(new.iter().all(|name| is_job(name)), "{new:?}");
     assert_eq!(now.len(), before.len(), "Jobs of before are left");
+    let living = staying(platform, next).await;
+    assert_eq!(living, lived, "pods of images that stay");
     check(platform, &kept).await;
     let tag = &next.tag;
     let text = format!("# Crate {tag}\n\nAfter {tag} the kettle is in crate {tag}.\n");

@@ -58,6 +58,33 @@ fn selectors_are_within_template_labels() {
     }
 }
 
+/// Provision Jobs have pods with labels of the platform as well.
+#[test]
+fn a_service_leads_to_the_pods_of_its_workload_and_to_no_others() {
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        for service in &set.services {
+            let id = service.metadata.name.as_deref().unwrap();
+            let selector = service.spec.as_ref().unwrap().selector.as_ref().unwrap();
+            let selected: Vec<String> = templates(&set)
+                .into_iter()
+                .filter(|(_, template)| {
+                    let labels = template.metadata.as_ref().unwrap().labels.as_ref().unwrap();
+                    let mut pairs = selector.iter();
+                    pairs.all(|(key, value)| labels.get(key) == Some(value))
+                })
+                .map(|(name, _)| name)
+                .collect();
+            let component = &service.metadata.labels.as_ref().unwrap()[labels::NAME];
+            let own = format!("{}-{component}", platform.name.as_str());
+            assert_eq!(selected, [own], "{fixture}: Service {id}");
+            // Another platform of the namespace has pods with the same names of components.
+            let of = selector.get(labels::INSTANCE).map(String::as_str);
+            assert_eq!(of, Some(platform.name.as_str()), "{fixture}: Service {id}");
+        }
+    }
+}
+
 #[test]
 fn the_longest_name_gives_objects_that_fit() {
     let mut lotoai = resource("minimal");

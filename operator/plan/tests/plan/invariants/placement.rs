@@ -1,17 +1,20 @@
 //! Numbers and places of pods.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use lotoai_api::spec::{ManagedQdrant, Spreading};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Toleration};
+use lotoai_api::spec::{
+    ComponentResources, ComponentSettings, ManagedQdrant, ResourceValues, Spreading,
+};
 use lotoai_api::{Component, LotoAI};
 use lotoai_plan::components::{WorkloadKind, workload_kind};
 use lotoai_plan::{Node, Observed, Scale, build, labels, validate};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{template, variables};
+use super::{container, template, variables};
 use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
 
 #[test]
@@ -158,6 +161,106 @@ fn the_component_wins_by_key_and_the_operator_over_both() {
     let pod = job.spec.as_ref().unwrap();
     assert_eq!(pod.priority_class_name.as_deref(), Some("business"));
     assert_eq!(pod.node_selector.as_ref().unwrap()["pool"], "ai");
+}
+
+/// What is asked of one component's pods, each value with the component's name in it.
+fn asked_of(component: Component) -> ComponentSettings {
+    let name = component.name();
+    let map = |key: &str| BTreeMap::from([(key.to_owned(), format!("of-{name}"))]);
+    let value = |text: &str| Some(text.to_owned());
+    ComponentSettings {
+        resources: ComponentResources {
+            requests: ResourceValues {
+                cpu: value("123m"),
+                memory: value("1234Mi"),
+            },
+            limits: ResourceValues {
+                cpu: value("2345m"),
+                memory: value("2345Mi"),
+            },
+        },
+        node_selector: map("pool"),
+        tolerations: vec![Toleration {
+            key: Some(format!("taint-{name}")),
+            operator: value("Exists"),
+            ..Toleration::default()
+        }],
+        pod_labels: map("example.com/label"),
+        pod_annotations: map("example.com/annotation"),
+        ..ComponentSettings::default()
+    }
+}
+
+#[rstest]
+#[case::one_of_each("minimal", false)]
+#[case::several_of_each("high-availability", false)]
+#[case::with_qdrant("minimal", true)]
+#[case::with_several_of_qdrant("high-availability", true)]
+fn what_is_asked_of_a_component_reaches_its_pods_and_no_others(
+    #[case] fixture: &str,
+    #[case] with_qdrant: bool,
+) {
+    let mut lotoai = resource(fixture);
+    if with_qdrant {
+        lotoai.spec.rag.vector_store.managed = Some(ManagedQdrant::default());
+    }
+    let operator = operator(fixture);
+    let platform = validate(&lotoai, &provided(), &operator).unwrap();
+    let components: Vec<_> = platform.topology.components().collect();
+    assert_eq!(components.contains(&Component::Qdrant), with_qdrant);
+    for component in &components {
+        let settings = asked_of(*component);
+        let of = lotoai.spec.components.entry(component.name().to_owned());
+        // How many there are stays as the fixture has it.
+        assert!(matches!(of, Entry::Vacant(_)), "{component}");
+        of.or_insert(settings);
+    }
+    let platform = validate(&lotoai, &provided(), &operator).unwrap();
+    let set = build(&platform, &credentials(&platform));
+    for component in components {
+        let wanted = asked_of(component);
+        let template = template(&platform, &set, Node::Component(component));
+        let resources = json!(container(template).resources);
+        assert_eq!(
+            resources["requests"],
+            json!(wanted.resources.requests),
+            "{component}"
+        );
+        assert_eq!(
+            resources["limits"],
+            json!(wanted.resources.limits),
+            "{component}"
+        );
+        let metadata = template.metadata.as_ref().unwrap();
+        for (map, wanted) in [
+            (&metadata.labels, &wanted.pod_labels),
+            (&metadata.annotations, &wanted.pod_annotations),
+        ] {
+            let map = map.as_ref().unwrap();
+            let kept = wanted
+                .iter()
+                .all(|(key, value)| map.get(key) == Some(value));
+            assert!(kept, "{component}: {map:?}");
+        }
+        let pod = template.spec.as_ref().unwrap();
+        assert_eq!(
+            pod.node_selector.as_ref(),
+            Some(&wanted.node_selector),
+            "{component}"
+        );
+        assert_eq!(
+            pod.tolerations.as_ref(),
+            Some(&wanted.tolerations),
+            "{component}"
+        );
+    }
+    // Jobs are no component.
+    for job in &set.jobs {
+        let text = json!(job.spec.as_ref().unwrap().template).to_string();
+        for part in ["of-", "taint-", "123m", "2345Mi"] {
+            assert!(!text.contains(&format!("\"{part}")), "{part}: {text}");
+        }
+    }
 }
 
 #[test]
