@@ -155,12 +155,12 @@ async fn a_session_outlives_the_key_that_sealed_it_while_that_still_opens() {
         let replica = with_keys(&gateway, &server, key, standby).await;
         let reply = with_cookies(&replica, Method::GET, "/api/me", &session, None).await;
         assert_eq!(reply.status == StatusCode::OK, goes_on, "{reply:?}");
-        // So does a sign-in that has begun: its answer belongs to no other browser.
+        // So does a sign-in that has begun: only its answer is another one.
         let callback = "/auth/callback?code=c&state=x";
         let reply = with_cookies(&replica, Method::GET, callback, &attempt, None).await;
         let told = reply.json().to_string();
         assert_eq!(
-            told.contains("does not belong to this browser"),
+            told.contains("not the last that this browser began"),
             goes_on,
             "{told}"
         );
