@@ -23,8 +23,8 @@ const SLACK: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// A process, and its own way to the API server, which notes what it writes.
-struct Operator {
-    process: Guarded,
+pub(crate) struct Operator {
+    pub(crate) process: Guarded,
     proxy: Proxy,
     http: reqwest::Client,
     /// Address of its admin server.
@@ -32,8 +32,13 @@ struct Operator {
 }
 
 impl Operator {
-    /// Starts the program as a pod of this name would.
-    fn start(server: &ApiServer, world: &World, name: &str) -> Self {
+    /// Starts the program as a pod of this name would, with these variables on top.
+    pub(crate) fn start(
+        server: &ApiServer,
+        world: &World,
+        name: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let proxy = before(server);
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
@@ -55,7 +60,8 @@ impl Operator {
             .env("WATCH_NAMESPACES", &world.namespace)
             .env("LEADER_ELECTION", "true")
             .env("POD_NAMESPACE", &world.namespace)
-            .env("POD_NAME", name);
+            .env("POD_NAME", name)
+            .envs(variables.iter().copied());
         // A proxy of this machine would look for the address on itself.
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
@@ -67,7 +73,7 @@ impl Operator {
     }
 
     /// What a path of its admin server says; nothing while it does not.
-    async fn says(&self, path: &str) -> Option<String> {
+    pub(crate) async fn says(&self, path: &str) -> Option<String> {
         assert!(!self.process.has_ended(), "{}", self.process.log_tail());
         let url = format!("http://{}{path}", self.admin);
         let answer = self.http.get(url).send().await.ok()?;
@@ -144,9 +150,9 @@ async fn another_process_takes_over_from_a_leader_that_is_killed_and_only_one_wr
         return;
     };
     let server = server::shared().unwrap();
-    let first = Operator::start(server, &world, "first");
+    let first = Operator::start(server, &world, "first", &[]);
     carried_out(&world, "prompt-one").await;
-    let second = Operator::start(server, &world, "second");
+    let second = Operator::start(server, &world, "second", &[]);
     wait_for("the second process is ready", DEADLINE, async || {
         second.is_ready().await
     })

@@ -64,6 +64,8 @@ mod state;
 #[cfg(test)]
 mod still;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod traefik;
 #[cfg(test)]
 mod uncreated;
