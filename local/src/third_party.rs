@@ -38,6 +38,8 @@ pub enum Tool {
     Helm,
     /// The Helm before it, which many still have; tests render the charts with it.
     Helm3,
+    /// The oldest Helm that the charts are said to work with.
+    Helm314,
 }
 
 /// How to build a tool.
@@ -74,7 +76,7 @@ impl Tool {
     ];
 
     /// What tests need on top.
-    pub const TESTS: &'static [Self] = &[Self::Helm3];
+    pub const TESTS: &'static [Self] = &[Self::Helm3, Self::Helm314];
 
     fn recipe(self) -> Recipe {
         match self {
@@ -137,6 +139,12 @@ impl Tool {
                 name: "helm3",
                 // Its Kubernetes client is another one than the cluster's.
                 list: "helm3",
+                module: "helm.sh/helm/v3",
+                programs: &[("helm", "helm.sh/helm/v3/cmd/helm")],
+            },
+            Self::Helm314 => Recipe {
+                name: "helm314",
+                list: "helm314",
                 module: "helm.sh/helm/v3",
                 programs: &[("helm", "helm.sh/helm/v3/cmd/helm")],
             },
@@ -244,6 +252,8 @@ pub struct ToolPaths {
     pub helm: PathBuf,
     /// Helm 3. It exists when [`Tool::Helm3`] was asked for.
     pub helm3: PathBuf,
+    /// Helm 3.14. It exists when [`Tool::Helm314`] was asked for.
+    pub helm314: PathBuf,
 }
 
 impl ToolPaths {
@@ -265,6 +275,7 @@ impl ToolPaths {
             minio: Tool::Minio.dir()?.join("minio"),
             helm: Tool::Helm.dir()?.join("helm"),
             helm3: Tool::Helm3.dir()?.join("helm"),
+            helm314: Tool::Helm314.dir()?.join("helm"),
         })
     }
 

@@ -53,8 +53,10 @@ fn levels(programs: &Programs, tally: &mut Tally) -> Result<()> {
     for level in [Level::Processes, Level::Charts] {
         run_level(programs, level, &BTreeMap::new(), tally)?;
     }
-    println!("\nThe same with Helm 3:");
-    run_level(programs, Level::Charts, &helm_3(), tally)?;
+    for version in ["3", "3.14"] {
+        println!("\nThe same with Helm {version}:");
+        run_level(programs, Level::Charts, &helm(version), tally)?;
+    }
     run_level(programs, Level::ApiServer, &BTreeMap::new(), tally)?;
     run_level(programs, Level::Cluster, &interrupted("sample"), tally)?;
     let platform =
@@ -87,9 +89,9 @@ pub(crate) fn interrupted(stages: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("LOTOAI_INTERRUPT".to_owned(), stages.to_owned())])
 }
 
-/// The environment of the tests of the charts that makes them use the older Helm.
-fn helm_3() -> BTreeMap<String, String> {
-    BTreeMap::from([("LOTOAI_HELM".to_owned(), "3".to_owned())])
+/// The environment of the tests of the charts that makes them use this older Helm.
+fn helm(version: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("LOTOAI_HELM".to_owned(), version.to_owned())])
 }
 
 /// The tests of the web client.

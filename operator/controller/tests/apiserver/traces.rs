@@ -100,7 +100,7 @@ async fn a_collector_is_sent_each_pass_also_what_a_process_that_ends_has_left() 
     };
     let server = server::shared().unwrap();
     let (collector, endpoint) = Collector::start().await;
-    let running = Operator::start(server, &world, "running", &[(ENDPOINT, &endpoint)]);
+    let running = Operator::start(server, &world, "running", &[(ENDPOINT, endpoint.as_str())]);
     wait_for("the span of a pass", DEADLINE, async || {
         assert!(
             !running.process.has_ended(),
@@ -110,7 +110,7 @@ async fn a_collector_is_sent_each_pass_also_what_a_process_that_ends_has_left() 
         collector.has_pass(NAMESPACE, "running")
     })
     .await;
-    stop(&running).await;
+    stop(running).await;
 
     let (collector, endpoint) = Collector::start().await;
     let variables = [(ENDPOINT, endpoint.as_str()), KEEP[0], KEEP[1]];
@@ -122,19 +122,22 @@ async fn a_collector_is_sent_each_pass_also_what_a_process_that_ends_has_left() 
     })
     .await;
     assert!(collector.is_empty(), "it was sent before the end");
-    stop(&ending).await;
-    let log = ending.process.log();
+    let log = stop(ending).await;
     assert!(collector.has_pass(NAMESPACE, "ending"), "{log}");
     assert!(!log.contains("failed to send the last traces"), "{log}");
 }
 
-/// Tells the process to end as the kubelet would, and waits until it has.
-async fn stop(operator: &Operator) {
-    let id = operator.process.id().to_string();
+/// Tells the process to end as the kubelet would, and waits until it has; what it has printed.
+async fn stop(operator: Operator) -> String {
+    let process = operator.process;
+    let id = process.id().to_string();
     let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
     assert!(told.success());
     wait_for("the end of the process", DEADLINE, async || {
-        operator.process.has_ended()
+        process.has_ended()
     })
     .await;
+    let log = process.log();
+    process.end();
+    log
 }

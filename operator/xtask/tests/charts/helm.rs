@@ -1,4 +1,5 @@
-//! Helm, as the project builds it, without a cluster: version 4, or 3 with `LOTOAI_HELM=3`.
+//! Helm, as the project builds it, without a cluster: version 4, or an older one with `LOTOAI_HELM=3` or
+//! `LOTOAI_HELM=3.14`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -55,7 +56,8 @@ impl Helm {
             let tools = lotoai_local::third_party(&lotoai_local::Progress::new(), &[]).ok()?;
             let helm = match std::env::var("LOTOAI_HELM").as_deref() {
                 Ok("3") => tools.helm3,
-                Ok(other) => panic!("LOTOAI_HELM is {other:?}: it can be 3"),
+                Ok("3.14") => tools.helm314,
+                Ok(other) => panic!("LOTOAI_HELM is {other:?}: it can be 3 or 3.14"),
                 Err(_) => tools.helm,
             };
             helm.is_file().then_some(Self(helm))
