@@ -241,7 +241,10 @@ fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
 fn keep_stored(service: &Service, store: &Store, retention: RetentionArgs) {
     let stop = || service.shutdown.clone();
     service.keep_up("words", words::keep(store.clone(), stop()));
-    service.keep_up("retention", retention::keep(store.clone(), retention, stop()));
+    service.keep_up(
+        "retention",
+        retention::keep(store.clone(), retention, stop()),
+    );
 }
 
 fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {
