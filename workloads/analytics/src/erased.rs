@@ -159,10 +159,10 @@ impl Erasures {
     pub async fn sweep(&self) -> Result<usize, Error> {
         let found = self.clickhouse.execute(&find()).await;
         let found = found.context(StatementSnafu)?;
-        let people: Vec<Remembered> = found
+        let people = found
             .lines()
             .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
+            .collect::<Result<Vec<Remembered>, _>>()
             .context(UnreadableSnafu)?;
         if !people.is_empty() {
             let deleted = self.clickhouse.execute(&delete(&people)).await;
