@@ -3,12 +3,14 @@
 //!
 //! It is more than two cores can carry beside the other tests, so only `make soak` runs it.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams};
 use lotoai_api::Component;
@@ -32,8 +34,16 @@ const BACK_LIMIT: Duration = Duration::from_secs(300);
 const ANSWER_LIMIT: Duration = Duration::from_secs(180);
 /// How long what was taken in may take until it has gone all its way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(300);
-/// From one question and upload to the next.
+/// From one question and upload of a client to its next.
 const PACE: Duration = Duration::from_secs(2);
+/// How many use it at once.
+const CLIENTS: usize = 4;
+/// The longest time without an upload that is taken. One that is under way with a lost server is given
+/// up after 15 s, and the others know its new address after ten.
+const REFUSED_LIMIT: Duration = Duration::from_secs(30);
+/// How many sign-ins may fail at the loss of one server: one of each client, and of whoever waits for an
+/// answer.
+const FAILED_SIGN_INS: usize = CLIENTS + 1;
 
 /// What forms a cluster, and of how many servers.
 const CLUSTERS: [(&str, usize); 3] = [("rabbitmq", 3), ("minio", 4), ("keycloak", 2)];
@@ -90,12 +100,16 @@ async fn loses_one_after_the_other(first: &Platform) {
     Box::pin(network::assert_apart(first, HA, &opened)).await;
 
     let platform = Platform::connect(NAMESPACE, HA).await.unwrap();
-    let client = PublicClient::first_user(&platform).await.unwrap();
-    index(&client, "coffee-machine.md", FACT).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(PublicClient::first_user(&platform).await.unwrap());
+    }
+    let client = &clients[0];
+    index(client, "coffee-machine.md", FACT).await;
     let tally = Tally::default();
     let day = today();
     let before = wait_for("a count", ANSWER_LIMIT, async || {
-        counted(&tally, &client).await
+        counted(&tally, client).await
     })
     .await;
     // Whether those are in the count is not known: usage is counted a little later than it happens.
@@ -105,30 +119,45 @@ async fn loses_one_after_the_other(first: &Platform) {
     let losing = async {
         for (engine, count) in CLUSTERS {
             for number in 0..count {
+                let server = format!("{engine}-{number}");
+                tally.lost.lock().unwrap().clone_from(&server);
                 lose(&platform, engine, number, count).await;
-                answers_again(&tally, &client, &format!("{engine}-{number}")).await;
+                answers_again(&tally, client, &server).await;
             }
         }
         done.store(true, Ordering::Relaxed);
     };
-    let (uploads, ()) = futures::join!(use_it(&tally, &client, &done), losing);
-    tally.tell(uploads.len());
+    let using = clients.iter().enumerate();
+    let using = join_all(using.map(|(number, client)| use_it(&tally, client, number, &done)));
+    futures::join!(using, losing);
+    let uploads = std::mem::take(&mut *tally.uploads.lock().unwrap());
+    tally.tell(&uploads);
 
     // As docs/operator.md says: a sign-in and an upload may meet a server that is just lost.
-    let unanswered = tally.failures.lock().unwrap().clone();
-    let unanswered: Vec<String> = unanswered
+    let failures = tally.failures.lock().unwrap().clone();
+    let (sign_ins, unanswered): (Vec<_>, Vec<_>) = failures
         .into_iter()
-        .filter(|failure| !failure.contains(SIGN_IN))
-        .collect();
-    assert_eq!(unanswered, [""; 0]);
-    assert!(!uploads.is_empty());
-    corpus::wait_indexed(&client, &uploads, DRAIN_LIMIT, &mut |_, _| {})
+        .partition(|(_, failure)| failure.contains(SIGN_IN));
+    assert!(unanswered.is_empty(), "{unanswered:?}");
+    let mut failed: BTreeMap<String, usize> = BTreeMap::new();
+    for (lost, _) in sign_ins {
+        *failed.entry(lost).or_default() += 1;
+    }
+    let many = failed.values().any(|count| *count > FAILED_SIGN_INS);
+    assert!(!many, "failed sign-ins: {failed:?}");
+    assert!(uploads.taken.len() > CLIENTS, "{}", uploads.taken.len());
+    let longest = uploads.longest;
+    assert!(
+        longest < REFUSED_LIMIT,
+        "no upload was taken for {longest:?}"
+    );
+    corpus::wait_indexed(client, &uploads.taken, DRAIN_LIMIT, &mut |_, _| {})
         .await
         .unwrap();
     wait_for("every answer to be counted", DRAIN_LIMIT, async || {
         // Taken before the question, which is counted after its own answer.
         let (answered, asked) = (tally.answered() - answered_before, tally.asked());
-        let now = counted(&tally, &client).await?;
+        let now = counted(&tally, client).await?;
         if today() != day {
             println!("the count began anew at midnight and is not compared");
             return Ok(());
@@ -191,16 +220,43 @@ async fn open_door(platform: &Platform, port: u16) {
     });
 }
 
-/// What became of the questions.
+/// What became of what the clients did.
 #[derive(Default)]
 struct Tally {
     asked: AtomicU64,
     answered: AtomicU64,
     refused_uploads: AtomicU64,
-    failures: Mutex<Vec<String>>,
+    uploads: Mutex<Uploads>,
+    /// The server that was lost last.
+    lost: Mutex<String>,
+    /// It, and why a question or a sign-in after its loss failed.
+    failures: Mutex<Vec<(String, String)>>,
+}
+
+/// The documents that were taken in.
+#[derive(Default)]
+struct Uploads {
+    taken: Vec<String>,
+    last: Option<Instant>,
+    /// From one that was taken to the next.
+    longest: Duration,
+}
+
+impl Uploads {
+    fn take(&mut self, id: &str) {
+        self.taken.push(id.to_owned());
+        let last = self.last.replace(Instant::now());
+        let gap = last.map(|last| last.elapsed()).unwrap_or_default();
+        self.longest = self.longest.max(gap);
+    }
 }
 
 impl Tally {
+    fn failed(&self, error: &str) {
+        let lost = self.lost.lock().unwrap().clone();
+        self.failures.lock().unwrap().push((lost, error.to_owned()));
+    }
+
     async fn ask(&self, client: &PublicClient, question: &str) -> Result<Answer, String> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = client.ask("lotoai", question).await;
@@ -211,7 +267,7 @@ impl Tally {
             }
             Err(error) => {
                 let error = error.to_string();
-                self.failures.lock().unwrap().push(error.clone());
+                self.failed(&error);
                 Err(error)
             }
         }
@@ -225,43 +281,52 @@ impl Tally {
         self.answered.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, taken: usize) {
+    fn tell(&self, uploads: &Uploads) {
         let failures = self.failures.lock().unwrap();
         println!(
-            "{} questions asked, {} answered; {taken} uploads taken, {} refused",
+            "{} questions asked, {} answered; {} uploads taken, {} refused, {:.0} s at most between two",
             self.asked(),
             self.answered(),
-            self.refused_uploads.load(Ordering::Relaxed)
+            uploads.taken.len(),
+            self.refused_uploads.load(Ordering::Relaxed),
+            uploads.longest.as_secs_f64()
         );
-        for failure in failures.iter() {
-            println!("  not answered: {failure}");
+        for (lost, failure) in failures.iter() {
+            println!("  after {lost}: {failure}");
         }
     }
 }
 
-/// Asks and uploads at a fixed pace until it is told to stop; the documents that were taken in. An
-/// upload that is refused is nobody's loss: people see it, and try again.
-async fn use_it(tally: &Tally, client: &PublicClient, done: &AtomicBool) -> Vec<String> {
-    let mut taken = Vec::new();
+/// Asks and uploads at a fixed pace until it is told to stop; the first client signs in anew each time.
+/// An upload that is refused is nobody's loss: people see it, and try again.
+async fn use_it(tally: &Tally, client: &PublicClient, number: usize, done: &AtomicBool) {
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    for number in 0.. {
+    for round in 0.. {
         pace.tick().await;
         if done.load(Ordering::Relaxed) {
             break;
         }
+        if number == 0
+            && let Err(error) = client.token_of("lotoai-cli").await
+        {
+            tally.failed(&error.to_string());
+        }
         let _told = tally.ask(client, QUESTION).await;
-        let name = format!("note-{}-{number}.md", std::process::id());
-        let text = format!("# Note {number}\n\nShelf {number} holds box {number}.\n");
+        let shelf = format!("{number}-{round}");
+        let name = format!("note-{}-{shelf}.md", std::process::id());
+        let text = format!("# Note {shelf}\n\nShelf {shelf} holds box {shelf}.\n");
         match client.upload(&name, text.into_bytes()).await {
-            Ok(document) => taken.push(document["id"].as_str().unwrap().to_owned()),
+            Ok(document) => {
+                let id = document["id"].as_str().unwrap();
+                tally.uploads.lock().unwrap().take(id);
+            }
             Err(error) => {
-                println!("upload {number} is refused: {error}");
+                println!("upload {shelf} is refused: {error}");
                 tally.refused_uploads.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
-    taken
 }
 
 /// Takes a server away as a machine that burns would: its programs end in the middle of what they do.

@@ -16,6 +16,10 @@ use crate::tls::{self, OWN};
 
 const UID: i64 = 1000;
 const START_SECONDS: i32 = 120;
+/// How long a server goes on calling another one at the address that it had. A server that was lost comes
+/// back under a new one, and MinIO's own 30 s are as long as nothing is written once the next one is
+/// lost, with all of them running.
+const ADDRESS_TTL: &str = "5s";
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Minio);
@@ -27,6 +31,21 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
         volumes.push(volume);
         mounts.push(mount);
     }
+    let mut env = vec![
+        // Where it looks for its own configuration; the root file system is read-only.
+        var("HOME", "/tmp"),
+        // The console would listen on a port of its own choice.
+        var("MINIO_BROWSER", "off"),
+        var("MINIO_REGION", REGION),
+        // Whom it trusts when its servers call each other.
+        var("SSL_CERT_FILE", tls::bundle_file()),
+        secret_var("MINIO_ROOT_USER", &admin, USERNAME),
+        secret_var("MINIO_ROOT_PASSWORD", &admin, PASSWORD),
+    ];
+    // One alone calls nobody.
+    if !platform.members(Component::Minio).is_empty() {
+        env.push(var("MINIO_DNS_CACHE_TTL", ADDRESS_TTL));
+    }
     let mut container = Container {
         command: Some(vec![
             "minio".to_owned(),
@@ -34,17 +53,7 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
             format!("--certs-dir={OWN}"),
             drives(platform),
         ]),
-        env: Some(vec![
-            // Where it looks for its own configuration; the root file system is read-only.
-            var("HOME", "/tmp"),
-            // The console would listen on a port of its own choice.
-            var("MINIO_BROWSER", "off"),
-            var("MINIO_REGION", REGION),
-            // Whom it trusts when its servers call each other.
-            var("SSL_CERT_FILE", tls::bundle_file()),
-            secret_var("MINIO_ROOT_USER", &admin, USERNAME),
-            secret_var("MINIO_ROOT_PASSWORD", &admin, PASSWORD),
-        ]),
+        env: Some(env),
         volume_mounts: Some(mounts),
         ..container(platform, node)
     };

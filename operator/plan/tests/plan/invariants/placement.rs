@@ -296,6 +296,7 @@ fn engines_of_several_servers_know_each_other() {
         name.unwrap().value.unwrap(),
         "rabbit@$(POD_NAME).demo-rabbitmq-nodes.ai"
     );
+    assert!(variables(of(Component::Minio)).contains_key("MINIO_DNS_CACHE_TTL"));
     let minio = &of(Component::Minio).spec.as_ref().unwrap().containers[0];
     assert_eq!(
         minio.command.as_ref().unwrap()[3],
@@ -305,6 +306,8 @@ fn engines_of_several_servers_know_each_other() {
     let (platform, set) = objects("minimal");
     let keycloak = template(&platform, &set, Node::Component(Component::Keycloak));
     assert!(!variables(keycloak).contains_key("KC_CACHE_STACK"));
+    let minio = template(&platform, &set, Node::Component(Component::Minio));
+    assert!(!variables(minio).contains_key("MINIO_DNS_CACHE_TTL"));
 }
 
 #[test]
