@@ -116,38 +116,43 @@ impl Error {
 /// What was last applied, so that an object nobody touched is not sent again. What a process of
 /// before has applied is told by the objects themselves, when they are looked at first.
 ///
-/// By UID of the platform, then by hashed UID of the object: only hashes, because a platform has
-/// some hundred objects and one operator may run a thousand platforms. Two objects that hash alike
-/// are sent once too often, nothing else.
+/// By UID of the platform, then by hashed UID of the object, in order: only hashes, and no more room
+/// than they need, because a platform has some hundred objects and one operator may run a thousand
+/// platforms. Two objects that hash alike are sent once too often, nothing else.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<HashMap<String, HashMap<u64, u64>>>);
+pub struct Cache(Mutex<HashMap<String, Vec<(u64, u64)>>>);
 
 impl Cache {
     fn is_current(&self, owner: Owner<'_>, meta: &ObjectMeta, body: u64) -> bool {
         let sent = self.lock();
         sent.get(owner.uid)
-            .and_then(|sent| sent.get(&hash(&meta.uid)))
-            .is_some_and(|sent| *sent == hash(&(body, &meta.resource_version)))
+            .and_then(|sent| place(sent, meta).ok().map(|at| sent[at].1))
+            .is_some_and(|sent| sent == hash(&(body, &meta.resource_version)))
     }
 
     fn record(&self, owner: Owner<'_>, applied: &ObjectMeta, body: u64) {
-        self.lock()
-            .entry(owner.uid.to_owned())
-            .or_default()
-            .insert(hash(&applied.uid), hash(&(body, &applied.resource_version)));
+        let print = hash(&(body, &applied.resource_version));
+        let mut all = self.lock();
+        let sent = all.entry(owner.uid.to_owned()).or_default();
+        match place(sent, applied) {
+            Ok(at) => sent[at].1 = print,
+            Err(at) => sent.insert(at, (hash(&applied.uid), print)),
+        }
     }
 
     /// Whether this process has applied an object of this platform, or found it as it should be.
     pub fn knows(&self, platform: &str, object: &ObjectMeta) -> bool {
         let sent = self.lock();
         sent.get(platform)
-            .is_some_and(|sent| sent.contains_key(&hash(&object.uid)))
+            .is_some_and(|sent| place(sent, object).is_ok())
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, owner: Owner<'_>, object: &ObjectMeta) {
-        if let Some(sent) = self.lock().get_mut(owner.uid) {
-            sent.remove(&hash(&object.uid));
+        if let Some(sent) = self.lock().get_mut(owner.uid)
+            && let Ok(at) = place(sent, object)
+        {
+            sent.remove(at);
         }
     }
 
@@ -156,9 +161,15 @@ impl Cache {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<u64, u64>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<(u64, u64)>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where an object stands among those of its platform, or where it would.
+fn place(sent: &[(u64, u64)], object: &ObjectMeta) -> Result<usize, usize> {
+    let uid = hash(&object.uid);
+    sent.binary_search_by_key(&uid, |(uid, _)| *uid)
 }
 
 /// Whose objects are applied, and where.

@@ -79,6 +79,8 @@ fn build() -> Result<PathBuf> {
         .env("RUSTFLAGS", FLAGS)
         // Thin link-time optimisation drops the tables of the counters.
         .env("CARGO_PROFILE_RELEASE_LTO", "false")
+        // What is found is told with the names of functions.
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .env("CARGO_TARGET_DIR", &output);
     logged(&stage, &mut build, &prepare::log("fuzz"))?;
     stage.done();

@@ -1,17 +1,18 @@
 //! Usage events to ClickHouse, and figures from them.
 //!
-//! `batch` turns events into inserts, `usage` knows the table, `clickhouse` speaks HTTP, `routes`
-//! answers questions.
+//! `batch` turns events into inserts, `usage` knows the table, `erased` deletes people from it,
+//! `clickhouse` speaks HTTP, `routes` answers questions.
 
 pub mod batch;
 pub mod clickhouse;
 pub mod config;
+pub mod erased;
 pub mod routes;
 pub mod usage;
 
 use std::time::Duration;
 
-use lotoai_contracts::events::{Event, UsageRecorded};
+use lotoai_contracts::events::{Event, PersonErased, UsageRecorded};
 use lotoai_kit::callers::Callers;
 use lotoai_kit::rabbitmq::{AddressError, ConsumeError, Delivery, Outcome};
 use lotoai_kit::{ServeError, Service, retry};
@@ -21,6 +22,7 @@ pub use config::Config;
 
 use crate::batch::Batcher;
 use crate::clickhouse::ClickHouse;
+use crate::erased::Erasures;
 
 /// The queue of this workload.
 const QUEUE: &str = "analytics";
@@ -35,7 +37,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Why the workload cannot start or go on.
 #[derive(Debug, Snafu)]
 pub enum Error {
-    /// The ClickHouse client cannot be built, or the table cannot be made.
+    /// The ClickHouse client cannot be built, or a table cannot be made.
     #[snafu(display("failed to prepare ClickHouse"))]
     Prepare {
         /// Cause.
@@ -67,11 +69,13 @@ pub enum Error {
 /// The configuration cannot be used, ClickHouse stays away at start, or the listener fails.
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let clickhouse = ClickHouse::new(&config.clickhouse).context(PrepareSnafu)?;
-    let table = usage::create_table(config.clickhouse.clickhouse_cluster.as_deref());
-    let create = || clickhouse.execute(&table);
-    retry::until("ClickHouse", START_PATIENCE, create)
-        .await
-        .context(PrepareSnafu)?;
+    let cluster = config.clickhouse.clickhouse_cluster.as_deref();
+    for table in [usage::create_table(cluster), erased::create_table(cluster)] {
+        let create = || clickhouse.execute(&table);
+        retry::until("ClickHouse", START_PATIENCE, create)
+            .await
+            .context(PrepareSnafu)?;
+    }
     watch(&clickhouse, &service);
     let rabbitmq = config
         .rabbitmq
@@ -82,12 +86,15 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let patience = Duration::from_millis(config.batch_milliseconds);
     let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
     service.keep_up("batches", work);
+    let erasures = Erasures::new(clickhouse.clone());
+    service.keep_up("erasures", erasures.clone().keep(service.shutdown.clone()));
     let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq
             .consume(QUEUE, size, move |delivery| {
-                let (batcher, stop) = (batcher.clone(), shutdown.clone());
-                async move { handle(&batcher, stop.cancelled(), delivery).await }
+                let (batcher, erasures) = (batcher.clone(), erasures.clone());
+                let stop = shutdown.clone();
+                async move { handle(&batcher, &erasures, stop.cancelled(), delivery).await }
             })
             .await
     });
@@ -117,17 +124,38 @@ fn watch(clickhouse: &ClickHouse, service: &Service) {
     });
 }
 
-async fn handle(batcher: &Batcher, stop: impl Future<Output = ()>, delivery: Delivery) -> Outcome {
-    if delivery.routing_key != UsageRecorded::NAME {
-        return Outcome::Reject(format!("unknown event {:?}", delivery.routing_key));
+async fn handle(
+    batcher: &Batcher,
+    erasures: &Erasures,
+    stop: impl Future<Output = ()>,
+    delivery: Delivery,
+) -> Outcome {
+    match delivery.routing_key.as_str() {
+        UsageRecorded::NAME => match read::<UsageRecorded>(&delivery) {
+            Ok(event) => stored(|| batcher.add(event.clone()), stop).await,
+            Err(refused) => refused,
+        },
+        PersonErased::NAME => match read::<PersonErased>(&delivery) {
+            Ok(event) if event.is_sound() => stored(|| erasures.note(&event), stop).await,
+            Ok(_) => Outcome::Reject("a digest that is none".to_owned()),
+            Err(refused) => refused,
+        },
+        unknown => Outcome::Reject(format!("unknown event {unknown:?}")),
     }
-    let event: UsageRecorded = match serde_json::from_slice(&delivery.body) {
-        Ok(event) => event,
-        Err(error) => return Outcome::Reject(format!("not a {}: {error}", UsageRecorded::NAME)),
-    };
-    // Waits for ClickHouse here; the broker keeps the message until it is acknowledged.
+}
+
+fn read<E: Event>(delivery: &Delivery) -> Result<E, Outcome> {
+    serde_json::from_slice(&delivery.body)
+        .map_err(|error| Outcome::Reject(format!("not a {}: {error}", E::NAME)))
+}
+
+/// Waits for ClickHouse here; the broker keeps the message until it is acknowledged.
+async fn stored<F: Future<Output = bool>>(
+    attempt: impl Fn() -> F,
+    stop: impl Future<Output = ()>,
+) -> Outcome {
     let mut stop = std::pin::pin!(stop);
-    while !batcher.add(event.clone()).await {
+    while !attempt().await {
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
             () = &mut stop => return Outcome::Retry,
@@ -141,12 +169,28 @@ mod tests {
     use super::*;
     use crate::config::ClickHouseArgs;
 
-    #[tokio::test]
-    async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
+    fn delivery<E: Event>(event: &E) -> Delivery {
+        Delivery {
+            routing_key: E::NAME.to_owned(),
+            message_id: event.id(),
+            body: serde_json::to_vec(event).unwrap(),
+            redelivered: false,
+            delivery_count: 0,
+        }
+    }
+
+    /// Handles an event while ClickHouse is away, at a stop.
+    async fn handled(delivery: Delivery) -> Outcome {
         let clickhouse = ClickHouse::new(&ClickHouseArgs::for_tests("http://127.0.0.1:1")).unwrap();
+        let erasures = Erasures::new(clickhouse.clone());
         let (batcher, work) = Batcher::start(clickhouse, 1, Duration::from_millis(1));
         tokio::spawn(work);
-        let event = UsageRecorded {
+        handle(&batcher, &erasures, std::future::ready(()), delivery).await
+    }
+
+    #[tokio::test]
+    async fn an_event_that_waits_for_clickhouse_goes_back_at_a_stop() {
+        let usage = UsageRecorded {
             run_id: "r".into(),
             ended_at: "2026-11-02T10:00:00Z".into(),
             subject: "s".into(),
@@ -160,14 +204,27 @@ mod tests {
             first_token_ms: None,
             duration_ms: 1,
         };
-        let delivery = Delivery {
-            routing_key: UsageRecorded::NAME.to_owned(),
-            message_id: event.id(),
-            body: serde_json::to_vec(&event).unwrap(),
-            redelivered: false,
-            delivery_count: 0,
+        assert_eq!(handled(delivery(&usage)).await, Outcome::Retry);
+        let erased = PersonErased {
+            subject_digest: PersonErased::digest("s"),
+            erased_at_ms: 1,
         };
-        let outcome = handle(&batcher, std::future::ready(()), delivery).await;
-        assert_eq!(outcome, Outcome::Retry);
+        assert_eq!(handled(delivery(&erased)).await, Outcome::Retry);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_understood_is_rejected() {
+        let quoted = delivery(&PersonErased {
+            subject_digest: "' OR 1 --".to_owned(),
+            erased_at_ms: 1,
+        });
+        let mut unknown = quoted.clone();
+        unknown.routing_key = "document.uploaded".to_owned();
+        let mut garbled = quoted.clone();
+        garbled.body.clear();
+        for delivery in [quoted, unknown, garbled] {
+            let outcome = handled(delivery).await;
+            assert!(matches!(outcome, Outcome::Reject(_)), "{outcome:?}");
+        }
     }
 }

@@ -17,11 +17,22 @@ const COLUMNS: &str = "\
     first_token_ms Nullable(UInt64),
     duration_ms UInt64";
 
-/// The statement that makes the table, on every server of the cluster if there is one.
+/// The statement that makes the table.
 ///
-/// A run counts once however often its event arrives: rows with the same key replace each other.
+/// A run counts once however often its event arrives.
 #[must_use]
 pub fn create_table(cluster: Option<&str>) -> String {
+    replacing_table("usage_events", COLUMNS, "run_id", cluster)
+}
+
+/// The statement that makes a table whose rows with the same `key` replace each other, on every server
+/// of the cluster if there is one.
+pub(crate) fn replacing_table(
+    name: &str,
+    columns: &str,
+    key: &str,
+    cluster: Option<&str>,
+) -> String {
     let (everywhere, engine) = match cluster {
         None => (String::new(), "ReplacingMergeTree"),
         Some(cluster) => (
@@ -31,8 +42,8 @@ pub fn create_table(cluster: Option<&str>) -> String {
         ),
     };
     format!(
-        "CREATE TABLE IF NOT EXISTS usage_events{everywhere} (\n{COLUMNS}\n) \
-         ENGINE = {engine} ORDER BY run_id"
+        "CREATE TABLE IF NOT EXISTS {name}{everywhere} (\n{columns}\n) \
+         ENGINE = {engine} ORDER BY {key}"
     )
 }
 

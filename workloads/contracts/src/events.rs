@@ -2,6 +2,7 @@
 //! `<noun>.<past-tense>`; the body is JSON of the struct named here.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The topic exchange that all events are published to.
 pub const EXCHANGE: &str = "lotoai.events";
@@ -33,7 +34,7 @@ pub const QUEUES: &[Queue] = &[
     },
     Queue {
         name: "analytics",
-        bindings: &[UsageRecorded::NAME],
+        bindings: &[UsageRecorded::NAME, PersonErased::NAME],
     },
 ];
 
@@ -207,6 +208,48 @@ impl Event for UsageRecorded {
     }
 }
 
+/// Everything that was held of a person is erased: what others know of them goes, too. It does not
+/// say who that was to anybody who does not know their `sub`, so that it may lie about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonErased {
+    /// What [`PersonErased::digest`] gives for their `sub`.
+    pub subject_digest: String,
+    /// Unix milliseconds. What ended until then goes, however late it arrives; what they do
+    /// afterwards stays.
+    pub erased_at_ms: u64,
+}
+
+impl PersonErased {
+    /// The end of a person with the OIDC `sub` `subject`.
+    #[must_use]
+    pub fn new(subject: &str, at: jiff::Timestamp) -> Self {
+        Self {
+            subject_digest: Self::digest(subject),
+            erased_at_ms: at.as_millisecond().unsigned_abs(),
+        }
+    }
+
+    /// Lower-case hex SHA-256 of a `sub`.
+    #[must_use]
+    pub fn digest(subject: &str) -> String {
+        hex::encode(Sha256::digest(subject.as_bytes()))
+    }
+
+    /// Whether the digest has the form of one.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        self.subject_digest.len() == 64 && self.subject_digest.bytes().all(hex)
+    }
+}
+
+impl Event for PersonErased {
+    const NAME: &'static str = "person.erased";
+    fn id(&self) -> String {
+        format!("{}:{}", self.subject_digest, self.erased_at_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +282,27 @@ mod tests {
             serde_json::from_slice::<DocumentIndexed>(&wire).unwrap(),
             event
         );
+    }
+
+    #[test]
+    fn an_erased_person_is_a_digest() {
+        let at = jiff::Timestamp::from_millisecond(1_764_201_600_123).unwrap();
+        let event = PersonErased::new("abc", at);
+        assert_eq!(
+            serde_json::to_value(&event).unwrap(),
+            serde_json::json!({
+                "subject_digest":
+                    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                "erased_at_ms": 1_764_201_600_123_u64,
+            })
+        );
+        assert!(event.is_sound());
+        for digest in ["", "abc", "' OR 1 --", &"A".repeat(64), &"0".repeat(65)] {
+            let event = PersonErased {
+                subject_digest: digest.to_owned(),
+                ..event.clone()
+            };
+            assert!(!event.is_sound(), "{digest}");
+        }
     }
 }

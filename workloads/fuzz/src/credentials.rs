@@ -1,9 +1,17 @@
 //! What says who a caller is.
 
-use http::{HeaderMap, HeaderValue, header};
-use lotoai_gateway::identity::{api_key, authenticate, session, token};
+use std::sync::LazyLock;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use lotoai_gateway::identity::{api_key, authenticate, csrf, session, token};
+use url::Url;
 
 use crate::{promise, refusal};
+
+/// The origin of the pages of [`PUBLIC_URL`].
+const ORIGIN: &str = "https://ai.example.org";
+
+static PUBLIC_URL: LazyLock<Option<Url>> = LazyLock::new(|| Url::parse(ORIGIN).ok());
 
 /// The header `Authorization`.
 pub(crate) fn authorization(bytes: &[u8]) {
@@ -68,5 +76,43 @@ pub(crate) fn cookie(bytes: &[u8]) {
         let name = session::SESSION_COOKIE.as_bytes();
         let is_there = bytes.windows(name.len()).any(|window| window == name);
         promise(is_there, "nothing is found that was not sent");
+    }
+}
+
+/// What says which site's page sends a request: its method, and on the lines after that the headers
+/// `Origin` and `Sec-Fetch-Site`, where an empty line is none.
+pub(crate) fn csrf(bytes: &[u8]) {
+    let Some(public_url) = &*PUBLIC_URL else {
+        return;
+    };
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let Ok(method) = Method::from_bytes(lines.next().unwrap_or_default()) else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    for (name, line) in ["origin", "sec-fetch-site"].into_iter().zip(lines) {
+        match HeaderValue::from_bytes(line) {
+            Ok(value) if !line.is_empty() => drop(headers.insert(name, value)),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+    match csrf::check(&method, &headers, public_url) {
+        Ok(()) => {
+            let is_ours = match headers.get(header::ORIGIN) {
+                Some(origin) => origin == ORIGIN,
+                None => headers
+                    .get("sec-fetch-site")
+                    .is_some_and(|site| site == "same-origin"),
+            };
+            promise(
+                is_ours || method.is_safe(),
+                "what changes something comes from our own pages",
+            );
+        }
+        Err(failure) => {
+            promise(failure.status == 403, "another site's page is a 403");
+            refusal(&failure);
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! inputs that reach new code. Both begin with the files in `corpus/<name>`.
 
 mod credentials;
+mod issuer;
 #[cfg(test)]
 mod parsers;
 mod queries;
@@ -43,8 +44,10 @@ pub const TARGETS: &[Target] = &[
     target("search_query", queries::search_query),
     target("usage_query", queries::usage_query),
     target("input_items_query", queries::input_items_query),
+    target("choices_query", queries::choices_query),
     target("callback_query", queries::callback_query),
     target("accept", queries::accept),
+    target("accept_language", queries::accept_language),
     target("last_event_id", queries::last_event_id),
     target("idempotency_key", requests::idempotency_key),
     target("budgets_file", requests::budgets_file),
@@ -52,11 +55,17 @@ pub const TARGETS: &[Target] = &[
     target("access_token", credentials::access_token),
     target("api_key", credentials::api_key),
     target("cookie", credentials::cookie),
+    target("csrf", credentials::csrf),
+    target("token_claims", issuer::token_claims),
+    target("key_set", issuer::key_set_answer),
+    target("discovery_document", issuer::discovery_document),
+    target("token_answer", issuer::token_answer),
     target("logout_form", sign_in::logout_form),
     target("logout_claims", sign_in::logout_claims),
     target("login_cookie", sign_in::login_cookie),
     target("path", routes::path),
     target("provider_stream", upstream::provider_stream),
+    target("model_server_answer", upstream::model_server_answer),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -9,10 +9,13 @@ use lotoai_gateway::domain::parameters::Parameters;
 use lotoai_gateway::domain::responses_request::{id_of, run_of};
 use lotoai_gateway::domain::usage_request;
 use lotoai_gateway::identity::login::{CallbackQuery, local_path};
+use lotoai_gateway::openapi::page::Language;
 use lotoai_gateway::routes::auth::LoginQuery;
-use lotoai_gateway::routes::sign_in_page;
 use lotoai_gateway::routes::v1::responses::inputs::Wanted;
+use lotoai_gateway::routes::v1::responses::stored;
 use lotoai_gateway::routes::v1::resume;
+use lotoai_gateway::routes::{budgets, personal, sign_in_page, totals};
+use lotoai_gateway::store::By;
 
 use crate::{promise, refusal};
 
@@ -78,6 +81,37 @@ pub(crate) fn input_items_query(bytes: &[u8]) {
     }
 }
 
+/// Queries that choose one thing or another: how usage is summed, whose budgets are told, and what
+/// is confirmed.
+pub(crate) fn choices_query(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Parameters::parse(Some(text), &["by", "all"]) {
+        Ok(mut parameters) => {
+            match totals::by(&mut parameters) {
+                Ok(by) => promise(By::of_name(by.name()) == Some(by), "sums have a name"),
+                Err(failure) => refusal(&failure),
+            }
+            match budgets::flag(&mut parameters, "all") {
+                Ok(all) => promise(!all || text.contains('='), "nobody asks for all by a slip"),
+                Err(failure) => refusal(&failure),
+            }
+        }
+        Err(failure) => refusal(&failure),
+    }
+    match personal::confirmed(Some(text)) {
+        Ok(()) => {
+            let least = "confirm=erase-everything".len();
+            promise(text.len() >= least, "nothing is erased by a slip");
+        }
+        Err(failure) => refusal(&failure),
+    }
+    if let Err(failure) = stored::refuse_stream(Some(text)) {
+        refusal(&failure);
+    }
+}
+
 /// Where the provider sends a browser back to, and where a sign-in begins: the whole path with its
 /// query.
 pub(crate) fn callback_query(bytes: &[u8]) {
@@ -113,6 +147,22 @@ pub(crate) fn accept(bytes: &[u8]) {
             names(b"text/") || names(b"application/"),
             "nobody prefers a page without naming a kind",
         );
+    }
+}
+
+/// The header `Accept-Language`.
+pub(crate) fn accept_language(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let language = Language::preferred(text);
+    let is_named = text.to_ascii_lowercase().contains(language.tag());
+    promise(
+        is_named || language == Language::English,
+        "nobody reads a language without naming it",
+    );
+    if let Some(named) = Language::of_tag(text) {
+        promise(language == named, "who names one language reads it");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies, queries and headers of requests, and the file of budgets.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use axum::extract::{FromRequest as _, Multipart, Request};
@@ -30,9 +31,27 @@ pub(crate) fn chat_body(bytes: &[u8]) {
             let count = request.messages.len();
             promise((1..=MAX_MESSAGES).contains(&count), "there are messages");
             promise(!request.model.is_empty(), "there is a model");
+            can_be_kept_to(&request);
         }
         Err(failure) => refusal(&failure),
     }
+}
+
+/// What a question says of how a model is to write is within what providers take.
+fn can_be_kept_to(question: &ChatRequest) {
+    let asked = &question.sampling;
+    let is_stop = |it: &String| (1..=256).contains(&it.len()) && !it.contains('\0');
+    promise(asked.stop.len() <= 4, "there are few stop sequences");
+    promise(asked.stop.iter().all(is_stop), "each of them is short");
+    let is_within = |number: Option<f64>, bounds: RangeInclusive<f64>| {
+        number.is_none_or(|it| bounds.contains(&it))
+    };
+    promise(
+        is_within(asked.top_p, 0.0..=1.0)
+            && is_within(asked.presence_penalty, -2.0..=2.0)
+            && is_within(asked.frequency_penalty, -2.0..=2.0),
+        "numbers are within their bounds",
+    );
 }
 
 /// The body of a response.
@@ -44,6 +63,7 @@ pub(crate) fn responses_body(bytes: &[u8]) {
             // One more than are sent: the instructions.
             promise((1..=MAX_MESSAGES + 1).contains(&count), "there is input");
             promise(!question.model.is_empty(), "there is a model");
+            can_be_kept_to(question);
             let goes_on = [question.conversation_id, request.previous];
             promise(goes_on.contains(&None), "it goes on from one thing");
             let mut messages = question.messages.iter();

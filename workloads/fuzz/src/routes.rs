@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use http::{Method, Request, Uri};
 use lotoai_gateway::failure::is_api;
 use lotoai_gateway::policy::{Needs, Surface};
-use lotoai_gateway::routes;
+use lotoai_gateway::routes::{self, uploads};
 use tower::ServiceExt as _;
 
 use crate::promise;
@@ -57,6 +57,10 @@ pub(crate) fn path(bytes: &[u8]) {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri;
+    if uploads::is_resumable(&request) {
+        promise(is_api, "uploads lie in an API");
+        promise(sent.starts_with("/api/uploads"), "at one place of it");
+    }
     let Some(route) = block_on(chosen(request)) else {
         return;
     };

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use super::{TARGETS, Target, find};
 
 /// How long each target has.
-const TIME: Duration = Duration::from_millis(1500);
+const TIME: Duration = Duration::from_millis(1200);
 /// The longest input.
 const MAX_BYTES: usize = 4096;
 /// What means something to one parser or another.
@@ -148,8 +148,10 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("search_query")]
 #[case("usage_query")]
 #[case("input_items_query")]
+#[case("choices_query")]
 #[case("callback_query")]
 #[case("accept")]
+#[case("accept_language")]
 #[case("last_event_id")]
 #[case("idempotency_key")]
 #[case("budgets_file")]
@@ -157,11 +159,17 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("access_token")]
 #[case("api_key")]
 #[case("cookie")]
+#[case("csrf")]
+#[case("token_claims")]
+#[case("key_set")]
+#[case("discovery_document")]
+#[case("token_answer")]
 #[case("logout_form")]
 #[case("logout_claims")]
 #[case("login_cookie")]
 #[case("path")]
 #[case("provider_stream")]
+#[case("model_server_answer")]
 fn any_bytes_are_taken_or_refused(#[case] name: &str) {
     let target = find(name).unwrap();
     let seeds = corpus(target);

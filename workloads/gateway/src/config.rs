@@ -68,11 +68,9 @@ pub struct Config {
     /// Budgets and prices, as YAML; without it nothing is limited and no price is known.
     #[arg(long, env = "BUDGETS_FILE")]
     pub budgets_file: Option<PathBuf>,
-    /// Days without a question after which a conversation is deleted, 1 to 36500; without it they
-    /// are kept until their owner deletes them.
-    #[arg(long, env = "CONVERSATION_RETENTION_DAYS",
-          value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub conversation_retention_days: Option<u32>,
+    /// How long things are kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// What a request may take and cost.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -197,6 +195,21 @@ pub struct SessionArgs {
     #[arg(long = "session-max-seconds", env = "SESSION_MAX_SECONDS", default_value_t = 36_000,
           value_parser = clap::value_parser!(u64).range(300..=2_592_000))]
     pub max_seconds: u64,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct RetentionArgs {
+    /// Days without a question after which a conversation is deleted, 1 to 36500; without it they
+    /// are kept until their owner deletes them.
+    #[arg(long, env = "CONVERSATION_RETENTION_DAYS",
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub conversation_retention_days: Option<u32>,
+    /// Days for which usage by day is kept, 1 to 36500: a year to look back on, and the month that it
+    /// is compared with.
+    #[arg(long, env = "USAGE_RETENTION_DAYS", default_value_t = 400,
+          value_parser = clap::value_parser!(u16).range(1..=36_500))]
+    pub usage_retention_days: u16,
 }
 
 /// Limits that protect the gateway.

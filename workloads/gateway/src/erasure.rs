@@ -7,6 +7,7 @@
 
 pub mod elsewhere;
 
+use lotoai_contracts::events::PersonErased;
 use serde::Serialize;
 
 use crate::budget::ledger;
@@ -127,10 +128,17 @@ async fn traces(state: &AppState, subject: &str) -> Result<Traces, StoreError> {
     // What is settled reaches the counters that others share, before it goes.
     ledger::fold(store).await?;
     let open_questions = store.erase_spendings(subject).await?;
-    store.erase_events(subject).await?;
+    let mut change = store.begin().await?;
+    let usage_days = change.erase_usage(subject).await?;
+    change.erase_events(subject).await?;
+    // What is with the broker by now, or further on, goes there.
+    let erased = PersonErased::new(subject, jiff::Timestamp::now());
+    change.emit(&erased).await?;
+    change.commit().await?;
+    state.events.now();
     Ok(Traces {
         open_questions,
-        usage_days: store.erase_usage(subject).await?,
+        usage_days,
     })
 }
 

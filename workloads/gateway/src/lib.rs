@@ -45,6 +45,7 @@ use crate::admission::Admission;
 use crate::budget::current::Budgets;
 use crate::budget::ledger;
 use crate::budget::table::Table;
+use crate::config::RetentionArgs;
 use crate::error::{
     BudgetsSnafu, LoginSnafu, MigrateSnafu, ModelServerSnafu, ObjectsSnafu, OrchestratorSnafu,
     PostgresSnafu, ProviderSnafu, RabbitmqSnafu, ServeSnafu, StoredBudgetsSnafu,
@@ -108,7 +109,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     known.context(StoredBudgetsSnafu)?;
 
     keep_keys_fresh(&service, Arc::clone(state.verifier.jwks()));
-    keep_conversations(&service, &state.store, config.conversation_retention_days);
+    keep_stored(&service, &state.store, config.retention);
     // A stop ends these two only when the last answer has gone.
     let served = CancellationToken::new();
     let _served = served.clone().drop_guard();
@@ -236,11 +237,14 @@ fn keep_keys_fresh(service: &Service, jwks: Arc<Jwks>) {
     });
 }
 
-/// Conversations are found by their words, and come to their end.
-fn keep_conversations(service: &Service, store: &Store, days: Option<u32>) {
+/// Conversations are found by their words; they and others come to their end.
+fn keep_stored(service: &Service, store: &Store, retention: RetentionArgs) {
     let stop = || service.shutdown.clone();
     service.keep_up("words", words::keep(store.clone(), stop()));
-    service.keep_up("retention", retention::keep(store.clone(), days, stop()));
+    service.keep_up(
+        "retention",
+        retention::keep(store.clone(), retention, stop()),
+    );
 }
 
 fn work_in_background(service: &Service, state: &AppState, rabbitmq: Rabbitmq) {

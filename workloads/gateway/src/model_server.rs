@@ -80,7 +80,7 @@ impl Unanswered {
 
 /// What the model server answers to a batch.
 #[derive(Deserialize)]
-struct Answer {
+pub struct Answer {
     data: Vec<Made>,
     usage: Usage,
     truncated: Vec<usize>,
@@ -130,8 +130,12 @@ impl List<'_> {
         }));
         let truncated = answer.truncated.into_iter();
         self.truncated.extend(truncated.map(|place| first + place));
-        self.usage.prompt_tokens += answer.usage.prompt_tokens;
-        self.usage.total_tokens += answer.usage.prompt_tokens;
+        let tokens = self.usage.prompt_tokens;
+        let tokens = tokens.saturating_add(answer.usage.prompt_tokens);
+        self.usage = Counted {
+            prompt_tokens: tokens,
+            total_tokens: tokens,
+        };
     }
 }
 
@@ -239,10 +243,12 @@ impl ModelServer {
     }
 }
 
-/// An answer with `count` vectors; `None` when it is no such answer.
-fn answer(body: &[u8], count: usize) -> Option<Answer> {
+/// Reads an answer with `count` vectors; `None` when it is no such answer.
+pub fn answer(body: &[u8], count: usize) -> Option<Answer> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    (answer.data.len() == count).then_some(answer)
+    let is_whole = answer.data.len() == count;
+    let is_of_batch = answer.truncated.iter().all(|place| *place < count);
+    (is_whole && is_of_batch).then_some(answer)
 }
 
 /// Names the field at fault as the caller sent it, in the sentence as well.
@@ -255,7 +261,7 @@ fn placed(failure: &mut Failure, request: &EmbeddingRequest, first: usize) {
 }
 
 /// What the model server's refusal means to the caller.
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+pub fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     match status {
         StatusCode::BAD_REQUEST => {
             if let Ok(Refusal { error }) = serde_json::from_slice::<Refusal>(body) {
@@ -304,6 +310,33 @@ mod tests {
         assert!(answer(vectors, 1).is_none());
         assert!(answer(br#"{"data":[{"embedding":[]}]}"#, 1).is_none());
         assert!(answer(b"<html>", 1).is_none());
+        let cut = |place: &str| {
+            let body = format!(
+                r#"{{"data":[{{"embedding":[]}}],"usage":{{"prompt_tokens":1}},"truncated":[{place}]}}"#
+            );
+            answer(body.as_bytes(), 1).is_some()
+        };
+        // The control, and places that no text has.
+        assert!(cut("0"));
+        assert!(!cut("1") && !cut("18446744073709551615"));
+    }
+
+    #[test]
+    fn tokens_beyond_all_numbers_are_the_highest() {
+        let body = br#"{"data":[{"embedding":[]}],"truncated":[0],
+            "usage":{"prompt_tokens":18446744073709551615}}"#;
+        let mut list = List {
+            object: "list",
+            model: "m",
+            data: Vec::new(),
+            usage: Counted::default(),
+            truncated: Vec::new(),
+        };
+        for _ in 0..2 {
+            list.add(answer(body, 1).unwrap());
+        }
+        assert_eq!(list.usage.total_tokens, u64::MAX);
+        assert_eq!(list.truncated, [0, 1]);
     }
 
     #[rstest::rstest]

@@ -29,6 +29,10 @@ pub struct Gateway {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36_500))]
     pub conversation_retention_days: Option<i32>,
+    /// Days for which usage by day is kept. 400 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub usage_retention_days: Option<i32>,
     /// How long people stay signed in at a browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Sessions>,

@@ -37,6 +37,8 @@ mod demo;
 #[cfg(test)]
 mod dump;
 #[cfg(test)]
+mod erased;
+#[cfg(test)]
 mod heal;
 #[cfg(test)]
 mod helm;

@@ -36,7 +36,10 @@ pub fn file_name(name: &str) -> Option<String> {
         .chars()
         .filter(|c| !c.is_control() && !is_invisible(*c))
         .collect();
-    let clean = clean.trim().trim_start_matches('.').trim();
+    // Dots and spaces together: of `. .` a dot would be left, which is a directory.
+    let clean = clean
+        .trim_start_matches(|c: char| c == '.' || c.is_whitespace())
+        .trim_end();
     if clean.is_empty() {
         return None;
     }
@@ -81,6 +84,8 @@ mod tests {
     #[case("exe\u{202e}txt.md", Some("exetxt.md"))]
     #[case("  ", None)]
     #[case("..", None)]
+    #[case(". .", None)]
+    #[case(". .. a.md", Some("a.md"))]
     #[case("dir/", None)]
     fn file_names(#[case] given: &str, #[case] expected: Option<&str>) {
         assert_eq!(file_name(given).as_deref(), expected);

@@ -120,14 +120,14 @@ async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Resul
     list(
         pipe,
         "api_keys",
-        |after| store.api_keys(subject, after, PART),
+        |after| store.api_keys(Some(subject), after, PART),
         |key| (key.created_micros, key.id.clone()),
     )
     .await?;
     list(
         pipe,
         "sessions",
-        |after| state.sessions.list(identity, after, PART),
+        |after| state.sessions.list(identity, Some(subject), after, PART),
         |session| session.id,
     )
     .await?;

@@ -1,6 +1,7 @@
 //! Protection of requests that a browser authenticates by cookie: what changes state must come
 //! from our own pages.
 
+use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
@@ -18,10 +19,12 @@ pub fn check(method: &Method, headers: &HeaderMap, public_url: &Url) -> Result<(
         return Ok(());
     }
     let ours = public_url.origin().ascii_serialization();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_site = match text("origin") {
-        Some(origin) => origin == ours,
-        None => text("sec-fetch-site") == Some("same-origin"),
+    let same_site = match headers.get(ORIGIN) {
+        // One that is no text is one of somebody else, and not left out.
+        Some(origin) => *origin == ours,
+        None => headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "same-origin"),
     };
     if same_site {
         return Ok(());
@@ -35,6 +38,8 @@ pub fn check(method: &Method, headers: &HeaderMap, public_url: &Url) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[rstest::rstest]
@@ -60,5 +65,16 @@ mod tests {
             .collect();
         let public_url = Url::parse("https://ai.example.org/").unwrap();
         assert_eq!(check(&method, &headers, &public_url).is_ok(), accepted);
+    }
+
+    #[test]
+    fn an_origin_that_is_no_text_is_not_left_out() {
+        let public_url = Url::parse("https://ai.example.org/").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-fetch-site", "same-origin".parse().unwrap());
+        // The control.
+        assert!(check(&Method::POST, &headers, &public_url).is_ok());
+        headers.insert(ORIGIN, HeaderValue::from_bytes(b"https://\xf1").unwrap());
+        assert!(check(&Method::POST, &headers, &public_url).is_err());
     }
 }

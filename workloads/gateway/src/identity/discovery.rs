@@ -200,9 +200,22 @@ impl Discovery {
             url: &text,
         })?;
         let body = self.http.get(url, MAX_BYTES).await.context(FetchSnafu)?;
-        let document: Document = serde_json::from_slice(&body).context(ReadSnafu)?;
-        check(&document, &self.issuer, self.internal.as_ref())
+        endpoints_of(&body, &self.issuer, self.internal.as_ref())
     }
+}
+
+/// Reads a discovery document: the endpoints, if it is that of `issuer`. `internal` is the address
+/// under which the gateway itself reaches the provider, where that is another one.
+///
+/// # Errors
+/// When it is no such document, somebody else's, or names an address that cannot be used.
+pub fn endpoints_of(
+    body: &[u8],
+    issuer: &str,
+    internal: Option<&Url>,
+) -> Result<Endpoints, DiscoveryError> {
+    let document: Document = serde_json::from_slice(body).context(ReadSnafu)?;
+    check(&document, issuer, internal)
 }
 
 /// The endpoints of a document, if it is that of `issuer`. Those that the gateway itself calls are

@@ -250,20 +250,26 @@ impl Jwks {
             .get(endpoints.jwks.clone(), MAX_BYTES)
             .await
             .context(FetchSnafu)?;
-        let for_sign_in = serde_json::from_slice(&body).context(ReadSnafu)?;
-        Ok((signing_keys(&body).context(ReadSnafu)?, for_sign_in))
+        key_set(&body).context(ReadSnafu)
     }
 }
 
-/// The keys of a set that may sign tokens. A key that is not understood is passed over: realms
-/// also publish encryption keys and newer algorithms.
-fn signing_keys(body: &[u8]) -> Result<HashMap<String, SigningKey>, serde_json::Error> {
+/// Reads a key set: the keys that may sign tokens, by their ids, and the set as the sign-in library
+/// takes it. A key that is not understood is passed over: realms also publish encryption keys and
+/// newer algorithms.
+///
+/// # Errors
+/// When it is no key set.
+pub fn key_set(
+    body: &[u8],
+) -> Result<(HashMap<String, SigningKey>, CoreJsonWebKeySet), serde_json::Error> {
     #[derive(Deserialize)]
     struct Raw {
         keys: Vec<serde_json::Value>,
     }
+    let for_sign_in = serde_json::from_slice(body)?;
     let raw: Raw = serde_json::from_slice(body)?;
-    Ok(raw
+    let by_id = raw
         .keys
         .into_iter()
         .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
@@ -289,5 +295,6 @@ fn signing_keys(body: &[u8]) -> Result<HashMap<String, SigningKey>, serde_json::
                 },
             ))
         })
-        .collect())
+        .collect();
+    Ok((by_id, for_sign_in))
 }

@@ -147,12 +147,15 @@ impl KeyRing {
             return Err(unknown());
         }
         let owner = self.store.api_key_owner(id).await?;
-        owner
+        let owner = owner
             .filter(|owner| policy::keys::may_end(identity, owner))
             .ok_or_else(unknown)?;
         let hash = self.store.delete_api_key(id).await?.ok_or_else(unknown)?;
         self.believed.invalidate(&hash);
         self.watch.end(&Ground::Key(id.to_owned()));
+        if owner != identity.subject {
+            tracing::info!(key = id, "an administrator deleted an API key");
+        }
         Ok(())
     }
 

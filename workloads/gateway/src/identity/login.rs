@@ -32,8 +32,8 @@ use crate::failure::Failure;
 
 use grant::Grant;
 pub use renewal::{EndError, RefreshFailure};
-pub use tokens::Tokens;
-use tokens::{identifying, session_of, tokens};
+use tokens::identifying;
+pub use tokens::{Tokens, session_of, tokens};
 
 /// A person has this long to sign in.
 pub const ATTEMPT_SECONDS: u64 = 600;

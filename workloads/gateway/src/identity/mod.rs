@@ -3,6 +3,7 @@
 pub mod api_key;
 pub mod authenticate;
 pub mod back_channel;
+pub mod claims;
 pub mod csrf;
 pub mod discovery;
 pub mod jwks;

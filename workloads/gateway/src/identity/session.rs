@@ -149,22 +149,21 @@ impl Sessions {
         Ok((self.renewed(hash, tokens).await?, stored.stale))
     }
 
-    /// The sessions of a person that go on, newest first.
+    /// The sessions of a person, or of everybody, that go on, newest first; `identity` asks.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn list(
         &self,
         identity: &Identity,
+        subject: Option<&str>,
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<ListedSession>, StoreError> {
         let current = identity.session();
         let idle = self.0.limits.idle_seconds;
         let store = &self.0.store;
-        store
-            .sessions(&identity.subject, idle, current, after, limit)
-            .await
+        store.sessions(subject, idle, current, after, limit).await
     }
 
     /// Seconds after which a session ends, used or not.

@@ -8,13 +8,12 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use moka::Expiry;
 use moka::sync::Cache;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::Identity;
+use super::claims::{ClaimRules, Claims};
 use super::jwks::{Jwks, Lookup};
-use super::{ADMINS, Credential, Identity};
 use crate::config::OidcArgs;
 use crate::failure::Failure;
 
@@ -33,9 +32,7 @@ pub struct TokenVerifier {
     issuer: String,
     audience: String,
     client_id: String,
-    groups_claim: String,
-    admin_group: String,
-    id_tokens: bool,
+    rules: ClaimRules,
     // The key is the SHA-256 of the whole token: a shorter key would let two people share one.
     verdicts: Cache<[u8; 32], Verdict>,
 }
@@ -61,18 +58,6 @@ impl Expiry<[u8; 32], Verdict> for UntilTokenEnds {
     }
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    exp: u64,
-    preferred_username: Option<String>,
-    email: Option<String>,
-    typ: Option<String>,
-    iat: Option<u64>,
-    #[serde(flatten)]
-    others: Map<String, Value>,
-}
-
 impl TokenVerifier {
     /// A verifier for tokens of the given issuer and audience.
     pub fn new(jwks: Arc<Jwks>, oidc: &OidcArgs) -> Self {
@@ -81,9 +66,11 @@ impl TokenVerifier {
             issuer: oidc.issuer.to_string(),
             audience: oidc.audience.clone(),
             client_id: oidc.client_id.clone(),
-            groups_claim: oidc.groups_claim.clone(),
-            admin_group: oidc.admin_group.clone(),
-            id_tokens: oidc.by_id_token(),
+            rules: ClaimRules {
+                groups_claim: oidc.groups_claim.clone(),
+                admin_group: oidc.admin_group.clone(),
+                id_tokens: oidc.by_id_token(),
+            },
             verdicts: Cache::builder()
                 .max_capacity(CACHED_VERDICTS)
                 .expire_after(UntilTokenEnds)
@@ -128,32 +115,7 @@ impl TokenVerifier {
         let (header, claims) = self
             .signed::<Claims>(token, &self.audience, &required)
             .await?;
-        // A logout token is signed alike, and where ID tokens prove people it has their audience.
-        let kind = header.typ.unwrap_or_default().to_ascii_lowercase();
-        if kind.contains("logout") || claims.others.contains_key("events") {
-            return Err(refused("token_invalid", "this is not an access token"));
-        }
-        // Keycloak says what a token is for; others say nothing here.
-        let good = match claims.typ.as_deref() {
-            None | Some("Bearer") => true,
-            Some("ID") => self.id_tokens,
-            Some(_) => false,
-        };
-        if !good {
-            return Err(refused("token_invalid", "this is not an access token"));
-        }
-        let groups = self.groups(claims.others)?;
-        Ok(Identity {
-            name: claims
-                .preferred_username
-                .or(claims.email)
-                .unwrap_or_else(|| claims.sub.clone()),
-            subject: claims.sub,
-            groups,
-            expires_at: claims.exp,
-            issued_at: claims.iat.unwrap_or(0),
-            credential: Credential::Token,
-        })
+        self.rules.identity(header.typ.as_deref(), claims)
     }
 
     /// The header and claims of a token that the issuer signed for `audience` and that is not over.
@@ -189,35 +151,6 @@ impl TokenVerifier {
             .map_err(|error| self.explain(error.kind(), audience))?
             .claims;
         Ok((header, claims))
-    }
-
-    /// The groups of a person. The one that the configuration names makes an administrator, and no
-    /// other: a group of a company may be called as ours is.
-    fn groups(&self, mut claims: Map<String, Value>) -> Result<Vec<String>, Failure> {
-        let Some(claim) = claims.remove(&self.groups_claim) else {
-            return Ok(Vec::new());
-        };
-        let groups: Vec<String> = serde_json::from_value(claim).map_err(|_| {
-            let message = format!(
-                "claim {:?} of the access token is not a list of groups",
-                self.groups_claim
-            );
-            refused("token_invalid", message)
-        })?;
-        let mut groups: Vec<String> = groups
-            .into_iter()
-            .map(|group| group.trim_start_matches('/').to_owned())
-            // PostgreSQL has no text for NUL, so nothing can be open to such a group.
-            .filter(|group| !group.is_empty() && !group.contains('\0'))
-            .collect();
-        let admin = groups.contains(&self.admin_group);
-        if self.admin_group != ADMINS {
-            groups.retain(|group| group != ADMINS);
-            if admin {
-                groups.push(ADMINS.to_owned());
-            }
-        }
-        Ok(groups)
     }
 
     fn explain(&self, kind: &ErrorKind, audience: &str) -> Failure {

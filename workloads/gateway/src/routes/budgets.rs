@@ -201,7 +201,10 @@ pub async fn usage(
 }
 
 /// A parameter that is true or false; false when nothing is said.
-pub(super) fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
+///
+/// # Errors
+/// 400 when it is anything else.
+pub fn flag(query: &mut Parameters, name: &str) -> Result<bool, Failure> {
     match query.take(name).as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

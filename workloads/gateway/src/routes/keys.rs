@@ -32,6 +32,18 @@ pub struct Shown {
     key: ApiKey,
 }
 
+/// A key in an answer to an administrator.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OwnedApiKey)]
+pub struct Owned {
+    /// `sub` of its owner.
+    owner: String,
+    /// Name of its owner when it was made.
+    owner_name: String,
+    #[serde(flatten)]
+    listed: Shown,
+}
+
 /// A key in the one answer that holds it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewApiKey)]
@@ -106,11 +118,51 @@ pub async fn list(
     let after = query.after::<(i64, String)>()?;
     let keys = state
         .store
-        .api_keys(&identity.subject, after, limit as i64 + 1)
+        .api_keys(Some(&identity.subject), after, limit as i64 + 1)
         .await?;
     let items = keys.into_iter().map(shown).collect();
     Ok(Json(Page::of(items, limit, |item: &Shown| {
         (item.key.created_micros, item.key.id.clone())
+    })))
+}
+
+/// Everybody's keys, newest first. `DELETE /api/keys/{id}` ends one.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 403 for everybody but administrators, 503 when the database is
+/// away.
+#[utoipa::path(
+    get,
+    path = "/api/admin/keys",
+    operation_id = "listKeysOfOthers",
+    tag = "keys",
+    params(
+        ("subject" = Option<String>, Query, description = "Those of the person with this `sub` only"),
+        PageQuery,
+    ),
+    responses((status = 200, description = "A page", body = Page<Owned>)),
+)]
+pub async fn list_all(
+    State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Owned>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["subject", "limit", "cursor"])?;
+    let subject = query.take("subject");
+    let query = PageQuery::of(&mut query);
+    let limit = query.limit()?;
+    let after = query.after::<(i64, String)>()?;
+    let keys = state
+        .store
+        .api_keys(subject.as_deref(), after, limit as i64 + 1)
+        .await?;
+    let items = keys.into_iter().map(|key| Owned {
+        owner: key.owner.clone(),
+        owner_name: key.owner_name.clone(),
+        listed: shown(key),
+    });
+    Ok(Json(Page::of(items.collect(), limit, |item: &Owned| {
+        let key = &item.listed.key;
+        (key.created_micros, key.id.clone())
     })))
 }
 

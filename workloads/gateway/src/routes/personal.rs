@@ -115,7 +115,11 @@ pub async fn erase_other(
     Ok(Json(erased))
 }
 
-fn confirmed(query: Option<&str>) -> Result<(), Failure> {
+/// Lets a query through that says it is meant.
+///
+/// # Errors
+/// 400 without the confirmation.
+pub fn confirmed(query: Option<&str>) -> Result<(), Failure> {
     let mut query = Parameters::parse(query, &["confirm"])?;
     if query.take("confirm").as_deref() == Some(CONFIRMATION) {
         return Ok(());

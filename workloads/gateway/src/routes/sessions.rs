@@ -23,6 +23,15 @@ pub struct EndedSessions {
     sessions: usize,
 }
 
+/// A session in an answer to an administrator.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnedSession {
+    /// `sub` of the person who is signed in.
+    subject: String,
+    #[serde(flatten)]
+    listed: ListedSession,
+}
+
 /// The caller's browser sessions, newest first.
 ///
 /// # Errors
@@ -46,7 +55,7 @@ pub async fn list(
     let after = query.after::<Uuid>()?;
     let items = state
         .sessions
-        .list(&identity, after, limit as i64 + 1)
+        .list(&identity, Some(&identity.subject), after, limit as i64 + 1)
         .await?;
     Ok(Json(Page::of(items, limit, |item| item.id)))
 }
@@ -94,4 +103,69 @@ pub async fn remove_others(
 ) -> Result<Json<EndedSessions>, Failure> {
     let sessions = state.sessions.end_others(&identity).await?;
     Ok(Json(EndedSessions { sessions }))
+}
+
+/// Everybody's browser sessions, newest first.
+///
+/// # Errors
+/// 400 for a bad or unknown parameter, 403 for everybody but administrators, 503 when the database is
+/// away.
+#[utoipa::path(
+    get,
+    path = "/api/admin/sessions",
+    operation_id = "listSessionsOfOthers",
+    tag = "sessions",
+    params(
+        ("subject" = Option<String>, Query, description = "Those of the person with this `sub` only"),
+        PageQuery,
+    ),
+    responses((status = 200, description = "A page", body = Page<OwnedSession>)),
+)]
+pub async fn list_all(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<OwnedSession>>, Failure> {
+    let mut query = Parameters::parse(query.as_deref(), &["subject", "limit", "cursor"])?;
+    let subject = query.take("subject");
+    let query = PageQuery::of(&mut query);
+    let limit = query.limit()?;
+    let after = query.after::<Uuid>()?;
+    let sessions = state
+        .sessions
+        .list(&identity, subject.as_deref(), after, limit as i64 + 1)
+        .await?;
+    let items = sessions.into_iter().map(|listed| OwnedSession {
+        subject: listed.subject.clone(),
+        listed,
+    });
+    Ok(Json(Page::of(items.collect(), limit, |item| {
+        item.listed.id
+    })))
+}
+
+/// Ends anybody's session, with the answers that it has open.
+///
+/// # Errors
+/// 403 for everybody but administrators, 404 when there is none, 503 when the database is away.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/sessions/{id}",
+    operation_id = "deleteSessionOfOther",
+    tag = "sessions",
+    params(("id" = String, Path, description = "Identity of the session")),
+    responses(
+        (status = 204, description = "It is over"),
+        (status = 404, description = "There is no such session"),
+    ),
+)]
+pub async fn remove_any(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let id = Uuid::parse_str(&id).map_err(|_| Failure::not_found("session"))?;
+    state.sessions.revoke_any(&identity, id).await?;
+    tracing::info!(session = %id, "an administrator ended a session");
+    Ok(StatusCode::NO_CONTENT)
 }

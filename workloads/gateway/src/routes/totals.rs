@@ -69,7 +69,11 @@ pub async fn list(
     })))
 }
 
-fn by(query: &mut Parameters) -> Result<By, Failure> {
+/// What sums are made by; by day when nothing is said.
+///
+/// # Errors
+/// 400 when there are no such sums.
+pub fn by(query: &mut Parameters) -> Result<By, Failure> {
     let Some(name) = query.take("by") else {
         return Ok(By::Day);
     };

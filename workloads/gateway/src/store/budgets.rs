@@ -192,6 +192,24 @@ impl Store {
         let rows = within("list usage", statement).await?;
         Ok(rows.iter().map(usage).collect())
     }
+
+    /// Deletes at most `most` rows of usage of days that are more than `days` ago, in UTC; says how
+    /// many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge_usage(&self, days: i32, most: i64) -> Result<u64, StoreError> {
+        let statement = sqlx::query(
+            "delete from usage_days where ctid = any(array(
+                 select ctid from usage_days where day < (now() at time zone 'utc')::date - $1::int
+                 order by day limit $2 for update skip locked))",
+        )
+        .bind(days)
+        .bind(most)
+        .execute(&self.pool);
+        let done = within("purge usage", statement).await?;
+        Ok(done.rows_affected())
+    }
 }
 
 fn window(row: &PgRow) -> OpenWindow {

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::keys::hash;
-use super::{Store, StoreError, within};
+use super::{Change, Store, StoreError, within};
 
 impl Store {
     /// Deletes at most `most` of a person's conversations for good, with their messages and
@@ -55,18 +55,6 @@ impl Store {
         Ok(rows.iter().map(key).collect())
     }
 
-    /// Deletes a person's usage by day; says how many rows.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn erase_usage(&self, subject: &str) -> Result<u64, StoreError> {
-        self.erase(
-            "erase usage",
-            sqlx::query("delete from usage_days where subject = $1").bind(subject),
-        )
-        .await
-    }
-
     /// Deletes a person's questions that are not yet part of the usage by day. What they have
     /// reserved stays charged to the budgets that others share.
     ///
@@ -76,29 +64,6 @@ impl Store {
         self.erase(
             "erase open questions",
             sqlx::query("delete from spendings where subject = $1").bind(subject),
-        )
-        .await
-    }
-
-    /// Deletes a person's events that still wait for the broker: of their usage, and of their
-    /// uploads, whose deletion is told all the same. One that is being sent just now is passed over.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn erase_events(&self, subject: &str) -> Result<u64, StoreError> {
-        self.erase(
-            "erase events",
-            sqlx::query(
-                "delete from outbox where id in (
-                     select id from outbox
-                     where routing_key = $1 and position($2 in body) > 0
-                        or routing_key = $3 and position($4 in body) > 0
-                     for update skip locked)",
-            )
-            .bind(UsageRecorded::NAME)
-            .bind(field("subject", subject))
-            .bind(DocumentUploaded::NAME)
-            .bind(field("owner", subject)),
         )
         .await
     }
@@ -157,6 +122,41 @@ impl Store {
         within(action, statement.execute(&self.pool))
             .await
             .map(|done| done.rows_affected())
+    }
+}
+
+impl Change {
+    /// Deletes a person's usage by day; says how many rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn erase_usage(&mut self, subject: &str) -> Result<u64, StoreError> {
+        let statement = sqlx::query("delete from usage_days where subject = $1")
+            .bind(subject)
+            .execute(&mut *self.tx);
+        let done = within("erase usage", statement).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Deletes a person's events that still wait for the broker: of their usage, and of their
+    /// uploads, whose deletion is told all the same. One that is being sent just now is passed over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn erase_events(&mut self, subject: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "delete from outbox where id in (
+                 select id from outbox
+                 where routing_key = $1 and position($2 in body) > 0
+                    or routing_key = $3 and position($4 in body) > 0
+                 for update skip locked)",
+        )
+        .bind(UsageRecorded::NAME)
+        .bind(field("subject", subject))
+        .bind(DocumentUploaded::NAME)
+        .bind(field("owner", subject))
+        .execute(&mut *self.tx);
+        within("erase events", statement).await.map(|_| ())
     }
 }
 

@@ -33,6 +33,12 @@ pub struct ApiKey {
     /// Microseconds of `created_at`: the place in the list.
     #[serde(skip)]
     pub created_micros: i64,
+    /// Subject of its owner.
+    #[serde(skip)]
+    pub owner: String,
+    /// Name of its owner when it was made.
+    #[serde(skip)]
+    pub owner_name: String,
 }
 
 /// A key to store.
@@ -92,7 +98,7 @@ macro_rules! columns {
             rfc3339!("expires_at"),
             ", ",
             rfc3339!("last_used_at"),
-            ", (extract(epoch from created_at) * 1000000)::bigint"
+            ", (extract(epoch from created_at) * 1000000)::bigint, owner, owner_name"
         )
     };
 }
@@ -108,6 +114,8 @@ fn listed(row: &PgRow) -> ApiKey {
         expires_at: row.get(6),
         last_used_at: row.get(7),
         created_micros: row.get(8),
+        owner: row.get(9),
+        owner_name: row.get(10),
     }
 }
 
@@ -209,13 +217,13 @@ impl Store {
         Ok(row.map(|row| row.get(0)))
     }
 
-    /// The keys of a person, newest first, after `after` (microseconds and id).
+    /// The keys of a person, or of everybody, newest first, after `after` (microseconds and id).
     ///
     /// # Errors
     /// When the database fails.
     pub async fn api_keys(
         &self,
-        owner: &str,
+        owner: Option<&str>,
         after: Option<(i64, String)>,
         limit: i64,
     ) -> Result<Vec<ApiKey>, StoreError> {
@@ -223,7 +231,7 @@ impl Store {
         let statement = sqlx::query(concat!(
             "select ",
             columns!(),
-            " from api_keys where owner = $1 and ($2::bigint is null
+            " from api_keys where ($1::text is null or owner = $1) and ($2::bigint is null
                 or ((extract(epoch from created_at) * 1000000)::bigint, id) < ($2, $3))
              order by created_at desc, id desc limit $4"
         ))

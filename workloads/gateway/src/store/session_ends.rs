@@ -1,4 +1,4 @@
-//! Browser sessions that their owners end, one or all others.
+//! Browser sessions that are ended from elsewhere, one or all others.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -9,7 +9,7 @@ use super::sessions::ENDS_WITHIN;
 use super::{Store, StoreError, within_limit};
 use crate::identity::SessionHash;
 
-/// A session that its owner ended from another one.
+/// A session that was ended from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenSession {
     /// Hash of its cookie.
@@ -22,22 +22,22 @@ pub struct TakenSession {
 }
 
 impl Store {
-    /// Deletes a session of a person. Others share its stay that have not ended and were used within
+    /// Deletes a session of a person, or of whomever it is. Others share its stay that have not ended and were used within
     /// the last `idle` seconds.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn take_session_of(
         &self,
-        subject: &str,
+        subject: Option<&str>,
         id: Uuid,
         idle: u64,
     ) -> Result<Option<TakenSession>, StoreError> {
         let statement = sqlx::query(
-            "delete from sessions where id = $1 and subject = $2
+            "delete from sessions where id = $1 and ($2::text is null or subject = $2)
              returning id_hash, sealed, exists (
                  select from sessions as other
-                 where other.subject = $2
+                 where other.subject = sessions.subject
                    and other.id_hash <> sessions.id_hash
                    and other.provider_session = sessions.provider_session
                    and other.expires_at > now()

@@ -70,6 +70,9 @@ pub struct ListedSession {
     /// Hash of its cookie.
     #[serde(skip)]
     pub hash: SessionHash,
+    /// Whose it is.
+    #[serde(skip)]
+    pub subject: String,
 }
 
 impl Store {
@@ -139,14 +142,14 @@ impl Store {
             .map(|_| ())
     }
 
-    /// The sessions of a person that go on, newest first, after `after`; `current` is the one that
-    /// asks.
+    /// The sessions of a person, or of everybody, that go on, newest first, after `after`; `current`
+    /// is the one that asks.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sessions(
         &self,
-        subject: &str,
+        subject: Option<&str>,
         idle: u64,
         current: Option<&SessionHash>,
         after: Option<Uuid>,
@@ -159,8 +162,8 @@ impl Store {
             rfc3339!("last_used_at"),
             ", ",
             rfc3339!("expires_at"),
-            ", id_hash from sessions
-             where subject = $1 and expires_at > now()
+            ", id_hash, subject from sessions
+             where ($1::text is null or subject = $1) and expires_at > now()
                and last_used_at > now() - make_interval(secs => $2)
                and ($3::uuid is null or id < $3)
              order by id desc limit $4"
@@ -183,6 +186,7 @@ impl Store {
                     expires_at: row.get(4),
                     current: current == Some(&hash),
                     hash,
+                    subject: row.get(6),
                 }
             })
             .collect())

@@ -279,3 +279,41 @@ async fn without_the_database_no_key_can_be_checked() {
         (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable")
     );
 }
+
+#[tokio::test]
+async fn an_administrator_finds_the_keys_of_others() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    for (subject, name) in [("ana", "ci"), ("eve", "bot")] {
+        key(&gateway, subject, &[], &json!({ "name": name })).await;
+    }
+    let list = async |subject: &str, groups: &[&str], query: &str| {
+        let path = format!("/api/admin/keys{query}");
+        let request = gateway.request_in(Method::GET, &path, subject, groups);
+        gateway.send(request).await
+    };
+    let names = |reply: &Reply| -> Vec<String> {
+        let (body, text) = (reply.json(), |value: &Value| {
+            value.as_str().unwrap().to_owned()
+        });
+        let items = body["items"].as_array().unwrap().iter();
+        items
+            .map(|key| text(&key["owner"]) + " " + &text(&key["name"]))
+            .collect()
+    };
+    let all = list("root", &["admins"], "").await;
+    assert_eq!(names(&all), ["eve bot", "ana ci"], "the newest first");
+    assert!(!all.body.contains("\"hash\""), "{all:?}");
+    let hers = list("root", &["admins"], "?subject=ana").await;
+    assert_eq!(names(&hers), ["ana ci"]);
+    let nobodys = list("root", &["admins"], "?subject=nobody").await;
+    assert_eq!(names(&nobodys), Vec::<String>::new());
+    let first = list("root", &["admins"], "?limit=1").await;
+    let next = first.json()["next_cursor"].as_str().unwrap().to_owned();
+    let second = list("root", &["admins"], &format!("?limit=1&cursor={next}")).await;
+    assert_eq!(names(&second), ["ana ci"]);
+    // Not even one's own.
+    let refused = list("ana", &["staff"], "?subject=ana").await;
+    assert_eq!(refused.code(), "admin_required");
+}

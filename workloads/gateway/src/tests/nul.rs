@@ -76,6 +76,8 @@ async fn a_nul_in_a_query_is_refused_and_the_parameter_named() {
     }
     for known in [
         "/api/keys cursor",
+        "/api/admin/keys subject",
+        "/api/admin/sessions subject",
         "/api/usage subject",
         "/api/documents knowledge_base",
         "/api/usage/totals cursor",

@@ -217,3 +217,51 @@ async fn what_has_ended_or_asks_itself_keeps_no_stay_alive() {
     assert_eq!(me(&gateway, &here).await.status, StatusCode::OK);
     gateway.realm.verify().await;
 }
+
+#[tokio::test]
+async fn an_administrator_finds_the_sessions_of_others_and_ends_one() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let anas = sign_in(&gateway, 300).await;
+    let eves = sign_in_as(&gateway, EVE, 300).await;
+    told(&gateway, 1).await;
+    let ask = async |method: Method, path: &str, groups: &[&str]| {
+        let request = gateway.request_in(method, path, "root", groups);
+        gateway.send(request).await
+    };
+    let subjects = |body: &Value| -> Vec<Value> {
+        let items = body["items"].as_array().unwrap().iter();
+        items.map(|session| session["subject"].clone()).collect()
+    };
+    let all = ask(Method::GET, "/api/admin/sessions", &["admins"]).await;
+    assert_eq!(subjects(&all.json()), ["eve", "ana"], "the newest first");
+    let hers = ask(Method::GET, "/api/admin/sessions?subject=ana", &["admins"]).await;
+    let hers = hers.json();
+    assert_eq!(subjects(&hers), ["ana"]);
+    assert_eq!(hers["items"][0]["current"], false);
+    let id = hers["items"][0]["id"].as_str().unwrap();
+    let path = format!("/api/admin/sessions/{id}");
+    for (method, path) in [
+        (Method::GET, "/api/admin/sessions"),
+        (Method::DELETE, path.as_str()),
+    ] {
+        let refused = ask(method, path, &["staff"]).await;
+        assert_eq!(refused.code(), "admin_required");
+    }
+    assert_eq!(me(&gateway, &anas).await.status, StatusCode::OK);
+    let ended = ask(Method::DELETE, &path, &["admins"]).await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT, "{ended:?}");
+    assert_eq!(me(&gateway, &anas).await.code(), "session_expired");
+    assert_eq!(
+        me(&gateway, &eves).await.status,
+        StatusCode::OK,
+        "the control"
+    );
+    for gone in [path.as_str(), "/api/admin/sessions/x"] {
+        let reply = ask(Method::DELETE, gone, &["admins"]).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{reply:?}");
+    }
+    gateway.settle().await;
+    gateway.realm.verify().await;
+}

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use lotoai_contracts::events::{Event as _, PersonErased};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -27,6 +28,21 @@ const BUDGETS: [&str; 2] = [
     "name: mine, scope: User, per: Month, requests: 2",
     "name: all, scope: Platform, per: Month, requests: 100",
 ];
+
+/// What analytics is told of erased people: their digests.
+async fn told(pool: &PgPool) -> Vec<String> {
+    let bodies: Vec<Vec<u8>> =
+        sqlx::query_scalar("select body from outbox where routing_key = $1 order by id")
+            .bind(PersonErased::NAME)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    let digest = |body: &Vec<u8>| {
+        let event: PersonErased = serde_json::from_slice(body).unwrap();
+        event.subject_digest
+    };
+    bodies.iter().map(digest).collect()
+}
 
 /// What a person leaves: something in every table that holds people.
 struct Left {
@@ -228,6 +244,9 @@ async fn an_erased_person_is_nowhere_and_everybody_else_is() {
     // What was spent of a budget that still runs stays counted, and nothing else.
     assert_eq!(tables_with(&pool, LEAVER).await, ["budget_windows"]);
     assert_eq!(tables_with(&pool, STAYER).await, EVERYWHERE, "the control");
+    // Before and after the sessions, whose answers end with them.
+    let leaver = PersonErased::digest(LEAVER);
+    assert_eq!(told(&pool).await, [leaver.clone(), leaver]);
     let reply = with_cookies(&gateway, Method::GET, "/api/me", &left.cookie, ours).await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     let reply = gateway

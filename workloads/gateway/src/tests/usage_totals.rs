@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::support::{Gateway, Parts};
+use crate::retention;
 
 /// Four days of two people over a change of month, with two models and two currencies.
 const USAGE: &str = "
@@ -176,4 +177,31 @@ async fn more_sums_than_a_page_has_are_not_cut_off() {
     let all = pages.concat();
     let keys: BTreeSet<String> = lines(&all).into_iter().collect();
     assert_eq!(keys.len(), all.len(), "each once");
+}
+
+#[tokio::test]
+async fn usage_is_kept_for_some_days() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    // More than one statement deletes.
+    sqlx::query(
+        "insert into usage_days (day, subject, api_key, provider, model, currency, price_version,
+                                 requests, input_tokens, output_tokens, micros, unpriced, estimated)
+         select (now() at time zone 'utc')::date - ago, 'p-' || n, '', 'openai', 'gpt', 'EUR', '1',
+                1, 1, 1, 1, 0, 0
+         from generate_series(1, 1100) n, unnest(array[0, 400, 401]) ago",
+    )
+    .execute(&server.pool())
+    .await
+    .unwrap();
+    for (days, rows) in [(36_500, 0), (400, 1100), (400, 0), (1, 1100)] {
+        let purged = retention::purge_usage(&gateway.state.store, days).await;
+        assert_eq!(purged.unwrap(), rows, "{days}");
+    }
+    let left: i64 = sqlx::query_scalar("select count(*) from usage_days")
+        .fetch_one(&server.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, 1100, "of today");
 }

@@ -34,7 +34,7 @@ const PACE: Duration = Duration::from_millis(4);
 const HOLD: u64 = 1200;
 /// What a flood needs is known after so many: the allocator keeps what it once had, and not every flood
 /// needs all of it at the same moment.
-const FIRST_FLOODS: usize = 2;
+const FIRST_FLOODS: usize = 3;
 const FURTHER_FLOODS: usize = 3;
 /// What the further floods may need beyond the first ones, in KiB. It would be more if each kept the
 /// bodies of the questions that it let in, and much more if it kept those that were refused.

@@ -65,6 +65,27 @@ describe("sessions", () => {
   });
 });
 
+describe("keys and sessions of others", () => {
+  it("are everybody's, or those of one person", async () => {
+    const calls = answer(Response.json({ items: [], next_cursor: null }));
+    await account.keysOf("");
+    expect(calls()).toEqual([["GET", "/api/admin/keys?limit=50", undefined]]);
+    const others = answer(Response.json({ items: [], next_cursor: null }));
+    await account.sessionsOf("a&b", "c=");
+    expect(others()).toEqual([
+      ["GET", "/api/admin/sessions?limit=50&cursor=c%3D&subject=a%26b", undefined],
+    ]);
+  });
+
+  it("end, and nothing else does, whatever an id looks like", async () => {
+    const calls = answer(gone());
+    await account.endSessionOf("../budgets/all");
+    expect(calls()).toEqual([
+      ["DELETE", "/api/admin/sessions/..%2Fbudgets%2Fall", undefined],
+    ]);
+  });
+});
+
 describe("one's data", () => {
   it("comes as a file", async () => {
     const calls = answer(new Response('{"profile":{}}'));

@@ -5,13 +5,19 @@ import type {
   Erased,
   KeyRequest,
   NewApiKey,
+  OwnedApiKey,
+  OwnedSession,
   Page,
   Session,
 } from "./types";
 
-/** The page of a list from `cursor` on. */
-function page<T>(path: string, cursor?: string): Promise<Page<T>> {
-  return json(path + "?limit=50" + (cursor ? "&cursor=" + encodeURIComponent(cursor) : ""));
+/** The page of a list from `cursor` on; of the person with the `sub` `subject`, if it is not empty. */
+function page<T>(path: string, cursor?: string, subject?: string): Promise<Page<T>> {
+  const parameter = (name: string, value?: string) =>
+    value ? "&" + name + "=" + encodeURIComponent(value) : "";
+  return json(
+    path + "?limit=50" + parameter("cursor", cursor) + parameter("subject", subject),
+  );
 }
 
 /** What concerns the person who is signed in. */
@@ -25,6 +31,13 @@ export const account = {
   endSession: (id: string) => request("/api/sessions/" + id, { method: "DELETE" }),
   /** Ends all sessions but this one. */
   endOtherSessions: () => json<EndedSessions>("/api/sessions", { method: "DELETE" }),
+  /** For administrators, as the next two; everybody's when `subject` is empty. */
+  keysOf: (subject: string, cursor?: string) =>
+    page<OwnedApiKey>("/api/admin/keys", cursor, subject),
+  sessionsOf: (subject: string, cursor?: string) =>
+    page<OwnedSession>("/api/admin/sessions", cursor, subject),
+  endSessionOf: (id: string) =>
+    request("/api/admin/sessions/" + encodeURIComponent(id), { method: "DELETE" }),
   /** Everything that is held of the person. */
   exportAll: () => file("/api/me/export"),
   /** Erases it, for good. The session that asks ends with it. */

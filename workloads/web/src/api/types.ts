@@ -164,6 +164,12 @@ export interface ApiKey {
   last_used_at: string | null;
 }
 
+/** A key as administrators see it. */
+export interface OwnedApiKey extends ApiKey {
+  /** `sub` of its owner. */
+  owner: string;
+}
+
 /** A key in the one answer that holds it. */
 export interface NewApiKey extends ApiKey {
   key: string;
@@ -185,6 +191,12 @@ export interface Session {
   expires_at: string;
   /** Whether it is the one that asks. */
   current: boolean;
+}
+
+/** A session as administrators see it. */
+export interface OwnedSession extends Session {
+  /** `sub` of the person who is signed in. */
+  subject: string;
 }
 
 /** How many sessions ended. */

@@ -30,6 +30,8 @@ pub(super) fn build(platform: &Platform) -> Deployment {
     env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
     let days = platform.spec.gateway.conversation_retention_days;
     env.extend(days.map(|days| var("CONVERSATION_RETENTION_DAYS", days.to_string())));
+    let days = platform.spec.gateway.usage_retention_days;
+    env.extend(days.map(|days| var("USAGE_RETENTION_DAYS", days.to_string())));
     let limits = platform.spec.gateway.sessions;
     env.extend(limits.into_iter().flat_map(|limits| {
         [

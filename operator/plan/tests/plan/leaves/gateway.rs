@@ -104,6 +104,11 @@ pub(super) fn gateway_cases() -> Vec<Case> {
             "417",
         ),
         (
+            "gateway.usageRetentionDays",
+            json!({ "gateway": { "usageRetentionDays": 418 } }),
+            r#""name":"USAGE_RETENTION_DAYS","value":"418""#,
+        ),
+        (
             "gateway.sessions.idleSeconds",
             json!({ "gateway": { "sessions": { "idleSeconds": 471 } } }),
             r#""name":"SESSION_IDLE_SECONDS","value":"471""#,

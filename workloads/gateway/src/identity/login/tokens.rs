@@ -52,7 +52,7 @@ pub(super) fn identifying(
 }
 
 /// Tokens of which the access token proves the person.
-pub(super) fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
+pub fn tokens(response: &CoreTokenResponse, previous_refresh: Option<String>) -> Tokens {
     let lifetime = response
         .expires_in()
         .map_or(60, |lifetime| lifetime.as_secs());
@@ -62,14 +62,15 @@ pub(super) fn tokens(response: &CoreTokenResponse, previous_refresh: Option<Stri
             .refresh_token()
             .map(|token| token.secret().clone())
             .or(previous_refresh),
-        expires_at: now() + lifetime,
+        // The provider may say any number.
+        expires_at: now().saturating_add(lifetime),
         id_token: None,
         provider_session: None,
     }
 }
 
 /// The claim `sid` of an ID token that was verified.
-pub(super) fn session_of(verified: &str) -> Option<String> {
+pub fn session_of(verified: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
         sid: Option<String>,

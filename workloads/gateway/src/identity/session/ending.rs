@@ -49,7 +49,24 @@ impl Sessions {
     /// # Errors
     /// 404 when it is not the caller's, 503 when the database is away.
     pub async fn revoke(&self, identity: &Identity, id: Uuid) -> Result<(), Failure> {
-        let (subject, idle) = (&identity.subject, self.0.limits.idle_seconds);
+        self.revoke_of(identity, Some(&identity.subject), id).await
+    }
+
+    /// Ends somebody's session in the same way, whose ever it is; `identity` asks for it.
+    ///
+    /// # Errors
+    /// 404 when there is none, 503 when the database is away.
+    pub async fn revoke_any(&self, identity: &Identity, id: Uuid) -> Result<(), Failure> {
+        self.revoke_of(identity, None, id).await
+    }
+
+    async fn revoke_of(
+        &self,
+        identity: &Identity,
+        subject: Option<&str>,
+        id: Uuid,
+    ) -> Result<(), Failure> {
+        let idle = self.0.limits.idle_seconds;
         let taken = self.0.store.take_session_of(subject, id, idle).await?;
         let taken = taken.ok_or_else(|| Failure::not_found("session"))?;
         if taken.shares_stay && identity.session() != Some(&taken.hash) {

@@ -84,6 +84,7 @@ pub(super) fn path_of(route: &str, things: &Things) -> String {
         Some("keys") => &things.key,
         Some("sessions") => &things.session,
         Some("users") => "somebody who left",
+        Some("admin") if route.starts_with("/api/admin/sessions") => &things.session,
         Some("admin") => &things.budget,
         Some("chat") => &things.stream,
         Some("responses") => &things.response,

@@ -20,7 +20,7 @@ enum Again {
 }
 
 /// Every route that writes.
-const CASES: [(&str, &str, Again); 24] = [
+const CASES: [(&str, &str, Again); 25] = [
     // Asked with `store: false`.
     ("POST", "/v1/chat/completions", Again::NotKept),
     ("POST", "/v1/responses", Again::NotKept),
@@ -47,6 +47,7 @@ const CASES: [(&str, &str, Again); 24] = [
     ("POST", "/api/admin/budgets", Again::Replayed),
     ("PUT", "/api/admin/budgets/{id}", Again::Replayed),
     ("DELETE", "/api/admin/budgets/{id}", Again::Replayed),
+    ("DELETE", "/api/admin/sessions/{id}", Again::Replayed),
 ];
 /// It ends what a caller is known by, so it comes last.
 const LAST: (&str, &str, Again) = ("DELETE", "/api/me/data", Again::Replayed);

@@ -199,6 +199,24 @@ async fn administer(it: &mut Platform) {
         ),
         (Method::GET, rules, rules, Value::Null),
         (
+            Method::GET,
+            "/api/admin/keys",
+            "/api/admin/keys",
+            Value::Null,
+        ),
+        (
+            Method::GET,
+            "/api/admin/sessions",
+            "/api/admin/sessions",
+            Value::Null,
+        ),
+        (
+            Method::DELETE,
+            "/api/admin/sessions/nobodys",
+            "/api/admin/sessions/{id}",
+            Value::Null,
+        ),
+        (
             Method::DELETE,
             "/api/admin/budgets/more",
             route,

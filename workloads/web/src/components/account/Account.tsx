@@ -4,6 +4,7 @@ import { useFocusInside } from "../../lib/useFocusInside";
 import { LocalLink } from "../LocalLink";
 import { Data } from "./Data";
 import { Keys } from "./Keys";
+import { Others } from "./Others";
 import { Sessions } from "./Sessions";
 import "./account.css";
 
@@ -31,6 +32,7 @@ export function Account({ me, back, onClose, onError, onErased }: Props) {
         </h2>
         <Keys isAdmin={me.admin} onError={onError} />
         <Sessions onError={onError} />
+        {me.admin && <Others onError={onError} />}
         <Data onError={onError} onErased={onErased} />
         <section aria-labelledby="account-docs">
           <h3 id="account-docs">{t("docs.title")}</h3>

@@ -55,12 +55,14 @@ export function Keys({ isAdmin, onError }: { isAdmin: boolean; onError(error: un
 
 interface RowProps {
   of: ApiKey;
+  /** The `sub` of somebody else whose it may be. */
+  owner?: string;
   /** Milliseconds since 1970. */
   now: number;
   onRevoke(): Promise<void>;
 }
 
-export function KeyRow({ of: key, now, onRevoke }: RowProps) {
+export function KeyRow({ of: key, owner, now, onRevoke }: RowProps) {
   const { t, moment } = useI18n();
   const isOver = Date.parse(key.expires_at) <= now;
   const scopes = key.scopes.map((scope) => {
@@ -80,6 +82,9 @@ export function KeyRow({ of: key, now, onRevoke }: RowProps) {
           onConfirm={onRevoke}
         />
       </span>
+      {owner !== undefined && (
+        <span className="status">{t("others.owner", { owner })}</span>
+      )}
       <span className="status">{scopes.join(" · ")}</span>
       {key.models && (
         <span className="status">{t("keys.models", { models: key.models.join(", ") })}</span>

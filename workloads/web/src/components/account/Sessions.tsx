@@ -61,7 +61,14 @@ export function EndOthers({ onEnd }: { onEnd(): Promise<void> }) {
   );
 }
 
-export function SessionRow({ of: session, onEnd }: { of: Session; onEnd(): Promise<void> }) {
+interface RowProps {
+  of: Session;
+  /** The `sub` of somebody else whose it may be. */
+  owner?: string;
+  onEnd(): Promise<void>;
+}
+
+export function SessionRow({ of: session, owner, onEnd }: RowProps) {
   const { t, moment } = useI18n();
   const known = browserOf(session.user_agent);
   const name = known
@@ -84,6 +91,9 @@ export function SessionRow({ of: session, onEnd }: { of: Session; onEnd(): Promi
             onConfirm={onEnd}
           />
         </span>
+      )}
+      {owner !== undefined && (
+        <span className="status">{t("others.owner", { owner })}</span>
       )}
       <span className="status">
         {t("sessions.since", { when: since })} ·{" "}

@@ -61,10 +61,10 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllGlobals());
 
 describe("the page", () => {
-  const page = () =>
+  const page = (admin = false) =>
     seen(
       <Account
-        me={{ subject: "a", name: "ana", groups: [], admin: false }}
+        me={{ subject: "a", name: "ana", groups: [], admin }}
         back="/"
         onClose={nothing}
         onError={nothing}
@@ -80,6 +80,11 @@ describe("the page", () => {
     for (const title of ["Cuenta", "Mis claves de API", "Mis sesiones", "Mis datos"]) {
       expect(html).toContain(`>${title}</h`);
     }
+  });
+
+  it("shows keys and sessions of others to administrators alone", () => {
+    expect(tag(page(), "others")).toBe("");
+    expect(tag(page(true), "find-others")).not.toBe("");
   });
 
   it("has a label for every field, and every label a field", () => {
@@ -157,6 +162,12 @@ describe("a key", () => {
     expect(html).not.toContain("never used");
   });
 
+  it("says whose it is where that may be somebody else", () => {
+    expect(row()).not.toContain("of eve");
+    const html = seen(<KeyRow of={key} owner="eve" now={0} onRevoke={done} />);
+    expect(html).toContain('<span class="status">of eve</span>');
+  });
+
   it("shows a scope that this page does not know by its name", () => {
     expect(row({ scopes: ["video"] })).toContain(">video<");
   });
@@ -198,6 +209,11 @@ describe("a session", () => {
     const html = row({ current: true });
     expect(html).toContain("This session");
     expect(html).not.toContain("<button");
+  });
+
+  it("says whose it is where that may be somebody else", () => {
+    const html = seen(<SessionRow of={session} owner="eve" onEnd={done} />);
+    expect(html).toContain('<span class="status">of eve</span>');
   });
 
   it("can be ended where it is another", () => {

@@ -122,7 +122,10 @@ fn unknown() -> Failure {
 
 /// A client that asks for events would find none in the answer. OpenAI's other parameters have no
 /// effect here.
-fn refuse_stream(query: Option<&str>) -> Result<(), Failure> {
+///
+/// # Errors
+/// 400 when events are asked for.
+pub fn refuse_stream(query: Option<&str>) -> Result<(), Failure> {
     let mut asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     if asked.any(|(name, value)| name == "stream" && value == "true") {
         let message = "stream must be false: the events of a response are told once";
