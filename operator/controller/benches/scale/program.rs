@@ -54,7 +54,9 @@ impl Program {
                     .arg("run")
                     .env("ADMIN_LISTEN", &admin)
                     .env("POD_NAMESPACE", crate::template::OPERATOR_NAMESPACE)
-                    .env("LEADER_ELECTION", "false");
+                    .env("LEADER_ELECTION", "false")
+                    // As the chart starts it.
+                    .env("MALLOC_ARENA_MAX", "1");
                 command
             }
             Self::Twin { binary, template } => {

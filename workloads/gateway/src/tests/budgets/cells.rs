@@ -1,6 +1,8 @@
 //! Every kind of budget in every window and unit: what fits to the last bit, what does not, and what
 //! is told of it.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use jiff::Timestamp;
@@ -128,26 +130,29 @@ struct Asked {
     ends: Timestamp,
 }
 
-/// Asks within one window of the clock.
+/// Asks within one window of the clock, the next one if this one is nearly over: what is asked after
+/// its end would count in the next.
 async fn ask(gateway: &Gateway, callers: &Callers, per: &str) -> Asked {
-    loop {
-        let ends = end(per, Timestamp::now());
-        let [first, second] = &callers.both;
-        let fit = [first.ask(gateway).await, second.ask(gateway).await];
-        let before = Timestamp::now();
-        let over = first.ask(gateway).await;
-        let after = Timestamp::now();
-        let other = callers.other.ask(gateway).await;
-        // What was counted in the window before is not counted in this one.
-        if end(per, Timestamp::now()) == ends {
-            return Asked {
-                fit,
-                over,
-                other,
-                span: [before, after],
-                ends,
-            };
-        }
+    const ENOUGH: Duration = Duration::from_secs(15);
+    let now = Timestamp::now();
+    let left = Duration::try_from(end(per, now).duration_since(now)).unwrap();
+    if left < ENOUGH {
+        tokio::time::sleep(left).await;
+    }
+    let ends = end(per, Timestamp::now());
+    let [first, second] = &callers.both;
+    let fit = [first.ask(gateway).await, second.ask(gateway).await];
+    let before = Timestamp::now();
+    let over = first.ask(gateway).await;
+    let after = Timestamp::now();
+    let other = callers.other.ask(gateway).await;
+    assert_eq!(end(per, Timestamp::now()), ends, "asking took too long");
+    Asked {
+        fit,
+        over,
+        other,
+        span: [before, after],
+        ends,
     }
 }
 
