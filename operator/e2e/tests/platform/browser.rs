@@ -71,9 +71,13 @@ impl Page {
     }
 
     async fn fill(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        // A field is there before it can be used, while its page is being laid out.
+        wait_for(&format!("{css} can be filled in"), WITHIN, async || {
+            let field = self.find(css).await;
+            field.clear().await.map_err(|error| error.to_string())
+        })
+        .await;
+        self.find(css).await.send_keys(text).await.unwrap();
     }
 
     /// Attribute of an element that is there now.
