@@ -59,12 +59,20 @@ const PARTS: [Part; 2] = [
         level: Level::Losses,
         title: "losses",
         only: &[
+            "authority::",
             "crashes::",
             "high_availability::",
             "rotation::",
             "upgrade::",
         ],
-        others: &["--skip", "crashes::", "--skip", "high_availability::"],
+        others: &[
+            "--skip",
+            "authority::",
+            "--skip",
+            "crashes::",
+            "--skip",
+            "high_availability::",
+        ],
     },
 ];
 
@@ -186,11 +194,11 @@ mod tests {
             [
                 (
                     Level::Platform,
-                    "--skip crashes:: --skip high_availability::".to_owned()
+                    "--skip authority:: --skip crashes:: --skip high_availability::".to_owned()
                 ),
                 (
                     Level::Losses,
-                    "crashes:: high_availability:: rotation:: upgrade::".to_owned()
+                    "authority:: crashes:: high_availability:: rotation:: upgrade::".to_owned()
                 ),
             ]
         );

@@ -9,7 +9,8 @@ use crate::{e2e, test};
 
 /// Kills the gateway at more moments and gives its streams all the time that they have, interrupts
 /// the start of a cluster at each of its stages, kills the operator at more of its writes, also while
-/// what it makes runs, takes away each server of a platform's clusters, and upgrades its stores.
+/// what it makes runs, takes away each server of a platform's clusters, hands its authority over, and
+/// upgrades its stores.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;

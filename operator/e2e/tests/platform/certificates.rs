@@ -35,7 +35,7 @@ const SHOWN_LIMIT: Duration = Duration::from_secs(300);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A port that begins with a TLS handshake.
-struct Server {
+pub(crate) struct Server {
     component: Component,
     address: SocketAddr,
     /// A process of the pod.
@@ -45,17 +45,7 @@ struct Server {
 impl Server {
     /// The certificate that the server shows to a client that means `host`.
     fn shown(&self, roots: &RootCertStore, host: &str) -> io::Result<Vec<u8>> {
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let mut connection =
-            ClientConnection::new(Arc::new(config), host).map_err(io::Error::other)?;
-        let mut stream = self.connect()?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut stream)?;
-        }
-        Ok(connection.peer_certificates().unwrap()[0].to_vec())
+        shown_on(self.connect()?, roots, host)
     }
 
     /// Whether the server does what it is asked in clear text. Some say in an answer that they do
@@ -82,14 +72,27 @@ impl Server {
         Ok(stream)
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{NAME}-{}", self.component)
     }
 }
 
+/// The certificate that whoever is at the other end shows to a client that means `host`.
+fn shown_on(mut stream: TcpStream, roots: &RootCertStore, host: &str) -> io::Result<Vec<u8>> {
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let mut connection = ClientConnection::new(Arc::new(config), host).map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    Ok(connection.peer_certificates().unwrap()[0].to_vec())
+}
+
 /// Every port that begins with TLS; PostgreSQL's begins in clear text and changes over. Nothing,
 /// with the reason printed, where they are out of reach.
-async fn servers(platform: &Platform) -> Option<Vec<Server>> {
+pub(crate) async fn servers(platform: &Platform) -> Option<Vec<Server>> {
     if std::env::var_os("LOTOAI_E2E_INSTANCE").is_none() {
         println!("SKIPPED: pods are reached directly on the package-built cluster only");
         return None;
@@ -128,9 +131,13 @@ async fn roots(platform: &Platform) -> RootCertStore {
 
 /// The certificate that a component should show.
 async fn wanted(platform: &Platform, component: Component) -> Vec<u8> {
+    held(platform, &format!("{NAME}-{component}-tls")).await
+}
+
+/// The certificate that a Secret holds.
+async fn held(platform: &Platform, name: &str) -> Vec<u8> {
     let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-    let secret = secrets.get(&format!("{NAME}-{component}-tls")).await;
-    let data = secret.unwrap().data.unwrap();
+    let data = secrets.get(name).await.unwrap().data.unwrap();
     let certificate = CertificateDer::from_pem_slice(&data["tls.crt"].0).unwrap();
     certificate.as_ref().to_vec()
 }
@@ -162,6 +169,17 @@ fn every_server_shows_a_certificate_for_its_name_and_no_other() {
     });
 }
 
+/// A time at which the life of a certificate is over.
+const PAST: &str = "2020-01-01T00:00:00Z";
+
+/// Lets another time stand on a Secret, as if so much of a life had passed.
+pub(crate) async fn say(platform: &Platform, secret: &str, annotation: &str, time: &str) {
+    let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
+    let patch = json!({ "metadata": { "annotations": { annotation: time } } });
+    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+    secrets.patch(secret, &params, &patch).await.unwrap();
+}
+
 /// Name, identity and restarts of every pod that stays.
 pub(crate) fn lives(pods: &[Pod]) -> Vec<(String, String, i32)> {
     let live = pods
@@ -182,6 +200,34 @@ pub(crate) fn lives(pods: &[Pod]) -> Vec<(String, String, i32)> {
     all
 }
 
+/// Has the certificates of these servers made anew, and waits until each shows its own.
+pub(crate) async fn renew(platform: &Platform, servers: &[Server]) {
+    let mut old = Vec::new();
+    for server in servers {
+        old.push(wanted(platform, server.component).await);
+    }
+    // Two ports may show the same one.
+    let names: BTreeSet<String> = servers.iter().map(Server::name).collect();
+    for name in names {
+        say(platform, &format!("{name}-tls"), tls::life::NOT_AFTER, PAST).await;
+    }
+    let roots = roots(platform).await;
+    for (server, old) in servers.iter().zip(&old) {
+        let name = server.name();
+        let what = format!("{name} to show its renewed certificate");
+        wait_for(&what, SHOWN_LIMIT, async || {
+            let wanted = wanted(platform, server.component).await;
+            let shown = server.shown(&roots, &name);
+            let shown = shown.map_err(|error| error.to_string())?;
+            match (&wanted != old, shown == wanted) {
+                (true, true) => Ok(()),
+                state => Err(format!("renewed, shown: {state:?}")),
+            }
+        })
+        .await;
+    }
+}
+
 #[test]
 fn renewed_certificates_are_shown_without_a_restart_or_a_failed_question() {
     run(|| async {
@@ -190,42 +236,63 @@ fn renewed_certificates_are_shown_without_a_restart_or_a_failed_question() {
             return;
         };
         let before = lives(&pods(&platform).await);
-        let secrets: Api<Secret> = Api::namespaced(platform.kube.clone(), NAMESPACE);
-        let mut old = Vec::new();
-        for server in &servers {
-            old.push(wanted(&platform, server.component).await);
-        }
-        // As if two thirds of their lives were over.
-        let past = json!({ "metadata": { "annotations": { tls::life::NOT_AFTER: "2020-01-01T00:00:00Z" } } });
-        // Two ports may show the same one.
-        let names: BTreeSet<String> = servers.iter().map(Server::name).collect();
-        for name in names {
-            let name = format!("{name}-tls");
-            let params = PatchParams::default();
-            secrets
-                .patch(&name, &params, &Patch::Merge(&past))
-                .await
-                .unwrap();
-        }
-        let roots = roots(&platform).await;
-        let watching = async {
-            for (server, old) in servers.iter().zip(&old) {
-                let name = server.name();
-                let what = format!("{name} to show its renewed certificate");
-                wait_for(&what, SHOWN_LIMIT, async || {
-                    let wanted = wanted(&platform, server.component).await;
-                    let shown = server.shown(&roots, &name);
-                    let shown = shown.map_err(|error| error.to_string())?;
-                    match (&wanted != old, shown == wanted) {
-                        (true, true) => Ok(()),
-                        state => Err(format!("renewed, shown: {state:?}")),
-                    }
-                })
-                .await;
-            }
-        };
-        let asked = answered_during(&client, watching).await;
+        let asked = answered_during(&client, renew(&platform, &servers)).await;
         println!("{asked} questions answered while all certificates were renewed");
         assert_eq!(lives(&pods(&platform).await), before);
+    });
+}
+
+#[test]
+fn a_renewed_public_certificate_is_shown_without_a_failed_question() {
+    run(|| async {
+        let (platform, client) = ready().await;
+        let url = client.url().strip_prefix("https://").unwrap();
+        let (host, port) = url.split_once(':').unwrap_or((url, "443"));
+        if !host.ends_with(".localhost") {
+            println!("SKIPPED: the public address is reached on the package-built cluster only");
+            return;
+        }
+        let door = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+        let public = format!("{NAME}-tls");
+        let others = async || {
+            let mut lives = lives(&pods(&platform).await);
+            lives.retain(|(component, ..)| component != Component::Traefik.name());
+            lives
+        };
+        let (roots, old, before) = (
+            roots(&platform).await,
+            held(&platform, &public).await,
+            others().await,
+        );
+        say(&platform, &public, tls::life::NOT_AFTER, PAST).await;
+        let shown = wait_for("the renewed public certificate", SHOWN_LIMIT, async || {
+            let stream = TcpStream::connect_timeout(&door, ANSWER_LIMIT);
+            let shown = stream.and_then(|stream| {
+                stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+                shown_on(stream, &roots, host)
+            });
+            let shown = shown.map_err(|error| error.to_string())?;
+            match (held(&platform, &public).await != old, shown != old) {
+                (true, true) => Ok(()),
+                state => Err(format!("renewed, shown: {state:?}")),
+            }
+        });
+        let gone = wait_for("the old proxy to be gone", SHOWN_LIMIT, async || {
+            let all = pods(&platform).await;
+            let proxies = all
+                .iter()
+                .filter(|pod| component(pod) == Component::Traefik.name());
+            match proxies.count() {
+                1 => Ok(()),
+                count => Err(format!("{count} pods")),
+            }
+        });
+        let work = async {
+            shown.await;
+            gone.await;
+        };
+        let asked = answered_during(&client, work).await;
+        println!("{asked} questions answered while the public certificate was renewed");
+        assert_eq!(others().await, before);
     });
 }

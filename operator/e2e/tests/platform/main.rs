@@ -11,6 +11,8 @@ mod answers;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod beside;
