@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking, in its helpers too"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, in its helpers too, and says why it is skipped"
 )]
 
 #[expect(dead_code, reason = "the tests of the gateway use the rest")]

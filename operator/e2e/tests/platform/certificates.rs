@@ -291,7 +291,7 @@ fn a_renewed_public_certificate_is_shown_without_a_failed_question() {
             shown.await;
             gone.await;
         };
-        let asked = answered_during(&client, work).await;
+        let asked = Box::pin(answered_during(&client, work)).await;
         println!("{asked} questions answered while the public certificate was renewed");
         assert_eq!(others().await, before);
     });
