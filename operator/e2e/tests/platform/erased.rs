@@ -6,9 +6,9 @@ use lotoai_e2e::PublicClient;
 use lotoai_plan::env::USAGE_DATABASE;
 use reqwest::Method;
 
-use crate::credentials;
+use crate::clickhouse;
 use crate::inside::Inside;
-use crate::support::{NAME, ready, run, wait_for};
+use crate::support::{ready, run, wait_for};
 
 /// Over the event, and the deletion in the background.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -28,19 +28,8 @@ fn usage_of_an_erased_person_goes_and_does_not_come_back() {
         let Some(inside) = Inside::of(&platform, "clickhouse").await else {
             return;
         };
-        let authorities = credentials::authorities(&platform).await;
         let ask = async |statement: String| {
-            let account = credentials::account(&platform, "analytics-clickhouse").await;
-            let host = format!("{NAME}-clickhouse");
-            let url = format!("https://{host}:8443/");
-            let told = inside
-                .call((host.as_str(), 8443), &authorities, move |http| {
-                    http.post(url)
-                        .header("x-clickhouse-user", account.username)
-                        .header("x-clickhouse-key", account.password)
-                        .body(statement)
-                })
-                .await;
+            let told = clickhouse::ask(&platform, &inside, "analytics-clickhouse", statement).await;
             assert_eq!(told.status, 200, "{}", told.text);
             told.text.trim().to_owned()
         };

@@ -23,6 +23,8 @@ mod browser;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod clickhouse;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod crashes;

@@ -21,6 +21,7 @@ use object_store::client::HttpRequestBody;
 use reqwest::Method;
 use tokio::time::timeout;
 
+use crate::clickhouse;
 use crate::credentials::{self, Account};
 use crate::database::Database;
 use crate::inside::Inside;
@@ -252,19 +253,8 @@ fn a_clickhouse_account_uses_its_own_database_alone() {
         let Some(inside) = Inside::of(&platform, "clickhouse").await else {
             return;
         };
-        let authorities = credentials::authorities(&platform).await;
         let ask = async |name: &str, statement: String| {
-            let account = credentials::account(&platform, name).await;
-            let host = format!("{NAME}-clickhouse");
-            let url = format!("https://{host}:8443/");
-            let told = inside
-                .call((host.as_str(), 8443), &authorities, move |http| {
-                    http.post(url)
-                        .header("x-clickhouse-user", account.username)
-                        .header("x-clickhouse-key", account.password)
-                        .body(statement)
-                })
-                .await;
+            let told = clickhouse::ask(&platform, &inside, name, statement).await;
             if told.status == 200 {
                 Ok(())
             } else {

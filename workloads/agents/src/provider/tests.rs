@@ -74,10 +74,15 @@ fn ask() -> Ask {
     }
 }
 
-/// Runs one ask and gives the text that the caller saw.
+/// Runs the plain ask.
 async fn run(completer: &Completer) -> (String, Result<Finished, Failure>) {
+    run_ask(completer, &ask()).await
+}
+
+/// Runs an ask without functions and gives the text that the caller saw.
+async fn run_ask(completer: &Completer, ask: &Ask) -> (String, Result<Finished, Failure>) {
     let (sender, mut receiver) = mpsc::channel(64);
-    let result = completer.complete(&ask(), &sender).await;
+    let result = completer.complete(ask, &sender).await;
     drop(sender);
     let mut text = String::new();
     while let Some(piece) = receiver.recv().await {
@@ -321,6 +326,16 @@ async fn odd_but_harmless_fields_are_read() {
     let finished = result.unwrap();
     assert_eq!(finished.finish_reason, "eos_token");
     assert_eq!(finished.usage, Usage::default());
+}
+
+/// A role with a local model, and after it one of another provider.
+fn local_first(local: &str, other: &str) -> Table {
+    Table::parse(&format!(
+        "providers:\n  - {{name: a, kind: Local, baseURL: '{local}'}}\n  \
+         - {{name: b, kind: OpenAICompatible, baseURL: '{other}'}}\n\
+         roles: [{{name: r, models: [{{provider: a, model: m1}}, {{provider: b, model: m2}}]}}]"
+    ))
+    .unwrap()
 }
 
 fn two(first: &str, second: &str) -> Table {

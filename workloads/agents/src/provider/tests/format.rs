@@ -102,14 +102,7 @@ async fn a_model_that_cannot_be_held_to_a_format_says_so_and_is_not_asked(
 async fn the_next_model_takes_a_format_that_the_first_cannot() {
     let far = serve(sse(OPENAI_STREAM)).await;
     let local = serve(sse(OPENAI_STREAM)).await;
-    let table = Table::parse(&format!(
-        "providers:\n  - {{name: a, kind: Local, baseURL: '{}'}}\n  \
-         - {{name: b, kind: OpenAICompatible, baseURL: '{}'}}\n\
-         roles: [{{name: r, models: [{{provider: a, model: m1}}, {{provider: b, model: m2}}]}}]",
-        local.uri(),
-        far.uri()
-    ))
-    .unwrap();
+    let table = local_first(&local.uri(), &far.uri());
     let finished = run_as(&completer(table), Format::Object).await.unwrap();
     assert_eq!(finished.model, "m2");
     assert!(local.received_requests().await.unwrap().is_empty());

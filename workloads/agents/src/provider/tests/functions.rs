@@ -275,14 +275,7 @@ async fn a_model_without_tools_says_so_and_is_not_asked(
 async fn the_next_model_takes_what_a_local_one_cannot() {
     let far = serve(sse(OPENAI_CALLS)).await;
     let local = serve(sse(OPENAI_STREAM)).await;
-    let table = Table::parse(&format!(
-        "providers:\n  - {{name: a, kind: Local, baseURL: '{}'}}\n  \
-         - {{name: b, kind: OpenAICompatible, baseURL: '{}'}}\n\
-         roles: [{{name: r, models: [{{provider: a, model: m1}}, {{provider: b, model: m2}}]}}]",
-        local.uri(),
-        far.uri()
-    ))
-    .unwrap();
+    let table = local_first(&local.uri(), &far.uri());
     let (_, result) = run_with(&completer(table), loop_of_calls(), Some(weather())).await;
     assert_eq!(result.unwrap().model, "m2");
     assert!(local.received_requests().await.unwrap().is_empty());

@@ -28,22 +28,12 @@ async fn run_as(
     temperature: Option<f32>,
     sampling: Sampling,
 ) -> (String, Result<Finished, Failure>) {
-    let (sender, mut receiver) = mpsc::channel(64);
     let ask = Ask {
         temperature,
         sampling,
         ..ask()
     };
-    let result = completer.complete(&ask, &sender).await;
-    drop(sender);
-    let mut text = String::new();
-    while let Some(piece) = receiver.recv().await {
-        match piece {
-            Piece::Text(more) => text.push_str(&more),
-            Piece::Call(call) => panic!("nobody declared a function: {call:?}"),
-        }
-    }
-    (text, result)
+    run_ask(completer, &ask).await
 }
 
 #[rstest]
@@ -209,14 +199,7 @@ async fn a_model_that_cannot_be_held_to_it_says_so_and_is_not_asked(
 async fn the_next_model_takes_what_the_first_cannot() {
     let far = serve(sse(OPENAI_STREAM)).await;
     let local = serve(sse(OPENAI_STREAM)).await;
-    let table = Table::parse(&format!(
-        "providers:\n  - {{name: a, kind: Local, baseURL: '{}'}}\n  \
-         - {{name: b, kind: OpenAICompatible, baseURL: '{}'}}\n\
-         roles: [{{name: r, models: [{{provider: a, model: m1}}, {{provider: b, model: m2}}]}}]",
-        local.uri(),
-        far.uri()
-    ))
-    .unwrap();
+    let table = local_first(&local.uri(), &far.uri());
     let (_, result) = run_as(&completer(table), None, all()).await;
     assert_eq!(result.unwrap().model, "m2");
     assert!(local.received_requests().await.unwrap().is_empty());
