@@ -46,8 +46,16 @@ impl Batcher {
         (Self { queue }, work)
     }
 
+    /// Returns when all of the events are stored (`true`), or all were tried and one could not be
+    /// (`false`).
+    pub async fn add_all(&self, events: &[UsageRecorded]) -> bool {
+        let adding = events.iter().map(|event| self.add(event.clone()));
+        let stored = futures::future::join_all(adding).await;
+        stored.into_iter().all(|is_stored| is_stored)
+    }
+
     /// Returns when the event is stored (`true`) or could not be (`false`).
-    pub async fn add(&self, event: UsageRecorded) -> bool {
+    async fn add(&self, event: UsageRecorded) -> bool {
         let (stored, answer) = oneshot::channel();
         if self.queue.send(Waiting { event, stored }).await.is_err() {
             return false;

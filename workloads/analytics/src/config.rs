@@ -18,7 +18,7 @@ pub struct Config {
     #[command(flatten)]
     pub(crate) clickhouse: ClickHouseArgs,
 
-    /// Most events in one insert, which is also the most that are held in memory
+    /// Most events in one insert
     #[arg(long, env = "BATCH_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
     pub(crate) batch_size: u16,
 

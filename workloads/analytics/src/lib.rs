@@ -30,6 +30,8 @@ const QUEUE: &str = "analytics";
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// How often the gate asks whether ClickHouse is still there.
 const PING: Duration = Duration::from_secs(10);
+/// Messages that are held at a time; one has as many events as the gateway relays together.
+const PREFETCH: u16 = 64;
 /// An event waits in the process for this long before the next try: a message that went back to
 /// the queue too often would end as a dead letter.
 const RETRY: Duration = Duration::from_secs(5);
@@ -82,16 +84,16 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .connect(&service)
         .await
         .context(BrokerSnafu)?;
-    let size = config.batch_size;
+    let size = usize::from(config.batch_size);
     let patience = Duration::from_millis(config.batch_milliseconds);
-    let (batcher, work) = Batcher::start(clickhouse.clone(), usize::from(size), patience);
+    let (batcher, work) = Batcher::start(clickhouse.clone(), size, patience);
     service.keep_up("batches", work);
     let erasures = Erasures::new(clickhouse.clone());
     service.keep_up("erasures", erasures.clone().keep(service.shutdown.clone()));
     let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq
-            .consume(QUEUE, size, move |delivery| {
+            .consume(QUEUE, PREFETCH, move |delivery| {
                 let (batcher, erasures) = (batcher.clone(), erasures.clone());
                 let stop = shutdown.clone();
                 async move { handle(&batcher, &erasures, stop.cancelled(), delivery).await }
@@ -131,22 +133,21 @@ async fn handle(
     delivery: Delivery,
 ) -> Outcome {
     match delivery.routing_key.as_str() {
-        UsageRecorded::NAME => match read::<UsageRecorded>(&delivery) {
-            Ok(event) => stored(|| batcher.add(event.clone()), stop).await,
-            Err(refused) => refused,
+        UsageRecorded::NAME => match UsageRecorded::of_message(&delivery.body) {
+            Ok(events) => stored(|| batcher.add_all(&events), stop).await,
+            Err(error) => not_a::<UsageRecorded>(&error),
         },
-        PersonErased::NAME => match read::<PersonErased>(&delivery) {
+        PersonErased::NAME => match serde_json::from_slice::<PersonErased>(&delivery.body) {
             Ok(event) if event.is_sound() => stored(|| erasures.note(&event), stop).await,
             Ok(_) => Outcome::Reject("a digest that is none".to_owned()),
-            Err(refused) => refused,
+            Err(error) => not_a::<PersonErased>(&error),
         },
         unknown => Outcome::Reject(format!("unknown event {unknown:?}")),
     }
 }
 
-fn read<E: Event>(delivery: &Delivery) -> Result<E, Outcome> {
-    serde_json::from_slice(&delivery.body)
-        .map_err(|error| Outcome::Reject(format!("not a {}: {error}", E::NAME)))
+fn not_a<E: Event>(error: &serde_json::Error) -> Outcome {
+    Outcome::Reject(format!("not a {}: {error}", E::NAME))
 }
 
 /// Waits for ClickHouse here; the broker keeps the message until it is acknowledged.

@@ -172,7 +172,8 @@ impl Event for DocumentFailed {
     }
 }
 
-/// One answered (or failed) request, for accounting. Holds no prompt and no answer.
+/// One answered (or failed) request, for accounting. Holds no prompt and no answer. Its message holds
+/// one of them, or a JSON array of several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageRecorded {
     /// The run; the identity of the record.
@@ -205,6 +206,32 @@ impl Event for UsageRecorded {
     const NAME: &'static str = "usage.recorded";
     fn id(&self) -> String {
         self.run_id.clone()
+    }
+}
+
+impl UsageRecorded {
+    /// The body of one message with several records, from the JSON of each.
+    #[must_use]
+    pub fn together<'a>(records: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut body = Vec::new();
+        for record in records {
+            body.push(if body.is_empty() { b'[' } else { b',' });
+            body.extend_from_slice(record);
+        }
+        body.push(b']');
+        body
+    }
+
+    /// The records of a message's body.
+    ///
+    /// # Errors
+    /// It is neither a record nor an array of records.
+    pub fn of_message(body: &[u8]) -> serde_json::Result<Vec<Self>> {
+        if body.first() == Some(&b'[') {
+            serde_json::from_slice(body)
+        } else {
+            serde_json::from_slice(body).map(|record| vec![record])
+        }
     }
 }
 
@@ -282,6 +309,36 @@ mod tests {
             serde_json::from_slice::<DocumentIndexed>(&wire).unwrap(),
             event
         );
+    }
+
+    #[test]
+    fn records_of_usage_come_alone_or_together() {
+        let record = |run_id: &str| UsageRecorded {
+            run_id: run_id.to_owned(),
+            ended_at: "2026-11-02T10:00:00Z".into(),
+            subject: "[1,2]".into(),
+            requested_model: "lotoai".into(),
+            model: "extractive".into(),
+            provider: "lotoai".into(),
+            route: "knowledge".into(),
+            outcome: "ok".into(),
+            input_tokens: None,
+            output_tokens: Some(7),
+            first_token_ms: None,
+            duration_ms: 1,
+        };
+        let records = [record("a"), record("b"), record("c")];
+        let bodies = records
+            .each_ref()
+            .map(|record| serde_json::to_vec(record).unwrap());
+        let alone = UsageRecorded::of_message(&bodies[1]).unwrap();
+        assert_eq!(alone, records[1..2]);
+        let together = UsageRecorded::together(bodies.iter().map(Vec::as_slice));
+        assert_eq!(UsageRecorded::of_message(&together).unwrap(), records);
+        // The control: what is cut off, or something else, is refused as a whole.
+        for body in [&together[..together.len() - 1], b"", b"[7]", b"{}"] {
+            assert!(UsageRecorded::of_message(body).is_err());
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The relay from the outbox table to the broker. An event is deleted only after the broker has
 //! confirmed it, so a crash at any point can repeat an event but never lose one.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotoai_contracts::events::{Event as _, UsageRecorded};
 use lotoai_kit::rabbitmq::{Message, Rabbitmq};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -50,17 +52,54 @@ pub trait Publish: Send + Sync + 'static {
 
 impl Publish for Rabbitmq {
     async fn publish(&self, events: &[OutboxRow]) -> (usize, Result<(), String>) {
-        let messages: Vec<Message<'_>> = events
-            .iter()
-            .map(|event| Message {
-                routing_key: &event.routing_key,
-                message_id: &event.message_id,
-                body: &event.body,
-            })
-            .collect();
+        let parcels = parcels(events);
+        let messages: Vec<Message<'_>> = parcels.iter().map(Parcel::message).collect();
         let (stored, outcome) = self.publish_all(&messages).await;
-        (stored, outcome.map_err(|error| chain(&error)))
+        let stored = parcels.iter().take(stored).map(|parcel| parcel.events);
+        (stored.sum(), outcome.map_err(|error| chain(&error)))
     }
+}
+
+/// What becomes one message: an event, or the records of usage that lie beside each other. Every
+/// question leaves such a record, and a message costs more than all else that is done with it.
+struct Parcel<'a> {
+    first: &'a OutboxRow,
+    events: usize,
+    body: Cow<'a, [u8]>,
+}
+
+impl<'a> Parcel<'a> {
+    fn new(first: &'a OutboxRow, others: &'a [OutboxRow]) -> Self {
+        let body = if others.is_empty() {
+            Cow::Borrowed(first.body.as_slice())
+        } else {
+            let records = std::iter::once(first).chain(others);
+            let bodies = records.map(|record| record.body.as_slice());
+            Cow::Owned(UsageRecorded::together(bodies))
+        };
+        Self {
+            first,
+            events: 1 + others.len(),
+            body,
+        }
+    }
+
+    fn message(&self) -> Message<'_> {
+        Message {
+            routing_key: &self.first.routing_key,
+            message_id: &self.first.message_id,
+            body: &self.body,
+        }
+    }
+}
+
+fn parcels(events: &[OutboxRow]) -> Vec<Parcel<'_>> {
+    let is_usage = |event: &OutboxRow| event.routing_key == UsageRecorded::NAME;
+    let alike = events.chunk_by(|one, next| is_usage(one) && is_usage(next));
+    alike
+        .filter_map(<[_]>::split_first)
+        .map(|(first, others)| Parcel::new(first, others))
+        .collect()
 }
 
 /// Relays events until `stop`.
@@ -135,4 +174,45 @@ pub async fn relay_batch<P: Publish>(store: &Store, broker: &P) -> Result<Progre
         relayed: confirmed.len(),
         failed: outcome.err(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use lotoai_contracts::events::DocumentDeleted;
+
+    use super::*;
+
+    fn row(id: i64, routing_key: &str, body: &str) -> OutboxRow {
+        OutboxRow {
+            id,
+            message_id: format!("m{id}"),
+            routing_key: routing_key.to_owned(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn records_of_usage_go_together_and_nothing_else_does() {
+        let rows = [
+            row(1, UsageRecorded::NAME, "1"),
+            row(2, UsageRecorded::NAME, "2"),
+            row(3, DocumentDeleted::NAME, "3"),
+            row(4, DocumentDeleted::NAME, "4"),
+            row(5, UsageRecorded::NAME, "5"),
+        ];
+        let parcels = parcels(&rows);
+        let told = parcels.iter().map(|parcel| {
+            let message = parcel.message();
+            let body = std::str::from_utf8(message.body).unwrap();
+            (message.message_id, message.routing_key, body, parcel.events)
+        });
+        let (usage, deleted) = (UsageRecorded::NAME, DocumentDeleted::NAME);
+        let expected = [
+            ("m1", usage, "[1,2]", 2),
+            ("m3", deleted, "3", 1),
+            ("m4", deleted, "4", 1),
+            ("m5", usage, "5", 1),
+        ];
+        assert!(told.eq(expected));
+    }
 }
