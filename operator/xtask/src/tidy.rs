@@ -8,7 +8,12 @@ use crate::shell::{capture, command};
 
 /// Lines of a source file, tests not counted.
 const MAX_LINES: usize = 400;
-/// Crates that must never appear below `lotoai-plan`: it is pure.
+/// The crates that are pure, and where they are.
+const PURE: [(&str, &str); 2] = [
+    ("lotoai-plan", "operator/plan"),
+    ("lotoai-policy", "workloads/policy"),
+];
+/// Crates that must never appear below those.
 const IMPURE: [&str; 4] = ["tokio", "kube-client", "reqwest", "rand"];
 
 /// Checks every rule and reports all faults together.
@@ -41,7 +46,9 @@ pub(crate) fn run() -> Result<()> {
             links(&path, file, &text, &mut faults);
         }
     }
-    purity(&mut faults)?;
+    for (name, place) in PURE {
+        purity(name, place, &mut faults)?;
+    }
     if faults.is_empty() {
         return Ok(());
     }
@@ -96,24 +103,15 @@ fn links(path: &Path, file: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn purity(faults: &mut Vec<String>) -> Result<()> {
+fn purity(name: &str, place: &str, faults: &mut Vec<String>) -> Result<()> {
     let arguments = [
-        "tree",
-        "--locked",
-        "-p",
-        "lotoai-plan",
-        "-e",
-        "normal",
-        "--prefix",
-        "none",
+        "tree", "--locked", "-p", name, "-e", "normal", "--prefix", "none",
     ];
     let tree = capture(&mut command("cargo", arguments))?;
     for line in tree.lines() {
         let name = line.split(' ').next().unwrap_or_default();
         if IMPURE.contains(&name) {
-            faults.push(format!(
-                "operator/plan depends on {name}; it must stay pure"
-            ));
+            faults.push(format!("{place} depends on {name}; it must stay pure"));
         }
     }
     Ok(())

@@ -1,8 +1,11 @@
-//! What the tool server and the orchestrator say to each other beside MCP, in `_meta`.
+//! What the tool server and the orchestrator say to each other beside MCP: in a header, and in `_meta`.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+/// Header with the groups of the person on whose behalf tools are listed and called, separated by
+/// commas.
+pub const GROUPS_HEADER: &str = "x-lotoai-groups";
 /// In the list: [`CONSENT_REQUIRED`] when the person who asked must consent to a call of the tool;
 /// absent = they need not. In a call: the id of the approval that it rests on.
 pub const APPROVAL: &str = "lotoai.dev/approval";

@@ -121,7 +121,7 @@ pub(crate) fn token_claims(bytes: &[u8]) {
             let mut groups = said["groups"].as_array().into_iter().flatten();
             let is_said =
                 groups.any(|it| it.as_str().map(|it| it.trim_start_matches('/')) == Some(ADMINS));
-            promise(person.is_admin() == is_said, "one group administers");
+            promise(person.who().is_admin() == is_said, "one group administers");
         }
         Err(failure) => {
             promise(failure.status == 401, "a bad token is a 401");

@@ -9,8 +9,8 @@ use axum::routing::any;
 use futures::executor::block_on;
 use http::{Method, Request, Uri};
 use lotoai_gateway::failure::is_api;
-use lotoai_gateway::policy::{Needs, Surface};
 use lotoai_gateway::routes::{self, uploads};
+use lotoai_policy::{Needs, Surface};
 use tower::ServiceExt as _;
 
 use crate::promise;

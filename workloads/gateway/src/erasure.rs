@@ -8,13 +8,14 @@
 pub mod elsewhere;
 
 use lotoai_contracts::events::PersonErased;
+use lotoai_policy::documents::uploaded_by;
 use serde::Serialize;
 
 use crate::budget::ledger;
 use crate::budget::table::{Scope, Table};
 use crate::failure::Failure;
 use crate::state::AppState;
-use crate::store::{Readers, StoreError};
+use crate::store::StoreError;
 
 /// Conversations and documents per step.
 const BATCH: i64 = 20;
@@ -65,15 +66,6 @@ pub fn shared_budgets(table: &Table) -> Vec<String> {
         .filter(|budget| matches!(budget.scope, Scope::Platform | Scope::Group))
         .map(|budget| budget.name.clone())
         .collect()
-}
-
-/// The documents that a person uploaded, and no others.
-pub fn uploader(subject: &str) -> Readers {
-    Readers {
-        subject: subject.to_owned(),
-        groups: Vec::new(),
-        admin: false,
-    }
 }
 
 /// Erases a person.
@@ -157,8 +149,8 @@ async fn conversations(state: &AppState, subject: &str) -> Result<u64, StoreErro
 async fn documents(state: &AppState, subject: &str) -> Result<u64, StoreError> {
     let mut all = 0;
     loop {
-        let readers = uploader(subject);
-        let documents = state.store.documents(&readers, None, None, BATCH).await?;
+        let own = uploaded_by(subject);
+        let documents = state.store.documents(&own, None, None, BATCH).await?;
         if documents.is_empty() {
             return Ok(all);
         }

@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use lotoai_policy::Refusal;
 use serde_json::{Value, json};
 
 use crate::idempotency::Unkept;
@@ -116,6 +117,17 @@ impl Failure {
         )
     }
 
+    /// 404 for a model that does not exist or that the caller may not name.
+    pub fn unknown_model() -> Self {
+        let mut failure = Self::new(
+            StatusCode::NOT_FOUND,
+            "model_not_found",
+            "there is no such model; GET /v1/models lists the names",
+        );
+        failure.param = Some("model".to_owned());
+        failure
+    }
+
     /// 503 because something that the request needs cannot be reached.
     pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -204,6 +216,14 @@ impl Failure {
             problem[*name] = details.clone();
         }
         problem
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let mut failure = Self::new(refusal.status, refusal.code, refusal.message);
+        failure.param = refusal.param.map(str::to_owned);
+        failure
     }
 }
 

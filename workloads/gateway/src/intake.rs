@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use lotoai_contracts::events::DocumentUploaded;
+use lotoai_policy::documents::readers_of;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::upload::{Description, TextCheck, empty, too_large};
 use crate::failure::Failure;
 use crate::objects::{Objects, Upload};
-use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::{Change, Document, NewDocument, StoreError, Upserted};
 
@@ -102,7 +102,7 @@ impl Received {
         let new = NewDocument {
             id: Uuid::now_v7(),
             owner: owner.to_owned(),
-            groups: policy::readers_of(&description.knowledge_base),
+            groups: readers_of(&description.knowledge_base),
             knowledge_base: description.knowledge_base,
             name: description.name,
             media_type: description.media_type,

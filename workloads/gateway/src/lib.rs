@@ -18,7 +18,6 @@ pub mod objects;
 pub mod openapi;
 pub mod orchestrator;
 pub mod outbox;
-pub mod policy;
 pub mod retention;
 pub mod routes;
 pub mod state;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use lotoai_contracts::tools::{APPROVAL, CONSENT_REQUIRED, DECLARATION};
+use lotoai_contracts::tools::{APPROVAL, CONSENT_REQUIRED, DECLARATION, GROUPS_HEADER};
+use lotoai_policy::declared::{self, may_use};
 use rmcp::ErrorData;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
@@ -15,10 +16,6 @@ use rmcp::service::{RequestContext, RoleServer};
 
 use crate::domain::tool::{Action, Tool};
 use crate::run::{self, ToolResult};
-
-/// Header with the groups of the person on whose behalf a service calls, separated by commas.
-/// Only services with a token get this far, and they are trusted to say who asks.
-pub const GROUPS_HEADER: &str = "x-lotoai-groups";
 
 /// Serves the declared tools.
 #[derive(Debug, Clone)]
@@ -74,7 +71,7 @@ impl ServerHandler for Tools {
         let visible = self
             .tools
             .iter()
-            .filter(|tool| tool.allows(groups.iter().map(String::as_str)));
+            .filter(|tool| may_use(&tool.groups, &groups));
         let tools = visible.map(|tool| {
             McpTool::new(
                 tool.name.clone(),
@@ -96,9 +93,7 @@ impl ServerHandler for Tools {
         let tool = self
             .tools
             .iter()
-            .find(|tool| {
-                tool.name == request.name && tool.allows(groups.iter().map(String::as_str))
-            })
+            .find(|tool| tool.name == request.name && may_use(&tool.groups, &groups))
             .ok_or_else(|| {
                 ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None)
             })?;
@@ -148,20 +143,11 @@ fn consent<'a>(tool: &Tool, meta: &'a RequestMetaObject) -> Result<Option<&'a st
         return Ok(None);
     }
     let text = |key: &str| meta.get(key).and_then(|value| value.as_str());
-    let name = &tool.name;
-    match (text(APPROVAL), text(DECLARATION)) {
-        (None | Some(""), _) => Err(format!(
-            "the tool {name:?} is called with the consent of the person who asked only"
-        )),
-        (Some(approval), Some(declaration)) if declaration == tool.declaration => {
-            Ok(Some(approval))
-        }
-        (Some(_), _) => Err(format!(
-            "the tool {name:?} is declared otherwise than when somebody consented; ask again"
-        )),
-    }
+    let (approval, consented_to) = (text(APPROVAL), text(DECLARATION));
+    declared::consent(&tool.name, &tool.declaration, approval, consented_to).map(Some)
 }
 
+/// Only services with a token get this far, and they are trusted to say who asks.
 fn groups(context: &RequestContext<RoleServer>) -> Vec<String> {
     let header = context
         .extensions

@@ -6,8 +6,7 @@ use std::{
 };
 
 use lotoai_contracts::v1::{
-    Caller, CompleteRequest, ListRolesRequest, Role, agents_client::AgentsClient,
-    complete_event::Event,
+    CompleteRequest, ListRolesRequest, Role, agents_client::AgentsClient, complete_event::Event,
 };
 use lotoai_kit::upstream::GrpcChannel;
 use tokio::time::{Instant, timeout};
@@ -112,14 +111,4 @@ impl Completion {
             }
         }
     }
-}
-
-/// May this caller use this role?
-#[must_use]
-pub fn may_use(role: &Role, caller: &Caller) -> bool {
-    role.groups.is_empty()
-        || role
-            .groups
-            .iter()
-            .any(|group| caller.groups.contains(group))
 }

@@ -5,7 +5,7 @@ mod attempt;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use lotoai_contracts::v1::Caller;
+use lotoai_contracts::{tools, v1::Caller};
 use lotoai_kit::retry;
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::{
@@ -29,8 +29,8 @@ use self::attempt::Failed;
 use crate::{domain::approval::Cleared, failure::Failure};
 
 const SERVICE: &str = "mcp-server";
-/// Carries the groups of the person, so that the server shows and runs only what they may use.
-const GROUPS_HEADER: HeaderName = HeaderName::from_static("x-lotoai-groups");
+/// So that the server shows and runs only what the person may use.
+const GROUPS_HEADER: HeaderName = HeaderName::from_static(tools::GROUPS_HEADER);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Tools have limits of their own on the server; this one notices when the server is gone. It holds

@@ -9,6 +9,7 @@ use lotoai_contracts::v1::{
     ExportPersonResponse, Finished, ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest,
     ListModelsResponse, Model, RecordKind, answer_event::Event, orchestrator_server::Orchestrator,
 };
+use lotoai_policy::declared::may_use;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,6 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    agents::may_use,
     failure::Failure,
     flows::{
         self, AUTOMATIC, Done, Hub, PROBE, consent,
@@ -210,7 +210,9 @@ impl Orchestrator for OrchestratorService {
         };
         let roles = self.hub.agents.roles().await;
         let roles = roles.map_err(unavailable)?;
-        let roles = roles.iter().filter(|role| may_use(role, &caller));
+        let roles = roles
+            .iter()
+            .filter(|role| may_use(&role.groups, &caller.groups));
         let roles = roles.map(|role| Model {
             id: role.name.clone(),
             description: role.description.clone(),

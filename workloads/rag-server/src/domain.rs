@@ -1,9 +1,9 @@
 //! What the store keeps and finds, already checked.
 
+use lotoai_policy::documents::Readable;
+
 /// Numbers in a vector.
 pub const DIMENSIONS: usize = 384;
-/// The group that everybody who is signed in belongs to.
-pub const EVERYBODY: &str = "*";
 
 /// A document with all its chunks.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Document {
     pub knowledge_base: String,
     /// OIDC `sub` of the uploader, who may always read it.
     pub owner: String,
-    /// Groups that may read it; [`EVERYBODY`] = all.
+    /// Groups that may read it; [`lotoai_policy::EVERYBODY`] = all.
     pub groups: Vec<String>,
     /// Its chunks in order.
     pub chunks: Vec<Chunk>,
@@ -33,15 +33,6 @@ pub struct Chunk {
     pub vector: Vec<f32>,
 }
 
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reader {
-    /// OIDC `sub`; never empty.
-    pub subject: String,
-    /// Groups.
-    pub groups: Vec<String>,
-}
-
 /// A search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
@@ -49,8 +40,8 @@ pub struct Query {
     pub vector: Vec<f32>,
     /// The most hits wanted.
     pub limit: usize,
-    /// Who asks: a chunk that they may not read is never a candidate.
-    pub reader: Reader,
+    /// What who asks may read, whose subject is never empty: no other chunk is ever a candidate.
+    pub readable: Readable,
     /// Only this knowledge base; `None` = all.
     pub knowledge_base: Option<String>,
     /// Only hits of at least this cosine similarity.

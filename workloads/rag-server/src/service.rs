@@ -59,7 +59,7 @@ impl Rag for RagService {
         let query = Query {
             vector,
             limit: search.limit,
-            reader: search.reader,
+            readable: search.readable,
             knowledge_base: search.knowledge_base,
             min_score: search.min_score,
         };

@@ -1,9 +1,10 @@
 //! Messages to domain values. Every refusal names the field, the fault and the fix.
 
 use lotoai_contracts::v1;
+use lotoai_policy::documents::{Readable, readable_by};
 use tonic::Status;
 
-use crate::domain::{Chunk, DIMENSIONS, Document, Reader};
+use crate::domain::{Chunk, DIMENSIONS, Document};
 
 /// Hits of one search.
 const MAX_LIMIT: u32 = 50;
@@ -25,7 +26,7 @@ const MAX_CHUNKS: usize = 10_000;
 pub(crate) struct Search {
     pub(crate) question: String,
     pub(crate) limit: usize,
-    pub(crate) reader: Reader,
+    pub(crate) readable: Readable,
     pub(crate) knowledge_base: Option<String>,
     pub(crate) min_score: Option<f32>,
 }
@@ -53,10 +54,7 @@ pub(crate) fn search(request: v1::SearchRequest) -> Result<Search, Status> {
     Ok(Search {
         question: request.query,
         limit: request.limit as usize,
-        reader: Reader {
-            subject: caller.subject,
-            groups: caller.groups,
-        },
+        readable: readable_by(&caller.subject, &caller.groups),
         knowledge_base,
         min_score: request.min_score,
     })

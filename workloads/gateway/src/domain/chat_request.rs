@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use lotoai_contracts::v1::{AnswerFormat, Functions, Message, Sampling};
+use lotoai_policy::probe;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,8 +21,6 @@ pub const MAX_MESSAGES: usize = 200;
 const MAX_MODEL_CHARS: usize = 128;
 /// Largest `max_tokens`; more is a mistake with every model there is.
 pub(super) const MAX_TOKENS: u32 = 1_000_000;
-/// The model that is answered without leaving a trace: the platform's own health probe.
-pub const PROBE_MODEL: &str = "probe";
 
 /// The parameters of OpenAI's API and no others; a name that OpenAI does not have is a mistake.
 pub const PARAMETERS: [&str; 35] = [
@@ -117,7 +116,8 @@ impl ChatRequest {
         let conversation_id = conversation_id(&fields)?;
         let max_tokens = fields.integer("max_tokens", 1..=MAX_TOKENS)?;
         let max_completion_tokens = fields.integer("max_completion_tokens", 1..=MAX_TOKENS)?;
-        let store = fields.flag("store")?.unwrap_or(true) && model != PROBE_MODEL;
+        // The platform's own question leaves no trace.
+        let store = fields.flag("store")?.unwrap_or(true) && model != probe::MODEL;
         let resumable = stream_option(&fields, "resumable")?;
         if resumable && !(stream && store) {
             return Err(fields.refuse(

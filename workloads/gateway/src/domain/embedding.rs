@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lotoai_contracts::events::UsageRecorded;
+use lotoai_policy::models;
 use uuid::Uuid;
 
 use super::charge::Charge;
@@ -19,7 +20,6 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::identity::watch::Follow;
 use crate::model_server::Unanswered;
-use crate::policy;
 use crate::state::AppState;
 use crate::store::RunEnd;
 
@@ -50,9 +50,9 @@ pub async fn embed(
 ) -> Result<Embedded, Failure> {
     let started = Instant::now();
     if request.model != state.model_server.model()
-        || !policy::models::may_name(identity, &request.model)
+        || !models::may_name(identity.who(), &request.model)
     {
-        return Err(policy::models::unknown());
+        return Err(Failure::unknown_model());
     }
     let model = ModelName {
         provider: PROVIDER.to_owned(),

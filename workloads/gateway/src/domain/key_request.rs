@@ -1,9 +1,10 @@
 //! The request of `POST /api/keys`, checked.
 
+use lotoai_policy::Scope;
+
 use super::chat_request::json;
 use super::fields::Fields;
 use crate::failure::Failure;
-use crate::policy::Scope;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -1,10 +1,11 @@
 //! A question before it is asked: what it goes on from, where it is stored, what it reserves.
 
 use lotoai_contracts::v1::{FunctionCall, Message};
+use lotoai_policy::{may_read_conversations, probe};
 use uuid::Uuid;
 
 use super::charge::{Charge, no_conversation};
-use super::chat_request::{ChatRequest, PROBE_MODEL};
+use super::chat_request::ChatRequest;
 use super::functions;
 use super::text::title;
 use crate::budget::Principal;
@@ -12,7 +13,6 @@ use crate::budget::estimate;
 use crate::budget::plan::Question;
 use crate::failure::Failure;
 use crate::identity::Identity;
-use crate::policy;
 use crate::state::AppState;
 use crate::store::{NewMessage, NewStream, NewTalk, StoredCall};
 
@@ -52,7 +52,7 @@ pub(super) async fn prepare(
     let messages = with_history(history, request);
     functions::check(&messages)?;
     // The platform's own probe calls no model and counts nowhere.
-    let question = (request.model != PROBE_MODEL).then(|| Question {
+    let question = (request.model != probe::MODEL).then(|| Question {
         run_id,
         principal: Principal::of(identity),
         tokens: estimate::of_question(
@@ -84,7 +84,7 @@ async fn said_before(
     id: Uuid,
 ) -> Result<Vec<NewMessage>, Failure> {
     // Who goes on with a conversation can ask what is in it.
-    if !policy::may_read_conversations(identity) {
+    if !may_read_conversations(identity.who()) {
         return Err(no_conversation());
     }
     let owner = identity.subject.as_str();

@@ -1,10 +1,11 @@
 //! The request of `POST /v1/responses`, checked: the same question as a chat's, in other words.
 
 use lotoai_contracts::v1::{AnswerFormat, Message};
+use lotoai_policy::probe;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::chat_request::{self, ChatRequest, MAX_MESSAGES, MAX_TOKENS, PROBE_MODEL};
+use super::chat_request::{self, ChatRequest, MAX_MESSAGES, MAX_TOKENS};
 use super::content;
 use super::fields::Fields;
 use super::format;
@@ -134,7 +135,7 @@ impl ResponsesRequest {
             return Err(fields.refuse("previous_response_id", message));
         }
         metadata(&fields)?;
-        let store = fields.flag("store")?.unwrap_or(true) && model != PROBE_MODEL;
+        let store = fields.flag("store")?.unwrap_or(true) && model != probe::MODEL;
         let messages = messages(&fields, conversation_id.or(previous).is_some())?;
         let temperature = fields.number("temperature", 0.0..=2.0)?;
         let question = ChatRequest {

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
+use lotoai_policy::{models, probe};
 use serde_json::{Map, Value};
 use tokio::sync::watch::Sender;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::charge::Charge;
-use super::chat_request::{ChatRequest, PROBE_MODEL};
+use super::chat_request::ChatRequest;
 use super::end::{End, Record, Whole};
 use super::prepare::{Prepared, prepare};
 use super::transcript::{Step, Transcript};
@@ -22,7 +23,6 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
-use crate::policy;
 use crate::state::AppState;
 use crate::store::{Answer, AnswerPlace, NewResponse, RunEnd, StreamEnd};
 use crate::streams;
@@ -98,8 +98,8 @@ impl Run {
         request: &ChatRequest,
     ) -> Result<Self, Failure> {
         let started = Instant::now();
-        if !policy::models::may_name(identity, &request.model) {
-            return Err(policy::models::unknown());
+        if !models::may_name(identity.who(), &request.model) {
+            return Err(Failure::unknown_model());
         }
         let id = Uuid::now_v7();
         let Prepared {
@@ -370,7 +370,7 @@ impl Run {
         };
         Record {
             end: Arc::new(end),
-            is_probe: self.requested_model == PROBE_MODEL,
+            is_probe: self.requested_model == probe::MODEL,
             until: (self.started + self.state.limits.answer_lease()).into(),
         }
     }

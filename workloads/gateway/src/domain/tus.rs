@@ -5,9 +5,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lotoai_policy::documents::DEFAULT_KNOWLEDGE_BASE;
 
 use super::text::file_name;
-use super::upload::{self, DEFAULT_KNOWLEDGE_BASE, Description};
+use super::upload::{self, Description};
 use crate::failure::Failure;
 
 /// The version of the protocol.

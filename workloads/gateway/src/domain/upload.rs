@@ -5,8 +5,6 @@ use axum::http::StatusCode;
 
 use crate::failure::Failure;
 
-/// The knowledge base that everybody who is signed in may read.
-pub const DEFAULT_KNOWLEDGE_BASE: &str = "default";
 const MAX_KNOWLEDGE_BASE: usize = 63;
 
 /// What a file is to be, beside its bytes.

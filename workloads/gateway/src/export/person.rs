@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lotoai_contracts::v1::RecordKind;
+use lotoai_policy::documents::uploaded_by;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Pipe, Stop, conversation};
-use crate::erasure::{shared_budgets, uploader};
+use crate::erasure::shared_budgets;
 use crate::identity::Identity;
 use crate::state::AppState;
 use crate::store::{KeyOwner, StoreError, UsageCursor, UsageQuery};
@@ -48,7 +49,7 @@ pub async fn write(
             "subject": subject,
             "name": identity.name,
             "groups": identity.groups,
-            "admin": identity.is_admin(),
+            "admin": identity.who().is_admin(),
         },
         "api_key_owner": key_owner,
     }))
@@ -81,7 +82,7 @@ async fn conversations(pipe: &mut Pipe, state: &AppState, subject: &str) -> Resu
 /// Responses, streams, approvals, documents, uploads, API keys, sessions and `Idempotency-Key`s.
 async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Result<(), Stop> {
     let (store, subject) = (&state.store, identity.subject.as_str());
-    let readers = uploader(subject);
+    let own = uploaded_by(subject);
     list(
         pipe,
         "responses",
@@ -106,7 +107,7 @@ async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Resul
     list(
         pipe,
         "documents",
-        |after| store.documents(&readers, None, after, PART),
+        |after| store.documents(&own, None, after, PART),
         |document| document.id,
     )
     .await?;

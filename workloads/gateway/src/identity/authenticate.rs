@@ -6,10 +6,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_policy::{Needs, Surface, admit};
 
 use super::{Identity, SignedIn, api_key, csrf, probe, session};
 use crate::failure::{Failure, is_api};
-use crate::policy::{self, Needs, Surface};
 use crate::state::AppState;
 
 /// The challenge of a 401 without a token.
@@ -35,7 +35,11 @@ pub async fn authenticate(
         return next.run(request).await;
     }
     let identified = identify(&state, request.method(), route, request.headers()).await;
-    match identified.and_then(|identity| policy::admit(needs, &identity).map(|()| identity)) {
+    let admitted = identified.and_then(|identity| {
+        admit(needs, identity.who())?;
+        Ok(identity)
+    });
+    match admitted {
         Ok(identity) => {
             request.extensions_mut().insert(SignedIn(identity));
             next.run(request).await

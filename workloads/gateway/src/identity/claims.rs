@@ -1,10 +1,11 @@
 //! What an access token says of a person, once its signature was found to be good.
 
+use lotoai_policy::ADMINS;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::token::refused;
-use super::{ADMINS, Credential, Identity};
+use super::{Credential, Identity};
 use crate::failure::Failure;
 
 /// What is read of an access token.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use lotoai_policy::{Grant, keys};
 use moka::sync::Cache;
 use secrecy::SecretString;
 use subtle::ConstantTimeEq as _;
@@ -12,11 +13,10 @@ use tokio_util::task::TaskTracker;
 use super::api_key::{self, NewKey};
 use super::token::{now, refused};
 use super::watch::{Ground, Watch};
-use super::{Credential, Grant, Identity};
+use super::{Credential, Identity};
 use crate::domain::key_request::KeyRequest;
 use crate::error::chain;
 use crate::failure::Failure;
-use crate::policy;
 use crate::store::{ApiKey, NewApiKey, Store};
 
 /// A key that was deleted on another replica works for this much longer at most.
@@ -61,7 +61,7 @@ impl KeyRing {
         identity: &Identity,
         request: KeyRequest,
     ) -> Result<(ApiKey, SecretString), Failure> {
-        let groups = policy::keys::groups(identity, &request)?;
+        let groups = keys::groups(identity.who(), &request.scopes, request.groups.as_deref())?;
         let key = NewKey::random().map_err(|_| Failure::internal())?;
         let new = NewApiKey {
             id: key.id.clone(),
@@ -123,7 +123,7 @@ impl KeyRing {
             subject: stored.owner,
             name: stored.owner_name,
             // Keys that were made before there was a scope for it are held to it as well.
-            groups: policy::keys::held(stored.groups, &stored.scopes),
+            groups: keys::held(stored.groups, &stored.scopes),
             expires_at: stored.expires_at,
             issued_at: 0,
             credential: Credential::Key(Arc::new(Grant {
@@ -148,7 +148,7 @@ impl KeyRing {
         }
         let owner = self.store.api_key_owner(id).await?;
         let owner = owner
-            .filter(|owner| policy::keys::may_end(identity, owner))
+            .filter(|owner| keys::may_end(identity.who(), owner))
             .ok_or_else(unknown)?;
         let hash = self.store.delete_api_key(id).await?.ok_or_else(unknown)?;
         self.believed.invalidate(&hash);

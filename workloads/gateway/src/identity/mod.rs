@@ -18,13 +18,10 @@ pub mod watch;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use lotoai_policy::{Caller, Grant, Proof};
 use std::sync::Arc;
 
 use crate::failure::Failure;
-use crate::policy::Scope;
-
-/// The group whose members administer: they manage everybody's documents and see what others use.
-pub const ADMINS: &str = "admins";
 
 /// The caller, as stated by a verified token.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -33,7 +30,8 @@ pub struct Identity {
     pub subject: String,
     /// `preferred_username`, else `email`, else the subject.
     pub name: String,
-    /// Groups without a leading slash; of an API key that does not administer, without [`ADMINS`].
+    /// Groups without a leading slash; of an API key that does not administer, without
+    /// [`lotoai_policy::ADMINS`].
     pub groups: Vec<String>,
     /// Unix seconds at which the token ends.
     #[serde(skip)]
@@ -63,33 +61,17 @@ pub enum Credential {
 /// SHA-256 of the cookie of a session.
 pub type SessionHash = [u8; 32];
 
-/// What an API key was made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// Identity of the key, which is no secret.
-    pub id: String,
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-    /// The only models that it may name; `None` is every one of its owner.
-    pub models: Option<Vec<String>>,
-}
-
 impl Identity {
-    /// Whether the caller administers.
-    pub fn is_admin(&self) -> bool {
-        self.is_in(ADMINS)
-    }
-
-    /// Whether the caller is a member of `group`.
-    pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|own| own == group)
-    }
-
-    /// What the API key that the caller sent was made for, if it sent one.
-    pub fn grant(&self) -> Option<&Grant> {
-        match &self.credential {
-            Credential::Key(grant) => Some(grant),
-            Credential::Token | Credential::Session(_) | Credential::Probe => None,
+    /// The caller as the policy weighs them.
+    pub fn who(&self) -> Caller<'_> {
+        Caller {
+            subject: &self.subject,
+            groups: &self.groups,
+            proof: match &self.credential {
+                Credential::Token | Credential::Session(_) => Proof::Person,
+                Credential::Key(grant) => Proof::Key(grant),
+                Credential::Probe => Proof::Probe,
+            },
         }
     }
 
@@ -103,12 +85,7 @@ impl Identity {
 
     /// Identity of the API key that the caller sent, if it sent one.
     pub fn api_key(&self) -> Option<&str> {
-        self.grant().map(|grant| grant.id.as_str())
-    }
-
-    /// Whether it is the operator with its own question.
-    pub fn is_probe(&self) -> bool {
-        self.credential == Credential::Probe
+        self.who().key().map(|grant| grant.id.as_str())
     }
 
     /// The caller as the services behind the gateway know them.

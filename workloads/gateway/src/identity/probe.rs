@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
+use lotoai_policy::probe;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -11,13 +12,10 @@ use subtle::ConstantTimeEq as _;
 use super::jwks::Jwks;
 use super::token::{now, provider_unavailable};
 use super::{Credential, Identity};
-use crate::domain::chat_request::PROBE_MODEL;
 use crate::failure::Failure;
 
 /// Name of the asker in logs and traces.
 const SUBJECT: &str = "lotoai-probe";
-/// The one call that it may make.
-const ROUTE: (Method, &str) = (Method::POST, "/v1/chat/completions");
 /// Every question is checked anew; this only has to be longer than an answer.
 const SECONDS: u64 = 60;
 
@@ -48,9 +46,7 @@ fn digest(token: &str) -> [u8; 32] {
 /// # Errors
 /// 403 for any other call, 503 while the identity provider does not give its signing keys.
 pub fn admit(method: &Method, route: Option<&str>, jwks: &Jwks) -> Result<Arc<Identity>, Failure> {
-    if (method, route) != (&ROUTE.0, Some(ROUTE.1)) {
-        return Err(refused());
-    }
+    probe::may_call(method, route)?;
     if !jwks.reachable() {
         return Err(provider_unavailable());
     }
@@ -62,23 +58,4 @@ pub fn admit(method: &Method, route: Option<&str>, jwks: &Jwks) -> Result<Arc<Id
         issued_at: 0,
         credential: Credential::Probe,
     }))
-}
-
-/// Keeps the probe to its own model.
-///
-/// # Errors
-/// 403 when the probe asks another one.
-pub fn keep_to_model(identity: &Identity, model: &str) -> Result<(), Failure> {
-    if identity.is_probe() && model != PROBE_MODEL {
-        return Err(refused());
-    }
-    Ok(())
-}
-
-fn refused() -> Failure {
-    Failure::new(
-        StatusCode::FORBIDDEN,
-        "probe_only",
-        format!("this token is for the operator's question to model {PROBE_MODEL:?} only"),
-    )
 }

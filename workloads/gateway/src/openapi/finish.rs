@@ -1,12 +1,12 @@
 //! What the document says of many calls alike.
 
 use axum::http::Method;
+use lotoai_policy::Needs;
 use serde_json::{Map, Value, json};
 
 use crate::domain::refused::{self, Refused};
 use crate::domain::{chat_request, responses_request};
 use crate::identity::session::SESSION_COOKIE;
-use crate::policy::Needs;
 use crate::routes::Route;
 
 /// Names of the ways to be known, as the document has them.
@@ -213,8 +213,9 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lotoai_policy::Scope;
+
     use super::*;
-    use crate::policy::Scope;
 
     #[test]
     fn no_parameter_is_both_taken_and_refused() {

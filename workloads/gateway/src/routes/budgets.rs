@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
+use lotoai_policy::usage;
 use serde_json::{Value, json};
 
 use crate::budget::plan::shown;
@@ -17,7 +18,6 @@ use crate::domain::usage_request::{date, span};
 use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::openapi::bodies::api::BudgetState;
-use crate::policy::usage;
 use crate::state::AppState;
 use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 
@@ -55,7 +55,7 @@ pub async fn list(
         return Err(not_of_list());
     }
     if all {
-        usage::may_see_others(&identity, "all")?;
+        usage::may_see_others(identity.who(), "all")?;
         return everybodys(&state, after, limit).await.map(Json);
     }
     // They are as many as the configuration has for a caller: one page.
@@ -181,7 +181,7 @@ pub async fn usage(
     let mut query = Parameters::parse(query.as_deref(), &known)?;
     let (from, to) = span(&mut query, Timestamp::now())?;
     let all = flag(&mut query, "all")?;
-    let subject = usage::whose(&identity, all, query.take("subject"))?;
+    let subject = usage::whose(identity.who(), all, query.take("subject"))?;
     let page = PageQuery::of(&mut query);
     let limit = page.limit()?;
     let after = page.after::<UsageCursor>()?;

@@ -7,17 +7,17 @@ use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartReject
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_policy::documents::{DEFAULT_KNOWLEDGE_BASE, may_add, may_change, visible_to};
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
-use crate::domain::upload::{self, DEFAULT_KNOWLEDGE_BASE, Description};
+use crate::domain::upload::{self, Description};
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
 use crate::intake::{self, Received, Receiving, Taken};
 use crate::openapi::bodies::api::DocumentForm;
-use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::Document;
 
@@ -93,7 +93,7 @@ async fn receive(
             Some("knowledge_base") => {
                 let name = receive_text(field, max).await?;
                 upload::knowledge_base(&name)?;
-                policy::may_add(identity, &name)?;
+                may_add(identity.who(), &name)?;
                 knowledge_base = name;
             }
             name => {
@@ -185,7 +185,7 @@ pub async fn list(
     let items = state
         .store
         .documents(
-            &policy::reader(&identity),
+            &visible_to(identity.who()),
             knowledge_base.as_deref(),
             after,
             limit as i64 + 1,
@@ -288,7 +288,7 @@ async fn visible(state: &AppState, identity: &Identity, id: &str) -> Result<Docu
     let id = Uuid::parse_str(id).map_err(|_| unknown())?;
     state
         .store
-        .document(&policy::reader(identity), id)
+        .document(&visible_to(identity.who()), id)
         .await?
         .ok_or_else(unknown)
 }
@@ -296,6 +296,6 @@ async fn visible(state: &AppState, identity: &Identity, id: &str) -> Result<Docu
 /// A document that the caller may change.
 async fn own(state: &AppState, identity: &Identity, id: &str) -> Result<Document, Failure> {
     let document = visible(state, identity, id).await?;
-    policy::may_change(identity, &document)?;
+    may_change(identity.who(), &document.owner)?;
     Ok(document)
 }

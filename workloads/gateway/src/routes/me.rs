@@ -32,6 +32,6 @@ pub async fn show(SignedIn(identity): SignedIn) -> Json<Me> {
         subject: identity.subject.clone(),
         name: identity.name.clone(),
         groups: identity.groups.clone(),
-        admin: identity.is_admin(),
+        admin: identity.who().is_admin(),
     })
 }

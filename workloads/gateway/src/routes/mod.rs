@@ -26,6 +26,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use lotoai_policy::{Needs, Scope, Surface};
 use tower::ServiceBuilder;
 
 use crate::admission::admit;
@@ -33,7 +34,6 @@ use crate::drain::drain;
 use crate::failure::shape;
 use crate::idempotency::idempotency;
 use crate::identity::authenticate::authenticate;
-use crate::policy::{Needs, Scope, Surface};
 use crate::state::AppState;
 
 /// An API route. It cannot be made without saying what it needs of its caller.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
+use lotoai_policy::usage;
 
 use super::budgets::flag;
 use crate::domain::page::{Page, PageQuery, not_of_list};
@@ -12,7 +13,6 @@ use crate::domain::parameters::Parameters;
 use crate::domain::usage_request::span;
 use crate::failure::Failure;
 use crate::identity::SignedIn;
-use crate::policy::usage;
 use crate::state::AppState;
 use crate::store::{By, TotalsCursor, UsageQuery, UsageTotal};
 
@@ -48,7 +48,7 @@ pub async fn list(
     let by = by(&mut query)?;
     let (from, to) = span(&mut query, Timestamp::now())?;
     let all = flag(&mut query, "all")?;
-    let subject = usage::whose(&identity, all, query.take("subject"))?;
+    let subject = usage::whose(identity.who(), all, query.take("subject"))?;
     let page = PageQuery::of(&mut query);
     let limit = page.wide_limit()?;
     let after = page.after::<TotalsCursor>()?;

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use lotoai_policy::documents::may_add;
 use uuid::Uuid;
 
 use crate::domain::tus::{
@@ -18,7 +19,6 @@ use crate::domain::tus::{
 };
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
-use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::{MAX_OPEN_UPLOADS, NewUpload, StoredUpload};
 use crate::uploads as work;
@@ -124,7 +124,7 @@ pub async fn create(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let asked = Creation::of(&headers, state.limits.upload_max_bytes)?;
-    policy::may_add(&identity, &asked.description.knowledge_base)?;
+    may_add(identity.who(), &asked.description.knowledge_base)?;
     let new = NewUpload {
         id: Uuid::now_v7(),
         owner: identity.subject.clone(),

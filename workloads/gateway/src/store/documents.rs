@@ -1,6 +1,7 @@
 //! Rows of documents.
 
 use lotoai_contracts::events::DocumentDeleted;
+use lotoai_policy::documents::Visible;
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -82,17 +83,6 @@ pub struct NewDocument {
     pub object_key: String,
 }
 
-/// Who asks: decides what is visible.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readers {
-    /// Subject of the caller.
-    pub subject: String,
-    /// Groups of the caller, with `*`.
-    pub groups: Vec<String>,
-    /// Sees everything.
-    pub admin: bool,
-}
-
 /// What storing a document came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Upserted {
@@ -148,13 +138,13 @@ fn document(row: &PgRow) -> Document {
 }
 
 impl Store {
-    /// The documents that `readers` may see, newest first, after `after`.
+    /// The documents that are `visible`, newest first, after `after`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn documents(
         &self,
-        readers: &Readers,
+        visible: &Visible,
         knowledge_base: Option<&str>,
         after: Option<Uuid>,
         limit: i64,
@@ -167,9 +157,9 @@ impl Store {
                 and ($5::text is null or knowledge_base = $5)
               order by id desc limit $6"
         ))
-        .bind(&readers.subject)
-        .bind(&readers.groups)
-        .bind(readers.admin)
+        .bind(&visible.readable.subject)
+        .bind(&visible.readable.groups)
+        .bind(visible.all)
         .bind(after.unwrap_or(Uuid::max()))
         .bind(knowledge_base)
         .bind(limit)
@@ -178,13 +168,13 @@ impl Store {
         Ok(rows.iter().map(document).collect())
     }
 
-    /// A document that `readers` may see.
+    /// A document that is `visible`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn document(
         &self,
-        readers: &Readers,
+        visible: &Visible,
         id: Uuid,
     ) -> Result<Option<Document>, StoreError> {
         let statement = sqlx::query(concat!(
@@ -192,9 +182,9 @@ impl Store {
             columns!(),
             " from documents where id = $4 and (owner = $1 or groups && $2 or $3)"
         ))
-        .bind(&readers.subject)
-        .bind(&readers.groups)
-        .bind(readers.admin)
+        .bind(&visible.readable.subject)
+        .bind(&visible.readable.groups)
+        .bind(visible.all)
         .bind(id)
         .fetch_optional(&self.pool);
         let row = within("read a document", statement).await?;

@@ -1,12 +1,12 @@
 //! Rows of API keys and of what their owners may do.
 
+use lotoai_policy::Scope;
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 
 use super::{Store, StoreError, rfc3339, within};
-use crate::policy::Scope;
 
 /// Most keys of one person.
 const MAX_KEYS: i64 = 100;

@@ -40,7 +40,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 pub use approvals::{Attempt, ExportedApproval, KnownApproval};
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
-pub use documents::{Document, NewDocument, Readers, Upserted};
+pub use documents::{Document, NewDocument, Upserted};
 pub use export::{
     ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow,
 };

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use lotoai_policy::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::support::{Gateway, Parts, Reply};
-use crate::policy::Scope;
 
 /// Makes a key with a token of the person.
 pub(crate) async fn make(

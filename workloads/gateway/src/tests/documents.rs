@@ -4,14 +4,17 @@ use lotoai_contracts::events::{
     DocumentFailed, DocumentIndexed, DocumentProgressed, Event, IngestionStep,
 };
 use lotoai_kit::rabbitmq::{Delivery, Outcome};
+use lotoai_policy::documents::{uploaded_by, visible_to};
+use lotoai_policy::{Caller, Proof};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
+use uuid::Uuid;
 
 use super::support::{Gateway, Parts, Reply};
 use crate::outbox::{Publish, relay_batch};
 use crate::status_consumer::handle;
-use crate::store::OutboxRow;
+use crate::store::{NewDocument, OutboxRow};
 
 const BOUNDARY: &str = "a-boundary-that-no-file-holds";
 
@@ -416,4 +419,72 @@ async fn a_group_has_its_own_knowledge_base() {
         (reply.status.as_u16(), reply.code().as_str()),
         (503, "storage_unavailable")
     );
+}
+
+/// The statements find what the policy says, and nothing else.
+#[tokio::test]
+async fn the_database_finds_what_the_policy_says() {
+    const STORED: [(&str, &[&str]); 6] = [
+        ("ana", &[]),
+        ("ana", &["*"]),
+        ("ana", &["hr", "admins"]),
+        ("bo", &["hr"]),
+        ("bo", &["ana"]),
+        ("eve", &["hr-2", "sales"]),
+    ];
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let store = &gateway.state.store;
+    let owned = |words: &[&str]| words.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+    let stored = STORED.map(|(owner, groups)| NewDocument {
+        id: Uuid::now_v7(),
+        owner: owner.to_owned(),
+        groups: owned(groups),
+        knowledge_base: "default".to_owned(),
+        name: format!("{owner} for {groups:?}.txt"),
+        media_type: "text/plain".to_owned(),
+        size: 1,
+        content_hash: "0".repeat(64),
+        object_key: Uuid::now_v7().to_string(),
+    });
+    let mut change = store.begin().await.unwrap();
+    for new in &stored {
+        change.upsert_document(new).await.unwrap();
+    }
+    change.commit().await.unwrap();
+
+    let callers: [(&str, &[&str]); 6] = [
+        ("ana", &[]),
+        ("ana", &["hr"]),
+        ("eve", &[]),
+        ("eve", &["hr", "sales"]),
+        ("hr", &["h", "HR", "hr-"]),
+        ("root", &["admins"]),
+    ];
+    let mut asked = vec![uploaded_by("ana"), uploaded_by("nobody")];
+    asked.extend(callers.map(|(subject, groups)| {
+        visible_to(Caller {
+            subject,
+            groups: &owned(groups),
+            proof: Proof::Person,
+        })
+    }));
+    let mut counts = Vec::new();
+    for visible in asked {
+        let page = store.documents(&visible, None, None, 100).await.unwrap();
+        for new in &stored {
+            let expected = visible.includes(&new.owner, &new.groups);
+            let one = store.document(&visible, new.id).await.unwrap();
+            let listed = page.iter().any(|it| it.id == new.id);
+            assert_eq!(
+                (one.is_some(), listed),
+                (expected, expected),
+                "{visible:?}: {}",
+                new.name
+            );
+        }
+        counts.push(page.len());
+    }
+    assert_eq!(counts, [3, 0, 3, 4, 2, 4, 1, 6], "the control");
 }

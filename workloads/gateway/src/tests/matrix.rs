@@ -8,6 +8,7 @@ mod requests;
 mod writes;
 
 use axum::http::{Method, StatusCode};
+use lotoai_policy::{Needs, Scope};
 use serde_json::json;
 
 use self::callers::{known, refused};
@@ -15,7 +16,6 @@ use self::platform::{Platform, Proof};
 use self::requests::path_of;
 use super::api_keys::{bearing, key};
 use super::browser::{ANA, sign_in_as};
-use crate::policy::{Needs, Scope};
 use crate::routes::table;
 
 /// Sends every route to every caller that nobody should be. Its test has the name of the fault that

@@ -4,10 +4,10 @@
 use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lotoai_policy::Needs;
 use serde_json::{Value, json};
 
 use super::support::{Gateway, Reply};
-use crate::policy::Needs;
 use crate::routes::table;
 
 /// An answer to an administrator, who gets furthest.

@@ -1,8 +1,8 @@
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use lotoai_policy::Needs;
 
 use super::support::{Gateway, Parts};
-use crate::policy::Needs;
 use crate::routes::table;
 
 fn concrete(path: &str) -> String {

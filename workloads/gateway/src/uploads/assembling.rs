@@ -1,5 +1,6 @@
 //! An upload whose bytes are all there becomes a document.
 
+use lotoai_policy::documents::may_add;
 use uuid::Uuid;
 
 use super::{Lease, busy, count, place};
@@ -7,7 +8,6 @@ use crate::domain::upload::Description;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::intake::{self, Received, Receiving, Taken};
-use crate::policy::documents as policy;
 use crate::state::AppState;
 use crate::store::{StoreError, StoredUpload};
 
@@ -73,7 +73,8 @@ async fn become_document(
     lease: Lease,
 ) -> Result<Uuid, Fault> {
     // The caller may have left the group since the upload began.
-    policy::may_add(identity, &upload.knowledge_base).map_err(Fault::Refused)?;
+    may_add(identity.who(), &upload.knowledge_base)
+        .map_err(|refusal| Fault::Refused(refusal.into()))?;
     let received = put_together(state, upload, lease).await?;
     let description = Description {
         name: upload.name.clone(),

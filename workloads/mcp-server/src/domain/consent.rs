@@ -1,21 +1,17 @@
-//! Which tools need the consent of a person, and what that consent is for.
+//! What a consent to a call is for. Who needs one is the policy's to say.
 
 use lotoai_contracts::tools::{canonical, digest};
 
-use super::declaration::{Approval, Declaration, Method};
+use super::declaration::{Declaration, Method};
 use super::tool::Action;
 
-/// Whether the person who asked must consent to a call.
+/// Whether a call may change something: with every method but `GET`, and by every script.
 #[must_use]
-pub(super) fn needed(approval: Approval, action: &Action) -> bool {
-    match approval {
-        Approval::Never => false,
-        Approval::Always => true,
-        Approval::OnWrite => match action {
-            Action::Http(http) => http.method != Method::Get,
-            // Nothing tells what a script does.
-            Action::Script(_) => true,
-        },
+pub(super) fn may_change(action: &Action) -> bool {
+    match action {
+        Action::Http(http) => http.method != Method::Get,
+        // Nothing tells what a script does.
+        Action::Script(_) => true,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lotoai_policy::declared::Approval;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -35,18 +36,6 @@ pub struct Declaration {
     /// Which calls need the consent of the person who asked.
     #[serde(default)]
     pub approval: Approval,
-}
-
-/// Which calls of a tool need the consent of the person who asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Approval {
-    /// None.
-    #[default]
-    Never,
-    /// Every call.
-    Always,
-    /// Calls that may change something: every method but `GET`, and every script.
-    OnWrite,
 }
 
 /// A call over HTTP. `{name}` in the address is replaced by the argument of that name; the other

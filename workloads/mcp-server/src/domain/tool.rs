@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jsonschema::Validator;
+use lotoai_policy::declared::needs_consent;
 use serde_json::{Map, Value};
 use snafu::Snafu;
 use url::Url;
@@ -74,7 +75,7 @@ pub struct Tool {
     /// JSON Schema of its arguments.
     pub input_schema: Arc<Map<String, Value>>,
     /// Groups that may use it; empty = everybody.
-    pub groups: BTreeSet<String>,
+    pub groups: Vec<String>,
     /// What it does.
     pub action: Action,
     /// Whether the person who asked must consent to a call.
@@ -118,21 +119,15 @@ impl Tool {
             _ => return KindSnafu { name }.fail(),
         };
         Ok(Self {
-            needs_consent: consent::needed(declaration.approval, &action),
+            needs_consent: needs_consent(declaration.approval, consent::may_change(&action)),
             declaration: declared,
             name,
             description: declaration.description,
             input_schema: Arc::new(declaration.input_schema),
-            groups: declaration.groups.into_iter().collect(),
+            groups: declaration.groups,
             action,
             validator: Arc::new(validator),
         })
-    }
-
-    /// Whether somebody in these groups may see and call the tool.
-    #[must_use]
-    pub fn allows<'a>(&self, groups: impl IntoIterator<Item = &'a str>) -> bool {
-        self.groups.is_empty() || groups.into_iter().any(|group| self.groups.contains(group))
     }
 
     /// Why the arguments cannot be used; empty = they can. Names every faulty field.
@@ -300,18 +295,5 @@ mod tests {
         assert!(faults.contains("day") && faults.contains("/n"), "{faults}");
         let huge = Map::from_iter([("day".to_owned(), "x".repeat(MAX_ARGUMENT_BYTES).into())]);
         assert!(tool.faults(&huge)[0].contains("larger"));
-    }
-
-    #[test]
-    fn groups_decide_who_may_use_a_tool() {
-        let yaml = "tools: [{name: a, description: d, groups: [admins], script: {source: x}}]";
-        let tool = parse(yaml).unwrap().remove(0);
-        assert!(tool.allows(["staff", "admins"]));
-        assert!(!tool.allows(["staff"]));
-        assert!(!tool.allows([]));
-        let open = parse("tools: [{name: a, description: d, script: {source: x}}]")
-            .unwrap()
-            .remove(0);
-        assert!(open.allows([]));
     }
 }

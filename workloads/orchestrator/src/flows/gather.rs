@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use lotoai_contracts::v1::{Citation, Role};
+use lotoai_policy::declared::may_use;
 use rmcp::model::Tool;
 
 use super::{Hub, session::Session};
 use crate::{
-    agents::may_use,
     domain::{
         arguments::{self, Extraction},
         gloss,
@@ -87,7 +87,7 @@ pub async fn gather(hub: &Hub, session: &Session) -> Gathered {
         .map(|roles| {
             roles
                 .iter()
-                .filter(|r| may_use(r, &session.caller))
+                .filter(|r| may_use(&r.groups, &session.caller.groups))
                 .cloned()
                 .collect()
         })

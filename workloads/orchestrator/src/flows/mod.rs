@@ -13,10 +13,11 @@ use lotoai_contracts::{
     failures,
     v1::{Role, Usage},
 };
+use lotoai_policy::declared::may_use;
 use session::Session;
 
 use crate::{
-    agents::{Agents, may_use},
+    agents::Agents,
     config::AnswerArgs,
     domain::{
         router::{self, Decision, Route},
@@ -103,7 +104,7 @@ async fn named(hub: &Hub, session: &mut Session, name: &str) -> Result<Done, Fai
     let roles = hub.agents.roles().await?;
     let role = roles
         .iter()
-        .find(|role| role.name == name && may_use(role, &session.caller));
+        .find(|role| role.name == name && may_use(&role.groups, &session.caller.groups));
     let Some(role) = role else {
         return Err(Failure::permanent(
             failures::UNKNOWN_MODEL,
@@ -129,7 +130,7 @@ async fn by_role(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
     let roles = hub.agents.roles().await?;
     let usable: Vec<&Role> = roles
         .iter()
-        .filter(|role| may_use(role, &session.caller))
+        .filter(|role| may_use(&role.groups, &session.caller.groups))
         .collect();
     let names: Vec<&str> = usable.iter().map(|role| role.name.as_str()).collect();
     let asked = rules::asked_role(&session.question, &names);

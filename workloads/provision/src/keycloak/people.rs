@@ -1,5 +1,6 @@
 //! Roles, groups and the first user.
 
+use lotoai_policy::ADMINS;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -9,7 +10,6 @@ use crate::http::HttpError;
 
 const ADMIN_ROLE: &str = "admin";
 const USER_ROLE: &str = "user";
-const ADMINS: &str = "admins";
 const USERS: &str = "users";
 
 /// Creates the roles and groups that are missing, and gives `admin` to the group `admins` and

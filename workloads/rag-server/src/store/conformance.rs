@@ -2,11 +2,12 @@
 
 use std::ops::Deref;
 
+use lotoai_policy::documents::{Readable, readable_by};
 use rstest::rstest;
 
 use super::qdrant::tests::server::Server;
 use super::{Edge, VectorStore};
-use crate::domain::{Chunk, DIMENSIONS, Document, Query, Reader, Stats};
+use crate::domain::{Chunk, DIMENSIONS, Document, Query, Stats};
 
 /// An engine.
 #[derive(Debug, Clone, Copy)]
@@ -82,14 +83,16 @@ fn shared_with(group: &str, id: &str) -> Document {
     }
 }
 
+fn readable(subject: &str, groups: &[&str]) -> Readable {
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    readable_by(subject, &groups)
+}
+
 pub(super) fn query(subject: &str, groups: &[&str]) -> Query {
     Query {
         vector: direction(0.0),
         limit: 50,
-        reader: Reader {
-            subject: subject.to_owned(),
-            groups: groups.iter().map(ToString::to_string).collect(),
-        },
+        readable: readable(subject, groups),
         knowledge_base: None,
         min_score: None,
     }
@@ -184,11 +187,14 @@ async fn only_owner_and_groups_read(
     #[values(Engine::Embedded, Engine::Qdrant)] engine: Engine,
 ) {
     let store = open(engine).await;
-    store.replace(shared_with("staff", "d")).await.unwrap();
+    let document = shared_with("staff", "d");
+    store.replace(document.clone()).await.unwrap();
     assert_eq!(
         !found(&*store, query(subject, groups)).await.is_empty(),
         reads
     );
+    let readable = readable(subject, groups);
+    assert_eq!(readable.includes(&document.owner, &document.groups), reads);
 }
 
 #[rstest]

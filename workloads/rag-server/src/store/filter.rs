@@ -1,7 +1,9 @@
 //! Conditions on stored chunks, whichever engine checks them.
 
+use lotoai_policy::documents::Readable;
+
 use super::payload::{CHUNK_INDEX, DOCUMENT_ID, GROUPS, KNOWLEDGE_BASE, OWNER};
-use crate::domain::{EVERYBODY, Query, Reader};
+use crate::domain::Query;
 
 /// A condition on the fields of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,19 +25,18 @@ pub(super) enum Filter {
 /// Chunks that a query may find. Access is part of the search itself: a chunk that the reader may
 /// not read takes no place among the candidates.
 pub(super) fn of_query(query: &Query) -> Filter {
-    let mut all = vec![readable_by(&query.reader)];
+    let mut all = vec![of_readable(&query.readable)];
     if let Some(name) = &query.knowledge_base {
         all.push(Filter::Text(KNOWLEDGE_BASE, name.clone()));
     }
     Filter::All(all)
 }
 
-/// The owner may read, and so may everybody in one of the document's groups.
-fn readable_by(reader: &Reader) -> Filter {
-    let groups = std::iter::once(EVERYBODY.to_owned()).chain(reader.groups.iter().cloned());
+/// [`Readable::includes`], as a condition.
+fn of_readable(readable: &Readable) -> Filter {
     Filter::Any(vec![
-        Filter::Text(OWNER, reader.subject.clone()),
-        Filter::OneOf(GROUPS, groups.collect()),
+        Filter::Text(OWNER, readable.subject.clone()),
+        Filter::OneOf(GROUPS, readable.groups.clone()),
     ])
 }
 

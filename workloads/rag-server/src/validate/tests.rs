@@ -56,7 +56,8 @@ fn assert_names<T: std::fmt::Debug>(outcome: Result<T, Status>, field: &str) {
 fn a_good_search_is_taken() {
     let search = search(good_search()).unwrap();
     assert_eq!((search.limit, search.knowledge_base), (5, None));
-    assert_eq!(search.reader.groups, ["staff"]);
+    assert_eq!(search.readable.subject, "alice");
+    assert_eq!(search.readable.groups, ["*", "staff"]);
 }
 
 #[rstest]

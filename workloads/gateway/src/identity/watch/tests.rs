@@ -1,5 +1,6 @@
+use lotoai_policy::Grant;
+
 use super::*;
-use crate::identity::Grant;
 
 const EXP: u64 = 1_000;
 const HASH: SessionHash = [1; 32];

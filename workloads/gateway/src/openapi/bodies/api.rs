@@ -1,8 +1,7 @@
 //! API keys, documents, sign-out and budgets.
 
+use lotoai_policy::Scope;
 use utoipa::ToSchema;
-
-use crate::policy::Scope;
 
 /// What an API key is to be.
 #[derive(Debug, ToSchema)]

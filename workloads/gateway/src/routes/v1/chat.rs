@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_policy::probe;
 use serde_json::{Value, json};
 
 use super::chunks::{self, ChunkWriter, Chunks};
@@ -16,7 +17,7 @@ use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
 use crate::idempotency::Unkept;
-use crate::identity::{Identity, SignedIn, probe};
+use crate::identity::{Identity, SignedIn};
 use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
@@ -55,7 +56,7 @@ pub async fn complete(
 ) -> Result<Response, Failure> {
     let bytes = body::read(body, MAX_BODY_BYTES).await?;
     let request = Arc::new(ChatRequest::parse(&bytes)?);
-    probe::keep_to_model(&identity, &request.model)?;
+    probe::may_ask(identity.who(), &request.model)?;
     // They go on for a while without the request that began them.
     if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
         return Err(overloaded("streams"));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use lotoai_policy::models as policy;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
-use crate::policy::models as policy;
 use crate::state::AppState;
 
 /// What the caller may name as `model`.
@@ -105,23 +105,23 @@ pub async fn one(
     models
         .find(|model| model.id == id)
         .map(Json)
-        .ok_or_else(policy::unknown)
+        .ok_or_else(Failure::unknown_model)
 }
 
 async fn models(state: &AppState, identity: &Identity) -> Result<Vec<Model>, Failure> {
     // Who may not ask a role does not wait for those who know them.
-    let roles = if policy::may_ask(identity) {
+    let roles = if policy::may_ask(identity.who()) {
         state.orchestrator.models(identity.to_caller()).await?
     } else {
         Vec::new()
     };
     let mut models: Vec<Model> = roles
         .iter()
-        .filter(|role| policy::may_name(identity, &role.id))
+        .filter(|role| policy::may_name(identity.who(), &role.id))
         .map(|role| Model::new(&role.id, ModelType::Chat, &role.description))
         .collect();
     let vectors = state.model_server.model();
-    if policy::may_embed(identity, vectors) {
+    if policy::may_embed(identity.who(), vectors) {
         let description = "Turns texts into vectors, with POST /v1/embeddings";
         models.push(Model::new(vectors, ModelType::Embedding, description));
     }

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures::stream;
+use lotoai_policy::streams;
 use uuid::Uuid;
 
 use self::source::{Elsewhere, Source, bad_event_id};
@@ -27,7 +28,6 @@ use crate::flag::Flag;
 use crate::idempotency::Streamed;
 use crate::identity::watch::Follow;
 use crate::identity::{Identity, SignedIn};
-use crate::policy::streams as policy;
 use crate::state::AppState;
 use crate::store::StoredStream;
 use crate::streams::tape::{Ending, Last, Part, Tape};
@@ -167,7 +167,7 @@ async fn find(
     let run_id = id.strip_prefix("chatcmpl-").unwrap_or(id);
     let run_id = Uuid::parse_str(run_id).map_err(|_| unknown())?;
     let stored = state.store.stream(run_id).await?.ok_or_else(unknown)?;
-    if policy::may_come_back(identity, &stored) {
+    if streams::may_come_back(identity.who(), &stored.subject, &stored.api_key) {
         Ok((run_id, stored))
     } else {
         Err(unknown())

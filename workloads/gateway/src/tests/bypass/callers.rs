@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use lotoai_policy::Needs;
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
 use crate::identity::token::now;
-use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::api_keys::{bearing, key};
 use crate::tests::browser::{ANA, Person, me, sign_in_as, token_answer, tokens, with_cookies};

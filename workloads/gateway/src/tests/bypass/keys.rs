@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
+use lotoai_policy::Needs;
 use serde_json::json;
 
-use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::api_keys::{bearing, every_scope, key, make};
 use crate::tests::openapi::{document, json_bodies};

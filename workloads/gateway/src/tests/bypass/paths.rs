@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, Uri};
+use lotoai_policy::Needs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::failure::is_api;
-use crate::policy::Needs;
 use crate::routes::{Route, table};
 use crate::tests::matrix::no_route_answers_who_is_unknown;
 use crate::tests::support::{Gateway, Parts, Reply};

@@ -4,11 +4,11 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lotoai_policy::Scope;
 use serde_json::{Value, json};
 
 use super::platform::{PROBE, Platform, Proof};
 use crate::identity::token::now;
-use crate::policy::Scope;
 use crate::tests::api_keys::{every_scope, key, make};
 use crate::tests::browser::{ANA, sign_in_as};
 use crate::tests::keys::{Signer, claims};

@@ -1,11 +1,11 @@
 //! A thing of somebody else looks like none: to the letter, and in what is done to find out.
 
 use axum::http::{Method, StatusCode};
+use lotoai_policy::Needs;
 
 use super::platform::{Platform, Proof};
 use super::requests::path_of;
 use crate::domain::responses_request::id_of;
-use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::statements::Statements;
 use crate::tests::support::Reply;

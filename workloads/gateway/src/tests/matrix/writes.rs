@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use axum::http::{Method, StatusCode};
+use lotoai_policy::Needs;
 
 use super::platform::{Platform, Proof};
 use super::requests::{path_of, request};
-use crate::policy::Needs;
 use crate::routes::table;
 use crate::tests::support::Reply;
 

@@ -9,11 +9,11 @@ mod validator;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
+use lotoai_policy::{Needs, Scope};
 use serde_json::{Value, json};
 
 pub(crate) use self::statuses::Statuses;
 use super::support::PUBLIC_URL;
-use crate::policy::{Needs, Scope};
 use crate::routes::{Route, table};
 
 pub(super) fn document() -> Value {

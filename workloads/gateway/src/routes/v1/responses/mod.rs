@@ -11,6 +11,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_policy::probe;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ use crate::domain::responses_request::{ResponsesRequest, unknown_previous};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
 use crate::failure::Failure;
-use crate::identity::{Identity, SignedIn, probe};
+use crate::identity::{Identity, SignedIn};
 use crate::openapi::bodies::responses as bodies;
 use crate::routes::body;
 use crate::state::AppState;
@@ -59,7 +60,7 @@ pub async fn create(
         previous,
         repeated,
     } = request;
-    probe::keep_to_model(&identity, &question.model)?;
+    probe::may_ask(identity.who(), &question.model)?;
     if let Some(run_id) = previous {
         question.conversation_id = Some(conversation_of(&state, &identity, run_id).await?);
     }

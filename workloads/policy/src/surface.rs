@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use axum::http::Method;
+use http::Method;
 
-use super::Needs;
+use crate::Needs;
 
 /// The declarations of all routes.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Surface(HashMap<&'static str, Vec<(Method, Needs)>>);
 
 impl Surface {
     /// Of these routes.
+    #[must_use]
     pub fn new(routes: impl IntoIterator<Item = (Method, &'static str, Needs)>) -> Self {
         let mut surface = Self::default();
         for (method, path, needs) in routes {
@@ -21,6 +22,7 @@ impl Surface {
     }
 
     /// What a request needs. A method that the route does not take is told so to callers only.
+    #[must_use]
     pub fn needs(&self, method: &Method, route: &str) -> Needs {
         let declared = self.0.get(route).map_or(&[][..], Vec::as_slice);
         let of = |method: &Method| declared.iter().find(|(known, _)| known == method);
@@ -35,7 +37,7 @@ impl Surface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Scope;
+    use crate::Scope;
 
     #[test]
     fn what_is_not_declared_needs_a_caller() {
