@@ -255,6 +255,7 @@ export const en = {
   "usage.oneCurrency": "The bars show {currency} alone: different currencies are not added up.",
   "usage.byModel": "By model",
   "usage.byPerson": "By person",
+  "usage.notAll": "Those with the most tokens are shown.",
   "usage.unknownModel": "Model not known",
   "usage.chart": "{what} from {from} to {to}; most on {when}: {most}. The figures stand in the table.",
   "usage.table": "Figures as a table",

@@ -257,6 +257,7 @@ export const es: Texts = {
   "usage.oneCurrency": "Las barras muestran solo {currency}: no se suman monedas distintas.",
   "usage.byModel": "Por modelo",
   "usage.byPerson": "Por persona",
+  "usage.notAll": "Se muestran los de más tokens.",
   "usage.unknownModel": "Modelo desconocido",
   "usage.chart": "{what} del {from} al {to}; máximo el {when}: {most}. Las cifras están en la tabla.",
   "usage.table": "Cifras en una tabla",
