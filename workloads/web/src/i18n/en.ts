@@ -58,6 +58,7 @@ export const en = {
   "documents.status.indexing": "indexing",
   "documents.status.indexed": "ready",
   "documents.status.failed": "failed",
+  "documents.steps": "Steps",
   "documents.chunks": "{count} passages",
   "step.fetching": "reading",
   "step.parsing": "parsing",

@@ -60,6 +60,7 @@ export const es: Texts = {
   "documents.status.indexing": "indexando",
   "documents.status.indexed": "listo",
   "documents.status.failed": "falló",
+  "documents.steps": "Pasos",
   "documents.chunks": "{count} pasajes",
   "step.fetching": "leyendo",
   "step.parsing": "analizando",
