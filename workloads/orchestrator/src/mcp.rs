@@ -63,6 +63,21 @@ pub struct ToolResult {
     pub is_error: bool,
 }
 
+/// A call without a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncalled {
+    /// Why there is none.
+    pub failure: Failure,
+    /// Whether it surely did not come to the tool; else nobody knows, or the server refused it.
+    pub is_unmade: bool,
+}
+
+impl From<Uncalled> for Failure {
+    fn from(uncalled: Uncalled) -> Self {
+        uncalled.failure
+    }
+}
+
 struct Peer {
     running: Arc<Running>,
     tools: Option<(Instant, Arc<Vec<Tool>>)>,
@@ -126,7 +141,7 @@ impl Mcp {
         };
         let opened = repeated("list", patience, || self.open(&groups)).await;
         *self.given_up.lock().await = opened.is_err().then(Instant::now);
-        let (running, tools) = opened?;
+        let (running, tools) = opened.map_err(|failed| failed.failure)?;
         Ok(self.keep(groups, running, tools).await)
     }
 
@@ -135,14 +150,19 @@ impl Mcp {
     ///
     /// # Errors
     /// The tool server is away or refuses the call; a tool that says "I cannot" is a result.
-    pub async fn call(&self, caller: &Caller, call: &Cleared) -> Result<ToolResult, Failure> {
+    pub async fn call(&self, caller: &Caller, call: &Cleared) -> Result<ToolResult, Uncalled> {
         let groups = groups_header(caller);
         let mut params = CallToolRequestParams::new(call.tool().to_owned())
             .with_arguments(call.arguments().clone());
         params.meta = call.meta().map(RequestMetaObject::from);
         let deadline = Instant::now() + CALL_TIMEOUT;
         let attempt = || self.attempt(&groups, params.clone(), deadline);
-        repeated("call", PATIENCE, attempt).await
+        let result = repeated("call", PATIENCE, attempt).await;
+        result.map_err(|failed| Uncalled {
+            // Those before were followed by another one, and so did not come to it either.
+            is_unmade: failed.again.is_some(),
+            failure: failed.failure,
+        })
     }
 
     async fn attempt(
@@ -243,7 +263,7 @@ async fn repeated<T, F, Fut>(
     request: &'static str,
     patience: Duration,
     mut attempt: F,
-) -> Result<T, Failure>
+) -> Result<T, Failed>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, Failed>>,
@@ -258,11 +278,10 @@ where
     };
     let why = |failed: &Failed| failed.again.clone();
     let result = retry::while_passing(SERVICE, patience, why, counted).await;
-    result.map_err(|failed| {
-        if let Some(cause) = failed.again {
+    result.inspect_err(|failed| {
+        if let Some(cause) = &failed.again {
             tracing::warn!(error = cause, request, "the tool server cannot be used");
         }
-        failed.failure
     })
 }
 

@@ -165,6 +165,7 @@ impl Pipeline {
         let vectors = self.embed(document, &chunks).await?;
 
         *step = IngestionStep::Storing;
+        self.tell(document, *step, 0, 0).await;
         self.store(document, chunks, vectors).await
     }
 

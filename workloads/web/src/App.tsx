@@ -4,6 +4,7 @@ import type { Erased, Me } from "./api/types";
 import { SignIn } from "./components/SignIn";
 import { Workspace } from "./components/Workspace";
 import { useI18n } from "./i18n/context";
+import { departure } from "./lib/departure";
 import { better, endingOf, isSignedOut, type Ending } from "./lib/ending";
 import { SIGN_IN } from "./lib/place";
 import { failureIn } from "./lib/signInFailure";
@@ -38,6 +39,7 @@ export function App() {
       (me) => {
         // Another tab signed in, or the person went back: whoever is in can go on.
         setFailure(null);
+        departure.forget();
         setSession({ state: "in", me });
       },
       (error: unknown) => setSession(unread(error)),
@@ -45,8 +47,8 @@ export function App() {
   }, []);
   useEffect(load, [load]);
   useEffect(() => {
-    // It is said once. A new sign-in comes back to the beginning, and not to its failure.
-    if (location.pathname === SIGN_IN) history.replaceState(null, "", "/");
+    // It is said once. A new sign-in comes back to where the one that failed began.
+    if (location.pathname === SIGN_IN) history.replaceState(null, "", departure.read());
   }, []);
 
   const endedElsewhere = useCallback(
@@ -60,6 +62,7 @@ export function App() {
       if (ending === "self") {
         tellOtherTabs();
         // Whoever signs in next may be somebody else.
+        departure.forget();
         history.replaceState(null, "", "/");
       }
       setSession((known) => ended(known, ending));

@@ -23,7 +23,7 @@ use crate::Result;
 use crate::question::streamed;
 
 /// How long one answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is asked of whom.
 #[derive(Clone, Debug)]
@@ -68,6 +68,11 @@ impl Connection {
             .with_whatever_context(|_| failed())?;
         tokio::spawn(connection);
         Ok(Self { sender })
+    }
+
+    /// Whether the far end closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Asks, and returns once the head of the answer is there.
@@ -120,31 +125,19 @@ impl Times {
     pub(crate) fn rate(&self) -> f64 {
         self.all.len() as f64 / self.elapsed.as_secs_f64()
     }
+}
 
-    /// The time that this share of the requests does not exceed, in microseconds.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
-        let mut sorted = self.all.clone();
-        sorted.sort_unstable();
-        // The nearest rank.
-        let rank = (sorted.len() as f64 * share).ceil() as usize;
-        let time = sorted.get(rank.saturating_sub(1));
-        time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+/// All that the connections' tasks counted.
+async fn joined<T>(workers: Vec<JoinHandle<Result<Vec<T>>>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(
+            worker
+                .await
+                .whatever_context("a connection's task failed")??,
+        );
     }
-
-    async fn of(workers: Vec<JoinHandle<Result<Vec<Duration>>>>, begun: Instant) -> Result<Self> {
-        let mut all = Vec::new();
-        for worker in workers {
-            all.extend(
-                worker
-                    .await
-                    .whatever_context("a connection's task failed")??,
-            );
-        }
-        Ok(Self {
-            all,
-            elapsed: begun.elapsed(),
-        })
-    }
+    Ok(all)
 }
 
 /// Asks over and over on `connections` connections.
@@ -173,19 +166,23 @@ pub(crate) async fn closed(
             })
         })
         .collect();
-    Times::of(workers, begun).await
+    Ok(Times {
+        all: joined(workers).await?,
+        elapsed: begun.elapsed(),
+    })
 }
 
 /// Asks `rate` times a second on at most `connections` connections; `measure` asks once and says
 /// what to count, given when the request was due.
-pub(crate) async fn open<F>(
+pub(crate) async fn open<F, T>(
     target: &Target,
     (connections, rate): (usize, u32),
     duration: Duration,
     measure: F,
-) -> Result<Times>
+) -> Result<Vec<T>>
 where
-    F: AsyncFn(&mut Connection, &Target, Instant) -> Result<Duration> + Copy + 'static,
+    F: AsyncFn(&mut Connection, &Target, Instant) -> Result<T> + Copy + 'static,
+    T: 'static,
 {
     let (sender, due) = mpsc::unbounded_channel();
     let due = Arc::new(Mutex::new(due));
@@ -200,13 +197,13 @@ where
         .map(|mut connection| {
             let (target, due) = (target.clone(), Arc::clone(&due));
             local.spawn_local(async move {
-                let mut times = Vec::new();
+                let mut counted = Vec::new();
                 loop {
                     let next = due.lock().await.recv().await;
                     let Some(released) = next else {
-                        return Ok(times);
+                        return Ok(counted);
                     };
-                    times.push(measure(&mut connection, &target, released).await?);
+                    counted.push(measure(&mut connection, &target, released).await?);
                 }
             })
         })
@@ -225,7 +222,7 @@ where
             released = wanted;
         }
     });
-    local.run_until(Times::of(workers, begun)).await
+    local.run_until(joined(workers)).await
 }
 
 /// Reads a whole answer; its time.

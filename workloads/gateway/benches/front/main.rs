@@ -10,6 +10,7 @@ mod driver;
 mod environment;
 mod failure;
 mod figures;
+mod goals;
 mod image;
 #[cfg(test)]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -20,6 +21,7 @@ mod machine;
 mod measure;
 mod mock;
 mod names;
+mod overload;
 mod peers;
 mod process;
 mod question;
@@ -150,6 +152,8 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
     }
     println!("== {} streams", streams::STREAMS);
     measure::paced(&direct, &systems, arguments.rounds, &mut figures).await?;
+    println!("== overload");
+    overload::rounds(&systems, arguments.rounds, duration, &mut figures).await?;
     if let Some(base) = &arguments.image_base {
         figures.image = image::packed(base, systems::program())?;
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::driver::{self, Target, Times};
-use crate::figures::{Figures, Open, Round, Streams};
+use crate::driver::{self, Target};
+use crate::figures::{Figures, Open, Round, Streams, quantile};
 use crate::names::{DIRECT, ENVOY, PLAIN, TENSORZERO};
 use crate::process::Process;
 use crate::question::{PACED, PROMPT};
@@ -14,7 +14,7 @@ use crate::systems::System;
 /// Connections of the loop that asks as fast as it can.
 const CONNECTIONS: usize = 16;
 /// Connections that the open loop may use.
-const OPEN_CONNECTIONS: usize = 128;
+pub(crate) const OPEN_CONNECTIONS: usize = 128;
 /// Requests for each second of the open loop.
 const RATE: u32 = 1000;
 /// A system that does not do this much more than that is not asked at that rate.
@@ -47,8 +47,8 @@ pub(crate) async fn round(
         let open = at_rate(&system.target, duration).await?;
         let cpu = each(system.process.cpu()? - before, &open);
         Some(Open {
-            p50: open.quantile(0.5),
-            p99: open.quantile(0.99),
+            p50: quantile(&open, 0.5),
+            p99: quantile(&open, 0.99),
             cpu,
         })
     } else {
@@ -56,10 +56,10 @@ pub(crate) async fn round(
     };
     Ok(Round {
         rate: times.rate(),
-        p50: times.quantile(0.5),
-        p99: times.quantile(0.99),
-        cpu: each(after.0 - before.0, &times),
-        database: each(after.1 - before.1, &times),
+        p50: quantile(&times.all, 0.5),
+        p99: quantile(&times.all, 0.99),
+        cpu: each(after.0 - before.0, &times.all),
+        database: each(after.1 - before.1, &times.all),
         open,
         memory: system.process.memory()? as f64,
     })
@@ -70,19 +70,19 @@ pub(crate) async fn direct(target: &Target, duration: Duration) -> Result<Open> 
     driver::closed(target, CONNECTIONS, WARM).await?;
     let times = at_rate(target, duration).await?;
     Ok(Open {
-        p50: times.quantile(0.5),
-        p99: times.quantile(0.99),
+        p50: quantile(&times, 0.5),
+        p99: quantile(&times, 0.99),
         cpu: f64::NAN,
     })
 }
 
-async fn at_rate(target: &Target, duration: Duration) -> Result<Times> {
+async fn at_rate(target: &Target, duration: Duration) -> Result<Vec<Duration>> {
     driver::open(target, (OPEN_CONNECTIONS, RATE), duration, driver::whole).await
 }
 
 /// Microseconds for each request.
-fn each(sum: Duration, times: &Times) -> f64 {
-    sum.as_secs_f64() * 1e6 / times.all.len() as f64
+fn each(sum: Duration, times: &[Duration]) -> f64 {
+    sum.as_secs_f64() * 1e6 / times.len() as f64
 }
 
 /// Times the first texts of streams for one round: of the far side by itself, and through the
@@ -99,7 +99,7 @@ pub(crate) async fn first_texts(
         let target = target.streaming(PROMPT)?;
         let shape = (OPEN_CONNECTIONS, STREAM_RATE);
         let times = driver::open(&target, shape, duration, streams::first_text).await?;
-        let p99 = times.quantile(0.99);
+        let p99 = quantile(&times, 0.99);
         figures.first_text.entry(name).or_default().push(p99);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use snafu::{OptionExt as _, ResultExt as _, whatever};
 
@@ -21,12 +21,20 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// The kernel's page, in bytes.
 const PAGE: u64 = 4096;
 
-/// Puts this process, and what it starts, on the core of the others.
+/// Puts this process, and what it starts, on the core of the others, with as many open files as it
+/// may have: the driver and the far sides are one process, which has both ends of connections.
 pub(crate) fn take_place() -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores <= OTHERS {
         whatever!("this needs two cores, one for what is measured, and there is one");
     }
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, most)
+        .whatever_context("failed to raise the limit of open files")?;
     pin(None, OTHERS)
 }
 
@@ -127,6 +135,17 @@ impl Process {
     pub(crate) fn memory(&self) -> Result<u64> {
         let pages: u64 = family(self.child.id())?.iter().map(|one| one.pages).sum();
         Ok(pages * PAGE)
+    }
+
+    /// The most memory that it ever had resident, without its children, in bytes.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .whatever_context("a program that is measured has ended")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib = kib.and_then(|kib| kib.trim().parse::<u64>().ok());
+        kib.map(|kib| kib * 1024)
+            .whatever_context("/proc does not say how much memory a program had at most")
     }
 }
 

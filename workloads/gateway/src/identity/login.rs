@@ -370,7 +370,16 @@ mod tests {
     #[case(Some("//evil.example.org"), "/")]
     #[case(Some("/\\evil.example.org"), "/")]
     #[case(Some("https://evil.example.org"), "/")]
+    #[case(Some("/usage"), "/usage")]
+    #[case(Some("/\tevil.example.org"), "/")]
+    #[case(Some("/\t/evil.example.org"), "/")]
+    #[case(Some("///evil.example.org"), "/")]
+    #[case(Some("/c/\\..\\evil.example.org"), "/")]
+    #[case(Some("javascript:alert(1)"), "/")]
+    #[case(Some("evil.example.org"), "/")]
+    #[case(Some(""), "/")]
     #[case(Some("/auth/logout"), "/")]
+    #[case(Some("/api/me"), "/")]
     #[case(Some("/a\r\nb"), "/")]
     fn only_local_paths(#[case] given: Option<&str>, #[case] expected: &str) {
         assert_eq!(local_path(given), expected);

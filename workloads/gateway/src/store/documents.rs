@@ -5,9 +5,11 @@ use lotoai_policy::documents::Visible;
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::document_steps::{DocumentStep, Noted, steps};
 use super::{Change, Store, StoreError, rfc3339, within};
 
 /// A document as the API shows it.
@@ -31,6 +33,8 @@ pub struct Document {
     pub done: i32,
     /// Units in all; 0 = not known.
     pub total: i32,
+    /// The steps that were heard of since it was uploaded, in their order.
+    pub steps: Vec<DocumentStep>,
     /// Chunks, once indexed.
     pub chunks: Option<i32>,
     /// Why it failed.
@@ -97,7 +101,9 @@ macro_rules! columns {
         concat!(
             "id, name, media_type, size, knowledge_base, status, step, done, total, chunks,
              error_code, error_message, owner, groups, content_hash, object_key, ",
-            rfc3339!("created_at")
+            rfc3339!("created_at"),
+            ", steps, ",
+            rfc3339!("steps_ended_at")
         )
     };
 }
@@ -114,13 +120,16 @@ macro_rules! may_be_retried {
 fn document(row: &PgRow) -> Document {
     let code: Option<String> = row.get(10);
     let message: Option<String> = row.get(11);
+    let status: String = row.get(5);
+    let Json(noted): Json<Noted> = row.get(17);
     Document {
         id: row.get(0),
         name: row.get(1),
         media_type: row.get(2),
         size: row.get(3),
         knowledge_base: row.get(4),
-        status: row.get(5),
+        steps: steps(&noted, row.get(18), status == "indexed"),
+        status,
         step: row.get(6),
         done: row.get(7),
         total: row.get(8),
@@ -190,94 +199,7 @@ impl Store {
         let row = within("read a document", statement).await?;
         Ok(row.as_ref().map(document))
     }
-
-    /// Notes progress of indexing. Progress of older content, of a step that is over, or of a
-    /// document that is finished changes nothing.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn document_progressed(
-        &self,
-        id: Uuid,
-        content_hash: &str,
-        step: &str,
-        done: i32,
-        total: i32,
-    ) -> Result<bool, StoreError> {
-        let statement = sqlx::query(
-            "update documents set status = 'indexing', step = $3, done = $4, total = $5,
-                    updated_at = now()
-             where id = $1 and content_hash = $2 and status in ('uploaded', 'indexing')
-               and (status = 'uploaded'
-                    or (array_position($6, step), done) <= (array_position($6, $3), $4))",
-        )
-        .bind(id)
-        .bind(content_hash)
-        .bind(step)
-        .bind(done)
-        .bind(total)
-        .bind(STEPS)
-        .execute(&self.pool);
-        within("note progress", statement)
-            .await
-            .map(|done| done.rows_affected() > 0)
-    }
-
-    /// Notes that a document can be found.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn document_indexed(
-        &self,
-        id: Uuid,
-        content_hash: &str,
-        chunks: i32,
-    ) -> Result<bool, StoreError> {
-        let statement = sqlx::query(
-            "update documents set status = 'indexed', step = null, done = $3, total = $3,
-                    chunks = $3, error_code = null, error_message = null, updated_at = now()
-             where id = $1 and content_hash = $2",
-        )
-        .bind(id)
-        .bind(content_hash)
-        .bind(chunks)
-        .execute(&self.pool);
-        within("note that a document is indexed", statement)
-            .await
-            .map(|done| done.rows_affected() > 0)
-    }
-
-    /// Notes that a document cannot be indexed. One that is indexed already stays so.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn document_failed(
-        &self,
-        id: Uuid,
-        content_hash: &str,
-        step: &str,
-        code: &str,
-        message: &str,
-    ) -> Result<bool, StoreError> {
-        let statement = sqlx::query(
-            "update documents set status = 'failed', step = $3, error_code = $4,
-                    error_message = $5, updated_at = now()
-             where id = $1 and content_hash = $2 and status <> 'indexed'",
-        )
-        .bind(id)
-        .bind(content_hash)
-        .bind(step)
-        .bind(code)
-        .bind(message)
-        .execute(&self.pool);
-        within("note that a document failed", statement)
-            .await
-            .map(|done| done.rows_affected() > 0)
-    }
 }
-
-/// The steps in order, as the events name them.
-const STEPS: &[&str] = &["fetching", "parsing", "chunking", "embedding", "storing"];
 
 impl Change {
     /// Stores an upload: a new document, new content of one, or nothing if it is the same.
@@ -320,7 +242,7 @@ impl Change {
         .bind(&new.name)
         .fetch_one(&mut *self.tx);
         let row = within("lock a document", select).await?;
-        let (existing, retry): (_, bool) = (document(&row), row.get(17));
+        let (existing, retry): (_, bool) = (document(&row), row.get(19));
         if existing.content_hash == new.content_hash && !retry {
             return Ok(Upserted::Same(existing));
         }
@@ -332,7 +254,8 @@ impl Change {
         sqlx::query(concat!(
             "update documents set groups = $2, media_type = $3, size = $4, content_hash = $5,
                     object_key = $6, status = 'uploaded', step = null, done = 0, total = 0,
-                    chunks = null, error_code = null, error_message = null, updated_at = now()
+                    chunks = null, error_code = null, error_message = null, steps = '{}',
+                    steps_ended_at = null, updated_at = now()
              where id = $1 returning ",
             columns!()
         ))
@@ -353,7 +276,8 @@ impl Change {
     pub async fn retry_document(&mut self, id: Uuid) -> Result<Option<Document>, StoreError> {
         let statement = sqlx::query(concat!(
             "update documents set status = 'uploaded', step = null, done = 0, total = 0,
-                    error_code = null, error_message = null, updated_at = now()
+                    error_code = null, error_message = null, steps = '{}',
+                    steps_ended_at = null, updated_at = now()
              where id = $1 and ",
             may_be_retried!(),
             " returning ",

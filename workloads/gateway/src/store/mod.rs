@@ -5,6 +5,7 @@ mod approvals;
 mod budgets;
 mod conversation_changes;
 mod conversations;
+mod document_steps;
 mod documents;
 mod erase;
 mod export;
@@ -40,6 +41,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 pub use approvals::{Attempt, ExportedApproval, KnownApproval};
 pub use budgets::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
 pub use conversation_changes::{Branched, NewBranch};
+pub use document_steps::DocumentStep;
 pub use documents::{Document, NewDocument, Upserted};
 pub use export::{
     ExportedConversation, ExportedStream, HeldKey, KeyOwner, OpenSpending, OwnWindow,

@@ -267,7 +267,23 @@ async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: 
         let it = gateway.get(path, "ana").await.json();
         format!("{} {} {}", it["status"], it["step"], it["done"]).replace('"', "")
     };
-    use IngestionStep::{Embedding, Parsing};
+    let steps = async || {
+        let document = gateway.get(path, "ana").await.json();
+        let steps = document["steps"].as_array().unwrap().clone();
+        for step in &steps {
+            let (began, ended) = (&step["began_at"], &step["ended_at"]);
+            let is_in_order = ended
+                .as_str()
+                .is_none_or(|end| began.as_str().unwrap() <= end);
+            assert!(is_in_order, "{step}");
+        }
+        let shown = steps.iter().map(|it| {
+            let end = if it["ended_at"].is_null() { "" } else { "." };
+            format!("{} {}{end}", it["step"], it["done"]).replace('"', "")
+        });
+        shown.collect::<Vec<_>>()
+    };
+    use IngestionStep::{Embedding, Fetching, Parsing};
     report(gateway, &progressed(Embedding, 3, older)).await;
     report(gateway, &indexed(older)).await;
     assert_eq!(
@@ -275,6 +291,9 @@ async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: 
         "uploaded null 0",
         "older content is not this content"
     );
+    assert!(steps().await.is_empty());
+    report(gateway, &progressed(Fetching, 0, hash)).await;
+    assert_eq!(steps().await, ["fetching 0"]);
     report(gateway, &progressed(Embedding, 3, hash)).await;
     assert_eq!(status().await, "indexing embedding 3");
     report(gateway, &progressed(Embedding, 2, hash)).await;
@@ -284,14 +303,18 @@ async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: 
         "indexing embedding 3",
         "a late report does not lead back"
     );
+    assert_eq!(steps().await, ["fetching 9.", "embedding 3"]);
     assert_eq!(report(gateway, &failed(hash)).await, Outcome::Done);
     assert_eq!(
         gateway.get(path, "ana").await.json()["error"]["code"],
         "bad"
     );
+    assert_eq!(steps().await, ["fetching 9.", "embedding 3."]);
     let retry = gateway.request(Method::POST, &format!("{path}/retry"), "ana");
     assert_eq!(gateway.send(retry).await.status, StatusCode::ACCEPTED);
     assert_eq!(status().await, "uploaded null 0");
+    assert!(steps().await.is_empty(), "it begins anew");
+    report(gateway, &progressed(Embedding, 3, hash)).await;
     relay_batch(&gateway.state.store, &Broker::default())
         .await
         .unwrap();
@@ -305,6 +328,7 @@ async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &str, older: 
         (&json!("indexed"), &json!(9))
     );
     assert_eq!(document["error"], Value::Null);
+    assert_eq!(steps().await, ["embedding 9."]);
     let garbage = deliver(gateway, DocumentIndexed::NAME, b"{}".to_vec()).await;
     assert!(matches!(garbage, Outcome::Reject(_)));
     let unknown = deliver(gateway, "document.lost", b"{}".to_vec()).await;

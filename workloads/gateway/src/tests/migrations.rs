@@ -20,7 +20,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What replicas write that do not know the last migration. Whoever adds one leaves the statements
 /// as they are, and adds those of the migration before.
-const WRITES: [&str; 22] = [
+const WRITES: [&str; 23] = [
     "insert into conversations (id, owner, title) values ($1, 'ana', 'hers')",
     "insert into messages (id, conversation_id, role, content) values ($1, $1, 'user', 'what?')",
     "insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
@@ -69,6 +69,7 @@ const WRITES: [&str; 22] = [
     "update idempotency_keys set state = 'kept', request_hash = '', status = 200, headers = '{}',
                                  body = ''
      where owner = 'eve' and key = $1::text and state = 'running'",
+    "insert into pending_erasures (subject) values ($1::text) on conflict (subject) do nothing",
 ];
 
 /// The history up to the migration before the last.

@@ -7,8 +7,13 @@ mod failure;
 #[path = "../../benches/front/figures.rs"]
 mod figures;
 #[cfg(test)]
+#[path = "../../benches/front/goals.rs"]
+mod goals;
+#[cfg(test)]
 #[path = "../../benches/front/names.rs"]
 mod names;
+#[cfg(test)]
+mod overload;
 #[cfg(test)]
 #[path = "../../benches/front/question.rs"]
 mod question;

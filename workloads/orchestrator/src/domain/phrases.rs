@@ -127,6 +127,21 @@ pub fn broken_off(language: Language, tool: &str) -> String {
     }
 }
 
+/// No attempt at an approved call came to the tool.
+#[must_use]
+pub fn not_made(language: Language, tool: &str) -> String {
+    match language {
+        Language::English => format!(
+            "The tool `{tool}` was not called: its server could not be reached. Nothing has \
+             changed. Ask for it again in a moment."
+        ),
+        Language::Spanish => format!(
+            "La herramienta `{tool}` no se ha ejecutado: no se ha podido contactar con su \
+             servidor. No ha cambiado nada. Vuelve a pedirlo dentro de un momento."
+        ),
+    }
+}
+
 /// JSON objects become `name: value, …`; other text stays.
 fn readable(text: &str) -> String {
     let text = text.trim();

@@ -260,10 +260,20 @@ async fn carry_out(
     session.may_go_on = false;
     match tool::call_tool(hub, session, call).await {
         Ok(result) => tool::tell(session, call, result).await,
+        Err(uncalled) if uncalled.is_unmade => not_made(session, call.tool()).await,
         // It was sent, or was not: what the server refused it did not do, the rest nobody knows.
-        Err(failure) if failure.retryable => break_off(session, call.tool()).await,
-        Err(failure) => Err(failure),
+        Err(uncalled) if uncalled.failure.retryable => break_off(session, call.tool()).await,
+        Err(uncalled) => Err(uncalled.failure),
     }
+}
+
+/// Says that nothing came to the tool.
+async fn not_made(session: &Session, tool: &str) -> Result<Done, Failure> {
+    count("unmade", tool);
+    session
+        .say(phrases::not_made(session.language, tool))
+        .await?;
+    Ok(Done::extractive())
 }
 
 /// Says that nobody knows whether the tool did its work.

@@ -11,7 +11,7 @@ use crate::{
         phrases,
     },
     failure::Failure,
-    mcp::ToolResult,
+    mcp::{ToolResult, Uncalled},
 };
 
 /// Reads the arguments, calls the tool and says what it gave; asks for what is missing, and for the
@@ -64,13 +64,13 @@ pub async fn call_tool(
     hub: &Hub,
     session: &mut Session,
     call: &Cleared,
-) -> Result<ToolResult, Failure> {
+) -> Result<ToolResult, Uncalled> {
     let started = session.now();
     let result = hub.mcp.call(&session.caller, call).await;
     let outcome = match &result {
         Ok(result) if result.is_error => "tool_error".to_owned(),
         Ok(_) => "ok".to_owned(),
-        Err(failure) => failure.code.clone(),
+        Err(uncalled) => uncalled.failure.code.clone(),
     };
     session.step("call_tool", call.tool(), &outcome, started);
     result

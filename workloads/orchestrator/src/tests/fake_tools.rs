@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{StatusCode, request::Parts},
     middleware::{self, Next},
@@ -22,6 +23,9 @@ use rmcp::{
 };
 use serde_json::{Map, Value, json};
 
+/// More than any request of a test.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
 /// What of a tool differs from test to test.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeTool {
@@ -31,6 +35,8 @@ pub(super) struct FakeTool {
     pub(super) group: Option<&'static str>,
     /// The answer to a call is lost on its way.
     pub(super) breaks: bool,
+    /// The server, one of before, knows no session any more whenever a tool is called.
+    pub(super) forgets: bool,
     /// `_meta` of every call, without what the protocol itself puts there, and its arguments.
     pub(super) calls: Vec<(Value, Value)>,
 }
@@ -120,8 +126,21 @@ async fn of_before(request: Request, next: Next) -> Response {
     }
 }
 
+/// Lets no call in, by the word that its session is not known.
+async fn forgetful(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_REQUEST_BYTES).await.unwrap();
+    if String::from_utf8_lossy(&body).contains("tools/call") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    next.run(Request::from_parts(head, Body::from(body))).await
+}
+
 /// The server, at `/mcp`.
 pub(super) fn app(tool: &Arc<Mutex<FakeTool>>) -> Router {
+    if tool.lock().unwrap().forgets {
+        return app_of_before(tool, &Arc::default()).layer(middleware::from_fn(forgetful));
+    }
     let mut config = StreamableHttpServerConfig::default();
     config.legacy_session_mode = false;
     config.json_response = true;

@@ -40,7 +40,7 @@ use url::Url;
 use super::fake_tools::{self, FakeTool};
 use crate::{
     domain::approval::{self, Cleared, Verdict},
-    mcp::{Mcp, PATIENCE, ToolResult},
+    mcp::{Mcp, PATIENCE, ToolResult, Uncalled},
 };
 
 /// How long a test waits for anything.
@@ -263,9 +263,9 @@ async fn a_call_whose_answer_is_lost_is_made_once(#[case] loss: Loss) {
     let server = Server::start(app).await;
     let client = server.client();
     let call = call_after_list(&client).await;
-    let failure = client.call(&caller(), &call).await.unwrap_err();
+    let Uncalled { failure, is_unmade } = client.call(&caller(), &call).await.unwrap_err();
     assert_eq!(failure.code, "mcp_server_unavailable");
-    assert!(failure.retryable);
+    assert!(failure.retryable && !is_unmade);
     assert_eq!((calls(&tool), repeats.count()), (1, 0), "{loss:?}");
 }
 
@@ -306,9 +306,10 @@ async fn nobody_is_asked_for_longer_than_it_is_worth() {
     let call = call_after_list(&client).await;
     let _place = server.gone().await;
     let begun = Instant::now();
-    let failure = client.call(&caller(), &call).await.unwrap_err();
+    let Uncalled { failure, is_unmade } = client.call(&caller(), &call).await.unwrap_err();
     let taken = begun.elapsed();
     assert_eq!(failure.code, "mcp_server_unavailable");
+    assert!(is_unmade, "{failure:?}");
     // The last attempt begins in time, and who is not let in hears so at once.
     assert!(taken < PATIENCE + Duration::from_secs(2), "{taken:?}");
     let count = repeats.count();

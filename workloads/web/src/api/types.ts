@@ -30,9 +30,22 @@ export interface Document {
   step: string | null;
   done: number;
   total: number;
+  /** Those that were heard of, in their order. */
+  steps: DocumentStep[];
   chunks: number | null;
   error: { code: string; message: string } | null;
   created_at: string;
+}
+
+/** A step of ingestion: what was done in it, and when. */
+export interface DocumentStep {
+  step: string;
+  began_at: string;
+  /** Null while it lasts. */
+  ended_at: string | null;
+  done: number;
+  /** 0 where it is not known. */
+  total: number;
 }
 
 export interface Decision {

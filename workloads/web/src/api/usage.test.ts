@@ -18,14 +18,32 @@ describe("what was used", () => {
     const calls = answer(page());
     await usage.totals("day", { ...days, all: false });
     await usage.totals("model", { ...days, all: true });
+    await usage.totals("subject", { ...days, all: true }, "a+b");
     await usage.budgets();
     await usage.everybodysBudgets("a+b");
     expect(calls().map(([, path]) => path)).toEqual([
       "/api/usage/totals?by=day&from=2026-11-01&to=2026-11-26",
       "/api/usage/totals?by=model&from=2026-11-01&to=2026-11-26&all=true",
+      "/api/usage/totals?by=subject&from=2026-11-01&to=2026-11-26&all=true&cursor=a%2Bb",
       "/api/budgets",
       "/api/budgets?all=true&limit=50&cursor=a%2Bb",
     ]);
+  });
+});
+
+describe("all pages of what was used", () => {
+  it("are read one after the other until there is none", async () => {
+    const cursors: (string | null)[] = [];
+    const after: Record<string, string> = { none: "b", b: "c" };
+    vi.stubGlobal("fetch", async (path: string) => {
+      const cursor = new URL(path, "https://ai.example.org").searchParams.get("cursor");
+      cursors.push(cursor);
+      const next = after[cursor ?? "none"] ?? null;
+      return Response.json({ items: [{ key: cursor }], next_cursor: next });
+    });
+    const all = await usage.everyTotal("day", { from: "2026-11-01", to: "2026-11-26", all: false });
+    expect(all.map(({ key }) => key)).toEqual([null, "b", "c"]);
+    expect(cursors).toEqual([null, "b", "c"]);
   });
 });
 

@@ -4,6 +4,7 @@ import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { useDocuments, type PendingFile } from "../lib/useDocuments";
 import { DocumentsState } from "./DocumentsState";
+import { Steps } from "./Steps";
 
 export function Documents({ onError }: { onError(error: unknown): void }) {
   const { t } = useI18n();
@@ -172,6 +173,7 @@ function DocumentRow(props: {
           ×
         </button>
       </span>
+      <Steps steps={document.steps} />
     </li>
   );
 }

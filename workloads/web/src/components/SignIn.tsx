@@ -1,5 +1,6 @@
 import type { Erased } from "../api/types";
 import { useI18n } from "../i18n/context";
+import { departure } from "../lib/departure";
 import type { Ending } from "../lib/ending";
 import type { SignInFailure } from "../lib/signInFailure";
 import { LanguageSwitch } from "./LanguageSwitch";
@@ -46,7 +47,12 @@ export function SignIn({ erased, ending, failure }: Props) {
         </p>
       )}
       {!failure && <p>{t("signIn.text")}</p>}
-      <a className="button primary" data-testid="sign-in" href={"/auth/login?return_to=" + returnTo}>
+      <a
+        className="button primary"
+        data-testid="sign-in"
+        href={"/auth/login?return_to=" + returnTo}
+        onClick={() => departure.keep(location.pathname)}
+      >
         {t(failure ? "signIn.again" : "signIn.button")}
       </a>
       <LanguageSwitch />

@@ -110,3 +110,29 @@ async fn a_call_whose_answer_is_lost_is_not_made_again() {
     assert_eq!(text_of(&events), said);
     assert_eq!(scene.calls().len(), 1);
 }
+
+#[rstest::rstest]
+#[case::english(QUESTION, "The tool `working_days` was not called")]
+#[case::spanish(
+    "¿Cuántos días laborables hay entre 2026-11-02 y 2026-11-20? Usa working_days",
+    "La herramienta `working_days` no se ha ejecutado"
+)]
+#[tokio::test]
+async fn a_call_that_surely_did_not_come_to_the_tool_is_called_that(
+    #[case] question: &str,
+    #[case] expected: &str,
+) {
+    let Some(scene) = Scene::new() else { return };
+    let asked = scene.asked(question).await;
+    scene.tool(|tool| tool.forgets = true);
+    let replica = scene.replica().await;
+    let events = replica.decide(approve(&asked.id)).await;
+    let said = text_of(&events);
+    assert!(said.starts_with(expected), "{events:?}");
+    assert_eq!(reason_of_end(&events), "stop");
+    // That was the end of it: the same decision makes no call later.
+    scene.tool(|tool| tool.forgets = false);
+    let replica = scene.replica().await;
+    replica.decide(approve(&asked.id)).await;
+    assert!(scene.calls().is_empty());
+}

@@ -1,6 +1,7 @@
 import { useCallback, useId, useState } from "react";
+import type { Page } from "../../api/types";
 import { usage } from "../../api/usage";
-import { KINDS, type UsageTotal } from "../../api/usageTypes";
+import { KINDS, type By, type UsageTotal } from "../../api/usageTypes";
 import { useI18n } from "../../i18n/context";
 import {
   daysOf,
@@ -12,7 +13,9 @@ import {
   type Days,
   type Measure,
   type Range,
+  type Used,
 } from "../../lib/usage";
+import { useFurther } from "../../lib/useFurther";
 import { useLoad } from "../../lib/useLoad";
 import { Chart } from "./Chart";
 import { Table, Tiles } from "./Figures";
@@ -22,20 +25,25 @@ import { Ranking } from "./Ranking";
 /** Sums of the same usage. */
 export interface Sums {
   days: Days;
+  /** Whether everybody's is shown. */
+  all: boolean;
   overTime: UsageTotal[];
-  models: UsageTotal[];
-  /** Empty unless everybody's is shown. */
-  people: UsageTotal[];
+  /** The first page of them. */
+  models: Page<UsageTotal>;
+  /** The first page of them; empty unless everybody's is shown. */
+  people: Page<UsageTotal>;
 }
+
+const NOBODY: Page<UsageTotal> = { items: [], next_cursor: null };
 
 async function read(days: Days, all: boolean): Promise<Sums> {
   const span = { from: days.from, to: days.to, all };
   const [overTime, models, people] = await Promise.all([
-    usage.totals(days.by, span),
+    usage.everyTotal(days.by, span),
     usage.totals("model", span),
-    all ? usage.totals("subject", span) : { items: [] },
+    all ? usage.totals("subject", span) : NOBODY,
   ]);
-  return { days, overTime: overTime.items, models: models.items, people: people.items };
+  return { days, all, overTime, models, people };
 }
 
 interface Props {
@@ -62,13 +70,21 @@ export function Spent({ isAll, version, onError }: Props) {
         <RangeSelect value={range} onChange={setRange} />
         <MeasureChoice value={measure} onChange={setMeasure} />
       </div>
-      <Loading of={loaded}>{(sums) => <Picture sums={sums} measure={measure} />}</Loading>
+      <Loading of={loaded}>
+        {(sums) => <Picture sums={sums} measure={measure} onError={onError} />}
+      </Loading>
       <p className="hint">{t("usage.utc")}</p>
     </section>
   );
 }
 
-export function Picture({ sums, measure }: { sums: Sums; measure: Measure }) {
+interface PictureProps {
+  sums: Sums;
+  measure: Measure;
+  onError(error: unknown): void;
+}
+
+export function Picture({ sums, measure, onError }: PictureProps) {
   const { t } = useI18n();
   const sum = sumOf(sums.overTime);
   if (sum.requests === 0) return <p data-testid="usage-none">{t("usage.none")}</p>;
@@ -87,20 +103,26 @@ export function Picture({ sums, measure }: { sums: Sums; measure: Measure }) {
             <p className="hint">{t("usage.oneCurrency", { currency })}</p>
           )}
           <h4>{t("usage.byModel")}</h4>
-          <Ranking
-            items={together(sums.models)}
+          <Listed
+            of={sums}
+            by="model"
+            first={sums.models}
             {...drawn}
+            onError={onError}
             testId="usage-models"
             name={({ key, provider }) =>
               key === "" ? t("usage.unknownModel") : provider ? `${key} (${provider})` : key
             }
           />
-          {sums.people.length > 0 && (
+          {sums.people.items.length > 0 && (
             <>
               <h4>{t("usage.byPerson")}</h4>
-              <Ranking
-                items={together(sums.people)}
+              <Listed
+                of={sums}
+                by="subject"
+                first={sums.people}
                 {...drawn}
+                onError={onError}
                 testId="usage-people"
                 name={({ key }) => key}
               />
@@ -109,6 +131,46 @@ export function Picture({ sums, measure }: { sums: Sums; measure: Measure }) {
         </>
       )}
       <Table bars={bars} />
+    </>
+  );
+}
+
+interface ListedProps {
+  of: Sums;
+  by: By;
+  first: Page<UsageTotal>;
+  measure: Measure;
+  currency: string;
+  onError(error: unknown): void;
+  testId: string;
+  name(item: Used): string;
+}
+
+/** Models or people, of which there may be more than a page. */
+function Listed({ of: { days, all }, by, first, onError, ...ranking }: ListedProps) {
+  const { t, explain } = useI18n();
+  const { from, to } = days;
+  const read = useCallback(
+    (cursor: string) => usage.totals(by, { from, to, all }, cursor),
+    [by, from, to, all],
+  );
+  const { items, error, hasMore, more } = useFurther(first, read, onError);
+  return (
+    <>
+      <Ranking items={together(items)} {...ranking} />
+      {error !== null && (
+        <p role="alert" className="bad">
+          {explain(error)}
+        </p>
+      )}
+      {hasMore && (
+        <>
+          <p className="hint">{t("usage.notAll")}</p>
+          <button data-testid={ranking.testId + "-more"} onClick={() => void more()}>
+            {t("more")}
+          </button>
+        </>
+      )}
     </>
   );
 }

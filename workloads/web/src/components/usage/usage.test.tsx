@@ -104,16 +104,18 @@ const total = (key: string, part: Partial<UsageTotal> = {}): UsageTotal => ({
   currency: "EUR",
   ...part,
 });
+const pageOf = (items: UsageTotal[], next_cursor: string | null = null) => ({ items, next_cursor });
 const sums: Sums = {
+  all: false,
   days: { from: "2026-11-01", to: "2026-11-03", by: "day" },
   overTime: [total("2026-11-03"), total("2026-11-01", { requests: 1 })],
-  models: [total("gpt", { provider: "openai", requests: 1 }), total("", { provider: "" })],
-  people: [],
+  models: pageOf([total("gpt", { provider: "openai", requests: 1 }), total("", { provider: "" })]),
+  people: pageOf([]),
 };
 
 describe("what was used", () => {
   const picture = (part: Partial<Sums> = {}, measure: "requests" | "tokens" | "money" = "tokens") =>
-    seen(<Picture sums={{ ...sums, ...part }} measure={measure} />);
+    seen(<Picture sums={{ ...sums, ...part }} measure={measure} onError={nothing} />);
 
   it("is added up", () => {
     const html = picture();
@@ -137,7 +139,21 @@ describe("what was used", () => {
     const html = picture({}, "requests");
     expect(html.indexOf("Model not known")).toBeLessThan(html.indexOf("gpt (openai)"));
     expect(html).not.toContain("By person");
-    expect(picture({ people: [total("ana")] })).toContain("By person");
+    expect(picture({ people: pageOf([total("ana")]) })).toContain("By person");
+  });
+
+  it("says where there is more than is shown, and offers it", () => {
+    const people = (next: string | null) =>
+      picture({ all: true, people: pageOf([total("ana")], next) });
+    expect(people("more")).toContain('data-testid="usage-people-more"');
+    expect(people("more")).toContain("Those with the most tokens are shown.");
+    expect(people("more")).not.toContain('data-testid="usage-models-more"');
+    expect(people(null)).not.toContain("Those with the most tokens");
+    expect(picture({ models: pageOf([total("gpt")], "more") })).toContain(
+      'data-testid="usage-models-more"',
+    );
+    language = "es";
+    expect(people("more")).toContain("Se muestran los de más tokens.");
   });
 
   it("calls money unknown that is not known, and never nothing", () => {
