@@ -63,5 +63,5 @@ fuzz: ## Search inputs that break a parser of requests: [TARGET=chat_body] [SECO
 e2e: ## Only the end-to-end level, on its own cluster ## Solo el nivel de extremo a extremo, en su propio clúster
 	@$(XTASK) e2e
 
-soak: ## In full what `make test` samples: the gateway stopped and killed, the operator killed at its writes, a cluster's start cut off at each stage, and servers of clusters lost ## Completo lo que `make test` muestrea: la pasarela detenida y matada, el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa y servidores de clústeres perdidos
+soak: ## In full what `make test` samples: the gateway stopped and killed, the operator killed at its writes, a cluster's start cut off at each stage, servers of clusters lost, and pods that come with the load ## Completo lo que `make test` muestrea: la pasarela detenida y matada, el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa, servidores de clústeres perdidos y pods que llegan con la carga
 	@$(XTASK) soak

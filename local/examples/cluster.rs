@@ -1,5 +1,5 @@
 //! A cluster without the platform, for trying things out:
-//! `cargo run --example cluster -- up|stop|rm|check|memory NAME | reap`.
+//! `cargo run --example cluster -- up|stop|rm|check|memory|metrics NAME | reap`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
                 progress.note(&format!("{} {} MiB", pod.pod, pod.working_set >> 20));
             }
         }
+        ["metrics", name] => lotoai_local::add_metrics(&progress, &Instance::new(name)?)?,
         ["internal", "forward", listen, to] => {
             lotoai_local::forward(listen.parse::<SocketAddr>()?, to.parse::<SocketAddr>()?)?;
         }
@@ -52,7 +53,7 @@ fn run(words: &[&str]) -> Result<(), Box<dyn Error>> {
             progress.note(&format!("removed {reaped:?}"));
         }
         ["internal", "watch", name] => lotoai_local::watch(&progress, name)?,
-        _ => return Err("usage: cluster up|stop|rm|check|memory NAME | reap".into()),
+        _ => return Err("usage: cluster up|stop|rm|check|memory|metrics NAME | reap".into()),
     }
     Ok(())
 }

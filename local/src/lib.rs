@@ -2,9 +2,10 @@
 //!
 //! An [`Instance`] is one cluster of this machine. [`preflight`] says whether the machine will do,
 //! [`packages`] and [`third_party`] get the programs, [`start`], [`stop`] and [`remove`] do what
-//! their names say, and [`import_images`] gives images to the node. Everything an instance makes
-//! is inside a network namespace, a mount namespace and a control group of its own, so instances
-//! do not disturb each other and removing one leaves nothing behind.
+//! their names say, [`import_images`] gives images to the node, and [`add_metrics`] has its pods
+//! measured. Everything an instance makes is inside a network namespace, a mount namespace and a
+//! control group of its own, so instances do not disturb each other and removing one leaves nothing
+//! behind.
 
 mod cgroup;
 mod cluster;
@@ -28,8 +29,8 @@ mod third_party;
 mod watchdog;
 
 pub use cluster::{
-    Cluster, Imported, Kubectl, PodMemory, Removed, import_images, memory_by_pod, reap_stale,
-    remove, start, stop, tag_image,
+    Cluster, Imported, Kubectl, PodMemory, Removed, add_metrics, import_images, memory_by_pod,
+    reap_stale, remove, remove_metrics, start, stop, tag_image,
 };
 pub use error::{Error, Result, chain};
 pub use exec::wait;

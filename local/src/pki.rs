@@ -44,32 +44,48 @@ const CLIENTS: [&str; 6] = [
     "proxy",
     "local-path-provisioner",
 ];
+/// Directory with `client.crt` and `client.key`, with which the API server passes requests on to others,
+/// and `ca.crt`, the authority of these alone.
+pub(crate) const AGGREGATION: &str = "aggregation";
+/// The name in that certificate.
+pub(crate) const AGGREGATOR: &str = "kube-aggregator";
+/// The program, the directory and file of its certificate, its user and its Service.
+pub(crate) const METRICS_SERVER: &str = "metrics-server";
 
 /// Makes all keys and certificates unless they exist.
 pub(crate) fn ensure(instance: &Instance) -> Result<()> {
     let dir = instance.pki_dir();
-    if !dir.exists() {
-        make_dir(instance, &dir)?;
-    }
+    ensure_dir(&dir, |new| make_all(instance, new))?;
+    // In a directory of its own: a cluster that is kept may have been made without it.
+    ensure_dir(&dir.join(AGGREGATION), make_aggregation)?;
     // An earlier start may have been cut off just before this.
     let kubeconfig = instance.kubeconfig();
     if kubeconfig.exists() {
         return Ok(());
     }
-    let admin = fs::read(dir.join("admin.conf")).context(FileSnafu {
-        action: "read",
-        path: dir.join("admin.conf"),
-    })?;
+    let admin = read(&dir.join("admin.conf"))?;
     // As above: one that exists is complete.
     let new = kubeconfig.with_extension("new");
-    write_secret(&new, &String::from_utf8_lossy(&admin))?;
+    write_secret(&new, &admin)?;
     fs::rename(&new, &kubeconfig).context(FileSnafu {
         action: "create",
         path: &kubeconfig,
     })
 }
 
-fn make_dir(instance: &Instance, dir: &Path) -> Result<()> {
+/// Makes what metrics-server serves with and signs in with, unless it exists; the rest must.
+pub(crate) fn ensure_metrics_server(instance: &Instance) -> Result<()> {
+    let dir = instance.pki_dir();
+    ensure_dir(&dir.join(METRICS_SERVER), |new| {
+        make_metrics_server(instance, &dir, new)
+    })
+}
+
+/// Makes a directory with what `fill` writes in it, unless it exists.
+fn ensure_dir(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
     // Made aside and moved: a directory that exists is complete.
     let new = dir.with_extension("new");
     remove_dir(&new)?;
@@ -77,15 +93,15 @@ fn make_dir(instance: &Instance, dir: &Path) -> Result<()> {
         action: "create",
         path: &new,
     })?;
-    make_all(instance, &new)?;
+    fill(&new)?;
     fs::rename(&new, dir).context(FileSnafu {
         action: "create",
         path: dir,
     })
 }
 
-fn make_all(instance: &Instance, dir: &Path) -> Result<()> {
-    let name = "lotoai-local-ca";
+/// An authority of this name, and its certificate.
+fn authority(name: &str) -> Result<(String, Issuer<'static, KeyPair>)> {
     let key = KeyPair::generate().context(CertificateSnafu { name })?;
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -99,38 +115,75 @@ fn make_all(instance: &Instance, dir: &Path) -> Result<()> {
     let certificate = params
         .self_signed(&key)
         .context(CertificateSnafu { name })?;
-    let ca = certificate.pem();
+    Ok((certificate.pem(), Issuer::new(params, key)))
+}
+
+fn make_all(instance: &Instance, dir: &Path) -> Result<()> {
+    let (ca, issuer) = authority("lotoai-local-ca")?;
     write_secret(&dir.join("ca.crt"), &ca)?;
-    write_secret(&dir.join("ca.key"), &key.serialize_pem())?;
-    let issuer = Issuer::new(params, key);
+    write_secret(&dir.join("ca.key"), &issuer.key().serialize_pem())?;
 
     let tokens = KeyPair::generate().context(CertificateSnafu { name: "sa" })?;
     write_secret(&dir.join("sa.key"), &tokens.serialize_pem())?;
     write_secret(&dir.join("sa.pub"), &tokens.public_key_pem())?;
 
     for leaf in leaves(instance) {
-        let (certificate, key) = make(&leaf, &issuer)?;
-        write_secret(&dir.join(format!("{}.crt", leaf.file)), &certificate)?;
-        write_secret(&dir.join(format!("{}.key", leaf.file)), &key)?;
+        let pair = write_pair(dir, &leaf, &issuer)?;
         if CLIENTS.contains(&leaf.file) {
-            let url = instance.network().api_url();
-            let text = kubeconfig(&url, &instance.handle(), &ca, &certificate, &key);
-            write_secret(&dir.join(format!("{}.conf", leaf.file)), &text)?;
+            write_kubeconfig(instance, dir, leaf.file, &ca, &pair)?;
         }
     }
     Ok(())
 }
 
+/// What the API server shows to the servers that it passes requests on to. They believe what such a
+/// request says of its user, so the authority signs nothing else, and nobody keeps its key.
+fn make_aggregation(dir: &Path) -> Result<()> {
+    let (ca, issuer) = authority("lotoai-local-aggregation")?;
+    write_secret(&dir.join("ca.crt"), &ca)?;
+    write_pair(dir, &client("client", AGGREGATOR, None), &issuer).map(drop)
+}
+
+/// `of` is the directory of [`make_all`].
+fn make_metrics_server(instance: &Instance, of: &Path, dir: &Path) -> Result<()> {
+    let name = METRICS_SERVER;
+    let ca = read(&of.join("ca.crt"))?;
+    let key = read(&of.join("ca.key"))?;
+    let key = KeyPair::from_pem(&key).context(CertificateSnafu { name })?;
+    let issuer = Issuer::from_ca_cert_pem(&ca, key).context(CertificateSnafu { name })?;
+    let leaf = Leaf {
+        // By which the API server calls a Service.
+        names: vec![format!("{name}.kube-system.svc")],
+        addresses: vec![instance.network().node.into()],
+        ..client(name, name, None)
+    };
+    let pair = write_pair(dir, &leaf, &issuer)?;
+    write_kubeconfig(instance, dir, name, &ca, &pair)
+}
+
+/// Writes a certificate and its key, and gives them back.
+fn write_pair(dir: &Path, leaf: &Leaf, issuer: &Issuer<'_, KeyPair>) -> Result<(String, String)> {
+    let (certificate, key) = make(leaf, issuer)?;
+    write_secret(&dir.join(format!("{}.crt", leaf.file)), &certificate)?;
+    write_secret(&dir.join(format!("{}.key", leaf.file)), &key)?;
+    Ok((certificate, key))
+}
+
+fn write_kubeconfig(
+    instance: &Instance,
+    dir: &Path,
+    file: &str,
+    ca: &str,
+    (certificate, key): &(String, String),
+) -> Result<()> {
+    let url = instance.network().api_url();
+    let text = kubeconfig(&url, &instance.handle(), ca, certificate, key);
+    write_secret(&dir.join(format!("{file}.conf")), &text)
+}
+
 fn leaves(instance: &Instance) -> Vec<Leaf> {
     let network = instance.network();
     let node = instance.node();
-    let client = |file, common_name: &str, organization| Leaf {
-        file,
-        common_name: common_name.to_owned(),
-        organization,
-        names: Vec::new(),
-        addresses: Vec::new(),
-    };
     let admins = Some("system:masters");
     let here: IpAddr = [127, 0, 0, 1].into();
     let names = [
@@ -167,6 +220,17 @@ fn leaves(instance: &Instance) -> Vec<Leaf> {
         client("proxy", "system:kube-proxy", None),
         client("local-path-provisioner", "local-path-provisioner", None),
     ]
+}
+
+/// One that serves nothing.
+fn client(file: &'static str, common_name: &str, organization: Option<&'static str>) -> Leaf {
+    Leaf {
+        file,
+        common_name: common_name.to_owned(),
+        organization,
+        names: Vec::new(),
+        addresses: Vec::new(),
+    }
 }
 
 fn make(leaf: &Leaf, issuer: &Issuer<'_, KeyPair>) -> Result<(String, String)> {
@@ -253,6 +317,13 @@ fn kubeconfig(url: &str, name: &str, ca: &str, certificate: &str, key: &str) -> 
     format!("{config:#}\n")
 }
 
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).context(FileSnafu {
+        action: "read",
+        path,
+    })
+}
+
 fn write_secret(path: &Path, text: &str) -> Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -294,26 +365,56 @@ mod tests {
         assert_eq!(server, "https://198.18.32.2:6443");
     }
 
+    /// Whether openssl accepts `certificate` of `dir` for `purpose`, when it trusts `authority`.
+    fn is_accepted(dir: &Path, purpose: &str, authority: &str, certificate: &str) -> bool {
+        let openssl = crate::exec::which("openssl").expect("openssl is one of the packages");
+        let verified = crate::exec::Run::new(&openssl)
+            .args(["verify", "-purpose", purpose, "-CAfile"])
+            .args([authority, certificate])
+            .dir(dir)
+            .ok();
+        verified.is_ok_and(|printed| printed.stdout.trim() == format!("{certificate}: OK"))
+    }
+
     #[test]
     fn certificates_are_accepted_by_openssl() {
-        let openssl = crate::exec::which("openssl").expect("openssl is one of the packages");
         let dir = tempfile::tempdir().unwrap();
         make_all(&Instance::new(MAIN).unwrap(), dir.path()).unwrap();
         for purpose in ["sslserver", "sslclient"] {
-            let printed = crate::exec::Run::new(&openssl)
-                .args([
-                    "verify",
-                    "-purpose",
-                    purpose,
-                    "-CAfile",
-                    "ca.crt",
-                    "apiserver.crt",
-                ])
-                .dir(dir.path())
-                .ok()
-                .unwrap();
-            assert_eq!(printed.stdout.trim(), "apiserver.crt: OK");
+            assert!(is_accepted(dir.path(), purpose, "ca.crt", "apiserver.crt"));
         }
+    }
+
+    /// As it comes to a cluster that was made without it.
+    #[test]
+    fn metrics_server_is_signed_by_the_authority_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, own) = (
+            Instance::new(MAIN).unwrap(),
+            dir.path().join(METRICS_SERVER),
+        );
+        make_all(&main, dir.path()).unwrap();
+        ensure_dir(&own, |new| make_metrics_server(&main, dir.path(), new)).unwrap();
+        let certificate = "metrics-server/metrics-server.crt";
+        for purpose in ["sslserver", "sslclient"] {
+            assert!(is_accepted(dir.path(), purpose, "ca.crt", certificate));
+        }
+        assert!(own.join("metrics-server.conf").is_file());
+        let before = read(&dir.path().join(certificate)).unwrap();
+        ensure_dir(&own, |_| unreachable!("it is there")).unwrap();
+        assert_eq!(read(&dir.path().join(certificate)).unwrap(), before);
+    }
+
+    /// A user's certificate would let its owner speak for everybody.
+    #[test]
+    fn no_user_is_taken_for_the_aggregator() {
+        let dir = tempfile::tempdir().unwrap();
+        make_all(&Instance::new(MAIN).unwrap(), dir.path()).unwrap();
+        ensure_dir(&dir.path().join(AGGREGATION), make_aggregation).unwrap();
+        let accepted =
+            |certificate| is_accepted(dir.path(), "sslclient", "aggregation/ca.crt", certificate);
+        assert!(accepted("aggregation/client.crt"));
+        assert!(!accepted("admin.crt"));
     }
 
     #[test]

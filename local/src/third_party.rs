@@ -3,13 +3,16 @@
 //! The versions are in `local/go/<list>/go.mod` and nowhere else. A built program is kept in
 //! `<cache>/third-party/<name>-<version>/` and never built again.
 
+mod tool_paths;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use snafu::{OptionExt, ResultExt, ensure};
+use snafu::{OptionExt, ResultExt};
 
-use crate::error::{FileSnafu, NoVersionSnafu, NotBuiltSnafu, Result};
+pub use self::tool_paths::ToolPaths;
+use crate::error::{FileSnafu, NoVersionSnafu, Result};
 use crate::exec::{Run, which};
 use crate::progress::Progress;
 use crate::text::messages;
@@ -40,6 +43,8 @@ pub enum Tool {
     Helm3,
     /// The oldest Helm that the charts are said to work with.
     Helm314,
+    /// Measures pods and nodes, for autoscalers and `kubectl top`.
+    MetricsServer,
 }
 
 /// How to build a tool.
@@ -77,6 +82,9 @@ impl Tool {
 
     /// What tests need on top.
     pub const TESTS: &'static [Self] = &[Self::Helm3, Self::Helm314];
+    /// What [`add_metrics`](crate::add_metrics) runs. Not among those that every cluster has: it is
+    /// a Kubernetes client of its own to compile.
+    pub const METRICS: &'static [Self] = &[Self::MetricsServer];
 
     fn recipe(self) -> Recipe {
         match self {
@@ -147,6 +155,16 @@ impl Tool {
                 list: "helm314",
                 module: "helm.sh/helm/v3",
                 programs: &[("helm", "helm.sh/helm/v3/cmd/helm")],
+            },
+            Self::MetricsServer => Recipe {
+                name: "metrics-server",
+                // What it needs of Kubernetes would raise versions in the cluster's list.
+                list: "metrics-server",
+                module: "sigs.k8s.io/metrics-server",
+                programs: &[(
+                    "metrics-server",
+                    "sigs.k8s.io/metrics-server/cmd/metrics-server",
+                )],
             },
         }
     }
@@ -220,101 +238,6 @@ fn key_of(version: &str) -> &str {
     match parts[..] {
         ["0.0.0", time, _] => time,
         _ => plain,
-    }
-}
-
-/// Where every program is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolPaths {
-    /// The API server.
-    pub kube_apiserver: PathBuf,
-    /// The controllers.
-    pub kube_controller_manager: PathBuf,
-    /// The scheduler.
-    pub kube_scheduler: PathBuf,
-    /// The Services' address translation.
-    pub kube_proxy: PathBuf,
-    /// The node's agent.
-    pub kubelet: PathBuf,
-    /// The command line.
-    pub kubectl: PathBuf,
-    /// The store.
-    pub etcd: PathBuf,
-    /// The volume provisioner.
-    pub local_path_provisioner: PathBuf,
-    /// The enforcer of network policies.
-    pub network_policies: PathBuf,
-    /// The DNS server, for its image.
-    pub coredns: PathBuf,
-    /// Object storage, for its image. It exists when [`Tool::Minio`] was asked for.
-    pub minio: PathBuf,
-    /// Helm. It exists when [`Tool::Helm`] was asked for.
-    pub helm: PathBuf,
-    /// Helm 3. It exists when [`Tool::Helm3`] was asked for.
-    pub helm3: PathBuf,
-    /// Helm 3.14. It exists when [`Tool::Helm314`] was asked for.
-    pub helm314: PathBuf,
-}
-
-impl ToolPaths {
-    fn expected() -> Result<Self> {
-        let kubernetes = Tool::Kubernetes.dir()?;
-        Ok(Self {
-            kube_apiserver: kubernetes.join("kube-apiserver"),
-            kube_controller_manager: kubernetes.join("kube-controller-manager"),
-            kube_scheduler: kubernetes.join("kube-scheduler"),
-            kube_proxy: kubernetes.join("kube-proxy"),
-            kubelet: kubernetes.join("kubelet"),
-            kubectl: kubernetes.join("kubectl"),
-            etcd: Tool::Etcd.dir()?.join("etcd"),
-            local_path_provisioner: Tool::LocalPathProvisioner
-                .dir()?
-                .join("local-path-provisioner"),
-            network_policies: Tool::NetworkPolicies.dir()?.join("network-policies"),
-            coredns: Tool::Coredns.dir()?.join("coredns"),
-            minio: Tool::Minio.dir()?.join("minio"),
-            helm: Tool::Helm.dir()?.join("helm"),
-            helm3: Tool::Helm3.dir()?.join("helm"),
-            helm314: Tool::Helm314.dir()?.join("helm"),
-        })
-    }
-
-    /// The programs as built earlier, without building any.
-    ///
-    /// # Errors
-    /// When a program of the cluster is missing.
-    pub fn built() -> Result<Self> {
-        let paths = Self::expected()?;
-        for path in paths.of_cluster() {
-            ensure!(path.is_file(), NotBuiltSnafu { path });
-        }
-        Ok(paths)
-    }
-
-    /// The program `name`, such as `kubectl` or `helm`; the name itself when it is none of ours,
-    /// to be looked for on the path.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        let all = self
-            .of_cluster()
-            .into_iter()
-            .chain([&self.coredns, &self.minio, &self.helm]);
-        let mut named = all.filter(|path| path.file_name().is_some_and(|file| file == name));
-        named.next().cloned().unwrap_or_else(|| name.into())
-    }
-
-    fn of_cluster(&self) -> [&PathBuf; 9] {
-        [
-            &self.kube_apiserver,
-            &self.kube_controller_manager,
-            &self.kube_scheduler,
-            &self.kube_proxy,
-            &self.kubelet,
-            &self.kubectl,
-            &self.etcd,
-            &self.local_path_provisioner,
-            &self.network_policies,
-        ]
     }
 }
 
@@ -399,7 +322,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_a_version_and_its_own_directory() {
-        let all = || Tool::ALL.iter().chain(Tool::TESTS);
+        let all = || Tool::ALL.iter().chain(Tool::TESTS).chain(Tool::METRICS);
         let mut dirs: Vec<_> = all().map(|tool| tool.dir().unwrap()).collect();
         dirs.sort();
         dirs.dedup();

@@ -42,7 +42,12 @@ fn values(instance: &Instance) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn render(name: &'static str, template: &str, values: &[(&'static str, String)]) -> Result<String> {
+/// A template with these values in the place of their names.
+pub(super) fn render(
+    name: &'static str,
+    template: &str,
+    values: &[(&'static str, String)],
+) -> Result<String> {
     let rendered = values
         .iter()
         .fold(template.to_owned(), |text, (key, value)| {

@@ -6,6 +6,7 @@ use super::config;
 use crate::cgroup::Layout;
 use crate::error::Result;
 use crate::instance::{Instance, write_file};
+use crate::pki::{self, METRICS_SERVER};
 use crate::process::Daemon;
 use crate::sandbox;
 use crate::third_party::ToolPaths;
@@ -20,8 +21,10 @@ pub(crate) const KUBE_PROXY: &str = "kube-proxy";
 pub(crate) const NETWORK_POLICIES: &str = "network-policies";
 pub(crate) const PROVISIONER: &str = "local-path-provisioner";
 pub(crate) const FORWARDER: &str = "forward";
+/// Where metrics-server serves, on the node.
+pub(crate) const METRICS_PORT: u16 = 4443;
 
-/// In the order in which they are started.
+/// Those of every cluster, in the order in which they are started.
 pub(crate) const ALL: [&str; 10] = [
     ETCD,
     CONTAINERD,
@@ -59,6 +62,7 @@ impl Plan<'_> {
             KUBE_PROXY => self.kube_proxy()?,
             NETWORK_POLICIES => (self.network_policies(), Vec::new()),
             PROVISIONER => self.provisioner()?,
+            METRICS_SERVER => (self.metrics_server(), Vec::new()),
             _ => (self.forwarder(), Vec::new()),
         };
         // The forwarder is the door between the host and the instance, so it stays outside.
@@ -79,6 +83,10 @@ impl Plan<'_> {
 
     fn pki(&self, file: &str) -> String {
         self.instance.pki_dir().join(file).display().to_string()
+    }
+
+    fn aggregation(&self, file: &str) -> String {
+        self.pki(&format!("{}/{file}", pki::AGGREGATION))
     }
 
     fn state(&self, file: &str) -> PathBuf {
@@ -130,6 +138,20 @@ impl Plan<'_> {
             format!("--kubelet-client-key={}", self.pki("kubelet-client.key")),
             format!("--kubelet-certificate-authority={}", self.pki("ca.crt")),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            // How it passes requests on to other API servers, such as metrics-server.
+            format!(
+                "--proxy-client-cert-file={}",
+                self.aggregation("client.crt")
+            ),
+            format!("--proxy-client-key-file={}", self.aggregation("client.key")),
+            format!(
+                "--requestheader-client-ca-file={}",
+                self.aggregation("ca.crt")
+            ),
+            format!("--requestheader-allowed-names={}", pki::AGGREGATOR),
+            "--requestheader-username-headers=X-Remote-User".to_owned(),
+            "--requestheader-group-headers=X-Remote-Group".to_owned(),
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
             "--profiling=false".to_owned(),
         ]
     }
@@ -242,6 +264,26 @@ impl Plan<'_> {
             "--service-account-name=volume-helper".to_owned(),
         ];
         Ok((command, vec![main, pod]))
+    }
+
+    fn metrics_server(&self) -> Vec<String> {
+        let own = |file: &str| self.pki(&format!("{METRICS_SERVER}/{file}"));
+        let config = own("metrics-server.conf");
+        vec![
+            text(&self.tools.metrics_server),
+            // With its authority it checks the kubelet's certificate, too.
+            format!("--kubeconfig={config}"),
+            format!("--authentication-kubeconfig={config}"),
+            format!("--authorization-kubeconfig={config}"),
+            format!("--bind-address={}", self.instance.network().node),
+            format!("--secure-port={METRICS_PORT}"),
+            format!("--tls-cert-file={}", own("metrics-server.crt")),
+            format!("--tls-private-key-file={}", own("metrics-server.key")),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            // As often as an autoscaler looks.
+            "--metric-resolution=15s".to_owned(),
+            "--profiling=false".to_owned(),
+        ]
     }
 
     fn forwarder(&self) -> Vec<String> {

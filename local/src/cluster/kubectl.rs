@@ -51,6 +51,18 @@ impl Kubectl {
             .map(drop)
     }
 
+    /// Deletes the objects of a YAML, in its order, and waits until they are gone. Those that are not there
+    /// are fine.
+    ///
+    /// # Errors
+    /// When the API server refuses, or cannot be reached.
+    pub(crate) fn delete(&self, yaml: &str) -> Result<()> {
+        self.command(&["delete", "--ignore-not-found", "--filename=-"])
+            .input(yaml.as_bytes().to_vec())
+            .ok()
+            .map(drop)
+    }
+
     /// Asks every quarter of a second until `done` says yes to the answer, or `limit` is over.
     pub(crate) fn wait(
         &self,

@@ -8,7 +8,7 @@ use snafu::ResultExt;
 
 use super::config::Snapshotter;
 use super::daemons::{self, Plan};
-use super::{Kubectl, addons, import, stop};
+use super::{Kubectl, addons, import, metrics, stop};
 use crate::cgroup::Layout;
 use crate::error::{DiedSnafu, FileSnafu, NotReadySnafu, Result};
 use crate::exec::Run;
@@ -123,6 +123,7 @@ fn finish(
     for name in last {
         ensure_running(progress, &plan, name)?;
     }
+    metrics::resume(progress, &plan)?;
     wait_for_dns(instance, &kubectl, since)?;
     for name in last {
         check(&instance.processes(), name)?;
@@ -158,7 +159,8 @@ fn is_running(progress: &Progress, instance: &Instance, tools: &ToolPaths) -> Re
     Ok(true)
 }
 
-fn plan<'a>(
+/// How each program of this instance is started.
+pub(super) fn plan<'a>(
     progress: &Progress,
     instance: &'a Instance,
     tools: &'a ToolPaths,
@@ -211,7 +213,11 @@ fn snapshotter(progress: &Progress, instance: &Instance) -> Result<Snapshotter> 
 }
 
 /// Starts the program unless it runs with this very configuration.
-fn ensure_running(progress: &Progress, plan: &Plan<'_>, name: &'static str) -> Result<()> {
+pub(super) fn ensure_running(
+    progress: &Progress,
+    plan: &Plan<'_>,
+    name: &'static str,
+) -> Result<()> {
     let processes = plan.instance.processes();
     let daemon = plan.daemon(name)?;
     match processes.alive(name) {
@@ -239,7 +245,7 @@ fn end_unrecorded(instance: &Instance, daemon: &Daemon) -> Result<()> {
 }
 
 /// Fails with the log's end when the program is not running.
-fn check(processes: &Processes, name: &str) -> Result<()> {
+pub(super) fn check(processes: &Processes, name: &str) -> Result<()> {
     if processes.alive(name).is_some() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal};
 use super::daemons;
 use crate::error::Result;
 use crate::instance::Instance;
+use crate::pki::METRICS_SERVER;
 use crate::progress::Progress;
 use crate::sandbox;
 use crate::text::messages;
@@ -50,6 +51,7 @@ pub(crate) fn stop_all(progress: &Progress, instance: &Instance, haste: Haste) -
         if left > 0 {
             progress.note(&messages::pods_did_not_end(left));
         }
+        processes.stop(METRICS_SERVER, PATIENCE)?;
         for name in daemons::ALL.iter().rev() {
             processes.stop(name, PATIENCE)?;
         }

@@ -69,6 +69,10 @@ crate::texts! {
         "pods have no way out: forwarding cannot be switched on: {cause}"
         "los pods no tienen salida: no se puede activar el reenvío: {cause}"
     }
+    adds_metrics() {
+        "adds metrics-server to the cluster"
+        "añade metrics-server al clúster"
+    }
     gives_images() { "gives the images to the node" "entrega las imágenes al nodo" }
     imported(imported, skipped) {
         "{imported} imported, {skipped} there already"

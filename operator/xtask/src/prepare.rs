@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use snafu::ResultExt;
 
 use crate::cluster::local;
-use crate::error::{FileSnafu, Result};
+use crate::error::{Error, FileSnafu, Result};
 use crate::platform::Images;
 use crate::shell::{command, logged};
 use crate::{paths, text};
@@ -95,10 +95,22 @@ pub(crate) fn for_tests(progress: &Progress) {
         ("other projects' definitions", definitions(progress).err()),
     ] {
         if let Some(error) = failure {
-            let error = lotoai_local::chain(&error);
-            println!("\n  SKIPPED tests of {what}: {error}");
+            tell_skipped(what, &error);
         }
     }
+}
+
+/// What the tests of `make soak` need beyond that: metrics-server, in the same way.
+pub(crate) fn for_soak(progress: &Progress) {
+    let built = lotoai_local::third_party(progress, Tool::METRICS);
+    if let Err(error) = built.map_err(|error| local("build third-party programs", error)) {
+        tell_skipped("autoscaling", &error);
+    }
+}
+
+fn tell_skipped(what: &str, error: &Error) {
+    let error = lotoai_local::chain(error);
+    println!("\n  SKIPPED tests of {what}: {error}");
 }
 
 /// The Go modules with the definitions of other projects, in Go's own cache. A proxy that does not

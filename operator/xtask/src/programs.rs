@@ -60,6 +60,7 @@ const PARTS: [Part; 2] = [
         title: "losses",
         only: &[
             "authority::",
+            "autoscaling::",
             "crashes::",
             "high_availability::",
             "rotation::",
@@ -68,6 +69,8 @@ const PARTS: [Part; 2] = [
         others: &[
             "--skip",
             "authority::",
+            "--skip",
+            "autoscaling::",
             "--skip",
             "crashes::",
             "--skip",
@@ -194,11 +197,14 @@ mod tests {
             [
                 (
                     Level::Platform,
-                    "--skip authority:: --skip crashes:: --skip high_availability::".to_owned()
+                    "--skip authority:: --skip autoscaling:: --skip crashes:: \
+                     --skip high_availability::"
+                        .to_owned()
                 ),
                 (
                     Level::Losses,
-                    "authority:: crashes:: high_availability:: rotation:: upgrade::".to_owned()
+                    "authority:: autoscaling:: crashes:: high_availability:: rotation:: upgrade::"
+                        .to_owned()
                 ),
             ]
         );

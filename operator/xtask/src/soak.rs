@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use lotoai_local::Progress;
+
 use crate::error::Result;
 use crate::programs::{Level, run_level};
 use crate::tally::Tally;
-use crate::{e2e, test};
+use crate::{e2e, prepare, test};
 
 /// Kills the gateway at more moments and gives its streams all the time that they have, interrupts
 /// the start of a cluster at each of its stages, kills the operator at more of its writes, also while
-/// what it makes runs, takes away each server of a platform's clusters, hands its authority over, and
-/// upgrades its stores.
+/// what it makes runs, takes away each server of a platform's clusters, hands its authority over,
+/// upgrades its stores, and burdens it until an autoscaler adds a pod.
 pub(crate) fn run() -> Result<()> {
     println!("== prepare");
     let programs = test::prepared()?;
+    prepare::for_soak(&Progress::new());
     let mut tally = Tally::new();
     let in_full = BTreeMap::from([("LOTOAI_SOAK".to_owned(), "1".to_owned())]);
     for level in [Level::Processes, Level::ApiServer] {

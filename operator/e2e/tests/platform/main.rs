@@ -13,6 +13,8 @@ mod approvals;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod autoscaling;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod beside;
