@@ -69,8 +69,16 @@ impl PublicClient {
     /// # Errors
     /// When the platform's URL, certificate or first user cannot be read.
     pub async fn first_user(platform: &Platform) -> Result<Self> {
+        Self::first_user_by(platform, platform.http().await?).await
+    }
+
+    /// The same with an HTTP client that knows the way to the platform and whom to trust there.
+    ///
+    /// # Errors
+    /// When the platform's URL or first user cannot be read.
+    pub async fn first_user_by(platform: &Platform, http: reqwest::Client) -> Result<Self> {
         Ok(Self {
-            http: platform.http().await?,
+            http,
             url: platform.url().await?.trim_end_matches('/').to_owned(),
             login: platform.first_user().await?,
             token: tokio::sync::Mutex::new(None),

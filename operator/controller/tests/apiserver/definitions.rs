@@ -1,13 +1,13 @@
 //! What the operator writes of other projects' kinds, held against the definitions that those
 //! projects publish. Their Go modules, which `local/go/definitions` pins, hold them.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
+use lotoai_testing::module;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -15,36 +15,6 @@ use crate::planned::{NAMESPACE, planned};
 use crate::platform;
 use crate::server::ApiServer;
 use crate::world::DEADLINE;
-
-/// The list of modules.
-const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/go/definitions");
-
-/// Where a module of the list is; `None`, with the reason printed, when it is not on this machine.
-pub(crate) fn module(name: &str) -> Option<PathBuf> {
-    let list = std::fs::read_to_string(Path::new(MODULES).join("go.mod")).unwrap();
-    let mut lines = list.lines().map(str::trim);
-    let version = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let wanted = format!("{name}@{}", version.unwrap());
-    let told = Command::new("go")
-        .args(["mod", "download", "-json", &wanted])
-        .current_dir(MODULES)
-        .env("GOWORK", "off")
-        // A test downloads nothing.
-        .env("GOPROXY", "off")
-        .env("GOTOOLCHAIN", "local")
-        .output();
-    let reason = match told {
-        Ok(output) if output.status.success() => {
-            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-            return Some(told["Dir"].as_str().unwrap().into());
-        }
-        Ok(output) => String::from_utf8_lossy(&output.stdout).replace('\n', " "),
-        Err(error) => error.to_string(),
-    };
-    assert!(!reason.contains("checksum mismatch"), "{reason}");
-    eprintln!("SKIPPED: {wanted} is not there; `make test` gets it: {reason}");
-    None
-}
 
 pub(crate) async fn install(client: &Client, definition: &Path) {
     let text = std::fs::read_to_string(definition).unwrap();

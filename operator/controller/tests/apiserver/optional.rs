@@ -7,10 +7,11 @@ use std::sync::Arc;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use lotoai_plan::{labels, owned_kinds};
+use lotoai_testing::module;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::definitions::{certificate, install, module, routes};
+use crate::definitions::{certificate, install, routes};
 use crate::delegated::install_definition;
 use crate::owned::{FOREIGN, SOON, alteration, wanted};
 use crate::server::ApiServer;

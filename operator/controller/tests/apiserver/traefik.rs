@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use lotoai_testing::Authority;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::planned::planned;
 use crate::server::Guarded;
-use crate::upstream::{Authority, Upstream};
+use crate::upstream::Upstream;
 use crate::world::{DEADLINE, wait_for};
 
 /// The host of the public URL.
@@ -79,11 +80,12 @@ impl Traefik {
             return None;
         }
         let directory = TempDir::with_prefix("lotoai-traefik-").unwrap().keep();
-        let authority = Authority::new();
+        let authority = Authority::new().unwrap();
         let gateway_is = setup.gateway_is.unwrap_or("demo-gateway");
-        let gateway = Upstream::start("gateway", &authority.issue(&[gateway_is])).await;
-        let keycloak = Upstream::start("keycloak", &authority.issue(&["demo-keycloak"])).await;
-        let public = authority.issue(&[HOST, OTHER]);
+        let issue = |names: &[&str]| authority.issue(names).unwrap();
+        let gateway = Upstream::start("gateway", &issue(&[gateway_is])).await;
+        let keycloak = Upstream::start("keycloak", &issue(&["demo-keycloak"])).await;
+        let public = issue(&[HOST, OTHER]);
         std::fs::write(directory.join("ca.crt"), authority.pem()).unwrap();
         std::fs::write(directory.join("tls.crt"), &public.pem).unwrap();
         std::fs::write(directory.join("tls.key"), &public.key_pem).unwrap();

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use lotoai_testing::Issued;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -22,49 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-
-/// Who signs the certificates of a test.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate and its key.
-pub(crate) struct Issued {
-    pub(crate) pem: String,
-    pub(crate) key_pem: String,
-    der: CertificateDer<'static>,
-    key: Vec<u8>,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let name = &mut parameters.distinguished_name;
-        name.push(DnType::CommonName, "authority of the tests");
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
-    }
-
-    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let parameters = CertificateParams::new(names).unwrap();
-        let certificate = parameters.signed_by(&key, &self.0).unwrap();
-        Issued {
-            pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-            der: certificate.der().clone(),
-            key: key.serialize_der(),
-        }
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    pub(crate) fn der(&self) -> &[u8] {
-        self.0.der()
-    }
-}
 
 /// The server. It ends with the test's runtime.
 pub(crate) struct Upstream {
@@ -86,12 +43,13 @@ impl Upstream {
     pub(crate) async fn start(name: &'static str, issued: &Issued) -> Self {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = tcp.local_addr().unwrap().port();
-        let key = PrivatePkcs8KeyDer::from(issued.key.clone());
+        let certificate = CertificateDer::from(issued.der.clone());
+        let key = PrivatePkcs8KeyDer::from(issued.key_der.clone());
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![issued.der.clone()], PrivateKeyDer::Pkcs8(key))
+            .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
             .unwrap();
         let state = Arc::new(Asked {
             name,

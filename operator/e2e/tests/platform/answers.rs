@@ -5,7 +5,7 @@ use lotoai_local::text::Language;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ready_with_corpus, run};
+use crate::support::{assert_streams, ready_with_corpus, run};
 
 #[test]
 fn a_fact_from_a_document_is_answered_and_cited() {
@@ -94,13 +94,7 @@ fn plain_and_streamed_answers_agree() {
 fn an_answer_comes_while_it_is_written() {
     run(|| async {
         let (_, client) = ready_with_corpus().await;
-        let question = "Write five sentences that welcome a new colleague.";
-        let mut pieces = 0;
-        let streamed = client.ask_streaming("writer", question, |_| pieces += 1);
-        let streamed = streamed.await.unwrap();
-        assert!(pieces > 1, "{streamed:?}");
-        // Pieces that were held back are all there when the first is.
-        assert!(streamed.waits > 0, "{pieces} pieces at once: {streamed:?}");
+        assert_streams(&client).await;
     });
 }
 

@@ -1,16 +1,14 @@
 //! Helm on the running cluster: the test in the operator's chart, and charts that hold a platform.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lotoai_local::{Progress, ToolPaths, third_party};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE};
-use crate::support::{NAMESPACE, ready, run};
+use crate::support::{NAMESPACE, ready, run, run_program};
 
 /// The chart of the operator.
 pub(crate) const OPERATOR_CHART: &str =
@@ -40,22 +38,7 @@ async fn helm(arguments: &[&str]) -> Result<String, String> {
     } else {
         "helm".into()
     };
-    run_helm(&program, arguments).await
-}
-
-/// The same with this Helm.
-pub(crate) async fn run_helm(program: &Path, arguments: &[&str]) -> Result<String, String> {
-    let run = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
-    let output = run.await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stderr))
-    }
+    run_program(&program, arguments).await
 }
 
 /// A chart with one object in it, and its release of the same name.

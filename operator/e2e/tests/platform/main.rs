@@ -43,6 +43,8 @@ mod demo;
 #[cfg(test)]
 mod dump;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
 mod erased;
 #[cfg(test)]
 mod heal;

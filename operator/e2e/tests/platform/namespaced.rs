@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::cluster::{OPERATOR, OPERATOR_NAMESPACE};
 use crate::dump::caught;
-use crate::helm::{OPERATOR_CHART, helm_3, is_helm_3_there, run_helm};
-use crate::support::{NAMESPACE, ready, run, wait_for};
+use crate::helm::{OPERATOR_CHART, helm_3, is_helm_3_there};
+use crate::support::{NAMESPACE, ready, run, run_program, wait_for};
 
 const RELEASE: &str = "team";
 /// What the chart makes of it, also the name of its account.
@@ -120,7 +120,7 @@ async fn comes_and_goes(platform: &Platform) {
 /// Helm 3 in the namespace of the release; panics with its words when it fails.
 async fn at_home(arguments: &[&str]) -> String {
     let arguments = [arguments, &["--namespace", HOME]].concat();
-    let told = run_helm(&helm_3(), &arguments).await;
+    let told = run_program(&helm_3(), &arguments).await;
     told.unwrap_or_else(|told| panic!("helm {arguments:?}: {told}"))
 }
 
@@ -199,7 +199,7 @@ async fn left(kube: &Client) -> Vec<String> {
 /// Removes the release and the namespaces, also those of a run that was cut off.
 async fn remove(kube: &Client) {
     let arguments = ["uninstall", RELEASE, "--namespace", HOME];
-    run_helm(
+    run_program(
         &helm_3(),
         &[&arguments[..], &["--ignore-not-found"]].concat(),
     )

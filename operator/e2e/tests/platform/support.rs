@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use lotoai_e2e::{Platform, PublicClient, corpus};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Namespace of the platform under test.
 pub(crate) const NAMESPACE: &str = "lotoai";
@@ -141,6 +143,17 @@ pub(crate) async fn resource(platform: &Platform) -> Result<Value, String> {
     let object = platform.resources().get(NAME).await;
     let object = object.map_err(|error| error.to_string())?;
     serde_json::to_value(&object).map_err(|error| error.to_string())
+}
+
+/// Panics unless an answer comes while it is written.
+pub(crate) async fn assert_streams(client: &PublicClient) {
+    let question = "Write five sentences that welcome a new colleague.";
+    let mut pieces = 0;
+    let streamed = client.ask_streaming("writer", question, |_| pieces += 1);
+    let streamed = streamed.await.unwrap();
+    assert!(pieces > 1, "{streamed:?}");
+    // Pieces that were held back are all there when the first is.
+    assert!(streamed.waits > 0, "{pieces} pieces at once: {streamed:?}");
 }
 
 /// Asks the probe's question over and over while `work` goes on, and says how often it was
@@ -288,6 +301,21 @@ pub(crate) fn component(pod: &Pod) -> String {
         .get("app.kubernetes.io/name")
         .cloned()
         .unwrap_or_default()
+}
+
+/// Runs a program: what it printed, or why it failed.
+pub(crate) async fn run_program(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    let run = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let output = run.await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 /// Stops and starts the package-built cluster that the tests run on.
