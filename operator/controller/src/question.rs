@@ -5,6 +5,7 @@
 use lotoai_api::Component;
 use lotoai_plan::credentials::{PASSWORD, TOKEN, USERNAME};
 use lotoai_plan::gate::deployment_serves;
+use lotoai_plan::rotation::STANDBY_PASSWORD;
 use lotoai_plan::{Node, Observed, Platform, probe_question};
 
 use crate::probe::{Proof, Target};
@@ -46,6 +47,7 @@ pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
             token_path,
             id: credential(USERNAME)?,
             secret: credential(PASSWORD)?,
+            standby: credential(STANDBY_PASSWORD),
         },
         None => Proof::Token(credential(TOKEN)?),
     };
@@ -55,3 +57,7 @@ pub fn target(platform: &Platform, observed: &Observed) -> Option<Target> {
         question,
     })
 }
+
+#[cfg(test)]
+#[path = "question_tests.rs"]
+mod tests;

@@ -11,9 +11,10 @@
 //! 3. [`Step::Retire`], once no pod of a caller has the old one: the standby goes, and whoever is
 //!    called forgets it.
 //!
-//! In a store the two are accounts of different names, which take turns. Of a client of Keycloak
-//! and of the key of sessions the gateway knows both, and the old key stays for as long as anything
-//! is sealed with it. A provision Job knows both passwords of an administrator and signs in with
+//! In a store the two are accounts of different names, which take turns; Qdrant, which has no
+//! accounts, takes two keys. Of a client of Keycloak and of the key of sessions the gateway knows
+//! both, of its own client the operator does, and the old key stays for as long as anything is
+//! sealed with it. A provision Job knows both passwords of an administrator and signs in with
 //! either. Secrets that are at the same step take the next one together, so that a pod
 //! restarts once for all of them.
 //!
@@ -25,7 +26,7 @@ mod subject;
 use jiff::{SignedDuration, Timestamp};
 use lotoai_api::Store;
 
-use crate::credentials::{KEY, PASSWORD, TOKEN, USERNAME};
+use crate::credentials::{API_KEY, KEY, PASSWORD, TOKEN, USERNAME};
 use crate::gate::complete_job;
 use crate::graph::Node;
 use crate::labels;
@@ -42,6 +43,16 @@ pub const STANDBY_PASSWORD: &str = "standby-password";
 pub const STANDBY_TOKEN: &str = "standby-token";
 /// Key of the standby of a single value.
 pub const STANDBY_KEY: &str = "standby-key";
+/// Key of the standby of the key of a store without accounts.
+pub const STANDBY_API_KEY: &str = "standby-apiKey";
+/// The keys of a Secret that have a second place, each with the key of that place.
+pub const PLACES: [(&str, &str); 5] = [
+    (USERNAME, STANDBY_USERNAME),
+    (PASSWORD, STANDBY_PASSWORD),
+    (TOKEN, STANDBY_TOKEN),
+    (KEY, STANDBY_KEY),
+    (API_KEY, STANDBY_API_KEY),
+];
 /// Annotation of a Secret: the request that its newest credential was made for.
 pub const REQUEST: &str = "lotoai.dev/rotation";
 /// Annotation of a Secret during a rotation: [`INTRODUCED`] or [`PROMOTED`].
@@ -67,19 +78,16 @@ pub use subject::{Subject, edges, has_own_administrator, has_second_account, key
 /// The key under which the standby of a value lies.
 #[must_use]
 pub fn standby_key(key: &str) -> Option<&'static str> {
-    match key {
-        USERNAME => Some(STANDBY_USERNAME),
-        PASSWORD => Some(STANDBY_PASSWORD),
-        TOKEN => Some(STANDBY_TOKEN),
-        KEY => Some(STANDBY_KEY),
-        _ => None,
-    }
+    let mut places = PLACES.into_iter();
+    places
+        .find(|(first, _)| *first == key)
+        .map(|(_, standby)| standby)
 }
 
 /// What a Secret of an edge holds, as far as it is no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
-    /// Account that callers use; none for a token.
+    /// Account that callers use; none for a token or a key.
     pub username: Option<String>,
     /// The other account that is valid.
     pub standby: Option<String>,
@@ -102,9 +110,9 @@ pub(crate) fn held(observed: &Observed) -> std::collections::BTreeMap<String, He
         let held = Held {
             username: text(name, USERNAME),
             standby: text(name, STANDBY_USERNAME),
-            has_standby: [STANDBY_PASSWORD, STANDBY_TOKEN, STANDBY_KEY]
+            has_standby: PLACES
                 .into_iter()
-                .any(has),
+                .any(|(key, standby)| key != USERNAME && has(standby)),
         };
         (name.clone(), held)
     })
@@ -322,14 +330,16 @@ impl Rotation<'_> {
             }
         }
         let knows = match step {
-            Step::Introduce => None,
-            Step::Promote => subject.learns(),
-            Step::Retire => subject.user(),
+            Step::Introduce => [None, None],
+            Step::Promote => [subject.learns(), None],
+            Step::Retire => [subject.user(), subject.peers()],
         };
         let settled =
             |component| runs_planned(self.platform, self.prepared, self.observed, component);
         waits.extend(
             knows
+                .into_iter()
+                .flatten()
                 .filter(|component| !settled(*component))
                 .map(|component| component.to_string()),
         );

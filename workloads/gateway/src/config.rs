@@ -50,6 +50,9 @@ pub struct Config {
     /// Token of the operator's test question, where the issuer gives it none.
     #[arg(long, env = "PROBE_TOKEN", hide_env_values = true)]
     pub probe_token: Option<SecretString>,
+    /// Another such token, while it is made anew.
+    #[arg(long, env = "PROBE_TOKEN_STANDBY", hide_env_values = true)]
+    pub probe_token_standby: Option<SecretString>,
     /// URL under which browsers reach the platform, for example `https://ai.example.org`.
     #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
     pub public_url: Url,

@@ -183,7 +183,10 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         orchestrator: Orchestrator::new(channel, &config.limits),
         model_server,
         verifier,
-        probe_token: ProbeToken::new(config.probe_token.as_ref()),
+        probe_token: ProbeToken::new(
+            config.probe_token.as_ref(),
+            config.probe_token_standby.as_ref(),
+        ),
         login,
         sessions,
         key_ring,

@@ -37,9 +37,9 @@ pub struct Credentials {
     ))]
     pub rotate: BTreeMap<String, String>,
     /// Takes credentials from Secrets of yours: the name of one, such as `gateway-postgres`,
-    /// `postgres-admin` or `gateway-session`, and its Secret with the key `password`, `token` or
-    /// `key`. A change of the value comes into use without an interruption, like one that is made
-    /// anew. `rotate` with `all` does not mean these.
+    /// `postgres-admin` or `gateway-session`, and its Secret with the key `password`, `token`,
+    /// `apiKey` or `key`. A change of the value comes into use without an interruption, like one
+    /// that is made anew. `rotate` with `all` does not mean these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40))]
     pub given: BTreeMap<String, GivenCredential>,

@@ -7,10 +7,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use lotoai_plan::credentials::{KEY, PASSWORD, TOKEN, USERNAME};
+use lotoai_plan::credentials::KEY;
 use lotoai_plan::rotation::{
-    Change, GIVEN, INTRODUCED, PROMOTED, REQUEST, STANDBY_KEY, STANDBY_PASSWORD, STANDBY_TOKEN,
-    STANDBY_USERNAME, STATE, Step, UNTIL, standby_key,
+    Change, GIVEN, INTRODUCED, PLACES, PROMOTED, REQUEST, STANDBY_USERNAME, STATE, Step, UNTIL,
+    standby_key,
 };
 use lotoai_plan::{Encoding, Observed, Platform, Value};
 use serde_json::{Map, Value as Json, json};
@@ -100,13 +100,7 @@ fn patch(observed: &Observed, secret: &Secret, change: &Change) -> Result<Json, 
             promoted(secret),
             json!({ STATE: PROMOTED, UNTIL: change.until }),
         ),
-        Step::Retire => (
-            json!({
-                STANDBY_USERNAME: null, STANDBY_PASSWORD: null,
-                STANDBY_TOKEN: null, STANDBY_KEY: null,
-            }),
-            json!({ STATE: null, UNTIL: null }),
-        ),
+        Step::Retire => (retired(), json!({ STATE: null, UNTIL: null })),
     };
     Ok(json!({
         "metadata": {
@@ -141,15 +135,18 @@ fn introduced(observed: &Observed, change: &Change) -> Result<Json, Error> {
 /// What callers use and the standby, in each other's places.
 fn promoted(secret: &Secret) -> Json {
     let value = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
-    let pairs = [USERNAME, PASSWORD, TOKEN, KEY]
+    let pairs = PLACES
         .into_iter()
-        .filter_map(|key| {
-            let standby = standby_key(key)?;
-            Some([(key, value(standby)?), (standby, value(key)?)])
-        });
+        .filter_map(|(key, standby)| Some([(key, value(standby)?), (standby, value(key)?)]));
     let data: Map<String, Json> = pairs
         .flatten()
         .map(|(key, value)| (key.to_owned(), json!(value)))
         .collect();
     Json::Object(data)
+}
+
+/// Nothing in the second place of any key.
+fn retired() -> Json {
+    let standbys = PLACES.into_iter().map(|(_, standby)| standby.to_owned());
+    Json::Object(standbys.map(|standby| (standby, Json::Null)).collect())
 }

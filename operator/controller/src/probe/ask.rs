@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lotoai_plan::ProbeQuestion;
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use snafu::{OptionExt, ResultExt, Snafu, ensure};
@@ -44,9 +44,18 @@ pub enum Proof {
         id: String,
         /// Client secret.
         secret: String,
+        /// The client's other secret while that is made anew. Keycloak knows one of the two.
+        standby: Option<String>,
     },
     /// A token that the gateway knows.
     Token(String),
+}
+
+impl Target {
+    /// Whether this is the same question, whatever the probe proves itself with.
+    pub(super) fn asks_like(&self, other: &Self) -> bool {
+        self.question == other.question && self.roots == other.roots
+    }
 }
 
 impl std::fmt::Debug for Target {
@@ -135,6 +144,21 @@ pub enum Error {
     TimedOut,
 }
 
+impl Error {
+    /// Whether the client is not known by the secret that was sent: 401, for which RFC 6749 §5.2
+    /// allows 400 as well.
+    fn is_unknown_client(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                step: TOKEN,
+                status: StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED,
+                ..
+            }
+        )
+    }
+}
+
 const TOKEN: &str = "get a token from the identity provider through the edge";
 const ASK: &str = "get an answer through the public URL";
 
@@ -210,20 +234,18 @@ async fn ask(target: &Target) -> Result<(), Error> {
             token_path,
             id,
             secret,
+            standby,
         } => {
-            let response = client
+            let post = client
                 .post(at(token_path)?)
-                .header(http::header::HOST, &authority)
-                .form(&[
-                    ("grant_type", "client_credentials"),
-                    ("client_id", id),
-                    ("client_secret", secret),
-                ])
-                .send()
-                .await
-                .map_err(reqwest::Error::without_url)
-                .context(SendSnafu { step: TOKEN })?;
-            decode::<Token>(TOKEN, response).await?.access_token
+                .header(http::header::HOST, &authority);
+            let again = post.try_clone().zip(standby.as_deref());
+            match (token(post, id, secret).await, again) {
+                (Err(error), Some((post, standby))) if error.is_unknown_client() => {
+                    token(post, id, standby).await?
+                }
+                (told, _) => told?,
+            }
         }
     };
     let response = client
@@ -248,6 +270,21 @@ async fn ask(target: &Target) -> Result<(), Error> {
     ensure!(answered, EmptySnafu);
     ensure!(!completion.lotoai.citations.is_empty(), NoCitationSnafu);
     Ok(())
+}
+
+/// The token that the client gets for a secret.
+async fn token(post: RequestBuilder, id: &str, secret: &str) -> Result<String, Error> {
+    let response = post
+        .form(&[
+            ("grant_type", "client_credentials"),
+            ("client_id", id),
+            ("client_secret", secret),
+        ])
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context(SendSnafu { step: TOKEN })?;
+    Ok(decode::<Token>(TOKEN, response).await?.access_token)
 }
 
 async fn look_up(question: &ProbeQuestion) -> Result<SocketAddr, Error> {

@@ -27,7 +27,21 @@ fn target(server: &MockServer) -> Target {
             token_path: TOKEN_PATH,
             id: "lotoai-probe".to_owned(),
             secret: "s3cret".to_owned(),
+            standby: None,
         },
+    }
+}
+
+/// The same with these secrets of the client.
+fn target_with(server: &MockServer, secret: &str, standby: Option<&str>) -> Target {
+    Target {
+        proof: Proof::Client {
+            token_path: TOKEN_PATH,
+            id: "lotoai-probe".to_owned(),
+            secret: secret.to_owned(),
+            standby: standby.map(str::to_owned),
+        },
+        ..target(server)
     }
 }
 
@@ -81,6 +95,59 @@ async fn a_token_that_the_gateway_knows_is_sent_as_it_is() {
     Https.ask(&target).await.unwrap();
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1, "no token is asked for");
+}
+
+/// A platform whose Keycloak knows the client by `s3cret` and meets any other with this status.
+async fn strict(status: u16) -> MockServer {
+    let server = platform(answer("With citations [1].", 1)).await;
+    let refusal = json!({ "error": "invalid_client", "error_description": "Invalid client" });
+    Mock::given(path(TOKEN_PATH))
+        .respond_with(ResponseTemplate::new(status).set_body_json(refusal))
+        .with_priority(9)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[rstest]
+#[case::the_first_is_known("s3cret", Some("0ther"), 2)]
+#[case::the_other_is_known("0ther", Some("s3cret"), 3)]
+#[tokio::test]
+async fn a_client_whose_secret_is_made_anew_is_known_by_either(
+    #[case] secret: &str,
+    #[case] standby: Option<&str>,
+    #[case] requests: usize,
+    #[values(400, 401)] refusal: u16,
+) {
+    let server = strict(refusal).await;
+    let target = target_with(&server, secret, standby);
+    Https.ask(&target).await.unwrap();
+    assert_eq!(server.received_requests().await.unwrap().len(), requests);
+}
+
+#[rstest]
+#[case::there_is_no_other(401, "0ther", None, 1)]
+#[case::neither_is_known(401, "0ther", Some("an0ther"), 2)]
+#[case::it_is_no_refusal(503, "0ther", Some("s3cret"), 1)]
+#[tokio::test]
+async fn a_client_that_is_not_known_is_a_failure(
+    #[case] status: u16,
+    #[case] secret: &str,
+    #[case] standby: Option<&str>,
+    #[case] requests: usize,
+) {
+    let server = strict(status).await;
+    let target = target_with(&server, secret, standby);
+    let error = chain(&Https.ask(&target).await.unwrap_err());
+    assert!(
+        error.contains("get a token") && error.contains(&status.to_string()),
+        "{error}"
+    );
+    assert!(
+        !error.contains("0ther") && !error.contains("s3cret"),
+        "{error}"
+    );
+    assert_eq!(server.received_requests().await.unwrap().len(), requests);
 }
 
 #[rstest]

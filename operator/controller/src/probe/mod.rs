@@ -83,20 +83,26 @@ impl Probes {
     }
 
     /// Makes sure that `key` is probed at `target`, and returns what its last question came to.
-    /// A changed target starts afresh.
+    /// A changed target starts afresh; where only what the probe proves itself with is another one,
+    /// the last outcome stands until the next, for which is asked at once.
     pub fn keep(&self, key: &Key, target: Target) -> ProbeOutcome {
         let mut running = lock(&self.running);
+        let mut last = ProbeOutcome::Pending;
         if let Some(probe) = running.get(key)
-            && probe.target == target
             && lock(&probe.wanted).elapsed() < FORGET
         {
-            *lock(&probe.wanted) = Instant::now();
-            return lock(&probe.last).clone();
+            if probe.target == target {
+                *lock(&probe.wanted) = Instant::now();
+                return lock(&probe.last).clone();
+            }
+            if probe.target.asks_like(&target) {
+                last = lock(&probe.last).clone();
+            }
         }
         let cancel = CancellationToken::new();
         let probe = Running {
             target: target.clone(),
-            last: Arc::new(Mutex::new(ProbeOutcome::Pending)),
+            last: Arc::new(Mutex::new(last.clone())),
             wanted: Arc::new(Mutex::new(Instant::now())),
             _cancel: cancel.clone().drop_guard(),
         };
@@ -116,7 +122,7 @@ impl Probes {
         });
         // Inserting drops the probe of an older target, which ends its task.
         running.insert(key.clone(), probe);
-        ProbeOutcome::Pending
+        last
     }
 
     /// What the last question came to, without asking for more.

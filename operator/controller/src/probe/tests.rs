@@ -52,6 +52,7 @@ fn target(edge_host: &str) -> Target {
             token_path: "/token",
             id: "lotoai-probe".to_owned(),
             secret: "secret".to_owned(),
+            standby: None,
         },
     }
 }
@@ -133,7 +134,30 @@ async fn a_changed_target_starts_afresh() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_secret_asks_at_once_and_keeps_the_outcome_until_it_is_answered() {
+    let (probes, asked) = warming(0);
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1"));
+    changes.next().await.unwrap();
+    let mut anew = target("192.0.2.1");
+    anew.proof = Proof::Client {
+        token_path: "/token",
+        id: "lotoai-probe".to_owned(),
+        secret: "another".to_owned(),
+        standby: Some("secret".to_owned()),
+    };
+    assert_eq!(probes.keep(&key(), anew), ProbeOutcome::Answered);
+    tokio::time::sleep(EAGER).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
 #[test]
 fn a_target_never_prints_its_secret() {
-    assert!(!format!("{:?}", target("192.0.2.1")).contains("\"secret\""));
+    let mut target = target("192.0.2.1");
+    if let Proof::Client { standby, .. } = &mut target.proof {
+        *standby = Some("standby".to_owned());
+    }
+    let printed = format!("{target:?}");
+    assert!(!printed.contains("\"secret\"") && !printed.contains("standby"));
 }

@@ -138,13 +138,37 @@ async fn a_token_changes_places_alone() {
 }
 
 #[tokio::test]
+async fn a_key_of_a_store_is_made_and_changes_places_like_a_token() {
+    let made = Change {
+        key: "apiKey",
+        username: None,
+        ..change(Step::Introduce)
+    };
+    let patch = patch_of(&[("apiKey", "a")], made.clone()).await;
+    let data = patch["data"].as_object().unwrap();
+    assert!(data.keys().eq(["standby-apiKey"]), "{data:?}");
+    let stored: ByteString = serde_json::from_value(data["standby-apiKey"].clone()).unwrap();
+    // 32 bytes without padding, which everybody takes in a header.
+    assert_eq!(stored.0.len(), 43);
+    let promoted = Change {
+        step: Step::Promote,
+        ..made
+    };
+    let patch = patch_of(&[("apiKey", "a"), ("standby-apiKey", "b")], promoted).await;
+    assert_eq!(
+        patch["data"],
+        json!({ "apiKey": "Yg==", "standby-apiKey": "YQ==" })
+    );
+}
+
+#[tokio::test]
 async fn the_old_one_goes_and_the_request_stays_answered() {
     let patch = patch(&[("token", "a"), ("standby-token", "b")], Step::Retire).await;
     assert_eq!(
         patch["data"],
         json!({
             "standby-username": null, "standby-password": null,
-            "standby-token": null, "standby-key": null,
+            "standby-token": null, "standby-key": null, "standby-apiKey": null,
         })
     );
     let annotations = &patch["metadata"]["annotations"];

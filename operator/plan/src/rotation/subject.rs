@@ -4,7 +4,7 @@ use lotoai_api::spec::LotoAISpec;
 use lotoai_api::{Component, Store};
 
 use super::{ALL, GIVEN};
-use crate::credentials::{KEY, PASSWORD, TOKEN};
+use crate::credentials::{API_KEY, KEY, PASSWORD, TOKEN};
 use crate::graph::{CredentialKind, EDGES, Edge, Node, Topology};
 use crate::platform::Platform;
 
@@ -25,19 +25,15 @@ pub fn edges(topology: &Topology) -> impl Iterator<Item = &Edge> {
 }
 
 const fn can_change(edge: &Edge) -> bool {
-    matches!(edge.from, Node::Component(_))
+    matches!(edge.from, Node::Component(_) | Node::Operator)
         && match edge.credential {
-            CredentialKind::Token | CredentialKind::Account(..) => true,
-            // Qdrant takes one key at a time.
-            CredentialKind::ApiKey(_)
-            | CredentialKind::None
-            | CredentialKind::Admin(_)
-            | CredentialKind::Given(_) => false,
+            CredentialKind::Token | CredentialKind::Account(..) | CredentialKind::ApiKey(_) => true,
+            CredentialKind::None | CredentialKind::Admin(_) | CredentialKind::Given(_) => false,
         }
 }
 
 /// The key of its Secret under which the credential of this name lies, if there can be one on any
-/// platform.
+/// platform that is given.
 #[must_use]
 pub fn key_of(name: &str) -> Option<&'static str> {
     let administrators = Store::ALL
@@ -49,6 +45,7 @@ pub fn key_of(name: &str) -> Option<&'static str> {
         .map(Subject::Edge)
         .chain(administrators.map(Subject::Administrator))
         .chain([Subject::Sessions])
+        .filter(|subject| subject.can_be_given())
         .find(|subject| subject.name() == name)
         .map(Subject::key)
 }
@@ -106,6 +103,17 @@ impl Subject<'_> {
         }
     }
 
+    /// Whether it can be taken from a Secret of somebody else. What the operator alone uses cannot.
+    pub(crate) const fn can_be_given(self) -> bool {
+        !matches!(
+            self,
+            Self::Edge(Edge {
+                from: Node::Operator,
+                ..
+            })
+        )
+    }
+
     /// The Secret of somebody else that it is taken from, if it is not made.
     #[must_use]
     pub fn given(self, spec: &LotoAISpec) -> Option<&str> {
@@ -137,6 +145,10 @@ impl Subject<'_> {
                 credential: CredentialKind::Token,
                 ..
             }) => TOKEN,
+            Self::Edge(Edge {
+                credential: CredentialKind::ApiKey(_),
+                ..
+            }) => API_KEY,
             Self::Edge(_) | Self::Administrator(_) => PASSWORD,
             Self::Sessions => KEY,
         }
@@ -166,10 +178,12 @@ impl Subject<'_> {
     pub(super) fn learns(self) -> Option<Component> {
         match self {
             Self::Edge(edge) => match edge.credential {
-                CredentialKind::Token => Some(edge.to),
+                // The proxy passes the operator's on.
+                CredentialKind::Token if edge.from == Node::Operator => Some(Component::Gateway),
+                // The store itself is started with its key.
+                CredentialKind::Token | CredentialKind::ApiKey(_) => Some(edge.to),
                 CredentialKind::Account(Store::Keycloak, _) => self.user(),
                 CredentialKind::Account(..)
-                | CredentialKind::ApiKey(_)
                 | CredentialKind::None
                 | CredentialKind::Admin(_)
                 | CredentialKind::Given(_) => None,
@@ -180,7 +194,22 @@ impl Subject<'_> {
         }
     }
 
-    /// Who uses it.
+    /// Whose servers show it to each other, beside who uses it.
+    pub(super) fn peers(self) -> Option<Component> {
+        match self {
+            Self::Edge(edge) => match edge.credential {
+                CredentialKind::ApiKey(_) => Some(edge.to),
+                CredentialKind::Token
+                | CredentialKind::Account(..)
+                | CredentialKind::None
+                | CredentialKind::Admin(_)
+                | CredentialKind::Given(_) => None,
+            },
+            Self::Administrator(_) | Self::Sessions => None,
+        }
+    }
+
+    /// Who uses it, of those who are started with it. The operator reads it at every pass.
     pub(super) fn user(self) -> Option<Component> {
         match self {
             Self::Edge(edge) => match edge.from {

@@ -85,7 +85,10 @@ pub(super) fn check(
 }
 
 fn check_names(spec: &LotoAISpec, topology: &Topology, faults: &mut Vec<Invalid>) {
-    let names: Vec<String> = subjects(topology).map(|subject| subject.name()).collect();
+    let names: Vec<String> = subjects(topology)
+        .filter(|subject| subject.can_be_given())
+        .map(|subject| subject.name())
+        .collect();
     for name in spec.credentials.given.keys() {
         if names.contains(name) {
             continue;

@@ -55,7 +55,6 @@ pub(super) fn fixed(topology: &Topology, key: &str) -> Option<Fixed> {
         ("clickhouse-admin", Component::Clickhouse),
         ("clickhouse-replication", Component::Clickhouse),
         ("rabbitmq-cookie", Component::Rabbitmq),
-        ("rag-server-qdrant", Component::Qdrant),
     ];
     let mut at_start = at_start.into_iter();
     at_start

@@ -7,7 +7,7 @@ use axum::http::Method;
 use lotoai_policy::probe;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 
 use super::jwks::Jwks;
 use super::token::{now, provider_unavailable};
@@ -19,20 +19,22 @@ const SUBJECT: &str = "lotoai-probe";
 /// Every question is checked anew; this only has to be longer than an answer.
 const SECONDS: u64 = 60;
 
-/// The token, of which only the digest is kept.
-pub struct ProbeToken(Option<[u8; 32]>);
+/// The token, and another one while it is made anew. Only their digests are kept.
+pub struct ProbeToken([Option<[u8; 32]>; 2]);
 
 impl ProbeToken {
-    /// The token of the configuration; without one nobody is the probe.
-    pub fn new(token: Option<&SecretString>) -> Self {
-        Self(token.map(|token| digest(token.expose_secret())))
+    /// The tokens of the configuration; without one nobody is the probe.
+    pub fn new(token: Option<&SecretString>, standby: Option<&SecretString>) -> Self {
+        Self([token, standby].map(|token| token.map(|token| digest(token.expose_secret()))))
     }
 
-    /// Whether this is it.
+    /// Whether this is one of them. Which one takes no other time.
     pub fn is(&self, token: &str) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|known| known.ct_eq(&digest(token)).into())
+        let given = digest(token);
+        let known = self.0.iter().flatten();
+        known
+            .fold(Choice::from(0), |found, known| found | known.ct_eq(&given))
+            .into()
     }
 }
 

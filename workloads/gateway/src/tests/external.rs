@@ -185,6 +185,30 @@ async fn the_probe_may_ask_its_question_while_people_can_sign_in() {
 }
 
 #[tokio::test]
+async fn while_the_probes_token_is_made_anew_two_are_taken_and_no_third() {
+    const OTHER: &str = "other-token-of-32-bytes-or-more-x";
+    for (standby, other_is_known) in [(Some(OTHER), true), (None, false)] {
+        let signer = Signer::ec("key-1");
+        let realm = realm(&[&signer]).await;
+        let parts = Parts::default();
+        let mut config = config(&realm.uri(), &parts.orchestrator);
+        config.probe_token = Some(PROBE.to_owned().into());
+        config.probe_token_standby = standby.map(Into::into);
+        let gateway = Gateway::with_config(&config, parts, realm, signer);
+        for (token, is_known) in [(PROBE, true), (OTHER, other_is_known), ("x", false)] {
+            let reply = me(&gateway, "authorization", &format!("Bearer {token}")).await;
+            // A known one may do something else.
+            let expected = if is_known {
+                "probe_only"
+            } else {
+                "token_invalid"
+            };
+            assert_eq!(reply.code(), expected, "{standby:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_a_probe_token_nobody_is_the_probe() {
     let gateway = Gateway::start(Parts::default()).await;
     for token in [PROBE, "x"] {

@@ -11,7 +11,7 @@ use crate::credentials::{KEY, TOKEN};
 use crate::env::{STANDBY, is_made_anew, secret_var, upload_limit, var};
 use crate::graph::Node;
 use crate::platform::Platform;
-use crate::rotation::STANDBY_KEY;
+use crate::rotation::{STANDBY_KEY, STANDBY_TOKEN};
 
 pub(super) fn build(platform: &Platform) -> Deployment {
     let sessions = platform.session_secret();
@@ -26,6 +26,10 @@ pub(super) fn build(platform: &Platform) -> Deployment {
     if platform.topology.probe_has_token() {
         let secret = platform.edge_secret(Node::Operator, Component::Traefik);
         env.push(secret_var("PROBE_TOKEN", &secret, TOKEN));
+        if is_made_anew(platform, &secret) {
+            let name = format!("PROBE_TOKEN{STANDBY}");
+            env.push(secret_var(&name, &secret, STANDBY_TOKEN));
+        }
     }
     env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
     let days = platform.spec.gateway.conversation_retention_days;

@@ -9,9 +9,10 @@ use crate::components::shared::config::{empty_dir, mount};
 use crate::components::shared::pod::{container, https_probe, set_probes, template};
 use crate::components::shared::workload::{self, DATA};
 use crate::credentials::API_KEY;
-use crate::env::{field_var, secret_var, var};
+use crate::env::{field_var, is_made_anew, secret_var, var};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::rotation::STANDBY_API_KEY;
 use crate::tls;
 
 const UID: i64 = 1000;
@@ -77,7 +78,10 @@ pub(super) fn build(platform: &Platform) -> StatefulSet {
 fn environment(platform: &Platform) -> Vec<EnvVar> {
     let rag_server = Node::Component(Component::RagServer);
     let key = platform.edge_secret(rag_server, Component::Qdrant);
-    vec![
+    // Both are taken. Peers show the first to each other.
+    let standby = is_made_anew(platform, &key)
+        .then(|| secret_var("QDRANT__SERVICE__ALT_API_KEY", &key, STANDBY_API_KEY));
+    let mut environment = vec![
         secret_var("QDRANT__SERVICE__API_KEY", &key, API_KEY),
         var("QDRANT__SERVICE__ENABLE_TLS", "true"),
         var("QDRANT__TLS__CERT", tls::certificate_file()),
@@ -92,5 +96,7 @@ fn environment(platform: &Platform) -> Vec<EnvVar> {
         var("QDRANT_INIT_FILE_PATH", "/tmp/initialized"),
         var("QDRANT__TELEMETRY_DISABLED", "true"),
         var("QDRANT__LOG_LEVEL", "WARN"),
-    ]
+    ];
+    environment.extend(standby);
+    environment
 }

@@ -153,6 +153,7 @@ fn a_value_that_is_not_there_is_told_as_of_every_other_secret(
 #[case("rabbitmq-cookie", "the servers themselves start with it")]
 #[case("operator-traefik", "to ask the test question")]
 #[case("first-user", "for the first sign-in")]
+#[case("rag-server-qdrant", "no credential of this name")]
 #[case("ca", "no credential of this name")]
 #[case("all", "no credential of this name")]
 #[case("gateway-nobody", "no credential of this name")]
@@ -235,15 +236,22 @@ fn given_secrets_are_read_and_watched() {
         ("gateway-orchestrator", "b"),
         ("gateway-session", "c"),
         ("nobody", "d"),
+        ("rag-server-qdrant", "e"),
+        ("operator-traefik", "f"),
     ];
     let lotoai = resource(&given, &json!({}));
     let names = referenced_secrets("demo", &lotoai.spec);
-    assert!(names.iter().eq(["a", "b", "c"]), "{names:?}");
+    assert!(names.iter().eq(["a", "b", "c", "e"]), "{names:?}");
     let keys: Vec<_> = references(&lotoai.spec)
         .into_iter()
         .map(|reference| (reference.secret, reference.key))
         .collect();
-    let expected = [("b", "token"), ("a", "password"), ("c", "key")];
+    let expected = [
+        ("b", "token"),
+        ("a", "password"),
+        ("c", "key"),
+        ("e", "apiKey"),
+    ];
     let expected = expected.map(|(secret, key)| (secret.to_owned(), key.to_owned()));
     assert_eq!(keys, expected);
 }

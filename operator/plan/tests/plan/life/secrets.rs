@@ -70,8 +70,7 @@ impl World {
                     annotations.insert(rotation::STATE.to_owned(), rotation::INTRODUCED.to_owned());
                 }
                 Step::Promote => {
-                    for key in ["username", "password", "token", "key"] {
-                        let standby = rotation::standby_key(key).unwrap();
+                    for (key, standby) in rotation::PLACES {
                         // An account that has no other keeps its name.
                         let Some(other) = data.remove(standby) else {
                             continue;

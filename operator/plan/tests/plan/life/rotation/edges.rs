@@ -13,8 +13,11 @@ fn every_credential_is_made_anew_and_nobody_is_turned_away() {
         "minimal",
         "high-availability",
         "external",
+        "external-oidc",
         "delegated-postgres",
         "ingress",
+        "qdrant",
+        "qdrant-cluster",
     ] {
         let mut world = World::up(fixture);
         let before = values(&world);
@@ -31,6 +34,12 @@ fn every_credential_is_made_anew_and_nobody_is_turned_away() {
             assert!(
                 old.values().all(|old| !known.contains(&old)),
                 "{fixture}: still valid"
+            );
+            let pods = world.started.values();
+            let held: Vec<_> = pods.flat_map(|(_, env)| env.values()).collect();
+            assert!(
+                old.values().all(|old| !held.contains(&old)),
+                "{fixture}: a pod has it still"
             );
             for name in new.keys() {
                 let secret = &world.observed.secrets[name];
@@ -81,6 +90,19 @@ fn one_credential_alone_restarts_its_caller_alone() {
     let postgres = &world.accounts[&Store::Postgres];
     let names: Vec<_> = postgres.keys().map(String::as_str).collect();
     assert_eq!(names, ["gateway-b", "keycloak", "orchestrator"]);
+}
+
+#[test]
+fn a_token_restarts_who_takes_it_at_each_step_and_who_shows_it_once() {
+    let mut world = World::up("minimal");
+    ask(&mut world, "mcp-server-analytics", "leaked");
+    live(&mut world, usize::MAX);
+    let starts: Vec<_> = world.starts.iter().collect();
+    let expected = [
+        (&"demo-analytics-0".to_owned(), &3),
+        (&"demo-mcp-server-0".to_owned(), &1),
+    ];
+    assert_eq!(starts, expected);
 }
 
 #[test]

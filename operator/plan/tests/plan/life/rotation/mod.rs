@@ -4,6 +4,8 @@ mod access;
 mod administrators;
 mod edges;
 mod given;
+mod probe;
+mod qdrant;
 mod requests;
 mod sessions;
 
@@ -25,9 +27,8 @@ fn values(world: &World) -> BTreeMap<String, String> {
     rotation::edges(&platform.topology)
         .map(|edge| {
             let name = platform.edge_secret(edge.from, edge.to);
-            let value = world
-                .secret(&name, "password")
-                .or_else(|| world.secret(&name, "token"));
+            let mut keys = ["password", "token", "apiKey"].into_iter();
+            let value = keys.find_map(|key| world.secret(&name, key));
             (name, value.unwrap())
         })
         .collect()

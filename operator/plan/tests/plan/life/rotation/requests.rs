@@ -53,7 +53,6 @@ fn what_cannot_be_made_anew_is_refused_by_name() {
         ("minio-admin", "set spec.suspend, delete the Secret"),
         ("clickhouse-admin", "set spec.suspend, delete the Secret"),
         ("rabbitmq-cookie", "set spec.suspend, delete the Secret"),
-        ("operator-traefik", "no credential of this name"),
         ("rag-server-qdrant", "no credential of this name"),
         ("nobody", "no credential of this name"),
     ] {
@@ -66,4 +65,14 @@ fn what_cannot_be_made_anew_is_refused_by_name() {
         assert!(message.contains("gateway-postgres"), "{message}");
         assert!(message.contains(why), "{key}: {message}");
     }
+}
+
+#[test]
+fn the_key_of_a_qdrant_that_is_external_is_yours_to_change() {
+    let mut world = World::up("external-qdrant");
+    ask(&mut world, "rag-server-qdrant", "1");
+    let validated = lotoai_plan::validate(&world.lotoai, &world.observed, &world.env);
+    let faults = validated.unwrap_err();
+    let message = &faults[0].message;
+    assert!(message.contains("a Secret of yours"), "{message}");
 }
