@@ -1,7 +1,10 @@
 //! A platform whose stores and identity provider are clusters loses each of their servers in turn,
-//! while it is used: it answers again, and loses nothing that it has taken in.
+//! while it is used: it answers again, and loses nothing that it has taken in. Then credentials that
+//! these servers begin with are made anew, and nothing fails.
 //!
 //! It is more than two cores can carry beside the other tests, so only `make soak` runs it.
+
+mod anew;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -171,6 +174,9 @@ async fn loses_one_after_the_other(first: &Platform) {
         }
     })
     .await;
+
+    anew::signs_everybody_in(&platform, &clients).await;
+    anew::takes_every_upload(&platform, client).await;
 }
 
 fn spec(port: u16) -> Value {

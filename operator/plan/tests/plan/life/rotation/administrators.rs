@@ -135,8 +135,7 @@ fn one_server_of_minio_is_simply_replaced() {
     assert_eq!(minio(&world), (1, new));
 }
 
-/// A server that is away when the others stop would come back with the old password, or not know that
-/// it has to stop.
+/// One that is on its way would start with another password than those that run already.
 #[test]
 fn minio_gets_a_new_password_when_all_of_its_servers_are_there() {
     let mut world = World::up("high-availability");
