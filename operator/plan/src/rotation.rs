@@ -15,8 +15,8 @@
 //! and of the key of sessions the gateway knows both, and the old key stays for as long as anything
 //! is sealed with it. A provision Job knows both passwords of an administrator and signs in with
 //! either. MinIO knows one at a time: its servers stop and start with the new one, all of them
-//! together ([`crate::recreate`]). Secrets that are at the same step take the next one together, so
-//! that a pod restarts once for all of them.
+//! together. Secrets that are at the same step take the next one together, so that a pod restarts
+//! once for all of them.
 //!
 //! A credential that is given comes the same way: the Secret of the edge is a copy of the given one,
 //! and a difference between the two is the request.

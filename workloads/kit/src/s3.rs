@@ -259,7 +259,7 @@ mod tests {
             let mut asked = vec![0; 4096];
             for _ in 0..8 {
                 let (mut connection, _) = listener.accept().await.unwrap();
-                connection.read(&mut asked).await.unwrap();
+                assert!(connection.read(&mut asked).await.unwrap() > 0);
             }
             let (mut connection, _) = listener.accept().await.unwrap();
             let read = connection.read(&mut asked).await.unwrap();
