@@ -41,8 +41,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 const PACE: Duration = Duration::from_secs(2);
 /// How many use it at once.
 const CLIENTS: usize = 4;
-/// The longest time without an upload that is taken. One that is under way with a lost server is given
-/// up after 15 s, and the others know its new address after ten.
+/// The longest time without an upload that is taken. One that is under way with a lost server is
+/// attempted on another one after 15 s, and the others know its new address after ten.
 const REFUSED_LIMIT: Duration = Duration::from_secs(30);
 /// How many sign-ins may fail at the loss of one server: one of each client, and of whoever waits for an
 /// answer.
