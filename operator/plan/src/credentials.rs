@@ -144,13 +144,18 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         .collect();
     let ours = |store: &Store| topology.external(*store).is_none();
     specs.extend(Store::ALL.into_iter().filter(ours).map(|store| {
+        let first = admin_username(store);
         let mut spec = spec(
             platform,
             platform.admin_secret(store),
             format!("administrator of {}", store.component()),
-            account(admin_username(store)),
+            if rotation::has_second_administrator(store) {
+                taking_turns(store, first)
+            } else {
+                account(first)
+            },
         );
-        if rotation::has_own_administrator(store) {
+        if rotation::has_changing_administrator(store) {
             answer(platform, Subject::Administrator(store), &mut spec);
         }
         spec
@@ -260,8 +265,7 @@ fn edge_secret(platform: &Platform, edge: &Edge) -> Option<SecretSpec> {
         CredentialKind::Account(store, username) => {
             let first = platform.topology.account(store, username);
             if is_rotated && rotation::has_second_account(store) {
-                let second = rotation::second(store, &first);
-                password_of(Value::Account { first, second })
+                taking_turns(store, &first)
             } else {
                 account(&first)
             }
@@ -311,6 +315,14 @@ fn mark(metadata: &mut ObjectMeta) {
 
 fn account(username: &str) -> SecretKind {
     password_of(Value::Fixed(username.to_owned()))
+}
+
+/// An account of which there are two.
+fn taking_turns(store: Store, first: &str) -> SecretKind {
+    password_of(Value::Account {
+        first: first.to_owned(),
+        second: rotation::second(store, first),
+    })
 }
 
 fn password_of(username: Value) -> SecretKind {

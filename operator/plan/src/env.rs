@@ -10,7 +10,9 @@ use crate::components::shared::resources::amount;
 use crate::credentials::{API_KEY, CLIENT_SECRET, PASSWORD, TOKEN, USERNAME};
 use crate::graph::{CredentialKind, Edge, Node, Protocol};
 use crate::platform::Platform;
-use crate::rotation::{STANDBY_PASSWORD, STANDBY_TOKEN};
+use crate::rotation::{
+    STANDBY_PASSWORD, STANDBY_TOKEN, STANDBY_USERNAME, has_second_administrator,
+};
 use crate::tls;
 
 /// Realm of the platform in Keycloak.
@@ -357,6 +359,10 @@ fn admin(platform: &Platform, edge: &Edge, store: Store) -> Vec<EnvVar> {
     let secret = platform.admin_secret(store);
     variables.extend(account_variables(&prefix, &secret));
     if is_made_anew(platform, &secret) {
+        if has_second_administrator(store) {
+            let name = format!("{prefix}_USERNAME{STANDBY}");
+            variables.push(secret_var(&name, &secret, STANDBY_USERNAME));
+        }
         let name = format!("{prefix}_PASSWORD{STANDBY}");
         variables.push(secret_var(&name, &secret, STANDBY_PASSWORD));
     }

@@ -33,6 +33,9 @@ pub const DATA: &str = "lotoai.dev/data";
 pub const APPLIED: &str = "lotoai.dev/applied";
 /// Annotation on pod templates: pods restart when it changes.
 pub const CONFIG_HASH: &str = "lotoai.dev/config-hash";
+/// Annotation on pod templates of servers that know each other by their administrator: a digest of its
+/// account. Two that bear different ones never run together.
+pub const ADMINISTRATOR_HASH: &str = "lotoai.dev/administrator-hash";
 
 /// Labels of everything that belongs to the platform as a whole; also how the controller finds
 /// what it owns.

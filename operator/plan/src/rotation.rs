@@ -15,8 +15,9 @@
 //! accounts, takes two keys. Of a client of Keycloak and of the key of sessions the gateway knows
 //! both, of its own client the operator does, and the old key stays for as long as anything is
 //! sealed with it. A provision Job knows both passwords of an administrator and signs in with
-//! either. Secrets that are at the same step take the next one together, so that a pod
-//! restarts once for all of them.
+//! either. MinIO knows one at a time: its servers stop and start with the new one, all of them
+//! together. Secrets that are at the same step take the next one together, so that a pod restarts
+//! once for all of them.
 //!
 //! A credential that is given comes the same way: the Secret of the edge is a copy of the given one,
 //! and a difference between the two is the request.
@@ -73,7 +74,10 @@ pub const GIVEN: &str = "Secret/";
 /// Key of `spec.credentials.rotate` that stands for every credential.
 pub const ALL: &str = "all";
 
-pub use subject::{Subject, edges, has_own_administrator, has_second_account, key_of, subjects};
+pub use subject::{
+    Subject, edges, has_changing_administrator, has_own_administrator, has_second_account,
+    has_second_administrator, key_of, subjects,
+};
 
 /// The key under which the standby of a value lies.
 #[must_use]

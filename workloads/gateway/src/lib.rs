@@ -163,7 +163,11 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
     });
     let key_ring = KeyRing::new(store.clone(), watch.clone(), service.tasks.clone());
     let table = Table::load(config.budgets_file.as_deref()).context(BudgetsSnafu)?;
-    let bucket = config.s3.open().map_err(Into::into).context(ObjectsSnafu)?;
+    let bucket = config
+        .s3
+        .open(objects::REQUEST_TIMEOUT)
+        .map_err(Into::into)
+        .context(ObjectsSnafu)?;
     let channel = config
         .orchestrator
         .grpc_channel(&config.common.tls)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use lotoai_kit::s3::PATIENCE;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -18,13 +19,19 @@ use crate::failure::Failure;
 use crate::outbox::Wake;
 use crate::store::{Store, StoreError};
 
-/// No step of an upload to the object store may take longer.
-const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// No request to the object store may take longer. One that did is made again on another connection:
+/// the server may be lost.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// No step of an upload to the object store may take longer: it is waited for while it restarts, and
+/// the last request takes its time.
+const STEP_TIMEOUT: Duration = PATIENCE.saturating_add(REQUEST_TIMEOUT);
+/// No deletion may take longer: it comes again, and rows are locked meanwhile.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Discarded objects are looked for this often when nobody says that there are any.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_BATCH: i64 = 50;
 /// After so many failures of one batch the object store is taken to be away: each may take
-/// [`STEP_TIMEOUT`], and what is locked meanwhile waits for it.
+/// [`DELETION_TIMEOUT`], and what is locked meanwhile waits for it.
 pub(crate) const MAX_FAILURES: usize = 3;
 
 /// The object store, and a task tracker for what must outlive a request.
@@ -97,14 +104,14 @@ impl Objects {
     pub async fn delete_parts(&self, upload: Uuid) -> Result<(), object_store::Error> {
         let prefix = Path::from(parts_of(upload));
         let mut parts = self.store.list(Some(&prefix));
-        while let Some(part) = in_time(parts.try_next()).await? {
+        while let Some(part) = in_time(DELETION_TIMEOUT, parts.try_next()).await? {
             self.delete(part.location.as_ref()).await?;
         }
         Ok(())
     }
 
     async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
-        match in_time(self.store.delete(&Path::from(key))).await {
+        match in_time(DELETION_TIMEOUT, self.store.delete(&Path::from(key))).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             outcome => outcome,
         }
@@ -117,9 +124,10 @@ fn parts_of(upload: Uuid) -> String {
 }
 
 async fn in_time<T>(
+    limit: Duration,
     step: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, object_store::Error> {
-    match tokio::time::timeout(STEP_TIMEOUT, step).await {
+    match tokio::time::timeout(limit, step).await {
         Ok(outcome) => outcome,
         Err(_) => Err(object_store::Error::Generic {
             store: "documents",
@@ -196,7 +204,7 @@ impl Drop for Upload {
 async fn bounded<T>(
     step: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, Failure> {
-    in_time(step).await.map_err(|error| {
+    in_time(STEP_TIMEOUT, step).await.map_err(|error| {
         tracing::error!(error = chain(&error), "the object store failed an upload");
         Failure::unavailable(
             "object_storage_unavailable",

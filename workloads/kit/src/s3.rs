@@ -15,10 +15,12 @@ use crate::authority::{self, AuthorityError};
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one request may take, body included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a request is tried again after server errors.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an object store is waited for that cannot be reached or says that it cannot serve now: as
+/// long as MinIO takes until its servers are back, all of them together. What is asked for again does
+/// nothing twice: every request is one for a whole object or part, by its key.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest pause before the next attempt; the first is 100 ms.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the objects are and who we are there.
 #[derive(Debug, Clone, Args)]
@@ -68,15 +70,21 @@ pub enum S3Error {
 }
 
 impl S3Args {
-    /// A client of the bucket, with bounded requests. Connects at the first use.
+    /// A client of the bucket, each of whose requests may take `limit`, body included. What fails is
+    /// attempted again for [`PATIENCE`], so that a call may take `PATIENCE` and `limit`. Connects at
+    /// the first use.
     ///
     /// # Errors
     /// The address, the bucket name or the authority cannot be used.
-    pub fn open(&self) -> Result<Arc<dyn ObjectStore>, S3Error> {
+    pub fn open(&self, limit: Duration) -> Result<Arc<dyn ObjectStore>, S3Error> {
+        self.client(limit, PATIENCE)
+    }
+
+    fn client(&self, limit: Duration, patience: Duration) -> Result<Arc<dyn ObjectStore>, S3Error> {
         let mut options = ClientOptions::new()
             .with_allow_http(true)
             .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(REQUEST_TIMEOUT);
+            .with_timeout(limit);
         let open = OpenSnafu {
             url: self.s3_url.as_str(),
             bucket: &self.s3_bucket,
@@ -89,9 +97,13 @@ impl S3Args {
             }
         }
         let retry = RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: 5,
-            retry_timeout: RETRY_TIMEOUT,
+            backoff: BackoffConfig {
+                max_backoff: MAX_PAUSE,
+                ..BackoffConfig::default()
+            },
+            // The time bounds them.
+            max_retries: usize::MAX,
+            retry_timeout: patience,
         };
         let store = AmazonS3Builder::new()
             .with_endpoint(self.endpoint())
@@ -130,6 +142,8 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(60);
+
     fn args(url: &str) -> S3Args {
         S3Args {
             s3_url: url.parse().unwrap(),
@@ -160,7 +174,7 @@ mod tests {
             .expect(1)
             .mount(&server)
             .await;
-        let store = args(&server.uri()).open().unwrap();
+        let store = args(&server.uri()).open(LIMIT).unwrap();
         let object = store.get(&Path::from("a/b.txt")).await.unwrap();
         assert_eq!(object.bytes().await.unwrap(), "text");
     }
@@ -171,14 +185,14 @@ mod tests {
         args.s3_path_style = false;
         let endpoint = "https://documents.s3.eu-central-1.amazonaws.com";
         assert_eq!(args.endpoint(), endpoint);
-        assert!(args.open().is_ok());
+        assert!(args.open(LIMIT).is_ok());
     }
 
     #[test]
     fn an_authority_that_is_not_there_is_an_error() {
         let mut args = args("https://s3.example.com");
         args.s3_ca_file = Some("/nowhere/ca.crt".into());
-        let error = args.open().unwrap_err().to_string();
+        let error = args.open(LIMIT).unwrap_err().to_string();
         assert_eq!(error, "failed to use S3_CA_FILE");
     }
 
@@ -200,7 +214,8 @@ mod tests {
         let get = async |host: &str, authority: &Authority| {
             let mut args = args(&format!("https://{host}:{}", running.port));
             args.s3_ca_file = Some(authority.file("ca.crt"));
-            let result = args.open().unwrap().get(&Path::from("a")).await;
+            let store = args.client(LIMIT, Duration::ZERO).unwrap();
+            let result = store.get(&Path::from("a")).await;
             result
                 .map(drop)
                 .map_err(|error| crate::runtime::chain(&error))
@@ -214,6 +229,50 @@ mod tests {
         assert!(cause.contains("not valid for name"), "{cause}");
     }
 
+    /// Longer than a handful of attempts: servers that start take a while.
+    #[tokio::test]
+    async fn a_store_that_starts_is_waited_for() {
+        let server = MockServer::start().await;
+        Mock::given(method("PUT"))
+            .respond_with(ResponseTemplate::new(503))
+            .up_to_n_times(8)
+            .expect(8)
+            .mount(&server)
+            .await;
+        Mock::given(method("PUT"))
+            .and(path("/documents/a"))
+            .respond_with(ResponseTemplate::new(200).insert_header("etag", "\"x\""))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let store = args(&server.uri()).open(LIMIT).unwrap();
+        store.put(&Path::from("a"), "text".into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_goes_away_in_the_middle_is_waited_for() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let mut asked = vec![0; 4096];
+            for _ in 0..8 {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                assert!(connection.read(&mut asked).await.unwrap() > 0);
+            }
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let read = connection.read(&mut asked).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 0\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+            String::from_utf8_lossy(&asked[..read]).into_owned()
+        });
+        let store = args(&url).open(LIMIT).unwrap();
+        store.put(&Path::from("a"), "text".into()).await.unwrap();
+        let asked = server.await.unwrap();
+        assert!(asked.starts_with("PUT /documents/a"), "{asked}");
+    }
+
     #[tokio::test]
     async fn a_refusal_is_an_error() {
         let server = MockServer::start().await;
@@ -221,7 +280,7 @@ mod tests {
             .respond_with(ResponseTemplate::new(403))
             .mount(&server)
             .await;
-        let store = args(&server.uri()).open().unwrap();
+        let store = args(&server.uri()).open(LIMIT).unwrap();
         let error = store.get(&Path::from("a")).await.unwrap_err();
         assert!(
             matches!(error, object_store::Error::PermissionDenied { .. }),

@@ -9,8 +9,8 @@ use crate::config::ClickhouseAdmin;
 use crate::error::{BadValueSnafu, Error, HttpSnafu};
 use crate::http::{HttpError, client, send};
 use crate::plan::{ClickhousePlan, ClickhouseUser, Secrets};
-use crate::reach;
 use crate::told::sha256;
+use crate::{let_in, reach};
 
 const STORE: &str = "ClickHouse";
 
@@ -42,6 +42,9 @@ pub(crate) async fn provision(
         ));
     }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
+    sign_in(&client, admin, patience)
+        .await
+        .context(HttpSnafu { store: STORE })?;
     let mut admin = admin.clone();
     if plan.cluster.is_some() {
         let mut settings = admin.clickhouse_url.query_pairs_mut();
@@ -50,11 +53,6 @@ pub(crate) async fn provision(
         settings.append_pair("distributed_ddl_output_mode", "null_status_on_timeout");
     }
     let admin = &admin;
-    reach(STORE, patience, || {
-        query(&client, admin, "reach ClickHouse", "SELECT 1")
-    })
-    .await
-    .context(HttpSnafu { store: STORE })?;
     for (what, statement) in statements {
         query(&client, admin, &what, &statement)
             .await
@@ -62,6 +60,34 @@ pub(crate) async fn provision(
         tracing::info!("{what}: done");
     }
     Ok(())
+}
+
+/// Waits for the server. While two administrators take turns it reads its file of them again within a
+/// moment, and both must be let in: whichever is used next is known then.
+async fn sign_in(
+    client: &reqwest::Client,
+    admin: &ClickhouseAdmin,
+    patience: Duration,
+) -> Result<(), HttpError> {
+    let question = "SELECT 1";
+    let Some(other) = standby(admin) else {
+        let ask = || query(client, admin, "reach ClickHouse", question);
+        return reach(STORE, patience, ask).await;
+    };
+    for admin in [admin, &other] {
+        let what = format!("sign in to ClickHouse as {:?}", admin.clickhouse_username);
+        let_in(STORE, patience, || query(client, admin, &what, question)).await?;
+    }
+    Ok(())
+}
+
+/// The administrator that takes turns with this one.
+fn standby(admin: &ClickhouseAdmin) -> Option<ClickhouseAdmin> {
+    Some(ClickhouseAdmin {
+        clickhouse_username: admin.clickhouse_username_standby.clone()?,
+        clickhouse_password: admin.clickhouse_password_standby.clone()?,
+        ..admin.clone()
+    })
 }
 
 /// The statements for one user, each with what it does. The names are checked, so that they need
@@ -164,6 +190,8 @@ mod tests {
             clickhouse_url: url.parse().unwrap(),
             clickhouse_username: "admin".to_owned(),
             clickhouse_password: "secret".into(),
+            clickhouse_username_standby: None,
+            clickhouse_password_standby: None,
             clickhouse_ca_file: None,
         }
     }
@@ -265,6 +293,46 @@ mod tests {
             assert_eq!(result.is_ok(), first == 503, "{result:?}");
             assert_eq!(server.received_requests().await.unwrap().len(), wanted);
         }
+    }
+
+    /// Of two administrators the one that the server does not know yet is waited for, and the one in
+    /// use does the work.
+    #[tokio::test]
+    async fn two_administrators_are_both_let_in_before_anything_is_done() {
+        let server = MockServer::start().await;
+        let of = |name: &str| {
+            Mock::given(method("POST"))
+                .and(header("x-clickhouse-user", name))
+                .and(body_string("SELECT 1"))
+        };
+        let answer = |status: u16| ResponseTemplate::new(status);
+        of("admin").respond_with(answer(200)).mount(&server).await;
+        let unknown = of("admin_b").and(header("x-clickhouse-key", "other"));
+        let unknown = unknown.respond_with(answer(403)).up_to_n_times(2);
+        unknown.expect(2).mount(&server).await;
+        of("admin_b").respond_with(answer(200)).mount(&server).await;
+        let work = Mock::given(method("POST")).and(header("x-clickhouse-user", "admin"));
+        let work = work.and(body_string("DROP USER IF EXISTS analytics_b"));
+        work.respond_with(answer(200))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let plan = ClickhousePlan {
+            users: Vec::new(),
+            ..plan()
+        };
+        let admin = ClickhouseAdmin {
+            clickhouse_username_standby: Some("admin_b".to_owned()),
+            clickhouse_password_standby: Some("other".into()),
+            ..admin(&server.uri())
+        };
+        let secrets = Secrets::from_pairs(&[]);
+        let patience = Duration::from_secs(60);
+        provision(&admin, &plan, &secrets, patience).await.unwrap();
+        // The work comes last.
+        let asked = server.received_requests().await.unwrap();
+        assert_eq!(asked.len(), 5);
+        assert!(asked[4].body.starts_with(b"DROP USER"));
     }
 
     #[rstest]

@@ -118,6 +118,9 @@ pub struct S3Admin {
     /// Password of the root user
     #[arg(long, env = "S3_PASSWORD", hide_env_values = true)]
     pub s3_password: SecretString,
+    /// Password that the root user may have instead; then its servers are on their way to the other one
+    #[arg(long, env = "S3_PASSWORD_STANDBY", hide_env_values = true)]
+    pub s3_password_standby: Option<SecretString>,
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "S3_CA_FILE")]
     pub s3_ca_file: Option<PathBuf>,
@@ -158,6 +161,16 @@ pub struct ClickhouseAdmin {
     /// Password of the user
     #[arg(long, env = "CLICKHOUSE_PASSWORD", hide_env_values = true)]
     pub clickhouse_password: SecretString,
+    /// A user that takes turns with it, and is let in too
+    #[arg(
+        long,
+        env = "CLICKHOUSE_USERNAME_STANDBY",
+        requires = "clickhouse_password_standby"
+    )]
+    pub clickhouse_username_standby: Option<String>,
+    /// Password of that user
+    #[arg(long, env = "CLICKHOUSE_PASSWORD_STANDBY", hide_env_values = true)]
+    pub clickhouse_password_standby: Option<SecretString>,
     /// File with the authority of the server's certificate, beside the well-known ones
     #[arg(long, env = "CLICKHOUSE_CA_FILE")]
     pub clickhouse_ca_file: Option<PathBuf>,

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use lotoai_kit::{Service, Told, chain, retry};
 
-use class::Classified;
+use class::{Class, Classified};
 use plan::Secrets;
 
 /// Reads the file, waits for the store and brings it to what the file says.
@@ -70,5 +70,17 @@ where
     E: std::error::Error + Classified,
 {
     let why = |error: &E| (!error.class().is_final()).then(|| chain(error));
+    retry::while_passing(store, patience, why, attempt).await
+}
+
+/// The same of a store of the platform's that is just taking another administrator: it refuses the one
+/// that it does not know yet, and locks nobody out.
+async fn let_in<T, E, F, Fut>(store: &'static str, patience: Duration, attempt: F) -> Result<T, E>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: std::error::Error + Classified,
+{
+    let why = |error: &E| (error.class() != Class::Untrusted).then(|| chain(error));
     retry::while_passing(store, patience, why, attempt).await
 }

@@ -32,6 +32,8 @@ const QUEUE: &str = "rag-ingest";
 /// Documents under way at once. One keeps "uploaded, then deleted" in order, and the embedding
 /// model is the bottleneck anyway.
 const PREFETCH: u16 = 1;
+/// How long it may take to fetch a document.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the consumer until it is told to stop.
 ///
@@ -57,7 +59,7 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
         .await
         .context(error::BrokerSnafu)?;
     let pipeline = Arc::new(Pipeline {
-        objects: config.s3.open().context(error::ObjectsSnafu)?,
+        objects: config.s3.open(FETCH_TIMEOUT).context(error::ObjectsSnafu)?,
         embedder: Embedder::new(http, &config.model_server.url, &config.embedding_model)
             .context(error::AddressSnafu)?,
         embedding_model: config.embedding_model.clone(),

@@ -88,10 +88,10 @@ fn credentials_that_are_given_are_placeholders() {
     assert!(yaml.contains("password: placeholder-vault-password\n"));
     assert!(yaml.contains("key: placeholder-vault-key\n"));
     let refused = refusal(&with(&format!(
-        "spec: {{ url: {URL}, credentials: {{ given: {{ minio-admin: {{ name: vault }} }} }} }}"
+        "spec: {{ url: {URL}, credentials: {{ given: {{ rabbitmq-cookie: {{ name: vault }} }} }} }}"
     )));
     assert!(
-        refused.contains("spec.credentials.given[minio-admin]"),
+        refused.contains("spec.credentials.given[rabbitmq-cookie]"),
         "{refused}"
     );
 }

@@ -1,7 +1,10 @@
 //! A platform whose stores and identity provider are clusters loses each of their servers in turn,
-//! while it is used: it answers again, and loses nothing that it has taken in.
+//! while it is used: it answers again, and loses nothing that it has taken in. Then credentials that
+//! these servers begin with are made anew, and nothing fails.
 //!
 //! It is more than two cores can carry beside the other tests, so only `make soak` runs it.
+
+mod anew;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -38,8 +41,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 const PACE: Duration = Duration::from_secs(2);
 /// How many use it at once.
 const CLIENTS: usize = 4;
-/// The longest time without an upload that is taken. One that is under way with a lost server is given
-/// up after 15 s, and the others know its new address after ten.
+/// The longest time without an upload that is taken. One that is under way with a lost server is
+/// attempted on another one after 15 s, and the others know its new address after ten.
 const REFUSED_LIMIT: Duration = Duration::from_secs(30);
 /// How many sign-ins may fail at the loss of one server: one of each client, and of whoever waits for an
 /// answer.
@@ -171,6 +174,9 @@ async fn loses_one_after_the_other(first: &Platform) {
         }
     })
     .await;
+
+    anew::signs_everybody_in(&platform, &clients).await;
+    anew::takes_every_upload(&platform, client).await;
 }
 
 fn spec(port: u16) -> Value {

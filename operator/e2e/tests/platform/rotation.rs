@@ -3,7 +3,7 @@
 //! so with one of each kind, `make soak` with all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -23,6 +23,8 @@ use crate::support::{
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long the platform may give no answer while a component restarts that is a single pod.
 const MOMENT: Duration = Duration::from_secs(120);
+/// From one upload to the next while servers restart.
+const PACE: Duration = Duration::from_secs(2);
 /// How long what was taken in may take until it is indexed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 
@@ -76,6 +78,9 @@ const WAITED: [(&str, Kind); 3] = [
 
 /// Those whose change restarts what else is a single pod in this profile, as docs/operator.md says.
 const NOTICED: [(&str, Kind); 1] = [("keycloak-postgres", Turns)];
+
+/// Those of stores' servers: ClickHouse's follow, MinIO's restart, and uploads wait for that.
+const SERVERS: [(&str, Kind); 2] = [("clickhouse-admin", Turns), ("minio-admin", Password)];
 
 /// One of each kind that restarts no more than the gateway.
 const SAMPLE: [&str; 7] = [
@@ -209,6 +214,7 @@ async fn use_everything(client: &PublicClient, number: u32) -> String {
 #[test]
 fn every_credential_of_an_edge_is_in_this_test() {
     let listed = UNNOTICED.iter().chain(&WAITED).chain(&NOTICED);
+    let listed = listed.chain(&SERVERS);
     let listed = listed.map(|(name, _)| *name);
     let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
     let of_edges = EDGES.iter().filter(|edge| {
@@ -222,8 +228,10 @@ fn every_credential_of_an_edge_is_in_this_test() {
         .map(|edge| format!("{}-{}", edge.from.name(), edge.to))
         .collect();
     let others = [
+        "clickhouse-admin",
         "gateway-session",
         "keycloak-admin",
+        "minio-admin",
         "postgres-admin",
         "rabbitmq-admin",
     ];
@@ -297,6 +305,51 @@ async fn keeps_waiting(platform: &Platform, client: &PublicClient) {
     let run = std::process::id();
     let text = format!("# Shelf {run}\n\nAfter the change shelf {run} holds the atlas.\n");
     index(client, &format!("rotation-shelf-{run}.md"), &text).await;
+}
+
+#[test]
+fn uploads_wait_while_servers_get_another_administrator() {
+    if !is_soak() {
+        println!(
+            "SKIPPED uploads_wait_while_servers_get_another_administrator: `make soak` runs it"
+        );
+        return;
+    }
+    run(|| async {
+        let (platform, client) = ready().await;
+        let work = Box::pin(keeps_taking(&platform, &client));
+        told(&platform.kube, &[NAMESPACE], work).await;
+    });
+}
+
+async fn keeps_taking(platform: &Platform, client: &PublicClient) {
+    let rotation = Rotation::begin(platform, &SERVERS).await;
+    let (mut documents, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let run = std::process::id();
+    repeated_during(rotation.done(), async || {
+        pace.tick().await;
+        let number = documents.len();
+        let text = format!("# Drawer {number}\n\nDrawer {number} of {run} holds pen {number}.\n");
+        let begun = Instant::now();
+        let document = client
+            .upload(&format!("drawer-{run}-{number}.md"), text.into_bytes())
+            .await
+            .unwrap();
+        longest = longest.max(begun.elapsed());
+        documents.push(document["id"].as_str().unwrap().to_owned());
+    })
+    .await;
+    println!(
+        "{} documents taken in, after {:.0} s at most",
+        documents.len(),
+        longest.as_secs_f64()
+    );
+    rotation.check().await;
+    corpus::wait_indexed(client, &documents, DRAIN_LIMIT, &mut |_, _| {})
+        .await
+        .unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use lotoai_api::spec::LotoAISpec;
 use lotoai_api::{Component, Store};
 
 use super::{ALL, GIVEN};
-use crate::credentials::{API_KEY, KEY, PASSWORD, TOKEN};
+use crate::credentials::{API_KEY, KEY, PASSWORD, TOKEN, admin_username};
 use crate::graph::{CredentialKind, EDGES, Edge, Node, Topology};
 use crate::platform::Platform;
 
@@ -38,7 +38,7 @@ const fn can_change(edge: &Edge) -> bool {
 pub fn key_of(name: &str) -> Option<&'static str> {
     let administrators = Store::ALL
         .into_iter()
-        .filter(|store| has_own_administrator(*store));
+        .filter(|store| has_changing_administrator(*store));
     EDGES
         .iter()
         .filter(|edge| can_change(edge))
@@ -55,7 +55,7 @@ pub fn subjects(topology: &Topology) -> impl Iterator<Item = Subject<'_>> {
     let managed = move |store: &Store| topology.has(Node::Component(store.component()));
     let administrators = Store::ALL
         .into_iter()
-        .filter(|store| has_own_administrator(*store))
+        .filter(|store| has_changing_administrator(*store))
         .filter(managed);
     edges(topology)
         .map(Subject::Edge)
@@ -63,15 +63,31 @@ pub fn subjects(topology: &Topology) -> impl Iterator<Item = Subject<'_>> {
         .chain([Subject::Sessions])
 }
 
+/// Whether a store's administrator can be made anew. Qdrant has none but the key of its one caller.
+#[must_use]
+pub const fn has_changing_administrator(store: Store) -> bool {
+    match store {
+        Store::Postgres | Store::Rabbitmq | Store::Keycloak | Store::S3 | Store::Clickhouse => true,
+        Store::Qdrant => false,
+    }
+}
+
 /// Whether a store keeps its administrator itself, so that a Job can give it a new password. Its
-/// servers read the one of the Secret when they start for the first time, and never again. Those
-/// of other stores must be started anew for one, all of them together.
+/// servers read the one of the Secret when they start for the first time, and never again. Those of
+/// ClickHouse read a file again whenever it changes. Those of MinIO must be started anew, all of
+/// them together.
 #[must_use]
 pub const fn has_own_administrator(store: Store) -> bool {
     match store {
         Store::Postgres | Store::Rabbitmq | Store::Keycloak => true,
         Store::S3 | Store::Clickhouse | Store::Qdrant => false,
     }
+}
+
+/// Whether two administrators of a store take turns. Others keep their name and get another password.
+#[must_use]
+pub const fn has_second_administrator(store: Store) -> bool {
+    matches!(store, Store::Clickhouse)
 }
 
 /// Whether the second credential in a store is a second account. A client of Keycloak has one
@@ -161,6 +177,9 @@ impl Subject<'_> {
                 credential: CredentialKind::Account(store, name),
                 ..
             }) if has_second_account(*store) => Some((*store, *name)),
+            Self::Administrator(store) if has_second_administrator(store) => {
+                Some((store, admin_username(store)))
+            }
             Self::Edge(_) | Self::Administrator(_) | Self::Sessions => None,
         }
     }
@@ -188,9 +207,8 @@ impl Subject<'_> {
                 | CredentialKind::Admin(_)
                 | CredentialKind::Given(_) => None,
             },
-            // The Job that uses it is the one that is asked for above.
-            Self::Administrator(_) => None,
-            Self::Sessions => self.user(),
+            // None of the servers that stop together may lack what says so, or be on its way.
+            Self::Administrator(_) | Self::Sessions => self.user(),
         }
     }
 
@@ -216,6 +234,8 @@ impl Subject<'_> {
                 Node::Component(caller) => Some(caller),
                 Node::Anyone | Node::Operator | Node::Scraper | Node::Provision(_) => None,
             },
+            Self::Administrator(Store::S3) => Some(Component::Minio),
+            // The Job that uses it is the one that is asked for beside.
             Self::Administrator(_) => None,
             Self::Sessions => Some(Component::Gateway),
         }

@@ -174,7 +174,7 @@ fn component(
         let message = match &failure {
             Some(failure) => failure.message.clone(),
             None => {
-                let waits = if recreate::must_stop(platform, observed, component)
+                let waits = if recreate::is_stopping(platform, observed, component)
                     && rollout.is_some_and(|rollout| rollout.sleeps())
                 {
                     "stops all servers before the first new one starts".to_owned()

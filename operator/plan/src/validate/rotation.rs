@@ -51,8 +51,6 @@ pub(super) fn fixed(topology: &Topology, key: &str) -> Option<Fixed> {
         return Some(Fixed::Yours);
     }
     let at_start = [
-        ("minio-admin", Component::Minio),
-        ("clickhouse-admin", Component::Clickhouse),
         ("clickhouse-replication", Component::Clickhouse),
         ("rabbitmq-cookie", Component::Rabbitmq),
     ];

@@ -13,7 +13,7 @@ fn redact(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, inner) in map {
-                if key == "lotoai.dev/config-hash" {
+                if [labels::CONFIG_HASH, labels::ADMINISTRATOR_HASH].contains(&key.as_str()) {
                     *inner = "[hash]".into();
                 } else {
                     redact(inner);

@@ -13,6 +13,7 @@ fn admin(url: &str) -> S3Admin {
         s3_region: "us-east-1".to_owned(),
         s3_username: "root".to_owned(),
         s3_password: "root-password".into(),
+        s3_password_standby: None,
         s3_ca_file: None,
         s3_path_style: true,
     }
@@ -166,6 +167,27 @@ async fn a_wrong_root_password_is_an_error_that_says_so() {
         cause.contains("failed to reach MinIO") && cause.contains("SignatureDoesNotMatch"),
         "{cause}"
     );
+}
+
+/// Servers that are on their way to another root password refuse it until they have started with it.
+#[tokio::test]
+async fn a_root_password_that_is_about_to_be_known_is_waited_for() {
+    for (standby, is_waited_for) in [(None, false), (Some("old"), true)] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(403))
+            .up_to_n_times(2)
+            .mount(&server)
+            .await;
+        one_user(&server).await;
+        let mut admin = admin(&server.uri());
+        admin.s3_password_standby = standby.map(Into::into);
+        let secrets = Secrets::from_pairs(&[("P", "hunter2-hunter2")]);
+        let plan = plan(Access::ReadWrite);
+        let patience = Duration::from_secs(60);
+        let outcome = provision(&admin, &plan, &secrets, patience).await;
+        assert_eq!(outcome.is_ok(), is_waited_for, "{outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ fn noticed_later() -> Vec<Broken> {
         ),
         (
             "a credential that cannot be given",
-            json!({ "credentials": { "given": { "minio-admin": { "name": "vault" } } } }),
-            "spec.credentials.given[minio-admin]: this one is always made by the operator",
+            json!({ "credentials": { "given": { "rabbitmq-cookie": { "name": "vault" } } } }),
+            "spec.credentials.given[rabbitmq-cookie]: this one is always made by the operator",
         ),
         (
             "a credential in a Secret that is not there",

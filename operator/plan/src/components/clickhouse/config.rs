@@ -9,6 +9,7 @@ use crate::components::shared::resources::memory_limit_mib;
 use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
 use crate::graph::Node;
 use crate::platform::Platform;
+use crate::rotation::{STANDBY_PASSWORD, STANDBY_USERNAME};
 use crate::tls;
 
 /// File of the server's configuration.
@@ -72,17 +73,40 @@ pub(super) fn server(platform: &Platform) -> ConfigMap {
     config_map(platform, Node::Component(Component::Clickhouse), &files)
 }
 
-/// The only user is the administrator; the provision Job makes the others.
+/// The only users are the administrator and, during a rotation, the one that takes turns with it; the
+/// provision Job makes the others. Servers read the file again when it changes.
 pub(super) fn users(platform: &Platform, credentials: &Credentials) -> Secret {
     let admin = platform.admin_secret(Store::Clickhouse);
-    let username = credentials.text(&admin, USERNAME);
-    let hash = digest(credentials.text(&admin, PASSWORD).as_bytes());
+    let mut accounts = [(USERNAME, PASSWORD), (STANDBY_USERNAME, STANDBY_PASSWORD)]
+        .map(|(username, password)| (credentials.text(&admin, username), password))
+        .to_vec();
+    accounts.retain(|(username, _)| !username.is_empty());
+    // By name, so that nothing changes for the servers when the two change places.
+    accounts.sort_unstable();
+    let users: String = accounts
+        .into_iter()
+        .map(|(username, password)| user(username, credentials.text(&admin, password)))
+        .collect();
     let text = format!(
         "\
 <clickhouse>
   <users>
     <default remove=\"1\"/>
-    <{username}>
+{users}  </users>
+</clickhouse>
+"
+    );
+    rendered_secret(
+        platform,
+        Node::Component(Component::Clickhouse),
+        &[("users.xml", text)],
+    )
+}
+
+fn user(username: &str, password: &str) -> String {
+    let hash = digest(password.as_bytes());
+    format!(
+        "    <{username}>
       <password_sha256_hex>{hash}</password_sha256_hex>
       <networks>
         <ip>::/0</ip>
@@ -91,13 +115,6 @@ pub(super) fn users(platform: &Platform, credentials: &Credentials) -> Secret {
       <quota>default</quota>
       <access_management>1</access_management>
     </{username}>
-  </users>
-</clickhouse>
 "
-    );
-    rendered_secret(
-        platform,
-        Node::Component(Component::Clickhouse),
-        &[("users.xml", text)],
     )
 }

@@ -20,6 +20,10 @@ const UID: i64 = 1000;
 const MANAGEMENT_PORT: u16 = 9000;
 /// The first start makes its schema and may rebuild the server for its options.
 const START_SECONDS: i32 = 420;
+/// How long a server of several still answers when it is told to end, so that nobody who signs in is
+/// sent to one that does not. With the 10 s that it then gives what is under way it is shorter than the
+/// pod's grace.
+const SHUTDOWN_DELAY: &str = "5s";
 
 pub(super) fn build(platform: &Platform) -> StatefulSet {
     let node = Node::Component(Component::Keycloak);
@@ -101,6 +105,7 @@ fn cache(platform: &Platform) -> Vec<EnvVar> {
         field_var("POD_IP", "status.podIP"),
         // Or it would look for an address of a private network, which a pod need not have.
         var("JAVA_OPTS_APPEND", "-Djgroups.bind.address=$(POD_IP)"),
+        var("KC_SHUTDOWN_DELAY", SHUTDOWN_DELAY),
     ]
 }
 

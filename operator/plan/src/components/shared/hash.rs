@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, PodTemplateSpec, Secret};
-use lotoai_api::Store;
+use lotoai_api::{Component, Store};
 
-use crate::credentials::{Credentials, digest};
+use super::config::rendered_name;
+use crate::credentials::{Credentials, PASSWORD, USERNAME, digest};
 use crate::graph::Node;
 use crate::labels;
 use crate::platform::Platform;
@@ -37,6 +38,8 @@ struct Sources<'a> {
 
 /// Writes the digests into all templates and Job names.
 pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSet<Prepared>) {
+    // ClickHouse's only rendered file holds its administrators.
+    let administrators = rendered_name(platform, Node::Component(Component::Clickhouse));
     let sources = Sources {
         platform,
         credentials,
@@ -47,6 +50,7 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
             .components()
             .filter(|component| tls::follows(platform, *component))
             .map(|component| platform.certificate_secret(component))
+            .chain([administrators])
             .collect(),
         first_start: Store::ALL
             .into_iter()
@@ -55,9 +59,13 @@ pub fn seal(platform: &Platform, credentials: &Credentials, set: &mut ResourceSe
             .map(|store| platform.admin_secret(store))
             .collect(),
     };
+    let minio = platform.component_name(Component::Minio);
     for stateful_set in &mut set.stateful_sets {
         if let Some(spec) = &mut stateful_set.spec {
             sources.annotate(&mut spec.template, &sources.first_start);
+            if stateful_set.metadata.name.as_ref() == Some(&minio) {
+                sources.mark_administrator(Store::S3, &mut spec.template);
+            }
         }
     }
     for deployment in &mut set.deployments {
@@ -83,17 +91,30 @@ fn of_secret(secret: &Secret) -> (String, String) {
     )
 }
 
+/// Writes the beginning of a digest into a template.
+fn note(template: &mut PodTemplateSpec, annotation: &str, mut hash: String) {
+    hash.truncate(ANNOTATION_DIGITS);
+    template
+        .metadata
+        .get_or_insert_default()
+        .annotations
+        .get_or_insert_default()
+        .insert(annotation.to_owned(), hash);
+}
+
 impl Sources<'_> {
     fn annotate(&self, template: &mut PodTemplateSpec, unused: &BTreeSet<String>) {
         let Some(spec) = &template.spec else { return };
-        let mut hash = self.hash(spec, unused);
-        hash.truncate(ANNOTATION_DIGITS);
-        template
-            .metadata
-            .get_or_insert_default()
-            .annotations
-            .get_or_insert_default()
-            .insert(labels::CONFIG_HASH.to_owned(), hash);
+        let hash = self.hash(spec, unused);
+        note(template, labels::CONFIG_HASH, hash);
+    }
+
+    /// Says which administrator the servers begin with.
+    fn mark_administrator(&self, store: Store, template: &mut PodTemplateSpec) {
+        let secret = self.platform.admin_secret(store);
+        let account = [USERNAME, PASSWORD].map(|key| self.value(&secret, key));
+        let hash = digest(account.concat().as_bytes());
+        note(template, labels::ADMINISTRATOR_HASH, hash);
     }
 
     /// A Job cannot change, so everything about its pod is in its name; and so is its store's

@@ -148,8 +148,7 @@ fn a_value_that_is_not_there_is_told_as_of_every_other_secret(
 }
 
 #[rstest]
-#[case("minio-admin", "the servers themselves start with it")]
-#[case("clickhouse-admin", "the servers themselves start with it")]
+#[case("clickhouse-replication", "the servers themselves start with it")]
 #[case("rabbitmq-cookie", "the servers themselves start with it")]
 #[case("operator-traefik", "to ask the test question")]
 #[case("first-user", "for the first sign-in")]

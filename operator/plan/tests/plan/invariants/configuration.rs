@@ -15,7 +15,7 @@ use crate::common::{credentials, objects, operator, provided, resource};
 #[case("demo-rabbitmq-admin", &["demo-provision-rabbitmq"])]
 #[case("demo-keycloak-admin", &["demo-provision-keycloak"])]
 #[case("demo-minio-admin", &["demo-minio", "demo-provision-s3"])]
-#[case("demo-clickhouse-admin", &["demo-clickhouse", "demo-provision-clickhouse"])]
+#[case("demo-clickhouse-admin", &["demo-provision-clickhouse"])]
 #[case("demo-gateway-session", &["demo-gateway"])]
 fn a_changed_credential_restarts_exactly_those_who_use_it(
     #[case] changed: &str,

@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, Pod, Secret};
 use lotoai_api::Store;
+use lotoai_plan::credentials::digest;
 use lotoai_plan::rotation::{self, Step, has_own_administrator};
 use lotoai_plan::{
     Credentials, Node, Observed, Platform, Prepared, ResourceSet, SecretKind, SecretSpec, Value,
@@ -142,6 +143,15 @@ impl World {
             );
             known.clone_from(wanted);
         }
+        if store == Store::Clickhouse && platform.topology.external(store).is_none() {
+            // Its servers follow their file.
+            let users = administrators(set);
+            let (wanted, standby) = (password("").unwrap(), password("_STANDBY"));
+            for password in [Some(wanted), standby].into_iter().flatten() {
+                let is_known = users.contains(&digest(password.as_bytes()));
+                assert!(is_known, "an administrator of {store:?} is refused");
+            }
+        }
         let accounts = self.accounts.entry(store).or_default();
         let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
         let mut users = list(&file["users"]);
@@ -186,6 +196,15 @@ impl World {
         }
         self.started = started;
     }
+}
+
+/// The file of ClickHouse's administrators.
+pub(super) fn administrators(set: &ResourceSet<Prepared>) -> String {
+    let mut secrets = set.secrets.iter();
+    let name = Some("demo-clickhouse-config");
+    let secret = secrets.find(|secret| secret.metadata.name.as_deref() == name);
+    let data = secret.unwrap().data.as_ref().unwrap();
+    String::from_utf8(data["users.xml"].0.clone()).unwrap()
 }
 
 fn text(value: &str) -> ByteString {
