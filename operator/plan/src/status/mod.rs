@@ -155,13 +155,7 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     status.version = version;
     let platform = pass.outcome.platform();
     let overdue = platform.and_then(|platform| life::overdue(platform, pass.observed, now));
-    let verdict = conditions::verdict(
-        pass,
-        &before,
-        &children,
-        &status.credentials,
-        overdue.as_deref(),
-    );
+    let verdict = conditions::verdict(pass, &before, &status, &children, overdue.as_deref());
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,
