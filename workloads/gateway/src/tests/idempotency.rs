@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::budgets::question;
 use super::support::{Gateway, Reply};
+use crate::store::Claim;
 
 fn chat(gateway: &Gateway, subject: &str, key: &str, model: &str, more: &Value) -> Request<Body> {
     let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
@@ -225,6 +226,40 @@ async fn what_must_not_be_stored_is_not() {
     let row = sqlx::query("select count(body) + count(run_id) from idempotency_keys");
     let row = row.fetch_one(&server.pool()).await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 0);
+}
+
+/// The first request fails and gives its key back after the second could not take it, and before it
+/// looks whose it is.
+#[tokio::test]
+async fn a_key_that_is_given_back_at_that_moment_is_taken() {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let claim = || {
+        let lease = Duration::from_secs(60);
+        gateway.state.store.claim_key("ana", "k", lease)
+    };
+    assert_eq!(claim().await.unwrap(), Claim::Claimed);
+    // The control: nobody gives it back.
+    assert_eq!(claim().await.unwrap(), Claim::Running);
+    sqlx::raw_sql(
+        "create sequence attempts;
+         create function give_back() returns trigger language plpgsql as $$
+         begin
+             if nextval('attempts') = 1 then
+                 delete from idempotency_keys;
+             end if;
+             return null;
+         end
+         $$;
+         create trigger give_back after insert on idempotency_keys
+             for each statement execute function give_back();",
+    )
+    .execute(&server.pool())
+    .await
+    .unwrap();
+    assert_eq!(claim().await.unwrap(), Claim::Claimed);
+    assert_eq!(claim().await.unwrap(), Claim::Running);
 }
 
 #[tokio::test]
