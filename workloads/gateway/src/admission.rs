@@ -69,7 +69,8 @@ pub struct Admission {
     bodies: Arc<Semaphore>,
 }
 
-/// The places of one request; free again when it is dropped.
+/// The places of one request; free again when it is dropped. An `Arc` of it is among the request's
+/// extensions, for work that goes on when its client has left: it holds the place until it ends.
 #[derive(Debug)]
 pub struct Place {
     _request: OwnedSemaphorePermit,
@@ -137,17 +138,18 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
     let size = request.extensions().get::<BodySize>();
     let size = size.and_then(|BodySize(bytes)| *bytes);
     let place = match state.admission.admit(size) {
-        Ok(place) => place,
+        Ok(place) => Arc::new(place),
         Err(failure) => return failure.into_response(),
     };
     let (times, late) = (state.admission.times, Flag::default());
     // What came of a piece of a file is kept, and its answer knows how far that is.
     let keeps_parts = is_resumable(&request);
-    let request = if size == Some(0) {
+    let mut request = if size == Some(0) {
         request
     } else {
         request.map(|body| in_time(body, times, late.clone()))
     };
+    request.extensions_mut().insert(Arc::clone(&place));
     let response = next.run(request).await;
     if late.is_raised() && !keeps_parts && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.

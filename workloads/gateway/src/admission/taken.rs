@@ -34,7 +34,7 @@ impl Farewell {
 
 /// Passes a streamed answer on, holds its place until its end, and ends it when the client has not
 /// taken a part that was there for longer than `limit`.
-pub(super) fn while_taken(mut response: Response, place: Place, limit: Duration) -> Response {
+pub(super) fn while_taken(mut response: Response, place: Arc<Place>, limit: Duration) -> Response {
     let farewell = response.extensions_mut().remove();
     response.map(|body| {
         let answer = Arc::new(Mutex::new(Answer {
@@ -54,7 +54,7 @@ pub(super) fn while_taken(mut response: Response, place: Place, limit: Duration)
 /// An answer, and how far it was taken.
 struct Answer {
     /// `None` once it was ended because nobody took it.
-    open: Option<(BodyDataStream, Place)>,
+    open: Option<(BodyDataStream, Arc<Place>)>,
     /// When the part was given that nobody has asked to follow yet.
     untaken: Option<Instant>,
 }
@@ -159,7 +159,7 @@ mod tests {
             Ok::<_, std::io::Error>("data: {}\n\n")
         });
         let admission = Admission::new(1);
-        let place = admission.admit(Some(0)).unwrap();
+        let place = Arc::new(admission.admit(Some(0)).unwrap());
         let mut response = Body::from_stream(parts).into_response();
         if let Some(farewell) = farewell {
             response.extensions_mut().insert(farewell);
@@ -210,7 +210,7 @@ mod tests {
 
         // Nothing to take is no reason.
         let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
-        let place = admission.admit(Some(0)).unwrap();
+        let place = Arc::new(admission.admit(Some(0)).unwrap());
         let response = while_taken(silent.into_response(), place, LIMIT);
         let mut parts = response.into_body().into_data_stream();
         let waits = tokio::time::timeout(LIMIT * 4, parts.next());

@@ -27,6 +27,7 @@ use tracing::Instrument as _;
 use self::hash::RequestHash;
 use self::reading::Reading;
 use self::recording::{Taking, record};
+use crate::admission::Place;
 use crate::domain::end::Whole;
 use crate::failure::{Failure, Shaped, is_api};
 use crate::flag::Flag;
@@ -78,8 +79,14 @@ pub async fn idempotency(
         Err(error) => Failure::from(error).into_response(),
         Ok(Claim::Claimed) => {
             let held = Held::new(Arc::clone(&state), key);
-            let work = first(held, request, next).in_current_span();
-            let handled = state.tasks.spawn(work).await;
+            // Who leaves does not make room for another: the work goes on.
+            let place = request.extensions().get::<Arc<Place>>().cloned();
+            let work = async move {
+                let response = first(held, request, next).await;
+                drop(place);
+                response
+            };
+            let handled = state.tasks.spawn(work.in_current_span()).await;
             handled.unwrap_or_else(|_| Failure::internal().into_response())
         }
         Ok(Claim::Answered {

@@ -12,16 +12,22 @@ use tower::ServiceExt as _;
 use super::budgets::question;
 use super::keys::{Signer, realm};
 use super::orchestrator::{self, Seen};
+use super::postgres;
 use super::support::{Gateway, Parts, config};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 async fn gateway(requests: u32, drain: u64) -> (Gateway, Arc<Seen>) {
+    gateway_of(requests, drain, Parts::default()).await
+}
+
+async fn gateway_of(requests: u32, drain: u64, parts: Parts) -> (Gateway, Arc<Seen>) {
     let (orchestrator, seen) = orchestrator::start().await;
     let signer = Signer::ec("key-1");
     let realm = realm(&[&signer]).await;
     let mut config = config(&realm.uri(), &orchestrator);
     config.limits.requests_max_concurrent = requests;
     config.common.drain_seconds = drain;
-    let parts = Parts::default();
     (Gateway::with_config(&config, parts, realm, signer), seen)
 }
 
@@ -48,6 +54,45 @@ async fn what_is_too_much_is_refused_at_once_until_a_stream_ends() {
     // The files of the web client are not an API's.
     assert_eq!(gateway.get("/", "ana").await.status, StatusCode::OK);
     drop(stream);
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+}
+
+/// Whole answers go on under a key though nobody waits for them: they count as long as they do.
+#[tokio::test]
+async fn who_hangs_up_on_a_request_with_a_key_holds_its_place_until_it_ends() {
+    let Some(server) = postgres::start() else {
+        return;
+    };
+    let pool = server.pool();
+    let parts = Parts {
+        pool,
+        ..Parts::default()
+    };
+    let (gateway, seen) = gateway_of(1, 25, parts).await;
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", "k".parse().unwrap());
+    *request.body_mut() = Body::from(question("told", &json!({})));
+    let mut answer = Box::pin(gateway.send(request));
+    let asked = async {
+        while seen.told.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        asked = tokio::time::timeout(PATIENCE, asked) => asked.expect("it is asked"),
+    }
+    drop(answer);
+    let reply = gateway.get("/api/me", "ana").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (429, "overloaded")
+    );
+    seen.tell(0, None);
+    tokio::time::timeout(PATIENCE, gateway.settle())
+        .await
+        .expect("it ends");
     assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
 }
 
