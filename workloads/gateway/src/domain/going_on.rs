@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::approval_request::Verdict;
 use super::charge::Charge;
-use super::prepare::{HISTORY_MESSAGES, recalled};
+use super::prepare::{HISTORY, recalled};
 use super::run::{Beginning, Run};
 use crate::budget::Principal;
 use crate::budget::estimate;
@@ -102,7 +102,7 @@ async fn prepare(
     let owner = identity.subject.as_str();
     let history = match going_on.conversation_id {
         Some(id) => {
-            let history = state.store.history(owner, id, HISTORY_MESSAGES).await?;
+            let history = state.store.history(owner, id, HISTORY).await?;
             history.ok_or_else(|| Failure::not_found("approval"))?
         }
         None => Vec::new(),

@@ -14,12 +14,15 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::policy;
 use crate::state::AppState;
-use crate::store::{NewMessage, NewStream, NewTalk, StoredCall};
+use crate::store::{Most, NewMessage, NewStream, NewTalk, StoredCall};
 
-/// An answer may look back on this many stored messages …
-pub(super) const HISTORY_MESSAGES: i64 = 40;
-/// … of this many bytes in all, the newest first.
+/// An answer may look back on so many bytes of stored messages, the newest first …
 const HISTORY_BYTES: usize = 512 * 1024;
+/// … and so much is read of them: calls of functions are stored as more bytes than they say.
+pub(super) const HISTORY: Most = Most {
+    messages: 40,
+    bytes: 2 * HISTORY_BYTES as i64,
+};
 
 /// A question that is ready to be asked.
 pub(super) struct Prepared {
@@ -88,7 +91,7 @@ async fn said_before(
         return Err(no_conversation());
     }
     let owner = identity.subject.as_str();
-    let history = state.store.history(owner, id, HISTORY_MESSAGES).await?;
+    let history = state.store.history(owner, id, HISTORY).await?;
     history.ok_or_else(no_conversation)
 }
 

@@ -55,8 +55,8 @@ pub use session_ends::TakenSession;
 pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, PlacedMessage, StoredCall,
-    StoredDecision, StoredMessage,
+    Answer, Conversation, ConversationSummary, MessagePage, Most, NewMessage, Origin,
+    PlacedMessage, StoredCall, StoredDecision, StoredMessage,
 };
 pub use totals::{By, TotalsCursor, UsageTotal};
 pub use upload_ends::ExportedUpload;

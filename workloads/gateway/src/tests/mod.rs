@@ -26,6 +26,7 @@ mod functions;
 mod idempotency;
 mod key_rotation;
 mod keys;
+mod long_talks;
 mod matrix;
 mod migrations;
 mod model_server;

@@ -65,6 +65,20 @@ export function isSame(turn: Pick<Turn, "key" | "runId">, message: StoredMessage
   return turn.key === message.id || (turn.runId !== null && turn.runId === message.run_id);
 }
 
+/** The id by which a turn is stored; null where it is not. It is looked for page by page, the newest first. */
+export async function storedId(
+  conversation: string,
+  turn: Pick<Turn, "key" | "runId">,
+): Promise<string | null> {
+  for (let cursor: string | undefined; ; ) {
+    const page = await api.messages(conversation, cursor);
+    const message = page.items.find((it) => isSame(turn, it));
+    if (message) return message.id;
+    if (page.next_cursor === null) return null;
+    cursor = page.next_cursor;
+  }
+}
+
 let keys = 0;
 function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
   return {
@@ -244,9 +258,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     async (turn: Turn) => {
       if (!id) return;
       try {
-        const stored = await api.conversation(id);
-        const message = stored.messages.find((it) => isSame(turn, it));
-        const made = await api.branchConversation(id, message?.id ?? turn.key);
+        const made = await api.branchConversation(id, (await storedId(id, turn)) ?? turn.key);
         open(made.id);
         onStored();
       } catch (error) {
