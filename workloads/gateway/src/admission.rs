@@ -43,7 +43,7 @@ pub struct Times {
     pub pause: Duration,
     /// For a request's body in all.
     pub body: Duration,
-    /// From a part of a streamed answer that is there to its being taken.
+    /// From a part of a streamed or long answer that is there to its being taken.
     pub take: Duration,
 }
 
@@ -155,8 +155,9 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();
     }
-    if response.body().size_hint().exact().is_some() {
-        // It is all there: nothing more is done for it.
+    let bytes = response.body().size_hint().exact();
+    if bytes.is_some_and(|bytes| bytes <= taken::PART as u64) {
+        // It is all there, and its connection has room for it: nothing more is done for it.
         return response;
     }
     while_taken(response, place, times.take)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Method, StatusCode};
 use futures::StreamExt as _;
 use serde_json::json;
@@ -94,6 +94,30 @@ async fn who_hangs_up_on_a_request_with_a_key_holds_its_place_until_it_ends() {
         .await
         .expect("it ends");
     assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+}
+
+/// It is all there at once, and is still in hand until it is taken.
+#[tokio::test]
+async fn a_long_whole_answer_holds_its_place_until_it_is_taken() {
+    let (gateway, _) = gateway(1, 25).await;
+    let request = gateway.request(Method::GET, "/api/openapi.json", "ana");
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let length = response.headers()["content-length"].clone();
+    assert_eq!(gateway.get("/api/me", "ana").await.code(), "overloaded");
+    let whole = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(
+        whole.len() > 64 * 1024,
+        "{} bytes are not long",
+        whole.len()
+    );
+    assert_eq!(length, whole.len().to_string().as_str());
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    // The control: a short one holds none.
+    let request = gateway.request(Method::GET, "/api/me", "ana");
+    let short = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    drop(short);
 }
 
 #[tokio::test]
