@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::charge::{Charge, no_conversation};
 use super::chat_request::{ChatRequest, PROBE_MODEL};
 use super::functions;
+use super::stored_question::StoredQuestion;
 use super::text::title;
 use crate::budget::Principal;
 use crate::budget::estimate;
@@ -28,12 +29,23 @@ pub(super) const HISTORY: Most = Most {
 pub(super) struct Prepared {
     /// The conversation that it is stored in.
     pub(super) conversation_id: Option<Uuid>,
-    /// The stored messages that the caller sent.
-    pub(super) inputs: Vec<Uuid>,
+    /// What is stored of it.
+    pub(super) question: StoredQuestion,
     /// What is sent: system messages, what was said before, what is new.
     pub(super) messages: Vec<Message>,
     /// How it is charged.
     pub(super) charge: Charge,
+}
+
+/// What a run begins with.
+pub(super) struct Beginning {
+    pub(super) id: Uuid,
+    pub(super) conversation_id: Option<Uuid>,
+    pub(super) question: StoredQuestion,
+    pub(super) charge: Charge,
+    pub(super) model: String,
+    pub(super) resumable: bool,
+    pub(super) decides: Option<Uuid>,
 }
 
 /// Stores the question and reserves its budgets: both, or neither.
@@ -69,12 +81,17 @@ pub(super) async fn prepare(
     // Without `store` a conversation was read, and nothing is left in it.
     let talk = request.store.then(|| new_talk(run_id, identity, request));
     let conversation_id = talk.as_ref().map(|talk| talk.conversation_id);
-    let stored = talk.iter().flat_map(|talk| &talk.messages);
-    let inputs = stored.map(|(id, _)| *id).collect();
+    let messages_of = talk.iter().flat_map(|talk| &talk.messages);
+    let stored = StoredQuestion {
+        messages: messages_of.map(|(id, _)| *id).collect(),
+        began: talk.as_ref().is_some_and(|talk| talk.title.is_some()),
+        streams: request.stream,
+        ..StoredQuestion::default()
+    };
     let charge = Charge::open(state, question, talk, None).await?;
     Ok(Prepared {
         conversation_id,
-        inputs,
+        question: stored,
         messages,
         charge,
     })

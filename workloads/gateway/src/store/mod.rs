@@ -49,7 +49,7 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use questions::{Asked, NewQuestion, NewTalk};
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
-pub use run_ends::RunEnd;
+pub use run_ends::{RunEnd, Undone};
 pub use search::Found;
 pub use session_ends::TakenSession;
 pub use sessions::{ListedSession, NewSession, StoredSession};

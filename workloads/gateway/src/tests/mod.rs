@@ -22,6 +22,7 @@ mod embeddings_cut;
 mod ends;
 mod erasure;
 mod external;
+mod failed_questions;
 mod functions;
 mod idempotency;
 mod key_rotation;
