@@ -11,6 +11,7 @@ import type {
 } from "../api/types";
 import type { Warning } from "../api/usageTypes";
 import { conversationIn, overlayIn, pathOf } from "./place";
+import { noticing } from "./typed";
 
 /** A message as shown. */
 export interface Turn {
@@ -225,12 +226,20 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [onStored, onError],
   );
 
+  /** Asks. Gives whether it failed and is kept nowhere: then it is for the person to send it again. */
   const send = useCallback(
-    (model: string, text: string) =>
-      listen(
+    async (model: string, text: string): Promise<boolean> => {
+      let isKept = () => false;
+      const error = await listen(
         [newTurn("user", text, "done"), newTurn("assistant", "", "writing")],
-        (signal, listener) => ask({ model, text, conversationId: id, signal }, listener),
-      ),
+        (signal, listener) => {
+          const noticed = noticing(listener);
+          isKept = noticed.hasBegun;
+          return ask({ model, text, conversationId: id, signal }, noticed.listener);
+        },
+      );
+      return error !== null && !isKept();
+    },
     [id, listen],
   );
 
