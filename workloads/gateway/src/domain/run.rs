@@ -161,7 +161,7 @@ impl Run {
 
     /// Raised where its client is told failures in a stream though nothing of the answer is there:
     /// then the question stays.
-    pub fn is_streaming(&self) -> Flag {
+    pub fn streaming(&self) -> Flag {
         self.question.is_streaming.clone()
     }
 

@@ -103,7 +103,7 @@ pub(in crate::routes) async fn answer(
     };
     let mut response = match (manner.stream, run.is_resumable()) {
         (true, true) => {
-            let (whole, is_streaming) = (run.whole(), run.is_streaming());
+            let (whole, is_streaming) = (run.whole(), run.streaming());
             let tape = state.streams.write(run);
             resume::begin(state, identity, chunks, &tape, whole, &is_streaming).await?
         }

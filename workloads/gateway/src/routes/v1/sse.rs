@@ -48,7 +48,7 @@ pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response
         Err(_) if run.has_failed() => Some(run.next().await?),
         Err(_) => None,
     };
-    run.is_streaming().raise();
+    run.streaming().raise();
     let mut telling = Telling {
         run,
         writer,
