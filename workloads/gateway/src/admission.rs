@@ -28,6 +28,8 @@ use crate::state::AppState;
 const KEPT: u32 = 8;
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
 const BODIES_KIB: u32 = 128 * 1024;
+/// Long whole answers that are being taken, in KiB.
+const ANSWERS_KIB: u32 = 128 * 1024;
 /// An upload is passed on as it comes; the writer to the object store holds this much of it.
 const BODY_IN_MEMORY: u64 = 10 * 1024 * 1024;
 /// Names and values of all headers, and what they cost beside their text.
@@ -67,6 +69,7 @@ pub struct Admission {
     /// Of those, the ones that requests with a body may have.
     with_body: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 /// The places of one request; free again when it is dropped. An `Arc` of it is among the request's
@@ -77,6 +80,13 @@ pub struct Place {
     _body: Option<[OwnedSemaphorePermit; 2]>,
 }
 
+/// What an answer holds until it is taken.
+struct Held {
+    _place: Arc<Place>,
+    /// `None` of one that is not there as a whole.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
 impl Admission {
     /// Places for this many requests at a time.
     pub fn new(requests: u32) -> Self {
@@ -85,7 +95,18 @@ impl Admission {
             requests: Arc::new(Semaphore::new(requests as usize)),
             with_body: Arc::new(Semaphore::new((requests - requests / KEPT) as usize)),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
+            answers: Arc::new(Semaphore::new(ANSWERS_KIB as usize)),
         }
+    }
+
+    /// Room for a whole answer of this many bytes until it is taken; for one that is longer than there
+    /// is room, all of it.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Failure> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(ANSWERS_KIB);
+        take(&self.answers, kib.min(ANSWERS_KIB), "answers")
     }
 
     /// A place for a request with a body of this many bytes; `None` when that is not known.
@@ -150,17 +171,29 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
         request.map(|body| in_time(body, times, late.clone()))
     };
     request.extensions_mut().insert(Arc::clone(&place));
+    let is_safe = request.method().is_safe();
     let response = next.run(request).await;
     if late.is_raised() && !keeps_parts && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();
     }
-    let bytes = response.body().size_hint().exact();
-    if bytes.is_some_and(|bytes| bytes <= taken::PART as u64) {
-        // It is all there, and its connection has room for it: nothing more is done for it.
-        return response;
-    }
-    while_taken(response, place, times.take)
+    let room = match response.body().size_hint().exact() {
+        // Its connection has room for it: nothing more is done for it.
+        Some(bytes) if bytes <= taken::PART as u64 => return response,
+        Some(bytes) => match state.admission.room(bytes) {
+            Ok(room) => Some(room),
+            // It is let go at once.
+            Err(failure) if is_safe => return failure.into_response(),
+            // What took effect is told all the same.
+            Err(_) => None,
+        },
+        None => None,
+    };
+    let held = Held {
+        _place: place,
+        _room: room,
+    };
+    while_taken(response, held, times.take)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
@@ -198,6 +231,25 @@ mod tests {
         );
         drop(first);
         assert!(admission.admit(Some(0)).is_ok());
+    }
+
+    #[test]
+    fn long_answers_have_so_much_room() {
+        const LONG: u64 = 4 * 1024 * 1024;
+        let admission = Admission::new(1_000);
+        let most = u64::from(ANSWERS_KIB) * 1024 / LONG;
+        let mut rooms: Vec<_> = (0..most).map(|_| admission.room(LONG).unwrap()).collect();
+        let failure = admission.room(1).unwrap_err();
+        assert_eq!(
+            (failure.status.as_u16(), &*failure.code),
+            (429, "overloaded")
+        );
+        rooms.pop();
+        assert!(admission.room(LONG).is_ok());
+        // One that is longer than all of it needs all of it.
+        assert!(admission.room(u64::MAX).is_err());
+        drop(rooms);
+        assert!(admission.room(u64::MAX).is_ok());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Place;
+use super::Held;
 use crate::failure::Failure;
 
 /// A connection is given no more than this of an answer at a time, in bytes: as much as it keeps of one
@@ -38,9 +38,9 @@ impl Farewell {
     }
 }
 
-/// Passes an answer on, part by part, holds its place until its end, and ends it when the client has
+/// Passes an answer on, part by part, holds what it has until its end, and ends it when the client has
 /// not taken a part that was there for longer than `limit`.
-pub(super) fn while_taken(mut response: Response, place: Arc<Place>, limit: Duration) -> Response {
+pub(super) fn while_taken(mut response: Response, held: Held, limit: Duration) -> Response {
     let farewell = response.extensions_mut().remove();
     // Of a body that comes in parts nobody else knows it.
     if let Some(bytes) = response.body().size_hint().exact() {
@@ -52,7 +52,7 @@ pub(super) fn while_taken(mut response: Response, place: Arc<Place>, limit: Dura
             open: Some(Open {
                 body: body.into_data_stream(),
                 rest: Bytes::new(),
-                _place: place,
+                _held: held,
             }),
             untaken: None,
         }));
@@ -79,7 +79,7 @@ struct Open {
     body: BodyDataStream,
     /// What is there of it and was not given yet.
     rest: Bytes,
-    _place: Arc<Place>,
+    _held: Held,
 }
 
 impl Open {
@@ -185,6 +185,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
+    fn held(admission: &Admission) -> Held {
+        Held {
+            _place: Arc::new(admission.admit(Some(0)).unwrap()),
+            _room: None,
+        }
+    }
+
     /// An endless answer, and what is told when it is dropped.
     fn endless(farewell: Option<Farewell>) -> (Response, oneshot::Receiver<()>, Admission) {
         let (alive, dropped) = oneshot::channel::<()>();
@@ -193,12 +200,12 @@ mod tests {
             Ok::<_, std::io::Error>("data: {}\n\n")
         });
         let admission = Admission::new(1);
-        let place = Arc::new(admission.admit(Some(0)).unwrap());
+        let held = held(&admission);
         let mut response = Body::from_stream(parts).into_response();
         if let Some(farewell) = farewell {
             response.extensions_mut().insert(farewell);
         }
-        (while_taken(response, place, LIMIT), dropped, admission)
+        (while_taken(response, held, LIMIT), dropped, admission)
     }
 
     #[tokio::test(start_paused = true)]
@@ -242,9 +249,9 @@ mod tests {
         let (_alive, dropped) = oneshot::channel();
         let owned = Owned { bytes, _alive };
         let admission = Admission::new(1);
-        let place = Arc::new(admission.admit(Some(0)).unwrap());
+        let held = held(&admission);
         let body = Body::from(Bytes::from_owner(owned));
-        let response = while_taken(body.into_response(), place, LIMIT);
+        let response = while_taken(body.into_response(), held, LIMIT);
         (response, dropped, admission)
     }
 
@@ -299,8 +306,8 @@ mod tests {
 
         // Nothing to take is no reason.
         let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
-        let place = Arc::new(admission.admit(Some(0)).unwrap());
-        let response = while_taken(silent.into_response(), place, LIMIT);
+        let held = held(&admission);
+        let response = while_taken(silent.into_response(), held, LIMIT);
         let mut parts = response.into_body().into_data_stream();
         let waits = tokio::time::timeout(LIMIT * 4, parts.next());
         assert!(waits.await.is_err());

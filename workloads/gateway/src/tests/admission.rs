@@ -120,6 +120,23 @@ async fn a_long_whole_answer_holds_its_place_until_it_is_taken() {
     drop(short);
 }
 
+/// Who takes nothing of long answers leaves no room for others: those who only look are refused.
+#[tokio::test]
+async fn long_whole_answers_have_so_much_room_in_all() {
+    let (gateway, _) = gateway(9, 25).await;
+    let room = gateway.state.admission.room(u64::MAX).unwrap();
+    let long = "/api/openapi.json";
+    let reply = gateway.get(long, "ana").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (429, "overloaded")
+    );
+    // The controls: short ones need none, and with room it is given.
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    drop(room);
+    assert_eq!(gateway.get(long, "ana").await.status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn headers_have_an_end() {
     let (gateway, _) = gateway(9, 25).await;
