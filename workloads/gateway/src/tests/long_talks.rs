@@ -1,13 +1,19 @@
 //! Conversations whose messages are long: what is read of them at a time has an end, and nothing is
 //! left out.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
 use super::budgets::question;
 use super::postgres::Database;
-use super::support::Gateway;
+use super::support::{Gateway, Parts};
+use super::{orchestrator, wire};
+use crate::admission::Times;
 use crate::store::Most;
 
 const MIB: usize = 1024 * 1024;
@@ -137,4 +143,59 @@ async fn an_answer_looks_back_no_further_than_there_is_room() {
     let requests = seen.requests.lock().unwrap();
     let last = &requests.last().unwrap().messages;
     assert_eq!(last.len(), 1, "nothing so long is looked back on");
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_of_a_long_answer_is_ended() {
+    /// More than the system keeps of what is sent and not read.
+    const LONG: usize = 16 * MIB;
+    const SMALL_BUFFER: u32 = 4096;
+    let (orchestrator, _seen) = orchestrator::start().await;
+    let parts = Parts {
+        orchestrator,
+        times: Times {
+            take: Duration::from_secs(1),
+            ..Times::default()
+        },
+        ..Parts::default()
+    };
+    let Some((server, gateway)) = Gateway::stored(parts).await else {
+        return;
+    };
+    let id = talk(&gateway, &server, 1, LONG).await;
+    let (address, _serving) = gateway.serve().await;
+    let token = gateway.signer.token("ana", &[]);
+    let request = format!(
+        "GET /api/conversations/{id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let begin = async |buffer: Option<u32>| {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let mut stream = socket.connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let has_room = || gateway.state.admission.room(u64::MAX).is_ok();
+    let until = async |what: &str, is_so: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waiting = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        waiting.unwrap_or_else(|_| panic!("it does not come that {what}"));
+    };
+    // The control: who reads has all of it.
+    let (head, whole) = wire::answer(begin(None).await).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(whole.len() > LONG);
+    until("it is let go", &has_room).await;
+
+    let slow = begin(Some(SMALL_BUFFER)).await;
+    until("it is there", &|| !has_room()).await;
+    until("it is given up", &has_room).await;
+    let cut = wire::answer(slow).await;
+    assert!(cut.is_err(), "what was given up looks whole");
 }
