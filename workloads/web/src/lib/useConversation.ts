@@ -5,6 +5,7 @@ import type {
   ApprovalRequest,
   Citation,
   Decision,
+  Page,
   StoredMessage,
   ToolCall,
   Verdict,
@@ -72,7 +73,7 @@ export async function storedId(
   turn: Pick<Turn, "key" | "runId">,
 ): Promise<string | null> {
   for (let cursor: string | undefined; ; ) {
-    const page = await api.messages(conversation, cursor);
+    const page: Page<StoredMessage> = await api.messages(conversation, cursor);
     const message = page.items.find((it) => isSame(turn, it));
     if (message) return message.id;
     if (page.next_cursor === null) return null;
