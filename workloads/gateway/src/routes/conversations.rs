@@ -89,8 +89,8 @@ pub async fn search(
     })))
 }
 
-/// One conversation with its newest messages: at most 500, and of one that is longer than 4 MiB alone
-/// just that. `next_cursor` gets those before them at `GET /api/conversations/{id}/messages`.
+/// One conversation with its newest messages: at most 500, and 4 MiB of them, but one at least.
+/// `next_cursor` gets those before them at `GET /api/conversations/{id}/messages`.
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
