@@ -26,7 +26,7 @@ pub const SECRET_KEY_MISSING: &str = "SecretKeyMissing";
 pub const DEPENDENCY_MISSING: &str = "DependencyMissing";
 /// The certificate that people see is not issued yet.
 pub const CERTIFICATE_NOT_READY: &str = "CertificateNotReady";
-/// A Gateway does not take the platform's route.
+/// A Gateway does not take the platform's route, or how it is to check who is behind it.
 pub const ROUTE_NOT_ACCEPTED: &str = "RouteNotAccepted";
 /// Another operator has not made a store ready that it runs for the platform.
 pub const STORE_NOT_READY: &str = "StoreNotReady";

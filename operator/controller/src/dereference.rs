@@ -102,7 +102,7 @@ pub async fn dereference(
         others,
         certificates,
         routes,
-        checks,
+        backend_tls_policies,
         clusters,
     ) = futures::try_join!(
         reader.list::<Secret>(),
@@ -120,7 +120,7 @@ pub async fn dereference(
     let mut missing_kinds = BTreeSet::new();
     let mut certificates = or_missing(certificates, &mut missing_kinds);
     let mut routes = or_missing(routes, &mut missing_kinds);
-    let mut checks = or_missing(checks, &mut missing_kinds);
+    let mut backend_tls_policies = or_missing(backend_tls_policies, &mut missing_kinds);
     let mut clusters = or_missing(clusters, &mut missing_kinds);
     let mut existing = others;
     extend(&mut existing, &mut secrets);
@@ -129,7 +129,7 @@ pub async fn dereference(
     extend(&mut existing, &mut jobs);
     extend(&mut existing, &mut certificates);
     extend(&mut existing, &mut routes);
-    extend(&mut existing, &mut checks);
+    extend(&mut existing, &mut backend_tls_policies);
     extend(&mut existing, &mut clusters);
     let mut observed = Observed {
         secrets,
@@ -140,6 +140,7 @@ pub async fn dereference(
         claims,
         certificates,
         routes,
+        backend_tls_policies,
         clusters,
         events: BTreeMap::new(),
         missing_kinds,

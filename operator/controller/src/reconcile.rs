@@ -297,7 +297,7 @@ fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> Probe
         return ProbeOutcome::Pending;
     }
     let Some(platform) = &seen.platform else {
-        // Nothing is known of this pass, so what was known stays.
+        // Where to ask is not known in this pass, so whoever asks goes on as before.
         return context.probes.last(&key);
     };
     match question::target(platform, &seen.observed) {

@@ -2,7 +2,9 @@
 //! issues, and a Gateway that takes the route.
 
 use lotoai_api::reasons;
+use lotoai_api::spec::ParentRef;
 
+use crate::kinds::{GatewayRef, GatewayWord};
 use crate::observed::Observed;
 use crate::platform::Platform;
 use crate::resources::ObjectId;
@@ -21,7 +23,9 @@ pub struct Wait {
 /// What the edge waits for, if anything.
 #[must_use]
 pub fn wait(platform: &Platform, observed: &Observed) -> Option<Wait> {
-    certificate(platform, observed).or_else(|| route(platform, observed))
+    certificate(platform, observed)
+        .or_else(|| route(platform, observed))
+        .or_else(|| backend_tls_policy(platform, observed))
 }
 
 /// The certificate that is not there yet. One that the resource names is checked by validation.
@@ -52,37 +56,80 @@ pub fn certificate(platform: &Platform, observed: &Observed) -> Option<Wait> {
     })
 }
 
-/// The Gateway that does not take the route.
+/// The Gateway that does not take the route, or has not done so yet.
 fn route(platform: &Platform, observed: &Observed) -> Option<Wait> {
-    platform.spec.edge.gateway_api.as_ref()?;
+    let given = platform.spec.edge.gateway_api.as_ref()?;
     let name = platform.edge_name();
-    let parents = observed
+    let words = observed
         .routes
         .get(&name)
         .and_then(|route| route.status.as_ref())
         .map(|status| status.parents.as_slice())
         .unwrap_or_default();
-    let message = if parents.is_empty() {
+    let takes = |parent: &&ParentRef| {
+        let of_it = |word: &&GatewayWord| is_of(platform, &word.gateway, parent);
+        words.iter().filter(of_it).any(is_accepted)
+    };
+    let message = if words.is_empty() {
         format!("no Gateway has looked at HTTPRoute {name} yet; check edge.gatewayAPI.parentRefs")
+    } else if let Some((gateway, refusal)) = refusal(words) {
+        format!("Gateway {gateway} does not take HTTPRoute {name}: {refusal}")
     } else {
-        let (parent, refusal) = parents
-            .iter()
-            .flat_map(|parent| parent.conditions.iter().map(move |c| (parent, c)))
-            .find(|(_, condition)| {
-                ["Accepted", "ResolvedRefs"].contains(&condition.type_.as_str())
-                    && condition.status == "False"
-            })?;
+        let parent = given.parent_refs.iter().find(|parent| !takes(parent))?;
         format!(
-            "Gateway {} does not take HTTPRoute {name}: {}",
-            parent.parent_ref.name, refusal.message
+            "Gateway {} has not taken HTTPRoute {name} yet; check edge.gatewayAPI.parentRefs",
+            parent.name
         )
     };
-    Some(Wait {
+    Some(not_accepted(platform, "HTTPRoute", &name, &message))
+}
+
+/// The Gateway that refuses how it is to check who is behind the route. Some controllers say nothing
+/// of such policies, so that nothing is waited for.
+fn backend_tls_policy(platform: &Platform, observed: &Observed) -> Option<Wait> {
+    platform.spec.edge.gateway_api.as_ref()?;
+    let mut policies = observed.backend_tls_policies.iter();
+    let (name, (gateway, refusal)) = policies.find_map(|(name, policy)| {
+        let status = policy.status.as_ref()?;
+        Some((name, refusal(&status.ancestors)?))
+    })?;
+    let message = format!("Gateway {gateway} does not take BackendTLSPolicy {name}: {refusal}");
+    Some(not_accepted(platform, "BackendTLSPolicy", name, &message))
+}
+
+fn not_accepted(platform: &Platform, kind: &str, name: &str, message: &str) -> Wait {
+    Wait {
         reason: reasons::ROUTE_NOT_ACCEPTED,
         message: format!(
-            "{message}; see  kubectl -n {} describe httproute {name}",
-            platform.namespace
+            "{message}; see  kubectl -n {} describe {} {name}",
+            platform.namespace,
+            kind.to_lowercase()
         ),
-        object: ObjectId::new("HTTPRoute", &name),
+        object: ObjectId::new(kind, name),
+    }
+}
+
+/// Whether this is what the route names as its parent.
+fn is_of(platform: &Platform, gateway: &GatewayRef, parent: &ParentRef) -> bool {
+    let own = platform.namespace.as_str();
+    let namespace = gateway.namespace.as_deref().unwrap_or(own);
+    gateway.name == parent.name
+        && namespace == parent.namespace.as_deref().unwrap_or(own)
+        && gateway.section_name == parent.section_name
+}
+
+fn is_accepted(word: &GatewayWord) -> bool {
+    let mut conditions = word.conditions.iter();
+    conditions.any(|condition| condition.type_ == "Accepted" && condition.status == "True")
+}
+
+/// The first Gateway that refuses, and why.
+fn refusal(words: &[GatewayWord]) -> Option<(&str, &str)> {
+    words.iter().find_map(|word| {
+        let refused = word.conditions.iter().find(|condition| {
+            ["Accepted", "ResolvedRefs"].contains(&condition.type_.as_str())
+                && condition.status == "False"
+        })?;
+        Some((word.gateway.name.as_str(), refused.message.as_str()))
     })
 }

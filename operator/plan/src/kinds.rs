@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::{Resource, TypeMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,7 +81,7 @@ kind! {
 }
 kind! {
     /// How a Gateway checks the server behind a route. Of the Gateway API since its version 1.4.
-    BackendTLSPolicy, Value, "gateway.networking.k8s.io", "v1", "backendtlspolicies"
+    BackendTLSPolicy, PolicyStatus, "gateway.networking.k8s.io", "v1", "backendtlspolicies"
 }
 
 kind! {
@@ -133,23 +133,38 @@ pub struct StatedCondition {
 pub struct RouteStatus {
     /// One entry per Gateway that has looked at the route.
     #[serde(default)]
-    pub parents: Vec<RouteParentStatus>,
+    pub parents: Vec<GatewayWord>,
 }
 
-/// What one Gateway says of a route.
+/// What the controllers of Gateways say of a policy. Not every one says something.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// One entry per Gateway that has looked at the policy.
+    #[serde(default)]
+    pub ancestors: Vec<GatewayWord>,
+}
+
+/// What one Gateway says of a route or a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RouteParentStatus {
-    /// The Gateway.
-    pub parent_ref: RouteParentRef,
+pub struct GatewayWord {
+    /// The Gateway: as the route names it, or above what the policy is about.
+    #[serde(rename = "parentRef", alias = "ancestorRef")]
+    pub gateway: GatewayRef,
     /// `Accepted` and `ResolvedRefs` among them.
     #[serde(default)]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<StatedCondition>,
 }
 
-/// Name of a Gateway.
+/// A Gateway, or one of its listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteParentRef {
-    /// The name.
+#[serde(rename_all = "camelCase")]
+pub struct GatewayRef {
+    /// Name of the Gateway.
     pub name: String,
+    /// Its namespace; that of the route when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the listener; all of them when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::spec::PullPolicy;
 
-use crate::kinds::{Certificate, Cluster, HTTPRoute};
+use crate::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
 use crate::resources::ObjectId;
 
 /// What was read, each map by object name. Workloads, Jobs, pods and claims are those with the
@@ -33,6 +33,8 @@ pub struct Observed {
     pub certificates: BTreeMap<String, Certificate>,
     /// Routes of the platform.
     pub routes: BTreeMap<String, HTTPRoute>,
+    /// How Gateways check who is behind the routes.
+    pub backend_tls_policies: BTreeMap<String, BackendTLSPolicy>,
     /// PostgreSQL clusters of the platform that CloudNativePG runs.
     pub clusters: BTreeMap<String, Cluster>,
     /// Events about workloads that have been short of pods for a while, and about claims that have
@@ -83,6 +85,7 @@ impl fmt::Debug for Observed {
             .field("claims", &self.claims.len())
             .field("certificates", &self.certificates.len())
             .field("routes", &self.routes.len())
+            .field("backend_tls_policies", &self.backend_tls_policies.len())
             .field("clusters", &self.clusters.len())
             .field("events", &self.events.len())
             .field("missing_kinds", &self.missing_kinds)

@@ -164,7 +164,7 @@ resource_kinds! {
     /// The way in through a controller of the cluster.
     ingresses: Ingress => unread,
     /// How a Gateway of the cluster checks who is behind the route.
-    backend_tls_policies: BackendTLSPolicy => optional unread,
+    backend_tls_policies: BackendTLSPolicy => optional,
     /// The way in through a Gateway of the cluster.
     http_routes: HTTPRoute => optional,
     /// PostgreSQL that CloudNativePG runs.

@@ -289,8 +289,8 @@ pub(crate) fn wait_ready(access: &Access, images: &Images, limit: Duration) -> R
     }
 }
 
-/// Whether `Ready` is true for the current generation with nothing left to roll out, and the line
-/// that tells people how far it is.
+/// Whether `Ready` is true for the current generation with nothing left to roll out or to mend, and
+/// the line that tells people how far it is.
 fn readiness(object: &Value) -> (bool, String) {
     let generation = &object["metadata"]["generation"];
     let conditions = object["status"]["conditions"]
@@ -303,12 +303,13 @@ fn readiness(object: &Value) -> (bool, String) {
     else {
         return (false, text::waits_for_operator());
     };
-    let at_work = conditions
-        .iter()
-        .find(|condition| condition["type"] == "Reconciling" && condition["status"] == "True");
-    let is_ready = ready["status"] == "True"
-        && &ready["observedGeneration"] == generation
-        && at_work.is_none();
+    // A platform that serves on is Ready, also when what was asked for cannot be carried out.
+    let left = ["Stalled", "Reconciling"].iter().find_map(|type_| {
+        let mut all = conditions.iter();
+        all.find(|condition| condition["type"] == *type_ && condition["status"] == "True")
+    });
+    let is_ready =
+        ready["status"] == "True" && &ready["observedGeneration"] == generation && left.is_none();
     let components = object["status"]["componentsReady"]
         .as_str()
         .unwrap_or("0/?")
@@ -317,7 +318,7 @@ fn readiness(object: &Value) -> (bool, String) {
         is_ready,
         format!(
             "{components}  {}",
-            at_work.unwrap_or(ready)["message"]
+            left.unwrap_or(ready)["message"]
                 .as_str()
                 .unwrap_or_default()
         ),
@@ -326,6 +327,8 @@ fn readiness(object: &Value) -> (bool, String) {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn object(status: &str, observed: u64) -> Value {
@@ -358,16 +361,14 @@ mod tests {
         assert_eq!(behind(&workloads(1), &Images::default()), "");
     }
 
-    #[test]
-    fn what_rolls_out_is_waited_for() {
+    #[rstest]
+    #[case::rolls_out("Reconciling", "agents: rolls out")]
+    #[case::must_be_mended("Stalled", "spec.url: is none")]
+    fn what_is_left_to_do_is_waited_for(#[case] type_: &str, #[case] message: &str) {
         let mut object = object("True", 2);
-        let at_work =
-            json!({"type": "Reconciling", "status": "True", "message": "agents: rolls out"});
+        let left = json!({"type": type_, "status": "True", "message": message});
         let conditions = object["status"]["conditions"].as_array_mut().unwrap();
-        conditions.push(at_work);
-        assert_eq!(
-            readiness(&object),
-            (false, "3/14  agents: rolls out".to_owned())
-        );
+        conditions.push(left);
+        assert_eq!(readiness(&object), (false, format!("3/14  {message}")));
     }
 }

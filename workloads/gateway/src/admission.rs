@@ -28,6 +28,8 @@ use crate::state::AppState;
 const KEPT: u32 = 8;
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
 const BODIES_KIB: u32 = 128 * 1024;
+/// Long whole answers that are being taken, in KiB.
+const ANSWERS_KIB: u32 = 128 * 1024;
 /// An upload is passed on as it comes; the writer to the object store holds this much of it.
 const BODY_IN_MEMORY: u64 = 10 * 1024 * 1024;
 /// Names and values of all headers, and what they cost beside their text.
@@ -43,7 +45,7 @@ pub struct Times {
     pub pause: Duration,
     /// For a request's body in all.
     pub body: Duration,
-    /// From a part of a streamed answer that is there to its being taken.
+    /// From a part of a streamed or long answer that is there to its being taken.
     pub take: Duration,
 }
 
@@ -67,13 +69,22 @@ pub struct Admission {
     /// Of those, the ones that requests with a body may have.
     with_body: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
-/// The places of one request; free again when it is dropped.
+/// The places of one request; free again when it is dropped. An `Arc` of it is among the request's
+/// extensions, for work that goes on when its client has left: it holds the place until it ends.
 #[derive(Debug)]
 pub struct Place {
     _request: OwnedSemaphorePermit,
     _body: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+/// What an answer holds until it is taken.
+struct Held {
+    _place: Arc<Place>,
+    /// `None` of one that is not there as a whole.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
@@ -84,7 +95,18 @@ impl Admission {
             requests: Arc::new(Semaphore::new(requests as usize)),
             with_body: Arc::new(Semaphore::new((requests - requests / KEPT) as usize)),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
+            answers: Arc::new(Semaphore::new(ANSWERS_KIB as usize)),
         }
+    }
+
+    /// Room for a whole answer of this many bytes until it is taken; for one that is longer than there
+    /// is room, all of it.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Failure> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(ANSWERS_KIB);
+        take(&self.answers, kib.min(ANSWERS_KIB), "answers")
     }
 
     /// A place for a request with a body of this many bytes; `None` when that is not known.
@@ -137,27 +159,41 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
     let size = request.extensions().get::<BodySize>();
     let size = size.and_then(|BodySize(bytes)| *bytes);
     let place = match state.admission.admit(size) {
-        Ok(place) => place,
+        Ok(place) => Arc::new(place),
         Err(failure) => return failure.into_response(),
     };
     let (times, late) = (state.admission.times, Flag::default());
     // What came of a piece of a file is kept, and its answer knows how far that is.
     let keeps_parts = is_resumable(&request);
-    let request = if size == Some(0) {
+    let mut request = if size == Some(0) {
         request
     } else {
         request.map(|body| in_time(body, times, late.clone()))
     };
+    request.extensions_mut().insert(Arc::clone(&place));
+    let is_safe = request.method().is_safe();
     let response = next.run(request).await;
     if late.is_raised() && !keeps_parts && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();
     }
-    if response.body().size_hint().exact().is_some() {
-        // It is all there: nothing more is done for it.
-        return response;
-    }
-    while_taken(response, place, times.take)
+    let room = match response.body().size_hint().exact() {
+        // Its connection has room for it: nothing more is done for it.
+        Some(bytes) if bytes <= taken::PART as u64 => return response,
+        Some(bytes) => match state.admission.room(bytes) {
+            Ok(room) => Some(room),
+            // It is let go at once.
+            Err(failure) if is_safe => return failure.into_response(),
+            // What took effect is told all the same.
+            Err(_) => None,
+        },
+        None => None,
+    };
+    let held = Held {
+        _place: place,
+        _room: room,
+    };
+    while_taken(response, held, times.take)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
@@ -195,6 +231,25 @@ mod tests {
         );
         drop(first);
         assert!(admission.admit(Some(0)).is_ok());
+    }
+
+    #[test]
+    fn long_answers_have_so_much_room() {
+        const LONG: u64 = 4 * 1024 * 1024;
+        let admission = Admission::new(1_000);
+        let most = u64::from(ANSWERS_KIB) * 1024 / LONG;
+        let mut rooms: Vec<_> = (0..most).map(|_| admission.room(LONG).unwrap()).collect();
+        let failure = admission.room(1).unwrap_err();
+        assert_eq!(
+            (failure.status.as_u16(), &*failure.code),
+            (429, "overloaded")
+        );
+        rooms.pop();
+        assert!(admission.room(LONG).is_ok());
+        // One that is longer than all of it needs all of it.
+        assert!(admission.room(u64::MAX).is_err());
+        drop(rooms);
+        assert!(admission.room(u64::MAX).is_ok());
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::idempotency::Unkept;
 const MAX_NAME_CHARS: usize = 64;
 /// OpenAI's clients ask again by themselves after 409, 429 and 5xx, unless this says `false`.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Seconds after which one asks again where nobody knows better: what was too much, or away.
+const USUAL_WAIT: u64 = 2;
 
 /// A refusal or failure with a stable code and a sentence that says what to do.
 ///
@@ -32,7 +34,8 @@ pub struct Failure {
     pub param: Option<String>,
     /// Value of `WWW-Authenticate`, on 401 only.
     pub challenge: Option<&'static str>,
-    /// Seconds after which the same request may succeed: `Retry-After`. 503 has 2 by itself.
+    /// Seconds after which the same request may succeed: `Retry-After`. 429 and 503 have 2 by
+    /// themselves.
     pub retry_after: Option<u64>,
     /// Whether the same request would fail again for so long that a client should not send it by
     /// itself.
@@ -155,6 +158,15 @@ impl Failure {
     pub fn with_effect(mut self) -> Self {
         self.took_effect = true;
         self
+    }
+
+    /// What `Retry-After` says; `None` where to ask again is of no use.
+    fn wait(&self) -> Option<u64> {
+        let passes = matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        self.retry_after.or(passes.then_some(USUAL_WAIT))
     }
 
     /// The OpenAI error object.
@@ -291,8 +303,7 @@ pub async fn shape(request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    let away = (failure.status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
-    if let Some(seconds) = failure.retry_after.or(away) {
+    if let Some(seconds) = failure.wait() {
         shaped
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -340,6 +351,23 @@ mod tests {
     #[case("/apiary", false)]
     fn api_paths(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(is_api(path), expected);
+    }
+
+    #[rstest::rstest]
+    #[case(429, None, Some(USUAL_WAIT))]
+    #[case(429, Some(60), Some(60))]
+    #[case(503, None, Some(USUAL_WAIT))]
+    #[case(409, Some(1), Some(1))]
+    #[case(409, None, None)]
+    #[case(502, None, None)]
+    fn what_passes_says_when_to_come_again(
+        #[case] status: u16,
+        #[case] known: Option<u64>,
+        #[case] expected: Option<u64>,
+    ) {
+        let mut failure = Failure::new(StatusCode::from_u16(status).unwrap(), "code", "message");
+        failure.retry_after = known;
+        assert_eq!(failure.wait(), expected);
     }
 
     #[test]

@@ -125,11 +125,22 @@ impl Probes {
         last
     }
 
-    /// What the last question came to, without asking for more.
+    /// What the last question came to, for a pass that does not know where to ask: a probe that goes
+    /// on goes on, and what one says that has ended by itself is worth nothing any more.
     pub fn last(&self, key: &Key) -> ProbeOutcome {
-        lock(&self.running)
-            .get(key)
-            .map_or(ProbeOutcome::Pending, |probe| lock(&probe.last).clone())
+        let mut running = lock(&self.running);
+        let last = running.get(key).and_then(|probe| {
+            let mut wanted = lock(&probe.wanted);
+            if wanted.elapsed() >= FORGET {
+                return None;
+            }
+            *wanted = Instant::now();
+            Some(lock(&probe.last).clone())
+        });
+        if last.is_none() {
+            running.remove(key);
+        }
+        last.unwrap_or(ProbeOutcome::Pending)
     }
 
     /// Ends the probe of `key`, if any, and forgets its outcome.

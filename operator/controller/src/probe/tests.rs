@@ -123,6 +123,33 @@ async fn a_probe_that_no_pass_wants_ends_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn passes_that_do_not_know_where_to_ask_keep_a_probe_going() {
+    let (probes, asked) = warming(0);
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1"));
+    changes.next().await.unwrap();
+    for _ in 0..4 {
+        tokio::time::sleep(FORGET / 2).await;
+        assert_eq!(probes.last(&key()), ProbeOutcome::Answered);
+    }
+    let before = asked.load(Ordering::SeqCst);
+    tokio::time::sleep(STEADY * 2).await;
+    assert!(asked.load(Ordering::SeqCst) > before, "nobody asks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_probe_said_that_has_ended_is_worth_nothing() {
+    let (probes, _) = warming(0);
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1"));
+    changes.next().await.unwrap();
+    tokio::time::sleep(FORGET * 2).await;
+    assert_eq!(probes.last(&key()), ProbeOutcome::Pending);
+    // Nor does it come back without anybody to ask.
+    assert_eq!(probes.last(&key()), ProbeOutcome::Pending);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_target_starts_afresh() {
     let (probes, _) = warming(0);
     let mut changes = Box::pin(probes.changes());

@@ -324,6 +324,9 @@ async fn a_given_credential_is_copied_followed_and_never_written() {
     assert!(message.contains("24 to 128 characters"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
     assert_eq!(used().await, first);
+    let (ready, _, message) = world.condition("Ready").await;
+    assert_eq!(ready, "True", "it goes on: {message}");
+    assert!(message.contains("24 to 128 characters"), "{message}");
 
     let second = "the-second-password-of-a-vault";
     let version = write(second).await;

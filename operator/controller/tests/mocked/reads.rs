@@ -91,6 +91,40 @@ async fn objects_of_an_optional_kind_are_read_with_what_is_said_of_them() {
     assert!(existing.iter().any(|(id, _)| id.kind == "Certificate"));
 }
 
+#[tokio::test]
+async fn what_gateways_say_of_a_policy_is_read() {
+    let (client, _) = serve(|call| match call.path.ends_with("/backendtlspolicies") {
+        true => {
+            let policy = json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
+                "metadata": { "name": "demo-gateway", "uid": "p" },
+                "spec": { "targetRefs": [] },
+                "status": { "ancestors": [{
+                    "ancestorRef": { "name": "public", "kind": "Gateway" },
+                    "controllerName": "example.com/x",
+                    "conditions": [
+                        { "type": "Accepted", "status": "False", "message": "no authority" },
+                    ],
+                }] },
+            });
+            let list = json!({
+                "kind": "BackendTLSPolicyList", "apiVersion": "gateway.networking.k8s.io/v1",
+                "metadata": {}, "items": [policy],
+            });
+            (200, list)
+        }
+        false => empty_list(),
+    });
+    let (observed, existing) = read(&client).await.unwrap();
+    let status = observed.backend_tls_policies["demo-gateway"]
+        .status
+        .as_ref();
+    let word = &status.unwrap().ancestors[0];
+    assert_eq!(word.gateway.name, "public");
+    assert_eq!(word.conditions[0].message, "no authority");
+    assert!(existing.iter().any(|(id, _)| id.kind == "BackendTLSPolicy"));
+}
+
 /// A StatefulSet without its pod, made long ago.
 fn without_pods(call: &Call) -> (u16, Value) {
     if !call.path.ends_with("/statefulsets") {

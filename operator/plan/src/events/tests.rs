@@ -164,6 +164,22 @@ use Tone::{Normal, Warning};
     &[("Stalled", "True", "InvalidSpec", "spec.rag.chunk: …")],
     &[(Warning, "InvalidSpec")]
 )]
+#[case::asked_for_what_cannot_be_done_while_it_serves(
+    &[READY],
+    &[
+        ("Ready", "True", "Available", "Questions are answered; …: spec.url: …"),
+        ("Stalled", "True", "InvalidSpec", "spec.url: …"),
+    ],
+    &[(Warning, "InvalidSpec")]
+)]
+#[case::nobody_knows_since_the_start(
+    &[READY], &[("Ready", "Unknown", "ReconcileFailed", "failed to list …")],
+    &[(Warning, "ReconcileFailed")]
+)]
+#[case::somebody_knows_again(
+    &[("Ready", "Unknown", "ReconcileFailed", "failed to list …")], &[READY],
+    &[(Normal, "Available")]
+)]
 #[case::paused_while_ready(
     &[READY], &[("Ready", "Unknown", "Paused", "")], &[(Normal, "Paused")]
 )]

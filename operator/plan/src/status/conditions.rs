@@ -3,6 +3,8 @@
 //! `Ready` says whether the platform serves now, so it stays true through a roll-out that serves
 //! on. `Reconciling`, `Stalled` and `Degraded` are present only while they are true.
 
+mod cut_short;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -13,7 +15,6 @@ use super::{Child, Outcome, Pass};
 use crate::edge;
 use crate::probe::{self, ProbeOutcome};
 use crate::resources::ObjectId;
-use crate::validate::Invalid;
 
 /// Messages are cut to this many characters; the schema of conditions allows 32,768.
 const MAX_MESSAGE: usize = 1024;
@@ -57,62 +58,39 @@ const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 
-/// `overdue` is said of a certificate that should have been renewed.
-pub(super) fn verdict(
-    pass: &Pass<'_>,
-    before: &LotoAIStatus,
-    children: &[Child],
-    credentials: &[CredentialStatus],
-    overdue: Option<&str>,
-) -> Verdict {
-    let only = |status, ready: Say| Verdict {
+/// A verdict that says no more than whether the platform serves.
+fn only(status: &'static str, ready: Say) -> Verdict {
+    Verdict {
         ready: (status, ready),
         reconciling: None,
         stalled: None,
         degraded: None,
-    };
+    }
+}
+
+/// `told` is the status as far as it does not depend on the verdict. `overdue` is said of a
+/// certificate that should have been renewed.
+pub(super) fn verdict(
+    pass: &Pass<'_>,
+    before: &LotoAIStatus,
+    told: &LotoAIStatus,
+    children: &[Child],
+    overdue: Option<&str>,
+) -> Verdict {
     match pass.outcome {
-        Outcome::Deleting => {
-            let deleting = say(reasons::DELETING, "The platform is being deleted");
-            Verdict {
-                reconciling: Some(deleting.clone()),
-                ..only(FALSE, deleting)
-            }
-        }
-        Outcome::Invalid(faults) => {
-            let fault = invalid(faults);
-            Verdict {
-                stalled: Some(fault.clone()),
-                ..only(FALSE, fault)
-            }
-        }
-        Outcome::Paused { .. } => {
-            let message = "The operator changes nothing and asks nothing while spec.paused is \
-                           true; set it to false to go on";
-            only(
-                UNKNOWN,
-                say(reasons::PAUSED, with_overdue(message, overdue)),
-            )
-        }
+        Outcome::Deleting => cut_short::deleting(),
+        Outcome::Invalid(faults) => cut_short::invalid(pass, before, told, faults),
+        Outcome::Paused { .. } => cut_short::paused(overdue),
         Outcome::Failed { message, .. } => {
-            let failed = say(reasons::RECONCILE_FAILED, with_overdue(message, overdue));
-            let ready = match (pass.probe, was(before, reasons::READY)) {
-                // What serves goes on serving while the operator has trouble.
-                (ProbeOutcome::Answered, true) => (TRUE, available(pass)),
-                _ => (FALSE, failed.clone()),
-            };
-            Verdict {
-                ready,
-                reconciling: Some(failed),
-                stalled: None,
-                degraded: None,
-            }
+            let message = with_overdue(message, overdue);
+            cut_short::failed(pass, before, told, children, message)
         }
         Outcome::Reconciled { platform, .. } if platform.spec.suspend => suspended(children),
         Outcome::Reconciled { .. } => {
-            let mut verdict = reconciled(pass, before, children);
+            let mut verdict = reconciled(pass, before, told, children);
             if verdict.stalled.is_none() {
-                verdict.reconciling = verdict.reconciling.or_else(|| rotating(credentials));
+                let rotating = || rotating(&told.credentials);
+                verdict.reconciling = verdict.reconciling.or_else(rotating);
             }
             verdict
         }
@@ -122,7 +100,7 @@ pub(super) fn verdict(
             let verdict = if platform.spec.suspend {
                 suspended(children)
             } else {
-                reconciled(pass, before, children)
+                reconciled(pass, before, told, children)
             };
             refused(verdict, with_overdue(message, overdue))
         }
@@ -187,20 +165,17 @@ fn with_overdue(message: &str, overdue: Option<&str>) -> String {
     }
 }
 
-fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Verdict {
-    let was_up = was(before, reasons::READY) || was(before, reasons::DEGRADED);
+fn reconciled(
+    pass: &Pass<'_>,
+    before: &LotoAIStatus,
+    told: &LotoAIStatus,
+    children: &[Child],
+) -> Verdict {
+    let was_up = was_ready(before) || was(before, reasons::DEGRADED);
     let was_whole = before.version.is_some();
     let unsettled: Vec<&Child> = children.iter().filter(|child| !child.settled).collect();
     let answered = *pass.probe == ProbeOutcome::Answered;
-    let down: Vec<&&Child> = unsettled
-        .iter()
-        .filter(|child| child.component().is_some() && !child.serves)
-        .collect();
-    // An operator that has just started has not asked yet. Nothing says that the last answer holds
-    // no more.
-    let holds = down.is_empty()
-        && was(before, reasons::READY)
-        && before.observed_generation == pass.lotoai.metadata.generation;
+    let down = down(children);
     let trouble = trouble(children.len(), &unsettled).or_else(|| {
         // An answer shows that the edge serves, whatever others have yet to say.
         let wait = edge::wait(pass.outcome.platform()?, pass.observed).filter(|_| !answered)?;
@@ -208,9 +183,9 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
     });
     let ready = match (&trouble, pass.probe) {
         // The first time everything must be there; later only what people need.
-        (None, ProbeOutcome::Answered) => (TRUE, available(pass)),
-        (Some(_), ProbeOutcome::Answered) if was_up || was_whole => (TRUE, available(pass)),
-        (_, ProbeOutcome::Pending) if holds => (TRUE, available(pass)),
+        (None, ProbeOutcome::Answered) => (TRUE, available(told)),
+        (Some(_), ProbeOutcome::Answered) if was_up || was_whole => (TRUE, available(told)),
+        (_, ProbeOutcome::Pending) if holds(pass, before, children) => (TRUE, available(told)),
         (Some(trouble), _) => (FALSE, trouble.clone()),
         (None, ProbeOutcome::Pending) => (
             FALSE,
@@ -264,14 +239,35 @@ fn reconciled(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Ver
     }
 }
 
-fn available(pass: &Pass<'_>) -> Say {
+fn available(told: &LotoAIStatus) -> Say {
+    // Not that of the spec, which may be one that cannot be carried out.
+    let url = told.url.as_deref().unwrap_or_default();
     say(
         reasons::AVAILABLE,
-        format!(
-            "Questions are answered at {}",
-            pass.lotoai.spec.url.trim_end_matches('/')
-        ),
+        format!("Questions are answered at {url}"),
     )
+}
+
+/// Components of which no pod serves.
+fn down(children: &[Child]) -> Vec<&Child> {
+    let components = children.iter().filter(|child| child.component().is_some());
+    components
+        .filter(|child| !child.settled && !child.serves)
+        .collect()
+}
+
+/// Whether nothing says that the last answer holds no more, where the operator has not asked yet
+/// because it has just started.
+fn holds(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> bool {
+    // Without the certificate nobody will be asked.
+    let can_ask = pass
+        .outcome
+        .platform()
+        .is_some_and(|platform| edge::certificate(platform, pass.observed).is_none());
+    can_ask
+        && was_ready(before)
+        && before.observed_generation == pass.lotoai.metadata.generation
+        && down(children).is_empty()
 }
 
 /// What keeps the platform from being settled: failures first, then what is merely under way.
@@ -305,18 +301,23 @@ fn named(child: &Child, message: &str) -> String {
     format!("{}: {message}", child.node.name())
 }
 
-fn invalid(faults: &[Invalid]) -> Say {
-    let reason = faults
-        .first()
-        .map_or(reasons::INVALID_SPEC, |fault| fault.reason);
-    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    say(reason, texts.join("; "))
-}
-
 fn was(before: &LotoAIStatus, type_: &str) -> bool {
     before
         .condition(type_)
         .is_some_and(|condition| condition.status == TRUE)
+}
+
+/// Whether the platform was ready when that was known last.
+fn was_ready(before: &LotoAIStatus) -> bool {
+    // Of a resource that nobody has looked at, or that is paused, nothing is known for other reasons.
+    let others = [reasons::PENDING, reasons::PAUSED];
+    before
+        .condition(reasons::READY)
+        .is_some_and(|ready| match ready.status.as_str() {
+            TRUE => true,
+            UNKNOWN => !others.contains(&ready.reason.as_str()),
+            _ => false,
+        })
 }
 
 /// The objects at fault, by type of condition.

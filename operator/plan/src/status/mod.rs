@@ -121,7 +121,7 @@ pub struct Judgement {
     pub status: LotoAIStatus,
     /// The object at fault, by type of condition.
     pub about: BTreeMap<&'static str, ObjectId>,
-    /// The version that the platform is being brought to, when it has not reached it.
+    /// The version that a platform which runs another one is being brought to.
     pub upgrading_to: Option<String>,
     /// When the same cluster will be judged otherwise, because patience with a pod ends.
     pub due: Option<Timestamp>,
@@ -150,17 +150,12 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         status.credentials = credentials(pass, platform, now);
     }
     let version = version(pass, &before, &children);
-    let upgrading_to = (version != pass.env.version).then(|| pass.env.version.clone());
-    status.version = Some(version);
+    let is_behind = version.as_ref().is_some_and(|ran| *ran != pass.env.version);
+    let upgrading_to = is_behind.then(|| pass.env.version.clone());
+    status.version = version;
     let platform = pass.outcome.platform();
     let overdue = platform.and_then(|platform| life::overdue(platform, pass.observed, now));
-    let verdict = conditions::verdict(
-        pass,
-        &before,
-        &children,
-        &status.credentials,
-        overdue.as_deref(),
-    );
+    let verdict = conditions::verdict(pass, &before, &status, &children, overdue.as_deref());
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,
@@ -171,14 +166,14 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
 }
 
 /// Version of the platform: that of the operator once every part runs what it plans, and until then
-/// the one of before.
-fn version(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> String {
-    let planned = &pass.env.version;
-    let whole = matches!(pass.outcome, Outcome::Reconciled { platform, .. }
+/// the one of before. One that was never whole has none.
+fn version(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> Option<String> {
+    let is_whole = matches!(pass.outcome, Outcome::Reconciled { platform, .. }
         if !platform.spec.suspend && children.iter().all(|child| child.settled));
-    match &before.version {
-        Some(version) if !whole => version.clone(),
-        Some(_) | None => planned.clone(),
+    if is_whole {
+        Some(pass.env.version.clone())
+    } else {
+        before.version.clone()
     }
 }
 

@@ -110,22 +110,34 @@ fn a_platform_that_answered_is_ready_until_the_next_question_fails() {
 
 #[test]
 fn the_first_time_an_answer_is_not_enough() {
+    let mut lotoai = resource("minimal");
     let mut cluster = Cluster::up();
     cluster.set_ready(Node::Component(Component::Analytics), 0);
-    let status = cluster.status(&resource("minimal"), &ProbeOutcome::Answered, T1);
-    assert_eq!(
-        conditions(&status),
-        [
-            ("Ready", "False", "Progressing"),
-            ("Reconciling", "True", "Progressing")
-        ]
-    );
-    assert_eq!(status.components_ready.as_deref(), Some("13/14"));
-    assert!(
-        status.conditions[0]
-            .message
-            .starts_with("analytics: 0/1 pods ready")
-    );
+    // Neither in the first pass nor in later ones.
+    for now in [T1, T2] {
+        let judged = cluster.judge(&lotoai, &ProbeOutcome::Answered, now);
+        let status = judged.status;
+        assert_eq!(
+            conditions(&status),
+            [
+                ("Ready", "False", "Progressing"),
+                ("Reconciling", "True", "Progressing")
+            ]
+        );
+        assert_eq!(status.components_ready.as_deref(), Some("13/14"));
+        assert!(
+            status.conditions[0]
+                .message
+                .starts_with("analytics: 0/1 pods ready")
+        );
+        assert_eq!(status.version, None, "it was never whole");
+        assert_eq!(judged.upgrading_to, None);
+        lotoai.status = Some(status);
+    }
+    cluster.ready(Node::Component(Component::Analytics));
+    let status = cluster.status(&lotoai, &ProbeOutcome::Answered, T2);
+    assert_eq!(conditions(&status), [("Ready", "True", "Available")]);
+    assert_eq!(status.version.as_deref(), Some("9.9.9"));
 }
 
 #[test]

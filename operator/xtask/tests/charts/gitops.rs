@@ -78,6 +78,11 @@ fn object(observed: u64, conditions: &[(&str, &str, &str)]) -> Value {
     &[("Ready", "False", "SecretNotFound"), ("Stalled", "True", "SecretNotFound")],
     "Degraded: Stalled SecretNotFound"
 )]
+#[case::it_serves_but_not_what_is_asked_for(
+    2,
+    &[("Ready", "True", "Available"), ("Stalled", "True", "InvalidSpec")],
+    "Degraded: Stalled InvalidSpec"
+)]
 #[case::a_component_is_down(
     2,
     &[("Ready", "True", "Available"), ("Reconciling", "True", "Progressing"), ("Degraded", "True", "PodCrashLooping")],

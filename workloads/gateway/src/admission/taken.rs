@@ -1,4 +1,5 @@
-//! Streamed answers that their client does not take.
+//! Answers that their client does not take: streamed ones, and those that are longer than a connection
+//! has room for.
 //!
 //! A server asks for the next part of an answer when there is room for it. When it does not ask for
 //! long after it was given a part, the client has stopped reading: the answer is ended then, which
@@ -10,16 +11,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
-use axum::http::StatusCode;
+use axum::body::{Body, BodyDataStream, HttpBody as _};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Place;
+use super::Held;
 use crate::failure::Failure;
+
+/// A connection is given no more than this of an answer at a time, in bytes: as much as it keeps of one
+/// that is not taken.
+pub(super) const PART: usize = 64 * 1024;
 
 /// On a streamed response: writes a failure as the last of its events, in the words of its API.
 #[derive(Clone)]
@@ -32,13 +38,22 @@ impl Farewell {
     }
 }
 
-/// Passes a streamed answer on, holds its place until its end, and ends it when the client has not
-/// taken a part that was there for longer than `limit`.
-pub(super) fn while_taken(mut response: Response, place: Place, limit: Duration) -> Response {
+/// Passes an answer on, part by part, holds what it has until its end, and ends it when the client has
+/// not taken a part that was there for longer than `limit`.
+pub(super) fn while_taken(mut response: Response, held: Held, limit: Duration) -> Response {
     let farewell = response.extensions_mut().remove();
+    // Of a body that comes in parts nobody else knows it.
+    if let Some(bytes) = response.body().size_hint().exact() {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
     response.map(|body| {
         let answer = Arc::new(Mutex::new(Answer {
-            open: Some((body.into_data_stream(), place)),
+            open: Some(Open {
+                body: body.into_data_stream(),
+                rest: Bytes::new(),
+                _held: held,
+            }),
             untaken: None,
         }));
         let watch = tokio::spawn(watch(Arc::downgrade(&answer), limit));
@@ -54,9 +69,31 @@ pub(super) fn while_taken(mut response: Response, place: Place, limit: Duration)
 /// An answer, and how far it was taken.
 struct Answer {
     /// `None` once it was ended because nobody took it.
-    open: Option<(BodyDataStream, Place)>,
+    open: Option<Open>,
     /// When the part was given that nobody has asked to follow yet.
     untaken: Option<Instant>,
+}
+
+/// An answer that goes on.
+struct Open {
+    body: BodyDataStream,
+    /// What is there of it and was not given yet.
+    rest: Bytes,
+    _held: Held,
+}
+
+impl Open {
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
+        if self.rest.is_empty() {
+            match self.body.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(part))) if part.len() > PART => self.rest = part,
+                next => return next,
+            }
+        }
+        let part = self.rest.split_to(PART.min(self.rest.len()));
+        // Copied: who has a piece of it would keep all of it.
+        Poll::Ready(Some(Ok(Bytes::copy_from_slice(&part))))
+    }
 }
 
 fn lock(answer: &Mutex<Answer>) -> MutexGuard<'_, Answer> {
@@ -104,10 +141,7 @@ impl Stream for Taking {
         let next = {
             let mut answer = lock(&self.answer);
             answer.untaken = None;
-            let next = answer
-                .open
-                .as_mut()
-                .map(|(body, _)| body.poll_next_unpin(context));
+            let next = answer.open.as_mut().map(|open| open.poll_part(context));
             if matches!(next, Some(Poll::Ready(Some(Ok(_))))) {
                 answer.untaken = Some(Instant::now());
             }
@@ -151,6 +185,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
+    fn held(admission: &Admission) -> Held {
+        Held {
+            _place: Arc::new(admission.admit(Some(0)).unwrap()),
+            _room: None,
+        }
+    }
+
     /// An endless answer, and what is told when it is dropped.
     fn endless(farewell: Option<Farewell>) -> (Response, oneshot::Receiver<()>, Admission) {
         let (alive, dropped) = oneshot::channel::<()>();
@@ -159,12 +200,12 @@ mod tests {
             Ok::<_, std::io::Error>("data: {}\n\n")
         });
         let admission = Admission::new(1);
-        let place = admission.admit(Some(0)).unwrap();
+        let held = held(&admission);
         let mut response = Body::from_stream(parts).into_response();
         if let Some(farewell) = farewell {
             response.extensions_mut().insert(farewell);
         }
-        (while_taken(response, place, LIMIT), dropped, admission)
+        (while_taken(response, held, LIMIT), dropped, admission)
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,6 +232,61 @@ mod tests {
         assert!(parts.next().await.unwrap().is_err());
     }
 
+    /// Bytes, and who is told when nobody has them any more.
+    struct Owned {
+        bytes: Vec<u8>,
+        _alive: oneshot::Sender<()>,
+    }
+
+    impl AsRef<[u8]> for Owned {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    /// A whole answer, and what is told when nobody has it any more.
+    fn whole(bytes: Vec<u8>) -> (Response, oneshot::Receiver<()>, Admission) {
+        let (_alive, dropped) = oneshot::channel();
+        let owned = Owned { bytes, _alive };
+        let admission = Admission::new(1);
+        let held = held(&admission);
+        let body = Body::from(Bytes::from_owner(owned));
+        let response = while_taken(body.into_response(), held, LIMIT);
+        (response, dropped, admission)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_whole_answer_that_nobody_takes_is_ended_and_let_go() {
+        let (response, dropped, admission) = whole(vec![b'x'; 3 * PART + 7]);
+        let mut parts = response.into_body().into_data_stream();
+        // As the connection has it, which nobody reads.
+        let first = parts.next().await.unwrap().unwrap();
+        assert_eq!(admission.admit(Some(0)).unwrap_err().code, "overloaded");
+        assert!(dropped.await.is_err(), "nobody has the rest");
+        assert!(admission.admit(Some(0)).is_ok(), "its place is free");
+        assert_eq!(first.len(), PART);
+        // It must not look whole.
+        assert!(parts.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_whole_answer_is_given_as_it_is() {
+        let text: Vec<u8> = (0..=250).cycle().take(3 * PART + 7).collect();
+        let (response, _, admission) = whole(text.clone());
+        let length = text.len().to_string();
+        assert_eq!(response.headers()[CONTENT_LENGTH], length.as_str());
+        let mut parts = response.into_body().into_data_stream();
+        let mut given = Vec::new();
+        while let Some(part) = parts.next().await {
+            let part = part.unwrap();
+            assert!(part.len() <= PART, "{}", part.len());
+            given.extend_from_slice(&part);
+        }
+        assert!(given == text);
+        drop(parts);
+        assert!(admission.admit(Some(0)).is_ok(), "its place is free");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_and_a_silent_answer_go_on() {
         let (response, mut dropped, admission) = endless(None);
@@ -210,8 +306,8 @@ mod tests {
 
         // Nothing to take is no reason.
         let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
-        let place = admission.admit(Some(0)).unwrap();
-        let response = while_taken(silent.into_response(), place, LIMIT);
+        let held = held(&admission);
+        let response = while_taken(silent.into_response(), held, LIMIT);
         let mut parts = response.into_body().into_data_stream();
         let waits = tokio::time::timeout(LIMIT * 4, parts.next());
         assert!(waits.await.is_err());

@@ -160,6 +160,7 @@ impl Call {
             decided: None,
             stream: None,
             response: None,
+            undone: None,
             spending: self.charge.settle(&self.state, |reserved| {
                 estimate::of_vectors(read, self.model.clone(), reserved)
             }),

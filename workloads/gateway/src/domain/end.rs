@@ -86,6 +86,11 @@ impl End {
         }
     }
 
+    /// Whether it is a failure.
+    pub(super) const fn is_bad(&self) -> bool {
+        self.how.is_err()
+    }
+
     /// Gives the end once it is stored. A good one that is not stored in time is told to be just
     /// that. May be asked again, also after it was given. Safe to cancel.
     ///
@@ -147,10 +152,11 @@ pub(super) struct Record {
 impl Record {
     /// Stores it. Where the database is away or somebody was in the way, it is tried again until it is
     /// there, its lease ends or the process stops; where its conversation went meanwhile, once more.
-    /// What holds neither an answer nor a reservation is tried once: such ends come without the
+    /// What holds no answer, no question to take back and no reservation is tried once: such ends come without the
     /// database, too, and nothing would bound how many of them wait.
     async fn keep(&self, state: &AppState, told: &watch::Sender<Stage>) -> Stage {
-        let is_precious = self.end.answer.is_some() || self.end.is_reserved;
+        let end = &self.end;
+        let is_precious = end.answer.is_some() || end.undone.is_some() || end.is_reserved;
         let mut pause = SHORTEST_PAUSE;
         let (mut is_first, mut has_dangled) = (true, false);
         loop {

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::approval_request::Verdict;
 use super::charge::Charge;
-use super::prepare::{HISTORY_MESSAGES, recalled};
-use super::run::{Beginning, Run};
+use super::prepare::{Beginning, HISTORY, recalled};
+use super::run::Run;
+use super::stored_question::StoredQuestion;
 use crate::budget::Principal;
 use crate::budget::estimate;
 use crate::budget::plan::Question;
@@ -77,7 +78,7 @@ impl Run {
         let beginning = Beginning {
             id,
             conversation_id: going_on.conversation_id,
-            inputs: Vec::new(),
+            question: StoredQuestion::default(),
             charge,
             model: going_on.model,
             resumable: going_on.conversation_id.is_some(),
@@ -102,7 +103,7 @@ async fn prepare(
     let owner = identity.subject.as_str();
     let history = match going_on.conversation_id {
         Some(id) => {
-            let history = state.store.history(owner, id, HISTORY_MESSAGES).await?;
+            let history = state.store.history(owner, id, HISTORY).await?;
             history.ok_or_else(|| Failure::not_found("approval"))?
         }
         None => Vec::new(),

@@ -121,11 +121,20 @@ impl<T> Page<T> {
 
     /// A page of at most `limit` of `items`, of which one more was read than fits.
     pub fn of<C: Serialize>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Self {
-        let more = items.len() > limit;
+        let has_more = items.len() > limit;
         items.truncate(limit);
+        Self::with_more(items, has_more, cursor)
+    }
+
+    /// A page of these, after which there are more or not.
+    pub fn with_more<C: Serialize>(
+        items: Vec<T>,
+        has_more: bool,
+        cursor: impl Fn(&T) -> C,
+    ) -> Self {
         let next_cursor = items
             .last()
-            .filter(|_| more)
+            .filter(|_| has_more)
             .and_then(|last| serde_json::to_vec(&cursor(last)).ok())
             .map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         Self { items, next_cursor }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::charge::{Charge, no_conversation};
 use super::chat_request::ChatRequest;
 use super::functions;
+use super::stored_question::StoredQuestion;
 use super::text::title;
 use crate::budget::Principal;
 use crate::budget::estimate;
@@ -14,23 +15,37 @@ use crate::budget::plan::Question;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::state::AppState;
-use crate::store::{NewMessage, NewStream, NewTalk, StoredCall};
+use crate::store::{Most, NewMessage, NewStream, NewTalk, StoredCall};
 
-/// An answer may look back on this many stored messages …
-pub(super) const HISTORY_MESSAGES: i64 = 40;
-/// … of this many bytes in all, the newest first.
+/// An answer may look back on so many bytes of stored messages, the newest first …
 const HISTORY_BYTES: usize = 512 * 1024;
+/// … and so much is read of them: calls of functions are stored as more bytes than they say.
+pub(super) const HISTORY: Most = Most {
+    messages: 40,
+    bytes: 2 * HISTORY_BYTES as i64,
+};
 
 /// A question that is ready to be asked.
 pub(super) struct Prepared {
     /// The conversation that it is stored in.
     pub(super) conversation_id: Option<Uuid>,
-    /// The stored messages that the caller sent.
-    pub(super) inputs: Vec<Uuid>,
+    /// What is stored of it.
+    pub(super) question: StoredQuestion,
     /// What is sent: system messages, what was said before, what is new.
     pub(super) messages: Vec<Message>,
     /// How it is charged.
     pub(super) charge: Charge,
+}
+
+/// What a run begins with.
+pub(super) struct Beginning {
+    pub(super) id: Uuid,
+    pub(super) conversation_id: Option<Uuid>,
+    pub(super) question: StoredQuestion,
+    pub(super) charge: Charge,
+    pub(super) model: String,
+    pub(super) resumable: bool,
+    pub(super) decides: Option<Uuid>,
 }
 
 /// Stores the question and reserves its budgets: both, or neither.
@@ -66,12 +81,17 @@ pub(super) async fn prepare(
     // Without `store` a conversation was read, and nothing is left in it.
     let talk = request.store.then(|| new_talk(run_id, identity, request));
     let conversation_id = talk.as_ref().map(|talk| talk.conversation_id);
-    let stored = talk.iter().flat_map(|talk| &talk.messages);
-    let inputs = stored.map(|(id, _)| *id).collect();
+    let messages_of = talk.iter().flat_map(|talk| &talk.messages);
+    let stored = StoredQuestion {
+        messages: messages_of.map(|(id, _)| *id).collect(),
+        began: talk.as_ref().is_some_and(|talk| talk.title.is_some()),
+        streams: request.stream,
+        ..StoredQuestion::default()
+    };
     let charge = Charge::open(state, question, talk, None).await?;
     Ok(Prepared {
         conversation_id,
-        inputs,
+        question: stored,
         messages,
         charge,
     })
@@ -88,7 +108,7 @@ async fn said_before(
         return Err(no_conversation());
     }
     let owner = identity.subject.as_str();
-    let history = state.store.history(owner, id, HISTORY_MESSAGES).await?;
+    let history = state.store.history(owner, id, HISTORY).await?;
     history.ok_or_else(no_conversation)
 }
 

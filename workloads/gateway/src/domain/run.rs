@@ -16,10 +16,12 @@ use uuid::Uuid;
 use super::charge::Charge;
 use super::chat_request::ChatRequest;
 use super::end::{End, Record, Whole};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Beginning, Prepared, prepare};
+use super::stored_question::StoredQuestion;
 use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
 use crate::failure::Failure;
+use crate::flag::Flag;
 use crate::identity::Identity;
 use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
@@ -51,8 +53,8 @@ pub struct Run {
     first_token: Option<Duration>,
     /// Whether a client may come back to it.
     resumable: bool,
-    /// The stored messages that were sent with it.
-    inputs: Vec<Uuid>,
+    /// What is stored of what was asked.
+    question: StoredQuestion,
     /// What a response repeats of its request, as JSON.
     repeated: Option<String>,
     /// The approval that it goes on after.
@@ -61,17 +63,6 @@ pub struct Run {
     end: Option<End>,
     /// Whether that is a good one.
     is_whole: Sender<bool>,
-}
-
-/// What a run begins with.
-pub(super) struct Beginning {
-    pub(super) id: Uuid,
-    pub(super) conversation_id: Option<Uuid>,
-    pub(super) inputs: Vec<Uuid>,
-    pub(super) charge: Charge,
-    pub(super) model: String,
-    pub(super) resumable: bool,
-    pub(super) decides: Option<Uuid>,
 }
 
 impl Run {
@@ -104,7 +95,7 @@ impl Run {
         let id = Uuid::now_v7();
         let Prepared {
             conversation_id,
-            inputs,
+            question,
             messages,
             charge,
         } = prepare(&state, id, identity, request).await?;
@@ -125,7 +116,7 @@ impl Run {
         let beginning = Beginning {
             id,
             conversation_id,
-            inputs,
+            question,
             charge,
             model: request.model.clone(),
             resumable: request.resumable,
@@ -155,7 +146,7 @@ impl Run {
             started,
             first_token: None,
             resumable: beginning.resumable,
-            inputs: beginning.inputs,
+            question: beginning.question,
             repeated: None,
             decides: beginning.decides,
             end: None,
@@ -166,6 +157,17 @@ impl Run {
     /// Whether a client may come back to it.
     pub const fn is_resumable(&self) -> bool {
         self.resumable
+    }
+
+    /// Raised where its client is told failures in a stream though nothing of the answer is there:
+    /// then the question stays.
+    pub fn streaming(&self) -> Flag {
+        self.question.is_streaming.clone()
+    }
+
+    /// Whether it has failed, be that told or not.
+    pub fn has_failed(&self) -> bool {
+        self.end.as_ref().is_some_and(End::is_bad)
     }
 
     /// Lets the answer be given back as a response, which repeats so much of its request. What is not
@@ -315,13 +317,17 @@ impl Run {
             tokens: usage.input_tokens.zip(usage.output_tokens),
         };
         let stream = self.resumable.then(end);
-        // Without a conversation there is no answer to give back.
-        let kept = self
-            .repeated
-            .as_ref()
-            .filter(|_| self.conversation_id.is_some());
+        let undone = failure
+            .filter(|_| outcome != CANCELLED)
+            .and_then(|_| self.question.undone(self.conversation_id, &self.transcript));
+        // A decision that did not come through leaves nothing in its conversation: it is made again.
+        let is_left = undone.is_none()
+            && (failure.is_none() || self.decides.is_none() || self.transcript.is_begun());
+        let place = self.conversation_id.filter(|_| is_left);
+        // Without an answer there is none to give back.
+        let kept = self.repeated.as_ref().filter(|_| place.is_some());
         let response = kept.map(|repeated| NewResponse {
-            inputs: self.inputs.clone(),
+            inputs: self.question.messages.clone(),
             model: self.requested_model.clone(),
             repeated: repeated.clone(),
             end: end(),
@@ -340,10 +346,7 @@ impl Run {
             first_token_ms: self.first_token.map(milliseconds),
             duration_ms: milliseconds(duration),
         };
-        // A decision that did not come through leaves nothing in its conversation: it is made again.
-        let is_left = failure.is_none() || self.decides.is_none() || self.transcript.is_begun();
-        let answer = self.conversation_id.filter(|_| is_left);
-        let answer = answer.map(|conversation_id| Answer {
+        let answer = place.map(|conversation_id| Answer {
             conversation_id,
             run_id: self.id,
             content: self.transcript.text.clone(),
@@ -364,6 +367,7 @@ impl Run {
                 .map(|approval| (approval, self.id)),
             stream,
             response,
+            undone,
             event,
             spending,
             is_reserved: self.charge.is_reserved(),

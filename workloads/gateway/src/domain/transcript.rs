@@ -172,9 +172,12 @@ impl Transcript {
 
     /// Whether anything came of the question: it was decided who answers, or an answer was begun.
     pub fn is_begun(&self) -> bool {
-        self.decision.is_some()
-            || self.written_bytes() > 0
-            || !(self.tool_calls.is_empty() && self.approvals.is_empty())
+        self.decision.is_some() || self.written_bytes() > 0 || self.has_acted()
+    }
+
+    /// Whether tools of the platform were called for it, or it asks consent for that.
+    pub fn has_acted(&self) -> bool {
+        !(self.tool_calls.is_empty() && self.approvals.is_empty())
     }
 
     /// The identities of what it asks consent for.

@@ -6,8 +6,9 @@
 //! one that a client may come back to.
 //!
 //! What was refused or failed had no effect and gives its key back. An answer that is whole took
-//! effect, whatever its client has read of it. What nobody knows the end of, because the process died,
-//! is never tried again: two effects are worse than none.
+//! effect, whatever its client has read of it. What nobody knows the end of, because the process died
+//! or a handler panicked, is never tried again: two effects are worse than none. Nor is what took
+//! effect before the whole request was there: what the next one would be held against is not known.
 
 mod hash;
 mod reading;
@@ -26,6 +27,7 @@ use tracing::Instrument as _;
 use self::hash::RequestHash;
 use self::reading::Reading;
 use self::recording::{Taking, record};
+use crate::admission::Place;
 use crate::domain::end::Whole;
 use crate::failure::{Failure, Shaped, is_api};
 use crate::flag::Flag;
@@ -77,8 +79,14 @@ pub async fn idempotency(
         Err(error) => Failure::from(error).into_response(),
         Ok(Claim::Claimed) => {
             let held = Held::new(Arc::clone(&state), key);
-            let work = first(held, request, next).in_current_span();
-            let handled = state.tasks.spawn(work).await;
+            // Who leaves does not make room for another: the work goes on.
+            let place = request.extensions().get::<Arc<Place>>().cloned();
+            let work = async move {
+                let response = first(held, request, next).await;
+                drop(place);
+                response
+            };
+            let handled = state.tasks.spawn(work.in_current_span()).await;
             handled.unwrap_or_else(|_| Failure::internal().into_response())
         }
         Ok(Claim::Answered {
@@ -147,7 +155,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     }
 }
 
-/// A key that was claimed. Dropped before its end is stored, it is given back.
+/// A key that was claimed. Dropped before its end is stored, it is given back, or by a panic is lost.
 struct Held {
     state: Arc<AppState>,
     key: KeyOf,
@@ -197,6 +205,12 @@ impl Held {
         self.ended = true;
         release(&self.state, &self.key).await;
     }
+
+    /// Leaves the key to nobody: its request took effect, and its hash is not known.
+    async fn lose(mut self) {
+        self.ended = true;
+        lose(&self.state, &self.key).await;
+    }
 }
 
 impl Drop for Held {
@@ -205,9 +219,15 @@ impl Drop for Held {
             return;
         }
         let (state, key) = (Arc::clone(&self.state), self.key.clone());
-        self.state
-            .tasks
-            .spawn(async move { release(&state, &key).await });
+        // Nobody knows how far a handler came that panicked.
+        let is_lost = std::thread::panicking();
+        self.state.tasks.spawn(async move {
+            if is_lost {
+                lose(&state, &key).await;
+            } else {
+                release(&state, &key).await;
+            }
+        });
     }
 }
 
@@ -221,6 +241,16 @@ async fn release(state: &AppState, key: &KeyOf) {
     }
 }
 
+async fn lose(state: &AppState, key: &KeyOf) {
+    if let Err(error) = state.store.lose_key(&key.owner, &key.key).await {
+        let error = crate::error::chain(&error);
+        tracing::warn!(
+            error,
+            "a key was not lost; it looks as if it were being answered until its lease ends"
+        );
+    }
+}
+
 /// Handles a request that has its key for itself.
 async fn first(mut held: Held, request: Request, next: Next) -> Response {
     let most = held.state.limits.body_max_bytes();
@@ -228,13 +258,12 @@ async fn first(mut held: Held, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     held.place = response.extensions().get::<AnswerPlace>().copied();
     let is_unkept = response.extensions().get::<Unkept>().is_some();
-    let hash = if is_unkept || response.status().is_success() {
-        reading.hash(most).await
-    } else {
-        None
-    };
-    let Some(hash) = hash else {
+    if !is_unkept && !response.status().is_success() {
         held.release().await;
+        return response;
+    }
+    let Some(hash) = reading.hash(most).await else {
+        held.lose().await;
         return response;
     };
     let is_whole = response.body().size_hint().exact();
@@ -262,7 +291,10 @@ async fn first(mut held: Held, request: Request, next: Next) -> Response {
             held.end(hash, Some(kept(bytes.to_vec()))).await;
             Response::from_parts(parts, Body::from(bytes))
         }
-        Err(_) => Failure::internal().into_response(),
+        Err(_) => {
+            held.end(hash, None).await;
+            Failure::internal().into_response()
+        }
     }
 }
 

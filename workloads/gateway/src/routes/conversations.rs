@@ -18,7 +18,14 @@ use crate::failure::Failure;
 use crate::identity::SignedIn;
 use crate::openapi::bodies::api as bodies;
 use crate::state::AppState;
-use crate::store::{Branched, Conversation, ConversationSummary, Found, NewBranch, StoredMessage};
+use crate::store::{
+    Branched, Conversation, ConversationSummary, Found, Most, NewBranch, StoredMessage,
+};
+
+/// Messages that a conversation is shown with, unless they are long …
+const NEWEST: usize = 500;
+/// … together longer than this, in bytes. There is one at least; so it is for pages.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// The caller's conversations, the most recently used first.
 ///
@@ -82,7 +89,8 @@ pub async fn search(
     })))
 }
 
-/// One conversation with its newest messages, at most 500.
+/// One conversation with its newest messages: at most 500, and 4 MiB of them, but one at least.
+/// `next_cursor` gets those before them at `GET /api/conversations/{id}/messages`.
 ///
 /// # Errors
 /// 404 when it is not the caller's, 503 when the database is away.
@@ -103,13 +111,40 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Conversation>, Failure> {
     let id = known(&id)?;
-    let found = state.store.conversation(&identity.subject, id).await?;
-    found
-        .map(Json)
-        .ok_or_else(|| Failure::not_found("conversation"))
+    let found = state.store.conversation_summary(&identity.subject, id);
+    let summary = found
+        .await?
+        .ok_or_else(|| Failure::not_found("conversation"))?;
+    let newest = page(&state, id, None, NEWEST).await?;
+    Ok(Json(Conversation {
+        summary,
+        messages: newest.items.into_iter().rev().collect(),
+        next_cursor: newest.next_cursor,
+    }))
 }
 
-/// The messages of one conversation, the newest first.
+/// The messages of a conversation, whosever it is, before a place; the newest first.
+async fn page(
+    state: &AppState,
+    id: Uuid,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Page<StoredMessage>, Failure> {
+    let most = Most {
+        messages: limit as i64,
+        bytes: PAGE_BYTES,
+    };
+    let found = state.store.messages_before(id, before, most).await?;
+    let page = Page::with_more(found.messages, found.has_more, |it| (id, it.position));
+    let messages = page.items.into_iter().map(|placed| placed.message);
+    Ok(Page {
+        items: messages.collect(),
+        next_cursor: page.next_cursor,
+    })
+}
+
+/// The messages of one conversation, the newest first. A page has fewer than `limit` where they are
+/// longer than 4 MiB together, and one at least.
 ///
 /// # Errors
 /// 400 for a bad or unknown parameter, 404 when it is not the caller's, 503 when the database is
@@ -144,16 +179,7 @@ pub async fn messages(
         return Err(Failure::not_found("conversation"));
     }
     let before = after.map(|(_, position)| position);
-    let placed = state
-        .store
-        .messages_before(id, before, limit as i64 + 1)
-        .await?;
-    let page = Page::of(placed, limit, |placed| (id, placed.position));
-    let messages = page.items.into_iter().map(|placed| placed.message);
-    Ok(Json(Page {
-        items: messages.collect(),
-        next_cursor: page.next_cursor,
-    }))
+    page(&state, id, before, limit).await.map(Json)
 }
 
 /// Gives one conversation another title.

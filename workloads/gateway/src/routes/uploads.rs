@@ -346,14 +346,17 @@ fn not_the_next(received: i64) -> Failure {
 }
 
 fn too_many() -> Failure {
-    Failure::new(
+    let mut failure = Failure::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_uploads",
         format!(
             "you have {MAX_OPEN_UPLOADS} unfinished uploads; finish some or end them with DELETE, \
              or wait until they expire"
         ),
-    )
+    );
+    // It passes when the caller does something, not in a moment.
+    failure.retry_after = Some(60);
+    failure
 }
 
 #[cfg(test)]

@@ -129,6 +129,48 @@ impl Store {
 }
 
 impl Change {
+    /// Deletes messages of a conversation for good: the answer of a run, and others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn delete_messages(
+        &mut self,
+        conversation_id: Uuid,
+        answer: Option<Uuid>,
+        others: &[Uuid],
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "delete from messages
+             where conversation_id = $1 and (run_id = $2 or id = any($3))",
+        )
+        .bind(conversation_id)
+        .bind(answer)
+        .bind(others)
+        .execute(&mut *self.tx);
+        within("delete messages", statement).await.map(|_| ())
+    }
+
+    /// Deletes a conversation for good in which nothing is. It must be locked: what is said in it
+    /// meanwhile would go with it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn delete_if_empty(
+        &mut self,
+        conversation_id: Uuid,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "delete from conversations c
+             where c.id = $1 and not exists (
+                 select from messages m where m.conversation_id = c.id)",
+        )
+        .bind(conversation_id)
+        .execute(&mut *self.tx);
+        within("delete an empty conversation", statement)
+            .await
+            .map(|_| ())
+    }
+
     /// Makes a conversation of all messages of another up to one of them. They are copies: what
     /// becomes of one conversation does not touch the other. Only the run of an answer stays where
     /// it was.

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::talks::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, PlacedMessage, StoredCall,
+    Answer, ConversationSummary, MessagePage, Most, NewMessage, Origin, PlacedMessage, StoredCall,
     StoredDecision, StoredMessage,
 };
 use super::{Change, Store, StoreError, rfc3339, within};
@@ -61,10 +61,21 @@ pub(super) use message_columns;
 /// How many columns that are.
 pub(super) const MESSAGE_COLUMNS: usize = 13;
 
+/// Bytes of a message as far as they have no bound of their own: a term over its columns. What is kept
+/// compressed counts so.
+macro_rules! message_bytes {
+    () => {
+        "(octet_length(content) + coalesce(pg_column_size(citations), 0)
+          + coalesce(pg_column_size(tool_calls), 0) + coalesce(pg_column_size(approvals), 0)
+          + coalesce(pg_column_size(function_calls), 0))"
+    };
+}
+pub(super) use message_bytes;
+
 impl Store {
     /// The newest messages of one of the owner's conversations, oldest first: what an answer has to
     /// know; `None` without such a conversation. Answers that failed or broke off are left out: a
-    /// model would go on from half a sentence.
+    /// model would go on from half a sentence. None is read that is beyond `most`, be it the newest.
     ///
     /// # Errors
     /// When the database fails.
@@ -72,23 +83,27 @@ impl Store {
         &self,
         owner: &str,
         id: Uuid,
-        limit: i64,
+        most: Most,
     ) -> Result<Option<Vec<NewMessage>>, StoreError> {
-        let statement = sqlx::query(
+        let statement = sqlx::query(concat!(
             "select m.role, m.content, m.function_calls, m.function_call_id
              from conversations c left join lateral (
-                 select role, content, function_calls, function_call_id, position from messages
-                 where conversation_id = c.id and (outcome is null or outcome = 'ok')
-                   and (content <> '' or function_calls is not null
-                        or function_call_id is not null)
-                 order by position desc limit $3
-             ) m on true
+                 select *, sum(",
+            message_bytes!(),
+            ") over (order by position desc) as bytes
+                 from (select * from messages
+                       where conversation_id = c.id and (outcome is null or outcome = 'ok')
+                         and (content <> '' or function_calls is not null
+                              or function_call_id is not null)
+                       order by position desc limit $3) newest
+             ) m on m.bytes <= $4
              where c.owner = $1 and c.id = $2 and c.deleted_at is null
-             order by m.position",
-        )
+             order by m.position"
+        ))
         .bind(owner)
         .bind(id)
-        .bind(limit)
+        .bind(most.messages)
+        .bind(most.bytes)
         .fetch_all(&self.pool);
         let rows = self
             .unless_away(within("read the history", statement))
@@ -126,26 +141,6 @@ impl Store {
         Ok(rows.iter().map(summary).collect())
     }
 
-    /// One of the owner's conversations, with at most its 500 newest messages.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn conversation(
-        &self,
-        owner: &str,
-        id: Uuid,
-    ) -> Result<Option<Conversation>, StoreError> {
-        let Some(summary) = self.conversation_summary(owner, id).await? else {
-            return Ok(None);
-        };
-        let newest = self.messages_before(id, None, 500).await?;
-        let messages = newest.into_iter().rev().map(|placed| placed.message);
-        Ok(Some(Conversation {
-            summary,
-            messages: messages.collect(),
-        }))
-    }
-
     /// One of the owner's conversations without its messages.
     ///
     /// # Errors
@@ -167,7 +162,8 @@ impl Store {
         Ok(row.as_ref().map(summary))
     }
 
-    /// The messages of a conversation, whosever it is, before a place; the newest first.
+    /// The messages of a conversation, whosever it is, before a place; the newest first. There is one
+    /// at least where there are any, though it be longer than `most` says.
     ///
     /// # Errors
     /// When the database fails.
@@ -175,20 +171,33 @@ impl Store {
         &self,
         id: Uuid,
         position: Option<i64>,
-        limit: i64,
-    ) -> Result<Vec<PlacedMessage>, StoreError> {
+        most: Most,
+    ) -> Result<MessagePage, StoreError> {
+        // One more is looked at than is given: it says that there is more.
         let statement = sqlx::query(concat!(
             "select ",
             message_columns!(),
-            ", position from messages where conversation_id = $1 and position < $2
-             order by position desc limit $3"
+            ", position, found from (
+                 select *, count(*) over () as found, row_number() over by_place as number, sum(",
+            message_bytes!(),
+            ") over by_place as bytes
+                 from (select * from messages where conversation_id = $1 and position < $2
+                       order by position desc limit $3::bigint + 1) next
+                 window by_place as (order by position desc)
+             ) part
+             where number <= $3 and (number = 1 or bytes <= $4) order by position desc"
         ))
         .bind(id)
         .bind(position.unwrap_or(i64::MAX))
-        .bind(limit)
+        .bind(most.messages)
+        .bind(most.bytes)
         .fetch_all(&self.pool);
         let rows = within("read messages", statement).await?;
-        Ok(rows.iter().map(placed).collect())
+        let found: i64 = rows.first().map_or(0, |row| row.get(MESSAGE_COLUMNS + 1));
+        Ok(MessagePage {
+            has_more: usize::try_from(found).is_ok_and(|found| found > rows.len()),
+            messages: rows.iter().map(placed).collect(),
+        })
     }
 
     /// The conversation of one of the owner's answers, and whether nothing was said in it since;

@@ -8,7 +8,9 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::conversations::{SUMMARY_COLUMNS, message_columns, placed, summary, summary_columns};
+use super::conversations::{
+    SUMMARY_COLUMNS, message_bytes, message_columns, placed, summary, summary_columns,
+};
 use super::{ConversationSummary, PlacedMessage, Store, StoreError, rfc3339, within};
 
 /// Messages of one part, unless they are long …
@@ -136,11 +138,9 @@ impl Store {
             "select ",
             message_columns!(),
             ", position from (
-                 select *, row_number() over by_place as number,
-                        sum(octet_length(content) + coalesce(pg_column_size(citations), 0)
-                            + coalesce(pg_column_size(tool_calls), 0)
-                            + coalesce(pg_column_size(approvals), 0)
-                            + coalesce(pg_column_size(function_calls), 0)) over by_place as bytes
+                 select *, row_number() over by_place as number, sum(",
+            message_bytes!(),
+            ") over by_place as bytes
                  from (select * from messages where conversation_id = $1 and position > $2
                        order by position limit $3) next
                  window by_place as (order by position)

@@ -90,6 +90,21 @@ impl Store {
         key: &str,
         lease: Duration,
     ) -> Result<Claim, StoreError> {
+        loop {
+            if self.take_key(owner, key, lease).await? {
+                return Ok(Claim::Claimed);
+            }
+            match self.known_key(owner, key).await? {
+                Some(claim) => return Ok(claim),
+                None if self.has_too_many_keys(owner).await? => return Ok(Claim::Full),
+                // Given back since it could not be taken: now it may be.
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the key is this request's now.
+    async fn take_key(&self, owner: &str, key: &str, lease: Duration) -> Result<bool, StoreError> {
         let claim = sqlx::query(
             "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
              select $1, $2, 'running', now() + make_interval(secs => $3), now() + $4::interval
@@ -109,9 +124,11 @@ impl Store {
         .bind(MAX_KEYS)
         .fetch_optional(&self.pool);
         let claimed = within("claim an idempotency key", claim);
-        if self.unless_away(claimed).await?.is_some() {
-            return Ok(Claim::Claimed);
-        }
+        Ok(self.unless_away(claimed).await?.is_some())
+    }
+
+    /// What is known of a key that somebody has.
+    async fn known_key(&self, owner: &str, key: &str) -> Result<Option<Claim>, StoreError> {
         let read = sqlx::query(
             "select state, lease_until <= now(), request_hash, status, headers, body, run_id,
                     conversation_id
@@ -120,27 +137,20 @@ impl Store {
         .bind(owner)
         .bind(key)
         .fetch_optional(&self.pool);
-        let Some(row) = within("read an idempotency key", read).await? else {
-            // Full, or given back in this moment; to ask again is right for both.
-            return Ok(Claim::Full);
-        };
-        let is_lost: bool = row.get(1);
-        Ok(match row.get::<&str, _>(0) {
-            "running" if is_lost => Claim::Lost,
-            "running" => Claim::Running,
-            state => Claim::Answered {
-                hash: row.get::<Option<_>, _>(2).unwrap_or_default(),
-                answer: (state == "kept").then(|| KeptAnswer {
-                    status: row
-                        .get::<Option<i16>, _>(3)
-                        .unwrap_or_default()
-                        .unsigned_abs(),
-                    headers: pairs(row.get::<Option<Vec<String>>, _>(4).unwrap_or_default()),
-                    body: row.get::<Option<_>, _>(5).unwrap_or_default(),
-                }),
-                place: AnswerPlace::of(&row, 6),
-            },
-        })
+        let row = within("read an idempotency key", read).await?;
+        Ok(row.as_ref().map(claim))
+    }
+
+    async fn has_too_many_keys(&self, owner: &str) -> Result<bool, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "select count(*) from (
+                 select from idempotency_keys where owner = $1 limit $2) own",
+        )
+        .bind(owner)
+        .bind(MAX_KEYS)
+        .fetch_one(&self.pool);
+        let count = within("count idempotency keys", count).await?;
+        Ok(count >= MAX_KEYS)
     }
 
     /// Notes how a request with a key ended.
@@ -190,6 +200,24 @@ impl Store {
             .map(|_| ())
     }
 
+    /// Ends a key whose request took effect, or may have, and of which nothing else is known: no other
+    /// request is handled under it.
+    ///
+    /// # Errors
+    /// When the database fails; then that is so at the end of its lease.
+    pub async fn lose_key(&self, owner: &str, key: &str) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update idempotency_keys set lease_until = now()
+             where owner = $1 and key = $2 and state = 'running'",
+        )
+        .bind(owner)
+        .bind(key)
+        .execute(&self.pool);
+        within("lose an idempotency key", statement)
+            .await
+            .map(|_| ())
+    }
+
     /// Forgets keys that have expired; says how many.
     ///
     /// # Errors
@@ -200,6 +228,27 @@ impl Store {
         within("sweep idempotency keys", statement)
             .await
             .map(|done| done.rows_affected())
+    }
+}
+
+/// What a row says of a key.
+fn claim(row: &PgRow) -> Claim {
+    let is_lost: bool = row.get(1);
+    match row.get::<&str, _>(0) {
+        "running" if is_lost => Claim::Lost,
+        "running" => Claim::Running,
+        state => Claim::Answered {
+            hash: row.get::<Option<_>, _>(2).unwrap_or_default(),
+            answer: (state == "kept").then(|| KeptAnswer {
+                status: row
+                    .get::<Option<i16>, _>(3)
+                    .unwrap_or_default()
+                    .unsigned_abs(),
+                headers: pairs(row.get::<Option<Vec<String>>, _>(4).unwrap_or_default()),
+                body: row.get::<Option<_>, _>(5).unwrap_or_default(),
+            }),
+            place: AnswerPlace::of(row, 6),
+        },
     }
 }
 

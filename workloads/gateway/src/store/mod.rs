@@ -51,14 +51,14 @@ pub use keys::{ApiKey, NewApiKey, StoredApiKey};
 pub use outbox::OutboxRow;
 pub use questions::{Asked, NewQuestion, NewTalk};
 pub use responses::{ExportedResponse, NewResponse, StoredResponse};
-pub use run_ends::RunEnd;
+pub use run_ends::{RunEnd, Undone};
 pub use search::Found;
 pub use session_ends::TakenSession;
 pub use sessions::{ListedSession, NewSession, StoredSession};
 pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
 pub use talks::{
-    Answer, Conversation, ConversationSummary, NewMessage, Origin, PlacedMessage, StoredCall,
-    StoredDecision, StoredMessage,
+    Answer, Conversation, ConversationSummary, MessagePage, Most, NewMessage, Origin,
+    PlacedMessage, StoredCall, StoredDecision, StoredMessage,
 };
 pub use totals::{By, TotalsCursor, UsageTotal};
 pub use upload_ends::ExportedUpload;

@@ -116,23 +116,9 @@ impl Change {
         };
         let conversation_id: Uuid = row.get(0);
         let inputs: Vec<Uuid> = row.get(1);
-        let messages = sqlx::query(
-            "delete from messages
-             where conversation_id = $1 and (run_id = $2 or id = any($3))",
-        )
-        .bind(conversation_id)
-        .bind(run_id)
-        .bind(&inputs)
-        .execute(&mut *self.tx);
-        within("delete a response", messages).await?;
-        let conversation = sqlx::query(
-            "delete from conversations c
-             where c.id = $1 and not exists (
-                 select from messages m where m.conversation_id = c.id)",
-        )
-        .bind(conversation_id)
-        .execute(&mut *self.tx);
-        within("delete an empty conversation", conversation).await?;
+        self.delete_messages(conversation_id, Some(run_id), &inputs)
+            .await?;
+        self.delete_if_empty(conversation_id).await?;
         Ok(true)
     }
 }

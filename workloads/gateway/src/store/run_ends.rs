@@ -32,12 +32,25 @@ pub struct RunEnd {
     pub stream: Option<StreamEnd>,
     /// The response that gives it back, if one does.
     pub response: Option<NewResponse>,
+    /// The question that goes with it, where it failed without any effect; then there is no answer.
+    pub undone: Option<Undone>,
     /// Its usage.
     pub event: UsageRecorded,
     /// What it is charged with.
     pub spending: Option<Spending>,
     /// Whether something is reserved that is settled by that.
     pub is_reserved: bool,
+}
+
+/// A stored question of which nothing stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The conversation that it is in.
+    pub conversation_id: Uuid,
+    /// Its messages.
+    pub messages: Vec<Uuid>,
+    /// Whether the conversation began with it, and goes where nothing else was said in it.
+    pub began: bool,
 }
 
 impl Store {
@@ -56,7 +69,11 @@ impl Store {
             .answer
             .as_ref()
             .is_some_and(|answer| !answer.approvals.is_empty());
-        if asks || end.decided.is_some() || end.stream.is_some() || end.response.is_some() {
+        let is_rare = end.decided.is_some()
+            || end.stream.is_some()
+            || end.response.is_some()
+            || end.undone.is_some();
+        if asks || is_rare {
             return self.end_run_again(&end).await;
         }
         self.ends.write(self, end).await
@@ -71,6 +88,10 @@ impl Store {
     /// When the database fails.
     pub async fn end_run_again(&self, end: &RunEnd) -> Result<(), StoreError> {
         let mut change = self.begin().await?;
+        // First, since it locks a conversation, as questions do.
+        if let Some(undone) = &end.undone {
+            change.undo(undone).await?;
+        }
         if let Some(answer) = &end.answer
             && !change.insert_answer(answer).await?
         {
@@ -93,6 +114,23 @@ impl Store {
         }
         insert(&mut *change.tx, &[end], &[]).await?;
         change.commit().await
+    }
+}
+
+impl Change {
+    /// Takes a question back; what is gone already stays gone.
+    async fn undo(&mut self, undone: &Undone) -> Result<(), StoreError> {
+        // Locked: what is said in the conversation meanwhile would go with it.
+        let locked = sqlx::query("select from conversations where id = $1 for update")
+            .bind(undone.conversation_id)
+            .execute(&mut *self.tx);
+        within("lock a conversation", locked).await?;
+        self.delete_messages(undone.conversation_id, None, &undone.messages)
+            .await?;
+        if undone.began {
+            self.delete_if_empty(undone.conversation_id).await?;
+        }
+        Ok(())
     }
 }
 

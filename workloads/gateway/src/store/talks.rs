@@ -41,8 +41,11 @@ pub struct Conversation {
     /// What lists show, too.
     #[serde(flatten)]
     pub summary: ConversationSummary,
-    /// Oldest first.
+    /// The newest, oldest first.
     pub messages: Vec<StoredMessage>,
+    /// What gets the messages before these, at `GET /api/conversations/{id}/messages`; `null` where
+    /// there are none.
+    pub next_cursor: Option<String>,
 }
 
 /// A message as stored.
@@ -86,6 +89,24 @@ pub struct PlacedMessage {
     pub message: StoredMessage,
     /// Its place; a later message has a higher one.
     pub position: i64,
+}
+
+/// Messages of a conversation before a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessagePage {
+    /// The newest first.
+    pub messages: Vec<PlacedMessage>,
+    /// Whether there are more before them.
+    pub has_more: bool,
+}
+
+/// How much is read at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Messages.
+    pub messages: i64,
+    /// Their bytes in all, as they are stored.
+    pub bytes: i64,
 }
 
 /// A call of a function that the caller runs itself.

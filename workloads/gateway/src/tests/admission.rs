@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Method, StatusCode};
 use futures::StreamExt as _;
 use serde_json::json;
@@ -12,16 +12,22 @@ use tower::ServiceExt as _;
 use super::budgets::question;
 use super::keys::{Signer, realm};
 use super::orchestrator::{self, Seen};
+use super::postgres;
 use super::support::{Gateway, Parts, config};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 async fn gateway(requests: u32, drain: u64) -> (Gateway, Arc<Seen>) {
+    gateway_of(requests, drain, Parts::default()).await
+}
+
+async fn gateway_of(requests: u32, drain: u64, parts: Parts) -> (Gateway, Arc<Seen>) {
     let (orchestrator, seen) = orchestrator::start().await;
     let signer = Signer::ec("key-1");
     let realm = realm(&[&signer]).await;
     let mut config = config(&realm.uri(), &orchestrator);
     config.limits.requests_max_concurrent = requests;
     config.common.drain_seconds = drain;
-    let parts = Parts::default();
     (Gateway::with_config(&config, parts, realm, signer), seen)
 }
 
@@ -49,6 +55,86 @@ async fn what_is_too_much_is_refused_at_once_until_a_stream_ends() {
     assert_eq!(gateway.get("/", "ana").await.status, StatusCode::OK);
     drop(stream);
     assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+}
+
+/// Whole answers go on under a key though nobody waits for them: they count as long as they do.
+#[tokio::test]
+async fn who_hangs_up_on_a_request_with_a_key_holds_its_place_until_it_ends() {
+    let Some(server) = postgres::start() else {
+        return;
+    };
+    let pool = server.pool();
+    let parts = Parts {
+        pool,
+        ..Parts::default()
+    };
+    let (gateway, seen) = gateway_of(1, 25, parts).await;
+    let mut request = gateway.request(Method::POST, "/v1/chat/completions", "ana");
+    let headers = request.headers_mut();
+    headers.insert("idempotency-key", "k".parse().unwrap());
+    *request.body_mut() = Body::from(question("told", &json!({})));
+    let mut answer = Box::pin(gateway.send(request));
+    let asked = async {
+        while seen.told.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        reply = &mut answer => panic!("{reply:?}"),
+        asked = tokio::time::timeout(PATIENCE, asked) => asked.expect("it is asked"),
+    }
+    drop(answer);
+    let reply = gateway.get("/api/me", "ana").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (429, "overloaded")
+    );
+    seen.tell(0, None);
+    tokio::time::timeout(PATIENCE, gateway.settle())
+        .await
+        .expect("it ends");
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+}
+
+/// It is all there at once, and is still in hand until it is taken.
+#[tokio::test]
+async fn a_long_whole_answer_holds_its_place_until_it_is_taken() {
+    let (gateway, _) = gateway(1, 25).await;
+    let request = gateway.request(Method::GET, "/api/openapi.json", "ana");
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let length = response.headers()["content-length"].clone();
+    assert_eq!(gateway.get("/api/me", "ana").await.code(), "overloaded");
+    let whole = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(
+        whole.len() > 64 * 1024,
+        "{} bytes are not long",
+        whole.len()
+    );
+    assert_eq!(length, whole.len().to_string().as_str());
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    // The control: a short one holds none.
+    let request = gateway.request(Method::GET, "/api/me", "ana");
+    let short = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    drop(short);
+}
+
+/// Who takes nothing of long answers leaves no room for others: those who only look are refused.
+#[tokio::test]
+async fn long_whole_answers_have_so_much_room_in_all() {
+    let (gateway, _) = gateway(9, 25).await;
+    let room = gateway.state.admission.room(u64::MAX).unwrap();
+    let long = "/api/openapi.json";
+    let reply = gateway.get(long, "ana").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (429, "overloaded")
+    );
+    // The controls: short ones need none, and with room it is given.
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    drop(room);
+    assert_eq!(gateway.get(long, "ana").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

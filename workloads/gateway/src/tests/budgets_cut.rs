@@ -195,6 +195,7 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         decided: None,
         stream: None,
         response: None,
+        undone: None,
         event: UsageRecorded {
             run_id: spending.run_id.to_string(),
             ended_at: Timestamp::now().to_string(),

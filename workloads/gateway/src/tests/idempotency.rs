@@ -1,9 +1,15 @@
 //! `Idempotency-Key` over a real PostgreSQL.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -11,6 +17,10 @@ use tower::ServiceExt as _;
 
 use super::budgets::question;
 use super::support::{Gateway, Reply};
+use crate::failure::Failure;
+use crate::idempotency::idempotency;
+use crate::identity::{Credential, Identity, SignedIn};
+use crate::store::Claim;
 
 fn chat(gateway: &Gateway, subject: &str, key: &str, model: &str, more: &Value) -> Request<Body> {
     let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
@@ -210,6 +220,96 @@ async fn a_client_that_leaves_finds_its_answer_and_a_stream_is_stopped() {
     assert_eq!(again.status, StatusCode::OK);
 }
 
+/// A conversation of ana's.
+async fn conversation(gateway: &Gateway) -> String {
+    let reply = gateway.chat("ana", question("writer", &KEPT())).await;
+    let id = reply.json()["lotoai"]["conversation_id"].take();
+    format!("/api/conversations/{}", id.as_str().unwrap())
+}
+
+/// A success whose request was not there as a whole is held against no other: it is not handled twice.
+#[rstest::rstest]
+#[case::the_body_breaks_off(true)]
+#[case::the_body_is_too_long(false)]
+#[tokio::test]
+async fn what_took_effect_before_its_body_was_there_is_not_done_again(#[case] breaks_off: bool) {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let delete = |path: &str, key: &str, body: Body| {
+        let mut request = gateway.request(Method::DELETE, path, "ana");
+        let headers = request.headers_mut();
+        headers.insert("idempotency-key", key.parse().unwrap());
+        *request.body_mut() = body;
+        gateway.send(request)
+    };
+    let body = || match breaks_off {
+        true => {
+            let parts = [Ok("x"), Err(std::io::Error::other("cut"))];
+            Body::from_stream(futures::stream::iter(parts))
+        }
+        false => Body::from(vec![b'x'; gateway.state.limits.body_max_bytes() + 1]),
+    };
+    let path = conversation(&gateway).await;
+    assert_eq!(
+        delete(&path, "k", body()).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let again = delete(&path, "k", body()).await;
+    assert_eq!(code(&again), (409, "idempotency_outcome_unknown".into()));
+    // The controls: a whole request has its answer again, and a refused one gives its key back.
+    let path = conversation(&gateway).await;
+    for replayed in ["", "true"] {
+        let reply = delete(&path, "whole", Body::empty()).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT);
+        assert_eq!(reply.header("idempotency-replayed"), replayed);
+    }
+    for _ in 0..2 {
+        let refused = delete(&path, "refused", body()).await;
+        assert_eq!(code(&refused), (404, "conversation_not_found".into()));
+    }
+}
+
+#[tokio::test]
+async fn what_panicked_is_not_done_again() {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let panics = || poll_fn(|_| -> Poll<StatusCode> { panic!("told to panic") });
+    let refuses = || std::future::ready(StatusCode::GONE);
+    let state = Arc::clone(&gateway.state);
+    let router = Router::new()
+        .route("/api/panics", post(panics))
+        .route("/api/refuses", post(refuses))
+        .layer(from_fn_with_state(state, idempotency));
+    let send = async |path: &str| {
+        let request = Request::post(path).header("idempotency-key", path);
+        let mut request = request.body(Body::empty()).unwrap();
+        let ana = Identity {
+            subject: "ana".to_owned(),
+            name: "Ana".to_owned(),
+            groups: Vec::new(),
+            expires_at: 0,
+            issued_at: 0,
+            credential: Credential::Token,
+        };
+        request.extensions_mut().insert(SignedIn(Arc::new(ana)));
+        let response = router.clone().oneshot(request).await.unwrap();
+        // What gives the key back.
+        gateway.settle().await;
+        let failure = response.extensions().get::<Failure>();
+        let code = failure.map_or_else(String::new, |it| it.code.to_string());
+        (response.status().as_u16(), code)
+    };
+    assert_eq!(send("/api/panics").await, (500, "internal_error".into()));
+    let again = send("/api/panics").await;
+    assert_eq!(again, (409, "idempotency_outcome_unknown".into()));
+    // The control.
+    for _ in 0..2 {
+        assert_eq!(send("/api/refuses").await, (410, String::new()));
+    }
+}
+
 #[tokio::test]
 async fn what_must_not_be_stored_is_not() {
     let Some((server, gateway, seen)) = Gateway::answering().await else {
@@ -225,6 +325,40 @@ async fn what_must_not_be_stored_is_not() {
     let row = sqlx::query("select count(body) + count(run_id) from idempotency_keys");
     let row = row.fetch_one(&server.pool()).await.unwrap();
     assert_eq!(row.get::<i64, _>(0), 0);
+}
+
+/// The first request fails and gives its key back after the second could not take it, and before it
+/// looks whose it is.
+#[tokio::test]
+async fn a_key_that_is_given_back_at_that_moment_is_taken() {
+    let Some((server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let claim = || {
+        let lease = Duration::from_secs(60);
+        gateway.state.store.claim_key("ana", "k", lease)
+    };
+    assert_eq!(claim().await.unwrap(), Claim::Claimed);
+    // The control: nobody gives it back.
+    assert_eq!(claim().await.unwrap(), Claim::Running);
+    sqlx::raw_sql(
+        "create sequence attempts;
+         create function give_back() returns trigger language plpgsql as $$
+         begin
+             if nextval('attempts') = 1 then
+                 delete from idempotency_keys;
+             end if;
+             return null;
+         end
+         $$;
+         create trigger give_back after insert on idempotency_keys
+             for each statement execute function give_back();",
+    )
+    .execute(&server.pool())
+    .await
+    .unwrap();
+    assert_eq!(claim().await.unwrap(), Claim::Claimed);
+    assert_eq!(claim().await.unwrap(), Claim::Running);
 }
 
 #[tokio::test]

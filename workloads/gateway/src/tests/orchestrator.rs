@@ -133,6 +133,16 @@ impl Orchestrator for Fake {
                     ..Failed::default()
                 })]))
             }
+            // Of a provider that has enough to do.
+            "busy" => {
+                let failed = Event::Failed(Failed {
+                    code: failures::RATE_LIMITED.to_owned(),
+                    message: "the provider has enough to do".to_owned(),
+                    retryable: true,
+                    ..Failed::default()
+                });
+                Box::pin(events(vec![decision(), failed]))
+            }
             "local" if request_has_functions => {
                 let failed = unsupported("tools", "model `small` knows no tools");
                 Box::pin(events(vec![decision(), failed]))

@@ -1,5 +1,4 @@
 import type {
-  Conversation,
   ConversationSummary,
   Document,
   Found,
@@ -109,7 +108,6 @@ export const api = {
     json<Page<ConversationSummary>>(
       "/api/conversations?limit=30" + (cursor ? "&cursor=" + cursor : ""),
     ),
-  conversation: (id: string) => json<Conversation>("/api/conversations/" + id),
   /** The messages of a conversation, the newest first. */
   messages: (id: string, cursor?: string) =>
     json<Page<StoredMessage>>(

@@ -148,10 +148,6 @@ export interface StoredMessage {
   approvals: ApprovalRequest[];
 }
 
-export interface Conversation extends ConversationSummary {
-  messages: StoredMessage[];
-}
-
 /** What a key may be allowed, in the order in which it is offered. */
 export const SCOPES = [
   "chat",

@@ -1,9 +1,11 @@
 import { useId, useState } from "react";
 import { useI18n } from "../i18n/context";
+import { givenBack } from "../lib/typed";
 
 interface Props {
   busy: boolean;
-  onSend(text: string): void;
+  /** Gives whether it failed and is kept nowhere. */
+  onSend(text: string): Promise<boolean>;
   onStop(): void;
 }
 
@@ -15,8 +17,11 @@ export function Composer({ busy, onSend, onStop }: Props) {
   const empty = text.trim() === "";
   const send = () => {
     if (busy || empty) return;
-    onSend(text.trim());
+    const sent = text.trim();
     setText("");
+    void onSend(sent).then((isLost) => {
+      if (isLost) setText((typed) => givenBack(typed, sent));
+    });
   };
   return (
     <form

@@ -163,7 +163,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           <Composer
             busy={conversation.busy}
             onStop={conversation.stop}
-            onSend={(text) => void conversation.send(model, text)}
+            onSend={(text) => conversation.send(model, text)}
           />
         </div>
       </main>

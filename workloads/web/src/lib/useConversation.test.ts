@@ -1,6 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { StoredMessage } from "../api/types";
-import { isSame, turnsOf, withOlder } from "./useConversation";
+import { isSame, storedId, turnsOf, withOlder } from "./useConversation";
+
+afterEach(() => vi.unstubAllGlobals());
 
 const stored: StoredMessage = {
   id: "m",
@@ -24,6 +26,35 @@ describe("isSame", () => {
     expect(isSame({ key: "new-1", runId: "s" }, stored)).toBe(false);
     // Neither a question nor a copy in a branch has a run.
     expect(isSame({ key: "new-1", runId: null }, { ...stored, run_id: null })).toBe(false);
+  });
+});
+
+describe("storedId", () => {
+  const pages = [
+    { items: [{ ...stored, id: "new", run_id: "s" }], next_cursor: "older" },
+    { items: [stored], next_cursor: null },
+  ];
+  const answer = () => {
+    const fetch = vi.fn<typeof globalThis.fetch>(async (path) =>
+      Response.json(pages[String(path).includes("cursor=older") ? 1 : 0]),
+    );
+    vi.stubGlobal("fetch", fetch);
+    return fetch;
+  };
+
+  it("is found on whatever page it is, and no page more is read", async () => {
+    let fetch = answer();
+    expect(await storedId("c", { key: "new-1", runId: "s" })).toBe("new");
+    expect(fetch).toHaveBeenCalledTimes(1);
+    fetch = answer();
+    expect(await storedId("c", { key: "new-1", runId: "r" })).toBe("m");
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+
+  it("is none of what is not stored", async () => {
+    const fetch = answer();
+    expect(await storedId("c", { key: "new-1", runId: "t" })).toBeNull();
+    expect(fetch).toHaveBeenCalledTimes(2);
   });
 });
 

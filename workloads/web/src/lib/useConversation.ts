@@ -5,12 +5,14 @@ import type {
   ApprovalRequest,
   Citation,
   Decision,
+  Page,
   StoredMessage,
   ToolCall,
   Verdict,
 } from "../api/types";
 import type { Warning } from "../api/usageTypes";
 import { conversationIn, overlayIn, pathOf } from "./place";
+import { noticing } from "./typed";
 
 /** A message as shown. */
 export interface Turn {
@@ -63,6 +65,20 @@ export function withOlder(turns: readonly Turn[], messages: readonly StoredMessa
 /** Whether a turn is this stored message: one that was just written does not know its id. */
 export function isSame(turn: Pick<Turn, "key" | "runId">, message: StoredMessage): boolean {
   return turn.key === message.id || (turn.runId !== null && turn.runId === message.run_id);
+}
+
+/** The id by which a turn is stored; null where it is not. It is looked for page by page, the newest first. */
+export async function storedId(
+  conversation: string,
+  turn: Pick<Turn, "key" | "runId">,
+): Promise<string | null> {
+  for (let cursor: string | undefined; ; ) {
+    const page: Page<StoredMessage> = await api.messages(conversation, cursor);
+    const message = page.items.find((it) => isSame(turn, it));
+    if (message) return message.id;
+    if (page.next_cursor === null) return null;
+    cursor = page.next_cursor;
+  }
 }
 
 let keys = 0;
@@ -211,12 +227,20 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     [onStored, onError],
   );
 
+  /** Asks. Gives whether it failed and is kept nowhere: then it is for the person to send it again. */
   const send = useCallback(
-    (model: string, text: string) =>
-      listen(
+    async (model: string, text: string): Promise<boolean> => {
+      let isKept = () => false;
+      const error = await listen(
         [newTurn("user", text, "done"), newTurn("assistant", "", "writing")],
-        (signal, listener) => ask({ model, text, conversationId: id, signal }, listener),
-      ),
+        (signal, listener) => {
+          const noticed = noticing(listener);
+          isKept = noticed.hasBegun;
+          return ask({ model, text, conversationId: id, signal }, noticed.listener);
+        },
+      );
+      return error !== null && !isKept();
+    },
     [id, listen],
   );
 
@@ -244,9 +268,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
     async (turn: Turn) => {
       if (!id) return;
       try {
-        const stored = await api.conversation(id);
-        const message = stored.messages.find((it) => isSame(turn, it));
-        const made = await api.branchConversation(id, message?.id ?? turn.key);
+        const made = await api.branchConversation(id, (await storedId(id, turn)) ?? turn.key);
         open(made.id);
         onStored();
       } catch (error) {

@@ -111,3 +111,11 @@ fn an_upgrade_from_component_to_component_is_told_once() {
     assert_eq!(told(&events), [(Normal, "Upgraded")]);
     assert_eq!(events[0].note, "Runs version 1.1.0 (before: 1.0.0)");
 }
+
+#[test]
+fn the_first_version_that_a_platform_reaches_is_no_upgrade() {
+    let mut teller = Teller::after(&[("Ready", "False", "Progressing", "")]);
+    teller.before.as_mut().unwrap().version = None;
+    let events = teller.pass(&[READY], &changing(&["demo-gateway"]));
+    assert_eq!(told(&events), [(Normal, "Available")]);
+}

@@ -1,13 +1,13 @@
 //! Passes that did not come to their end, or were not to.
 
-use lotoai_api::{Component, LotoAIStatus};
+use lotoai_api::{Component, LotoAI, LotoAIStatus};
 use lotoai_plan::{Node, Observed, Outcome, ProbeOutcome};
 use rstest::rstest;
 use serde_json::json;
 
 use super::{T1, T2, conditions};
 use crate::cluster::Cluster;
-use crate::common::{operator, resource};
+use crate::common::{operator, provided, resource};
 
 /// The status after a pass with this outcome.
 fn told(cluster: &Cluster, outcome: Outcome<'_>) -> LotoAIStatus {
@@ -58,6 +58,130 @@ fn faults_pause_failure_and_deletion_are_told() {
     assert_eq!(conditions(&deleting)[0], ("Ready", "False", "Deleting"));
 }
 
+/// A platform that is ready, and its resource.
+fn serving() -> (Cluster, LotoAI) {
+    let cluster = Cluster::up();
+    let mut lotoai = resource("minimal");
+    lotoai.status = Some(cluster.status(&lotoai, &ProbeOutcome::Answered, T1));
+    (cluster, lotoai)
+}
+
+fn silent() -> ProbeOutcome {
+    ProbeOutcome::Failed {
+        message: "HTTP 502".to_owned(),
+    }
+}
+
+/// The status after a pass that failed, after it had seen the platform or before.
+fn failed(cluster: &Cluster, lotoai: &LotoAI, probe: &ProbeOutcome, saw_it: bool) -> LotoAIStatus {
+    let outcome = Outcome::Failed {
+        platform: saw_it.then_some(&cluster.platform),
+        message: "failed to apply x",
+    };
+    cluster.judge_outcome(lotoai, probe, T2, outcome).status
+}
+
+#[rstest]
+#[case::while_it_answers(ProbeOutcome::Answered, false, ("Ready", "True", "Available"))]
+#[case::while_it_does_not(silent(), true, ("Ready", "False", "ReconcileFailed"))]
+#[case::after_a_start(ProbeOutcome::Pending, true, ("Ready", "True", "Available"))]
+#[case::after_a_start_before_it_saw_anything(
+    ProbeOutcome::Pending,
+    false,
+    ("Ready", "Unknown", "ReconcileFailed")
+)]
+fn a_pass_that_fails_takes_nothing_from_a_platform_that_serves(
+    #[case] probe: ProbeOutcome,
+    #[case] saw_it: bool,
+    #[case] ready: (&str, &str, &str),
+) {
+    let (cluster, mut lotoai) = serving();
+    let at_work = ("Reconciling", "True", "ReconcileFailed");
+    // However often it fails.
+    for _ in 0..2 {
+        let status = failed(&cluster, &lotoai, &probe, saw_it);
+        assert_eq!(conditions(&status), [ready, at_work]);
+        lotoai.status = Some(status);
+    }
+    // And it goes on as before once a pass succeeds.
+    let answers = ready.1 != "False";
+    let status = cluster.status(&lotoai, &ProbeOutcome::Pending, T2);
+    let is = status.condition("Ready").unwrap().status == "True";
+    assert_eq!(is, answers);
+}
+
+#[test]
+fn a_failing_pass_after_a_start_says_what_it_sees_of_a_platform_that_is_down_or_changed() {
+    let (mut cluster, mut lotoai) = serving();
+    let pending = &ProbeOutcome::Pending;
+    let lost = ("Ready", "False", "ReconcileFailed");
+    cluster.set_ready(Node::Component(Component::Gateway), 0);
+    assert_eq!(
+        conditions(&failed(&cluster, &lotoai, pending, true))[0],
+        lost
+    );
+    cluster.ready(Node::Component(Component::Gateway));
+    lotoai.metadata.generation = Some(2);
+    assert_eq!(
+        conditions(&failed(&cluster, &lotoai, pending, true))[0],
+        lost
+    );
+    // What nobody has ever seen ready is not unknown.
+    lotoai.status = None;
+    assert_eq!(
+        conditions(&failed(&cluster, &lotoai, pending, false))[0],
+        lost
+    );
+    let paused = Outcome::Paused {
+        platform: &cluster.platform,
+    };
+    lotoai.status = Some(told(&cluster, paused));
+    assert_eq!(
+        conditions(&failed(&cluster, &lotoai, pending, false))[0],
+        lost
+    );
+}
+
+#[test]
+fn a_platform_that_serves_stays_ready_when_it_is_asked_for_what_cannot_be_done() {
+    let (cluster, mut lotoai) = serving();
+    lotoai.spec.url = "http://elsewhere.example.com".to_owned();
+    lotoai.metadata.generation = Some(2);
+    let faults = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap_err();
+    let invalid = |lotoai: &LotoAI, probe: &ProbeOutcome| {
+        let outcome = Outcome::Invalid(&faults);
+        cluster.judge_outcome(lotoai, probe, T2, outcome).status
+    };
+    let stalled = ("Stalled", "True", "InvalidSpec");
+
+    let status = invalid(&lotoai, &ProbeOutcome::Answered);
+    let answers = ("Ready", "True", "Available");
+    assert_eq!(conditions(&status), [answers, stalled]);
+    let message = &status.condition("Ready").unwrap().message;
+    let where_it_runs = "Questions are answered at https://lotoai.example.com; ";
+    assert!(message.starts_with(where_it_runs), "{message}");
+    assert!(message.contains("not carried out: spec.url: "), "{message}");
+    assert_eq!(status.version.as_deref(), Some("9.9.9"));
+
+    let lost = ("Ready", "False", "InvalidSpec");
+    let status = invalid(&lotoai, &silent());
+    assert_eq!(conditions(&status), [lost, stalled]);
+
+    // An operator that has just started cannot ask, and says so as long as it cannot.
+    let unknown = ("Ready", "Unknown", "InvalidSpec");
+    let mut later = lotoai.clone();
+    for _ in 0..2 {
+        let status = invalid(&later, &ProbeOutcome::Pending);
+        assert_eq!(conditions(&status), [unknown, stalled]);
+        later.status = Some(status);
+    }
+
+    // One that was never ready is not, whoever answers.
+    lotoai.status = None;
+    let status = invalid(&lotoai, &ProbeOutcome::Answered);
+    assert_eq!(conditions(&status), [lost, stalled]);
+}
+
 #[test]
 fn a_refused_object_hides_nothing_of_the_rest_and_is_waited_for() {
     let mut lotoai = resource("minimal");
@@ -76,12 +200,9 @@ fn a_refused_object_hides_nothing_of_the_rest_and_is_waited_for() {
     let status = cluster.refused(&lotoai, &ProbeOutcome::Answered, T2);
     let answers = ("Ready", "True", "Available");
     assert_eq!(conditions(&status), [answers, refused]);
-    let failed = ProbeOutcome::Failed {
-        message: "HTTP 502".to_owned(),
-    };
-    let status = cluster.refused(&lotoai, &failed, T2);
-    let silent = ("Ready", "False", "ProbeFailed");
-    assert_eq!(conditions(&status), [silent, refused]);
+    let status = cluster.refused(&lotoai, &silent(), T2);
+    let unanswered = ("Ready", "False", "ProbeFailed");
+    assert_eq!(conditions(&status), [unanswered, refused]);
 
     cluster.set_ready(Node::Component(Component::Analytics), 0);
     let status = cluster.refused(&lotoai, &ProbeOutcome::Answered, T2);

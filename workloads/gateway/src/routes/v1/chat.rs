@@ -104,9 +104,9 @@ pub(in crate::routes) async fn answer(
     };
     let mut response = match (manner.stream, run.is_resumable()) {
         (true, true) => {
-            let whole = run.whole();
+            let (whole, is_streaming) = (run.whole(), run.streaming());
             let tape = state.streams.write(run);
-            resume::begin(state, identity, chunks, &tape, whole).await?
+            resume::begin(state, identity, chunks, &tape, whole, &is_streaming).await?
         }
         (true, false) => sse::stream(run, ChunkWriter::new(chunks)).await?,
         (false, true) => {

@@ -34,7 +34,8 @@ use crate::streams::tape::{Ending, Last, Part, Tape};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Streams an answer that goes on by itself; `whole` is what becomes of it.
+/// Streams an answer that goes on by itself; `whole` is what becomes of it. Raises `is_streaming` once
+/// failures are told in the stream.
 ///
 /// # Errors
 /// What goes wrong before the first event.
@@ -44,6 +45,7 @@ pub(super) async fn begin(
     chunks: Chunks,
     tape: &Arc<Tape>,
     whole: Whole,
+    is_streaming: &Flag,
 ) -> Result<Response, Failure> {
     let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
     let first = tokio::time::timeout(GRACE, reader.next()).await;
@@ -53,6 +55,7 @@ pub(super) async fn begin(
     {
         return Err(failure.clone());
     }
+    is_streaming.raise();
     let source = Source::Here(reader);
     let mut telling = Telling::new(state, identity, chunks, source, 0);
     if let Some(part) = first {

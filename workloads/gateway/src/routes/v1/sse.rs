@@ -41,10 +41,14 @@ pub(super) trait Writer: Send + 'static {
 /// # Errors
 /// What goes wrong before the first event.
 pub(super) async fn stream(mut run: Run, writer: impl Writer) -> Result<Response, Failure> {
-    let first = match tokio::time::timeout(GRACE, run.next()).await {
+    let first = tokio::time::timeout(GRACE, run.next()).await;
+    let first = match first {
         Ok(first) => Some(first?),
+        // Its end is being stored as that of one that was told by its status.
+        Err(_) if run.has_failed() => Some(run.next().await?),
         Err(_) => None,
     };
+    run.streaming().raise();
     let mut telling = Telling {
         run,
         writer,

@@ -165,6 +165,7 @@ async fn unfinished_uploads_of_a_person_are_counted() {
         (reply.status.as_u16(), &*reply.code()),
         (429, "too_many_uploads")
     );
+    assert_eq!(reply.header("retry-after"), "60");
     // The controls: somebody else's, expired and finished ones count for nobody.
     for subject in ["bo", "late", "done"] {
         assert_eq!(ask(subject).await.status, StatusCode::CREATED, "{subject}");
