@@ -7,6 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::tus::{UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
 
+/// The longest boundary, in bytes (RFC 2046). A longer one is none: every byte of a body may have to be
+/// held against all of it.
+const MAX_BOUNDARY: usize = 70;
+
 /// The hash of a request, as its body arrives.
 pub(super) struct RequestHash {
     hash: Sha256,
@@ -91,7 +95,9 @@ fn boundary(media_type: &str) -> &str {
     parameters
         .filter_map(|parameter| parameter.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
-        .map_or("", |(_, value)| value.trim().trim_matches('"'))
+        .map(|(_, value)| value.trim().trim_matches('"'))
+        .filter(|boundary| boundary.len() <= MAX_BOUNDARY)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -158,6 +164,9 @@ mod tests {
         };
         assert_eq!(form("aab", "text"), form("----7MA4YWxkTrZu0gW", "text"));
         assert_ne!(form("aab", "text"), form("aab", "other"));
+        let longest = "b".repeat(MAX_BOUNDARY);
+        assert_eq!(form("aab", "text"), form(&longest, "text"));
+        assert_ne!(form("aab", "text"), form(&format!("{longest}b"), "text"));
     }
 
     proptest! {
