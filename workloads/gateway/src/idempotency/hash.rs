@@ -12,7 +12,7 @@ use crate::domain::tus::{UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
 const MAX_BOUNDARY: usize = 70;
 
 /// The hash of a request, as its body arrives.
-pub(super) struct RequestHash {
+pub struct RequestHash {
     hash: Sha256,
     boundary: Vec<u8>,
     /// The end of what came, which may be the beginning of a boundary.
@@ -21,7 +21,7 @@ pub(super) struct RequestHash {
 
 impl RequestHash {
     /// Of a request whose body is still to come.
-    pub(super) fn begin(parts: &Parts) -> Self {
+    pub fn begin(parts: &Parts) -> Self {
         let media_type = parts
             .headers
             .get(CONTENT_TYPE)
@@ -54,7 +54,7 @@ impl RequestHash {
 
     /// Takes more of the body. A client that sends a form again chooses a new boundary for it, so
     /// boundaries are left out.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         let Some(first) = self.boundary.first().copied() else {
             self.hash.update(bytes);
             return;
@@ -77,7 +77,7 @@ impl RequestHash {
     }
 
     /// The hash of the whole.
-    pub(super) fn end(self) -> Vec<u8> {
+    pub fn end(self) -> Vec<u8> {
         self.hash.chain_update(&self.tail).finalize().to_vec()
     }
 }
