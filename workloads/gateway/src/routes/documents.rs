@@ -232,11 +232,7 @@ pub async fn one(
         (
             status = 200,
             description = "The file, to be saved",
-            content(
-                (String = "text/plain"),
-                (String = "text/markdown"),
-                (String = "text/html"),
-            ),
+            content((String = "text/plain"), (String = "text/markdown"), (String = "text/html")),
         ),
         (status = 404, description = "There is no such document for the caller"),
     ),
