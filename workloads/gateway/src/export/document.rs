@@ -50,13 +50,15 @@ async fn write(
     loop {
         at += part.len() as u64;
         pipe.bytes(&part).await?;
-        // A part without bytes is of an object that is shorter than its row says.
-        if at >= size || part.is_empty() {
-            break;
+        if at >= size {
+            return pipe.end().await;
+        }
+        // The object is shorter than its row says.
+        if part.is_empty() {
+            return Err(Failure::internal().into());
         }
         part = objects.read_part(&key, at..size.min(at + PART)).await?;
     }
-    pipe.end().await
 }
 
 #[cfg(test)]
