@@ -63,6 +63,7 @@ pub async fn show(
         ("limit" = Option<u32>, Query, description = "Most items, 1 to 100; 20 if not said"),
         ("order" = Option<String>, Query, description = "`desc`, if not said, or `asc`"),
         ("after" = Option<String>, Query, description = "Identity of the item before the first"),
+        ("include" = Option<Vec<String>>, Query, description = "Taken, and without effect"),
     ),
     responses(
         (status = 200, description = "The items", body = bodies::ResponseInputItems),
