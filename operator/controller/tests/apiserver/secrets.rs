@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lotoai_api::LotoAIStatus;
 use lotoai_plan::labels;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::world::{Answering, World};
@@ -198,6 +199,80 @@ async fn a_value_that_somebody_wrote_stays_and_a_given_one_is_restored() {
     );
     assert_eq!(after["username"], it.credential["username"]);
     it.check_both_sides_know().await;
+}
+
+/// Without one of them a pass does not find the Secret among its own, and would make another.
+#[rstest]
+#[case::removed(serde_json::Value::Null)]
+#[case::altered(json!("altered"))]
+#[tokio::test]
+async fn a_label_of_a_credential_comes_back_and_its_value_stays(#[case] label: serde_json::Value) {
+    let kind = if label.is_null() {
+        "removed"
+    } else {
+        "altered"
+    };
+    let Some(it) = AtRest::start(&format!("label-{kind}")).await else {
+        return;
+    };
+    let borne = async || {
+        let secret = it.secrets.get(AtRest::NAME).await.unwrap();
+        secret.metadata.labels.unwrap()
+    };
+    let before = borne().await;
+    let params = PatchParams::default();
+    for key in [labels::PART_OF, labels::MANAGED_BY, labels::INSTANCE] {
+        let patch = json!({ "metadata": { "labels": { key: label } } });
+        it.secrets
+            .patch(AtRest::NAME, &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+        assert_ne!(borne().await, before, "{key}");
+        if key == labels::INSTANCE && !label.is_null() {
+            // It may be another platform's: this one must not take it.
+            let error = it.world.pass().await.unwrap_err();
+            let error = lotoai_operator::error::chain(&error);
+            assert!(
+                error.contains("does not belong to this platform"),
+                "{error}"
+            );
+            assert_eq!(borne().await[key], "altered");
+            continue;
+        }
+        it.world.pass().await.unwrap();
+        assert_eq!(borne().await, before, "{key}");
+        assert_eq!(it.now().await, it.credential, "{key}");
+    }
+    assert_eq!(gateway_hash(&it.world).await, it.hash, "nobody restarts");
+    assert_eq!(provision(&it.world).await, it.job);
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_in_the_place_of_a_credential_is_refused() {
+    let Some(world) = World::demo("label-foreign").await else {
+        return;
+    };
+    let secrets = world.api::<Secret>();
+    let theirs = json!({
+        "metadata": { "name": AtRest::NAME, "labels": { labels::PART_OF: labels::PART_OF_VALUE } },
+        "stringData": { "username": "gateway", "password": "theirs" },
+    });
+    let theirs: Secret = serde_json::from_value(theirs).unwrap();
+    let made = secrets
+        .create(&PostParams::default(), &theirs)
+        .await
+        .unwrap();
+    let error = world.pass().await.unwrap_err();
+    let error = lotoai_operator::error::chain(&error);
+    assert!(
+        error.contains("does not belong to this platform"),
+        "{error}"
+    );
+    let after = secrets.get(AtRest::NAME).await.unwrap();
+    assert_eq!(
+        after.metadata.resource_version,
+        made.metadata.resource_version
+    );
 }
 
 #[tokio::test]
