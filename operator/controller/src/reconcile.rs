@@ -275,26 +275,28 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         }
     };
     // What is refused may be to take the place of what would go.
+    let mut pruned = Ok(());
     if refused.is_none() {
         let ids = desired.iter().map(Desired::id).collect();
-        let pruned = &mut seen.facts.pruned;
-        Step::begin("prune")
-            .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
-            .context(PruneSnafu)?;
+        let gone = &mut seen.facts.pruned;
+        pruned = Step::begin("prune")
+            .end(prune::prune(client, owner, &existing, &ids, &context.applied, gone).await)
+            .context(PruneSnafu);
     }
     let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
     let now = Timestamp::now();
     let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed, now));
     let steps = steps.unwrap_or_default();
     let taken = &mut seen.facts.rotated;
-    // A rotation must not stand half-way because of an object that has no part in it; the steps wait
-    // for those that have.
+    // A rotation must not stand half-way because of an object that has no part in it, be it one that
+    // cannot go; the steps wait for those that have.
     let rotated = Step::begin("rotate")
         .end(credentials::rotate(client, platform, &seen.observed, steps, taken).await)
         .context(CredentialsSnafu);
     if let Some(error) = refused {
         return Err(error);
     }
+    pruned?;
     rotated?;
     Ok(Done::Applied)
 }
