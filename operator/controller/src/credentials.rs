@@ -222,7 +222,7 @@ fn authority_first(required: &[SecretSpec]) -> impl Iterator<Item = &SecretSpec>
 }
 
 /// What is to change in a Secret, by key; nothing stands for what is to go.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Change {
     data: BTreeMap<String, Option<ByteString>>,
     annotations: BTreeMap<String, Option<String>>,

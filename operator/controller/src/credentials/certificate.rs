@@ -171,7 +171,7 @@ impl Store<'_> {
     }
 
     async fn create_with(&mut self, spec: &SecretSpec, change: Change) -> Result<Secret, Error> {
-        let Change { data, annotations } = change;
+        let Change { data, annotations } = change.clone();
         let data = data
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)));
@@ -180,7 +180,13 @@ impl Store<'_> {
             .filter_map(|(key, value)| Some((key, value?)));
         let metadata = annotated(&spec.metadata, said.collect());
         let secret = self.create(&metadata, spec.type_(), data.collect()).await?;
-        self.keep(&spec.metadata, secret, Change::default()).await
+        // It may be one that no list shows since somebody changed a label, and that was altered, too.
+        let change = if is_intact(&secret, CURRENT) {
+            Change::default()
+        } else {
+            change
+        };
+        self.keep(&spec.metadata, secret, change).await
     }
 
     fn renewed(&mut self, secret: &Secret) {
