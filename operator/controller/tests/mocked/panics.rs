@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use kube::Client;
@@ -13,10 +14,14 @@ use lotoai_operator::probe::Probes;
 use lotoai_operator::reconcile::reconcile;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::reads::empty_list;
 use crate::server::{Call, Log, response};
 use crate::turns::{Unasked, env, platform_in};
+
+/// A pass that panics is over at once.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client that panics in the hands of whoever asks this, over a cluster without objects.
 fn panicking(at: fn(&Call) -> bool) -> (Client, Log) {
@@ -84,7 +89,8 @@ async fn nothing_that_panics_ends_the_operator_or_takes_a_turn_for_ever() {
     let context = context(client);
     for _ in 0..=CONCURRENCY {
         let platform = Arc::new(platform_in("default"));
-        let error = reconcile(platform, Arc::clone(&context)).await.unwrap_err();
+        let pass = timeout(DEADLINE, reconcile(platform, Arc::clone(&context)));
+        let error = pass.await.expect("a turn is free").unwrap_err();
         assert_eq!(error.reason(), "Panicked");
     }
     assert!(log.calls().is_empty());
