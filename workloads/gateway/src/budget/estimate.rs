@@ -19,9 +19,10 @@ const DEFAULT_OUTPUT_TOKENS: u64 = 4_096;
 /// The provider that the orchestrator names when no model wrote the answer.
 const NO_PROVIDER: &str = "lotoai";
 /// Failures after which a provider charges nothing, as long as it has written nothing.
-const UNCHARGED: [&str; 6] = [
-    "rate_limited",
-    "provider_refused",
+const UNCHARGED: [&str; 7] = [
+    failures::RATE_LIMITED,
+    failures::PROVIDER_REFUSED,
+    failures::PROVIDER_UNAVAILABLE,
     "model_not_found",
     "invalid_request",
     "duplicate_run",
@@ -331,6 +332,8 @@ mod tests {
     #[case(true, 0, "answer_timeout", 2_010, 4_096)]
     #[case(true, 5, "rate_limited", 2_010, 4_096)]
     #[case(true, 0, "rate_limited", 0, 0)]
+    #[case(true, 5, "provider_unavailable", 2_010, 4_096)]
+    #[case(true, 0, "provider_unavailable", 0, 0)]
     #[case(true, 0, "unsupported_parameter", 0, 0)]
     #[case(false, 0, "cancelled", 0, 0)]
     #[case(false, 0, "orchestrator_unavailable", 0, 0)]
