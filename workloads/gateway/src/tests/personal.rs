@@ -122,6 +122,7 @@ async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
         api_key: String::new(),
         model: "writer".to_owned(),
         include_usage: false,
+        repeated: None,
     };
     let run_id = stream.run_id;
     let talk = NewTalk {
