@@ -401,3 +401,26 @@ async fn one_whose_writer_died_has_failed() {
         (&json!("failed"), &json!("answer_incomplete"))
     );
 }
+
+#[tokio::test]
+async fn one_that_is_deleted_is_told_no_more() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let (told, id) = begun(&gateway, &seen, 0, "uno").await;
+    let path = format!("/v1/responses/{id}");
+    let remove = async || {
+        let request = gateway.request(Method::DELETE, &path, "ana");
+        gateway.send(request).await.status
+    };
+    // There is nothing yet to delete: it is cancelled first, or waited for.
+    assert_eq!(remove().await, StatusCode::NOT_FOUND);
+    seen.tell(0, None);
+    told.all().await;
+    gateway.settle_run().await;
+    assert_eq!(remove().await, StatusCode::OK);
+    let told = gateway.send(again(&gateway, "ana", &id, None)).await;
+    assert_eq!(told.code(), "response_not_found");
+    let cancelled = cancel(&gateway, "ana", &id).await;
+    assert_eq!(cancelled.code(), "response_not_found");
+}
