@@ -26,7 +26,7 @@ impl Component {
             Self::Postgres => Source::Upstream("docker.io/library/postgres:18.6"),
             Self::Rabbitmq => Source::Upstream("docker.io/library/rabbitmq:4.3.5-management"),
             Self::Minio => Source::Upstream("quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"),
-            Self::Clickhouse => Source::Upstream("docker.io/library/clickhouse:26.3"),
+            Self::Clickhouse => Source::Upstream("docker.io/library/clickhouse:26.3.20.7"),
             // The version that the client of rag-server is tested with by its authors.
             Self::Qdrant => Source::Upstream("docker.io/qdrant/qdrant:v1.20.0"),
             Self::Keycloak => Source::Upstream("quay.io/keycloak/keycloak:26.7.3"),
@@ -129,12 +129,49 @@ mod tests {
         assert_eq!(with_tag(reference, tag), expected);
     }
 
+    /// A tag with a zero in the place of every number.
+    fn form(tag: &str) -> String {
+        let zero = |letter: char| if letter.is_ascii_digit() { '0' } else { letter };
+        let mut form: String = tag.chars().map(zero).collect();
+        while form.contains("00") {
+            form = form.replace("00", "0");
+        }
+        form
+    }
+
+    /// A shorter one, such as `26.3` of ClickHouse, is moved to every release below it.
     #[test]
     fn every_image_has_an_exact_tag() {
-        let images = Component::ALL.map(Component::image).into_iter();
-        for image in images.chain([CLOUDNATIVE_PG_POSTGRES]) {
+        let of_component = |component| match component {
+            Component::Postgres => "0.0",
+            Component::Rabbitmq => "0.0.0-management",
+            Component::Minio => "RELEASE.0-0-0T0-0-0Z",
+            Component::Clickhouse => "0.0.0.0",
+            Component::Qdrant | Component::Traefik => "v0.0.0",
+            Component::Keycloak
+            | Component::Gateway
+            | Component::Orchestrator
+            | Component::Agents
+            | Component::ModelServer
+            | Component::McpServer
+            | Component::RagIngest
+            | Component::RagServer
+            | Component::Analytics => "0.0.0",
+        };
+        let components =
+            Component::ALL.map(|component| (component.image(), of_component(component)));
+        let delegated = (CLOUDNATIVE_PG_POSTGRES, "0.0-system-trixie");
+        for (image, expected) in components.into_iter().chain([delegated]) {
             let reference = image.reference("0.1.0");
-            assert!(!["", "latest"].contains(&tag(&reference)), "{reference}");
+            assert_eq!(form(tag(&reference)), expected, "{reference}");
         }
+    }
+
+    #[rstest]
+    #[case("26.3.20.7", "0.0.0.0")]
+    #[case("26.3", "0.0")]
+    #[case("latest", "latest")]
+    fn forms(#[case] tag: &str, #[case] expected: &str) {
+        assert_eq!(form(tag), expected);
     }
 }

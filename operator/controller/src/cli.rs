@@ -12,6 +12,7 @@ use lotoai_api::LotoAI;
 use snafu::{ResultExt, Snafu};
 
 use crate::explain::{self, Explanation};
+use crate::leader::LEASE;
 use crate::rbac;
 
 /// Runs LotoAI platforms on Kubernetes.
@@ -86,6 +87,9 @@ pub struct RunArgs {
     /// Whether to wait for a Lease, so that only one process writes.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
+    /// Name of the Lease. Operators of one namespace that ask for the same one work one at a time.
+    #[arg(long, env = "LEASE_NAME", default_value = LEASE)]
+    pub lease_name: String,
     /// Name of this pod: the holder of the Lease and the source of events.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,

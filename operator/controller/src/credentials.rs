@@ -2,10 +2,12 @@
 //!
 //! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
 //! never overwritten: stores know it already. What changes in an existing Secret is its owner
-//! (with the deletion policy), a value that is given (a user name), a certificate that ends, and a
-//! credential that somebody wants made anew. Secrets that others keep are read and never written.
+//! (with the deletion policy), our labels, a value that is given (a user name), a certificate that
+//! ends or was altered, and a credential that somebody wants made anew. Secrets that others keep are
+//! read and never written.
 
 mod certificate;
+mod ours;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -21,16 +23,15 @@ use kube::{Client, ResourceExt};
 use lotoai_plan::credentials::MissingCredential;
 use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::PRIVATE_KEY;
-use lotoai_plan::{
-    Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
-};
+use lotoai_plan::{Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value};
 use serde_json::json;
-use snafu::{OptionExt, ResultExt, Snafu, ensure};
+use snafu::{OptionExt, ResultExt, Snafu};
 
 use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
 use crate::tls::given::Given;
+use ours::check_ours;
 
 pub use rotation::rotate;
 
@@ -221,7 +222,7 @@ fn authority_first(required: &[SecretSpec]) -> impl Iterator<Item = &SecretSpec>
 }
 
 /// What is to change in a Secret, by key; nothing stands for what is to go.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Change {
     data: BTreeMap<String, Option<ByteString>>,
     annotations: BTreeMap<String, Option<String>>,
@@ -305,8 +306,8 @@ impl Store<'_> {
         }
     }
 
-    /// Checks that an existing Secret is ours, and brings its owner and what `change` names to what
-    /// they should be. Other values stay.
+    /// Checks that an existing Secret is ours, and brings its owner, our labels and what `change`
+    /// names to what they should be. Other values stay.
     async fn keep(
         &self,
         wanted: &ObjectMeta,
@@ -318,6 +319,8 @@ impl Store<'_> {
         check_ours(self.platform, &secret)?;
         let owned = owned_by(&secret.metadata, &self.platform.uid);
         let same_owner = owned == wanted.owner_references.is_some();
+        let mut labels = wanted.labels.iter().flatten();
+        let same_labels = labels.all(|(key, value)| secret.labels().get(key) == Some(value));
         let held = secret.data.as_ref();
         let same_data = data
             .iter()
@@ -325,7 +328,7 @@ impl Store<'_> {
         let same_annotations = annotations
             .iter()
             .all(|(key, value)| secret.annotations().get(key) == value.as_ref());
-        if same_owner && same_data && same_annotations {
+        if same_owner && same_labels && same_data && same_annotations {
             return Ok(secret);
         }
         let patch = json!({
@@ -333,6 +336,7 @@ impl Store<'_> {
                 // A Secret that changed since it was read is read again first.
                 "resourceVersion": secret.resource_version(),
                 "ownerReferences": wanted.owner_references,
+                "labels": wanted.labels,
                 "annotations": annotations,
             },
             "data": data,
@@ -349,22 +353,6 @@ impl Store<'_> {
                 name,
             })
     }
-}
-
-fn check_ours(platform: &Platform, secret: &Secret) -> Result<(), Error> {
-    let name = secret.name_any();
-    let labels = secret.labels();
-    let ours = labels.contains_key(labels::CREDENTIAL)
-        && labels::platform(platform)
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value));
-    ensure!(ours, ForeignSnafu { name });
-    let unowned = secret.owner_references().is_empty();
-    ensure!(
-        unowned || owned_by(&secret.metadata, &platform.uid),
-        LeftoverSnafu { name }
-    );
-    Ok(())
 }
 
 fn holds(secret: &Secret, key: &str, value: &[u8]) -> bool {

@@ -67,6 +67,13 @@ pub enum Error {
         /// Why.
         source: report::Error,
     },
+    /// The operator has a fault. What it said stands in the log alone: it may hold any value.
+    #[snafu(display(
+        "failed to end the pass: the operator met a fault of its own; its log says where it \
+         panicked, please report that; other platforms are not concerned, and this one is tried \
+         again"
+    ))]
+    Panicked,
 }
 
 /// Who can do something about an error.
@@ -78,6 +85,8 @@ pub enum ErrorClass {
     Conflict,
     /// Nobody, most likely: the API server or the network did not answer well.
     Transient,
+    /// Whoever makes the operator.
+    Bug,
 }
 
 impl Error {
@@ -88,6 +97,7 @@ impl Error {
             Self::ReadResource { .. } | Self::InvalidSpec { .. } => ErrorClass::User,
             Self::Credentials { source } if source.is_for_user() => ErrorClass::User,
             Self::Apply { source } if source.is_foreign() => ErrorClass::User,
+            Self::Panicked => ErrorClass::Bug,
             _ => class_of(self.kube()),
         }
     }
@@ -106,7 +116,7 @@ impl Error {
     /// What the API server said, if it said anything.
     fn kube(&self) -> Option<&kube::Error> {
         match self {
-            Self::ReadResource { .. } | Self::InvalidSpec { .. } => None,
+            Self::ReadResource { .. } | Self::InvalidSpec { .. } | Self::Panicked => None,
             Self::Dereference { source } => source.kube(),
             Self::Credentials { source } => source.kube(),
             Self::Apply { source } => source.kube(),
@@ -121,6 +131,15 @@ impl Error {
         self.into()
     }
 
+    /// What the pass came to, for metrics and traces.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        if matches!(self, Self::Panicked) {
+            "panicked"
+        } else {
+            "failed"
+        }
+    }
+
     /// What the operator was doing: the action of the event.
     #[must_use]
     pub const fn attempt(&self) -> &'static str {
@@ -132,6 +151,7 @@ impl Error {
             Self::Apply { .. } => "Apply",
             Self::Prune { .. } => "Prune",
             Self::Report { .. } => "WriteStatus",
+            Self::Panicked => "Reconcile",
         }
     }
 
@@ -145,7 +165,7 @@ impl Error {
             ErrorClass::Transient if self.is_unauthorised() => {
                 Action::requeue(UNKNOWN_TO_API_SERVER)
             }
-            ErrorClass::Transient => Action::requeue(backoff(failures)),
+            ErrorClass::Transient | ErrorClass::Bug => Action::requeue(backoff(failures)),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
 
-/// Name of the Lease.
+/// Name of the Lease, unless the process is told another.
 pub const LEASE: &str = "lotoai-operator";
 
 /// Why leading ended.
@@ -18,9 +18,12 @@ pub const LEASE: &str = "lotoai-operator";
 pub enum Error {
     /// Another process may write now, so this one must end at once.
     #[snafu(display(
-        "failed to renew the lease {LEASE:?} in time: another process may lead now, this one ends"
+        "failed to renew the lease {lease:?} in time: another process may lead now, this one ends"
     ))]
-    Lost,
+    Lost {
+        /// Name of the Lease.
+        lease: String,
+    },
 }
 
 /// Who this process is in the election.
@@ -28,6 +31,8 @@ pub enum Error {
 pub struct Identity {
     /// Namespace of the Lease.
     pub namespace: String,
+    /// Name of the Lease: who asks for another one leads beside this process.
+    pub lease: String,
     /// Unique name of this process; the name of its pod.
     pub name: String,
 }
@@ -53,7 +58,13 @@ pub async fn lead<F: Future>(
         tracing::warn!("leader election is off: make sure that no second operator runs");
         return Ok(Some(work.await));
     };
-    let election = LeaderElection::new(client, &identity.namespace, LEASE, &identity.name);
+    let Identity {
+        namespace,
+        lease,
+        name,
+    } = identity;
+    tracing::info!(namespace, lease, name, "waiting for the lease");
+    let election = LeaderElection::new(client, &namespace, &lease, &name);
     // A process that still waits for the lease has nothing to finish. One that holds it ends
     // through `work`, which stops on the same token.
     let started = CancellationToken::new();
@@ -71,7 +82,7 @@ pub async fn lead<F: Future>(
     tokio::select! {
         output = held => {
             metrics::leading(false);
-            output.map(Some).ok_or(Error::Lost)
+            output.map(Some).ok_or(Error::Lost { lease })
         }
         () = waiting => Ok(None),
     }

@@ -17,6 +17,7 @@ pub mod explain;
 mod hash;
 pub mod leader;
 pub mod metrics;
+mod named;
 pub mod object;
 mod pace;
 pub mod probe;

@@ -10,7 +10,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Passes by outcome: `applied`, `waiting`, `paused`, `deleting` or `failed`.
+/// Passes by outcome: `applied`, `waiting`, `paused`, `deleting`, `failed` or `panicked`.
 pub const RECONCILIATIONS: &str = "lotoai_operator_reconciliations_total";
 /// Steps of passes by step and outcome: `ok`, `failed` or `abandoned`.
 pub const STEPS: &str = "lotoai_operator_steps_total";

@@ -1,8 +1,9 @@
 //! Prune: deletes what the platform owns but no longer asks for.
 //!
 //! Needs a client. An object goes only when it carries the platform's labels (it would not be in
-//! `existing` otherwise), is owned by the platform's UID, and is not desired. Desired counts also
-//! when a gate still holds it. Volume claims are not among the kinds; credentials and what
+//! `existing` otherwise), is owned by the platform's UID, is not desired, and has not changed since it
+//! was read: somebody may have given back a label that keeps it. Desired counts also when a gate still
+//! holds it. Volume claims are not among the kinds; credentials and what
 //! asks another operator for a store are passed over: all of them hold what cannot be made again.
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ use lotoai_plan::{ObjectId, OwnedKind, labels, owned_kinds};
 use snafu::Snafu;
 
 use crate::apply::{Cache, Owner};
+use crate::error::chain;
 use crate::metrics;
 use crate::object::{Existing, has_label, owned_by, show};
 
@@ -43,8 +45,9 @@ fn is_precious(meta: &ObjectMeta) -> bool {
 /// a failure is as gone as the rest.
 ///
 /// # Errors
-/// At the first deletion that is refused. One that is gone already, or was replaced by another
-/// object in the meantime, is no error.
+/// The first deletion that is refused, when all the others were tried, or the first that the API server
+/// does not answer. One that is gone already, or was changed or replaced by another object in the
+/// meantime, is no error: the next pass looks at it.
 pub async fn prune(
     client: &Client,
     owner: Owner<'_>,
@@ -54,6 +57,7 @@ pub async fn prune(
     pruned: &mut Vec<ObjectId>,
 ) -> Result<(), Error> {
     let kinds = owned_kinds();
+    let mut refused = None;
     for (id, meta) in existing.iter() {
         let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);
         let Some(OwnedKind { resource, .. }) = kind else {
@@ -68,7 +72,7 @@ pub async fn prune(
         }
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: meta.uid.clone(),
-            resource_version: None,
+            resource_version: meta.resource_version.clone(),
         });
         let api: Api<DynamicObject> =
             Api::namespaced_with(client.clone(), owner.namespace, resource);
@@ -83,13 +87,21 @@ pub async fn prune(
             }
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
             Err(source) => {
-                return Err(Error {
+                let is_answer = matches!(source, kube::Error::Api(_));
+                let error = Error {
                     id: id.clone(),
                     source: Box::new(source),
-                });
+                };
+                if !is_answer {
+                    return Err(error);
+                }
+                // An object that may not go has no part in the others.
+                tracing::warn!(error = %chain(&error), "a deletion was refused");
+                refused.get_or_insert(error);
+                continue;
             }
         }
         cache.forget(owner, meta);
     }
-    Ok(())
+    refused.map_or(Ok(()), Err)
 }

@@ -2,9 +2,11 @@
 //!
 //! Nothing is read or written here but through the stages.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -54,7 +56,9 @@ pub async fn reconcile(
     let result = Box::pin(guard(&object, &context))
         .instrument(span.clone())
         .await;
-    let outcome = result.as_ref().map_or("failed", |done| done.name());
+    let outcome = result
+        .as_ref()
+        .map_or_else(Error::outcome, |done| done.name());
     metrics::reconciled(outcome, started.elapsed());
     span.record("outcome", outcome);
     span.in_scope(|| log(&result, started.elapsed()));
@@ -83,6 +87,9 @@ fn log(result: &Result<Done, Error>, elapsed: Duration) {
         Err(error) if error.class() == ErrorClass::Conflict => {
             tracing::info!(elapsed_ms, error = %chain(error), "pass is repeated");
         }
+        Err(error) if error.class() == ErrorClass::Bug => {
+            tracing::error!(elapsed_ms, reason = error.reason(), error = %chain(error), "pass failed");
+        }
         Err(error) => {
             tracing::warn!(elapsed_ms, reason = error.reason(), error = %chain(error), "pass failed");
         }
@@ -91,15 +98,30 @@ fn log(result: &Result<Done, Error>, elapsed: Duration) {
 
 async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<Done, Error> {
     match &object.0 {
-        Ok(loto) => pass(loto, context).await,
+        Ok(loto) => match caught(Box::pin(pass(loto, context))).await {
+            Some(result) => result,
+            None => {
+                let error = Error::Panicked;
+                // What tells of failures may be what panics.
+                caught(report::failed(&context.recorder, object, &error)).await;
+                Err(error)
+            }
+        },
         Err(invalid) => {
             let error = Error::ReadResource {
                 cause: invalid.error.clone(),
             };
-            report::unreadable(&context.recorder, object, &error).await;
+            report::failed(&context.recorder, object, &error).await;
             Err(error)
         }
     }
+}
+
+/// What a part of a pass comes to; nothing when it panics. A fault that one platform meets must not
+/// end the operator of all others. What the part leaves half-way is dropped with it or, in the
+/// cluster, met by the next pass like everything else.
+async fn caught<T>(part: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(part).catch_unwind().await.ok()
 }
 
 /// How far a pass came, for the status.
@@ -118,7 +140,8 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
     let result = if deleting {
         Ok(Done::Deleting)
     } else {
-        stages(loto, context, &mut seen).await
+        let stages = caught(Box::pin(stages(loto, context, &mut seen))).await;
+        stages.unwrap_or(Err(Error::Panicked))
     };
     let probe = probe(loto, context, &seen, deleting);
     let judgement = judge(loto, context, &seen, &probe, &result);
@@ -129,7 +152,7 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
     seen.facts.failure = result
         .as_ref()
         .err()
-        .filter(|error| error.class() == ErrorClass::Transient)
+        .filter(|error| matches!(error.class(), ErrorClass::Transient | ErrorClass::Bug))
         .map(|error| Failed {
             reason: error.reason(),
             action: error.attempt(),
@@ -252,26 +275,28 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
         }
     };
     // What is refused may be to take the place of what would go.
+    let mut pruned = Ok(());
     if refused.is_none() {
         let ids = desired.iter().map(Desired::id).collect();
-        let pruned = &mut seen.facts.pruned;
-        Step::begin("prune")
-            .end(prune::prune(client, owner, &existing, &ids, &context.applied, pruned).await)
-            .context(PruneSnafu)?;
+        let gone = &mut seen.facts.pruned;
+        pruned = Step::begin("prune")
+            .end(prune::prune(client, owner, &existing, &ids, &context.applied, gone).await)
+            .context(PruneSnafu);
     }
     let prepared = seen.planned.as_ref().map(|(prepared, _)| prepared);
     let now = Timestamp::now();
     let steps = prepared.map(|set| rotation::next(platform, set, &seen.observed, now));
     let steps = steps.unwrap_or_default();
     let taken = &mut seen.facts.rotated;
-    // A rotation must not stand half-way because of an object that has no part in it; the steps wait
-    // for those that have.
+    // A rotation must not stand half-way because of an object that has no part in it, be it one that
+    // cannot go; the steps wait for those that have.
     let rotated = Step::begin("rotate")
         .end(credentials::rotate(client, platform, &seen.observed, steps, taken).await)
         .context(CredentialsSnafu);
     if let Some(error) = refused {
         return Err(error);
     }
+    pruned?;
     rotated?;
     Ok(Done::Applied)
 }

@@ -93,8 +93,8 @@ pub async fn tell(recorder: &EventRecorder, loto: &LotoAI, events: Vec<Told>) {
     }
 }
 
-/// Publishes that a stored resource cannot be read.
-pub async fn unreadable<K>(recorder: &EventRecorder, object: &K, error: &crate::Error)
+/// Publishes why a pass failed over a resource of which no status can be written.
+pub async fn failed<K>(recorder: &EventRecorder, object: &K, error: &crate::Error)
 where
     K: Resource<DynamicType = ()>,
 {

@@ -15,13 +15,13 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
-use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{OwnedKind, labels, owned_kinds};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{CONCURRENCY, Context};
 use crate::dereference::is_unknown_kind;
 use crate::error::chain;
+use crate::named::Named;
 use crate::probe::Key;
 use crate::reconcile::{failed, reconcile};
 use crate::watch::{gathered, steady, telling_relists, without_status};
@@ -131,6 +131,8 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
         labels::MANAGED_BY_VALUE
     ));
     let (store, writer) = reflector::store();
+    let named = Arc::new(Named::default());
+    let learning = Arc::clone(&named);
     let resources = steady(watcher(
         api::<Guarded>(client, namespace),
         everything.clone(),
@@ -138,6 +140,11 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
     // Nobody reads them, and they are larger than the rest of a resource.
     .modify(|object| object.meta_mut().managed_fields = None)
     .reflect(writer)
+    .inspect(move |event| {
+        if let Ok(event) = event {
+            learning.learn(event);
+        }
+    })
     .applied_objects();
     let mut controller = Controller::for_stream(resources, store.clone()).with_config(
         controller::Config::default()
@@ -198,7 +205,7 @@ async fn controller(context: &Arc<Context>, namespace: Option<&str>, shutdown: C
     controller
         .watches_stream(pods.touched_objects(), |pod| platform_of(&pod))
         .watches_stream(secrets.touched_objects(), move |secret| {
-            platforms_of_secret(&store, &secret)
+            platforms_of_secret(&store, &named, &secret)
         })
         .reconcile_on(probed)
         .reconcile_all_on(gathered(relists))
@@ -242,25 +249,94 @@ fn platform_of<K: Resource>(object: &K) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
-/// The platforms that a Secret belongs to or that name it.
-fn platforms_of_secret<K: Resource>(store: &Store<Guarded>, secret: &K) -> Vec<ObjectRef<Guarded>> {
-    if secret
-        .labels()
-        .get(labels::MANAGED_BY)
-        .is_some_and(|by| by == labels::MANAGED_BY_VALUE)
-    {
-        return platform_of(secret).into_iter().collect();
-    }
-    let (name, namespace) = (secret.name_any(), secret.namespace());
-    store
-        .state()
+/// The platforms that a Secret belongs to or that name it: one platform may read what another made.
+fn platforms_of_secret<K: Resource>(
+    store: &Store<Guarded>,
+    named: &Named,
+    secret: &K,
+) -> Vec<ObjectRef<Guarded>> {
+    let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
+    let is_credential = secret.labels().contains_key(labels::CREDENTIAL);
+    let by = secret.labels().get(labels::MANAGED_BY);
+    let is_ours = is_credential || by.is_some_and(|by| by == labels::MANAGED_BY_VALUE);
+    let own = platform_of(secret).filter(|own| is_ours && store.get(own).is_some());
+    let mut all: Vec<_> = named
+        .by(&namespace, &name)
         .iter()
-        .filter(|loto| loto.namespace() == namespace)
-        .filter(|loto| {
-            loto.0
-                .as_ref()
-                .is_ok_and(|loto| referenced_secrets(&loto.name_any(), &loto.spec).contains(&name))
-        })
-        .map(|loto| ObjectRef::from_obj(loto.as_ref()))
-        .collect()
+        .map(|platform| ObjectRef::new(platform).within(&namespace))
+        .collect();
+    if own.is_none() && is_credential {
+        // Somebody changed the label with the name of its platform.
+        let platforms = store.state().into_iter();
+        let platforms = platforms.filter(|loto| {
+            let rest = name.strip_prefix(&loto.name_any());
+            loto.namespace().as_ref() == Some(&namespace)
+                && rest.is_some_and(|rest| rest.starts_with('-'))
+        });
+        all.extend(platforms.map(|loto| ObjectRef::from_obj(loto.as_ref())));
+    }
+    all.extend(own);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resource(name: &str, spec: &Value) -> Guarded {
+        let loto = json!({
+            "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
+            "metadata": { "name": name, "namespace": "ai" }, "spec": spec,
+        });
+        DeserializeGuard(Ok(serde_json::from_value(loto).unwrap()))
+    }
+
+    /// Names of the platforms that a change of `demo-postgres-admin` with these labels wakes, beside
+    /// `other`, which names it as the account of its external database.
+    fn woken(given: &Value, namespace: &str) -> Vec<String> {
+        let url = json!({ "url": "https://a.example" });
+        let postgres = json!({
+            "url": "postgres://demo-postgres:5432", "adminSecretName": "demo-postgres-admin",
+        });
+        let other = json!({
+            "url": "https://b.example", "data": { "postgres": { "external": postgres } },
+        });
+        let (store, mut writer) = reflector::store();
+        let named = Named::default();
+        for (name, spec) in [("demo", &url), ("third", &url), ("other", &other)] {
+            let event = watcher::Event::Apply(resource(name, spec));
+            named.learn(&event);
+            writer.apply_watcher_event(&event);
+        }
+        let secret: Secret = serde_json::from_value(json!({ "metadata": {
+            "name": "demo-postgres-admin", "namespace": namespace, "labels": given,
+        } }))
+        .unwrap();
+        let woken = platforms_of_secret(&store, &named, &secret);
+        let mut names: Vec<_> = woken.into_iter().map(|platform| platform.name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_secret_wakes_its_own_platform_and_all_that_name_it() {
+        let mut ours = json!(labels::owned_by("demo"));
+        ours[labels::CREDENTIAL] = json!("true");
+        assert_eq!(woken(&ours, "ai"), ["demo", "other"]);
+        // Of somebody else.
+        assert_eq!(woken(&json!({}), "ai"), ["other"]);
+        let theirs = json!({ labels::INSTANCE: "demo", labels::MANAGED_BY: "Helm" });
+        assert_eq!(woken(&theirs, "ai"), ["other"]);
+        assert!(woken(&ours, "elsewhere").is_empty());
+    }
+
+    #[test]
+    fn a_credential_wakes_its_platform_without_the_label_that_says_whose_it_is() {
+        let mut credential = json!({ labels::CREDENTIAL: "true" });
+        assert_eq!(woken(&credential, "ai"), ["demo", "other"]);
+        credential[labels::INSTANCE] = json!("altered");
+        assert_eq!(woken(&credential, "ai"), ["demo", "other"]);
+    }
 }

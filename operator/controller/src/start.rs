@@ -190,7 +190,12 @@ fn identity(args: &RunArgs, default_namespace: &str) -> Result<Option<Identity>,
         .pod_namespace
         .clone()
         .unwrap_or_else(|| default_namespace.to_owned());
-    Ok(Some(Identity { namespace, name }))
+    let lease = args.lease_name.clone();
+    Ok(Some(Identity {
+        namespace,
+        lease,
+        name,
+    }))
 }
 
 /// Cancels `shutdown` at SIGTERM or SIGINT; ends when it is cancelled.

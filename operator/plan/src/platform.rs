@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use lotoai_api::spec::{DeletionPolicy, LotoAISpec, PullPolicy};
+use lotoai_api::spec::{ComponentSettings, DeletionPolicy, LotoAISpec, PullPolicy};
+use lotoai_api::versions::PROVISION;
 use lotoai_api::{Component, GROUP, PlatformName, VERSION};
 
 use crate::graph::{Node, Topology};
@@ -68,6 +69,17 @@ impl Platform {
             Node::Provision(_) => &self.provision_image,
             Node::Operator | Node::Anyone | Node::Scraper => "",
         }
+    }
+
+    /// What the resource says of the size and place of a node's pods, if it says anything.
+    #[must_use]
+    pub fn settings(&self, node: Node) -> Option<&ComponentSettings> {
+        let name = match node {
+            Node::Component(component) => component.name(),
+            Node::Provision(_) => PROVISION,
+            Node::Anyone | Node::Operator | Node::Scraper => return None,
+        };
+        self.spec.components.get(name)
     }
 
     /// The reference that makes an object go with the resource.

@@ -209,7 +209,7 @@ bench-operator  Velocidad y memoria del operador con 1000 recursos: [RESOURCES=1
 bench-gateway   Velocidad y memoria de la pasarela junto a otras, y la tabla de docs/performance.md: [ROUNDS=5] [JSON=fichero]
 fuzz            Busca entradas que rompan un analizador de peticiones: [TARGET=chat_body] [SECONDS=600 cada uno]
 e2e             Solo el nivel de extremo a extremo, en su propio clúster
-soak            Completo lo que `make test` muestrea: la pasarela detenida y matada, el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa y servidores de clústeres perdidos
+soak            Completo lo que `make test` muestrea: la pasarela detenida y matada, el operador matado en sus escrituras, el arranque de un clúster cortado en cada etapa, servidores de clústeres perdidos y pods que llegan con la carga
 "
         );
     }

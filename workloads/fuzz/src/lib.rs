@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("accept_language", queries::accept_language),
     target("last_event_id", queries::last_event_id),
     target("idempotency_key", requests::idempotency_key),
+    target("form_hash", requests::form_hash),
     target("budgets_file", requests::budgets_file),
     target("authorization", credentials::authorization),
     target("access_token", credentials::access_token),

@@ -20,7 +20,7 @@ use lotoai_gateway::domain::responses_request::ResponsesRequest;
 use lotoai_gateway::domain::text::file_name;
 use lotoai_gateway::domain::tus;
 use lotoai_gateway::domain::upload::{TextCheck, knowledge_base, media_type};
-use lotoai_gateway::idempotency;
+use lotoai_gateway::idempotency::{self, hash::RequestHash};
 
 use crate::{promise, refusal};
 
@@ -326,6 +326,31 @@ pub(crate) fn idempotency_key(bytes: &[u8]) {
         }
         Err(failure) => refusal(&failure),
     }
+}
+
+/// What makes two requests the same: a media type, and after the first line break the length of the
+/// pieces in which a body comes, as one byte, and the body.
+pub(crate) fn form_hash(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let media_type = HeaderValue::from_bytes(lines.next().unwrap_or_default());
+    let sent = lines.next().and_then(<[u8]>::split_first);
+    let (Ok(media_type), Some((size, body))) = (media_type, sent) else {
+        return;
+    };
+    let request = http::Request::post("/api/documents").header(CONTENT_TYPE, media_type);
+    let Ok(request) = request.body(()) else {
+        return;
+    };
+    let (head, ()) = request.into_parts();
+    let hash_in = |size: usize| {
+        let mut hash = RequestHash::begin(&head);
+        for piece in body.chunks(size.max(1)) {
+            hash.push(piece);
+        }
+        hash.end()
+    };
+    let (whole, cut) = (hash_in(body.len()), hash_in(usize::from(*size)));
+    promise(whole == cut, "cuts do not change the hash");
 }
 
 /// `budgets.yaml`, which the operator writes from what people say in the resource.

@@ -154,6 +154,7 @@ fn run(target: Target, seeds: &[Vec<u8>], seed: u64, time: Duration) -> usize {
 #[case("accept_language")]
 #[case("last_event_id")]
 #[case("idempotency_key")]
+#[case("form_hash")]
 #[case("budgets_file")]
 #[case("authorization")]
 #[case("access_token")]

@@ -1,5 +1,6 @@
 //! The bytes of documents in the object store.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,14 @@ impl Objects {
     pub async fn read(&self, key: &str) -> Result<Bytes, Failure> {
         let path = Path::from(key);
         bounded(async { self.store.get(&path).await?.bytes().await }).await
+    }
+
+    /// Reads a part of an object.
+    ///
+    /// # Errors
+    /// 503 when the object store is away, or the object is not there any more.
+    pub async fn read_part(&self, key: &str, part: Range<u64>) -> Result<Bytes, Failure> {
+        bounded(self.store.get_range(&Path::from(key), part)).await
     }
 
     /// Deletes all parts of an upload, also those that no row ever knew of.
@@ -205,10 +214,10 @@ async fn bounded<T>(
     step: impl Future<Output = Result<T, object_store::Error>>,
 ) -> Result<T, Failure> {
     in_time(STEP_TIMEOUT, step).await.map_err(|error| {
-        tracing::error!(error = chain(&error), "the object store failed an upload");
+        tracing::error!(error = chain(&error), "the object store failed a request");
         Failure::unavailable(
             "object_storage_unavailable",
-            "the object store cannot be reached; the document was not stored, try again soon",
+            "the object store cannot be reached or has failed; try again soon",
         )
     })
 }

@@ -45,8 +45,8 @@ pub use images::{Images, PullPolicy, PullSecret};
 pub use mcp::{Approval, HttpMethod, HttpTool, Mcp, ScriptTool, Tool};
 pub use observability::{ExternalMetrics, Metrics, Observability};
 pub use placement::{
-    Autoscaling, ComponentResources, ComponentSettings, OWN_PREFIXES, Pods, ResourceValues,
-    Spreading, embedded_refusal, refusal,
+    Autoscaling, ComponentResources, ComponentSettings, JOBS_REFUSAL, OWN_PREFIXES, Pods,
+    ResourceValues, Spreading, embedded_refusal, refusal,
 };
 pub use rag::{Chunk, ManagedQdrant, Rag, VectorStore};
 pub use tls::Tls;
@@ -144,9 +144,11 @@ pub struct LotoAISpec {
     #[serde(default)]
     pub messaging: Messaging,
     /// Number, size and place of pods by component; what is not given keeps the profile's value.
+    /// `provision` stands for the Jobs that prepare stores, which have no number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 15))]
+    #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = placement::known_components())]
+    #[x_kube(validation = placement::jobs_run_once())]
     #[x_kube(validation = placement::counts_of(Component::Keycloak))]
     #[x_kube(validation = placement::counts_of(Component::Rabbitmq))]
     #[x_kube(validation = placement::counts_of(Component::Minio))]

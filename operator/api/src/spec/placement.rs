@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Component;
 use crate::names::ObjectName;
 use crate::replication::{MAX_REPLICAS, Replication, listed};
+use crate::versions::PROVISION;
 
 /// Prefixes of labels and annotations that are the operator's own.
 pub const OWN_PREFIXES: [&str; 2] = ["lotoai.dev/", "app.kubernetes.io/"];
@@ -167,15 +168,29 @@ pub struct ResourceValues {
     pub memory: Option<String>,
 }
 
-/// Rule of `components`: its keys are components.
+/// Rule of `components`: its keys are components and `provision`.
 pub(super) fn known_components() -> kube_core::Rule {
-    let names: Vec<_> = Component::ALL.iter().map(|c| format!("'{c}'")).collect();
-    let list = names.join(", ");
+    let names = Component::ALL.iter().map(|component| component.name());
+    let names = names.chain([PROVISION]).map(|name| format!("'{name}'"));
+    let list = names.collect::<Vec<_>>().join(", ");
     let message = format!(
-        "every key of components must be a component: {}",
+        "every key of components must be a component, or provision: {}",
         list.replace('\'', "")
     );
     kube_core::Rule::new(format!("self.all(name, name in [{list}])")).message(message.as_str())
+}
+
+/// Why nothing says how many provision Jobs run.
+pub const JOBS_REFUSAL: &str = "components.provision may not have replicas or autoscaling: each \
+                                Job runs once; remove them";
+
+/// Rule of `components`: nothing says how many provision Jobs run.
+pub(super) fn jobs_run_once() -> kube_core::Rule {
+    let rule = format!(
+        "self.all(name, name != '{PROVISION}' \
+         || (!has(self[name].replicas) && !has(self[name].autoscaling)))"
+    );
+    kube_core::Rule::new(rule).message(JOBS_REFUSAL)
 }
 
 /// Rule of `components`: how many pods this component may have.

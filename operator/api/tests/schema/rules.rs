@@ -64,6 +64,7 @@ fn role(provider: &str) -> Value {
     "gateway": { "replicas": 20, "podLabels": { "team": "ai" }, "nodeSelector": { "pool": "ai" } },
     "agents": { "autoscaling": { "maxReplicas": 3 } },
     "rabbitmq": { "replicas": 3 }, "minio": { "replicas": 4 }, "keycloak": { "replicas": 2 },
+    "provision": { "resources": { "limits": { "memory": "1Gi" } }, "podLabels": { "team": "ai" } },
 } })))]
 #[case("demo", with(json!({ "profile": "Small", "pods": {
     "tolerations": [
@@ -194,6 +195,16 @@ fn accepts(#[case] name: &str, #[case] spec: Value) {
     "at most half"
 )]
 #[case("demo", with(json!({ "components": { "mailer": {} } })), "must be a component")]
+#[case(
+    "demo",
+    with(json!({ "components": { "provision": { "replicas": 1 } } })),
+    "each Job runs once"
+)]
+#[case(
+    "demo",
+    with(json!({ "components": { "provision": { "autoscaling": { "maxReplicas": 3 } } } })),
+    "each Job runs once"
+)]
 #[case(
     "demo",
     with(json!({ "components": { "gateway": {

@@ -11,8 +11,8 @@ use kube::api::ObjectMeta;
 use lotoai_plan::SecretSpec;
 use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::life::{
-    self, Authority, GIVEN_BY, Held, NAMES, NEXT_GIVEN_BY, NEXT_NOT_AFTER, NEXT_SINCE, NOT_AFTER,
-    PREVIOUS_NOT_AFTER, Turn, Wanted, Wish,
+    self, Authority, GIVEN_BY, Held, NAMES, NEXT_GIVEN_BY, NEXT_NOT_AFTER, NEXT_PAIR, NEXT_SINCE,
+    NOT_AFTER, PAIR, PREVIOUS_NOT_AFTER, Turn, Wanted, Wish, pair,
 };
 use lotoai_plan::tls::{
     AUTHORITY, CERTIFICATE, NEXT_CERTIFICATE, NEXT_PRIVATE_KEY, PREVIOUS_CERTIFICATE, PRIVATE_KEY,
@@ -64,7 +64,7 @@ impl Store<'_> {
                 let known = self.observed.authorities.as_deref().unwrap_or_default();
                 let turn = life::turn(held.as_ref(), wish(secret, given, known), self.now);
                 let change = match turn {
-                    Turn::Keep => Change::default(),
+                    Turn::Keep => marked(secret),
                     Turn::Begin => self.begin(spec, given)?,
                     Turn::Prepare => self.prepare(spec, given)?,
                     Turn::Withdraw => Change::default().without_next(),
@@ -89,8 +89,8 @@ impl Store<'_> {
         Ok((secret, signers))
     }
 
-    /// A certificate: made when it is not there or nobody would accept it, renewed when it ends
-    /// soon.
+    /// A certificate: made when it is not there, was altered or nobody would accept it, renewed when
+    /// it ends soon.
     pub(super) async fn certificate(
         &mut self,
         spec: &SecretSpec,
@@ -113,8 +113,8 @@ impl Store<'_> {
         if let Some(secret) = existing
             && !life::is_due(held.as_ref(), wanted, self.now)
         {
-            let nothing = Change::default();
-            return self.keep(&spec.metadata, secret.clone(), nothing).await;
+            let change = marked(secret);
+            return self.keep(&spec.metadata, secret.clone(), change).await;
         }
         let signer = Signer {
             path: &signers.path,
@@ -123,8 +123,7 @@ impl Store<'_> {
         let made = tls::certificate(signer, request, self.now)
             .context(CertificateSnafu { name: spec.name() })?;
         let change = Change::default()
-            .with(CERTIFICATE, made.certificate)
-            .with(PRIVATE_KEY, made.key)
+            .with_pair(made.certificate, made.key)
             .with(AUTHORITY, root.to_owned())
             .said(NOT_AFTER, &made.not_after)
             .said(NAMES, &names);
@@ -150,8 +149,7 @@ impl Store<'_> {
     fn begin(&self, spec: &SecretSpec, given: Option<&Given>) -> Result<Change, Error> {
         let wanted = self.wanted(spec, given)?;
         Ok(Change::default()
-            .with(CERTIFICATE, wanted.certificate)
-            .with(PRIVATE_KEY, wanted.key)
+            .with_pair(wanted.certificate, wanted.key)
             .said(NOT_AFTER, &wanted.not_after)
             .said_or_not(GIVEN_BY, given.map(|given| given.secret.clone()))
             .without_next()
@@ -164,6 +162,7 @@ impl Store<'_> {
     fn prepare(&self, spec: &SecretSpec, given: Option<&Given>) -> Result<Change, Error> {
         let wanted = self.wanted(spec, given)?;
         Ok(Change::default()
+            .said(NEXT_PAIR, &pair(&wanted.certificate, &wanted.key))
             .with(NEXT_CERTIFICATE, wanted.certificate)
             .with(NEXT_PRIVATE_KEY, wanted.key)
             .said(NEXT_SINCE, &self.now)
@@ -172,7 +171,7 @@ impl Store<'_> {
     }
 
     async fn create_with(&mut self, spec: &SecretSpec, change: Change) -> Result<Secret, Error> {
-        let Change { data, annotations } = change;
+        let Change { data, annotations } = change.clone();
         let data = data
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)));
@@ -181,7 +180,13 @@ impl Store<'_> {
             .filter_map(|(key, value)| Some((key, value?)));
         let metadata = annotated(&spec.metadata, said.collect());
         let secret = self.create(&metadata, spec.type_(), data.collect()).await?;
-        self.keep(&spec.metadata, secret, Change::default()).await
+        // It may be one that no list shows since somebody changed a label, and that was altered, too.
+        let change = if is_intact(&secret, CURRENT) {
+            Change::default()
+        } else {
+            change
+        };
+        self.keep(&spec.metadata, secret, change).await
     }
 
     fn renewed(&mut self, secret: &Secret) {
@@ -214,7 +219,8 @@ fn wish(secret: &Secret, given: Option<&Given>, known: &str) -> Wish {
         known: path::blocks(known).contains(&path::root(&next)),
         own: given.is_none(),
         current: is_wanted(CERTIFICATE, GIVEN_BY),
-        next: is_wanted(NEXT_CERTIFICATE, NEXT_GIVEN_BY),
+        intact: is_intact(secret, CURRENT),
+        next: is_wanted(NEXT_CERTIFICATE, NEXT_GIVEN_BY) && is_intact(secret, NEXT),
     }
 }
 
@@ -224,8 +230,10 @@ fn promote(secret: &Secret, now: Timestamp) -> Result<Change, Error> {
     let earlier = value(secret, PREVIOUS_CERTIFICATE).unwrap_or_default();
     let known = path::blocks(&earlier).into_iter();
     let mut change = Change::default()
-        .with(CERTIFICATE, text(secret, NEXT_CERTIFICATE)?)
-        .with(PRIVATE_KEY, text(secret, NEXT_PRIVATE_KEY)?)
+        .with_pair(
+            text(secret, NEXT_CERTIFICATE)?,
+            text(secret, NEXT_PRIVATE_KEY)?,
+        )
         .with(
             PREVIOUS_CERTIFICATE,
             path::joined(known.chain([path::root(&before)])),
@@ -252,7 +260,52 @@ fn held<'a>(secret: &'a Secret, signer: &'a str) -> Option<Held<'a>> {
         end: life::time(&secret.metadata, NOT_AFTER)?,
         names: secret.annotations().get(NAMES)?,
         signer,
+        intact: is_intact(secret, CURRENT),
     })
+}
+
+/// Where a Secret holds a certificate and its key, and what says how they were written.
+#[derive(Clone, Copy)]
+struct Place {
+    certificate: &'static str,
+    key: &'static str,
+    pair: &'static str,
+}
+
+const CURRENT: Place = Place {
+    certificate: CERTIFICATE,
+    key: PRIVATE_KEY,
+    pair: PAIR,
+};
+const NEXT: Place = Place {
+    certificate: NEXT_CERTIFICATE,
+    key: NEXT_PRIVATE_KEY,
+    pair: NEXT_PAIR,
+};
+
+/// The pair that a Secret holds, unless a half of it is missing.
+fn pair_in(secret: &Secret, place: Place) -> Option<String> {
+    let certificate = value(secret, place.certificate)?;
+    Some(pair(&certificate, &value(secret, place.key)?))
+}
+
+/// Whether a Secret holds the pair that was written. One that says nothing of it is taken as it is:
+/// an operator that knew nothing of pairs made it.
+fn is_intact(secret: &Secret, place: Place) -> bool {
+    let said = secret.annotations().get(place.pair);
+    said.is_none_or(|said| pair_in(secret, place).as_ref() == Some(said))
+}
+
+/// Says what the Secret holds, where nothing says it yet.
+fn marked(secret: &Secret) -> Change {
+    let mut change = Change::default();
+    for place in [CURRENT, NEXT] {
+        let said = secret.annotations().contains_key(place.pair);
+        if let Some(pair) = pair_in(secret, place).filter(|_| !said) {
+            change = change.said(place.pair, &pair);
+        }
+    }
+    change
 }
 
 fn annotated(metadata: &ObjectMeta, annotations: BTreeMap<String, String>) -> ObjectMeta {
@@ -270,6 +323,13 @@ impl Change {
         let value = ByteString(text.into_bytes());
         self.data.insert(key.to_owned(), Some(value));
         self
+    }
+
+    /// A certificate and its key, and what says later whether somebody altered them.
+    fn with_pair(self, certificate: String, key: String) -> Self {
+        self.said(PAIR, &pair(&certificate, &key))
+            .with(CERTIFICATE, certificate)
+            .with(PRIVATE_KEY, key)
     }
 
     /// A value that is to go.
@@ -298,6 +358,7 @@ impl Change {
             .unsaid(NEXT_SINCE)
             .unsaid(NEXT_NOT_AFTER)
             .unsaid(NEXT_GIVEN_BY)
+            .unsaid(NEXT_PAIR)
     }
 
     /// An annotation that is to go.

@@ -10,8 +10,13 @@ use crate::world::DEADLINE;
 use crate::{platform, server};
 
 fn identity(name: &str) -> Option<Identity> {
+    of_lease(LEASE, name)
+}
+
+fn of_lease(lease: &str, name: &str) -> Option<Identity> {
     Some(Identity {
         namespace: "leader".to_owned(),
+        lease: lease.to_owned(),
         name: name.to_owned(),
     })
 }
@@ -42,6 +47,19 @@ async fn one_process_leads_and_hands_over_when_it_ends() {
         // It does not lead while the first one does.
         let early = tokio::time::timeout(std::time::Duration::from_secs(3), &mut work).await;
         assert!(early.is_err(), "two processes lead");
+        // Another release of the chart has a lease of its own.
+        let beside = lead(
+            client.clone(),
+            of_lease("other", "third"),
+            &shutdown,
+            async {
+                let lease = api.get("other").await.unwrap().spec.unwrap();
+                lease.holder_identity
+            },
+        );
+        let beside = tokio::time::timeout(DEADLINE, beside).await;
+        let holder_beside = beside.expect("it leads at once").unwrap().flatten();
+        assert_eq!(holder_beside.as_deref(), Some("third"));
         end.send(()).unwrap();
         work.await.unwrap()
     };
@@ -63,6 +81,7 @@ async fn a_process_that_waits_for_the_lease_ends_at_once() {
     shutdown.cancel();
     let waits = Some(Identity {
         namespace: "no-such-namespace".to_owned(),
+        lease: LEASE.to_owned(),
         name: "waits".to_owned(),
     });
     let work = async { panic!("it leads without a lease") };

@@ -1,5 +1,5 @@
 //! Every object of a platform under the running operator: deleted, it comes back; altered, it is
-//! restored, and what others wrote beside it stays.
+//! restored, a certificate by another one, and what others wrote beside it stays.
 
 use std::time::Duration;
 
@@ -7,9 +7,15 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use lotoai_plan::labels;
+use lotoai_plan::tls::{CERTIFICATE, PRIVATE_KEY};
+use rcgen::KeyPair;
 use rstest::rstest;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+use x509_parser::parse_x509_certificate;
 
+use crate::certificates::{bundle, secret};
 use crate::state;
 use crate::world::{Answering, DEADLINE, World, wait_for};
 
@@ -92,6 +98,11 @@ pub(crate) fn is_credential(object: &DynamicObject) -> bool {
     object.labels().contains_key(labels::CREDENTIAL)
 }
 
+/// Whether it is a certificate that the operator makes, or the authority that signs them.
+fn is_certificate(object: &DynamicObject) -> bool {
+    object.data["type"] == "kubernetes.io/tls"
+}
+
 pub(crate) fn shown(object: &DynamicObject) -> String {
     let kind = object
         .types
@@ -156,6 +167,9 @@ pub(crate) fn alteration(object: &DynamicObject) -> Value {
     match kind {
         "ServiceAccount" => json!({ "automountServiceAccountToken": true }),
         "ConfigMap" => json!({ "data": { first("data").unwrap(): "altered" } }),
+        "Secret" if is_certificate(object) => {
+            json!({ "data": { CERTIFICATE: "YWx0ZXJlZA==", PRIVATE_KEY: "YWx0ZXJlZA==" } })
+        }
         "Secret" => json!({ "data": { first("data").unwrap(): "YWx0ZXJlZA==" } }),
         "Service" => json!({ "spec": { "selector": { labels::NAME: "altered" } } }),
         "NetworkPolicy" => {
@@ -193,6 +207,38 @@ pub(crate) fn wanted(object: &DynamicObject) -> Value {
     value
 }
 
+/// Whether the key belongs to the certificate, and one of those that are trusted has signed it.
+fn is_accepted(certificate: &str, key: &str, trusted: &str) -> bool {
+    let ders = |text: &str| -> Vec<CertificateDer<'static>> {
+        let blocks = CertificateDer::pem_slice_iter(text.as_bytes());
+        blocks.filter_map(Result::ok).collect()
+    };
+    let (shown, trusted) = (ders(certificate), ders(trusted));
+    let (Some(shown), Ok(key)) = (shown.first(), KeyPair::from_pem(key)) else {
+        return false;
+    };
+    let (_, shown) = parse_x509_certificate(shown).unwrap();
+    let held: &[u8] = &shown.public_key().subject_public_key.data;
+    held == key.public_key_raw()
+        && trusted.iter().any(|above| {
+            let (_, above) = parse_x509_certificate(above).unwrap();
+            shown.verify_signature(Some(above.public_key())).is_ok()
+        })
+}
+
+/// Whether an object is as it was, or a certificate another one that pods accept, with the labels
+/// that it had.
+async fn is_restored(world: &World, before: &DynamicObject, after: &DynamicObject) -> bool {
+    if !is_certificate(before) {
+        return wanted(after) == wanted(before);
+    }
+    let (labels, data) = ("/metadata/labels", &after.data["data"]);
+    let held = secret(world, &after.name_any()).await;
+    data[CERTIFICATE] != before.data["data"][CERTIFICATE]
+        && wanted(after).pointer(labels) == wanted(before).pointer(labels)
+        && is_accepted(&held[CERTIFICATE], &held[PRIVATE_KEY], &bundle(world).await)
+}
+
 #[rstest]
 #[case::demo(demo())]
 #[case::small(small_behind_an_ingress())]
@@ -204,10 +250,15 @@ async fn every_altered_object_is_restored_soon_and_foreign_fields_stay(#[case] k
     };
     world
         .operating(async {
-            // A credential's value is never overwritten, and a Job that exists is left alone:
-            // they have tests of their own.
+            // The value of any other credential is never overwritten, and a Job that exists is left
+            // alone: they have tests of their own.
             let mut all = kind.objects(&world).await;
-            all.retain(|(kind, object)| kind.kind != "Job" && !is_credential(object));
+            all.retain(|(kind, object)| {
+                kind.kind != "Job" && (!is_credential(object) || is_certificate(object))
+            });
+            let certificates = all.iter().filter(|(_, object)| is_certificate(object));
+            // Those of components, of the public address, and who signs them.
+            assert!(certificates.count() > 10 || !kind.adds.is_empty());
             let by = PatchParams {
                 field_manager: Some("somebody".to_owned()),
                 ..PatchParams::default()
@@ -228,7 +279,7 @@ async fn every_altered_object_is_restored_soon_and_foreign_fields_stay(#[case] k
                     let after = api.get(&name).await.unwrap();
                     assert_eq!(after.labels()[FOREIGN], "stays");
                     assert_eq!(after.annotations()[FOREIGN], "stays");
-                    wanted(&after) == wanted(&before)
+                    is_restored(&world, &before, &after).await
                 })
                 .await;
             }

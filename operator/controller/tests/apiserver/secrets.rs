@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use lotoai_api::LotoAIStatus;
 use lotoai_plan::labels;
+use rstest::rstest;
 use serde_json::json;
 
-use crate::world::{Answering, World};
+use crate::world::{Answering, DEADLINE, World, wait_for};
 
 #[tokio::test]
 async fn credentials_are_made_once_and_follow_the_deletion_policy() {
@@ -200,6 +202,102 @@ async fn a_value_that_somebody_wrote_stays_and_a_given_one_is_restored() {
     it.check_both_sides_know().await;
 }
 
+/// Without one of them a pass does not find the Secret among its own, and would make another.
+#[rstest]
+#[case::removed(serde_json::Value::Null)]
+#[case::altered(json!("altered"))]
+#[tokio::test]
+async fn a_label_of_a_credential_comes_back_and_its_value_stays(#[case] label: serde_json::Value) {
+    let kind = if label.is_null() {
+        "removed"
+    } else {
+        "altered"
+    };
+    let Some(it) = AtRest::start(&format!("label-{kind}")).await else {
+        return;
+    };
+    let borne = async || {
+        let secret = it.secrets.get(AtRest::NAME).await.unwrap();
+        secret.metadata.labels.unwrap()
+    };
+    let before = borne().await;
+    let params = PatchParams::default();
+    for key in [labels::PART_OF, labels::MANAGED_BY, labels::INSTANCE] {
+        let patch = json!({ "metadata": { "labels": { key: label } } });
+        it.secrets
+            .patch(AtRest::NAME, &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+        assert_ne!(borne().await, before, "{key}");
+        if key == labels::INSTANCE && !label.is_null() {
+            // It may be another platform's: this one must not take it.
+            let error = it.world.pass().await.unwrap_err();
+            let error = lotoai_operator::error::chain(&error);
+            assert!(
+                error.contains("does not belong to this platform"),
+                "{error}"
+            );
+            assert_eq!(borne().await[key], "altered");
+            continue;
+        }
+        it.world.pass().await.unwrap();
+        assert_eq!(borne().await, before, "{key}");
+        assert_eq!(it.now().await, it.credential, "{key}");
+    }
+    assert_eq!(gateway_hash(&it.world).await, it.hash, "nobody restarts");
+    assert_eq!(provision(&it.world).await, it.job);
+}
+
+#[tokio::test]
+async fn a_credential_that_the_resource_owns_is_not_taken_for_an_orphan_without_its_label() {
+    let spec = json!({ "url": "https://a.example", "deletionPolicy": "Delete" });
+    let Some(world) = World::new("label-owned", &spec, Answering).await else {
+        return;
+    };
+    world.settle().await;
+    let secrets = world.api::<Secret>();
+    let before = secrets.get(AtRest::NAME).await.unwrap();
+    let patch = json!({ "metadata": { "labels": { labels::CREDENTIAL: null } } });
+    let params = PatchParams::default();
+    secrets
+        .patch(AtRest::NAME, &params, &Patch::Merge(patch))
+        .await
+        .unwrap();
+    world.pass().await.unwrap();
+    let after = secrets.get(AtRest::NAME).await.unwrap();
+    assert_eq!(after.metadata.uid, before.metadata.uid);
+    assert_eq!(after.metadata.labels, before.metadata.labels);
+    assert_eq!(after.data, before.data);
+}
+
+#[tokio::test]
+async fn a_secret_of_somebody_else_in_the_place_of_a_credential_is_refused() {
+    let Some(world) = World::demo("label-foreign").await else {
+        return;
+    };
+    let secrets = world.api::<Secret>();
+    let theirs = json!({
+        "metadata": { "name": AtRest::NAME, "labels": { labels::PART_OF: labels::PART_OF_VALUE } },
+        "stringData": { "username": "gateway", "password": "theirs" },
+    });
+    let theirs: Secret = serde_json::from_value(theirs).unwrap();
+    let made = secrets
+        .create(&PostParams::default(), &theirs)
+        .await
+        .unwrap();
+    let error = world.pass().await.unwrap_err();
+    let error = lotoai_operator::error::chain(&error);
+    assert!(
+        error.contains("does not belong to this platform"),
+        "{error}"
+    );
+    let after = secrets.get(AtRest::NAME).await.unwrap();
+    assert_eq!(
+        after.metadata.resource_version,
+        made.metadata.resource_version
+    );
+}
+
 #[tokio::test]
 async fn a_deleted_credential_is_made_anew_and_told_to_both_sides() {
     let Some(it) = AtRest::start("deleted-credential").await else {
@@ -349,4 +447,55 @@ async fn a_given_credential_is_copied_followed_and_never_written() {
     assert_ne!(used().await, second);
     let vault = secrets.get("vault").await.unwrap();
     assert_eq!(vault.metadata.resource_version, version);
+}
+
+/// Takes the right to delete from the operator, and waits until the API server knows it.
+async fn forbid_deletions(world: &World) {
+    let (roles, name) = (world.api::<Role>(), "lotoai-operator");
+    let mut role = roles.get(name).await.unwrap();
+    for rule in role.rules.iter_mut().flatten() {
+        rule.verbs.retain(|verb| verb != "delete");
+    }
+    let params = PostParams::default();
+    roles.replace(name, &params, &role).await.unwrap();
+    let client = world.context.client.clone();
+    let maps: Api<ConfigMap> = Api::namespaced(client, &world.namespace);
+    let params = DeleteParams::default();
+    wait_for("nothing may be deleted", DEADLINE, async || {
+        let asked = maps.delete("nothing", &params).await;
+        matches!(asked, Err(kube::Error::Api(refusal)) if refusal.is_forbidden())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_refused_holds_up_no_rotation() {
+    let Some(it) = AtRest::start("refused-deletion").await else {
+        return;
+    };
+    forbid_deletions(&it.world).await;
+    let loto = it.world.lotos().get("demo").await.unwrap();
+    let orphan = json!({ "metadata": {
+        "name": "demo-orphan",
+        "labels": labels::owned_by("demo"),
+        "ownerReferences": [{
+            "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI", "name": "demo",
+            "uid": loto.metadata.uid,
+        }],
+    } });
+    let orphan: ConfigMap = serde_json::from_value(orphan).unwrap();
+    let maps = it.world.api::<ConfigMap>();
+    maps.create(&PostParams::default(), &orphan).await.unwrap();
+    let rotate = json!({ "credentials": { "rotate": { "gateway-postgres": "1" } } });
+    it.world.change(&rotate).await;
+    wait_for("the rotation begins", DEADLINE, async || {
+        let error = it.world.pass().await.unwrap_err();
+        assert_eq!(error.reason(), "Prune", "{error}");
+        it.world.make_ready(|_| true).await;
+        let secret = it.secrets.get(AtRest::NAME).await.unwrap();
+        secret
+            .annotations()
+            .contains_key("lotoai.dev/rotation-state")
+    })
+    .await;
 }

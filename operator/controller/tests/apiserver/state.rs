@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use lotoai_plan::labels;
+use lotoai_plan::tls::life::PAIR;
 use serde_json::{Value, json};
 
 use crate::world::{World, kinds};
@@ -110,9 +111,11 @@ fn without_chance(name: &str, mut value: Value) -> Value {
     for port in ports.and_then(Value::as_array_mut).into_iter().flatten() {
         port.as_object_mut().unwrap().remove("nodePort");
     }
-    // A digest of all the rest of it.
+    // Digests of all the rest of it, and of a certificate and its key.
     if let Some(annotations) = value.pointer_mut("/metadata/annotations") {
-        annotations.as_object_mut().unwrap().remove(labels::APPLIED);
+        let annotations = annotations.as_object_mut().unwrap();
+        annotations.remove(labels::APPLIED);
+        annotations.remove(PAIR);
     }
     if let Some(annotations) = value.pointer_mut("/spec/template/metadata/annotations") {
         annotations[labels::CONFIG_HASH] = json!("…");

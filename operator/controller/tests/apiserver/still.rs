@@ -75,6 +75,7 @@ async fn a_ready_platform_is_left_in_peace() {
     let client = world.context.client.clone();
     let identity = Some(Identity {
         namespace: world.namespace.clone(),
+        lease: LEASE.to_owned(),
         name: "still".to_owned(),
     });
     let work = Box::pin(run::run(Arc::clone(&world.context), &namespaces, &shutdown));

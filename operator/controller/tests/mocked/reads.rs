@@ -25,7 +25,7 @@ async fn read(client: &Client) -> Result<(Observed, Existing), Error> {
     dereference(client, &demo(), &Cache::default()).await
 }
 
-fn empty_list() -> (u16, Value) {
+pub(crate) fn empty_list() -> (u16, Value) {
     let list = json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": [] });
     (200, list)
 }

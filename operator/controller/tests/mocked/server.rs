@@ -18,11 +18,36 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
+impl Call {
+    pub(crate) async fn of(request: Request<Body>) -> Self {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self {
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+}
+
+pub(crate) fn response(status: u16, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Body::from(serde_json::to_vec(body).unwrap()))
+        .unwrap()
+}
+
 /// Everything that was asked so far.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Call>>>);
 
 impl Log {
+    pub(crate) fn note(&self, call: Call) {
+        self.0.lock().unwrap().push(call);
+    }
+
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.0.lock().unwrap().clone()
     }
@@ -44,22 +69,10 @@ pub(crate) fn serve(answer: impl Fn(&Call) -> (u16, Value) + Send + 'static) -> 
     let calls = log.clone();
     tokio::spawn(async move {
         while let Some((request, reply)) = handle.next_request().await {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let call = Call {
-                method: parts.method.to_string(),
-                path: parts.uri.path().to_owned(),
-                query: parts.uri.query().unwrap_or_default().to_owned(),
-                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-            };
+            let call = Call::of(request).await;
             let (status, body) = answer(&call);
-            calls.0.lock().unwrap().push(call);
-            let response = Response::builder()
-                .status(status)
-                .header("content-type", "application/json")
-                .body(Body::from(serde_json::to_vec(&body).unwrap()))
-                .unwrap();
-            reply.send_response(response);
+            calls.note(call);
+            reply.send_response(response(status, &body));
         }
     });
     (Client::new(service, "default"), log)

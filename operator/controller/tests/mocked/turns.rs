@@ -20,13 +20,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower_test::mock;
 
-use crate::server::refusal;
+use crate::server::{refusal, response};
 
 const NAMESPACES: usize = 11;
 /// The clock stands still while anybody has something to do, so that this is over when all wait.
 const IDLE: Duration = Duration::from_secs(1);
 
-struct Unasked;
+pub(crate) struct Unasked;
 
 impl Ask for Unasked {
     fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
@@ -34,7 +34,7 @@ impl Ask for Unasked {
     }
 }
 
-fn env() -> OperatorEnv {
+pub(crate) fn env() -> OperatorEnv {
     OperatorEnv {
         namespace: "lotoai-system".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -44,7 +44,7 @@ fn env() -> OperatorEnv {
     }
 }
 
-fn platform_in(namespace: &str) -> DeserializeGuard<LotoAI> {
+pub(crate) fn platform_in(namespace: &str) -> DeserializeGuard<LotoAI> {
     let loto = serde_json::from_value(json!({
         "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
         "metadata": {
@@ -90,11 +90,7 @@ async fn all_namespaces_together_have_so_many_passes_under_way() {
         all.extend(under_way);
         for (_, reply) in asked {
             let (status, body) = refusal(403, "Forbidden");
-            let response = Response::builder()
-                .status(status)
-                .header("content-type", "application/json")
-                .body(Body::from(serde_json::to_vec(&body).unwrap()));
-            reply.send_response(response.unwrap());
+            reply.send_response(response(status, &body));
         }
     }
     assert!(passes.iter().all(JoinHandle::is_finished));

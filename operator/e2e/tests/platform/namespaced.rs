@@ -28,8 +28,6 @@ const FULL_NAME: &str = "team-lotoai-operator";
 const HOME: &str = "lotoai-team-system";
 /// Where its operator works.
 const WATCHED: &str = "lotoai-team";
-/// The lease of whoever leads the operators of a namespace.
-const LEASE: &str = "lotoai-operator";
 /// How long what takes a moment may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -53,7 +51,7 @@ fn an_operator_of_one_namespace_is_installed_with_helm_3() {
 
 async fn comes_and_goes(platform: &Platform) {
     let kube = &platform.kube;
-    let first = holder(kube, OPERATOR_NAMESPACE).await.unwrap();
+    let first = holder(kube, OPERATOR_NAMESPACE, OPERATOR).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(kube.clone());
     for name in [HOME, WATCHED] {
         let namespace = json!({ "metadata": { "name": name, "labels": {
@@ -76,11 +74,11 @@ async fn comes_and_goes(platform: &Platform) {
     assert!(told.contains("Succeeded"), "{told}");
 
     let leader = wait_for("it to lead its own", LIMIT, async || {
-        holder(kube, HOME).await
+        holder(kube, HOME, FULL_NAME).await
     })
     .await;
     assert_ne!(leader, first);
-    assert_eq!(holder(kube, OPERATOR_NAMESPACE).await, Ok(first));
+    assert_eq!(holder(kube, OPERATOR_NAMESPACE, OPERATOR).await, Ok(first));
 
     let account = format!("system:serviceaccount:{HOME}:{FULL_NAME}");
     let unlimited = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}");
@@ -138,10 +136,10 @@ async fn values(kube: &Client) -> Value {
     })
 }
 
-/// Who leads the operators of this namespace.
-async fn holder(kube: &Client, namespace: &str) -> Result<String, String> {
+/// Who leads the operators of a release in this namespace, whose lease bears its full name.
+async fn holder(kube: &Client, namespace: &str, lease: &str) -> Result<String, String> {
     let leases: Api<Lease> = Api::namespaced(kube.clone(), namespace);
-    let lease = leases.get(LEASE).await.map_err(|error| error.to_string())?;
+    let lease = leases.get(lease).await.map_err(|error| error.to_string())?;
     let holder = lease.spec.and_then(|spec| spec.holder_identity);
     holder
         .filter(|holder| !holder.is_empty())

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_api::Component;
 
 use super::serves;
+use crate::credentials::digest;
 use crate::observed::Observed;
 use crate::platform::Platform;
 
@@ -28,6 +29,11 @@ pub const NEXT_NOT_AFTER: &str = "lotoai.dev/next-not-after";
 /// Annotation with the time after which nothing bears the signature of who signed before.
 pub const PREVIOUS_NOT_AFTER: &str = "lotoai.dev/previous-not-after";
 
+/// Annotation with the [`pair`] of a certificate and its key as they were written. A Secret that an
+/// operator without it made gets it when nothing else is to be done.
+pub const PAIR: &str = "lotoai.dev/pair";
+/// The same of the authority that signs next.
+pub const NEXT_PAIR: &str = "lotoai.dev/next-pair";
 /// Annotation with the name of the Secret that gave the authority; none when it is our own.
 pub const GIVEN_BY: &str = "lotoai.dev/given-by";
 /// The same of the authority that signs next.
@@ -60,9 +66,12 @@ pub struct Wish {
     /// Whether the operator is to be the authority, and makes the next one in time. A given one is
     /// renewed by whoever gives it.
     pub own: bool,
+    /// Whether the one that signs is as it was written: what somebody altered signs nothing that
+    /// anybody accepts.
+    pub intact: bool,
     /// Whether the one that signs is wanted.
     pub current: bool,
-    /// Whether the one that signs next is wanted.
+    /// Whether the one that signs next is wanted, and as it was written.
     pub next: bool,
     /// Whether the one that signs next is among those that pods are handed.
     pub known: bool,
@@ -101,7 +110,9 @@ pub enum Turn {
 /// What is to be done about an authority now.
 #[must_use]
 pub fn turn(held: Option<&Authority>, wish: Wish, now: Timestamp) -> Turn {
-    let Some(held) = held else { return Turn::Begin };
+    let Some(held) = held.filter(|_| wish.intact) else {
+        return Turn::Begin;
+    };
     let left = held.end.duration_since(now);
     match (held.next, held.previous) {
         (Some(_), _) if !wish.next && wish.current => Turn::Withdraw,
@@ -150,6 +161,8 @@ pub struct Held<'a> {
     pub names: &'a str,
     /// The root above who signed it, PEM.
     pub signer: &'a str,
+    /// Whether certificate and key are as they were written.
+    pub intact: bool,
 }
 
 /// What a certificate should be.
@@ -166,11 +179,12 @@ pub struct Wanted<'a> {
 }
 
 /// Whether a certificate is to be made anew: two thirds of its life are over and a new one would
-/// live longer, it is for other names, or nobody trusts who signed it.
+/// live longer, it is for other names, nobody trusts who signed it, or somebody altered it.
 #[must_use]
 pub fn is_due(held: Option<&Held<'_>>, wanted: Wanted<'_>, now: Timestamp) -> bool {
     held.is_none_or(|held| {
-        (now >= renewal(held.end, wanted.days) && held.end < wanted.limit)
+        !held.intact
+            || (now >= renewal(held.end, wanted.days) && held.end < wanted.limit)
             || held.names != wanted.names
             || !wanted.signers.contains(&held.signer)
     })
@@ -212,6 +226,12 @@ pub fn overdue(platform: &Platform, observed: &Observed, now: Timestamp) -> Opti
     Some(format!(
         "the certificate in Secret {name} {verb} at {end}{others}"
     ))
+}
+
+/// A digest of a certificate and its key, PEM both.
+#[must_use]
+pub fn pair(certificate: &str, key: &str) -> String {
+    digest([certificate, key].concat().as_bytes())
 }
 
 /// The time in an annotation.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lotoai_api::spec::{ComponentSettings, LotoAISpec, OWN_PREFIXES, embedded_refusal, refusal};
+use lotoai_api::spec::{
+    ComponentSettings, JOBS_REFUSAL, LotoAISpec, OWN_PREFIXES, embedded_refusal, refusal,
+};
+use lotoai_api::versions::PROVISION;
 use lotoai_api::{Component, PlatformName, Replication};
 
 use super::Invalid;
@@ -22,6 +25,11 @@ pub(super) fn check(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
         let field = format!("spec.components[{name}]");
         match name.parse::<Component>() {
             Ok(component) => check_count(component, settings, &field, faults),
+            Err(_) if name == PROVISION => {
+                if settings.replicas.is_some() || settings.autoscaling.is_some() {
+                    faults.push(Invalid::spec(&field, JOBS_REFUSAL));
+                }
+            }
             Err(_) => faults.push(Invalid::spec(
                 &field,
                 "no component has this name; remove it",

@@ -60,14 +60,15 @@ pub(super) fn provided(
     let mut digests = BTreeMap::new();
     for Reference { field, secret, key } in references(spec) {
         if !observed.secrets.contains_key(&secret) {
-            let message = format!("Secret {secret} does not exist; create it in this namespace");
-            let fault = Invalid {
-                field,
-                message,
-                reason: reasons::SECRET_NOT_FOUND,
-            };
-            if !faults.contains(&fault) {
-                faults.push(fault);
+            // Of one without a use, or whose absence is told for another key, that is enough.
+            if faults.iter().all(|fault| fault.field != field) {
+                let message =
+                    format!("Secret {secret} does not exist; create it in this namespace");
+                faults.push(Invalid {
+                    field,
+                    message,
+                    reason: reasons::SECRET_NOT_FOUND,
+                });
             }
         } else if let Some(value) = observed.secret_value(&secret, &key) {
             digests.insert((secret, key), digest(value));

@@ -158,6 +158,17 @@ fn an_empty_spec_gets_roles_and_tools() {
     "InvalidSpec"
 )]
 #[case(
+    json!({ "url": "https://a.b", "components": { "provision": { "replicas": 2 } } }),
+    "spec.components[provision]",
+    "InvalidSpec"
+)]
+#[case(
+    json!({ "url": "https://a.b", "components": { "provision": {
+        "autoscaling": { "maxReplicas": 3 } } } }),
+    "spec.components[provision]",
+    "InvalidSpec"
+)]
+#[case(
     json!({ "url": "https://a.b", "components": { "gateway": { "resources": {
         "requests": { "memory": "2Gi" }, "limits": { "memory": "1500Mi" } } } } }),
     "spec.components[gateway].resources.requests.memory",

@@ -27,6 +27,8 @@ mod leaves;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod nasty;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod started;

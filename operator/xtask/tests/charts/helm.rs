@@ -102,7 +102,18 @@ impl Helm {
         values: &str,
         prometheus: Prometheus,
     ) -> Result<Vec<Value>, String> {
-        let mut arguments = vec!["template", "lotoai", chart, "--namespace", NAMESPACE];
+        self.template_as("lotoai", chart, values, prometheus)
+    }
+
+    /// All objects of a release of this name.
+    pub(crate) fn template_as(
+        &self,
+        release: &str,
+        chart: &str,
+        values: &str,
+        prometheus: Prometheus,
+    ) -> Result<Vec<Value>, String> {
+        let mut arguments = vec!["template", release, chart, "--namespace", NAMESPACE];
         arguments.extend(["--kube-version", "1.33.0", "--values", "-"]);
         if prometheus == Prometheus::Installed {
             arguments.extend(["--api-versions", SERVICE_MONITOR]);

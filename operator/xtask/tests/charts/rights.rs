@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::helm::{FILES, Helm, NAMESPACE, file, of};
+use crate::helm::{FILES, Helm, NAMESPACE, OPERATOR, Prometheus, file, of};
 
 /// What no rule of the operator may allow.
 const VERBS: [&str; 4] = ["escalate", "bind", "impersonate", "deletecollection"];
@@ -188,4 +188,24 @@ fn a_lease_is_the_only_thing_that_is_updated_by_name() {
         let is_open = rule["resourceNames"].is_null();
         assert_eq!(is_open, texts(&rule["verbs"]) == ["create"], "{rule}");
     }
+}
+
+/// Two releases in one namespace would wait for each other otherwise.
+#[test]
+fn each_release_has_a_lease_of_its_own_and_may_renew_no_other() {
+    let Some(helm) = Helm::find() else { return };
+    let of_release = |release: &str| {
+        let rendered = helm.template_as(release, OPERATOR, "{}", Prometheus::Absent);
+        let objects = rendered.unwrap_or_else(|refusal| panic!("{release}: {refusal}"));
+        let pod = &crate::helm::the(&objects, "Deployment")["spec"]["template"]["spec"];
+        let variables = pod["containers"][0]["env"].as_array().into_iter().flatten();
+        let mut named = variables.filter(|variable| variable["name"] == "LEASE_NAME");
+        let asked = named.next().map(|variable| variable["value"].clone());
+        let role = crate::helm::the(&objects, "Role");
+        let allowed = rules(role).find(|rule| !rule["resourceNames"].is_null());
+        assert_eq!(allowed.expect("a rule")["resourceNames"], json!([asked]));
+        asked.expect("a name of the lease")
+    };
+    assert_eq!(of_release("lotoai"), "lotoai-operator");
+    assert_eq!(of_release("team"), "team-lotoai-operator");
 }

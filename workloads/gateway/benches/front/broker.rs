@@ -47,13 +47,17 @@ struct Publishing {
     tag: u64,
     /// Size and properties of the present one.
     head: Vec<u8>,
-    /// Bytes of the present one that are to come; `None` when none is being sent.
-    left: Option<u64>,
+    /// What came of the present one.
+    body: Vec<u8>,
+    /// How long that is when it is whole; `None` when none is being sent.
+    size: Option<u64>,
 }
 
 /// Serves until the process ends; returns its address. `stored` is told of each message before it is
-/// confirmed: its id, and whether it is one that outlives a restart of a broker.
-pub(crate) async fn start(stored: impl Fn(&str, bool) + Send + Sync + 'static) -> Result<String> {
+/// confirmed: its id, its body, and whether it is one that outlives a restart of a broker.
+pub(crate) async fn start(
+    stored: impl Fn(&str, &[u8], bool) + Send + Sync + 'static,
+) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .whatever_context("failed to bind the broker")?;
@@ -71,7 +75,7 @@ pub(crate) async fn start(stored: impl Fn(&str, bool) + Send + Sync + 'static) -
     Ok(format!("amqp://{address}/lotoai"))
 }
 
-async fn talk(mut stream: TcpStream, stored: &(impl Fn(&str, bool) + Sync)) -> Result<()> {
+async fn talk(mut stream: TcpStream, stored: &(impl Fn(&str, &[u8], bool) + Sync)) -> Result<()> {
     stream
         .set_nodelay(true)
         .whatever_context("failed to set TCP_NODELAY")?;
@@ -98,20 +102,18 @@ async fn talk(mut stream: TcpStream, stored: &(impl Fn(&str, bool) + Sync)) -> R
             }
             HEADER => {
                 let size = frame.payload.get(4..12).and_then(|it| it.try_into().ok());
-                publishing.left = size.map(u64::from_be_bytes);
+                publishing.size = size.map(u64::from_be_bytes);
                 publishing.head = frame.payload;
+                publishing.body.clear();
             }
-            BODY => {
-                let more = frame.payload.len() as u64;
-                publishing.left = publishing.left.map(|left| left.saturating_sub(more));
-            }
+            BODY => publishing.body.extend(frame.payload),
             _ => say(&mut stream, HEARTBEAT, 0, &[]).await?,
         }
-        if publishing.left == Some(0) {
-            publishing.left = None;
+        if publishing.size == Some(publishing.body.len() as u64) {
+            publishing.size = None;
             let (id, outlives) =
                 properties(&publishing.head).whatever_context("a message without an id")?;
-            stored(id, outlives);
+            stored(id, &publishing.body, outlives);
             // Of this one message.
             let mut ack = CONFIRM.to_vec();
             ack.extend(publishing.tag.to_be_bytes());

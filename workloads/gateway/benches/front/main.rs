@@ -101,7 +101,7 @@ fn start(arguments: &Arguments) -> Result<()> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         far.block_on(async {
-            let started = async { Ok((mock::start().await?, broker::start(|_, _| {}).await?)) };
+            let started = async { Ok((mock::start().await?, broker::start(|_, _, _| {}).await?)) };
             drop(sender.send(started.await));
             std::future::pending::<()>().await;
         });

@@ -112,7 +112,9 @@ pub struct Progress<'a> {
     pub outcome: &'a str,
 }
 
-/// Measures an answer: by the counts that were reported, else by what was reserved and written.
+/// Measures an answer: by the counts that were reported, else by what was reserved and written. What a
+/// model thinks, nobody sees and its provider charges: an answer without an end takes no less than was
+/// reserved for it, or else who leaves before the first word would have that thinking for nothing.
 pub fn of_answer(progress: Progress<'_>, reserved: Tokens) -> Measured {
     let nothing = Measured {
         tokens: Tokens::default(),
@@ -130,7 +132,10 @@ pub fn of_answer(progress: Progress<'_>, reserved: Tokens) -> Measured {
             return nothing;
         }
         return Measured {
-            tokens: guess,
+            tokens: Tokens {
+                output: guess.output.max(reserved.output),
+                ..guess
+            },
             model: None,
             asked: true,
             estimated: true,
@@ -320,10 +325,11 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(true, 100, "cancelled", 2_010, 50)]
-    #[case(true, 0, "cancelled", 2_010, 0)]
-    #[case(true, 0, "answer_timeout", 2_010, 0)]
-    #[case(true, 5, "rate_limited", 2_010, 3)]
+    #[case(true, 100, "cancelled", 2_010, 4_096)]
+    #[case(true, 9_001, "cancelled", 2_010, 4_501)]
+    #[case(true, 0, "cancelled", 2_010, 4_096)]
+    #[case(true, 0, "answer_timeout", 2_010, 4_096)]
+    #[case(true, 5, "rate_limited", 2_010, 4_096)]
     #[case(true, 0, "rate_limited", 0, 0)]
     #[case(true, 0, "unsupported_parameter", 0, 0)]
     #[case(false, 0, "cancelled", 0, 0)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::TryFutureExt as _;
 use jiff::Timestamp;
 use lotoai_contracts::v1::RecordKind;
 use lotoai_policy::documents::uploaded_by;
@@ -12,7 +13,7 @@ use super::{Pipe, Stop, conversation};
 use crate::erasure::shared_budgets;
 use crate::identity::Identity;
 use crate::state::AppState;
-use crate::store::{KeyOwner, StoreError, UsageCursor, UsageQuery};
+use crate::store::{Document, KeyOwner, StoreError, UsageCursor, UsageQuery};
 
 /// What the form of an export is called; another form has another number.
 const VERSION: u32 = 1;
@@ -29,6 +30,24 @@ const ELSEWHERE: [(&str, RecordKind); 3] = [
     ("approval_decisions", RecordKind::Decision),
     ("runs", RecordKind::Run),
 ];
+
+/// A document, and where its file is had.
+#[derive(Serialize)]
+struct ExportedDocument {
+    #[serde(flatten)]
+    document: Document,
+    /// Path, at the address of the platform.
+    content: String,
+}
+
+impl ExportedDocument {
+    fn of(document: Document) -> Self {
+        Self {
+            content: format!("/api/documents/{}/content", document.id),
+            document,
+        }
+    }
+}
 
 /// Writes everything that is held of the caller. `key_owner` was read before, so that an answer
 /// begins only when the database is there.
@@ -107,8 +126,14 @@ async fn things(pipe: &mut Pipe, state: &AppState, identity: &Identity) -> Resul
     list(
         pipe,
         "documents",
-        |after| store.documents(&own, None, after, PART),
-        |document| document.id,
+        |after| {
+            let part = store.documents(&own, None, after, PART);
+            part.map_ok(|part| {
+                let exported = part.into_iter().map(ExportedDocument::of);
+                exported.collect::<Vec<_>>()
+            })
+        },
+        |exported: &ExportedDocument| exported.document.id,
     )
     .await?;
     list(

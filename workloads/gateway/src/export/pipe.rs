@@ -36,9 +36,9 @@ pub enum Stop {
         /// Cause.
         source: StoreError,
     },
-    /// The orchestrator failed.
-    #[snafu(display("the rest cannot be had from the orchestrator ({code})"))]
-    Orchestrator {
+    /// The orchestrator or the object store failed.
+    #[snafu(display("the rest cannot be had ({code})"))]
+    Elsewhere {
         /// What the caller would be told.
         code: Cow<'static, str>,
     },
@@ -56,10 +56,10 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// Of the orchestrator, which is the only one that fails so here.
+/// Of what the rest comes from, and no database.
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        OrchestratorSnafu { code: failure.code }.build()
+        ElsewhereSnafu { code: failure.code }.build()
     }
 }
 
@@ -106,7 +106,15 @@ impl Pipe {
     /// # Errors
     /// When nobody reads any more, or the process stops.
     pub async fn text(&mut self, text: &str) -> Result<(), Stop> {
-        self.buffer.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes()).await
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// As [`Pipe::text`].
+    pub async fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.buffer.extend_from_slice(bytes);
         self.room().await
     }
 

@@ -7,8 +7,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::tus::{UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
 
+/// The longest boundary, in bytes (RFC 2046). A longer one is none: every byte of a body may have to be
+/// held against all of it.
+const MAX_BOUNDARY: usize = 70;
+
 /// The hash of a request, as its body arrives.
-pub(super) struct RequestHash {
+pub struct RequestHash {
     hash: Sha256,
     boundary: Vec<u8>,
     /// The end of what came, which may be the beginning of a boundary.
@@ -17,7 +21,7 @@ pub(super) struct RequestHash {
 
 impl RequestHash {
     /// Of a request whose body is still to come.
-    pub(super) fn begin(parts: &Parts) -> Self {
+    pub fn begin(parts: &Parts) -> Self {
         let media_type = parts
             .headers
             .get(CONTENT_TYPE)
@@ -50,7 +54,7 @@ impl RequestHash {
 
     /// Takes more of the body. A client that sends a form again chooses a new boundary for it, so
     /// boundaries are left out.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         let Some(first) = self.boundary.first().copied() else {
             self.hash.update(bytes);
             return;
@@ -73,7 +77,7 @@ impl RequestHash {
     }
 
     /// The hash of the whole.
-    pub(super) fn end(self) -> Vec<u8> {
+    pub fn end(self) -> Vec<u8> {
         self.hash.chain_update(&self.tail).finalize().to_vec()
     }
 }
@@ -91,7 +95,9 @@ fn boundary(media_type: &str) -> &str {
     parameters
         .filter_map(|parameter| parameter.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
-        .map_or("", |(_, value)| value.trim().trim_matches('"'))
+        .map(|(_, value)| value.trim().trim_matches('"'))
+        .filter(|boundary| boundary.len() <= MAX_BOUNDARY)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -158,6 +164,9 @@ mod tests {
         };
         assert_eq!(form("aab", "text"), form("----7MA4YWxkTrZu0gW", "text"));
         assert_ne!(form("aab", "text"), form("aab", "other"));
+        let longest = "b".repeat(MAX_BOUNDARY);
+        assert_eq!(form("aab", "text"), form(&longest, "text"));
+        assert_ne!(form("aab", "text"), form(&format!("{longest}b"), "text"));
     }
 
     proptest! {

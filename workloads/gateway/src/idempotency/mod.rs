@@ -10,7 +10,7 @@
 //! or a handler panicked, is never tried again: two effects are worse than none. Nor is what took
 //! effect before the whole request was there: what the next one would be held against is not known.
 
-mod hash;
+pub mod hash;
 mod reading;
 mod recording;
 

@@ -41,6 +41,7 @@ use crate::routes::{
         documents::upload,
         documents::list,
         documents::one,
+        documents::content,
         documents::remove,
         documents::retry,
         uploads::options,

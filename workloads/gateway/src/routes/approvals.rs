@@ -59,25 +59,33 @@ pub async fn list(
     let mut query = Parameters::parse(query.as_deref(), &["state", "limit", "cursor"])?;
     let wanted = approval_request::state(&mut query)?;
     let query = PageQuery::of(&mut query);
-    let limit = u32::try_from(query.limit()?).unwrap_or(PAGE);
+    let limit = query.limit()?;
     let after = query.after::<String>()?;
     let has_cursor = after.is_some();
-    let page = state
-        .orchestrator
-        .approvals(v1::ListApprovalsRequest {
-            caller: Some(identity.to_caller()),
-            state: wanted.into(),
-            page_size: limit.min(PAGE),
-            page_token: after.unwrap_or_default(),
-        })
-        .await;
-    let page = page.map_err(|failure| match failure.status.as_u16() {
-        // Nothing else of the request comes from the caller unchecked.
-        400 if has_cursor => not_of_list(),
-        _ => failure,
-    })?;
-    let items = shown(&state, &identity, page.approvals).await?;
-    Ok(Json(Page::with_token(items, &page.next_page_token)))
+    let mut request = v1::ListApprovalsRequest {
+        caller: Some(identity.to_caller()),
+        state: wanted.into(),
+        page_size: 0,
+        page_token: after.unwrap_or_default(),
+    };
+    let mut approvals = Vec::new();
+    for _ in 0..limit.div_ceil(PAGE as usize) {
+        let left = limit.saturating_sub(approvals.len());
+        request.page_size = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let page = state.orchestrator.approvals(request.clone()).await;
+        let page = page.map_err(|failure| match failure.status.as_u16() {
+            // Nothing else of the request comes from the caller unchecked.
+            400 if has_cursor => not_of_list(),
+            _ => failure,
+        })?;
+        approvals.extend(page.approvals);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    let items = shown(&state, &identity, approvals).await?;
+    Ok(Json(Page::with_token(items, &request.page_token)))
 }
 
 /// One approval.

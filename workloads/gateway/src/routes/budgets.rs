@@ -16,7 +16,7 @@ use crate::domain::page::{Page, PageQuery, not_of_list};
 use crate::domain::parameters::Parameters;
 use crate::domain::usage_request::{date, span};
 use crate::failure::Failure;
-use crate::identity::SignedIn;
+use crate::identity::{Identity, SignedIn};
 use crate::openapi::bodies::api::BudgetState;
 use crate::state::AppState;
 use crate::store::{OpenWindow, UsageCursor, UsageQuery, UsageRow, WindowCursor};
@@ -58,27 +58,45 @@ pub async fn list(
         usage::may_see_others(identity.who(), "all")?;
         return everybodys(&state, after, limit).await.map(Json);
     }
-    // They are as many as the configuration has for a caller: one page.
-    let now = Timestamp::now();
+    own(&state, &identity, after, limit).await.map(Json)
+}
+
+/// Those of the caller, by name and subject as everybody's are. When the window of a cursor began
+/// does not matter: another may have begun since.
+async fn own(
+    state: &AppState,
+    identity: &Identity,
+    after: Option<WindowCursor>,
+    limit: usize,
+) -> Result<Page<Value>, Failure> {
     let table = state.budgets.table();
-    let matched = table.matching(&Principal::of(&identity), now);
-    let keys: Vec<WindowCursor> = matched.iter().map(key).collect();
+    let mut matched = table.matching(&Principal::of(identity), Timestamp::now());
+    if let Some((budget, subject, _)) = &after {
+        matched.retain(|it| place(it) > (budget.as_str(), subject.as_str()));
+    }
+    matched.sort_by(|one, other| place(one).cmp(&place(other)));
+    let page = Page::of(matched, limit, key);
+    let keys: Vec<WindowCursor> = page.items.iter().map(key).collect();
     let windows = if keys.is_empty() {
         Vec::new()
     } else {
         state.store.windows_of(&keys).await?
     };
-    let items = matched.iter().map(|it| {
+    let items = page.items.iter().map(|it| {
         let used = windows
             .iter()
             .find(|window| (&window.budget, &window.subject) == (&it.budget.name, &it.subject));
         let used = used.map(|window| window.used).unwrap_or_default();
         view(&table, it, used)
     });
-    Ok(Json(Page {
+    Ok(Page {
         items: items.collect(),
-        next_cursor: None,
-    }))
+        next_cursor: page.next_cursor,
+    })
+}
+
+fn place<'a>(it: &'a Matched<'_>) -> (&'a str, &'a str) {
+    (&it.budget.name, &it.subject)
 }
 
 fn key(it: &Matched<'_>) -> WindowCursor {

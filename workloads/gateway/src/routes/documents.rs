@@ -14,6 +14,7 @@ use crate::domain::page::{Page, PageQuery};
 use crate::domain::parameters::Parameters;
 use crate::domain::text::file_name;
 use crate::domain::upload::{self, Description};
+use crate::export;
 use crate::failure::Failure;
 use crate::identity::{Identity, SignedIn};
 use crate::intake::{self, Received, Receiving, Taken};
@@ -215,6 +216,34 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Document>, Failure> {
     Ok(Json(visible(&state, &identity, &id).await?))
+}
+
+/// The file of a document, as it was uploaded.
+///
+/// # Errors
+/// 404 when the caller may not read it, 503 when the database or the object store is away.
+#[utoipa::path(
+    get,
+    path = "/api/documents/{id}/content",
+    operation_id = "downloadDocument",
+    tag = "documents",
+    params(("id" = String, Path, description = "Identity of the document")),
+    responses(
+        (
+            status = 200,
+            description = "The file, to be saved",
+            content((String = "text/plain"), (String = "text/markdown"), (String = "text/html")),
+        ),
+        (status = 404, description = "There is no such document for the caller"),
+    ),
+)]
+pub async fn content(
+    State(state): State<Arc<AppState>>,
+    SignedIn(identity): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let document = visible(&state, &identity, &id).await?;
+    export::document::download(&state, &document).await
 }
 
 /// Deletes a document, its bytes and its chunks.

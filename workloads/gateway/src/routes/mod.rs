@@ -129,6 +129,12 @@ pub fn table() -> Vec<Route> {
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),
+        Route::new(
+            GET,
+            "/api/documents/{id}/content",
+            read_files,
+            documents::content,
+        ),
         Route::new(DELETE, file, write_files, documents::remove),
         Route::new(
             POST,

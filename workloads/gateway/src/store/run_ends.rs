@@ -12,7 +12,7 @@ use super::conversations::calls_column;
 use super::group::Together;
 use super::outbox::encoded;
 use super::{
-    Answer, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
+    Answer, Change, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
 };
 use crate::budget::plan::Spending;
 

@@ -33,7 +33,7 @@ async fn usage(gateway: &Gateway) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_charged_for_what_was_written() {
+async fn a_client_that_leaves_is_charged_for_what_the_model_may_have_thought() {
     let Some((_server, gateway, _)) = stored(&[DAY, MONEY]).await else {
         return;
     };
@@ -48,15 +48,15 @@ async fn a_client_that_leaves_is_charged_for_what_was_written() {
     drop(body);
     gateway.settle().await;
     let rows = usage(&gateway).await;
-    // "begun" is 5 bytes: 3 tokens. What was read is the estimate.
+    // "begun" is all that is seen of it. It is charged as it was reserved.
     assert_eq!(
         (&rows[0]["input_tokens"], &rows[0]["output_tokens"]),
-        (&json!(2_014), &json!(3))
+        (&json!(2_014), &json!(100))
     );
     assert_eq!(rows[0]["estimated_requests"], 1);
     let used = used(&gateway, "ana").await;
-    assert_eq!(used["day"]["tokens"], 2_017);
-    assert_eq!(used["money"]["money"]["micros"], 2_014 + 30);
+    assert_eq!(used["day"]["tokens"], 2_114);
+    assert_eq!(used["money"]["money"]["micros"], 2_014 + 1_000);
 }
 
 #[tokio::test]
@@ -96,10 +96,10 @@ async fn what_failed_before_a_model_was_asked_costs_nothing() {
     gateway.settle().await;
     usage(&gateway).await;
     let used = used(&gateway, "ana").await;
-    // The one that broke had written "half".
+    // The one that broke had written "half": it is charged as it was reserved.
     assert_eq!(
         (&used["day"]["requests"], &used["day"]["tokens"]),
-        (&json!(2), &json!(2_016))
+        (&json!(2), &json!(2_114))
     );
 }
 

@@ -1,11 +1,13 @@
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use futures::TryStreamExt as _;
 use lotoai_contracts::events::{
     DocumentFailed, DocumentIndexed, DocumentProgressed, Event, IngestionStep,
 };
 use lotoai_kit::rabbitmq::{Delivery, Outcome};
 use lotoai_policy::documents::{uploaded_by, visible_to};
 use lotoai_policy::{Caller, Proof};
+use object_store::ObjectStoreExt as _;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -216,6 +218,74 @@ async fn a_document_from_upload_to_deletion() {
         .await
         .unwrap();
     assert_eq!(gateway.state.objects.count().await, 1);
+}
+
+/// What comes back is what was sent, to be saved under its name and never to be shown.
+#[tokio::test]
+async fn a_document_is_given_back_as_a_file() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let page = "<script>alert(\"año\")</script>";
+    for (name, media_type, disposition) in [
+        (
+            "plan.html",
+            "text/html",
+            "attachment; filename=\"plan.html\"",
+        ),
+        (
+            "año.md",
+            "text/markdown",
+            "attachment; filename=\"a_o.md\"; filename*=UTF-8''a%C3%B1o.md",
+        ),
+    ] {
+        let document = upload(&gateway, "ana", name, page).await.json();
+        let path = format!(
+            "/api/documents/{}/content",
+            document["id"].as_str().unwrap()
+        );
+        let file = gateway.get(&path, "ana").await;
+        assert_eq!((file.status, file.body.as_str()), (StatusCode::OK, page));
+        for (header, value) in [
+            ("content-type", media_type),
+            ("content-disposition", disposition),
+            ("content-length", &*page.len().to_string()),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(file.header(header), value, "{header} of {name}");
+        }
+        // The rule of the document itself: everybody reads the default knowledge base.
+        let head = gateway.request(Method::HEAD, &path, "eve");
+        let head = gateway.send(head).await;
+        assert_eq!(head.status, StatusCode::OK);
+        assert_eq!(head.header("content-length"), page.len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_bytes_cannot_be_read_is_a_503() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let document = upload(&gateway, "ana", "plan.txt", "the plan").await;
+    let path = format!(
+        "/api/documents/{}/content",
+        document.json()["id"].as_str().unwrap()
+    );
+    assert_eq!(gateway.get(&path, "ana").await.body, "the plan");
+    let mut all = gateway.objects.list(None);
+    while let Some(object) = all.try_next().await.unwrap() {
+        gateway.objects.delete(&object.location).await.unwrap();
+    }
+    let reply = gateway.get(&path, "ana").await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "object_storage_unavailable"
+        )
+    );
 }
 
 async fn report(gateway: &Gateway, event: &impl Event) -> Outcome {

@@ -201,6 +201,8 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
         assert_eq!(items.len(), 1, "{list}: {items:?}");
         assert_eq!(items[0][field], value, "{list}");
     }
+    let content = all["documents"][0]["content"].as_str().unwrap();
+    assert_eq!(gateway.get(content, LEAVER).await.body, "the plan");
     assert!(!reply.body.contains(STAYER));
     // Neither a key nor a cookie, nor what they are known by.
     for secret in [&left.key[21..60], &left.cookie[14..], "\"hash\"", "sealed"] {

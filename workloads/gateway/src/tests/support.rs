@@ -75,7 +75,7 @@ pub(crate) struct Gateway {
     pub(crate) state: Arc<AppState>,
     /// Address of the orchestrator.
     orchestrator: String,
-    objects: Arc<dyn ObjectStore>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) realm: MockServer,
     pub(crate) signer: Signer,
     pub(crate) service: Service,

@@ -9,7 +9,7 @@ use super::support::{Gateway, Parts};
 use crate::retention;
 
 /// Four days of two people over a change of month, with two models and two currencies.
-const USAGE: &str = "
+pub(super) const USAGE: &str = "
     insert into usage_days (day, subject, api_key, provider, model, currency, price_version,
                             requests, input_tokens, output_tokens, micros, unpriced, estimated)
     values ('2026-10-31', 'ana', '', 'openai', 'gpt', 'EUR', '1', 1, 10, 1, 100, 0, 0),

@@ -27,6 +27,10 @@ pub(crate) async fn answer<S: tokio::io::AsyncRead + Unpin>(
             return Err(format!("cut after {head:?}"));
         }
     }
+    if head.starts_with("HTTP/1.1 204") {
+        // It has no body.
+        return Ok((head, String::new()));
+    }
     let mut body = String::new();
     let length = head
         .lines()

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use lotoai_contracts::events::UsageRecorded;
 use sqlx::PgPool;
 use sqlx::Row as _;
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ pub(crate) struct Ground {
     pub(crate) orchestrator: String,
     /// The broker, as a URL.
     pub(crate) rabbitmq: String,
-    /// The messages that the broker has for good, by their ids, and how often each came.
+    /// The events that the broker has for good, by their ids, and how often each came.
     pub(crate) published: Arc<Mutex<HashMap<String, usize>>>,
     /// The database, as a URL.
     pub(crate) postgres: String,
@@ -50,9 +51,12 @@ impl Ground {
         let name = options.get_database().unwrap();
         let published = Arc::<Mutex<HashMap<String, usize>>>::default();
         let stored = Arc::clone(&published);
-        let broker = broker::start(move |id, outlives| {
+        let broker = broker::start(move |id, body, outlives| {
             if outlives {
-                *stored.lock().unwrap().entry(id.to_owned()).or_default() += 1;
+                let mut stored = stored.lock().unwrap();
+                for id in events(id, body) {
+                    *stored.entry(id).or_default() += 1;
+                }
             }
         });
         Self {
@@ -147,5 +151,13 @@ pub(crate) async fn wait_for(
     while !condition().await {
         assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The ids of the events of a message: records of usage come together.
+fn events(id: &str, body: &[u8]) -> Vec<String> {
+    match UsageRecorded::of_message(body) {
+        Ok(records) => records.into_iter().map(|record| record.run_id).collect(),
+        Err(_) => vec![id.to_owned()],
     }
 }

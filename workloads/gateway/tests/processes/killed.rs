@@ -1,6 +1,8 @@
 //! A process that is killed at any moment, and the next one in its place: what was acknowledged is
 //! there, and what was reserved is settled.
 
+mod beside;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use futures::future::join_all;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
+use self::beside::{Sent, Sides, Vectors};
 use crate::broker::CONFIRM;
 use crate::client::{Client, Reply};
 use crate::ground::{Ground, behind, wait_for};
@@ -34,6 +37,8 @@ const BY_CONFIRM: [Kill; 2] = [
 const PEOPLE: usize = 4;
 /// Of each of them, one after the other.
 const QUESTIONS: usize = 4;
+/// Whose the files are.
+const SENDER: &str = "person-files";
 /// Longest answer, in seconds: what is reserved for one is charged a minute after it at the latest.
 const LONGEST: u64 = 5;
 const LEASE: Duration = Duration::from_secs(LONGEST + 60);
@@ -46,13 +51,15 @@ const BUDGETS: &str = r#"
 prices:
   version: "2026-11"
   currency: EUR
-  models: [{provider: local, model: extractive, inputPerMillion: "2", outputPerMillion: "4"}]
+  models:
+    - {provider: local, model: extractive, inputPerMillion: "2", outputPerMillion: "4"}
+    - {provider: local, model: all-minilm-l6-v2, inputPerMillion: "1", outputPerMillion: "1"}
 roles: [{name: scripted, models: [{provider: local, model: extractive}]}]
 budgets:
   - {name: user, scope: User, per: Month, requests: 1000000, tokens: 1000000000}
   - {name: money, scope: Platform, per: Month, money: "1000000"}
 "#;
-/// What the fake orchestrator says that an answer took.
+/// What the fake orchestrator says that an answer took; vectors take more here.
 const TOKENS: i64 = 12 + 5;
 
 /// A question of the load.
@@ -96,11 +103,17 @@ struct Told {
     asked: usize,
     cut: Vec<Asked>,
     acknowledged: Vec<Acknowledged>,
+    /// What is asked beside questions.
+    vectors: Vectors,
+    sent: Vec<Sent>,
 }
 
 impl Told {
     fn add(&mut self, more: Self) {
         self.asked += more.asked;
+        self.vectors.asked += more.vectors.asked;
+        self.vectors.acknowledged += more.vectors.acknowledged;
+        self.sent.extend(more.sent);
         self.cut.extend(more.cut);
         self.acknowledged.extend(more.acknowledged);
     }
@@ -121,7 +134,7 @@ async fn talk(client: Client, questions: Vec<Asked>) -> Told {
     told
 }
 
-/// Several people at a time, who ask in all ways.
+/// Several people at a time, who ask in all ways; one more asks for vectors, and one sends a file.
 async fn load(ground: &Ground, address: SocketAddr, chance: &mut StdRng) -> Told {
     let people = (0..PEOPLE).map(|number| {
         let subject = format!("person-{number}");
@@ -139,8 +152,15 @@ async fn load(ground: &Ground, address: SocketAddr, chance: &mut StdRng) -> Told
         talk(ground.client(address, &subject), questions)
     });
     let people: Vec<_> = people.collect();
-    let mut all = Told::default();
-    for told in join_all(people).await {
+    let vectors = beside::embed(ground.client(address, "person-vectors"));
+    let sent = beside::send(ground.client(address, SENDER));
+    let (people, vectors, sent) = tokio::join!(join_all(people), vectors, sent);
+    let mut all = Told {
+        vectors,
+        sent: sent.into_iter().collect(),
+        ..Told::default()
+    };
+    for told in people {
         all.add(told);
     }
     all
@@ -156,10 +176,13 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     ground.seen.go.cancel();
     let budgets = ground.file("budgets.yaml", BUDGETS);
     let longest = LONGEST.to_string();
-    let settings = [
+    let sides = Sides::start().await;
+    let more = sides.settings();
+    let mut settings = vec![
         ("BUDGETS_FILE", budgets.as_str()),
         ("ANSWER_MAX_SECONDS", longest.as_str()),
     ];
+    settings.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
     let trigger = Arc::new(Trigger::default());
     let (_beside, postgres) = behind(&ground.pool, &trigger).await;
     ground.postgres = postgres;
@@ -179,6 +202,13 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let moments = trigger.disarm();
     let (whole, cut) = (told.acknowledged.len(), told.cut.len());
     assert_eq!((whole, cut), (PEOPLE * QUESTIONS, 0));
+    let Vectors {
+        asked,
+        acknowledged,
+    } = told.vectors;
+    assert_eq!((asked, acknowledged), (beside::CALLS, beside::CALLS));
+    let sent: Vec<usize> = told.sent.iter().map(|sent| sent.acknowledged).collect();
+    assert_eq!(sent, [beside::WHOLE]);
     drop(replica);
 
     let count = if is_soak() { KILLS } else { SAMPLE };
@@ -201,6 +231,9 @@ async fn killed_at_any_point_it_loses_no_message_and_no_money() {
     let heir = ground.replica(&settings).await;
     for one in &told.acknowledged {
         is_kept(&ground.client(heir.address, &one.asked.subject), one).await;
+    }
+    for sent in &told.sent {
+        beside::is_kept(&ground.client(heir.address, SENDER), sent).await;
     }
     for asked in std::mem::take(&mut told.cut) {
         let client = ground.client(heir.address, &asked.subject);
@@ -304,7 +337,8 @@ async fn books_agree(ground: &Ground, told: &Told) {
     assert_eq!(counted, [requests, tokens, requests, micros]);
     assert!(estimated >= left, "{estimated} of {left} were charged");
     let exact = requests - estimated;
-    let (asked, acknowledged) = (told.asked as i64, told.acknowledged.len() as i64);
+    let asked = (told.asked + told.vectors.asked) as i64;
+    let acknowledged = (told.acknowledged.len() + told.vectors.acknowledged) as i64;
     assert!(
         (acknowledged..=asked).contains(&exact) && requests <= asked,
         "{asked} asked, {acknowledged} acknowledged, {requests} charged, {estimated} of them by estimate"

@@ -32,6 +32,10 @@ mod keys;
 mod killed;
 #[cfg(test)]
 #[expect(dead_code, reason = "the gateway's own tests use the rest")]
+#[path = "../../src/tests/model_server.rs"]
+mod model_server;
+#[cfg(test)]
+#[expect(dead_code, reason = "the gateway's own tests use the rest")]
 #[path = "../../src/tests/orchestrator.rs"]
 mod orchestrator;
 #[cfg(test)]

@@ -78,6 +78,9 @@ export async function file(path: string): Promise<Blob> {
   }
 }
 
+/** Address of the file of a document, which a browser saves. */
+export const contentOf = (id: string) => `/api/documents/${id}/content`;
+
 /** A call that brings JSON. */
 export function write(method: string, body: unknown): RequestInit {
   return {

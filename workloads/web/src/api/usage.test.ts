@@ -25,7 +25,7 @@ describe("what was used", () => {
       "/api/usage/totals?by=day&from=2026-11-01&to=2026-11-26",
       "/api/usage/totals?by=model&from=2026-11-01&to=2026-11-26&all=true",
       "/api/usage/totals?by=subject&from=2026-11-01&to=2026-11-26&all=true&cursor=a%2Bb",
-      "/api/budgets",
+      "/api/budgets?limit=200",
       "/api/budgets?all=true&limit=50&cursor=a%2Bb",
     ]);
   });

@@ -21,8 +21,8 @@ export interface Span {
 
 /** What was used, and what may be. */
 export const usage = {
-  /** The budgets that the person's questions count in: one page. */
-  budgets: () => json<Page<BudgetState>>("/api/budgets"),
+  /** The budgets that the person's questions count in: one page, for nobody has that many. */
+  budgets: () => json<Page<BudgetState>>("/api/budgets?limit=200"),
   /** Everybody's of which something is used, for administrators. */
   everybodysBudgets: (cursor?: string) =>
     json<Page<BudgetState>>(

@@ -1,9 +1,10 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../api/http";
+import type { Document } from "../api/types";
 import { I18nProvider } from "../i18n/context";
 import type { PendingFile } from "../lib/useDocuments";
-import { PendingRow } from "./Documents";
+import { DocumentRow, PendingRow } from "./Documents";
 
 const nothing = () => {};
 const FILE = new File(["x".repeat(8)], "plan.txt");
@@ -59,5 +60,34 @@ describe("a file on its way", () => {
     const html = row({ sent: 2, error: new ApiError(413, "document_too_large", "why") });
     expect(html).toContain("The file is too large.");
     expect(html).toContain("Try again");
+  });
+});
+
+describe("a document", () => {
+  it("can be downloaded under its name", () => {
+    const document: Document = {
+      id: "d-1",
+      name: "plan.txt",
+      media_type: "text/plain",
+      size: 8,
+      knowledge_base: "default",
+      status: "uploaded",
+      step: null,
+      done: 0,
+      total: 0,
+      steps: [],
+      chunks: null,
+      error: null,
+      created_at: "2026-11-27T00:00:00Z",
+    };
+    const html = renderToStaticMarkup(
+      <I18nProvider>
+        <ul>
+          <DocumentRow document={document} retry={nothing} remove={nothing} />
+        </ul>
+      </I18nProvider>,
+    );
+    expect(html).toContain('href="/api/documents/d-1/content" download="plan.txt"');
+    expect(html).toContain('aria-label="Download plan.txt"');
   });
 });

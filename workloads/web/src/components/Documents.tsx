@@ -1,4 +1,5 @@
 import { useId, useRef, type ReactNode } from "react";
+import { contentOf } from "../api/http";
 import type { Document } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
@@ -141,7 +142,7 @@ const SAID = {
   paused: "documents.paused",
 } as const;
 
-function DocumentRow(props: {
+export function DocumentRow(props: {
   document: Document;
   retry(id: string): void;
   remove(id: string): void;
@@ -151,7 +152,15 @@ function DocumentRow(props: {
   const remove = t("delete.named", { name: document.name });
   return (
     <li className="row">
-      <span className="name">{document.name}</span>
+      <span className="name">
+        <a
+          href={contentOf(document.id)}
+          download={document.name}
+          aria-label={t("documents.downloadNamed", { name: document.name })}
+        >
+          {document.name}
+        </a>
+      </span>
       <span
         className={"status " + (document.status === "failed" ? "bad" : document.status)}
         data-testid="document-status"

@@ -54,6 +54,7 @@ export const en = {
   "documents.pauseNamed": "Pause the upload of {name}",
   "documents.resumeNamed": "Go on with the upload of {name}",
   "documents.cancelNamed": "Cancel the upload of {name}",
+  "documents.downloadNamed": "Download {name}",
   "documents.status.uploaded": "uploaded, waiting",
   "documents.status.indexing": "indexing",
   "documents.status.indexed": "ready",

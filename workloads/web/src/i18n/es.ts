@@ -56,6 +56,7 @@ export const es: Texts = {
   "documents.pauseNamed": "Pausar la subida de {name}",
   "documents.resumeNamed": "Continuar la subida de {name}",
   "documents.cancelNamed": "Cancelar la subida de {name}",
+  "documents.downloadNamed": "Descargar {name}",
   "documents.status.uploaded": "subido, en espera",
   "documents.status.indexing": "indexando",
   "documents.status.indexed": "listo",

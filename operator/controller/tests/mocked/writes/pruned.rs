@@ -58,7 +58,8 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
     assert_eq!(pruned, ["orphan"]);
     let calls = log.calls();
     assert_eq!(calls.len(), 1);
-    assert_eq!(calls[0].body["preconditions"]["uid"], "uid-of-orphan");
+    let preconditions = json!({ "uid": "uid-of-orphan", "resourceVersion": "7" });
+    assert_eq!(calls[0].body["preconditions"], preconditions);
 }
 
 #[tokio::test]
@@ -74,11 +75,11 @@ async fn prune_takes_an_object_that_is_gone_for_deleted() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_before_a_failure_is_told() {
+async fn a_deletion_that_is_refused_is_told_and_the_others_are_tried() {
     let done = AtomicUsize::new(0);
     let (client, log) = serve(move |_| match done.fetch_add(1, Ordering::Relaxed) {
-        0 => (200, json!({ "kind": "Status", "status": "Success" })),
-        _ => refusal(403, "Forbidden"),
+        1 => refusal(403, "Forbidden"),
+        _ => (200, json!({ "kind": "Status", "status": "Success" })),
     });
     let mut existing = Existing::default();
     existing.extend(
@@ -86,14 +87,11 @@ async fn what_was_deleted_before_a_failure_is_told() {
         ["orphan-a", "orphan-b", "orphan-c"].map(|it| meta(it, UID)),
     );
     let (outcome, pruned) = pruned(&client, &existing, &HashSet::new()).await;
-    let error = lotoai_operator::error::chain(&outcome.unwrap_err());
     let asked = log.summary(&["DELETE"]);
-    assert_eq!(
-        asked.len(),
-        2,
-        "nothing is tried after a refusal: {asked:?}"
-    );
-    assert_eq!(asked[0], format!("DELETE {}", pruned[0]));
-    assert_eq!(pruned.len(), 1);
-    assert!(!error.contains(&pruned[0]), "{error}");
+    let asked: Vec<_> = asked.iter().map(|it| it.replace("DELETE ", "")).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(pruned, [&*asked[0], &*asked[2]]);
+    let error = lotoai_operator::error::chain(&outcome.unwrap_err());
+    let told = format!("failed to delete ConfigMap/{}", asked[1]);
+    assert!(error.contains(&told), "{error}");
 }

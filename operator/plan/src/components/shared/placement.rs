@@ -26,11 +26,7 @@ type Map = BTreeMap<String, String>;
 pub fn place(platform: &Platform, node: Node, template: &mut PodTemplateSpec) {
     let all = &platform.spec.pods;
     let none = ComponentSettings::default();
-    let own = match node {
-        Node::Component(component) => platform.spec.components.get(component.name()),
-        Node::Provision(_) | Node::Anyone | Node::Operator | Node::Scraper => None,
-    }
-    .unwrap_or(&none);
+    let own = platform.settings(node).unwrap_or(&none);
 
     let metadata = template.metadata.get_or_insert_default();
     let labels = merged(&all.labels, &own.pod_labels);

@@ -19,8 +19,9 @@ use crate::profile::{cpu_limit, size_of};
 pub fn requirements(platform: &Platform, node: Node) -> ResourceRequirements {
     let profile = platform.spec.profile;
     let size = size_of(profile, node);
-    let settings = platform.spec.components.get(&node.name());
-    let given = settings.map(|settings| settings.resources.clone());
+    let given = platform
+        .settings(node)
+        .map(|settings| settings.resources.clone());
     let given = given.unwrap_or_default();
     let mut requests = values(&given.requests, size.cpu, size.memory);
     let mut limits = values(&given.limits, cpu_limit(profile), size.memory_limit);

@@ -21,6 +21,7 @@ fn authority(end: i64, next: Option<(i64, i64)>, previous: Option<i64>) -> Autho
 /// Our own authority, as it is wanted.
 const OWN: Wish = Wish {
     own: true,
+    intact: true,
     current: true,
     next: true,
     known: true,
@@ -28,6 +29,7 @@ const OWN: Wish = Wish {
 /// A given one that signs already.
 const GIVEN: Wish = Wish {
     own: false,
+    intact: true,
     current: true,
     next: false,
     known: true,
@@ -35,6 +37,7 @@ const GIVEN: Wish = Wish {
 /// One that is wanted instead of the one that signs.
 const OTHER: Wish = Wish {
     own: false,
+    intact: true,
     current: false,
     next: true,
     known: true,
@@ -42,6 +45,7 @@ const OTHER: Wish = Wish {
 /// The same, where others were prepared.
 const ANOTHER: Wish = Wish {
     own: false,
+    intact: true,
     current: false,
     next: false,
     known: true,
@@ -125,6 +129,28 @@ fn without_an_authority_one_is_made() {
     }
 }
 
+#[rstest]
+#[case::alone(authority(YEAR, None, None))]
+#[case::with_a_next(authority(YEAR, Some((-8 * DAYS, 10 * YEAR)), None))]
+#[case::with_one_before(authority(YEAR, None, Some(1)))]
+fn an_authority_that_somebody_altered_is_begun_with_anew(#[case] held: Authority) {
+    for wish in [OWN, GIVEN, OTHER, ANOTHER] {
+        assert_ne!(turn(Some(&held), wish, at(0)), Turn::Begin, "{wish:?}");
+        let altered = Wish {
+            intact: false,
+            ..wish
+        };
+        assert_eq!(turn(Some(&held), altered, at(0)), Turn::Begin, "{wish:?}");
+    }
+}
+
+#[test]
+fn a_pair_is_told_from_every_other() {
+    let pairs = [pair("a", "b"), pair("x", "b"), pair("a", "x")];
+    assert_eq!(pairs[0], pair("a", "b"));
+    assert!(!pairs[1..].contains(&pairs[0]) && pairs[1] != pairs[2]);
+}
+
 /// Twenty years, a pass every hour. Whoever has just been handed the bundle of the pass before can
 /// check what is signed in this one.
 #[test]
@@ -163,6 +189,7 @@ const HELD: Held<'static> = Held {
     end: Timestamp::UNIX_EPOCH,
     names: "a,b",
     signer: "new",
+    intact: true,
 };
 const WANTED: Wanted<'static> = Wanted {
     names: "a,b",
@@ -207,19 +234,22 @@ fn a_certificate_that_the_authority_cut_short_waits_for_the_next_one(
 }
 
 #[rstest]
-#[case::as_wanted("a,b", "new", false)]
-#[case::signed_by_the_one_before("a,b", "old", false)]
-#[case::signed_by_a_stranger("a,b", "other", true)]
-#[case::for_fewer_names("a", "new", true)]
+#[case::as_wanted("a,b", "new", true, false)]
+#[case::signed_by_the_one_before("a,b", "old", true, false)]
+#[case::signed_by_a_stranger("a,b", "other", true, true)]
+#[case::for_fewer_names("a", "new", true, true)]
+#[case::altered("a,b", "new", false, true)]
 fn a_certificate_that_nobody_would_accept_is_made_anew(
     #[case] names: &str,
     #[case] signer: &str,
+    #[case] intact: bool,
     #[case] expected: bool,
 ) {
     let held = Held {
         end: at(80 * DAYS),
         names,
         signer,
+        intact,
     };
     assert_eq!(is_due(Some(&held), WANTED, at(0)), expected);
     assert!(is_due(None, WANTED, at(0)));

@@ -76,3 +76,38 @@ fn one_given_value_moves_the_other_only_where_it_must(
     assert_eq!(resources.requests.as_ref().unwrap()["memory"].0, request);
     assert_eq!(resources.limits.as_ref().unwrap()["memory"].0, limit);
 }
+
+#[test]
+fn what_is_said_of_provision_holds_for_all_jobs_and_nothing_else() {
+    let mut lotoai = resource("minimal");
+    let given = serde_json::json!({
+        "resources": { "requests": { "cpu": "7m" }, "limits": { "memory": "771Mi" } },
+        "nodeSelector": { "pool": "jobs" },
+        "tolerations": [{ "key": "jobs", "operator": "Exists" }],
+        "podLabels": { "team": "jobs" },
+        "podAnnotations": { "note": "jobs" },
+    });
+    let given = serde_json::from_value(given).unwrap();
+    lotoai.spec.components.insert("provision".to_owned(), given);
+    lotoai.validate_cel().unwrap();
+    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
+    let set = lotoai_plan::build(&platform, &credentials(&platform));
+    let mut jobs = 0;
+    for (name, template) in templates(&set) {
+        let is_job = name.starts_with("demo-provision");
+        jobs += usize::from(is_job);
+        let resources = container(template).resources.as_ref().unwrap();
+        let limit = &resources.limits.as_ref().unwrap()["memory"].0;
+        assert_eq!(limit == "771Mi", is_job, "{name}");
+        let request = &resources.requests.as_ref().unwrap()["cpu"].0;
+        assert_eq!(request == "7m", is_job, "{name}");
+        let metadata = template.metadata.as_ref().unwrap();
+        let spec = template.spec.as_ref().unwrap();
+        let labelled = metadata.labels.as_ref().unwrap().contains_key("team");
+        let annotations = metadata.annotations.as_ref();
+        let noted = annotations.is_some_and(|annotations| annotations.contains_key("note"));
+        let (placed, tolerant) = (spec.node_selector.is_some(), spec.tolerations.is_some());
+        assert_eq!([labelled, noted, placed, tolerant], [is_job; 4], "{name}");
+    }
+    assert_eq!(jobs, lotoai_api::Store::ALL.len());
+}

@@ -17,17 +17,17 @@ use lotoai_plan::{Outcome, Pass, ProbeOutcome, build, gates, required_secrets, s
 use serde_json::Value;
 
 /// Path of the leaf, what is added to the smallest spec, and a text that then appears.
-type Case = (&'static str, Value, &'static str);
+pub(crate) type Case = (&'static str, Value, &'static str);
 
 /// Adds the keys of one object to another.
-fn merge(object: &mut Value, extra: Value) {
+pub(crate) fn merge(object: &mut Value, extra: Value) {
     let (Some(object), Value::Object(extra)) = (object.as_object_mut(), extra) else {
         panic!("not objects");
     };
     object.extend(extra);
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = platform::platform_cases();
     cases.extend(agents::agent_cases());
     cases.extend(agents::tool_cases());
@@ -61,11 +61,16 @@ fn walk(schema: &Value, path: &str, leaves: &mut BTreeSet<String>) {
     }
 }
 
-fn leaves() -> BTreeSet<String> {
+/// The schema of the spec.
+pub(crate) fn schema() -> Value {
     let crd = serde_json::to_value(LotoAI::crd()).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema["properties"]["spec"].clone()
+}
+
+pub(crate) fn leaves() -> BTreeSet<String> {
     let mut leaves = BTreeSet::new();
-    walk(&schema["properties"]["spec"], "", &mut leaves);
+    walk(&schema(), "", &mut leaves);
     leaves
 }
 

@@ -1,5 +1,7 @@
 //! How consent is asked for, in each API, and where it is found.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::tests::chat::events;
 use crate::tests::conversations::send;
@@ -114,6 +116,33 @@ async fn the_list_is_read_page_by_page_and_by_state() {
         let reply = gateway.get(&format!("{LIST}?{query}"), "ana").await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{query}: {reply:?}");
         assert_eq!(reply.json()["param"], param, "{query}");
+    }
+}
+
+/// The orchestrator gives 100 at a time.
+#[tokio::test]
+async fn a_page_may_be_longer_than_one_of_the_orchestrator() {
+    let Some((_server, gateway, seen)) = Gateway::answering().await else {
+        return;
+    };
+    for _ in 0..230 {
+        seen.approvals.add("ana", "", "send_mail");
+    }
+    for (limit, lengths) in [
+        (200, vec![200, 30]),
+        (130, vec![130, 100]),
+        (100, vec![100, 100, 30]),
+    ] {
+        let path = format!("{LIST}?limit={limit}");
+        let pages = gateway.pages(&path, "ana", &[]).await;
+        let read: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert_eq!(read, lengths);
+        let ids: BTreeSet<String> = pages
+            .iter()
+            .flatten()
+            .map(|it| it["id"].to_string())
+            .collect();
+        assert_eq!(ids.len(), 230, "each is there once");
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 
 use super::requests::request;
 use crate::domain::responses_request::id_of;
@@ -130,6 +132,8 @@ impl Platform {
         }
         let response = id_of(id);
         let id = id.to_string();
+        let file = Path::from(id.as_str());
+        self.gateway.objects.put(&file, "t".into()).await.unwrap();
         let approval = self.seen.approvals.add("ana", &id, "send_mail").id;
         Things {
             approval,

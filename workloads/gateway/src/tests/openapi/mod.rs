@@ -1,6 +1,7 @@
 //! The OpenAPI document: whole, well-formed, and true.
 
 mod answers;
+mod lists;
 mod pages;
 mod requests;
 mod statuses;

@@ -181,7 +181,8 @@ impl Approvals {
                 .map_err(|_| Status::invalid_argument("page_token is none of ours"))?,
         };
         let (subject, wanted) = (subject(request.caller.as_ref()), request.state());
-        let size = usize::try_from(request.page_size).unwrap();
+        // As many as the orchestrator gives at a time.
+        let size = usize::try_from(request.page_size.min(100)).unwrap();
         let all = self.0.lock().unwrap();
         let mut rest = all
             .iter()

@@ -50,7 +50,10 @@ fn what_cannot_be_made_anew_is_refused_by_name() {
     let world = World::up("external-oidc");
     for (key, why) in [
         ("gateway-keycloak", "a Secret of yours"),
-        ("clickhouse-replication", "set spec.suspend, delete the Secret"),
+        (
+            "clickhouse-replication",
+            "set spec.suspend, delete the Secret",
+        ),
         ("rabbitmq-cookie", "set spec.suspend, delete the Secret"),
         ("rag-server-qdrant", "no credential of this name"),
         ("nobody", "no credential of this name"),

@@ -1,6 +1,7 @@
 //! What was sent with a response, as items of the Responses API.
 
 use serde_json::{Value, json};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::object::part;
@@ -48,6 +49,21 @@ pub(super) fn items(id: Uuid, message: &NewMessage) -> Vec<Value> {
     text.into_iter().chain(calls).collect()
 }
 
+/// The parameters.
+const KNOWN: [&str; 4] = ["after", "include", "limit", "order"];
+/// Names of a parameter that is taken without effect, as often as it comes: there is nothing more to
+/// include. The second is how OpenAI's clients write a list.
+const INCLUDE: [&str; 2] = ["include", "include[]"];
+
+/// A query without that.
+fn without_include(query: Option<&str>) -> Option<String> {
+    let query = query?.split('&').filter(|pair| {
+        let name = form_urlencoded::parse(pair.as_bytes()).next();
+        !name.is_some_and(|(name, _)| INCLUDE.contains(&name.as_ref()))
+    });
+    Some(query.collect::<Vec<_>>().join("&"))
+}
+
 /// Which part of a list is wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -62,7 +78,7 @@ impl Wanted {
     /// # Errors
     /// 400 that names the parameter.
     pub fn of(query: Option<&str>) -> Result<Self, Failure> {
-        let mut parameters = Parameters::parse(query, &["after", "limit", "order"])?;
+        let mut parameters = Parameters::parse(without_include(query).as_deref(), &KNOWN)?;
         let limit = match parameters.take("limit") {
             None => 20,
             Some(text) => text
@@ -156,9 +172,24 @@ mod tests {
     #[case("limit=101", "limit")]
     #[case("order=up", "order")]
     #[case("after=d", "after")]
-    #[case("include=x", "include")]
+    #[case("includes=x", "includes")]
     fn a_bad_parameter_is_named(#[case] query: &str, #[case] param: &str) {
         assert_eq!(page(query).unwrap_err().param.as_deref(), Some(param));
+    }
+
+    #[rstest::rstest]
+    #[case("include=message.output_text.logprobs")]
+    #[case("include=a&include=b")]
+    #[case("include[]=a&include%5B%5D=b")]
+    #[case("include")]
+    fn what_is_to_be_included_is_taken_without_effect(#[case] include: &str) {
+        let plain = Wanted::of(Some("limit=3&order=asc")).unwrap();
+        for query in [
+            format!("{include}&limit=3&order=asc"),
+            format!("limit=3&{include}&order=asc"),
+        ] {
+            assert_eq!(Wanted::of(Some(&query)).unwrap(), plain, "{query}");
+        }
     }
 
     #[test]

@@ -114,6 +114,7 @@ pub(super) async fn look(
         ("limit" = Option<u32>, Query, description = "Most items, 1 to 100; 20 if not said"),
         ("order" = Option<String>, Query, description = "`desc`, if not said, or `asc`"),
         ("after" = Option<String>, Query, description = "Identity of the item before the first"),
+        ("include" = Option<Vec<String>>, Query, description = "Taken, and without effect"),
     ),
     responses(
         (status = 200, description = "The items", body = bodies::ResponseInputItems),

@@ -1,0 +1,113 @@
+//! The file that a document was uploaded as.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_LENGTH;
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::{File, Pipe, Stop};
+use crate::failure::Failure;
+use crate::objects::Objects;
+use crate::state::AppState;
+use crate::store::Document;
+
+/// Read from the object store at a time, in bytes: no connection to it waits for a slow reader.
+const PART: u64 = 1024 * 1024;
+
+/// Answers with the file, once the beginning of it is read.
+///
+/// # Errors
+/// 503 when the object store is away.
+pub async fn download(state: &Arc<AppState>, document: &Document) -> Result<Response, Failure> {
+    let size = u64::try_from(document.size).unwrap_or_default();
+    let (objects, key) = (state.objects.clone(), document.object_key.clone());
+    let first = objects.read_part(&key, 0..size.min(PART)).await?;
+    let file = File {
+        media_type: &document.media_type,
+        name: &document.name,
+    };
+    let writes = |pipe| write(pipe, objects, key, size, first);
+    let mut response = super::download(state, file, writes)?;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+    Ok(response)
+}
+
+/// Writes the object `key` of `size` bytes, whose beginning is `part`.
+///
+/// # Errors
+/// When the rest cannot be read, or nobody reads it.
+async fn write(
+    mut pipe: Pipe,
+    objects: Objects,
+    key: String,
+    size: u64,
+    mut part: Bytes,
+) -> Result<(), Stop> {
+    let mut at = 0;
+    loop {
+        at += part.len() as u64;
+        pipe.bytes(&part).await?;
+        if at >= size {
+            return pipe.end().await;
+        }
+        // The object is shorter than its row says.
+        if part.is_empty() {
+            return Err(Failure::internal().into());
+        }
+        part = objects.read_part(&key, at..size.min(at + PART)).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt as _};
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::super::pipe;
+    use super::*;
+
+    fn bytes(length: u64) -> Bytes {
+        (0..length).map(|at| (at % 251) as u8).collect()
+    }
+
+    async fn written(store: &Arc<InMemory>, size: u64) -> Result<Bytes, axum::Error> {
+        let objects = Objects::new(
+            Arc::clone(store) as Arc<dyn ObjectStore>,
+            TaskTracker::new(),
+        );
+        let first = objects.read_part("k", 0..size.min(PART)).await.unwrap();
+        let (pipe, body) = pipe::open(CancellationToken::new());
+        tokio::spawn(write(pipe, objects, "k".to_owned(), size, first));
+        to_bytes(body, usize::MAX).await
+    }
+
+    #[rstest::rstest]
+    #[case(1)]
+    #[case(PART - 1)]
+    #[case(PART)]
+    #[case(PART + 1)]
+    #[case(3 * PART)]
+    #[tokio::test]
+    async fn it_is_whole_whatever_its_size(#[case] size: u64) {
+        let store = Arc::new(InMemory::new());
+        let put = store.put(&Path::from("k"), bytes(size).into()).await;
+        put.unwrap();
+        let got = written(&store, size).await.unwrap();
+        assert!(got == bytes(size), "{} of {size} bytes", got.len());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_to_its_end_is_no_whole() {
+        let store = Arc::new(InMemory::new());
+        let put = store.put(&Path::from("k"), bytes(PART).into()).await;
+        put.unwrap();
+        assert!(written(&store, 2 * PART).await.is_err());
+    }
+}
