@@ -389,13 +389,15 @@ async fn one_whose_writer_died_has_failed() {
     let Some((server, gateway, seen)) = start(PATIENCE).await else {
         return;
     };
+    let other = gateway.replica(&server).await;
     let (_told, id) = begun(&gateway, &seen, 0, "uno").await;
+    assert_eq!(show(&other, &id).await["status"], "in_progress");
     // Nobody looks after it any more, as after a crash.
     gateway.service.shutdown.cancel();
     gateway.state.streams.forget();
     let past = "update answer_streams set alive_until = now()";
     sqlx::query(past).execute(&server.pool()).await.unwrap();
-    let shown = show(&gateway, &id).await;
+    let shown = show(&other, &id).await;
     assert_eq!(
         (&shown["status"], &shown["error"]["code"]),
         (&json!("failed"), &json!("answer_incomplete"))
