@@ -303,9 +303,9 @@ fn every_reader_of_requests_is_run_by_a_target() {
         "::header_of",
         "::is_resumable",
         "::key_set",
-        "::refuse_stream",
         "::refusal",
         "::token_of",
+        "Shown::of",
         "Wanted::of",
     ] {
         assert!(

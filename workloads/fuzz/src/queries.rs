@@ -12,7 +12,7 @@ use lotoai_gateway::identity::login::{CallbackQuery, local_path};
 use lotoai_gateway::openapi::page::Language;
 use lotoai_gateway::routes::auth::LoginQuery;
 use lotoai_gateway::routes::v1::responses::inputs::Wanted;
-use lotoai_gateway::routes::v1::responses::stored;
+use lotoai_gateway::routes::v1::responses::stored::Shown;
 use lotoai_gateway::routes::v1::resume;
 use lotoai_gateway::routes::{budgets, personal, sign_in_page, totals};
 use lotoai_gateway::store::By;
@@ -107,8 +107,12 @@ pub(crate) fn choices_query(bytes: &[u8]) {
         }
         Err(failure) => refusal(&failure),
     }
-    if let Err(failure) = stored::refuse_stream(Some(text)) {
-        refusal(&failure);
+    match Shown::of(Some(text)) {
+        Ok(Shown::Events(Some(_))) => {
+            promise(text.contains('='), "nobody begins in the middle by a slip");
+        }
+        Ok(_) => {}
+        Err(failure) => refusal(&failure),
     }
 }
 

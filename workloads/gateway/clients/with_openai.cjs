@@ -35,6 +35,19 @@ async function all(stream) {
 
 const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join("");
 
+/** The events up to the first one with text; then the connection is cut. */
+async function firstText(events) {
+  const seen = [];
+  for await (const event of events) {
+    seen.push(event);
+    if (event.type === "response.output_text.delta") return seen;
+  }
+  throw new Error(`no text in ${JSON.stringify(seen)}`);
+}
+
+const deltas = (events) =>
+  events.map((event) => (event.type === "response.output_text.delta" ? event.delta : "")).join("");
+
 async function raises(expected, call) {
   const begun = Date.now();
   try {
@@ -162,6 +175,33 @@ const cases = {
     const stream = client.responses.stream({ model: "lotoai", input: "¿Cuántos?" });
     assert.equal((await stream.finalResponse()).output_text, ANSWER);
     await raises(OpenAI.NotFoundError, () => client.responses.create({ model: "missing", input: "?" }));
+  },
+
+  async background() {
+    // An answer without an end is cut, read on, and cancelled.
+    const options = { model: "drips", input: "?", background: true, stream: true };
+    const begun = await firstText(await client.responses.create(options));
+    const [id, number] = [begun[0].response.id, begun.at(-1).sequence_number];
+    const on = { stream: true, starting_after: number };
+    const more = await firstText(await client.responses.retrieve(id, on));
+    assert.equal(more.length, 1);
+    assert(more[0].sequence_number > number, `${more[0].sequence_number} after ${number}`);
+    assert.equal((await client.responses.retrieve(id)).status, "in_progress");
+    assert.equal((await client.responses.cancel(id)).status, "cancelled");
+    const whole = await client.responses.retrieve(id);
+    const rest = await all(await client.responses.retrieve(id, on));
+    assert.equal(deltas(begun) + deltas(rest), whole.output_text);
+    const last = rest.at(-1);
+    assert.deepEqual([last.type, last.response.status], ["response.failed", "cancelled"]);
+    // Another one is looked for until it is there.
+    let answer = await client.responses.create({ model: "lotoai", input: "¿Cuántos?", background: true });
+    const deadline = Date.now() + PATIENCE_MILLISECONDS;
+    while (["queued", "in_progress"].includes(answer.status)) {
+      assert(Date.now() < deadline, `it is ${answer.status}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      answer = await client.responses.retrieve(answer.id);
+    }
+    assert.deepEqual([answer.status, answer.output_text], ["completed", ANSWER]);
   },
 
   async embeddings() {

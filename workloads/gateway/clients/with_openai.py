@@ -1,10 +1,11 @@
 """The client `openai` for Python."""
 
 import os
+import time
 
 import openai
 
-from cases import ANSWER, CONSENT, QUESTION, TOOLS, equal, raises, run
+from cases import ANSWER, CONSENT, PATIENCE_SECONDS, QUESTION, TOOLS, equal, raises, run
 
 client = openai.OpenAI()
 
@@ -129,6 +130,44 @@ def responses():
         equal("".join(deltas), ANSWER)
         equal(events.get_final_response().output_text, ANSWER)
     raises(openai.NotFoundError, lambda: client.responses.create(model="missing", input="?"))
+
+
+def first_text(events):
+    """The events up to the first one with text; then the connection is cut."""
+    seen = []
+    with events:
+        for event in events:
+            seen.append(event)
+            if event.type == "response.output_text.delta":
+                return seen
+    raise AssertionError(f"no text in {seen!r}")
+
+
+def background():
+    # An answer without an end is cut, read on, and cancelled.
+    begun = first_text(client.responses.create(model="drips", input="?", background=True, stream=True))
+    id, number = begun[0].response.id, begun[-1].sequence_number
+    more = first_text(client.responses.retrieve(id, stream=True, starting_after=number))
+    equal(len(more), 1)
+    assert more[0].sequence_number > number, more
+    equal(client.responses.retrieve(id).status, "in_progress")
+    whole = client.responses.cancel(id)
+    equal(whole.status, "cancelled")
+    rest = list(client.responses.retrieve(id, stream=True, starting_after=number))
+    known = "".join(event.delta for event in begun if event.type == "response.output_text.delta")
+    text = "".join(event.delta for event in rest if event.type == "response.output_text.delta")
+    equal(known + text, whole.output_text)
+    equal((rest[-1].type, rest[-1].response.status), ("response.failed", "cancelled"))
+    # Another one is looked for until it is there.
+    answer = client.responses.create(model="lotoai", input="¿Cuántos?", background=True)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while answer.status in ("queued", "in_progress"):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+        answer = client.responses.retrieve(answer.id)
+    equal((answer.status, answer.output_text), ("completed", ANSWER))
+    with client.responses.stream(response_id=answer.id, starting_after=3) as events:
+        equal(events.get_final_response().output_text, ANSWER)
 
 
 def embeddings():

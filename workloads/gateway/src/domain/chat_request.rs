@@ -87,8 +87,10 @@ pub struct ChatRequest {
     pub stream: bool,
     /// Whether a stream ends with a usage chunk.
     pub include_usage: bool,
-    /// Whether a client may come back to the stream after its connection was lost.
+    /// Whether a client may come back to the answer after its connection was lost.
     pub resumable: bool,
+    /// What a response repeats of its request, as JSON; `None` in chat completions.
+    pub repeated: Option<String>,
     /// Longest answer, in tokens.
     pub max_tokens: Option<u32>,
     /// Randomness.
@@ -132,6 +134,7 @@ impl ChatRequest {
             format: format::of_request(&fields, "response_format", Dialect::Nested)?,
             include_usage: stream_option(&fields, "include_usage")?,
             resumable,
+            repeated: None,
             max_tokens: max_completion_tokens.or(max_tokens),
             temperature: fields
                 .number("temperature", 0.0..=2.0)?
@@ -201,7 +204,7 @@ pub(super) fn model(fields: &Fields<'_>) -> Result<String, Failure> {
     Ok(model.to_owned())
 }
 
-fn stream_option(fields: &Fields<'_>, name: &str) -> Result<bool, Failure> {
+pub(super) fn stream_option(fields: &Fields<'_>, name: &str) -> Result<bool, Failure> {
     let Some(options) = fields.get("stream_options") else {
         return Ok(false);
     };

@@ -82,6 +82,7 @@ impl Run {
             charge,
             model: going_on.model,
             resumable: going_on.conversation_id.is_some(),
+            repeated: None,
             decides: Some(going_on.approval),
         };
         Ok(Self::start(state, identity, beginning, events, started))
@@ -132,6 +133,7 @@ async fn prepare(
             api_key: String::new(),
             model: going_on.model.clone(),
             include_usage: false,
+            repeated: None,
         }),
     });
     let question = Question {

@@ -45,6 +45,7 @@ pub(super) struct Beginning {
     pub(super) charge: Charge,
     pub(super) model: String,
     pub(super) resumable: bool,
+    pub(super) repeated: Option<String>,
     pub(super) decides: Option<Uuid>,
 }
 
@@ -85,7 +86,7 @@ pub(super) async fn prepare(
     let stored = StoredQuestion {
         messages: messages_of.map(|(id, _)| *id).collect(),
         began: talk.as_ref().is_some_and(|talk| talk.title.is_some()),
-        streams: request.stream,
+        streams: request.stream || request.resumable,
         ..StoredQuestion::default()
     };
     let charge = Charge::open(state, question, talk, None).await?;
@@ -179,6 +180,7 @@ fn new_stream(
         api_key: identity.api_key().unwrap_or_default().to_owned(),
         model: request.model.clone(),
         include_usage: request.include_usage,
+        repeated: request.repeated.clone(),
     }
 }
 

@@ -81,11 +81,6 @@ pub const CHAT: &[Refused] = &[
 /// Those of the Responses API.
 pub const RESPONSES: &[Refused] = &[
     refused(
-        "background",
-        is_true,
-        "background must be false: a response is answered while you wait",
-    ),
-    refused(
         "context_management",
         is_not_empty,
         "context_management is not carried out: a conversation that is too long loses its oldest \
@@ -200,7 +195,6 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case("background", json!(true))]
     #[case("context_management", json!([{"type": "compaction"}]))]
     #[case("image", json!({}))]
     #[case("include", json!(["reasoning.encrypted_content", LOGPROBS]))]
@@ -222,7 +216,7 @@ mod tests {
         });
         checked(CHAT, &chat).unwrap();
         let response = json!({
-            "background": false, "context_management": [], "prompt": null, "top_logprobs": 0,
+            "context_management": [], "prompt": null, "top_logprobs": 0,
             "include": ["reasoning.encrypted_content"],
         });
         checked(RESPONSES, &response).unwrap();

@@ -52,7 +52,8 @@ pub const PARAMETERS: [&str; 34] = [
 ];
 
 /// Those that are taken without effect, since real clients send them: they are about who asks, how
-/// soon, what is kept meanwhile, and tools that there are none of. `truncation` is told as it is.
+/// soon, what is kept meanwhile, and tools that there are none of. `truncation` is told as it is, and
+/// of `stream_options` only what chat completions have is refused.
 pub const PASSED_OVER: [&str; 11] = [
     "access_programs",
     "background_options",
@@ -136,15 +137,18 @@ impl ResponsesRequest {
         }
         metadata(&fields)?;
         let store = fields.flag("store")?.unwrap_or(true) && model != probe::MODEL;
+        let background = background(&fields, store)?;
         let messages = messages(&fields, conversation_id.or(previous).is_some())?;
         let temperature = fields.number("temperature", 0.0..=2.0)?;
-        let question = ChatRequest {
+        let mut question = ChatRequest {
             messages,
             functions: functions::of_request(&fields, Dialect::Flat)?,
             format: text_format(&fields)?,
             stream: fields.flag("stream")?.unwrap_or(false),
             include_usage: true,
-            resumable: false,
+            // It is written by itself, and whoever asks for it reads it.
+            resumable: background,
+            repeated: None,
             max_tokens: fields.integer("max_output_tokens", 1..=MAX_TOKENS)?,
             temperature: temperature.map(|value| value as f32),
             sampling: sampling::of_response(&fields)?,
@@ -152,12 +156,33 @@ impl ResponsesRequest {
             conversation_id,
             model,
         };
+        let repeated = repeated(&fields, &question);
+        question.repeated = serde_json::to_string(&repeated).ok();
         Ok(Self {
-            repeated: repeated(&fields, &question),
+            repeated,
             question,
             previous,
         })
     }
+}
+
+/// Whether it is answered without anybody who waits.
+///
+/// # Errors
+/// 400 where that is asked for and cannot be, or in the words of chat completions.
+fn background(fields: &Fields<'_>, store: bool) -> Result<bool, Failure> {
+    if chat_request::stream_option(fields, "resumable")? {
+        let message = "stream_options.resumable belongs to chat completions: send background: true, \
+                       whose events GET /v1/responses/{id}?stream=true tells again";
+        return Err(Failure::unsupported("stream_options.resumable", message));
+    }
+    let background = fields.flag("background")?.unwrap_or(false);
+    if background && !store {
+        let message = "background needs a response that is stored, or nobody could look for it: \
+                       leave store out";
+        return Err(fields.refuse("background", message));
+    }
+    Ok(background)
 }
 
 fn text_format(fields: &Fields<'_>) -> Result<Option<AnswerFormat>, Failure> {
@@ -330,7 +355,7 @@ fn message(fields: &Fields<'_>) -> Result<Message, Failure> {
 fn repeated(fields: &Fields<'_>, question: &ChatRequest) -> Map<String, Value> {
     let mut repeated = Map::new();
     let as_it_is = [
-        ("background", json!(false)),
+        ("background", json!(question.resumable)),
         ("metadata", json!({})),
         ("parallel_tool_calls", json!(true)),
         ("reasoning", json!({ "effort": null, "summary": null })),

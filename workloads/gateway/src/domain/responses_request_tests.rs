@@ -137,6 +137,23 @@ fn what_real_clients_send_is_understood() {
     assert!(!repeated.contains_key("input"));
 }
 
+#[rstest::rstest]
+#[case(json!(true), true)]
+#[case(json!(false), false)]
+#[case(json!(null), false)]
+fn what_is_asked_for_in_the_background_can_be_come_back_to(
+    #[case] value: Value,
+    #[case] expected: bool,
+) {
+    let request = parse(with("background", value)).unwrap();
+    assert_eq!(request.question.resumable, expected);
+    assert_eq!(request.repeated["background"], expected);
+    // What stands beside the answer while it is written is what stays of it.
+    let stored = request.question.repeated.unwrap();
+    let stored: Value = serde_json::from_str(&stored).unwrap();
+    assert_eq!(stored, Value::Object(request.repeated));
+}
+
 #[test]
 fn what_is_gone_on_with_is_a_conversation_or_a_response() {
     for value in [json!(CONVERSATION), json!({"id": CONVERSATION})] {
@@ -198,6 +215,10 @@ fn what_is_gone_on_with_is_a_conversation_or_a_response() {
 #[case(with("instructions", json!(["x"])), "instructions")]
 #[case(with("stream", json!("yes")), "stream")]
 #[case(with("store", json!("no")), "store")]
+#[case(with("background", json!("yes")), "background")]
+#[case(json!({"model": "probe", "input": "x", "background": true}), "background")]
+#[case(json!({"model": "lotoai", "input": "x", "background": true, "store": false}), "background")]
+#[case(with("stream_options", json!({"resumable": 1})), "stream_options.resumable")]
 #[case(with("max_output_tokens", json!(0)), "max_output_tokens")]
 #[case(with("temperature", json!(3)), "temperature")]
 #[case(with("reasoning", json!({"effort": "huge"})), "reasoning.effort")]
@@ -220,7 +241,7 @@ fn a_bad_field_is_named(#[case] request: Value, #[case] param: &str) {
 }
 
 #[rstest::rstest]
-#[case(with("background", json!(true)), "background")]
+#[case(with("stream_options", json!({"resumable": true})), "stream_options.resumable")]
 #[case(with("top_logprobs", json!(1)), "top_logprobs")]
 #[case(with("include", json!(["message.output_text.logprobs"])), "include")]
 #[case(with("prompt", json!({"id": "p"})), "prompt")]

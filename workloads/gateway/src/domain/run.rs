@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
 use lotoai_policy::{models, probe};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::watch::Sender;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -55,7 +55,8 @@ pub struct Run {
     resumable: bool,
     /// What is stored of what was asked.
     question: StoredQuestion,
-    /// What a response repeats of its request, as JSON.
+    /// What a response repeats of its request, as JSON, where the answer is given back as one. What is
+    /// not stored is not given back.
     repeated: Option<String>,
     /// The approval that it goes on after.
     decides: Option<Uuid>,
@@ -120,6 +121,7 @@ impl Run {
             charge,
             model: request.model.clone(),
             resumable: request.resumable,
+            repeated: request.repeated.clone(),
             decides: None,
         };
         Ok(Self::start(state, identity, beginning, events, started))
@@ -147,7 +149,7 @@ impl Run {
             first_token: None,
             resumable: beginning.resumable,
             question: beginning.question,
-            repeated: None,
+            repeated: beginning.repeated,
             decides: beginning.decides,
             end: None,
             is_whole: Sender::new(false),
@@ -168,12 +170,6 @@ impl Run {
     /// Whether it has failed, be that told or not.
     pub fn has_failed(&self) -> bool {
         self.end.as_ref().is_some_and(End::is_bad)
-    }
-
-    /// Lets the answer be given back as a response, which repeats so much of its request. What is not
-    /// stored is not given back.
-    pub fn keep_as_response(&mut self, repeated: &Map<String, Value>) {
-        self.repeated = serde_json::to_string(repeated).ok();
     }
 
     /// Where its answer is found; `None` where it is not stored.

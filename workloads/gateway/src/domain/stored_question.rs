@@ -13,7 +13,7 @@ pub(super) struct StoredQuestion {
     pub(super) messages: Vec<Uuid>,
     /// Whether its conversation began with it.
     pub(super) began: bool,
-    /// Whether its answer is told as a stream …
+    /// Whether its answer is told as a stream, or is looked up …
     pub(super) streams: bool,
     /// … and whether that has begun, though nothing of the answer is there.
     pub(super) is_streaming: Flag,

@@ -100,7 +100,7 @@ pub async fn idempotency(
             }
             answer.map_or_else(|| unkept(place).into_response(), again)
         }
-        Ok(Claim::Running) => running().into_response(),
+        Ok(Claim::Running(place)) => running(place).into_response(),
         Ok(Claim::Lost) => lost().into_response(),
         Ok(Claim::Full) => full().into_response(),
     }
@@ -187,6 +187,19 @@ impl Held {
         if let Err(error) = self.state.store.end_key(owner, key, &outcome).await {
             let error = crate::error::chain(&error);
             tracing::error!(error, "the end of a request with a key was not stored");
+        }
+    }
+
+    /// Says where the answer is found while it is told: its client may lose the connection before it
+    /// knows. A failure is only logged; then it is said at the end.
+    async fn tell_place(&self) {
+        let Some(place) = &self.place else {
+            return;
+        };
+        let KeyOf { owner, key } = &self.key;
+        if let Err(error) = self.state.store.place_key(owner, key, place).await {
+            let error = crate::error::chain(&error);
+            tracing::warn!(error, "the place of an answer was not stored with its key");
         }
     }
 
@@ -278,6 +291,7 @@ async fn first(mut held: Held, request: Request, next: Next) -> Response {
         body,
     };
     if is_whole.is_none() {
+        held.tell_place().await;
         let taking = Taking {
             held,
             hash,
@@ -327,12 +341,15 @@ fn conflict(code: &'static str, message: &'static str) -> Failure {
     failure
 }
 
-fn running() -> Failure {
+/// A stream that goes on without its client is found by its run, where that is known.
+fn running(place: Option<AnswerPlace>) -> Failure {
     let mut failure = conflict(
         "idempotency_in_progress",
-        "a request with this Idempotency-Key is being answered; send it again in a moment",
+        "a request with this Idempotency-Key is being answered; send it again in a moment, or read \
+         its stream by `answer`, where that is said and the stream can be come back to",
     );
     failure.retry_after = Some(1);
+    failure.details = place.map(|place| Box::new(("answer", json!(place))));
     failure
 }
 

@@ -88,6 +88,7 @@ use crate::routes::{
         v1::responses::stored::show,
         v1::responses::stored::input_items,
         v1::responses::stored::remove,
+        v1::responses::background::cancel,
         auth::login,
         auth::callback,
         auth::logout,

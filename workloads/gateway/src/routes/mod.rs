@@ -120,6 +120,12 @@ pub fn table() -> Vec<Route> {
             v1::responses::stored::input_items,
         ),
         Route::new(DELETE, response, write_talks, v1::responses::stored::remove),
+        Route::new(
+            POST,
+            "/v1/responses/{id}/cancel",
+            chat,
+            v1::responses::background::cancel,
+        ),
         Route::new(POST, "/api/documents", write_files, documents::upload),
         Route::new(GET, "/api/documents", read_files, documents::list),
         Route::new(GET, file, read_files, documents::one),

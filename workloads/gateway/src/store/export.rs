@@ -122,6 +122,8 @@ pub struct ExportedStream {
     pub failure: Option<Value>,
     /// What is kept of the text before the end. After that it is in its conversation.
     pub written: String,
+    /// What a response repeats of its request; `null` in chat completions.
+    pub repeated: Option<Value>,
 }
 
 impl Store {
@@ -200,7 +202,8 @@ impl Store {
             rfc3339!("created_at"),
             ", ",
             rfc3339!("ended_at"),
-            ", api_key, model, provider, finish_reason, input_tokens, output_tokens, failure, written
+            ", api_key, model, provider, finish_reason, input_tokens, output_tokens, failure, written,
+                    repeated
              from answer_streams where subject = $1 and run_id > $2 order by run_id limit $3"
         ))
         .bind(subject)
@@ -221,6 +224,9 @@ impl Store {
             output_tokens: row.get(9),
             failure: row.get::<Option<Json<Value>>, _>(10).map(|it| it.0),
             written: String::from_utf8_lossy(row.get(11)).into_owned(),
+            repeated: row
+                .get::<Option<&str>, _>(12)
+                .and_then(|repeated| serde_json::from_str(repeated).ok()),
         };
         Ok(rows.iter().map(stream).collect())
     }

@@ -51,8 +51,8 @@ impl AnswerPlace {
 pub enum Claim {
     /// Nothing was; now it belongs to this request.
     Claimed,
-    /// Another request has it, and is being answered.
-    Running,
+    /// Another request has it, and is being answered: where that is found, once it is known.
+    Running(Option<AnswerPlace>),
     /// Another request had it, and nobody knows what became of that.
     Lost,
     /// A request with this hash was answered.
@@ -184,6 +184,30 @@ impl Store {
             .map(|_| ())
     }
 
+    /// Notes where the answer is found to a request that is being answered.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn place_key(
+        &self,
+        owner: &str,
+        key: &str,
+        place: &AnswerPlace,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(
+            "update idempotency_keys set run_id = $3, conversation_id = $4
+             where owner = $1 and key = $2 and state = 'running'",
+        )
+        .bind(owner)
+        .bind(key)
+        .bind(place.run_id)
+        .bind(place.conversation_id)
+        .execute(&self.pool);
+        within("place an idempotency key", statement)
+            .await
+            .map(|_| ())
+    }
+
     /// Gives a key back whose request had no effect.
     ///
     /// # Errors
@@ -236,7 +260,7 @@ fn claim(row: &PgRow) -> Claim {
     let is_lost: bool = row.get(1);
     match row.get::<&str, _>(0) {
         "running" if is_lost => Claim::Lost,
-        "running" => Claim::Running,
+        "running" => Claim::Running(AnswerPlace::of(row, 6)),
         state => Claim::Answered {
             hash: row.get::<Option<_>, _>(2).unwrap_or_default(),
             answer: (state == "kept").then(|| KeptAnswer {

@@ -55,7 +55,7 @@ pub use run_ends::{RunEnd, Undone};
 pub use search::Found;
 pub use session_ends::TakenSession;
 pub use sessions::{ListedSession, NewSession, StoredSession};
-pub use streams::{Ended, Further, NewStream, Progress, StoredStream, StreamEnd, Wanted};
+pub use streams::{Ended, Further, NewStream, Progress, Standing, StoredStream, StreamEnd, Wanted};
 pub use talks::{
     Answer, Conversation, ConversationSummary, MessagePage, Most, NewMessage, Origin,
     PlacedMessage, StoredCall, StoredDecision, StoredMessage,

@@ -292,6 +292,12 @@ impl Change {
                     .map(|it| it.lease.as_secs_f64())
                     .collect::<Vec<_>>(),
             )
+            .bind(
+                streams
+                    .iter()
+                    .map(|it| it.repeated.as_deref())
+                    .collect::<Vec<_>>(),
+            )
             .execute(&mut *self.tx);
         within("store questions", statement).await.map(|_| ())
     }
@@ -314,10 +320,12 @@ with begun as (
     order by n
 ), streamed as (
     insert into answer_streams (run_id, conversation_id, subject, api_key, model, include_usage,
-                                alive_until)
-    select run, conversation, subject, key, model, usage, now() + make_interval(secs => $17)
-    from unnest($11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::bool[])
-         as a(run, conversation, subject, key, model, usage)
+                                alive_until, repeated)
+    select run, conversation, subject, key, model, usage, now() + make_interval(secs => $17),
+           repeated
+    from unnest($11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::bool[],
+                $37::text[])
+         as a(run, conversation, subject, key, model, usage, repeated)
 ), counted as (
     update budget_windows w
     set requests = w.requests + a.requests, tokens = w.tokens + a.tokens,

@@ -118,6 +118,11 @@ impl Change {
         let inputs: Vec<Uuid> = row.get(1);
         self.delete_messages(conversation_id, Some(run_id), &inputs)
             .await?;
+        // It repeats what was asked, for those who come back to it.
+        let stream = sqlx::query("delete from answer_streams where run_id = $1")
+            .bind(run_id)
+            .execute(&mut *self.tx);
+        within("delete the stream of a response", stream).await?;
         self.delete_if_empty(conversation_id).await?;
         Ok(true)
     }

@@ -33,6 +33,8 @@ pub struct NewStream {
     pub model: String,
     /// Whether it ends with a usage chunk.
     pub include_usage: bool,
+    /// What a response repeats of its request, as JSON; `None` in chat completions.
+    pub repeated: Option<String>,
 }
 
 /// How an answer ended, beside what its message says.
@@ -78,6 +80,33 @@ pub struct StoredStream {
     pub include_usage: bool,
     /// Unix seconds at which it began.
     pub created: i64,
+    /// What a response repeats of its request, as JSON; `None` in chat completions.
+    pub repeated: Option<String>,
+    /// How far it is.
+    pub standing: Standing,
+}
+
+/// How far a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is being written.
+    Written,
+    /// Its writer has not said for a while that it lives.
+    Lost,
+    /// It has ended.
+    Ended,
+}
+
+impl Standing {
+    /// What two columns of a row say from column `first` on.
+    fn of(row: &PgRow, first: usize) -> Self {
+        let (is_ended, is_lost): (bool, bool) = (row.get(first), row.get(first + 1));
+        match (is_ended, is_lost) {
+            (true, _) => Self::Ended,
+            (false, true) => Self::Lost,
+            (false, false) => Self::Written,
+        }
+    }
 }
 
 /// What there is of a stream after some bytes of its text.
@@ -203,7 +232,8 @@ impl Store {
     pub async fn stream(&self, run_id: Uuid) -> Result<Option<StoredStream>, StoreError> {
         let statement = sqlx::query(
             "select s.conversation_id, s.subject, s.api_key, s.model, s.include_usage,
-                    extract(epoch from s.created_at)::bigint
+                    extract(epoch from s.created_at)::bigint, s.repeated,
+                    s.ended_at is not null, s.alive_until <= now()
              from answer_streams s
              join conversations c on c.id = s.conversation_id and c.deleted_at is null
              where s.run_id = $1",
@@ -218,6 +248,8 @@ impl Store {
             model: row.get(3),
             include_usage: row.get(4),
             created: row.get(5),
+            repeated: row.get(6),
+            standing: Standing::of(&row, 7),
         }))
     }
 
@@ -320,13 +352,10 @@ pub(super) fn ended(run_id: Uuid, row: &PgRow, at: usize) -> Ended {
 }
 
 fn further(run_id: Uuid, row: &PgRow) -> Further {
-    let (is_ended, is_lost): (bool, bool) = (row.get(2), row.get(3));
-    let progress = if is_ended {
-        Progress::Ended(Box::new(ended(run_id, row, 4)))
-    } else if is_lost {
-        Progress::Lost
-    } else {
-        Progress::Written
+    let progress = match Standing::of(row, 2) {
+        Standing::Ended => Progress::Ended(Box::new(ended(run_id, row, 4))),
+        Standing::Lost => Progress::Lost,
+        Standing::Written => Progress::Written,
     };
     let known: i32 = row.get(1);
     Further {

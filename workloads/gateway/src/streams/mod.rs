@@ -3,7 +3,7 @@
 //! Such an answer is written by a task of its own and not by the response that shows it: a lost
 //! connection ends a reader, and the answer goes on for [`GRACE`]. Whoever comes back in time, here or
 //! at another replica, reads on from where it was; when nobody does, the answer is cancelled. After
-//! its end it is read from PostgreSQL.
+//! its end it is read from PostgreSQL. A response in the background goes on without a reader.
 //!
 //! The replicas know of each other through one row per answer. The writer looks at the rows of its
 //! answers twice a second: whether somebody reads elsewhere, for whom it then puts the text into the
@@ -91,8 +91,18 @@ impl Streams {
         stream.inspect(|stream| stream.stop.cancel()).is_some()
     }
 
-    /// Writes a run to its end, in a task that a stop of the process waits for.
+    /// Writes a run to its end, in a task that a stop of the process waits for. It is cancelled when
+    /// nobody reads it for a while.
     pub fn write(&self, run: Run) -> Arc<Tape> {
+        self.begin(run, Some(self.grace))
+    }
+
+    /// The same of a run that needs no reader.
+    pub fn write_unread(&self, run: Run) -> Arc<Tape> {
+        self.begin(run, None)
+    }
+
+    fn begin(&self, run: Run, grace: Option<Duration>) -> Arc<Tape> {
         let (run_id, tasks) = (run.id, run.tasks());
         let stream = Stream {
             tape: Arc::default(),
@@ -109,7 +119,6 @@ impl Streams {
                 tape: written,
                 ending: None,
             };
-            let grace = entry.streams.grace;
             entry.ending = Some(write(run, &entry.tape, &stop, grace).await);
         });
         tape
@@ -188,13 +197,18 @@ impl Drop for Entry {
     }
 }
 
-/// Writes a run until it ends, is stopped, or nobody reads it any more.
-async fn write(mut run: Run, tape: &Tape, stop: &CancellationToken, grace: Duration) -> Ending {
+/// Writes a run until it ends, is stopped, or nobody has read it for `grace`.
+async fn write(
+    mut run: Run,
+    tape: &Tape,
+    stop: &CancellationToken,
+    grace: Option<Duration>,
+) -> Ending {
     loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            () = tape.abandoned(grace) => None,
+            () = unread(tape, grace) => None,
             step = run.next() => Some(step),
         };
         let step = match step {
@@ -224,6 +238,14 @@ async fn write(mut run: Run, tape: &Tape, stop: &CancellationToken, grace: Durat
             }
             Err(failure) => return Ending::Failed(failure),
         }
+    }
+}
+
+/// Waits until nobody has read an answer for `grace`: for ever without one.
+async fn unread(tape: &Tape, grace: Option<Duration>) {
+    match grace {
+        Some(grace) => tape.abandoned(grace).await,
+        None => std::future::pending().await,
     }
 }
 

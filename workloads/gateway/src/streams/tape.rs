@@ -127,6 +127,11 @@ impl Tape {
         }
     }
 
+    /// Waits for the end.
+    pub async fn ended(&self) {
+        self.until(|state| state.ending.as_ref().map(|_| ())).await;
+    }
+
     /// The bytes of the text after the first `known`.
     pub fn after(&self, known: usize) -> Vec<u8> {
         let state = self.state();
@@ -229,6 +234,7 @@ fn part(state: &State, is_opened: bool, at: usize) -> Option<Part> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use serde_json::json;
 
     use super::*;
@@ -263,7 +269,9 @@ mod tests {
         tape.write("de ");
         let late = tokio::spawn(all(tape.read(Some(3)).unwrap()));
         tape.write("luz");
+        assert!(tape.ended().now_or_never().is_none(), "it is being written");
         tape.end(ending());
+        tape.ended().await;
         let whole = ["1", "6 años ", "9 de ", "12 luz", "end"];
         assert_eq!(first.await.unwrap(), whole);
         assert_eq!(late.await.unwrap(), ["6 os ", "9 de ", "12 luz", "end"]);

@@ -96,6 +96,45 @@ async fn who_hangs_up_on_a_request_with_a_key_holds_its_place_until_it_ends() {
     assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
 }
 
+/// What goes on without its request counts, too: as many of them are written at a time.
+#[tokio::test]
+async fn responses_in_the_background_are_as_many_as_requests() {
+    let Some(server) = postgres::start() else {
+        return;
+    };
+    let parts = Parts {
+        pool: server.pool(),
+        ..Parts::default()
+    };
+    let (gateway, seen) = gateway_of(1, 25, parts).await;
+    let ask = async || {
+        let mut request = gateway.request(Method::POST, "/v1/responses", "ana");
+        let body = json!({"model": "told", "input": "?", "background": true});
+        *request.body_mut() = Body::from(body.to_string());
+        gateway.send(request).await
+    };
+    let first = ask().await;
+    assert_eq!(first.status, StatusCode::OK, "{first:?}");
+    let second = ask().await;
+    assert_eq!(
+        (second.status.as_u16(), second.code().as_str()),
+        (429, "overloaded")
+    );
+    // The control: what is no answer finds room, and so does the next one when the first has ended.
+    assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
+    let asked = async {
+        while seen.told.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .expect("it is asked");
+    seen.tell(0, None);
+    gateway.settle_run().await;
+    assert_eq!(ask().await.status, StatusCode::OK);
+}
+
 /// It is all there at once, and is still in hand until it is taken.
 #[tokio::test]
 async fn a_long_whole_answer_holds_its_place_until_it_is_taken() {

@@ -31,6 +31,7 @@ const CASES: &[&str] = &[
     "tools",
     "consent",
     "responses",
+    "background",
     "embeddings",
 ];
 /// Most of a client's time goes into loading it.
@@ -105,8 +106,8 @@ async fn serve(gateway: &Gateway) -> Served {
 #[rstest::rstest]
 #[case::openai_for_python("with_openai.py", &[])]
 #[case::openai_for_node("with_openai.cjs", &[])]
-#[case::langchain("with_langchain.py", &["models"])]
-#[case::litellm("with_litellm.py", &[])]
+#[case::langchain("with_langchain.py", &["models", "background"])]
+#[case::litellm("with_litellm.py", &["background"])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_works(#[case] client: &str, #[case] absent: &[&str]) {
     let Some(mut command) = program(client) else {

@@ -340,7 +340,7 @@ async fn a_key_that_is_given_back_at_that_moment_is_taken() {
     };
     assert_eq!(claim().await.unwrap(), Claim::Claimed);
     // The control: nobody gives it back.
-    assert_eq!(claim().await.unwrap(), Claim::Running);
+    assert_eq!(claim().await.unwrap(), Claim::Running(None));
     sqlx::raw_sql(
         "create sequence attempts;
          create function give_back() returns trigger language plpgsql as $$
@@ -358,7 +358,7 @@ async fn a_key_that_is_given_back_at_that_moment_is_taken() {
     .await
     .unwrap();
     assert_eq!(claim().await.unwrap(), Claim::Claimed);
-    assert_eq!(claim().await.unwrap(), Claim::Running);
+    assert_eq!(claim().await.unwrap(), Claim::Running(None));
 }
 
 #[tokio::test]

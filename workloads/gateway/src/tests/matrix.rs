@@ -61,7 +61,8 @@ fn expected(caller: &str, method: &Method, route: &str, needs: Needs) -> bool {
         return caller == "admin";
     }
     let one_of_anas = route.contains("{id}") && route != "/v1/models/{id}";
-    let a_stream = route.starts_with("/v1/chat/completions/");
+    let a_stream =
+        route.starts_with("/v1/chat/completions/") || route == "/v1/responses/{id}/cancel";
     match caller {
         "owner" | "owner's session" => true,
         "other user" | "other group" => !one_of_anas,

@@ -122,6 +122,7 @@ async fn streamed(gateway: &Gateway, subject: &str, conversation: &str) {
         api_key: String::new(),
         model: "writer".to_owned(),
         include_usage: false,
+        repeated: Some(r#"{"background":true}"#.to_owned()),
     };
     let run_id = stream.run_id;
     let talk = NewTalk {
@@ -185,6 +186,7 @@ async fn an_export_is_everything_of_one_person_and_of_nobody_else() {
     assert_eq!(answer["citations"][0]["passage"], "Holidays: 23 days");
     for (list, field, value) in [
         ("streams", "written", json!("año")),
+        ("streams", "repeated", json!({"background": true})),
         ("approvals", "model", json!("writer")),
         ("documents", "name", json!("plan.txt")),
         ("uploads", "received", json!(4)),

@@ -81,6 +81,44 @@ describe("ask", () => {
     expect(calls).toHaveLength(1);
   });
 
+  it("reads on by the run that a response names before its first event", async () => {
+    const begun = answer(": heartbeat\n\n");
+    begun.headers.set("x-lotoai-run-id", RUN);
+    const calls = told([begun, answer(FIRST + text("uno", 3) + LAST)]);
+    expect(await heard()).toBe("uno");
+    expect(calls.map(({ path }) => path)).toEqual([
+      "/v1/chat/completions",
+      `/v1/chat/completions/${RUN}/stream`,
+    ]);
+  });
+
+  it("asks again under the same key where nothing came back, and finds its answer", async () => {
+    const refusal = (more: object) =>
+      Response.json(
+        { error: { code: "idempotency_in_progress", message: "m", ...more } },
+        { status: 409 },
+      );
+    const calls = told([
+      new TypeError("no network"),
+      refusal({}),
+      refusal({ answer: { run_id: RUN, conversation_id: RUN } }),
+      answer(FIRST + text("uno", 3) + LAST),
+    ]);
+    expect(await heard()).toBe("uno");
+    expect(calls.map(({ path }) => path)).toEqual([
+      ...Array(3).fill("/v1/chat/completions"),
+      `/v1/chat/completions/${RUN}/stream`,
+    ]);
+    const keys = calls.slice(0, 3).map(({ init }) => (init.headers as Record<string, string>)["idempotency-key"]);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+    // The control: the next question has a key of its own, and a refusal of it is final.
+    const others = told([refusal({})]);
+    await expect(heard()).rejects.toMatchObject({ code: "idempotency_in_progress" });
+    expect(others).toHaveLength(1);
+    expect((others[0]!.init.headers as Record<string, string>)["idempotency-key"]).not.toBe(keys[0]);
+  });
+
   it("tells why the gateway ended it", async () => {
     told([answer(FIRST + event({ error: { code: "shutting_down", message: "m" } }) + LAST)]);
     await expect(heard()).rejects.toMatchObject({ code: "shutting_down" });

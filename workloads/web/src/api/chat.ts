@@ -41,6 +41,12 @@ interface Place {
 
 /** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
+/** Milliseconds before each further attempt to ask, where nothing came back. */
+const ASKING_AGAIN = [250, 1000, 2000];
+/** What is said while the question, which did arrive, is being taken. */
+const IN_PROGRESS = "idempotency_in_progress";
+/** Names the run of an answer before its first event. */
+const RUN_HEADER = "x-lotoai-run-id";
 /** Milliseconds before it is looked whether a decision arrived. */
 const LOST_PAUSE = 500;
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
@@ -96,6 +102,7 @@ async function hear(
   try {
     let response: Response | null = await begin();
     listener.onWarnings(parseWarnings(response.headers.get(WARNING_HEADER)));
+    place.run = response.headers.get(RUN_HEADER);
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;
@@ -113,10 +120,30 @@ async function hear(
   throw new ApiError(0, place.run ? "answer_incomplete" : "network", "the answer broke off");
 }
 
-function begin(question: Question): Promise<Response> {
+/** Asks: once more where nothing came back, under the same key, so that it is never answered twice. */
+async function begin(question: Question): Promise<Response> {
+  const { signal } = question;
+  const key = crypto.randomUUID();
+  for (let lost = 0; ; lost++) {
+    try {
+      return await send(question, key);
+    } catch (cause) {
+      if (!(cause instanceof ApiError)) throw cause;
+      // The question had arrived, and its answer is found where it says.
+      const begun = cause.run && (await readOn({ run: cause.run, id: null }, signal));
+      if (begun) return begun;
+      const mayArrive = cause.status === 0 || (lost > 0 && cause.code === IN_PROGRESS);
+      const pause = ASKING_AGAIN[lost];
+      if (!mayArrive || pause === undefined) throw cause;
+      await wait(pause, signal);
+    }
+  }
+}
+
+function send(question: Question, key: string): Promise<Response> {
   return request("/v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", "idempotency-key": key },
     signal: question.signal,
     body: JSON.stringify({
       model: question.model,

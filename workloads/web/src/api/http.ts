@@ -17,6 +17,8 @@ export class ApiError extends Error {
     message: string,
     /** The budget that refused it, if one did. */
     readonly budget: Refusal | null = null,
+    /** The run of the answer that it says was begun before, if it says so. */
+    readonly run: string | null = null,
   ) {
     super(message);
   }
@@ -31,7 +33,7 @@ export function isGone(error: unknown): boolean {
 export function toApiError(status: number, body: string): ApiError {
   try {
     const json = JSON.parse(body) as {
-      error?: { code?: string; message?: string; budget?: Refusal };
+      error?: { code?: string; message?: string; budget?: Refusal; answer?: { run_id?: string } };
       code?: string;
       title?: string;
       detail?: string;
@@ -40,7 +42,8 @@ export function toApiError(status: number, body: string): ApiError {
     const code = json.error?.code ?? json.code;
     const message = json.error?.message ?? json.detail ?? json.title;
     const budget = json.error?.budget ?? json.budget ?? null;
-    if (code && message) return new ApiError(status, code, message, budget);
+    const run = json.error?.answer?.run_id ?? null;
+    if (code && message) return new ApiError(status, code, message, budget, run);
   } catch {
     // A proxy's page: nothing in it is worth showing.
   }

@@ -19,6 +19,10 @@ pub struct ResponsesRequest {
     /// Whether the answer comes as server-sent events while it is written.
     #[schema(default = false)]
     pub stream: Option<bool>,
+    /// Whether it is answered without anybody who waits, and its events are told again: by
+    /// `GET /v1/responses/{id}`. It needs to be stored.
+    #[schema(default = false)]
+    pub background: Option<bool>,
     /// Longest answer, in tokens.
     #[schema(minimum = 1)]
     pub max_output_tokens: Option<u32>,

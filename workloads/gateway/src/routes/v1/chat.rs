@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
 use lotoai_policy::probe;
 use serde_json::{Value, json};
 
 use super::chunks::{self, ChunkWriter, Chunks};
-use super::{resume, sse, warn};
+use super::resume::{ChunkTeller, telling};
+use super::{RUN_ID, sse, warn};
 use crate::admission::overloaded;
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
@@ -57,10 +59,7 @@ pub async fn complete(
     let bytes = body::read(body, MAX_BODY_BYTES).await?;
     let request = Arc::new(ChatRequest::parse(&bytes)?);
     probe::may_ask(identity.who(), &request.model)?;
-    // They go on for a while without the request that began them.
-    if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
-        return Err(overloaded("streams"));
-    }
+    make_room(&state, &request)?;
     let run = Run::begin(Arc::clone(&state), &identity, &request).await?;
     let manner = Manner {
         model: request.model.clone(),
@@ -69,6 +68,17 @@ pub async fn complete(
         tells_approvals: false,
     };
     answer(&state, &identity, run, manner).await
+}
+
+/// They go on for a while, or to their end, without the request that began them.
+///
+/// # Errors
+/// 429 when as many answers are being written by themselves as there may be.
+pub(super) fn make_room(state: &AppState, request: &ChatRequest) -> Result<(), Failure> {
+    if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
+        return Err(overloaded("streams"));
+    }
+    Ok(())
 }
 
 /// How an answer is told.
@@ -106,7 +116,8 @@ pub(in crate::routes) async fn answer(
         (true, true) => {
             let (whole, is_streaming) = (run.whole(), run.streaming());
             let tape = state.streams.write(run);
-            resume::begin(state, identity, chunks, &tape, whole, &is_streaming).await?
+            let teller = ChunkTeller::new(chunks, 0);
+            telling::begin(state, identity, teller, &tape, whole, &is_streaming).await?
         }
         (true, false) => sse::stream(run, ChunkWriter::new(chunks)).await?,
         (false, true) => {
@@ -119,12 +130,15 @@ pub(in crate::routes) async fn answer(
     Ok(response)
 }
 
-/// What both APIs say beside an answer: warnings of budgets, and where it is stored. One that is not
-/// must not be kept elsewhere either.
+/// What both APIs say beside an answer: warnings of budgets, and where it is stored, of which its run
+/// is told before the first event. One that is not stored must not be kept elsewhere either.
 pub(super) fn mark(response: &mut Response, warnings: &[String], place: Option<AnswerPlace>) {
     warn(response, warnings);
     match place {
         Some(place) => {
+            if let Ok(run_id) = HeaderValue::from_str(&place.run_id.to_string()) {
+                response.headers_mut().insert(RUN_ID, run_id);
+            }
             response.extensions_mut().insert(place);
         }
         None => {

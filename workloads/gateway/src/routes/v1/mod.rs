@@ -15,6 +15,9 @@ use axum::response::Response;
 /// whole again.
 const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warning");
 
+/// The run of an answer that is stored: its stream, and the answer in its conversation, are found by it.
+const RUN_ID: HeaderName = HeaderName::from_static("x-lotoai-run-id");
+
 /// Puts what the caller should know about its budgets on an answer.
 fn warn(response: &mut Response, warnings: &[String]) {
     for warning in warnings {

@@ -6,7 +6,8 @@
 //! the same bytes, though not always cut into the same events. What ends a stream has no id and is
 //! told each time, with the functions that the caller should run: nobody can run half a call.
 
-mod source;
+pub(super) mod source;
+pub(super) mod telling;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,57 +16,21 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use axum::response::sse::Event;
-use futures::stream;
 use lotoai_policy::streams;
+use serde_json::Value;
 use uuid::Uuid;
 
-use self::source::{Elsewhere, Source, bad_event_id};
+use self::source::Place;
+use self::telling::Teller;
 use super::chunks::{Chunks, event, failed, farewell};
-use super::sse::{GRACE, respond};
-use crate::domain::end::Whole;
+use crate::admission::Farewell;
 use crate::failure::Failure;
-use crate::flag::Flag;
-use crate::idempotency::Streamed;
-use crate::identity::watch::Follow;
 use crate::identity::{Identity, SignedIn};
 use crate::state::AppState;
 use crate::store::StoredStream;
-use crate::streams::tape::{Ending, Last, Part, Tape};
+use crate::streams::tape::{Ending, Last};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// Streams an answer that goes on by itself; `whole` is what becomes of it. Raises `is_streaming` once
-/// failures are told in the stream.
-///
-/// # Errors
-/// What goes wrong before the first event.
-pub(super) async fn begin(
-    state: &Arc<AppState>,
-    identity: &Identity,
-    chunks: Chunks,
-    tape: &Arc<Tape>,
-    whole: Whole,
-    is_streaming: &Flag,
-) -> Result<Response, Failure> {
-    let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
-    let first = tokio::time::timeout(GRACE, reader.next()).await;
-    let first = first.ok().flatten();
-    if let Some(Part::Ending(ending)) = &first
-        && let Ending::Failed(failure) = &**ending
-    {
-        return Err(failure.clone());
-    }
-    is_streaming.raise();
-    let source = Source::Here(reader);
-    let mut telling = Telling::new(state, identity, chunks, source, 0);
-    if let Some(part) = first {
-        telling.add(part);
-    }
-    let failed = telling.failed.clone();
-    let mut response = tell(telling);
-    response.extensions_mut().insert(Streamed { failed, whole });
-    Ok(response)
-}
 
 /// Goes on with a stream after the event that `Last-Event-ID` names, or from its beginning.
 ///
@@ -115,17 +80,21 @@ pub async fn resume(
         include_usage: stored.include_usage,
         tells_approvals: false,
     };
-    let source = match state.streams.get(run_id) {
-        Some(tape) => Source::Here(tape.read(from).ok_or_else(bad_event_id)?),
-        None => Source::Stored(Elsewhere::new(run_id, stored.conversation_id, from)),
+    let place = Place {
+        from,
+        ends_have_places: false,
+        bad: bad_event_id,
     };
-    let mut telling = Telling::new(&state, &identity, chunks, source, from.unwrap_or(0));
-    if let Source::Stored(stored) = &mut telling.source {
-        // What is wrong with the request is told before the stream.
-        let parts = stored.next(&state).await?;
-        parts.into_iter().for_each(|part| telling.add(part));
-    }
-    Ok(tell(telling))
+    let teller = ChunkTeller::new(chunks, from.unwrap_or(0));
+    telling::resume(
+        &state,
+        &identity,
+        teller,
+        run_id,
+        stored.conversation_id,
+        place,
+    )
+    .await
 }
 
 /// Ends an answer: its call is cancelled, and what was written is stored.
@@ -169,12 +138,22 @@ async fn find(
     let unknown = || Failure::not_found("answer");
     let run_id = id.strip_prefix("chatcmpl-").unwrap_or(id);
     let run_id = Uuid::parse_str(run_id).map_err(|_| unknown())?;
-    let stored = state.store.stream(run_id).await?.ok_or_else(unknown)?;
-    if streams::may_come_back(identity.who(), &stored.subject, &stored.api_key) {
-        Ok((run_id, stored))
-    } else {
-        Err(unknown())
-    }
+    let stored = stream_of(state, identity, run_id).await?;
+    Ok((run_id, stored.ok_or_else(unknown)?))
+}
+
+/// The stream of a run, where the caller may come back to it.
+///
+/// # Errors
+/// 503 when the database is away.
+pub(super) async fn stream_of(
+    state: &AppState,
+    identity: &Identity,
+    run_id: Uuid,
+) -> Result<Option<StoredStream>, Failure> {
+    let stored = state.store.stream(run_id).await?;
+    let may = |it: &StoredStream| streams::may_come_back(identity.who(), &it.subject, &it.api_key);
+    Ok(stored.filter(may))
 }
 
 /// Bytes of text that the caller has read, as `Last-Event-ID` says; `None` when it is not sent.
@@ -189,108 +168,75 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
     id.map(Some).ok_or_else(bad_event_id)
 }
 
-fn tell(telling: Telling) -> Response {
-    let mut response = respond(stream::unfold(telling, |mut telling| async move {
-        let event = telling.next().await?;
-        Some((event, telling))
-    }));
-    response.extensions_mut().insert(farewell());
-    response
+/// 400 for a place that the stream has not given.
+fn bad_event_id() -> Failure {
+    Failure::invalid(
+        "Last-Event-ID",
+        "Last-Event-ID must be the id of an event of this stream; leave it out to begin again",
+    )
 }
 
-struct Telling {
-    state: Arc<AppState>,
-    follow: Follow,
+/// Tells a stream in chunks.
+pub(super) struct ChunkTeller {
     chunks: Chunks,
-    source: Source,
     /// Bytes of text that were told.
     at: usize,
-    queue: VecDeque<Event>,
-    is_over: bool,
-    failed: Flag,
 }
 
-impl Telling {
-    fn new(
-        state: &Arc<AppState>,
-        identity: &Identity,
-        chunks: Chunks,
-        source: Source,
-        at: usize,
-    ) -> Self {
-        Self {
-            follow: state.watch.follow(identity),
-            state: Arc::clone(state),
-            chunks,
-            source,
-            at,
-            queue: VecDeque::new(),
-            is_over: false,
-            failed: Flag::default(),
-        }
+impl ChunkTeller {
+    pub(super) const fn new(chunks: Chunks, at: usize) -> Self {
+        Self { chunks, at }
     }
 
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.queue.pop_front() {
-                return Some(event);
-            }
-            if self.is_over {
-                return None;
-            }
-            let over = tokio::select! {
-                biased;
-                failure = self.follow.over() => Some(failure),
-                outcome = self.source.next(&self.state) => match outcome {
-                    Ok(parts) => {
-                        parts.into_iter().for_each(|part| self.add(part));
-                        None
-                    }
-                    Err(failure) => Some(failure),
-                },
-            };
-            if let Some(failure) = over {
-                self.fail(&failure);
-            }
-        }
+    fn with_id(&self, data: String) -> Event {
+        Event::default().id(self.at.to_string()).data(data)
+    }
+}
+
+impl Teller for ChunkTeller {
+    /// The first chunk tells the decision, and there is none yet.
+    fn begin(&mut self, _queue: &mut VecDeque<Event>) {}
+
+    fn opening(&mut self, lotoai: Value, queue: &mut VecDeque<Event>) {
+        queue.push_back(self.with_id(self.chunks.first(lotoai)));
     }
 
-    fn add(&mut self, part: Part) {
-        match part {
-            Part::Opening(lotoai) => self.push(self.chunks.first(lotoai)),
-            Part::Text(text, at) => {
-                self.at = at;
-                self.push(self.chunks.text(&text));
-            }
-            Part::Ending(ending) => match &*ending {
-                Ending::Failed(failure) => self.fail(failure),
-                Ending::Whole(last) => {
-                    let Last {
-                        calls,
-                        lotoai,
-                        reason,
-                        usage,
-                    } = last.clone();
-                    for (index, call) in calls.iter().enumerate() {
-                        self.queue.push_back(event(self.chunks.call(index, call)));
-                    }
-                    self.queue.extend(self.chunks.approvals(&lotoai));
-                    let events = self.chunks.last(lotoai, &reason, usage);
-                    self.queue.extend(events.into_iter().map(event));
-                    self.is_over = true;
+    fn text(&mut self, text: String, at: usize, queue: &mut VecDeque<Event>) {
+        self.at = at;
+        queue.push_back(self.with_id(self.chunks.text(&text)));
+    }
+
+    fn end(
+        &mut self,
+        _state: &AppState,
+        ending: &Ending,
+        queue: &mut VecDeque<Event>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        match ending {
+            Ending::Failed(failure) => self.fail(failure, queue),
+            Ending::Whole(last) => {
+                let Last {
+                    calls,
+                    lotoai,
+                    reason,
+                    usage,
+                } = last.clone();
+                for (index, call) in calls.iter().enumerate() {
+                    queue.push_back(event(self.chunks.call(index, call)));
                 }
-            },
+                queue.extend(self.chunks.approvals(&lotoai));
+                let events = self.chunks.last(lotoai, &reason, usage);
+                queue.extend(events.into_iter().map(event));
+            }
         }
+        std::future::ready(Ok(()))
     }
 
-    fn push(&mut self, data: String) {
-        let event = Event::default().id(self.at.to_string()).data(data);
-        self.queue.push_back(event);
+    fn fail(&mut self, failure: &Failure, queue: &mut VecDeque<Event>) {
+        queue.extend(failed(failure));
     }
 
-    fn fail(&mut self, failure: &Failure) {
-        self.failed.raise();
-        self.queue.extend(failed(failure));
-        self.is_over = true;
+    fn farewell(&self) -> Farewell {
+        farewell()
     }
 }

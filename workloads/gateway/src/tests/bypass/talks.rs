@@ -119,6 +119,8 @@ async fn cve_2026_55255_every_form_of_an_answers_id_asks_for_its_owner() {
         for (method, path) in [
             (Method::GET, format!("/v1/responses/{form}")),
             (Method::GET, format!("/v1/responses/{form}/input_items")),
+            (Method::GET, format!("/v1/responses/{form}?stream=true")),
+            (Method::POST, format!("/v1/responses/{form}/cancel")),
             (Method::DELETE, format!("/v1/responses/{form}")),
             (Method::GET, format!("/v1/chat/completions/{form}/stream")),
             (Method::POST, format!("/v1/chat/completions/{form}/cancel")),

@@ -47,6 +47,7 @@ pub(super) struct Things {
     pub(super) session: String,
     /// A stream that has ended, which no API key began.
     pub(super) stream: String,
+    /// The same as a response in the background.
     pub(super) response: String,
     /// A budget that an administrator made, for nobody.
     pub(super) budget: String,
@@ -121,8 +122,8 @@ impl Platform {
             "insert into messages (id, conversation_id, role, content, run_id, outcome)
              values (gen_random_uuid(), $1, 'assistant', 'text', $1, 'ok')",
             "insert into answer_streams (run_id, conversation_id, subject, api_key, model,
-                                         include_usage, alive_until, ended_at)
-             values ($1, $1, 'ana', '', 'lotoai', false, now(), now())",
+                                         include_usage, alive_until, ended_at, repeated)
+             values ($1, $1, 'ana', '', 'lotoai', false, now(), now(), '{}')",
             "insert into responses (run_id, inputs, model, repeated, finish_reason, provider)
              values ($1, array[$1], 'lotoai', '{}', 'stop', '')",
         ] {

@@ -20,13 +20,14 @@ enum Again {
 }
 
 /// Every route that writes.
-const CASES: [(&str, &str, Again); 25] = [
+const CASES: [(&str, &str, Again); 26] = [
     // Asked with `store: false`.
     ("POST", "/v1/chat/completions", Again::NotKept),
     ("POST", "/v1/responses", Again::NotKept),
     ("POST", "/v1/chat/completions/{id}/cancel", Again::Replayed),
     ("POST", "/v1/embeddings", Again::Replayed),
     ("DELETE", "/v1/responses/{id}", Again::Replayed),
+    ("POST", "/v1/responses/{id}/cancel", Again::Replayed),
     ("POST", "/api/documents", Again::Replayed),
     ("DELETE", "/api/documents/{id}", Again::Replayed),
     ("POST", "/api/documents/{id}/retry", Again::Replayed),

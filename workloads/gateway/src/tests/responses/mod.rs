@@ -1,5 +1,6 @@
 //! `/v1/responses`: what its tests share.
 
+mod background;
 mod functions;
 mod kept;
 mod refusals;

@@ -16,7 +16,9 @@ use super::{ask, gateway, weather};
 #[case(json!({"top_p": 2}), 400, "invalid_value", "top_p")]
 #[case(json!({"text": {"format": {"type": "xml"}}}), 400, "invalid_value", "text.format.type")]
 #[case(json!({"max_tokens": 5}), 400, "unknown_parameter", "max_tokens")]
-#[case(json!({"background": true}), 400, "unsupported_parameter", "background")]
+#[case(json!({"background": true}), 400, "invalid_value", "background")]
+#[case(json!({"stream_options": {"resumable": true}}),
+    400, "unsupported_parameter", "stream_options.resumable")]
 #[case(json!({"input": [
     {"role": "user", "content": "?"},
     {"type": "function_call_output", "call_id": "c", "output": "noon"}]}),

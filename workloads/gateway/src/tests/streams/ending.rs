@@ -113,6 +113,8 @@ async fn a_key_whose_client_left_is_taken_until_its_answer_has_ended() {
     drop(first);
     let again = gateway.send(ask("left", "told")).await;
     assert_eq!(again.code(), "idempotency_in_progress");
+    // Whoever has read nothing of it learns where it goes on.
+    assert_eq!(again.json()["error"]["answer"]["run_id"], id.as_str());
     let mut second = Listening::resume(&gateway, &id, Some(3)).await;
     seen.tell(0, None);
     second.rest().await;
@@ -151,8 +153,9 @@ async fn who_lost_the_connection_before_the_first_event_finds_the_answer_by_its_
         *request.body_mut() = Body::from(resumable("told"));
         request
     };
-    // Nothing of it is read: its client knows no id.
-    drop(Listening::to(&gateway, ask("ana")).await);
+    // Nothing of it is read: its client knows an id only where the response had begun.
+    let response = within(gateway.router.clone().oneshot(ask("ana"))).await;
+    let begun = response.unwrap().headers()["x-lotoai-run-id"].clone();
     seen.tell(0, Some("uno"));
     seen.tell(0, None);
     gateway.settle_run().await;
@@ -160,6 +163,7 @@ async fn who_lost_the_connection_before_the_first_event_finds_the_answer_by_its_
     assert_eq!(again.code(), "idempotency_answer_not_kept", "{again:?}");
     let place = again.json()["error"]["answer"].clone();
     let id = |name: &str| place[name].as_str().unwrap().to_owned();
+    assert_eq!(begun, id("run_id").as_str());
     let mut found = Listening::resume(&gateway, &id("run_id"), None).await;
     found.rest().await;
     assert_eq!(found.text(), "uno");

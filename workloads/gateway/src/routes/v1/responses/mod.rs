@@ -1,5 +1,6 @@
 //! `/v1/responses`: a chat's question and answer in the words of OpenAI's Responses API.
 
+pub mod background;
 mod events;
 pub mod inputs;
 mod object;
@@ -42,7 +43,9 @@ use crate::state::AppState;
     responses(
         (
             status = 200,
-            description = "The answer: whole, or as server-sent events of the Responses API",
+            description = "The answer: whole, or as server-sent events of the Responses API. With \
+                           `background` and without `stream` it comes at once, with status \
+                           `in_progress`",
             content((bodies::ResponsesAnswer = "application/json"), (String = "text/event-stream")),
         ),
         (status = 404, description = "There is no such model, conversation or response for the caller"),
@@ -61,6 +64,7 @@ pub async fn create(
         repeated,
     } = request;
     probe::may_ask(identity.who(), &question.model)?;
+    chat::make_room(&state, &question)?;
     if let Some(run_id) = previous {
         question.conversation_id = Some(conversation_of(&state, &identity, run_id).await?);
     }
@@ -70,14 +74,15 @@ pub async fn create(
         "conversation"
     };
     let question = Arc::new(question);
-    let mut run = Run::begin(state, &identity, &question)
+    let run = Run::begin(Arc::clone(&state), &identity, &question)
         .await
         .map_err(|failure| renamed(failure, goes_on))?;
-    run.keep_as_response(&repeated);
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
     let object = Object::new(run.id, question.model.clone(), repeated);
-    let response = if question.stream {
+    let response = if run.is_resumable() {
+        background::begin(&state, &identity, run, object, question.stream).await
+    } else if question.stream {
         sse::stream(run, Events::new(object)).await
     } else {
         whole(run, object).await.map(Json::into_response)

@@ -1,37 +1,58 @@
-//! Responses that are stored: shown again, with what was sent, and deleted.
+//! Responses that are stored, or are being written in the background: shown again, with what was sent,
+//! and deleted.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::background;
 use super::inputs::{self, Wanted};
 use super::object::{Object, Status};
 use crate::domain::responses_request::{id_of, run_of};
 use crate::domain::run::CANCELLED;
 use crate::domain::transcript::Transcript;
 use crate::failure::Failure;
-use crate::identity::SignedIn;
+use crate::identity::{Identity, SignedIn};
 use crate::openapi::bodies::responses as bodies;
 use crate::state::AppState;
-use crate::store::StoredResponse;
+use crate::store::{Standing, StoredResponse};
 
-/// Shows a stored response as it was given.
+/// Shows a stored response as it was given, and one in the background as far as it is; with `stream`
+/// the events of one in the background, once more.
 ///
 /// # Errors
-/// 404 for a response that is not the caller's, that was not stored or that is still written; 503
-/// when the database is away.
+/// 404 for a response that is not the caller's or that was not stored; 400 for events that are told once,
+/// or that follow none; 503 when the database is away.
 #[utoipa::path(
     get,
     path = "/v1/responses/{id}",
     operation_id = "getResponse",
     tag = "chat",
-    params(("id" = String, Path, description = "Identity of the response")),
+    params(
+        ("id" = String, Path, description = "Identity of the response"),
+        (
+            "stream" = Option<bool>,
+            Query,
+            description = "Whether its events are told: those of a response with `background`, for 24 \
+                           hours",
+        ),
+        (
+            "starting_after" = Option<u64>,
+            Query,
+            description = "`sequence_number` of the last event that was read; without it all are told",
+        ),
+    ),
     responses(
-        (status = 200, description = "The response", body = bodies::ResponsesAnswer),
+        (
+            status = 200,
+            description = "The response, or its events",
+            content((bodies::ResponsesAnswer = "application/json"), (String = "text/event-stream")),
+        ),
         (status = 404, description = "There is no such stored response for the caller"),
     ),
 )]
@@ -40,12 +61,42 @@ pub async fn show(
     SignedIn(identity): SignedIn,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Failure> {
-    refuse_stream(query.as_deref())?;
+) -> Result<Response, Failure> {
+    let shown = Shown::of(query.as_deref())?;
     let run_id = run_of(&id).ok_or_else(unknown)?;
+    let Shown::Events(after) = shown else {
+        let response = look(&state, &identity, run_id).await?;
+        return Ok(Json(response).into_response());
+    };
+    let Some(stream) = background::find(&state, &identity, run_id).await? else {
+        let message = "stream must be false: the events of a response are told again only with \
+                       background: true, for 24 hours, and to the API key that asked for it";
+        return Err(background::told_once(&state, &identity, run_id, "stream", message).await);
+    };
+    background::resume(&state, &identity, run_id, &stream, after).await
+}
+
+/// A response as it is now.
+///
+/// # Errors
+/// 404 where the caller has none of that run, 503 when the database is away.
+pub(super) async fn look(
+    state: &AppState,
+    identity: &Identity,
+    run_id: Uuid,
+) -> Result<Value, Failure> {
+    // First, so that one which ends meanwhile is found among those that have.
+    if let Some(stream) = background::find(state, identity, run_id).await?
+        && stream.standing != Standing::Ended
+    {
+        return Ok(background::unfinished(state, run_id, &stream));
+    }
     let stored = state.store.response(&identity.subject, run_id).await?;
     let stored = stored.ok_or_else(unknown)?;
-    Ok(Json(shown(run_id, &stored)))
+    let conversation_id = Some(stored.conversation_id);
+    Ok(read(run_id, &stored, |object, said, status| {
+        object.write(said, conversation_id, status)
+    }))
 }
 
 /// Lists what was sent with a stored response, newest first unless `order` says otherwise.
@@ -117,25 +168,57 @@ pub async fn remove(
     })))
 }
 
-fn unknown() -> Failure {
+/// 404 for a response that is not there for the caller.
+pub(super) fn unknown() -> Failure {
     Failure::not_found("response")
 }
 
-/// A client that asks for events would find none in the answer. OpenAI's other parameters have no
-/// effect here.
-///
-/// # Errors
-/// 400 when events are asked for.
-pub fn refuse_stream(query: Option<&str>) -> Result<(), Failure> {
-    let mut asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    if asked.any(|(name, value)| name == "stream" && value == "true") {
-        let message = "stream must be false: the events of a response are told once";
-        return Err(Failure::unsupported("stream", message));
-    }
-    Ok(())
+/// What is wanted of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The response.
+    Whole,
+    /// Its events: all, or those after the one of a number.
+    Events(Option<u64>),
 }
 
-fn shown(run_id: Uuid, stored: &StoredResponse) -> Value {
+impl Shown {
+    /// What a query says. OpenAI's other parameters have no effect here.
+    ///
+    /// # Errors
+    /// 400 for a place in a stream that is not asked for, or that is none.
+    pub fn of(query: Option<&str>) -> Result<Self, Failure> {
+        let (mut is_stream, mut after) = (false, None);
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "stream" => is_stream = value == "true",
+                "starting_after" => {
+                    let number = value.parse::<u64>().map_err(|_| {
+                        let message = "starting_after must be the sequence_number of an event";
+                        Failure::invalid("starting_after", message)
+                    })?;
+                    after = Some(number);
+                }
+                _ => {}
+            }
+        }
+        match after {
+            _ if is_stream => Ok(Self::Events(after)),
+            None => Ok(Self::Whole),
+            Some(_) => Err(Failure::invalid(
+                "starting_after",
+                "starting_after is a place in a stream: send stream=true with it",
+            )),
+        }
+    }
+}
+
+/// Makes something of a stored response: of the object, what was said, and how it ended.
+pub(super) fn read<T>(
+    run_id: Uuid,
+    stored: &StoredResponse,
+    tell: impl FnOnce(Object, &Transcript, Status<'_>) -> T,
+) -> T {
     let transcript = Transcript::of_stored(stored.text.clone(), &stored.answer);
     let object = Object::of_stored(run_id, stored, &transcript);
     let failure = stored.answer.end.failure.as_ref().map(Failure::of_stored);
@@ -144,5 +227,30 @@ fn shown(run_id: Uuid, stored: &StoredResponse) -> Value {
         Some(_) if stored.outcome == CANCELLED => Status::Cancelled,
         Some(failure) => Status::Failed(failure),
     };
-    object.write(&transcript, Some(stored.conversation_id), status)
+    tell(object, &transcript, status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("", Shown::Whole)]
+    #[case("stream=false&include_obfuscation=false", Shown::Whole)]
+    #[case("stream=true", Shown::Events(None))]
+    #[case("starting_after=7&stream=true", Shown::Events(Some(7)))]
+    fn what_is_wanted_is_what_the_query_says(#[case] query: &str, #[case] expected: Shown) {
+        assert_eq!(Shown::of(Some(query)).unwrap(), expected);
+    }
+
+    #[rstest::rstest]
+    #[case("starting_after=7")]
+    #[case("starting_after=7&stream=false")]
+    #[case("starting_after=-1&stream=true")]
+    #[case("starting_after=x&stream=true")]
+    #[case("starting_after=&stream=true")]
+    fn a_place_that_is_none_is_named(#[case] query: &str) {
+        let failure = Shown::of(Some(query)).unwrap_err();
+        assert_eq!(failure.param.as_deref(), Some("starting_after"));
+    }
 }

@@ -20,6 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks at which nobody writes, after which nobody does: two seconds.
 const LOST_LOOKS: u32 = 3;
 
+/// From where in a stream is read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::routes::v1) struct Place {
+    /// Bytes of text that were read; from the beginning without.
+    pub(in crate::routes::v1) from: Option<usize>,
+    /// Whether what ends the stream has places, too, after those of the text.
+    pub(in crate::routes::v1) ends_have_places: bool,
+    /// What is said of one that the stream has not given.
+    pub(in crate::routes::v1) bad: fn() -> Failure,
+}
+
 /// Where the parts come from.
 pub(super) enum Source {
     /// This replica writes it.
@@ -42,6 +53,7 @@ impl Source {
 pub(super) struct Elsewhere {
     run_id: Uuid,
     conversation_id: Uuid,
+    place: Place,
     /// Bytes of text that were read.
     at: usize,
     is_opened: bool,
@@ -54,13 +66,13 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// From a place in the text; from the beginning without one.
-    pub(super) fn new(run_id: Uuid, conversation_id: Uuid, from: Option<usize>) -> Self {
+    pub(super) fn new(run_id: Uuid, conversation_id: Uuid, place: Place) -> Self {
         Self {
             run_id,
             conversation_id,
-            at: from.unwrap_or(0),
-            is_opened: from.is_some(),
+            place,
+            at: place.from.unwrap_or(0),
+            is_opened: place.from.is_some(),
             was_asked: false,
             away: None,
             lost: 0,
@@ -86,10 +98,10 @@ impl Elsewhere {
         let further = further.ok_or_else(|| Failure::not_found("answer"))?;
         self.was_asked = true;
         let is_over = matches!(further.progress, Progress::Ended(_));
-        if is_over && self.at > further.known {
-            return Err(bad_event_id());
+        if is_over && self.at > further.known && !self.place.ends_have_places {
+            return Err((self.place.bad)());
         }
-        let text = String::from_utf8(further.text).map_err(|_| bad_event_id())?;
+        let text = String::from_utf8(further.text).map_err(|_| (self.place.bad)())?;
         let ended = match further.progress {
             Progress::Written => {
                 self.lost = 0;
@@ -151,18 +163,11 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn incomplete() -> Failure {
+/// What is said of an answer whose writer is gone.
+pub(in crate::routes::v1) fn incomplete() -> Failure {
     Failure::new(
         StatusCode::BAD_GATEWAY,
         "answer_incomplete",
         "the answer broke off: the replica that wrote it is gone; ask again",
-    )
-}
-
-/// 400 for a place that the stream has not given.
-pub(super) fn bad_event_id() -> Failure {
-    Failure::invalid(
-        "Last-Event-ID",
-        "Last-Event-ID must be the id of an event of this stream; leave it out to begin again",
     )
 }

@@ -1,0 +1,428 @@
+//! Responses in the background: looked for, cut and come back to, cancelled.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Method, Request, StatusCode};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{request, weather};
+use crate::tests::orchestrator::Seen;
+use crate::tests::streams::{PATIENCE, start, within};
+use crate::tests::support::{Gateway, Reply};
+
+/// Events as a client reads them.
+struct Told {
+    body: BodyDataStream,
+    raw: String,
+}
+
+impl Told {
+    async fn of(gateway: &Gateway, request: Request<Body>) -> Self {
+        let response = within(gateway.router.clone().oneshot(request)).await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{response:?}");
+        Self {
+            body: response.into_body().into_data_stream(),
+            raw: String::new(),
+        }
+    }
+
+    async fn after(gateway: &Gateway, id: &str, number: Option<u64>) -> Self {
+        Self::of(gateway, again(gateway, "ana", id, number)).await
+    }
+
+    /// Reads until the text so far ends with `end`.
+    async fn until(&mut self, end: &str) {
+        while !text(&self.events()).ends_with(end) {
+            let part = within(self.body.next()).await;
+            let part = part.unwrap_or_else(|| panic!("it ended: {}", self.raw));
+            self.raw
+                .push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        }
+    }
+
+    /// All events, at their end.
+    async fn all(mut self) -> Vec<Value> {
+        while let Some(part) = within(self.body.next()).await {
+            self.raw
+                .push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        }
+        self.events()
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let events = self.raw.split_inclusive("\n\n");
+        let whole = events.filter(|event| event.ends_with("\n\n") && !event.starts_with(':'));
+        let data = |event: &str| {
+            let (name, data) = event.trim_end().split_once('\n').unwrap();
+            let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(data["type"], name.strip_prefix("event: ").unwrap());
+            data
+        };
+        let events: Vec<Value> = whole.map(data).collect();
+        let numbers = numbers(&events);
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        events
+    }
+}
+
+fn numbers(events: &[Value]) -> Vec<u64> {
+    let numbers = events.iter();
+    numbers
+        .map(|it| it["sequence_number"].as_u64().unwrap())
+        .collect()
+}
+
+fn text(events: &[Value]) -> String {
+    let deltas = events
+        .iter()
+        .filter(|it| it["type"] == "response.output_text.delta");
+    deltas.map(|it| it["delta"].as_str().unwrap()).collect()
+}
+
+/// Those after the one of a number.
+fn after(events: &[Value], number: u64) -> Vec<Value> {
+    let later = events
+        .iter()
+        .filter(|it| it["sequence_number"].as_u64().unwrap() > number);
+    later.cloned().collect()
+}
+
+fn background(gateway: &Gateway, model: &str, more: &Value) -> Request<Body> {
+    let mut all = json!({"store": true, "background": true});
+    for (field, value) in more.as_object().unwrap() {
+        all[field] = value.clone();
+    }
+    request(gateway, "ana", model, &all)
+}
+
+fn again(gateway: &Gateway, subject: &str, id: &str, number: Option<u64>) -> Request<Body> {
+    let after = number.map_or_else(String::new, |it| format!("&starting_after={it}"));
+    let path = format!("/v1/responses/{id}?stream=true{after}");
+    gateway.request(Method::GET, &path, subject)
+}
+
+async fn show(gateway: &Gateway, id: &str) -> Value {
+    let reply = gateway.get(&format!("/v1/responses/{id}"), "ana").await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    reply.json()
+}
+
+async fn cancel(gateway: &Gateway, subject: &str, id: &str) -> Reply {
+    let path = format!("/v1/responses/{id}/cancel");
+    let request = gateway.request(Method::POST, &path, subject);
+    within(gateway.send(request)).await
+}
+
+fn id_of(response: &Value) -> String {
+    response["id"].as_str().unwrap().to_owned()
+}
+
+/// Waits until so many answers of model `told` are being written.
+async fn asked(seen: &Seen, answers: usize) {
+    within(async {
+        while seen.told.lock().unwrap().len() < answers {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// One that is being written, with this text so far, and its id.
+async fn begun(gateway: &Gateway, seen: &Seen, answer: usize, text: &str) -> (Told, String) {
+    let request = background(gateway, "told", &json!({"stream": true}));
+    let mut told = Told::of(gateway, request).await;
+    asked(seen, answer + 1).await;
+    seen.tell(answer, Some(text));
+    told.until(text).await;
+    let id = id_of(&told.events()[0]["response"]);
+    (told, id)
+}
+
+#[tokio::test]
+async fn what_follows_a_number_is_the_same_wherever_it_is_read() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let other = gateway.replica(&server).await;
+    let (cut, id) = begun(&gateway, &seen, 0, "año ").await;
+    let known = cut.events();
+    assert_eq!(numbers(&known), [0, 1, 2, 3, 8]);
+    assert_eq!(known[0]["response"]["status"], "in_progress");
+    drop(cut);
+    // While it is written: here, and where it is not.
+    let here = Told::after(&gateway, &id, Some(8)).await;
+    let mut there = Told::after(&other, &id, Some(8)).await;
+    seen.tell(0, Some("dos"));
+    there.until("dos").await;
+    seen.tell(0, None);
+    let (here, there) = (here.all().await, there.all().await);
+    assert_eq!((text(&here), text(&there)), ("dos".into(), "dos".into()));
+    assert_eq!(here, there);
+    gateway.settle_run().await;
+    // And after its end, from every event of it.
+    let whole = Told::after(&other, &id, None).await.all().await;
+    assert_eq!(text(&whole), "año dos");
+    assert_eq!(whole.last().unwrap()["type"], "response.completed");
+    assert_eq!(whole.last().unwrap()["response"], show(&other, &id).await);
+    for number in numbers(&whole) {
+        let rest = Told::after(&gateway, &id, Some(number)).await.all().await;
+        assert_eq!(rest, after(&whole, number), "{number}");
+    }
+    assert_eq!(after(&whole, 11), after(&here, 11));
+    let rest = Told::after(&gateway, &id, Some(8)).await.all().await;
+    assert_eq!(rest, here);
+    assert_eq!(seen.count(), 1);
+}
+
+#[tokio::test]
+async fn it_goes_on_without_a_reader_and_is_looked_for() {
+    let Some((_server, gateway, seen)) = start(Duration::from_millis(100)).await else {
+        return;
+    };
+    let reply = gateway
+        .send(background(
+            &gateway,
+            "told",
+            &json!({"metadata": {"case": "7"}}),
+        ))
+        .await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    assert!(!reply.header("x-lotoai-run-id").is_empty(), "{reply:?}");
+    let given = reply.json();
+    assert_eq!(
+        (&given["status"], &given["background"], &given["output"]),
+        (&json!("in_progress"), &json!(true), &json!([]))
+    );
+    let id = id_of(&given);
+    asked(&seen, 1).await;
+    seen.tell(0, Some("uno"));
+    // For longer than a stream of chat completions does.
+    let waits = tokio::time::timeout(Duration::from_secs(1), seen.cancelled.notified());
+    assert!(waits.await.is_err(), "it goes on");
+    assert_eq!(show(&gateway, &id).await, given);
+    // Nobody else sees it.
+    let foreign = gateway.get(&format!("/v1/responses/{id}"), "eve").await;
+    assert_eq!(foreign.code(), "response_not_found");
+    let foreign = gateway.send(again(&gateway, "eve", &id, None)).await;
+    assert_eq!(foreign.code(), "response_not_found");
+    assert_eq!(
+        cancel(&gateway, "eve", &id).await.code(),
+        "response_not_found"
+    );
+    seen.tell(0, None);
+    gateway.settle_run().await;
+    let shown = show(&gateway, &id).await;
+    assert_eq!(shown["status"], "completed");
+    assert_eq!(shown["output"][0]["content"][0]["text"], "uno");
+    assert_eq!(shown["metadata"], json!({"case": "7"}));
+    // One that has ended stays as it is.
+    assert_eq!(cancel(&gateway, "ana", &id).await.json(), shown);
+}
+
+#[tokio::test]
+async fn it_is_cancelled_from_any_replica() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let other = gateway.replica(&server).await;
+    for (answer, replica) in [&gateway, &other].into_iter().enumerate() {
+        let (told, id) = begun(&gateway, &seen, answer, "uno").await;
+        let cancelled = cancel(replica, "ana", &id).await;
+        assert_eq!(cancelled.status, StatusCode::OK, "{cancelled:?}");
+        let cancelled = cancelled.json();
+        assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+        assert_eq!(cancelled["output"][0]["content"][0]["text"], "uno");
+        within(seen.cancelled.notified()).await;
+        let last = told.all().await.pop().unwrap();
+        assert_eq!(
+            (&last["type"], &last["response"]),
+            (&json!("response.failed"), &cancelled)
+        );
+        assert_eq!(last["sequence_number"], 7);
+        let again = Told::after(replica, &id, Some(6)).await.all().await;
+        assert_eq!(again, [last]);
+        assert_eq!(cancel(replica, "ana", &id).await.json(), cancelled);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_a_status_or_is_looked_for() {
+    let Some((_server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let stream = json!({"stream": true});
+    let reply = gateway.send(background(&gateway, "missing", &stream)).await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (StatusCode::NOT_FOUND, "model_not_found")
+    );
+    for (model, code, text) in [
+        ("missing", "model_not_found", ""),
+        ("breaks", "orchestrator_unavailable", "half"),
+    ] {
+        let given = gateway.send(background(&gateway, model, &json!({}))).await;
+        let id = id_of(&given.json());
+        gateway.settle_run().await;
+        let shown = show(&gateway, &id).await;
+        assert_eq!(
+            (&shown["status"], &shown["error"]["code"]),
+            (&json!("failed"), &json!(code))
+        );
+        let events = Told::after(&gateway, &id, None).await.all().await;
+        assert_eq!(self::text(&events), text);
+        let last = events.last().unwrap();
+        assert_eq!(
+            (&last["type"], &last["response"]),
+            (&json!("response.failed"), &shown)
+        );
+    }
+}
+
+#[tokio::test]
+async fn functions_and_empty_answers_are_told_alike_each_time() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let more = json!({"stream": true, "tools": weather()});
+    let live = Told::of(&gateway, background(&gateway, "caller", &more)).await;
+    let live = live.all().await;
+    let id = id_of(&live[0]["response"]);
+    let calls = |events: &[Value]| -> Vec<Value> {
+        let done = events
+            .iter()
+            .filter(|it| it["type"] == "response.function_call_arguments.done");
+        done.map(|it| it["arguments"].clone()).collect()
+    };
+    assert_eq!(calls(&live), [json!("{\"city\":\"Rome\"}"), json!("{}")]);
+    gateway.settle_run().await;
+    let whole = Told::after(&gateway, &id, None).await.all().await;
+    assert_eq!(numbers(&whole), numbers(&live));
+    assert_eq!(after(&whole, 3), after(&live, 3));
+
+    let request = background(&gateway, "told", &json!({"stream": true}));
+    let silent = Told::of(&gateway, request).await;
+    asked(&seen, 1).await;
+    seen.tell(0, None);
+    let silent = silent.all().await;
+    assert_eq!(numbers(&silent), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(silent[7]["response"]["output"][0]["content"][0]["text"], "");
+    let id = id_of(&silent[0]["response"]);
+    let rest = Told::after(&gateway, &id, Some(1)).await.all().await;
+    assert_eq!(rest, after(&silent, 1));
+}
+
+#[tokio::test]
+async fn a_number_that_was_not_given_is_refused_by_name() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let (told, id) = begun(&gateway, &seen, 0, "año").await;
+    let refused = async |number: u64| {
+        let reply = gateway
+            .send(again(&gateway, "ana", &id, Some(number)))
+            .await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{number}: {reply:?}");
+        assert_eq!(reply.json()["error"]["param"], "starting_after");
+    };
+    // In the middle of a letter, and past the end.
+    for number in [5, 99, u64::MAX] {
+        refused(number).await;
+    }
+    let path = format!("/v1/responses/{id}?starting_after=3");
+    let reply = gateway.get(&path, "ana").await;
+    assert_eq!(
+        reply.json()["error"]["param"],
+        "starting_after",
+        "{reply:?}"
+    );
+    seen.tell(0, None);
+    let whole = told.all().await;
+    gateway.settle_run().await;
+    for number in [5, 99, u64::MAX] {
+        refused(number).await;
+    }
+    // The control: nothing follows the last one.
+    let last = *numbers(&whole).last().unwrap();
+    assert!(
+        Told::after(&gateway, &id, Some(last))
+            .await
+            .all()
+            .await
+            .is_empty()
+    );
+    refused(last + 1).await;
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_background_is_told_once_and_not_cancelled() {
+    let Some((_server, gateway, _)) = start(PATIENCE).await else {
+        return;
+    };
+    let more = json!({"store": true});
+    let given = gateway
+        .send(request(&gateway, "ana", "lotoai", &more))
+        .await;
+    let id = id_of(&given.json());
+    let told = gateway.send(again(&gateway, "ana", &id, None)).await;
+    let cancelled = cancel(&gateway, "ana", &id).await;
+    for (reply, param) in [(told, "stream"), (cancelled, "id")] {
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (400, "unsupported_parameter")
+        );
+        assert_eq!(reply.json()["error"]["param"], param);
+    }
+    // Nor is what nobody stored: it is refused as a request.
+    let more = json!({"store": false, "background": true});
+    let reply = gateway
+        .send(request(&gateway, "ana", "lotoai", &more))
+        .await;
+    assert_eq!(reply.json()["error"]["param"], "background", "{reply:?}");
+}
+
+#[tokio::test]
+async fn one_whose_writer_died_has_failed() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let other = gateway.replica(&server).await;
+    let (_told, id) = begun(&gateway, &seen, 0, "uno").await;
+    assert_eq!(show(&other, &id).await["status"], "in_progress");
+    // Nobody looks after it any more, as after a crash.
+    gateway.service.shutdown.cancel();
+    gateway.state.streams.forget();
+    let past = "update answer_streams set alive_until = now()";
+    sqlx::query(past).execute(&server.pool()).await.unwrap();
+    let shown = show(&other, &id).await;
+    assert_eq!(
+        (&shown["status"], &shown["error"]["code"]),
+        (&json!("failed"), &json!("answer_incomplete"))
+    );
+}
+
+#[tokio::test]
+async fn one_that_is_deleted_is_told_no_more() {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let (told, id) = begun(&gateway, &seen, 0, "uno").await;
+    let path = format!("/v1/responses/{id}");
+    let remove = async || {
+        let request = gateway.request(Method::DELETE, &path, "ana");
+        gateway.send(request).await.status
+    };
+    // There is nothing yet to delete: it is cancelled first, or waited for.
+    assert_eq!(remove().await, StatusCode::NOT_FOUND);
+    seen.tell(0, None);
+    told.all().await;
+    gateway.settle_run().await;
+    assert_eq!(remove().await, StatusCode::OK);
+    let told = gateway.send(again(&gateway, "ana", &id, None)).await;
+    assert_eq!(told.code(), "response_not_found");
+    let cancelled = cancel(&gateway, "ana", &id).await;
+    assert_eq!(cancelled.code(), "response_not_found");
+}
