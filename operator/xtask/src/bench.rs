@@ -53,7 +53,7 @@ pub(crate) fn gateway(rounds: u32, json: Option<&Path>) -> Result<()> {
     let lists = "workloads/gateway/benches/front/peers";
     let peers = foreign::install(&progress, "bench-peers", &text::gets_peers(), lists)?;
     let what = "the gateway in release mode (cargo build)";
-    let mut measure = built(&progress, what, "lotoai-gateway", "front")?;
+    let mut measure = built(&progress, what, "gateway", "front")?;
     measure.args(["--rounds", &rounds.to_string()]);
     match peers {
         Some(peers) => {

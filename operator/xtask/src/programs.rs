@@ -46,7 +46,7 @@ struct Part {
 const PARTS: [Part; 2] = [
     // They need the fakes in the gateway's program.
     Part {
-        of: (Level::Pure, "lotoai-gateway"),
+        of: (Level::Pure, "gateway"),
         level: Level::Clients,
         title: "clients",
         only: &["tests::clients::"],
@@ -186,7 +186,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            levels("lotoai-gateway", "lotoai_gateway", "lib"),
+            levels("gateway", "lotoai_gateway", "lib"),
             [
                 (Level::Pure, "--skip tests::clients::".to_owned()),
                 (Level::Clients, "tests::clients::".to_owned()),

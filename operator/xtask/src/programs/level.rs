@@ -62,7 +62,7 @@ impl Level {
     pub(super) fn of(package: &str, target: &str, kind: &str) -> Self {
         match (package, kind) {
             ("lotoai-e2e", "test") => Self::Platform,
-            ("lotoai-gateway", "test") if target == "processes" => Self::Processes,
+            ("gateway", "test") if target == "processes" => Self::Processes,
             ("xtask", "test") if target == "charts" => Self::Charts,
             ("lotoai-operator", "test") if target == "apiserver" => Self::ApiServer,
             ("xtask", "test") if target == "cluster" => Self::Cluster,
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
         assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
         assert_eq!(
-            Level::of("lotoai-gateway", "processes", "test"),
+            Level::of("gateway", "processes", "test"),
             Level::Processes
         );
         assert_eq!(Level::of("xtask", "charts", "test"), Level::Charts);
