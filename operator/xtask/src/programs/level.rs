@@ -79,10 +79,7 @@ mod tests {
     fn programs_are_put_on_their_level() {
         assert_eq!(Level::of("lotoai-e2e", "platform", "test"), Level::Platform);
         assert_eq!(Level::of("lotoai-e2e", "lotoai-e2e", "lib"), Level::Pure);
-        assert_eq!(
-            Level::of("gateway", "processes", "test"),
-            Level::Processes
-        );
+        assert_eq!(Level::of("gateway", "processes", "test"), Level::Processes);
         assert_eq!(Level::of("xtask", "charts", "test"), Level::Charts);
         assert_eq!(Level::of("xtask", "xtask", "bin"), Level::Pure);
         assert_eq!(

@@ -56,7 +56,7 @@ const KNOWN: [&str; 4] = ["after", "include", "limit", "order"];
 const INCLUDE: [&str; 2] = ["include", "include[]"];
 
 /// A query without that.
-fn without_include(query: Option<&str>) -> Option<String> {
+pub(super) fn without_include(query: Option<&str>) -> Option<String> {
     let query = query?.split('&').filter(|pair| {
         let name = form_urlencoded::parse(pair.as_bytes()).next();
         !name.is_some_and(|(name, _)| INCLUDE.contains(&name.as_ref()))

@@ -7,12 +7,12 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::background;
 use super::inputs::{self, Wanted};
 use super::object::{Object, Status};
+use crate::domain::parameters::Parameters;
 use crate::domain::responses_request::{id_of, run_of};
 use crate::domain::run::CANCELLED;
 use crate::domain::transcript::Transcript;
@@ -46,6 +46,8 @@ use crate::store::{Standing, StoredResponse};
             Query,
             description = "`sequence_number` of the last event that was read; without it all are told",
         ),
+        ("include" = Option<Vec<String>>, Query, description = "Taken, and without effect"),
+        ("include_obfuscation" = Option<bool>, Query, description = "Taken, and without effect"),
     ),
     responses(
         (
@@ -173,6 +175,9 @@ pub(super) fn unknown() -> Failure {
     Failure::not_found("response")
 }
 
+/// The parameters of what is shown; the first two have no effect.
+const KNOWN: [&str; 4] = ["include", "include_obfuscation", "starting_after", "stream"];
+
 /// What is wanted of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -183,27 +188,26 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// What a query says. OpenAI's other parameters have no effect here.
+    /// What a query says.
     ///
     /// # Errors
-    /// 400 for a place in a stream that is not asked for, or that is none.
+    /// 400 for an unknown parameter, and for a place in a stream that is not asked for, or that is none.
     pub fn of(query: Option<&str>) -> Result<Self, Failure> {
-        let (mut is_stream, mut after) = (false, None);
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "stream" => is_stream = value == "true",
-                "starting_after" => {
-                    let number = value.parse::<u64>().map_err(|_| {
-                        let message = "starting_after must be the sequence_number of an event";
-                        Failure::invalid("starting_after", message)
-                    })?;
-                    after = Some(number);
-                }
-                _ => {}
-            }
-        }
-        match after {
-            _ if is_stream => Ok(Self::Events(after)),
+        let query = inputs::without_include(query);
+        let mut parameters = Parameters::parse(query.as_deref(), &KNOWN)?;
+        let is_stream = match parameters.take("stream").as_deref() {
+            Some("true") => true,
+            None | Some("false") => false,
+            Some(_) => return Err(Failure::invalid("stream", "stream must be true or false")),
+        };
+        let after = parameters.take("starting_after").map(|text| {
+            text.parse::<u64>().map_err(|_| {
+                let message = "starting_after must be the sequence_number of an event";
+                Failure::invalid("starting_after", message)
+            })
+        });
+        match after.transpose()? {
+            after if is_stream => Ok(Self::Events(after)),
             None => Ok(Self::Whole),
             Some(_) => Err(Failure::invalid(
                 "starting_after",
@@ -237,6 +241,7 @@ mod tests {
     #[rstest::rstest]
     #[case("", Shown::Whole)]
     #[case("stream=false&include_obfuscation=false", Shown::Whole)]
+    #[case("include[]=file_search_call.results", Shown::Whole)]
     #[case("stream=true", Shown::Events(None))]
     #[case("starting_after=7&stream=true", Shown::Events(Some(7)))]
     fn what_is_wanted_is_what_the_query_says(#[case] query: &str, #[case] expected: Shown) {
@@ -244,13 +249,15 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case("starting_after=7")]
-    #[case("starting_after=7&stream=false")]
-    #[case("starting_after=-1&stream=true")]
-    #[case("starting_after=x&stream=true")]
-    #[case("starting_after=&stream=true")]
-    fn a_place_that_is_none_is_named(#[case] query: &str) {
+    #[case("starting_after=7", "starting_after")]
+    #[case("starting_after=7&stream=false", "starting_after")]
+    #[case("starting_after=-1&stream=true", "starting_after")]
+    #[case("starting_after=x&stream=true", "starting_after")]
+    #[case("starting_after=&stream=true", "starting_after")]
+    #[case("stream=yes", "stream")]
+    #[case("streams=true", "streams")]
+    fn what_cannot_be_understood_is_named(#[case] query: &str, #[case] parameter: &str) {
         let failure = Shown::of(Some(query)).unwrap_err();
-        assert_eq!(failure.param.as_deref(), Some("starting_after"));
+        assert_eq!(failure.param.as_deref(), Some(parameter));
     }
 }
