@@ -57,14 +57,14 @@ async fn one_process_leads_and_hands_over_when_it_ends() {
                 lease.holder_identity
             },
         );
-        let beside = tokio::time::timeout(DEADLINE, beside).await;
+        let beside = tokio::time::timeout(DEADLINE, Box::pin(beside)).await;
         let holder_beside = beside.expect("it leads at once").unwrap().flatten();
         assert_eq!(holder_beside.as_deref(), Some("third"));
         end.send(()).unwrap();
         work.await.unwrap()
     };
     let both = async { tokio::join!(first, second) };
-    let (first, second) = tokio::time::timeout(DEADLINE, both)
+    let (first, second) = tokio::time::timeout(DEADLINE, Box::pin(both))
         .await
         .expect("the lease is handed over");
     assert!(first.unwrap().is_some() && second.is_some());

@@ -119,6 +119,9 @@ fn without_chance(name: &str, mut value: Value) -> Value {
     }
     if let Some(annotations) = value.pointer_mut("/spec/template/metadata/annotations") {
         annotations[labels::CONFIG_HASH] = json!("…");
+        if let Some(hash) = annotations.get_mut(labels::ADMINISTRATOR_HASH) {
+            *hash = json!("…");
+        }
     }
     value
 }
