@@ -25,6 +25,8 @@ use crate::support::{NAME, NAMESPACE, ready, run, set_spec, wait_for, wait_ready
 
 /// How long a changed policy may take to hold, and a pod to run.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long the policies of many new pods may take to hold; trying all of them takes half a minute.
+const MANY_LIMIT: Duration = Duration::from_secs(240);
 /// Where the cluster's DNS is asked, and where it says that it is ready.
 const DNS_PORT: u16 = 53;
 const DNS_READY_PORT: u16 = 8181;
@@ -186,7 +188,19 @@ pub(crate) async fn assert_apart(first: &Platform, name: &str, opened: &[Compone
     let (ours, theirs) = (places_of(first, NAME).await, places_of(first, name).await);
     let strangers = strangers(first).await;
     let all: Vec<&Place> = ours.iter().chain(&theirs).chain(&strangers).collect();
-    assert_wired(&all, &listening(&theirs), opened).await;
+    // Its pods are new, and who enforces policies learns of many of them one after the other.
+    wait_for(
+        "its pods to be under their policies",
+        MANY_LIMIT,
+        async || {
+            let wrong = wrong(&all, &listening(&theirs), opened).await;
+            wrong
+                .is_empty()
+                .then_some(())
+                .ok_or_else(|| wrong.join("\n"))
+        },
+    )
+    .await;
     let callers: Vec<&Place> = theirs.iter().collect();
     assert_wired(&callers, &listening(&ours), opened).await;
 }
