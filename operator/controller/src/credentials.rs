@@ -7,6 +7,7 @@
 //! read and never written.
 
 mod certificate;
+mod error;
 mod ours;
 mod rotation;
 
@@ -20,116 +21,23 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use lotoai_plan::credentials::MissingCredential;
 use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::PRIVATE_KEY;
-use lotoai_plan::{Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value};
+use lotoai_plan::{
+    Credentials, Encoding, Observed, Platform, SecretKind, SecretSpec, Value, labels,
+};
 use serde_json::json;
-use snafu::{OptionExt, ResultExt, Snafu};
+use snafu::{OptionExt, ResultExt, ensure};
 
 use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
 use crate::tls::given::Given;
+use error::{DamagedSnafu, MissingSnafu, NotGivenSnafu, RandomSnafu, RequestSnafu, TakenUpSnafu};
 use ours::check_ours;
 
+pub use error::Error;
 pub use rotation::rotate;
-
-/// Why credentials are not complete.
-#[derive(Debug, Snafu)]
-#[snafu(visibility(pub(crate)))]
-pub enum Error {
-    /// A Secret of somebody else bears our name.
-    #[snafu(display(
-        "failed to make Secret/{name}: it is there already and does not belong to this platform; \
-         delete or rename it, or give the platform another name"
-    ))]
-    Foreign {
-        /// Its name.
-        name: String,
-    },
-    /// A Secret belongs to a resource of the same name that is gone.
-    #[snafu(display(
-        "failed to make Secret/{name}: the one of a deleted platform of the same name is still \
-         there; it goes by itself"
-    ))]
-    Leftover {
-        /// Its name.
-        name: String,
-    },
-    /// A Secret that somebody else keeps lacks a value.
-    #[snafu(display("failed to read Secret/{name}: it has no value for key {key}; add it"))]
-    NotGiven {
-        /// Name of the Secret.
-        name: String,
-        /// The key it lacks.
-        key: String,
-    },
-    /// A Secret lacks a key that cannot be made again.
-    #[snafu(display("failed to read credentials"))]
-    Missing {
-        /// Which one.
-        source: MissingCredential,
-    },
-    /// The system gave no random numbers.
-    #[snafu(display("failed to get random numbers for Secret/{name}"))]
-    Random {
-        /// Name of the Secret.
-        name: String,
-    },
-    /// A certificate could not be made.
-    #[snafu(display("failed to make the certificate in Secret/{name}"))]
-    Certificate {
-        /// Name of the Secret.
-        name: String,
-        /// Why.
-        source: tls::Error,
-    },
-    /// The authority's Secret is damaged.
-    #[snafu(display(
-        "failed to read Secret/{name}: it has no key {key}; delete it, and it is made anew"
-    ))]
-    Damaged {
-        /// Name of the Secret.
-        name: String,
-        /// The key it lacks.
-        key: &'static str,
-    },
-    /// The API server refused or did not answer.
-    #[snafu(display("failed to {verb} Secret/{name}"))]
-    Request {
-        /// What was tried.
-        verb: &'static str,
-        /// Name of the Secret.
-        name: String,
-        /// What the API server said.
-        #[snafu(source(from(kube::Error, Box::new)))]
-        source: Box<kube::Error>,
-    },
-}
-
-impl Error {
-    /// Whether a person must act on a Secret.
-    #[must_use]
-    pub fn is_for_user(&self) -> bool {
-        matches!(
-            self,
-            Self::Foreign { .. }
-                | Self::NotGiven { .. }
-                | Self::Missing { .. }
-                | Self::Damaged { .. }
-        )
-    }
-
-    /// What the API server said, if it said anything.
-    #[must_use]
-    pub fn kube(&self) -> Option<&kube::Error> {
-        match self {
-            Self::Request { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
 
 /// What was made.
 #[derive(Debug, Default)]
@@ -148,6 +56,8 @@ struct Store<'a> {
     platform: &'a Platform,
     observed: &'a Observed,
     changes: &'a mut Changes,
+    /// Names of Secrets that are there, and that planning did not know of.
+    taken_up: Vec<String>,
     now: Timestamp,
 }
 
@@ -156,7 +66,8 @@ struct Store<'a> {
 /// cannot be made.
 ///
 /// # Errors
-/// At the first Secret that cannot be made or belongs to somebody else.
+/// At the first Secret that cannot be made or belongs to somebody else; at the end when one is there
+/// that planning did not know of. A plan that misses the account in use would have it retired.
 pub async fn credentials(
     client: &Client,
     platform: &Platform,
@@ -172,6 +83,7 @@ pub async fn credentials(
         platform,
         observed,
         changes,
+        taken_up: Vec::new(),
         now,
     };
     let mut values = BTreeMap::new();
@@ -210,6 +122,8 @@ pub async fn credentials(
                 .collect(),
         );
     }
+    let names = store.taken_up;
+    ensure!(names.is_empty(), TakenUpSnafu { names });
     Credentials::new(required, values).context(MissingSnafu)
 }
 
@@ -294,10 +208,12 @@ impl Store<'_> {
                 Ok(created)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                self.api.get(&name).await.context(RequestSnafu {
+                let found = self.api.get(&name).await.context(RequestSnafu {
                     verb: "read",
                     name: &name,
-                })
+                })?;
+                self.taken_up.push(name);
+                Ok(found)
             }
             Err(error) => Err(error).context(RequestSnafu {
                 verb: "create",
@@ -309,7 +225,7 @@ impl Store<'_> {
     /// Checks that an existing Secret is ours, and brings its owner, our labels and what `change`
     /// names to what they should be. Other values stay.
     async fn keep(
-        &self,
+        &mut self,
         wanted: &ObjectMeta,
         secret: Secret,
         change: Change,
@@ -319,8 +235,8 @@ impl Store<'_> {
         check_ours(self.platform, &secret)?;
         let owned = owned_by(&secret.metadata, &self.platform.uid);
         let same_owner = owned == wanted.owner_references.is_some();
-        let mut labels = wanted.labels.iter().flatten();
-        let same_labels = labels.all(|(key, value)| secret.labels().get(key) == Some(value));
+        let mut wanted_labels = wanted.labels.iter().flatten();
+        let same_labels = wanted_labels.all(|(key, value)| secret.labels().get(key) == Some(value));
         let held = secret.data.as_ref();
         let same_data = data
             .iter()
@@ -330,6 +246,11 @@ impl Store<'_> {
             .all(|(key, value)| secret.annotations().get(key) == value.as_ref());
         if same_owner && same_labels && same_data && same_annotations {
             return Ok(secret);
+        }
+        // Planning knows what a credential holds by this label; the others are those of the list.
+        let is_known = secret.labels().contains_key(labels::CREDENTIAL);
+        if !is_known && !self.taken_up.contains(&name) {
+            self.taken_up.push(name.clone());
         }
         let patch = json!({
             "metadata": {

@@ -67,7 +67,7 @@ pub enum Error {
         /// Why.
         source: report::Error,
     },
-    /// The operator has a fault. What it said stands in the log alone: it may hold any value.
+    /// The operator has a fault. What it said stands nowhere: it may hold any value.
     #[snafu(display(
         "failed to end the pass: the operator met a fault of its own; its log says where it \
          panicked, please report that; other platforms are not concerned, and this one is tried \
@@ -81,7 +81,8 @@ pub enum Error {
 pub enum ErrorClass {
     /// A person: by the resource, or by an object that stands in the way.
     User,
-    /// Nobody: somebody else wrote at the same time, so the next pass sees newer objects.
+    /// Nobody: somebody else wrote at the same time, or a label was put right, so the next pass sees
+    /// newer objects.
     Conflict,
     /// Nobody, most likely: the API server or the network did not answer well.
     Transient,
@@ -96,6 +97,7 @@ impl Error {
         match self {
             Self::ReadResource { .. } | Self::InvalidSpec { .. } => ErrorClass::User,
             Self::Credentials { source } if source.is_for_user() => ErrorClass::User,
+            Self::Credentials { source } if source.is_taken_up() => ErrorClass::Conflict,
             Self::Apply { source } if source.is_foreign() => ErrorClass::User,
             Self::Panicked => ErrorClass::Bug,
             _ => class_of(self.kube()),

@@ -20,6 +20,7 @@ pub mod metrics;
 mod named;
 pub mod object;
 mod pace;
+mod panics;
 pub mod probe;
 pub mod prune;
 pub mod question;

@@ -15,7 +15,7 @@ use crate::error::chain;
 use crate::leader::{self, Identity, lead};
 use crate::probe::{Https, Probes};
 use crate::serve::{self, Readiness};
-use crate::{check, env, metrics, run, telemetry};
+use crate::{check, env, metrics, panics, run, telemetry};
 
 /// Why the process ends badly.
 #[derive(Debug, Snafu)]
@@ -97,6 +97,7 @@ fn start(args: RunArgs) -> Result<(), Error> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| Error::Crypto)?;
+    panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -70,9 +70,14 @@ fn route(platform: &Platform, observed: &Observed) -> Option<Wait> {
         let of_it = |word: &&GatewayWord| is_of(platform, &word.gateway, parent);
         words.iter().filter(of_it).any(is_accepted)
     };
+    // A Gateway that was a parent once may have its word there still.
+    let is_parent = |gateway: &GatewayRef| {
+        let mut parents = given.parent_refs.iter();
+        parents.any(|parent| is_of(platform, gateway, parent))
+    };
     let message = if words.is_empty() {
         format!("no Gateway has looked at HTTPRoute {name} yet; check edge.gatewayAPI.parentRefs")
-    } else if let Some((gateway, refusal)) = refusal(words) {
+    } else if let Some((gateway, refusal)) = refusal(words, is_parent) {
         format!("Gateway {gateway} does not take HTTPRoute {name}: {refusal}")
     } else {
         let parent = given.parent_refs.iter().find(|parent| !takes(parent))?;
@@ -87,11 +92,16 @@ fn route(platform: &Platform, observed: &Observed) -> Option<Wait> {
 /// The Gateway that refuses how it is to check who is behind the route. Some controllers say nothing
 /// of such policies, so that nothing is waited for.
 fn backend_tls_policy(platform: &Platform, observed: &Observed) -> Option<Wait> {
-    platform.spec.edge.gateway_api.as_ref()?;
+    let given = platform.spec.edge.gateway_api.as_ref()?;
+    // A policy belongs to a Gateway as a whole, whatever listener of it the route names.
+    let is_parent = |gateway: &GatewayRef| {
+        let mut parents = given.parent_refs.iter();
+        parents.any(|parent| is_at(platform, gateway, parent))
+    };
     let mut policies = observed.backend_tls_policies.iter();
     let (name, (gateway, refusal)) = policies.find_map(|(name, policy)| {
         let status = policy.status.as_ref()?;
-        Some((name, refusal(&status.ancestors)?))
+        Some((name, refusal(&status.ancestors, &is_parent)?))
     })?;
     let message = format!("Gateway {gateway} does not take BackendTLSPolicy {name}: {refusal}");
     Some(not_accepted(platform, "BackendTLSPolicy", name, &message))
@@ -111,11 +121,14 @@ fn not_accepted(platform: &Platform, kind: &str, name: &str, message: &str) -> W
 
 /// Whether this is what the route names as its parent.
 fn is_of(platform: &Platform, gateway: &GatewayRef, parent: &ParentRef) -> bool {
+    is_at(platform, gateway, parent) && gateway.section_name == parent.section_name
+}
+
+/// Whether this is the Gateway of a parent, be it another listener of it.
+fn is_at(platform: &Platform, gateway: &GatewayRef, parent: &ParentRef) -> bool {
     let own = platform.namespace.as_str();
     let namespace = gateway.namespace.as_deref().unwrap_or(own);
-    gateway.name == parent.name
-        && namespace == parent.namespace.as_deref().unwrap_or(own)
-        && gateway.section_name == parent.section_name
+    gateway.name == parent.name && namespace == parent.namespace.as_deref().unwrap_or(own)
 }
 
 fn is_accepted(word: &GatewayWord) -> bool {
@@ -123,9 +136,10 @@ fn is_accepted(word: &GatewayWord) -> bool {
     conditions.any(|condition| condition.type_ == "Accepted" && condition.status == "True")
 }
 
-/// The first Gateway that refuses, and why.
-fn refusal(words: &[GatewayWord]) -> Option<(&str, &str)> {
-    words.iter().find_map(|word| {
+/// The first Gateway that refuses, and why, of those that are meant.
+fn refusal(words: &[GatewayWord], is_meant: impl Fn(&GatewayRef) -> bool) -> Option<(&str, &str)> {
+    let mut meant = words.iter().filter(|word| is_meant(&word.gateway));
+    meant.find_map(|word| {
         let refused = word.conditions.iter().find(|condition| {
             ["Accepted", "ResolvedRefs"].contains(&condition.type_.as_str())
                 && condition.status == "False"

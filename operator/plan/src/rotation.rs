@@ -71,7 +71,8 @@ pub const PROMOTED: &str = "Promoted";
 /// How [`REQUEST`] of a credential that is given begins, before the name of its Secret. No request of
 /// `spec.credentials.rotate` may hold a slash.
 pub const GIVEN: &str = "Secret/";
-/// Key of `spec.credentials.rotate` that stands for every credential.
+/// Key of `spec.credentials.rotate` that stands for every credential but those that say otherwise in
+/// [`Subject::request`].
 pub const ALL: &str = "all";
 
 pub use subject::{

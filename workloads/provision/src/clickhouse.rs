@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, ensure};
+use url::Url;
 
 use crate::config::ClickhouseAdmin;
 use crate::error::{BadValueSnafu, Error, HttpSnafu};
@@ -42,7 +43,7 @@ pub(crate) async fn provision(
         ));
     }
     let client = client(admin.clickhouse_ca_file.as_deref()).context(HttpSnafu { store: STORE })?;
-    sign_in(&client, admin, patience)
+    sign_in(&client, admin, &plan.servers, patience)
         .await
         .context(HttpSnafu { store: STORE })?;
     let mut admin = admin.clone();
@@ -63,10 +64,12 @@ pub(crate) async fn provision(
 }
 
 /// Waits for the server. While two administrators take turns it reads its file of them again within a
-/// moment, and both must be let in: whichever is used next is known then.
+/// moment, and both must be let in: whichever is used next is known then. Each of several servers
+/// reads it in its own time, so each is asked.
 async fn sign_in(
     client: &reqwest::Client,
     admin: &ClickhouseAdmin,
+    servers: &[Url],
     patience: Duration,
 ) -> Result<(), HttpError> {
     let question = "SELECT 1";
@@ -74,9 +77,23 @@ async fn sign_in(
         let ask = || query(client, admin, "reach ClickHouse", question);
         return reach(STORE, patience, ask).await;
     };
-    for admin in [admin, &other] {
-        let what = format!("sign in to ClickHouse as {:?}", admin.clickhouse_username);
-        let_in(STORE, patience, || query(client, admin, &what, question)).await?;
+    let servers = match servers {
+        [] => std::slice::from_ref(&admin.clickhouse_url),
+        several => several,
+    };
+    for server in servers {
+        for admin in [admin, &other] {
+            let admin = ClickhouseAdmin {
+                clickhouse_url: server.clone(),
+                ..admin.clone()
+            };
+            let what = format!(
+                "sign in to ClickHouse at {} as {:?}",
+                server.host_str().unwrap_or_default(),
+                admin.clickhouse_username
+            );
+            let_in(STORE, patience, || query(client, &admin, &what, question)).await?;
+        }
     }
     Ok(())
 }
@@ -204,6 +221,7 @@ mod tests {
         };
         ClickhousePlan {
             cluster: None,
+            servers: Vec::new(),
             users: vec![user],
             retired: vec!["analytics_b".to_owned()],
         }
@@ -284,6 +302,7 @@ mod tests {
                 .await;
             let nothing = ClickhousePlan {
                 cluster: None,
+                servers: Vec::new(),
                 users: Vec::new(),
                 retired: Vec::new(),
             };
@@ -333,6 +352,42 @@ mod tests {
         let asked = server.received_requests().await.unwrap();
         assert_eq!(asked.len(), 5);
         assert!(asked[4].body.starts_with(b"DROP USER"));
+    }
+
+    /// The one that a Service leads to may know what another does not know yet.
+    #[tokio::test]
+    async fn each_of_several_servers_is_asked_for_both_administrators() {
+        let (first, second) = (MockServer::start().await, MockServer::start().await);
+        let of = |name: &str| {
+            Mock::given(method("POST"))
+                .and(header("x-clickhouse-user", name))
+                .and(body_string("SELECT 1"))
+        };
+        let answer = |status: u16| ResponseTemplate::new(status);
+        let late = of("admin_b").respond_with(answer(403)).up_to_n_times(1);
+        late.expect(1).mount(&second).await;
+        for server in [&first, &second] {
+            for name in ["admin", "admin_b"] {
+                let known = of(name).respond_with(answer(200));
+                known.expect(1).mount(server).await;
+            }
+        }
+        let plan = ClickhousePlan {
+            servers: [&first, &second]
+                .map(|server| server.uri().parse::<Url>().unwrap())
+                .to_vec(),
+            users: Vec::new(),
+            retired: Vec::new(),
+            ..plan()
+        };
+        let admin = ClickhouseAdmin {
+            clickhouse_username_standby: Some("admin_b".to_owned()),
+            clickhouse_password_standby: Some("other".into()),
+            ..admin(&first.uri())
+        };
+        let secrets = Secrets::from_pairs(&[]);
+        let patience = Duration::from_secs(60);
+        provision(&admin, &plan, &secrets, patience).await.unwrap();
     }
 
     #[rstest]

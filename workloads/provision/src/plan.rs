@@ -125,6 +125,10 @@ pub(crate) struct FirstUser {
 pub(crate) struct ClickhousePlan {
     /// Name of the cluster, when there are several servers.
     pub(crate) cluster: Option<String>,
+    /// Address of each server, when each has to be asked; none asks the one that the store's address
+    /// leads to.
+    #[serde(default)]
+    pub(crate) servers: Vec<Url>,
     pub(crate) users: Vec<ClickhouseUser>,
     /// Users that must not be there.
     #[serde(default)]

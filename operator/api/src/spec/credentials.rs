@@ -21,10 +21,11 @@ use crate::names::ObjectName;
     ),
 )]
 pub struct Credentials {
-    /// Makes credentials anew, without an interruption: `all` or the name of one, such as
-    /// `gateway-postgres`, `postgres-admin` or `gateway-session`, and a text, such as a date. Each
-    /// is made anew once for every text that it was not made for; its own entry wins over `all`,
-    /// which does not mean `gateway-session`.
+    /// Makes credentials anew, without an interruption but for `minio-admin`, with which all servers
+    /// of MinIO restart at once: `all` or the name of one, such as `gateway-postgres`,
+    /// `postgres-admin` or `gateway-session`, and a text, such as a date. Each is made anew once for
+    /// every text that it was not made for; its own entry wins over `all`, which means neither
+    /// `gateway-session` nor `minio-admin`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40), extend("additionalProperties" = serde_json::json!({
         "type": "string", "minLength": 1, "maxLength": 63,
@@ -38,8 +39,8 @@ pub struct Credentials {
     pub rotate: BTreeMap<String, String>,
     /// Takes credentials from Secrets of yours: the name of one, such as `gateway-postgres`,
     /// `postgres-admin` or `gateway-session`, and its Secret with the key `password`, `token`,
-    /// `apiKey` or `key`. A change of the value comes into use without an interruption, like one
-    /// that is made anew. `rotate` with `all` does not mean these.
+    /// `apiKey` or `key`. A change of the value comes into use like one that is made anew.
+    /// `rotate` with `all` does not mean these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40))]
     pub given: BTreeMap<String, GivenCredential>,

@@ -20,7 +20,8 @@ use lotoai_plan::tls::{
 };
 use snafu::{OptionExt, ResultExt};
 
-use super::{CertificateSnafu, Change, DamagedSnafu, Error, Store};
+use super::error::{CertificateSnafu, DamagedSnafu, Error};
+use super::{Change, Store};
 use crate::tls::given::Given;
 use crate::tls::{self, Certified, Request, Signer};
 

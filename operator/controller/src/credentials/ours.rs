@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use lotoai_plan::{Platform, labels};
 use snafu::ensure;
 
-use super::{Error, ForeignSnafu, LeftoverSnafu};
+use super::error::{Error, ForeignSnafu, LeftoverSnafu};
 use crate::object::owned_by;
 
 /// Checks that a Secret is ours: by its owner, or, as it may outlive the resource, by the label that

@@ -16,7 +16,8 @@ use lotoai_plan::{Encoding, Observed, Platform, Value};
 use serde_json::{Map, Value as Json, json};
 use snafu::ResultExt;
 
-use super::{Error, RequestSnafu, check_ours, holds, make};
+use super::error::{Error, RequestSnafu};
+use super::{check_ours, holds, make};
 use crate::apply::FIELD_MANAGER;
 
 /// How a new value of this key is made: as the first one was.

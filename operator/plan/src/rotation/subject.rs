@@ -138,8 +138,8 @@ impl Subject<'_> {
     }
 
     /// The request that it should have been made for; of one that is given, the word for its
-    /// Secret. What everything is asked for does not mean the sessions' key, whose rotation takes
-    /// a day.
+    /// Secret. What everything is asked for does not mean the sessions' key, whose rotation takes a
+    /// day, nor MinIO's administrator, for whom all of its servers stop.
     #[must_use]
     pub fn request(self, spec: &LotoAISpec) -> Option<String> {
         if let Some(secret) = self.given(spec) {
@@ -147,8 +147,8 @@ impl Subject<'_> {
         }
         let rotate = &spec.credentials.rotate;
         let all = match self {
+            Self::Administrator(Store::S3) | Self::Sessions => None,
             Self::Edge(_) | Self::Administrator(_) => rotate.get(ALL),
-            Self::Sessions => None,
         };
         rotate.get(&self.name()).or(all).cloned()
     }

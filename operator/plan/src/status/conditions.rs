@@ -171,8 +171,6 @@ fn reconciled(
     told: &LotoAIStatus,
     children: &[Child],
 ) -> Verdict {
-    let was_up = was_ready(before) || was(before, reasons::DEGRADED);
-    let was_whole = before.version.is_some();
     let unsettled: Vec<&Child> = children.iter().filter(|child| !child.settled).collect();
     let answered = *pass.probe == ProbeOutcome::Answered;
     let down = down(children);
@@ -184,8 +182,10 @@ fn reconciled(
     let ready = match (&trouble, pass.probe) {
         // The first time everything must be there; later only what people need.
         (None, ProbeOutcome::Answered) => (TRUE, available(told)),
-        (Some(_), ProbeOutcome::Answered) if was_up || was_whole => (TRUE, available(told)),
-        (_, ProbeOutcome::Pending) if holds(pass, before, children) => (TRUE, available(told)),
+        (Some(_), ProbeOutcome::Answered) if was_up(before) => (TRUE, available(told)),
+        (_, ProbeOutcome::Pending) if holds(pass, before, told, children) => {
+            (TRUE, available(told))
+        }
         (Some(trouble), _) => (FALSE, trouble.clone()),
         (None, ProbeOutcome::Pending) => (
             FALSE,
@@ -215,7 +215,8 @@ fn reconciled(
         .map(|(child, failure)| {
             say(failure.reason, named(child, &failure.message)).about(&failure.object)
         });
-    let degraded = down.first().filter(|_| was_up).map(|first| {
+    let has_answered = was_ready(before) || was(before, reasons::DEGRADED);
+    let degraded = down.first().filter(|_| has_answered).map(|first| {
         let texts: Vec<String> = down
             .iter()
             .map(|child| named(child, &child.message))
@@ -257,8 +258,9 @@ fn down(children: &[Child]) -> Vec<&Child> {
 }
 
 /// Whether nothing says that the last answer holds no more, where the operator has not asked yet
-/// because it has just started.
-fn holds(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> bool {
+/// because it has just started. The generation alone does not tell: a pass that failed before it knew
+/// the address has seen it, too.
+fn holds(pass: &Pass<'_>, before: &LotoAIStatus, told: &LotoAIStatus, children: &[Child]) -> bool {
     // Without the certificate nobody will be asked.
     let can_ask = pass
         .outcome
@@ -267,6 +269,7 @@ fn holds(pass: &Pass<'_>, before: &LotoAIStatus, children: &[Child]) -> bool {
     can_ask
         && was_ready(before)
         && before.observed_generation == pass.lotoai.metadata.generation
+        && before.url == told.url
         && down(children).is_empty()
 }
 
@@ -318,6 +321,12 @@ fn was_ready(before: &LotoAIStatus) -> bool {
             UNKNOWN => !others.contains(&ready.reason.as_str()),
             _ => false,
         })
+}
+
+/// Whether an answer is enough to be ready: the platform was once, though a question may have been lost
+/// since.
+fn was_up(before: &LotoAIStatus) -> bool {
+    was_ready(before) || was(before, reasons::DEGRADED) || before.version.is_some()
 }
 
 /// The objects at fault, by type of condition.

@@ -415,6 +415,13 @@ fn taken() -> HTTPRoute {
     ],
     "Gateway internal does not take HTTPRoute demo-edge: its own words"
 )]
+#[case::which_one_refuses_that_is_not_asked_any_more(
+    vec![
+        of_route(json!({ "name": "former" }), "Accepted", "False"),
+        of_route(public(), "Accepted", "True"),
+    ],
+    "Gateway internal has not taken HTTPRoute demo-edge yet"
+)]
 fn a_route_that_is_not_taken_is_told(#[case] words: Vec<Value>, #[case] told: &str) {
     let mut cluster = Cluster::up_of("gateway-api");
     let routes = &mut cluster.observed.routes;
@@ -432,8 +439,13 @@ fn a_route_that_is_not_taken_is_told(#[case] words: Vec<Value>, #[case] told: &s
 #[test]
 fn a_route_is_taken_when_every_gateway_says_so() {
     let mut cluster = Cluster::up_of("gateway-api");
+    // One that is no parent any more may have said anything.
+    let mut words = [public(), internal()]
+        .map(|gateway| of_route(gateway, "Accepted", "True"))
+        .to_vec();
+    words.push(of_route(json!({ "name": "former" }), "Accepted", "False"));
     let routes = &mut cluster.observed.routes;
-    routes.insert("demo-edge".to_owned(), taken());
+    routes.insert("demo-edge".to_owned(), route(json!(words)));
     let (reason, message) = ready(&cluster, "gateway-api", &ProbeOutcome::Pending);
     assert_eq!(reason, reasons::PROBE_PENDING, "{message}");
     // The namespace of the platform is the one that is meant where none is named.
@@ -446,11 +458,22 @@ fn a_route_is_taken_when_every_gateway_says_so() {
 }
 
 #[rstest]
-#[case::which_nobody_speaks_of(None, false)]
-#[case::which_is_accepted(Some(("Accepted", "True")), false)]
-#[case::which_is_refused(Some(("Accepted", "False")), true)]
-#[case::whose_authority_is_not_found(Some(("ResolvedRefs", "False")), true)]
+#[case::which_nobody_speaks_of(public(), None, false)]
+#[case::which_is_accepted(public(), Some(("Accepted", "True")), false)]
+#[case::which_is_refused(public(), Some(("Accepted", "False")), true)]
+#[case::which_is_refused_for_every_listener(
+    json!({ "name": "public", "namespace": "infra" }),
+    Some(("Accepted", "False")),
+    true
+)]
+#[case::which_another_one_refuses(
+    json!({ "name": "public", "namespace": "elsewhere" }),
+    Some(("Accepted", "False")),
+    false
+)]
+#[case::whose_authority_is_not_found(public(), Some(("ResolvedRefs", "False")), true)]
 fn a_policy_that_a_gateway_refuses_is_told(
+    #[case] gateway: Value,
     #[case] said: Option<(&str, &str)>,
     #[case] is_told: bool,
 ) {
@@ -459,7 +482,7 @@ fn a_policy_that_a_gateway_refuses_is_told(
     observed.routes.insert("demo-edge".to_owned(), taken());
     let mut policy = json!({ "metadata": { "name": "demo-gateway" } });
     if let Some((type_, status)) = said {
-        let word = word("ancestorRef", public(), type_, status);
+        let word = word("ancestorRef", gateway, type_, status);
         policy["status"] = json!({ "ancestors": [word] });
     }
     let policy: BackendTLSPolicy = serde_json::from_value(policy).unwrap();

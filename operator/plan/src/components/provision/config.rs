@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::config::config_map;
 use crate::credentials::PASSWORD;
-use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, address, upper};
+use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, address, is_made_anew, upper};
 use crate::graph::{CredentialKind, Node};
 use crate::platform::Platform;
 use crate::rotation::{STANDBY_PASSWORD, second};
@@ -187,10 +187,17 @@ fn access(account: &Account) -> &'static str {
     }
 }
 
-/// In a cluster the Job makes databases on every server.
+/// In a cluster the Job makes databases on every server, and asks each while its administrators take
+/// turns.
 fn clickhouse(mut value: Value, platform: &Platform) -> Value {
-    if !platform.members(Component::Clickhouse).is_empty() {
-        value["cluster"] = CLUSTER.into();
+    let members = platform.members(Component::Clickhouse);
+    if members.is_empty() {
+        return value;
+    }
+    value["cluster"] = CLUSTER.into();
+    if is_made_anew(platform, &platform.admin_secret(Store::Clickhouse)) {
+        let servers = members.iter().map(|host| format!("https://{host}:8443"));
+        value["servers"] = servers.collect::<Vec<_>>().into();
     }
     value
 }

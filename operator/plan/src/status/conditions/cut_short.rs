@@ -5,7 +5,8 @@ use lotoai_api::{LotoAIStatus, reasons};
 
 use super::super::{Child, Pass};
 use super::{
-    FALSE, Say, TRUE, UNKNOWN, Verdict, available, holds, only, say, was_ready, with_overdue,
+    FALSE, Say, TRUE, UNKNOWN, Verdict, available, holds, only, say, was_ready, was_up,
+    with_overdue,
 };
 use crate::probe::ProbeOutcome;
 use crate::validate::Invalid;
@@ -37,7 +38,7 @@ pub(super) fn invalid(
 ) -> Verdict {
     let fault = fault(faults);
     let (status, ready) = match pass.probe {
-        ProbeOutcome::Answered if was_ready(before) => (TRUE, answers_all_the_same(told, &fault)),
+        ProbeOutcome::Answered if was_up(before) => (TRUE, answers_all_the_same(told, &fault)),
         // Where to ask is not known either, and nobody has asked since the operator's start.
         ProbeOutcome::Pending if was_ready(before) => (UNKNOWN, fault.clone()),
         _ => (FALSE, fault.clone()),
@@ -76,8 +77,8 @@ pub(super) fn failed(
     let failed = say(reasons::RECONCILE_FAILED, message);
     let (status, ready) = match (pass.probe, pass.outcome.platform()) {
         // What serves goes on serving while the operator has trouble.
-        (ProbeOutcome::Answered, _) if was_ready(before) => (TRUE, available(told)),
-        (ProbeOutcome::Pending, Some(_)) if holds(pass, before, children) => {
+        (ProbeOutcome::Answered, _) if was_up(before) => (TRUE, available(told)),
+        (ProbeOutcome::Pending, Some(_)) if holds(pass, before, told, children) => {
             (TRUE, available(told))
         }
         // An operator that has just started has seen nothing of the platform yet.

@@ -182,6 +182,72 @@ fn a_platform_that_serves_stays_ready_when_it_is_asked_for_what_cannot_be_done()
     assert_eq!(conditions(&status), [lost, stalled]);
 }
 
+/// A question that was lost while the operator is in trouble takes `Ready` until the next answer only.
+#[rstest]
+#[case::invalid(true, "InvalidSpec")]
+#[case::failing(false, "ReconcileFailed")]
+fn an_answer_makes_a_platform_ready_again_while_the_trouble_lasts(
+    #[case] is_invalid: bool,
+    #[case] reason: &str,
+) {
+    let (cluster, mut lotoai) = serving();
+    let mut asked_for = lotoai.clone();
+    asked_for.spec.url = "http://elsewhere.example.com".to_owned();
+    let faults = lotoai_plan::validate(&asked_for, &provided(), &operator("minimal")).unwrap_err();
+    let outcome = if is_invalid {
+        Outcome::Invalid(&faults)
+    } else {
+        Outcome::Failed {
+            platform: None,
+            message: "failed to apply x",
+        }
+    };
+    let answers = ("Ready", "True", "Available");
+    let lost = ("Ready", "False", reason);
+    for (probe, ready) in [
+        (ProbeOutcome::Answered, answers),
+        (silent(), lost),
+        (ProbeOutcome::Answered, answers),
+    ] {
+        let status = cluster.judge_outcome(&lotoai, &probe, T2, outcome).status;
+        assert_eq!(conditions(&status)[0], ready);
+        lotoai.status = Some(status);
+    }
+}
+
+#[test]
+fn an_address_that_nobody_has_asked_is_not_ready_though_its_generation_was_seen() {
+    let (cluster, mut lotoai) = serving();
+    lotoai.metadata.generation = Some(2);
+    // The first pass over it failed before it knew the address.
+    let seen = failed(&cluster, &lotoai, &ProbeOutcome::Answered, false);
+    assert_eq!(seen.observed_generation, Some(2));
+    assert_eq!(conditions(&seen)[0], ("Ready", "True", "Available"));
+    let pending = &ProbeOutcome::Pending;
+    let never = [
+        (
+            "https://before.example.com",
+            ("Ready", "False", "ProbePending"),
+            "ReconcileFailed",
+        ),
+        (
+            "https://lotoai.example.com",
+            ("Ready", "True", "Available"),
+            "Available",
+        ),
+    ];
+    for (url, ready, reason) in never {
+        lotoai.status = Some(LotoAIStatus {
+            url: Some(url.to_owned()),
+            ..seen.clone()
+        });
+        let status = cluster.status(&lotoai, pending, T2);
+        assert_eq!(conditions(&status)[0], ready, "{url}");
+        let status = failed(&cluster, &lotoai, pending, true);
+        assert_eq!(conditions(&status)[0], (ready.0, ready.1, reason), "{url}");
+    }
+}
+
 #[test]
 fn a_refused_object_hides_nothing_of_the_rest_and_is_waited_for() {
     let mut lotoai = resource("minimal");

@@ -83,6 +83,44 @@ fn administrators_of_clickhouse_take_turns_and_its_servers_follow() {
     }
 }
 
+/// The servers of ClickHouse that its Job is told to ask one by one.
+fn asked_one_by_one(world: &World) -> Vec<String> {
+    let (_, set, _) = world.plan();
+    let name = "demo-provision-clickhouse";
+    let mut maps = set.config_maps.iter();
+    let map = maps.find(|map| map.metadata.name.as_deref() == Some(name));
+    let file = &map.unwrap().data.as_ref().unwrap()["provision.yaml"];
+    let file: serde_json::Value = serde_yaml_ng::from_str(file).unwrap();
+    let servers = file["servers"].as_array().into_iter().flatten();
+    servers
+        .map(|server| server.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Each server reads its file in its own time, and only one of them is behind the Service's address.
+#[test]
+fn every_server_of_clickhouse_is_asked_while_administrators_take_turns() {
+    let members = [0, 1, 2]
+        .map(|number| format!("https://demo-clickhouse-{number}.demo-clickhouse-nodes.ai:8443"))
+        .to_vec();
+    for (fixture, expected) in [
+        ("minimal", vec![Vec::new()]),
+        ("high-availability", vec![Vec::new(), members, Vec::new()]),
+    ] {
+        let mut world = World::up(fixture);
+        let mut seen = vec![asked_one_by_one(&world)];
+        ask(&mut world, "clickhouse-admin", "1");
+        for _ in 0..10 {
+            world.operator(usize::MAX);
+            world.rotate(usize::MAX);
+            world.kubelet();
+            seen.push(asked_one_by_one(&world));
+        }
+        seen.dedup();
+        assert_eq!(seen, expected, "{fixture}");
+    }
+}
+
 /// How many servers of MinIO run, and with what password: never with two.
 fn minio(world: &World) -> (usize, Option<String>) {
     let pods = world.started.iter();
@@ -122,6 +160,28 @@ fn all_servers_of_minio_stop_before_the_first_one_starts_with_the_new_password()
     assert!(told.iter().any(|message| message == stops), "{told:?}");
     assert_eq!(world.secret("demo-minio-admin", "standby-password"), None);
     assert_eq!(world.report().condition("Reconciling"), None);
+}
+
+/// Nobody stops all servers for having asked for what restarts one pod at a time.
+#[test]
+fn all_does_not_mean_the_administrator_of_minio() {
+    let mut world = World::up("high-availability");
+    let before = minio(&world);
+    let clickhouse = world.secret("demo-clickhouse-admin", "password");
+    ask(&mut world, "all", "1");
+    live(&mut world, usize::MAX);
+    assert_eq!(minio(&world), before);
+    assert_eq!(world.secret("demo-minio-admin", "password"), before.1);
+    let mut starts = world.starts.keys();
+    assert!(starts.all(|name| !name.starts_with("demo-minio-")));
+    assert_ne!(
+        world.secret("demo-clickhouse-admin", "password"),
+        clickhouse
+    );
+    // Its own entry does, whatever stands beside it.
+    ask(&mut world, "minio-admin", "1");
+    live(&mut world, usize::MAX);
+    assert_ne!(world.secret("demo-minio-admin", "password"), before.1);
 }
 
 #[test]
