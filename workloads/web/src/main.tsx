@@ -1,6 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import { Boundary } from "./components/Boundary";
 import { I18nProvider } from "./i18n/context";
 import "./styles.css";
 
@@ -9,7 +10,9 @@ if (!root) throw new Error("index.html has no #root");
 createRoot(root).render(
   <StrictMode>
     <I18nProvider>
-      <App />
+      <Boundary>
+        <App />
+      </Boundary>
     </I18nProvider>
   </StrictMode>,
 );

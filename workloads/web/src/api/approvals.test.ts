@@ -4,6 +4,7 @@ import { decide, type Listener } from "./chat";
 
 const RUN = "019aab4e-0000-7000-8000-000000000000";
 const deaf: Listener = {
+  onBegun: () => undefined,
   onText: () => undefined,
   onExtra: () => undefined,
   onWarnings: () => undefined,
@@ -106,6 +107,27 @@ describe("decide", () => {
       ["GET", "/api/approvals/a%20b"],
       ["GET", `/v1/chat/completions/${RUN}/stream`],
     ]);
+  });
+
+  it("keeps the run that it found its answer by, also when that is lost before its first event", async () => {
+    const known = { ...request, state: "approved", answer_run_id: RUN };
+    const calls = told(
+      new TypeError("no network"),
+      Response.json(known),
+      stream(": heartbeat\n\n"),
+      stream(FIRST + text("uno", 3) + "data: [DONE]\n\n"),
+    );
+    const begun: string[] = [];
+    let whole = "";
+    await decided({
+      onBegun: (run) => void begun.push(run),
+      onText: (more) => (whole += more),
+    });
+    expect(whole).toBe("uno");
+    expect(begun).toEqual([RUN]);
+    expect(calls.map(({ path }) => path).slice(2)).toEqual(
+      Array(2).fill(`/v1/chat/completions/${RUN}/stream`),
+    );
   });
 
   it("decides nothing a second time where it did not arrive", async () => {

@@ -45,6 +45,7 @@ function question(signal = new AbortController().signal): Question {
 
 /** Hears nothing. */
 const deaf: Listener = {
+  onBegun: () => undefined,
   onText: () => undefined,
   onExtra: () => undefined,
   onWarnings: () => undefined,
@@ -117,6 +118,59 @@ describe("ask", () => {
     await expect(heard()).rejects.toMatchObject({ code: "idempotency_in_progress" });
     expect(others).toHaveLength(1);
     expect((others[0]!.init.headers as Record<string, string>)["idempotency-key"]).not.toBe(keys[0]);
+  });
+
+  const pickedUp = () =>
+    Response.json(
+      {
+        error: {
+          code: "idempotency_in_progress",
+          message: "m",
+          answer: { run_id: RUN, conversation_id: RUN },
+        },
+      },
+      { status: 409 },
+    );
+
+  it("keeps the run by which it was picked up, also when that is lost before its first event", async () => {
+    const calls = told([
+      pickedUp(),
+      answer(": heartbeat\n\n"),
+      new TypeError("no network"),
+      answer(FIRST + text("uno", 3) + LAST),
+    ]);
+    expect(await heard()).toBe("uno");
+    expect(calls.map(({ path }) => path)).toEqual([
+      "/v1/chat/completions",
+      ...Array(3).fill(`/v1/chat/completions/${RUN}/stream`),
+    ]);
+  });
+
+  it("says that an answer is stopped that was picked up and has said nothing yet", async () => {
+    const stopping = new AbortController();
+    const calls = told([pickedUp()]);
+    const asked = ask(question(stopping.signal), { ...deaf, onBegun: () => stopping.abort() });
+    await expect(asked).rejects.toMatchObject({ name: "AbortError" });
+    expect(calls.map(({ path }) => path)).toEqual([
+      "/v1/chat/completions",
+      `/v1/chat/completions/${RUN}/cancel`,
+    ]);
+  });
+
+  it("says once that an answer was begun, whatever tells it first", async () => {
+    const named = answer(FIRST + LAST);
+    named.headers.set("x-lotoai-run-id", RUN);
+    for (const answers of [
+      [named],
+      // A replica that does not name it in a header.
+      [answer(FIRST + text("uno", 3)), answer(FIRST + LAST)],
+      [pickedUp(), answer(FIRST + LAST)],
+    ]) {
+      told(answers);
+      const begun: string[] = [];
+      await ask(question(), { ...deaf, onBegun: (run) => void begun.push(run) });
+      expect(begun).toEqual([RUN]);
+    }
   });
 
   it("tells why the gateway ended it", async () => {

@@ -21,6 +21,8 @@ export interface Decision {
 
 /** What the caller hears while an answer is written. */
 export interface Listener {
+  /** The answer was begun, as this run: its question is stored. Once, before anything of it. */
+  onBegun(run: string): void;
   onText(text: string): void;
   onExtra(extra: Extra): void;
   /** Budgets that are nearly used up, once, before the first word; most often none. */
@@ -37,6 +39,14 @@ interface Chunk {
 interface Place {
   run: string | null;
   id: string | null;
+}
+
+/** What a question or a decision led to. */
+interface Begun {
+  /** Where what was lost on the way is known to be written. */
+  run: string | null;
+  /** Null where it is still to be read. */
+  response: Response | null;
 }
 
 /** Milliseconds before each attempt to read on: the gateway waits for a reader for 10 s. */
@@ -69,40 +79,40 @@ export function decide(decision: Decision, listener: Listener): Promise<void> {
   const init = write("POST", { ...verdict, stream: true });
   const begin = async () => {
     try {
-      return await request(path, { ...init, signal });
+      return { run: null, response: await request(path, { ...init, signal }) };
     } catch (cause) {
-      const begun = await answerTo(approval, cause, signal);
-      if (begun) return begun;
-      throw cause;
+      const run = await answerTo(approval, cause, signal);
+      if (run === null) throw cause;
+      return { run, response: null };
     }
   };
   return hear(begin, signal, listener);
 }
 
-/** The answer to a decision that arrived although nothing came back; null when it did not arrive. */
+/** The run that a decision led to although nothing came back; null when it did not arrive. */
 async function answerTo(
   approval: string,
   cause: unknown,
   signal: AbortSignal,
-): Promise<Response | null> {
+): Promise<string | null> {
   if (!(cause instanceof ApiError) || cause.status !== 0) return null;
   await wait(LOST_PAUSE, signal);
   const known = await approvals.one(approval).catch(() => null);
-  if (!known?.answer_run_id || known.state === "pending") return null;
-  return readOn({ run: known.answer_run_id, id: null }, signal);
+  return known && known.state !== "pending" ? known.answer_run_id : null;
 }
 
 /** Hears an answer to its end, whatever it was begun with. */
 async function hear(
-  begin: () => Promise<Response>,
+  begin: () => Promise<Begun>,
   signal: AbortSignal,
   listener: Listener,
 ): Promise<void> {
   const place: Place = { run: null, id: null };
   try {
-    let response: Response | null = await begin();
-    listener.onWarnings(parseWarnings(response.headers.get(WARNING_HEADER)));
-    place.run = response.headers.get(RUN_HEADER);
+    const begun = await begin();
+    let { response } = begun;
+    listener.onWarnings(parseWarnings(response?.headers.get(WARNING_HEADER) ?? null));
+    learn(place, begun.run ?? response?.headers.get(RUN_HEADER) ?? null, listener);
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;
@@ -120,18 +130,24 @@ async function hear(
   throw new ApiError(0, place.run ? "answer_incomplete" : "network", "the answer broke off");
 }
 
+/** Keeps the run of an answer as soon as that is known: by it one reads on, and stops. */
+function learn(place: Place, run: string | null, listener: Listener): void {
+  if (place.run !== null || run === null) return;
+  place.run = run;
+  listener.onBegun(run);
+}
+
 /** Asks: once more where nothing came back, under the same key, so that it is never answered twice. */
-async function begin(question: Question): Promise<Response> {
+async function begin(question: Question): Promise<Begun> {
   const { signal } = question;
   const key = crypto.randomUUID();
   for (let lost = 0; ; lost++) {
     try {
-      return await send(question, key);
+      return { run: null, response: await send(question, key) };
     } catch (cause) {
       if (!(cause instanceof ApiError)) throw cause;
       // The question had arrived, and its answer is found where it says.
-      const begun = cause.run && (await readOn({ run: cause.run, id: null }, signal));
-      if (begun) return begun;
+      if (cause.run !== null) return { run: cause.run, response: null };
       const mayArrive = cause.status === 0 || (lost > 0 && cause.code === IN_PROGRESS);
       const pause = ASKING_AGAIN[lost];
       if (!mayArrive || pause === undefined) throw cause;
@@ -179,7 +195,7 @@ async function read(response: Response, place: Place, listener: Listener): Promi
       const chunk = JSON.parse(data) as Chunk;
       if (chunk.error) throw ending(data);
       if (chunk.lotoai) {
-        place.run = chunk.lotoai.run_id;
+        learn(place, chunk.lotoai.run_id, listener);
         listener.onExtra(chunk.lotoai);
       }
       const text = chunk.choices?.[0]?.delta?.content;

@@ -30,8 +30,8 @@ export interface Document {
   step: string | null;
   done: number;
   total: number;
-  /** Those that were heard of, in their order. */
-  steps: DocumentStep[];
+  /** Those that were heard of, in their order. A replica from before an upgrade does not tell them. */
+  steps?: DocumentStep[];
   chunks: number | null;
   error: { code: string; message: string } | null;
   created_at: string;

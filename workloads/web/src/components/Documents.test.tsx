@@ -64,29 +64,40 @@ describe("a file on its way", () => {
 });
 
 describe("a document", () => {
-  it("can be downloaded under its name", () => {
-    const document: Document = {
-      id: "d-1",
-      name: "plan.txt",
-      media_type: "text/plain",
-      size: 8,
-      knowledge_base: "default",
-      status: "uploaded",
-      step: null,
-      done: 0,
-      total: 0,
-      steps: [],
-      chunks: null,
-      error: null,
-      created_at: "2026-11-27T00:00:00Z",
-    };
-    const html = renderToStaticMarkup(
+  /** As a replica from before an upgrade tells it: without its steps. */
+  const document: Document = {
+    id: "d-1",
+    name: "plan.txt",
+    media_type: "text/plain",
+    size: 8,
+    knowledge_base: "default",
+    status: "uploaded",
+    step: null,
+    done: 0,
+    total: 0,
+    chunks: null,
+    error: null,
+    created_at: "2026-11-27T00:00:00Z",
+  };
+  const shown = (fields: Partial<Document>) =>
+    renderToStaticMarkup(
       <I18nProvider>
         <ul>
-          <DocumentRow document={document} retry={nothing} remove={nothing} />
+          <DocumentRow document={{ ...document, ...fields }} retry={nothing} remove={nothing} />
         </ul>
       </I18nProvider>,
     );
+
+  it("has its steps where they are told, and is shown where they are not", () => {
+    const step = { step: "parsing", began_at: "2026-11-27T00:00:00Z", ended_at: null, done: 0, total: 0 };
+    expect(shown({ steps: [step] })).toContain("document-steps");
+    const html = shown({});
+    expect(html).toContain('data-name="plan.txt"');
+    expect(html).not.toContain("document-steps");
+  });
+
+  it("can be downloaded under its name", () => {
+    const html = shown({});
     expect(html).toContain('href="/api/documents/d-1/content" download="plan.txt"');
     expect(html).toContain('aria-label="Download plan.txt"');
   });

@@ -182,7 +182,7 @@ export function DocumentRow(props: {
           ×
         </button>
       </span>
-      <Steps steps={document.steps} />
+      <Steps steps={document.steps ?? []} />
     </li>
   );
 }

@@ -1,5 +1,6 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api/http";
 import { I18nProvider } from "../i18n/context";
 import type { Turn } from "../lib/useConversation";
 import { Turns } from "./Turns";
@@ -52,6 +53,15 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllGlobals());
 
 describe("an open conversation", () => {
+  it("keeps the question of an answer that failed before its first word, and says why", () => {
+    const error = new ApiError(200, "agents_unavailable", "m");
+    const answer: Turn = { ...turn, key: "a", runId: "r", role: "assistant", text: "", state: "failed", error };
+    const html = seen({ turns: [turn, answer] });
+    expect(html).toContain("How many?");
+    expect(html).toContain('data-state="failed"');
+    expect(html).toContain("Models cannot be asked right now.");
+  });
+
   it("offers older messages above those that are shown, where there are any", () => {
     const html = seen({ hasOlder: true });
     expect(html).toContain(">Load older messages</button>");

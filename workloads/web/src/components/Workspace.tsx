@@ -10,6 +10,7 @@ import type { Pages } from "../lib/usePages";
 import { useWaiting } from "../lib/useWaiting";
 import { Account } from "./account/Account";
 import { countText, Waiting } from "./approvals/Waiting";
+import { Boundary } from "./Boundary";
 import { BudgetNotice } from "./BudgetNotice";
 import { CitationPanel } from "./CitationPanel";
 import { Composer } from "./Composer";
@@ -130,22 +131,37 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
         ))}
       </nav>
       {overlay.shown === ACCOUNT && (
-        <Account
-          me={me}
-          back={pathOf(conversation.id)}
-          onClose={leave}
-          onError={onError}
-          onErased={onErased}
-        />
+        <Boundary>
+          <Account
+            me={me}
+            back={pathOf(conversation.id)}
+            onClose={leave}
+            onError={onError}
+            onErased={onErased}
+          />
+        </Boundary>
       )}
       {overlay.shown === USAGE && (
-        <Usage me={me} back={pathOf(conversation.id)} onClose={leave} onError={onError} />
+        <Boundary>
+          <Usage me={me} back={pathOf(conversation.id)} onClose={leave} onError={onError} />
+        </Boundary>
       )}
       <main className="content" hidden={overlay.shown !== null}>
         <div className="side">
-          <Waiting pages={waiting} onOpen={open} />
-          <Conversations current={conversation.id} version={version} onOpen={open} onError={onError} />
-          <Documents onError={onError} />
+          <Boundary>
+            <Waiting pages={waiting} onOpen={open} />
+          </Boundary>
+          <Boundary>
+            <Conversations
+              current={conversation.id}
+              version={version}
+              onOpen={open}
+              onError={onError}
+            />
+          </Boundary>
+          <Boundary>
+            <Documents onError={onError} />
+          </Boundary>
         </div>
         <div className="chat">
           {shown !== null && shown !== undefined && (
@@ -153,13 +169,17 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
               {explain(shown)}
             </p>
           )}
-          <Turns
-            conversation={conversation}
-            onCitation={setCitation}
-            onUsage={showUsage}
-            onError={onError}
-          />
-          <BudgetNotice warnings={conversation.warnings} onUsage={showUsage} />
+          <Boundary>
+            <Turns
+              conversation={conversation}
+              onCitation={setCitation}
+              onUsage={showUsage}
+              onError={onError}
+            />
+          </Boundary>
+          <Boundary>
+            <BudgetNotice warnings={conversation.warnings} onUsage={showUsage} />
+          </Boundary>
           <Composer
             busy={conversation.busy}
             onStop={conversation.stop}
@@ -167,7 +187,11 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           />
         </div>
       </main>
-      {citation && <CitationPanel citation={citation} onClose={() => setCitation(null)} />}
+      {citation && (
+        <Boundary>
+          <CitationPanel citation={citation} onClose={() => setCitation(null)} />
+        </Boundary>
+      )}
     </div>
   );
 }

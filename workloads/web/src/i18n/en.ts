@@ -25,6 +25,8 @@ export const en = {
   "nav.documents": "Documents",
   "nav.label": "Sections",
   "loading": "Loading…",
+  "broken.text": "This part of the page cannot be shown. Nothing that is stored was lost.",
+  "broken.reload": "Reload the page",
   "retry": "Try again",
   "close": "Close",
   "more": "Show more",

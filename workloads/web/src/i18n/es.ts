@@ -27,6 +27,8 @@ export const es: Texts = {
   "nav.documents": "Documentos",
   "nav.label": "Secciones",
   "loading": "Cargando…",
+  "broken.text": "Esta parte de la página no se puede mostrar. No se perdió nada de lo guardado.",
+  "broken.reload": "Recargar la página",
   "retry": "Reintentar",
   "close": "Cerrar",
   "more": "Mostrar más",

@@ -3,6 +3,7 @@ import { ask, type Listener } from "../api/chat";
 import { givenBack, noticing } from "./typed";
 
 const quiet: Listener = {
+  onBegun: () => undefined,
   onText: () => undefined,
   onExtra: () => undefined,
   onWarnings: () => undefined,
@@ -29,6 +30,14 @@ describe("a question that failed", () => {
   it("is nowhere when its response was a failure", async () => {
     const response = Response.json(error, { status: 429 });
     expect(await asked(response)).toEqual({ failed: true, begun: false });
+  });
+
+  it("is stored once its response names a run, though a failure is all that comes", async () => {
+    const body = `data: ${JSON.stringify(error)}\n\n`;
+    const headers = { "x-lotoai-run-id": "r" };
+    expect(await asked(new Response(body, { headers }))).toEqual({ failed: true, begun: true });
+    // The control: of one that names none, nothing is known.
+    expect(await asked(new Response(body))).toEqual({ failed: true, begun: false });
   });
 
   it("is stored once its answer has begun", async () => {

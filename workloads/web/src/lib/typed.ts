@@ -1,14 +1,14 @@
 import type { Listener } from "../api/chat";
 
-/** A listener, and whether anything of the answer came to it: from then on the question is stored. */
+/** A listener, and whether it heard that the answer was begun: from then on the question is stored. */
 export function noticing(listener: Listener): { listener: Listener; hasBegun(): boolean } {
   let begun = false;
   return {
     listener: {
       ...listener,
-      onExtra: (extra) => {
+      onBegun: (run) => {
         begun = true;
-        listener.onExtra(extra);
+        listener.onBegun(run);
       },
     },
     hasBegun: () => begun,

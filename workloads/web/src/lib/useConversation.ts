@@ -191,10 +191,10 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       try {
         await begin(controller.signal, {
           onWarnings: setWarnings,
+          onBegun: (runId) => change(() => ({ runId })),
           onText: (more) => change((turn) => ({ text: turn.text + more })),
           onExtra: (extra) => {
             change(() => ({
-              runId: extra.run_id,
               decision: extra.decision,
               citations: extra.citations,
               toolCalls: extra.tool_calls,
