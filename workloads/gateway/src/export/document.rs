@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
+use futures::StreamExt as _;
 
+use super::pipe::HELD;
 use super::{File, Pipe, Stop};
 use crate::failure::Failure;
 use crate::objects::Objects;
@@ -14,22 +17,34 @@ use crate::state::AppState;
 use crate::store::Document;
 
 /// Read from the object store at a time, in bytes: no connection to it waits for a slow reader.
-const PART: u64 = 1024 * 1024;
+const PART: u64 = 256 * 1024;
 
 /// Answers with the file, once the beginning of it is read.
 ///
 /// # Errors
-/// 503 when the object store is away.
+/// 429 when there is no room for what is in memory of it, 503 when the object store is away.
 pub async fn download(state: &Arc<AppState>, document: &Document) -> Result<Response, Failure> {
     let size = u64::try_from(document.size).unwrap_or_default();
     let (objects, key) = (state.objects.clone(), document.object_key.clone());
+    // Held by whoever writes it and by whoever reads it: either may be the last that has some of it.
+    let room = Arc::new(state.admission.room(size.min(PART + HELD))?);
     let first = objects.read_part(&key, 0..size.min(PART)).await?;
     let file = File {
         media_type: &document.media_type,
         name: &document.name,
     };
-    let writes = |pipe| write(pipe, objects, key, size, first);
-    let mut response = super::download(state, file, writes)?;
+    let writers = Arc::clone(&room);
+    let writes = move |pipe| async move {
+        let _room = writers;
+        write(pipe, objects, key, size, first).await
+    };
+    let response = super::download(state, file, writes)?;
+    let mut response = response.map(|body| {
+        let pieces = body.into_data_stream();
+        Body::from_stream(pieces.inspect(move |_| {
+            let _room = &room;
+        }))
+    });
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
     Ok(response)
@@ -49,13 +64,15 @@ async fn write(
     let mut at = 0;
     loop {
         at += part.len() as u64;
+        // The object is shorter than its row says.
+        if part.is_empty() && at < size {
+            return Err(Failure::internal().into());
+        }
         pipe.bytes(&part).await?;
+        // There are never two in memory.
+        drop(part);
         if at >= size {
             return pipe.end().await;
-        }
-        // The object is shorter than its row says.
-        if part.is_empty() {
-            return Err(Failure::internal().into());
         }
         part = objects.read_part(&key, at..size.min(at + PART)).await?;
     }

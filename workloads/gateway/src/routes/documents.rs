@@ -221,7 +221,8 @@ pub async fn one(
 /// The file of a document, as it was uploaded.
 ///
 /// # Errors
-/// 404 when the caller may not read it, 503 when the database or the object store is away.
+/// 404 when the caller may not read it, 429 when too many are being read, 503 when the database or the
+/// object store is away.
 #[utoipa::path(
     get,
     path = "/api/documents/{id}/content",

@@ -11,6 +11,7 @@ use object_store::ObjectStoreExt as _;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
+use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::support::{Gateway, Parts, Reply};
@@ -261,6 +262,38 @@ async fn a_document_is_given_back_as_a_file() {
         assert_eq!(head.status, StatusCode::OK);
         assert_eq!(head.header("content-length"), page.len().to_string());
     }
+}
+
+/// What is in memory of a file counts until it is taken.
+#[tokio::test]
+async fn a_file_has_room_until_it_is_taken() {
+    let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let text = "x".repeat(60_000);
+    let document = upload(&gateway, "ana", "plan.txt", &text).await.json();
+    let path = format!(
+        "/api/documents/{}/content",
+        document["id"].as_str().unwrap()
+    );
+    let admission = &gateway.state.admission;
+    let all = admission.room(u64::MAX).unwrap();
+    let refused = gateway.get(&path, "ana").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (429, "overloaded")
+    );
+    drop(all);
+    let request = gateway.request(Method::GET, &path, "ana");
+    let response = gateway.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    // Also when all of it is written.
+    gateway.settle().await;
+    assert!(admission.room(u64::MAX).is_err());
+    drop(response);
+    assert!(admission.room(u64::MAX).is_ok(), "it is let go");
+    // The control: it is whole.
+    assert_eq!(gateway.get(&path, "ana").await.body, text);
 }
 
 #[tokio::test]
