@@ -98,12 +98,20 @@ impl Objects {
         bounded(async { self.store.get(&path).await?.bytes().await }).await
     }
 
-    /// Reads a part of an object.
+    /// Reads a part of an object; `None` when there is no such object.
     ///
     /// # Errors
-    /// 503 when the object store is away, or the object is not there any more.
-    pub async fn read_part(&self, key: &str, part: Range<u64>) -> Result<Bytes, Failure> {
-        bounded(self.store.get_range(&Path::from(key), part)).await
+    /// 503 when the object store is away.
+    pub async fn read_part(&self, key: &str, part: Range<u64>) -> Result<Option<Bytes>, Failure> {
+        let path = Path::from(key);
+        bounded(async {
+            match self.store.get_range(&path, part).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     /// Deletes all parts of an upload, also those that no row ever knew of.
@@ -286,6 +294,9 @@ mod tests {
             "a writer that was shut down panics when it is aborted"
         );
         drop(upload);
+        // Nobody is told that it is gone.
+        let failure = objects.read_part("k", 0..1).await.unwrap_err();
+        assert_eq!(failure.code, "object_storage_unavailable");
         objects.tasks.close();
         assert_eq!(
             objects.tasks.len(),

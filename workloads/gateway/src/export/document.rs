@@ -19,16 +19,42 @@ use crate::store::Document;
 /// Read from the object store at a time, in bytes: no connection to it waits for a slow reader.
 const PART: u64 = 256 * 1024;
 
-/// Answers with the file, once the beginning of it is read.
+/// Answers with the file of the document that `row` reads, once the beginning of it is read.
 ///
 /// # Errors
-/// 429 when there is no room for what is in memory of it, 503 when the object store is away.
-pub async fn download(state: &Arc<AppState>, document: &Document) -> Result<Response, Failure> {
+/// Those of `row`, 429 when there is no room for what is in memory of it, 500 when its bytes are lost,
+/// 503 when the object store is away.
+pub async fn download<F>(
+    state: &Arc<AppState>,
+    row: impl Fn() -> F + Send,
+) -> Result<Response, Failure>
+where
+    F: Future<Output = Result<Document, Failure>> + Send,
+{
+    let mut document = row().await?;
+    loop {
+        if let Some(response) = file_of(state, &document).await? {
+            return Ok(response);
+        }
+        // It may have been deleted, or uploaded again, since its row was read.
+        let newer = row().await?;
+        if newer.object_key == document.object_key {
+            tracing::error!(document_id = %newer.id, "the bytes of a document are lost");
+            return Err(Failure::internal());
+        }
+        document = newer;
+    }
+}
+
+/// `None` when the bytes are not there.
+async fn file_of(state: &Arc<AppState>, document: &Document) -> Result<Option<Response>, Failure> {
     let size = u64::try_from(document.size).unwrap_or_default();
     let (objects, key) = (state.objects.clone(), document.object_key.clone());
     // Held by whoever writes it and by whoever reads it: either may be the last that has some of it.
     let room = Arc::new(state.admission.room(size.min(PART + HELD))?);
-    let first = objects.read_part(&key, 0..size.min(PART)).await?;
+    let Some(first) = objects.read_part(&key, 0..size.min(PART)).await? else {
+        return Ok(None);
+    };
     let file = File {
         media_type: &document.media_type,
         name: &document.name,
@@ -47,7 +73,7 @@ pub async fn download(state: &Arc<AppState>, document: &Document) -> Result<Resp
     });
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    Ok(response)
+    Ok(Some(response))
 }
 
 /// Writes the object `key` of `size` bytes, whose beginning is `part`.
@@ -74,7 +100,9 @@ async fn write(
         if at >= size {
             return pipe.end().await;
         }
-        part = objects.read_part(&key, at..size.min(at + PART)).await?;
+        let next = objects.read_part(&key, at..size.min(at + PART)).await?;
+        // Without it the document was deleted or uploaded again meanwhile.
+        part = next.ok_or_else(Failure::internal)?;
     }
 }
 
@@ -99,7 +127,8 @@ mod tests {
             Arc::clone(store) as Arc<dyn ObjectStore>,
             TaskTracker::new(),
         );
-        let first = objects.read_part("k", 0..size.min(PART)).await.unwrap();
+        let first = objects.read_part("k", 0..size.min(PART)).await;
+        let first = first.unwrap().unwrap();
         let (pipe, body) = pipe::open(CancellationToken::new());
         tokio::spawn(write(pipe, objects, "k".to_owned(), size, first));
         to_bytes(body, usize::MAX).await
