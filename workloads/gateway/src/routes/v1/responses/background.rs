@@ -156,8 +156,7 @@ pub async fn cancel(
 ) -> Result<Json<Value>, Failure> {
     let run_id = run_of(&id).ok_or_else(unknown)?;
     let Some(stream) = find(&state, &identity, run_id).await? else {
-        let message = "only a response with background: true can be cancelled, within 24 hours, and \
-                       by the API key that asked for it";
+        let message = "only a response with background: true can be cancelled, within 24 hours";
         return Err(told_once(&state, &identity, run_id, "id", message).await);
     };
     if stream.standing != Standing::Ended {
@@ -172,7 +171,7 @@ pub async fn cancel(
         .map(Json)
 }
 
-/// What is said of a response that is no stream to come back to.
+/// What is said of a response that is no stream to come back to for the caller.
 pub(super) async fn told_once(
     state: &AppState,
     identity: &Identity,
@@ -181,8 +180,14 @@ pub(super) async fn told_once(
     message: &'static str,
 ) -> Failure {
     match state.store.response(&identity.subject, run_id).await {
-        Ok(Some(_)) => Failure::unsupported(param, message),
-        Ok(None) => unknown(),
+        Ok(Some(_)) => {}
+        Ok(None) => return unknown(),
+        Err(error) => return error.into(),
+    }
+    match state.store.stream(run_id).await {
+        // There is one: of another API key, whose it is from its beginning to its end.
+        Ok(Some(stream)) if stream.repeated.is_some() => unknown(),
+        Ok(_) => Failure::unsupported(param, message),
         Err(error) => error.into(),
     }
 }
