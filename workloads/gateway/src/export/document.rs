@@ -126,6 +126,7 @@ mod tests {
         let objects = Objects::new(
             Arc::clone(store) as Arc<dyn ObjectStore>,
             TaskTracker::new(),
+            CancellationToken::new(),
         );
         let first = objects.read_part("k", 0..size.min(PART)).await;
         let first = first.unwrap().unwrap();
