@@ -27,13 +27,13 @@ use crate::routes::v1::resume::stream_of;
 use crate::routes::v1::resume::telling::{self, Teller};
 use crate::state::AppState;
 use crate::store::{Standing, StoredStream};
-use crate::streams::LOOK_EVERY;
 use crate::streams::tape::Ending;
+use crate::streams::{LOOK_EVERY, places};
 
 /// How long whoever cancels waits for the end; it comes within a second, from a replica that lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Lets a run go on by itself, and tells of it: at once what it will be, or its events.
+/// Lets a run go on by itself in its room, and tells of it: at once what it will be, or its events.
 ///
 /// # Errors
 /// What goes wrong before the first event.
@@ -41,6 +41,7 @@ pub(super) async fn begin(
     state: &Arc<AppState>,
     identity: &Identity,
     run: Run,
+    room: Option<places::Place>,
     object: Object,
     streams: bool,
 ) -> Result<Response, Failure> {
@@ -51,10 +52,10 @@ pub(super) async fn begin(
         // Its failures are told to who looks for it.
         is_streaming.raise();
         let begun = object.write(&run.transcript, Some(conversation_id), Status::InProgress);
-        state.streams.write_unread(run);
+        state.streams.write_unread(run, room);
         return Ok(Json(begun).into_response());
     }
-    let tape = state.streams.write_unread(run);
+    let tape = state.streams.write_unread(run, room);
     let teller = ResponseTeller {
         run_id,
         conversation_id,
