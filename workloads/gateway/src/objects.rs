@@ -336,6 +336,9 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_away_is_a_503_and_the_object_is_taken_back() {
         let objects = objects_at("http://127.0.0.1:1", CancellationToken::new());
+        // Nobody is told that it is gone.
+        let failure = objects.read_part("k", 0..1).await.unwrap_err();
+        assert_eq!(failure.code, "object_storage_unavailable");
         let mut upload = objects.begin();
         upload.write(Bytes::from_static(b"text")).await.unwrap();
         let failure = upload.finish().await.unwrap_err();
@@ -345,9 +348,6 @@ mod tests {
             "a writer that was shut down panics when it is aborted"
         );
         drop(upload);
-        // Nobody is told that it is gone.
-        let failure = objects.read_part("k", 0..1).await.unwrap_err();
-        assert_eq!(failure.code, "object_storage_unavailable");
         objects.tasks.close();
         assert_eq!(
             objects.tasks.len(),
