@@ -28,7 +28,7 @@ use crate::state::AppState;
 const KEPT: u32 = 8;
 /// Bodies of all requests that are being answered, as far as they are in memory, in KiB.
 const BODIES_KIB: u32 = 128 * 1024;
-/// Long whole answers that are being taken, in KiB.
+/// Long whole answers that are being taken, and what is in memory of the files of documents, in KiB.
 const ANSWERS_KIB: u32 = 128 * 1024;
 /// An upload is passed on as it comes; the writer to the object store holds this much of it.
 const BODY_IN_MEMORY: u64 = 10 * 1024 * 1024;
@@ -99,8 +99,8 @@ impl Admission {
         }
     }
 
-    /// Room for a whole answer of this many bytes until it is taken; for one that is longer than there
-    /// is room, all of it.
+    /// Room for this many bytes of an answer until they are taken; for more than there is room, all of
+    /// it.
     ///
     /// # Errors
     /// 429 when there is none.

@@ -181,9 +181,10 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
     )
     .map_err(Into::into)
     .context(ModelServerSnafu)?;
+    let ending = ending(service, config.common().answers());
     Ok(Arc::new(AppState {
         store,
-        objects: Objects::new(bucket, service.tasks.clone()),
+        objects: Objects::new(bucket, service.tasks.clone(), ending.clone()),
         orchestrator: Orchestrator::new(channel, &config.limits),
         model_server,
         verifier,
@@ -206,7 +207,7 @@ fn assemble(config: &Config, service: &Service, store: Store) -> Result<Arc<AppS
         discarded: Wake::default(),
         spendings: Wake::default(),
         storing: STORING,
-        ending: ending(service, config.common().answers()),
+        ending,
         tasks: service.tasks.clone(),
     }))
 }

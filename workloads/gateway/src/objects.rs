@@ -23,9 +23,12 @@ use crate::store::{Store, StoreError};
 /// No request to the object store may take longer. One that did is made again on another connection:
 /// the server may be lost.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// No step of an upload to the object store may take longer: it is waited for while it restarts, and
-/// the last request takes its time.
+/// No step of an upload to the object store, or of a download, may take longer: it is waited for while
+/// it restarts, and the last request takes its time.
 const STEP_TIMEOUT: Duration = PATIENCE.saturating_add(REQUEST_TIMEOUT);
+/// No step may take longer once answers must end at a stop: enough for what came of an upload to be
+/// stored, and less than the 5 s that are left, so that who waits is answered.
+const PARTING: Duration = Duration::from_secs(2);
 /// No deletion may take longer: it comes again, and rows are locked meanwhile.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Discarded objects are looked for this often when nobody says that there are any.
@@ -40,6 +43,7 @@ pub(crate) const MAX_FAILURES: usize = 3;
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     tasks: TaskTracker,
+    ending: CancellationToken,
 }
 
 /// An object that is being written. Dropped without [`Upload::finish`], it is taken back, also
@@ -53,9 +57,13 @@ pub struct Upload {
 }
 
 impl Objects {
-    /// The objects in `store`.
-    pub fn new(store: Arc<dyn ObjectStore>, tasks: TaskTracker) -> Self {
-        Self { store, tasks }
+    /// The objects in `store`. Who waits for it is let go by `ending`.
+    pub fn new(store: Arc<dyn ObjectStore>, tasks: TaskTracker, ending: CancellationToken) -> Self {
+        Self {
+            store,
+            tasks,
+            ending,
+        }
     }
 
     /// Begins to write a new object.
@@ -81,29 +89,40 @@ impl Objects {
     /// Stores a part of an upload under a key of its own, which it gives.
     ///
     /// # Errors
-    /// 503 when the object store is away; whether the object is there is not known then.
+    /// 503 when the object store is away, or the process stops; whether the object is there is not
+    /// known then.
     pub async fn put_part(&self, upload: Uuid, bytes: Bytes) -> Result<String, Failure> {
         let key = format!("{}/{}", parts_of(upload), Uuid::now_v7());
         let path = Path::from(key.as_str());
-        bounded(async { self.store.put(&path, bytes.into()).await.map(drop) }).await?;
+        self.bounded(async { self.store.put(&path, bytes.into()).await.map(drop) })
+            .await?;
         Ok(key)
     }
 
     /// Reads an object that is known to be small.
     ///
     /// # Errors
-    /// 503 when the object store is away.
+    /// 503 when the object store is away, or the process stops.
     pub async fn read(&self, key: &str) -> Result<Bytes, Failure> {
         let path = Path::from(key);
-        bounded(async { self.store.get(&path).await?.bytes().await }).await
+        self.bounded(async { self.store.get(&path).await?.bytes().await })
+            .await
     }
 
-    /// Reads a part of an object.
+    /// Reads a part of an object; `None` when there is no such object.
     ///
     /// # Errors
-    /// 503 when the object store is away, or the object is not there any more.
-    pub async fn read_part(&self, key: &str, part: Range<u64>) -> Result<Bytes, Failure> {
-        bounded(self.store.get_range(&Path::from(key), part)).await
+    /// 503 when the object store is away, or the process stops.
+    pub async fn read_part(&self, key: &str, part: Range<u64>) -> Result<Option<Bytes>, Failure> {
+        let path = Path::from(key);
+        self.bounded(async {
+            match self.store.get_range(&path, part).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     /// Deletes all parts of an upload, also those that no row ever knew of.
@@ -117,6 +136,30 @@ impl Objects {
             self.delete(part.location.as_ref()).await?;
         }
         Ok(())
+    }
+
+    async fn bounded<T>(
+        &self,
+        step: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<T, Failure> {
+        let outcome = tokio::select! {
+            biased;
+            outcome = in_time(STEP_TIMEOUT, step) => outcome,
+            () = self.ended() => return Err(Failure::shutting_down()),
+        };
+        outcome.map_err(|error| {
+            tracing::error!(error = chain(&error), "the object store failed a request");
+            Failure::unavailable(
+                "object_storage_unavailable",
+                "the object store cannot be reached or has failed; try again soon",
+            )
+        })
+    }
+
+    /// Waits until the process stops so soon that nobody can be waited for.
+    async fn ended(&self) {
+        self.ending.cancelled().await;
+        tokio::time::sleep(PARTING).await;
     }
 
     async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
@@ -154,18 +197,18 @@ impl Upload {
     /// Writes more bytes.
     ///
     /// # Errors
-    /// 503 when the object store is away.
+    /// 503 when the object store is away, or the process stops.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
         let Some(writer) = self.writer.as_mut() else {
             return Err(Failure::internal());
         };
-        bounded(writer.put(bytes)).await
+        self.objects.bounded(writer.put(bytes)).await
     }
 
     /// Completes the object. It is still taken back unless [`Upload::keep`] follows.
     ///
     /// # Errors
-    /// 503 when the object store is away.
+    /// 503 when the object store is away, or the process stops.
     pub async fn finish(&mut self) -> Result<(), Failure> {
         let Some(mut writer) = self.writer.take() else {
             return Err(Failure::internal());
@@ -173,16 +216,17 @@ impl Upload {
         // From here on the object may exist, even if the answer that says so is lost. A writer
         // that was shut down must not be aborted; it cleans up its own parts.
         self.written = true;
-        bounded(async {
-            writer
-                .shutdown()
-                .await
-                .map_err(|error| object_store::Error::Generic {
-                    store: "documents",
-                    source: Box::new(error),
-                })
-        })
-        .await
+        self.objects
+            .bounded(async {
+                writer
+                    .shutdown()
+                    .await
+                    .map_err(|error| object_store::Error::Generic {
+                        store: "documents",
+                        source: Box::new(error),
+                    })
+            })
+            .await
     }
 
     /// A row points to the object now.
@@ -208,18 +252,6 @@ impl Drop for Upload {
             }
         });
     }
-}
-
-async fn bounded<T>(
-    step: impl Future<Output = Result<T, object_store::Error>>,
-) -> Result<T, Failure> {
-    in_time(STEP_TIMEOUT, step).await.map_err(|error| {
-        tracing::error!(error = chain(&error), "the object store failed a request");
-        Failure::unavailable(
-            "object_storage_unavailable",
-            "the object store cannot be reached or has failed; try again soon",
-        )
-    })
 }
 
 /// Deletes discarded objects until `stop`.
@@ -262,10 +294,10 @@ pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), 
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_store_that_is_away_is_a_503_and_the_object_is_taken_back() {
-        let dead = object_store::aws::AmazonS3Builder::new()
-            .with_endpoint("http://127.0.0.1:1")
+    /// Those of a server at this address.
+    fn objects_at(endpoint: &str, ending: CancellationToken) -> Objects {
+        let store = object_store::aws::AmazonS3Builder::new()
+            .with_endpoint(endpoint)
             .with_bucket_name("documents")
             .with_access_key_id("k")
             .with_secret_access_key("s")
@@ -276,7 +308,37 @@ mod tests {
             })
             .build()
             .unwrap();
-        let objects = Objects::new(Arc::new(dead), TaskTracker::new());
+        Objects::new(Arc::new(store), TaskTracker::new(), ending)
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_it_at_a_stop_is_told_so() {
+        // It takes connections and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let ending = CancellationToken::new();
+        let objects = objects_at(&endpoint, ending.clone());
+        let putting = objects.put_part(Uuid::nil(), Bytes::from_static(b"text"));
+        tokio::pin!(putting);
+        let _connection = tokio::select! {
+            outcome = &mut putting => panic!("{outcome:?}"),
+            connection = silent.accept() => connection.unwrap(),
+        };
+        ending.cancel();
+        let told = tokio::time::timeout(PARTING * 5, putting).await;
+        let failure = told.expect("it is told").unwrap_err();
+        assert_eq!(
+            (failure.status.as_u16(), &*failure.code),
+            (503, "shutting_down")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_a_503_and_the_object_is_taken_back() {
+        let objects = objects_at("http://127.0.0.1:1", CancellationToken::new());
+        // Nobody is told that it is gone.
+        let failure = objects.read_part("k", 0..1).await.unwrap_err();
+        assert_eq!(failure.code, "object_storage_unavailable");
         let mut upload = objects.begin();
         upload.write(Bytes::from_static(b"text")).await.unwrap();
         let failure = upload.finish().await.unwrap_err();
@@ -298,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_kept_stays() {
         let store = Arc::new(object_store::memory::InMemory::new());
-        let objects = Objects::new(store, TaskTracker::new());
+        let objects = Objects::new(store, TaskTracker::new(), CancellationToken::new());
         for (finish, keep) in [(false, false), (true, false), (true, true)] {
             let mut upload = objects.begin();
             upload.write(Bytes::from_static(b"text")).await.unwrap();

@@ -18,6 +18,9 @@ use crate::store::StoreError;
 const PIECE: usize = 64 * 1024;
 /// … and so many of them wait for the reader.
 const PIECES: usize = 2;
+/// What is in memory of bytes that nobody takes, at most: beside those that wait, two that are being made
+/// and one that is being taken.
+pub(super) const HELD: u64 = ((PIECES + 3) * PIECE) as u64;
 /// A reader that takes nothing for this long has left.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -114,8 +117,11 @@ impl Pipe {
     /// # Errors
     /// As [`Pipe::text`].
     pub async fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.buffer.extend_from_slice(bytes);
-        self.room().await
+        for bytes in bytes.chunks(PIECE) {
+            self.buffer.extend_from_slice(bytes);
+            self.room().await?;
+        }
+        Ok(())
     }
 
     /// Writes a value as JSON.
@@ -154,8 +160,13 @@ impl Pipe {
     }
 
     async fn hand_over(&mut self) -> Result<(), Stop> {
-        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
-        self.send(Piece::Bytes(bytes)).await
+        let buffer = std::mem::take(&mut self.buffer);
+        // Copied: who has a piece of it would keep all of it.
+        for piece in buffer.chunks(PIECE) {
+            let piece = Bytes::copy_from_slice(piece);
+            self.send(Piece::Bytes(piece)).await?;
+        }
+        Ok(())
     }
 
     async fn send(&self, piece: Piece) -> Result<(), Stop> {
@@ -192,6 +203,28 @@ mod tests {
         });
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         assert_eq!(bytes, "abcd".repeat(100_000));
+        writing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_long_comes_in_pieces() {
+        let long = "x".repeat(5 * PIECE + 7);
+        let (mut pipe, body) = whole();
+        let written = long.clone();
+        let writing = tokio::spawn(async move {
+            pipe.text("before").await?;
+            pipe.text(&written).await?;
+            pipe.json(&written).await?;
+            pipe.end().await
+        });
+        let mut pieces = body.into_data_stream();
+        let mut given = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.unwrap();
+            assert!(piece.len() <= PIECE, "{}", piece.len());
+            given.extend_from_slice(&piece);
+        }
+        assert!(given == format!("before{long}\"{long}\"").as_bytes());
         writing.await.unwrap().unwrap();
     }
 

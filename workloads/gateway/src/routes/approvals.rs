@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::body;
 use super::v1::chat::{self, Manner};
-use crate::admission::overloaded;
 use crate::domain::approval::{Approval, conversation_of, id_of};
 use crate::domain::approval_request::{self, DecisionRequest, MAX_BODY_BYTES};
 use crate::domain::going_on::GoingOn;
@@ -154,14 +153,14 @@ pub async fn decide(
     let approval = known(&id)?;
     let (conversation_id, model) = place(&state, &identity, approval).await?;
     // They go on for a while without the request that began them.
-    if state.streams.count() >= state.limits.requests_max_concurrent as usize {
-        return Err(overloaded("streams"));
-    }
+    let most = state.limits.requests_max_concurrent;
+    let stays = state.streams.place(most, None)?;
     let manner = Manner {
         model: model.clone(),
         stream: request.stream,
         include_usage: false,
         tells_approvals: true,
+        place: Some(stays),
     };
     let going_on = GoingOn {
         approval,

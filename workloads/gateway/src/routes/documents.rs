@@ -221,7 +221,8 @@ pub async fn one(
 /// The file of a document, as it was uploaded.
 ///
 /// # Errors
-/// 404 when the caller may not read it, 503 when the database or the object store is away.
+/// 404 when the caller may not read it, 429 when too many are being read, 500 when its bytes are lost,
+/// 503 when the database or the object store is away.
 #[utoipa::path(
     get,
     path = "/api/documents/{id}/content",
@@ -242,8 +243,7 @@ pub async fn content(
     SignedIn(identity): SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let document = visible(&state, &identity, &id).await?;
-    export::document::download(&state, &document).await
+    export::document::download(&state, || visible(&state, &identity, &id)).await
 }
 
 /// Deletes a document, its bytes and its chunks.

@@ -13,6 +13,8 @@ use super::{Change, Store, StoreError, StoredCall, StoredDecision, within};
 
 /// What the writer of a stream says it will be back within; it is back twice a second.
 pub(super) const ALIVE: Duration = Duration::from_secs(10);
+/// After that time a writer may still be on its way: it could not say so while the database was away.
+const FORGIVEN: Duration = Duration::from_secs(5);
 /// What a reader elsewhere says it will be back within.
 const FOLLOWED: Duration = Duration::from_secs(3);
 /// Streams are kept for this long after they began.
@@ -233,12 +235,14 @@ impl Store {
         let statement = sqlx::query(
             "select s.conversation_id, s.subject, s.api_key, s.model, s.include_usage,
                     extract(epoch from s.created_at)::bigint, s.repeated,
-                    s.ended_at is not null, s.alive_until <= now()
+                    s.ended_at is not null,
+                    s.alive_until + make_interval(secs => $2) <= now()
              from answer_streams s
              join conversations c on c.id = s.conversation_id and c.deleted_at is null
              where s.run_id = $1",
         )
         .bind(run_id)
+        .bind(FORGIVEN.as_secs_f64())
         .fetch_optional(&self.pool);
         let row = within("find a stream", statement).await?;
         Ok(row.map(|row| StoredStream {

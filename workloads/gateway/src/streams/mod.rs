@@ -9,6 +9,7 @@
 //! answers twice a second: whether somebody reads elsewhere, for whom it then puts the text into the
 //! row, and whether the answer should end.
 
+pub mod places;
 pub mod tape;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use axum::http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::places::{Place, Places};
 use self::tape::{Ending, Last, Tape};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -35,6 +37,7 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct Streams {
     open: Arc<Mutex<HashMap<Uuid, Stream>>>,
+    places: Places,
     grace: Duration,
 }
 
@@ -52,6 +55,7 @@ impl Default for Streams {
     fn default() -> Self {
         Self {
             open: Arc::default(),
+            places: Places::default(),
             grace: GRACE,
         }
     }
@@ -63,6 +67,7 @@ impl Streams {
     pub(crate) fn with_grace(grace: Duration) -> Self {
         Self {
             open: Arc::default(),
+            places: Places::default(),
             grace,
         }
     }
@@ -76,6 +81,14 @@ impl Streams {
     /// Answers that are being written.
     pub fn count(&self) -> usize {
         self.open().len()
+    }
+
+    /// A place for an answer, one of `most`; `unread_of` asked for one that needs no reader.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn place(&self, most: u32, unread_of: Option<&str>) -> Result<Place, Failure> {
+        self.places.take(most as usize, unread_of)
     }
 
     /// An answer that is being written here.
@@ -92,17 +105,17 @@ impl Streams {
     }
 
     /// Writes a run to its end, in a task that a stop of the process waits for. It is cancelled when
-    /// nobody reads it for a while.
-    pub fn write(&self, run: Run) -> Arc<Tape> {
-        self.begin(run, Some(self.grace))
+    /// nobody reads it for a while, and holds `place` until it ends.
+    pub fn write(&self, run: Run, place: Option<Place>) -> Arc<Tape> {
+        self.begin(run, place, Some(self.grace))
     }
 
     /// The same of a run that needs no reader.
-    pub fn write_unread(&self, run: Run) -> Arc<Tape> {
-        self.begin(run, None)
+    pub fn write_unread(&self, run: Run, place: Option<Place>) -> Arc<Tape> {
+        self.begin(run, place, None)
     }
 
-    fn begin(&self, run: Run, grace: Option<Duration>) -> Arc<Tape> {
+    fn begin(&self, run: Run, place: Option<Place>, grace: Option<Duration>) -> Arc<Tape> {
         let (run_id, tasks) = (run.id, run.tasks());
         let stream = Stream {
             tape: Arc::default(),
@@ -117,6 +130,7 @@ impl Streams {
                 streams,
                 run_id,
                 tape: written,
+                place,
                 ending: None,
             };
             entry.ending = Some(write(run, &entry.tape, &stop, grace).await);
@@ -184,12 +198,15 @@ struct Entry {
     streams: Streams,
     run_id: Uuid,
     tape: Arc<Tape>,
+    place: Option<Place>,
     ending: Option<Ending>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // In this order: whoever does not find it here finds its end in the database.
+        // In this order: whoever knows of its end finds a place, and whoever does not find it here finds
+        // its end in the database.
+        drop(self.place.take());
         self.streams.open().remove(&self.run_id);
         let ending = self.ending.take();
         self.tape

@@ -14,6 +14,7 @@ use super::keys::{Signer, realm};
 use super::orchestrator::{self, Seen};
 use super::postgres;
 use super::support::{Gateway, Parts, config};
+use crate::streams::places::UNREAD_OF_ONE;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -133,6 +134,49 @@ async fn responses_in_the_background_are_as_many_as_requests() {
     seen.tell(0, None);
     gateway.settle_run().await;
     assert_eq!(ask().await.status, StatusCode::OK);
+}
+
+/// They need no connection, and still nobody takes the places of all.
+#[tokio::test]
+async fn responses_in_the_background_of_one_person_are_not_all() {
+    let Some(server) = postgres::start() else {
+        return;
+    };
+    let parts = Parts {
+        pool: server.pool(),
+        ..Parts::default()
+    };
+    let (gateway, seen) = gateway_of(1_000, 25, parts).await;
+    let ask = async |subject: &str| {
+        let mut request = gateway.request(Method::POST, "/v1/responses", subject);
+        let body = json!({"model": "told", "input": "?", "background": true});
+        *request.body_mut() = Body::from(body.to_string());
+        gateway.send(request).await
+    };
+    for number in 0..UNREAD_OF_ONE {
+        let reply = ask("ana").await;
+        assert_eq!(reply.status, StatusCode::OK, "{number}: {reply:?}");
+    }
+    let more = ask("ana").await;
+    assert_eq!(
+        (more.status.as_u16(), more.code().as_str()),
+        (429, "too_many_background_responses")
+    );
+    assert!(!more.header("retry-after").is_empty(), "{more:?}");
+    assert_eq!(ask("bo").await.status, StatusCode::OK, "it is of a person");
+    let asked = async {
+        while seen.told.lock().unwrap().len() <= UNREAD_OF_ONE {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .expect("all are asked");
+    for answer in 0..=UNREAD_OF_ONE {
+        seen.tell(answer, None);
+    }
+    gateway.settle_run().await;
+    assert_eq!(ask("ana").await.status, StatusCode::OK);
 }
 
 /// It is all there at once, and is still in hand until it is taken.

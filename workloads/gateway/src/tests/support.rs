@@ -238,7 +238,8 @@ impl Gateway {
         state.streams = Streams::with_grace(parts.grace);
         state.storing = parts.storing;
         let objects = parts.objects;
-        state.objects = Objects::new(Arc::clone(&objects), service.tasks.clone());
+        let (tasks, ending) = (service.tasks.clone(), state.ending.clone());
+        state.objects = Objects::new(Arc::clone(&objects), tasks, ending);
         let state = Arc::new(state);
         let web_root = tempfile::tempdir().unwrap();
         std::fs::write(web_root.path().join("index.html"), "<title>web</title>").unwrap();

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::chunks::{self, ChunkWriter, Chunks};
 use super::resume::{ChunkTeller, telling};
 use super::{RUN_ID, sse, warn};
-use crate::admission::overloaded;
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -24,6 +23,7 @@ use crate::openapi::bodies::chat::{ChatCompletion, ChatCompletionRequest};
 use crate::routes::body;
 use crate::state::AppState;
 use crate::store::AnswerPlace;
+use crate::streams::places::Place;
 use crate::streams::tape::{Ending, Last, Part, Tape};
 
 /// Answers a question, whole or as a stream.
@@ -59,26 +59,33 @@ pub async fn complete(
     let bytes = body::read(body, MAX_BODY_BYTES).await?;
     let request = Arc::new(ChatRequest::parse(&bytes)?);
     probe::may_ask(identity.who(), &request.model)?;
-    make_room(&state, &request)?;
+    let place = make_room(&state, &request, None)?;
     let run = Run::begin(Arc::clone(&state), &identity, &request).await?;
     let manner = Manner {
         model: request.model.clone(),
         stream: request.stream,
         include_usage: request.include_usage,
         tells_approvals: false,
+        place,
     };
     answer(&state, &identity, run, manner).await
 }
 
-/// They go on for a while, or to their end, without the request that began them.
+/// A place for an answer that is written by itself: it goes on for a while, or to its end where
+/// `unread_of` asked for that, without the request that began it.
 ///
 /// # Errors
-/// 429 when as many answers are being written by themselves as there may be.
-pub(super) fn make_room(state: &AppState, request: &ChatRequest) -> Result<(), Failure> {
-    if request.resumable && state.streams.count() >= state.limits.requests_max_concurrent as usize {
-        return Err(overloaded("streams"));
-    }
-    Ok(())
+/// 429 when as many are being written as there may be, or as one person may have.
+pub(super) fn make_room(
+    state: &AppState,
+    request: &ChatRequest,
+    unread_of: Option<&str>,
+) -> Result<Option<Place>, Failure> {
+    let most = state.limits.requests_max_concurrent;
+    let place = request
+        .resumable
+        .then(|| state.streams.place(most, unread_of));
+    place.transpose()
 }
 
 /// How an answer is told.
@@ -91,6 +98,8 @@ pub(in crate::routes) struct Manner {
     pub(in crate::routes) include_usage: bool,
     /// Whether those tell in events of their own what the answer asks consent for.
     pub(in crate::routes) tells_approvals: bool,
+    /// Where it is written by itself, its place.
+    pub(in crate::routes) place: Option<Place>,
 }
 
 /// Tells an answer, whole or as a stream. One that a client may come back to is written by itself.
@@ -115,13 +124,13 @@ pub(in crate::routes) async fn answer(
     let mut response = match (manner.stream, run.is_resumable()) {
         (true, true) => {
             let (whole, is_streaming) = (run.whole(), run.streaming());
-            let tape = state.streams.write(run);
+            let tape = state.streams.write(run, manner.place);
             let teller = ChunkTeller::new(chunks, 0);
             telling::begin(state, identity, teller, &tape, whole, &is_streaming).await?
         }
         (true, false) => sse::stream(run, ChunkWriter::new(chunks)).await?,
         (false, true) => {
-            let tape = state.streams.write(run);
+            let tape = state.streams.write(run, manner.place);
             whole_of_tape(&tape, &chunks).await?.into_response()
         }
         (false, false) => whole(run, &chunks).await?.into_response(),

@@ -385,6 +385,33 @@ async fn what_is_not_in_the_background_is_told_once_and_not_cancelled() {
 }
 
 #[tokio::test]
+async fn one_of_another_key_is_not_there_before_and_after_its_end() {
+    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+        return;
+    };
+    let (told, id) = begun(&gateway, &seen, 0, "uno").await;
+    let hidden = async || {
+        let again = gateway.send(again(&gateway, "ana", &id, None)).await;
+        let cancelled = cancel(&gateway, "ana", &id).await;
+        for reply in [again, cancelled] {
+            assert_eq!(
+                (reply.status.as_u16(), reply.code().as_str()),
+                (404, "response_not_found")
+            );
+        }
+    };
+    let keyed = "update answer_streams set api_key = 'another'";
+    sqlx::query(keyed).execute(&server.pool()).await.unwrap();
+    hidden().await;
+    seen.tell(0, None);
+    told.all().await;
+    gateway.settle_run().await;
+    hidden().await;
+    // The control: what it left is its owner's, whatever was used to ask for it.
+    assert_eq!(show(&gateway, &id).await["status"], "completed");
+}
+
+#[tokio::test]
 async fn one_whose_writer_died_has_failed() {
     let Some((server, gateway, seen)) = start(PATIENCE).await else {
         return;
@@ -395,7 +422,13 @@ async fn one_whose_writer_died_has_failed() {
     // Nobody looks after it any more, as after a crash.
     gateway.service.shutdown.cancel();
     gateway.state.streams.forget();
-    let past = "update answer_streams set alive_until = now()";
+    let (just, past) = (
+        "update answer_streams set alive_until = now()",
+        "update answer_streams set alive_until = now() - interval '6 s'",
+    );
+    // The database may have been away for that long, and the writer comes back to it.
+    sqlx::query(just).execute(&server.pool()).await.unwrap();
+    assert_eq!(show(&other, &id).await["status"], "in_progress");
     sqlx::query(past).execute(&server.pool()).await.unwrap();
     let shown = show(&other, &id).await;
     assert_eq!(

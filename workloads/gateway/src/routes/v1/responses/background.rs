@@ -27,13 +27,13 @@ use crate::routes::v1::resume::stream_of;
 use crate::routes::v1::resume::telling::{self, Teller};
 use crate::state::AppState;
 use crate::store::{Standing, StoredStream};
-use crate::streams::LOOK_EVERY;
 use crate::streams::tape::Ending;
+use crate::streams::{LOOK_EVERY, places};
 
 /// How long whoever cancels waits for the end; it comes within a second, from a replica that lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Lets a run go on by itself, and tells of it: at once what it will be, or its events.
+/// Lets a run go on by itself in its room, and tells of it: at once what it will be, or its events.
 ///
 /// # Errors
 /// What goes wrong before the first event.
@@ -41,6 +41,7 @@ pub(super) async fn begin(
     state: &Arc<AppState>,
     identity: &Identity,
     run: Run,
+    room: Option<places::Place>,
     object: Object,
     streams: bool,
 ) -> Result<Response, Failure> {
@@ -51,10 +52,10 @@ pub(super) async fn begin(
         // Its failures are told to who looks for it.
         is_streaming.raise();
         let begun = object.write(&run.transcript, Some(conversation_id), Status::InProgress);
-        state.streams.write_unread(run);
+        state.streams.write_unread(run, room);
         return Ok(Json(begun).into_response());
     }
-    let tape = state.streams.write_unread(run);
+    let tape = state.streams.write_unread(run, room);
     let teller = ResponseTeller {
         run_id,
         conversation_id,
@@ -156,8 +157,7 @@ pub async fn cancel(
 ) -> Result<Json<Value>, Failure> {
     let run_id = run_of(&id).ok_or_else(unknown)?;
     let Some(stream) = find(&state, &identity, run_id).await? else {
-        let message = "only a response with background: true can be cancelled, within 24 hours, and \
-                       by the API key that asked for it";
+        let message = "only a response with background: true can be cancelled, within 24 hours";
         return Err(told_once(&state, &identity, run_id, "id", message).await);
     };
     if stream.standing != Standing::Ended {
@@ -172,7 +172,7 @@ pub async fn cancel(
         .map(Json)
 }
 
-/// What is said of a response that is no stream to come back to.
+/// What is said of a response that is no stream to come back to for the caller.
 pub(super) async fn told_once(
     state: &AppState,
     identity: &Identity,
@@ -181,8 +181,14 @@ pub(super) async fn told_once(
     message: &'static str,
 ) -> Failure {
     match state.store.response(&identity.subject, run_id).await {
-        Ok(Some(_)) => Failure::unsupported(param, message),
-        Ok(None) => unknown(),
+        Ok(Some(_)) => {}
+        Ok(None) => return unknown(),
+        Err(error) => return error.into(),
+    }
+    match state.store.stream(run_id).await {
+        // There is one: of another API key, whose it is from its beginning to its end.
+        Ok(Some(stream)) if stream.repeated.is_some() => unknown(),
+        Ok(_) => Failure::unsupported(param, message),
         Err(error) => error.into(),
     }
 }

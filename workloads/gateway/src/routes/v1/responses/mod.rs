@@ -64,7 +64,7 @@ pub async fn create(
         repeated,
     } = request;
     probe::may_ask(identity.who(), &question.model)?;
-    chat::make_room(&state, &question)?;
+    let room = chat::make_room(&state, &question, Some(&identity.subject))?;
     if let Some(run_id) = previous {
         question.conversation_id = Some(conversation_of(&state, &identity, run_id).await?);
     }
@@ -81,7 +81,7 @@ pub async fn create(
     let place = run.place();
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if run.is_resumable() {
-        background::begin(&state, &identity, run, object, question.stream).await
+        background::begin(&state, &identity, run, room, object, question.stream).await
     } else if question.stream {
         sse::stream(run, Events::new(object)).await
     } else {

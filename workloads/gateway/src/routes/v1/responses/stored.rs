@@ -72,7 +72,7 @@ pub async fn show(
     };
     let Some(stream) = background::find(&state, &identity, run_id).await? else {
         let message = "stream must be false: the events of a response are told again only with \
-                       background: true, for 24 hours, and to the API key that asked for it";
+                       background: true, for 24 hours";
         return Err(background::told_once(&state, &identity, run_id, "stream", message).await);
     };
     background::resume(&state, &identity, run_id, &stream, after).await
