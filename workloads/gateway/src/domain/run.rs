@@ -298,7 +298,7 @@ impl Run {
             &self.state,
             Progress {
                 finished: self.transcript.finished.as_ref(),
-                decided: self.transcript.is_begun(),
+                may_have_asked: self.transcript.may_have_asked(),
                 text_bytes: self.transcript.written_bytes(),
                 outcome,
             },
