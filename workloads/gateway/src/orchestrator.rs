@@ -286,6 +286,7 @@ mod tests {
             message: "m".into(),
             retryable,
             param: "tools".into(),
+            ..Failed::default()
         };
         let failure = of_failed(failed);
         let param = if status == 404 { "model" } else { "tools" };

@@ -10,7 +10,7 @@ use lotoai_contracts::v1::{
 };
 use lotoai_kit::upstream::GrpcChannel;
 use tokio::time::{Instant, timeout};
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
 use crate::failure::Failure;
 
@@ -29,6 +29,32 @@ type Cached = Option<(Instant, Arc<Vec<Role>>)>;
 pub struct Agents {
     client: AgentsClient<GrpcChannel>,
     roles: Arc<Mutex<Cached>>,
+}
+
+/// A completion that did not begin.
+#[derive(Debug)]
+pub struct Unbegun {
+    /// Why.
+    pub failure: Failure,
+    /// Whether a model may have been asked all the same.
+    pub model_asked: bool,
+}
+
+impl Unbegun {
+    fn of_status(status: &Status) -> Self {
+        // Refused, or never reached: the agents service asks a model in neither case.
+        let is_turned_away = matches!(
+            status.code(),
+            Code::Unauthenticated
+                | Code::PermissionDenied
+                | Code::InvalidArgument
+                | Code::Unavailable
+        );
+        Self {
+            failure: Failure::from_status(SERVICE, status),
+            model_asked: !is_turned_away,
+        }
+    }
 }
 
 /// The events of one completion.
@@ -81,12 +107,15 @@ impl Agents {
     ///
     /// # Errors
     /// The agents service is away or refuses the request.
-    pub async fn complete(&self, request: CompleteRequest) -> Result<Completion, Failure> {
+    pub async fn complete(&self, request: CompleteRequest) -> Result<Completion, Unbegun> {
         let mut client = self.client.clone();
         match timeout(SILENCE_TIMEOUT, client.complete(request)).await {
             Ok(Ok(response)) => Ok(Completion(response.into_inner())),
-            Ok(Err(status)) => Err(Failure::from_status(SERVICE, &status)),
-            Err(_) => Err(Failure::dependency(SERVICE, "too slow")),
+            Ok(Err(status)) => Err(Unbegun::of_status(&status)),
+            Err(_) => Err(Unbegun {
+                failure: Failure::dependency(SERVICE, "too slow"),
+                model_asked: true,
+            }),
         }
     }
 }
@@ -110,5 +139,22 @@ impl Completion {
                 Err(_) => return Err(Failure::dependency(SERVICE, "it fell silent")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(Code::Unavailable, false)]
+    #[case(Code::PermissionDenied, false)]
+    #[case(Code::InvalidArgument, false)]
+    #[case(Code::Unknown, true)]
+    #[case(Code::Internal, true)]
+    #[case(Code::DeadlineExceeded, true)]
+    fn who_is_turned_away_has_asked_no_model(#[case] code: Code, #[case] expected: bool) {
+        let unbegun = Unbegun::of_status(&Status::new(code, "m"));
+        assert_eq!(unbegun.model_asked, expected);
     }
 }

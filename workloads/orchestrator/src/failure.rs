@@ -74,14 +74,15 @@ impl Failure {
         }
     }
 
-    /// The event on the wire.
+    /// The event on the wire; `model_asked` is whether a model may have been asked to write before.
     #[must_use]
-    pub fn wire(self) -> Failed {
+    pub fn wire(self, model_asked: bool) -> Failed {
         Failed {
             code: self.code,
             message: self.message,
             retryable: self.retryable,
             param: self.param,
+            model_asked: Some(model_asked),
         }
     }
 }

@@ -72,6 +72,14 @@ pub struct Uncalled {
     pub is_unmade: bool,
 }
 
+impl Uncalled {
+    /// Whether the tool may have done its work: the request was sent, and nobody has answered.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        !self.is_unmade && self.failure.retryable
+    }
+}
+
 impl From<Uncalled> for Failure {
     fn from(uncalled: Uncalled) -> Self {
         uncalled.failure

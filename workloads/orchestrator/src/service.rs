@@ -273,7 +273,7 @@ async fn run(hub: Hub, work: Work, out: Out) {
         Ok(checked) => checked,
         Err(failure) => {
             count("none", &failure.code, started);
-            last(&out, Event::Failed(failure.wire())).await;
+            last(&out, Event::Failed(failure.wire(false))).await;
             return;
         }
     };
@@ -304,7 +304,7 @@ async fn run(hub: Hub, work: Work, out: Out) {
         Err(failure) => {
             // The message may quote the prompt: the caller gets it, the log does not.
             tracing::warn!(code = failure.code, "a request failed");
-            Event::Failed(failure.wire())
+            Event::Failed(failure.wire(session.model_asked))
         }
     };
     last(&out, event).await;

@@ -105,8 +105,8 @@ pub struct Measured {
 pub struct Progress<'a> {
     /// Its last event, if it had a good end.
     pub finished: Option<&'a Finished>,
-    /// Whether it was decided who answers: nobody is asked before that.
-    pub decided: bool,
+    /// Whether a model may have been asked.
+    pub may_have_asked: bool,
     /// Bytes that were written, of text and of arguments of functions.
     pub text_bytes: usize,
     /// `ok`, `cancelled` or the code of the failure.
@@ -129,7 +129,7 @@ pub fn of_answer(progress: Progress<'_>, reserved: Tokens) -> Measured {
     };
     let Some(finished) = progress.finished else {
         let uncharged = progress.text_bytes == 0 && UNCHARGED.contains(&progress.outcome);
-        if uncharged || !progress.decided {
+        if uncharged || !progress.may_have_asked {
             return nothing;
         }
         return Measured {
@@ -212,13 +212,13 @@ mod tests {
 
     fn measure(
         finished: Option<&Finished>,
-        decided: bool,
+        may_have_asked: bool,
         bytes: usize,
         outcome: &str,
     ) -> Measured {
         let progress = Progress {
             finished,
-            decided,
+            may_have_asked,
             text_bytes: bytes,
             outcome,
         };
@@ -336,15 +336,18 @@ mod tests {
     #[case(true, 0, "provider_unavailable", 0, 0)]
     #[case(true, 0, "unsupported_parameter", 0, 0)]
     #[case(false, 0, "cancelled", 0, 0)]
+    #[case(false, 99, "cancelled", 0, 0)]
+    #[case(false, 0, "agents_unavailable", 0, 0)]
+    #[case(true, 0, "agents_unavailable", 2_010, 4_096)]
     #[case(false, 0, "orchestrator_unavailable", 0, 0)]
     fn an_answer_without_an_end(
-        #[case] decided: bool,
+        #[case] may_have_asked: bool,
         #[case] bytes: usize,
         #[case] outcome: &str,
         #[case] read: u64,
         #[case] written: u64,
     ) {
-        let measured = measure(None, decided, bytes, outcome);
+        let measured = measure(None, may_have_asked, bytes, outcome);
         assert_eq!(
             (measured.tokens.input, measured.tokens.output),
             (read, written)

@@ -24,7 +24,7 @@ pub mod responses_request;
 pub mod run;
 pub mod sampling;
 pub mod snippet;
-mod stored_question;
+pub mod stored_question;
 pub mod text;
 pub mod transcript;
 pub mod tus;

@@ -17,11 +17,10 @@ use super::charge::Charge;
 use super::chat_request::ChatRequest;
 use super::end::{End, Record, Whole};
 use super::prepare::{Beginning, Prepared, prepare};
-use super::stored_question::StoredQuestion;
+use super::stored_question::{StoredQuestion, Streaming};
 use super::transcript::{Step, Transcript};
 use crate::budget::estimate::Progress;
 use crate::failure::Failure;
-use crate::flag::Flag;
 use crate::identity::Identity;
 use crate::identity::watch::Follow;
 use crate::orchestrator::Events;
@@ -163,7 +162,7 @@ impl Run {
 
     /// Raised where its client is told failures in a stream though nothing of the answer is there:
     /// then the question stays.
-    pub fn streaming(&self) -> Flag {
+    pub fn streaming(&self) -> Streaming {
         self.question.is_streaming.clone()
     }
 
@@ -298,7 +297,7 @@ impl Run {
             &self.state,
             Progress {
                 finished: self.transcript.finished.as_ref(),
-                decided: self.transcript.is_begun(),
+                may_have_asked: self.transcript.may_have_asked(),
                 text_bytes: self.transcript.written_bytes(),
                 outcome,
             },

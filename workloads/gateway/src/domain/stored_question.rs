@@ -1,10 +1,41 @@
 //! A question as it was stored, and whether it stays when its run fails.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use uuid::Uuid;
 
 use super::transcript::Transcript;
-use crate::flag::Flag;
 use crate::store::Undone;
+
+const OPEN: u8 = 0;
+const STREAMING: u8 = 1;
+const UNDONE: u8 = 2;
+
+/// Whether a client is told failures in a stream, or by a status after which its question is taken
+/// back. Whoever decides that first decides it, once. All clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Streaming(Arc<AtomicU8>);
+
+impl Streaming {
+    /// From now on failures are told in a stream. Says whether that is so; else the question is being
+    /// taken back.
+    pub fn raise(&self) -> bool {
+        self.decide(STREAMING)
+    }
+
+    /// The question is taken back. Says whether that is so; else its client is told in a stream.
+    pub fn undo(&self) -> bool {
+        self.decide(UNDONE)
+    }
+
+    fn decide(&self, what: u8) -> bool {
+        let decided = self
+            .0
+            .compare_exchange(OPEN, what, Ordering::AcqRel, Ordering::Acquire);
+        decided.is_ok() || decided == Err(what)
+    }
+}
 
 /// What was stored of a question before it was asked.
 #[derive(Debug, Default)]
@@ -16,7 +47,7 @@ pub(super) struct StoredQuestion {
     /// Whether its answer is told as a stream, or is looked up …
     pub(super) streams: bool,
     /// … and whether that has begun, though nothing of the answer is there.
-    pub(super) is_streaming: Flag,
+    pub(super) is_streaming: Streaming,
 }
 
 impl StoredQuestion {
@@ -29,9 +60,11 @@ impl StoredQuestion {
         conversation_id: Option<Uuid>,
         transcript: &Transcript,
     ) -> Option<Undone> {
-        let is_told_in_stream =
-            self.streams && (self.is_streaming.is_raised() || transcript.is_begun());
-        if is_told_in_stream || transcript.has_acted() {
+        if transcript.has_acted() {
+            return None;
+        }
+        let is_told_in_stream = || transcript.is_begun() || !self.is_streaming.undo();
+        if self.streams && is_told_in_stream() {
             return None;
         }
         let is_stored = self.began || !self.messages.is_empty();
@@ -79,7 +112,7 @@ mod tests {
             ..StoredQuestion::default()
         };
         if is_streaming {
-            question.is_streaming.raise();
+            assert!(question.is_streaming.raise());
         }
         let undone = question.undone(Some(Uuid::nil()), &transcript(text, tool_calls));
         let all = Undone {
@@ -88,6 +121,20 @@ mod tests {
             began: false,
         };
         assert_eq!(undone, expected.then_some(all));
+    }
+
+    #[test]
+    fn no_stream_begins_of_what_is_taken_back() {
+        let question = StoredQuestion {
+            messages: vec![Uuid::max()],
+            streams: true,
+            ..StoredQuestion::default()
+        };
+        let streaming = question.is_streaming.clone();
+        let undone = || question.undone(Some(Uuid::nil()), &Transcript::default());
+        assert!(undone().is_some());
+        assert!(!streaming.raise());
+        assert!(undone().is_some());
     }
 
     #[test]

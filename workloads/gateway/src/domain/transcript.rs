@@ -14,6 +14,9 @@ use crate::store::{Ended, StoredCall, StoredDecision};
 /// An answer that grows beyond this is a fault of a model, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// The route on which a tool answers.
+const TOOL: &str = "tool";
+
 /// The answer so far.
 #[derive(Debug, Default)]
 pub struct Transcript {
@@ -31,6 +34,8 @@ pub struct Transcript {
     pub function_calls: Vec<StoredCall>,
     /// How it ended; `None` while it goes on.
     pub finished: Option<Finished>,
+    /// Whether a model may have been asked before it failed, where the orchestrator says so.
+    pub model_asked: Option<bool>,
 }
 
 /// What an event means for a stream.
@@ -79,6 +84,7 @@ impl Transcript {
                 model: ended.model.clone(),
                 provider: ended.end.provider.clone(),
             }),
+            model_asked: None,
         }
     }
 
@@ -121,7 +127,10 @@ impl Transcript {
                 self.finished = Some(finished);
                 Ok(Step::Finished)
             }
-            Event::Failed(failed) => Err(crate::orchestrator::of_failed(failed)),
+            Event::Failed(failed) => {
+                self.model_asked = failed.model_asked;
+                Err(crate::orchestrator::of_failed(failed))
+            }
         }
     }
 
@@ -173,6 +182,13 @@ impl Transcript {
     /// Whether anything came of the question: it was decided who answers, or an answer was begun.
     pub fn is_begun(&self) -> bool {
         self.decision.is_some() || self.written_bytes() > 0 || self.has_acted()
+    }
+
+    /// Whether a model may have been asked: as the orchestrator says, else nobody is before it is
+    /// decided who answers, and tools answer without one.
+    pub fn may_have_asked(&self) -> bool {
+        let by_route = || self.is_begun() && self.route() != TOOL;
+        self.model_asked.unwrap_or_else(by_route)
     }
 
     /// Whether tools of the platform were called for it, or it asks consent for that.
@@ -246,7 +262,7 @@ fn stored_decision(decision: &Decision) -> StoredDecision {
     let route = match decision.route() {
         Route::Knowledge => "knowledge",
         Route::Agent => "agent",
-        Route::Tool => "tool",
+        Route::Tool => TOOL,
         Route::Unspecified => "unspecified",
     };
     StoredDecision {
@@ -434,6 +450,35 @@ mod tests {
             .absorb(Event::ToolCall(ToolCall::default()))
             .unwrap();
         assert!(transcript.is_begun());
+    }
+
+    #[rstest::rstest]
+    #[case::undecided(None, None, false)]
+    #[case::agent(Some(Route::Agent), None, true)]
+    #[case::documents(Some(Route::Knowledge), None, true)]
+    #[case::tool(Some(Route::Tool), None, false)]
+    #[case::agents_away(Some(Route::Agent), Some(false), false)]
+    #[case::agents_broke_off(Some(Route::Agent), Some(true), true)]
+    fn a_model_may_have_been_asked_by_word_or_by_route(
+        #[case] route: Option<Route>,
+        #[case] said: Option<bool>,
+        #[case] expected: bool,
+    ) {
+        let mut transcript = Transcript::default();
+        if let Some(route) = route {
+            let mut decision = Decision::default();
+            decision.set_route(route);
+            transcript.absorb(Event::Decision(decision)).unwrap();
+        }
+        if said.is_some() {
+            let failed = Failed {
+                code: "agents_unavailable".into(),
+                model_asked: said,
+                ..Failed::default()
+            };
+            transcript.absorb(Event::Failed(failed)).unwrap_err();
+        }
+        assert_eq!(transcript.may_have_asked(), expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use lotoai_contracts::v1::{CompleteRequest, Functions, Message, Role, complete_event::Event};
 
 use super::{Done, Hub, session::Session};
-use crate::{domain::history, failure::Failure};
+use crate::{agents::Completion, domain::history, failure::Failure};
 
 /// Tokens that are left for the answer of a local model when the caller gives no bound.
 const LOCAL_ANSWER_TOKENS: u32 = 512;
@@ -85,8 +85,29 @@ pub fn request(
     }
 }
 
-async fn stream(hub: &Hub, session: &Session, request: CompleteRequest) -> Result<Done, Failure> {
-    let mut completion = hub.agents.complete(request).await?;
+/// Begins a completion, and notes whether a model may have been asked with it: it may until the
+/// opposite is known, for a run that is ended meanwhile.
+///
+/// # Errors
+/// The agents service is away or refuses the request.
+pub async fn complete(
+    hub: &Hub,
+    session: &mut Session,
+    request: CompleteRequest,
+) -> Result<Completion, Failure> {
+    let was_asked = std::mem::replace(&mut session.model_asked, true);
+    hub.agents.complete(request).await.map_err(|unbegun| {
+        session.model_asked = was_asked || unbegun.model_asked;
+        unbegun.failure
+    })
+}
+
+async fn stream(
+    hub: &Hub,
+    session: &mut Session,
+    request: CompleteRequest,
+) -> Result<Done, Failure> {
+    let mut completion = complete(hub, session, request).await?;
     loop {
         match completion.next().await? {
             Event::Delta(text) => session.say(text).await?,

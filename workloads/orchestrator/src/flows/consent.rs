@@ -261,8 +261,8 @@ async fn carry_out(
     match tool::call_tool(hub, session, call).await {
         Ok(result) => tool::tell(session, call, result).await,
         Err(uncalled) if uncalled.is_unmade => not_made(session, call.tool()).await,
-        // It was sent, or was not: what the server refused it did not do, the rest nobody knows.
-        Err(uncalled) if uncalled.failure.retryable => break_off(session, call.tool()).await,
+        Err(uncalled) if uncalled.is_unknown() => break_off(session, call.tool()).await,
+        // What the server refused it did not do.
         Err(uncalled) => Err(uncalled.failure),
     }
 }

@@ -143,7 +143,7 @@ async fn written(
     }];
     let request: CompleteRequest = agent::request(hub, session, role, &messages, None);
     let started = session.now();
-    let mut completion = match hub.agents.complete(request).await {
+    let mut completion = match agent::complete(hub, session, request).await {
         Ok(completion) => completion,
         Err(failure) => {
             session.step("complete", &role.name, &failure.code, started);

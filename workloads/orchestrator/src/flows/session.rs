@@ -59,6 +59,8 @@ pub struct Session {
     /// Where this run fails now, it gets no end in the store, so that it may be sent again: what a
     /// person decides must not be lost with one attempt to do it.
     pub may_go_on: bool,
+    /// Whether a model may have been asked to write, which its provider charges.
+    pub model_asked: bool,
     out: Out,
 }
 
@@ -105,6 +107,7 @@ impl Session {
             steps: Vec::new(),
             route: "none",
             may_go_on: false,
+            model_asked: false,
             out,
         })
     }
@@ -134,6 +137,7 @@ impl Session {
             steps: Vec::new(),
             route: "none",
             may_go_on: true,
+            model_asked: false,
             out,
         })
     }

@@ -35,8 +35,12 @@ pub async fn answer(
     let said = if found.missing.is_empty() {
         match approval::judge(tool, found.arguments) {
             Verdict::Clear(call) => {
-                let result = call_tool(hub, session, &call).await?;
-                return tell(session, &call, result).await;
+                return match call_tool(hub, session, &call).await {
+                    Ok(result) => tell(session, &call, result).await,
+                    // A failure would have the caller ask again, and the tool do its work twice.
+                    Err(uncalled) if uncalled.is_unknown() => break_off(session, &call).await,
+                    Err(uncalled) => Err(uncalled.failure),
+                };
             }
             Verdict::Ask(asked) => return consent::ask(hub, session, &asked).await,
             Verdict::Faulty(faults) => {
@@ -87,9 +91,29 @@ pub async fn tell(session: &Session, call: &Cleared, result: ToolResult) -> Resu
     } else {
         phrases::tool_result(session.language, name, &result.text)
     };
+    report(session, call, result, text).await
+}
+
+/// Says that nobody knows whether the tool did its work.
+async fn break_off(session: &Session, call: &Cleared) -> Result<Done, Failure> {
+    let text = phrases::broken_off(session.language, call.tool());
+    let result = ToolResult {
+        text: text.clone(),
+        is_error: true,
+    };
+    report(session, call, result, text).await
+}
+
+/// Sends a call with what it gave, and `text` as the answer.
+async fn report(
+    session: &Session,
+    call: &Cleared,
+    result: ToolResult,
+    text: String,
+) -> Result<Done, Failure> {
     session
         .tool_call(ToolCall {
-            name: name.to_owned(),
+            name: call.tool().to_owned(),
             arguments_json: Value::Object(call.arguments().clone()).to_string(),
             result_text: result.text,
             is_error: result.is_error,

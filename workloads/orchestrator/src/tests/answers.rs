@@ -121,6 +121,23 @@ async fn a_tool_is_called_with_the_arguments_of_the_question() {
 }
 
 #[tokio::test]
+async fn a_call_whose_answer_is_lost_ends_well_so_that_nobody_repeats_it() {
+    let world = world();
+    world.tool.lock().unwrap().breaks = true;
+    let stage = stage(world.clone()).await;
+    let question = "How many working days are between 2026-11-02 and 2026-11-20?";
+    let events = stage.ask(request("lotoai", vec![user(question)])).await;
+    let Event::ToolCall(call) = &events[1] else {
+        panic!("{events:?}")
+    };
+    assert!(call.is_error, "{call:?}");
+    let said = text_of(&events);
+    assert!(said.starts_with("It is not known whether"), "{said}");
+    assert!(matches!(events.last(), Some(Event::Finished(_))));
+    assert_eq!(world.tool.lock().unwrap().calls.len(), 1);
+}
+
+#[tokio::test]
 async fn a_missing_argument_is_asked_for_and_the_reply_is_understood() {
     let stage = stage(world()).await;
     let first =

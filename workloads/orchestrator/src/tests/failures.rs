@@ -21,6 +21,13 @@ fn failed(events: &[Event]) -> (&str, &str, bool) {
     }
 }
 
+fn model_asked(events: &[Event]) -> Option<bool> {
+    match events.last() {
+        Some(Event::Failed(failed)) => failed.model_asked,
+        _ => panic!("no failure at the end of {events:?}"),
+    }
+}
+
 #[rstest]
 #[case::rag(World { rag_down: true, ..world() }, "rag-server")]
 #[case::models(World { models_down: true, ..world() }, "model-server")]
@@ -77,6 +84,7 @@ async fn nothing_is_guessed_when_the_search_is_away() {
     let (code, message, retryable) = failed(&events);
     assert_eq!((code, retryable), ("rag_server_unavailable", true));
     assert!(message.contains("try again"), "{message}");
+    assert_eq!(model_asked(&events), Some(false));
     assert_eq!(stage.stored(), ["finish rag_server_unavailable  [decide]"]);
 }
 
@@ -89,6 +97,7 @@ async fn a_role_that_fails_ends_with_its_reason() {
     .await;
     let events = stage.ask(request("assistant", vec![user("Hello")])).await;
     assert_eq!(failed(&events), ("provider_unavailable", "set KEY", false));
+    assert_eq!(model_asked(&events), Some(true));
     assert_eq!(
         stage.stored(),
         [
@@ -113,5 +122,6 @@ async fn a_bad_request_is_refused_by_field(#[case] request: AnswerRequest, #[cas
         (code, retryable, events.len()),
         ("invalid_request", false, 1)
     );
+    assert_eq!(model_asked(&events), Some(false));
     assert!(message.contains(field), "{message}");
 }

@@ -94,6 +94,25 @@ fn components_take_their_new_image_from_the_stores_to_the_edge() {
     }
 }
 
+/// The gateway sends what an analytics of before may not be able to read, and would put aside.
+#[test]
+fn the_gateway_is_renewed_when_analytics_runs_its_new_version() {
+    for fixture in ["minimal", "high-availability", "external"] {
+        let mut world = renewed(fixture);
+        let name = |node| world.platform().node_name(Node::Component(node));
+        let [gateway, analytics] = [Component::Gateway, Component::Analytics].map(name);
+        let is_new = |world: &World, name: &str| images(world)[name].ends_with(NEXT);
+        let mut runs_new = is_new(&world, &analytics);
+        assert!(!runs_new, "{fixture}");
+        while world.operator(usize::MAX) > 0 {
+            assert!(runs_new || !is_new(&world, &gateway), "{fixture}");
+            world.kubelet();
+            runs_new = is_new(&world, &analytics);
+        }
+        assert!(is_new(&world, &gateway), "{fixture}");
+    }
+}
+
 #[test]
 fn an_operator_that_is_killed_at_any_write_keeps_the_order() {
     for most in 1..5 {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::source::{Elsewhere, Place, Source};
 use crate::admission::Farewell;
 use crate::domain::end::Whole;
+use crate::domain::stored_question::Streaming;
 use crate::failure::Failure;
 use crate::flag::Flag;
 use crate::idempotency::Streamed;
@@ -19,7 +20,7 @@ use crate::identity::Identity;
 use crate::identity::watch::Follow;
 use crate::routes::v1::sse::{GRACE, respond};
 use crate::state::AppState;
-use crate::streams::tape::{Ending, Part, Tape};
+use crate::streams::tape::{Ending, Part, Reader, Tape};
 
 /// Puts the parts of a stream into the events of an API.
 pub(in crate::routes::v1) trait Teller: Send + 'static {
@@ -61,17 +62,10 @@ pub(in crate::routes::v1) async fn begin(
     teller: impl Teller,
     tape: &Arc<Tape>,
     whole: Whole,
-    is_streaming: &Flag,
+    is_streaming: &Streaming,
 ) -> Result<Response, Failure> {
     let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
-    let first = tokio::time::timeout(GRACE, reader.next()).await;
-    let first = first.ok().flatten();
-    if let Some(Part::Ending(ending)) = &first
-        && let Ending::Failed(failure) = &**ending
-    {
-        return Err(failure.clone());
-    }
-    is_streaming.raise();
+    let first = first(&mut reader, is_streaming).await?;
     let mut telling = Telling::new(state, identity, teller, Source::Here(reader));
     match first {
         Some(part) => telling.add(part).await?,
@@ -81,6 +75,27 @@ pub(in crate::routes::v1) async fn begin(
     let mut response = tell(telling);
     response.extensions_mut().insert(Streamed { failed, whole });
     Ok(response)
+}
+
+/// What a stream begins with; `None` where nothing has come for a while.
+///
+/// # Errors
+/// The answer has failed before that, or is failing: its end is being stored as that of one that is
+/// told by its status.
+async fn first(reader: &mut Reader, is_streaming: &Streaming) -> Result<Option<Part>, Failure> {
+    let soon = tokio::time::timeout(GRACE, reader.next()).await;
+    let mut first = soon.ok().flatten();
+    if first.is_none() && !is_streaming.raise() {
+        // Who stores an end tells it within a second.
+        first = reader.next().await;
+    }
+    if let Some(Part::Ending(ending)) = &first
+        && let Ending::Failed(failure) = &**ending
+    {
+        return Err(failure.clone());
+    }
+    is_streaming.raise();
+    Ok(first)
 }
 
 /// Goes on with the stream of a run from a place.
@@ -188,5 +203,34 @@ impl<T: Teller> Telling<T> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_stream_begins_whose_question_is_taken_back() {
+        let tape = Arc::new(Tape::default());
+        let streaming = Streaming::default();
+        assert!(streaming.undo());
+        let mut reader = tape.read(None).unwrap();
+        let failing = async {
+            tokio::time::sleep(2 * GRACE).await;
+            tape.end(Ending::Failed(Failure::internal()));
+        };
+        let (told, ()) = tokio::join!(first(&mut reader, &streaming), failing);
+        assert_eq!(told.unwrap_err(), Failure::internal());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_begins_and_keeps_its_question() {
+        let tape = Arc::new(Tape::default());
+        let streaming = Streaming::default();
+        let mut reader = tape.read(None).unwrap();
+        let told = first(&mut reader, &streaming).await.unwrap();
+        assert!(told.is_none(), "{told:?}");
+        assert!(!streaming.undo());
     }
 }
