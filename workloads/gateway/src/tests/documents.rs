@@ -350,7 +350,8 @@ fn row(object_key: &str) -> Document {
 async fn a_file_that_changes_while_it_is_asked_for_is_what_it_is_then() {
     let gateway = Gateway::start(Parts::default()).await;
     let bytes = Bytes::from_static(b"the plan");
-    let put = gateway.objects.put(&Path::from("newer"), bytes.into());
+    let newer = Path::from("newer");
+    let put = gateway.objects.put(&newer, bytes.into());
     put.await.unwrap();
     let given = async |keys: &[&str]| {
         let keys = Mutex::new(keys.iter());
