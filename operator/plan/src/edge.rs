@@ -101,7 +101,7 @@ fn backend_tls_policy(platform: &Platform, observed: &Observed) -> Option<Wait> 
     let mut policies = observed.backend_tls_policies.iter();
     let (name, (gateway, refusal)) = policies.find_map(|(name, policy)| {
         let status = policy.status.as_ref()?;
-        Some((name, refusal(&status.ancestors, &is_parent)?))
+        Some((name, refusal(&status.ancestors, is_parent)?))
     })?;
     let message = format!("Gateway {gateway} does not take BackendTLSPolicy {name}: {refusal}");
     Some(not_accepted(platform, "BackendTLSPolicy", name, &message))

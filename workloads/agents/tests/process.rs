@@ -131,8 +131,12 @@ async fn ask(client: &mut AgentsClient<Channel>) -> (String, Event) {
     }
 }
 
+/// They take turns: an address that is free may be taken by the provider of the other one.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn a_key_reaches_its_provider_and_no_log() {
+    let _turn = TURN.lock().await;
     let provider = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/v1/chat/completions"))
@@ -156,6 +160,7 @@ async fn a_key_reaches_its_provider_and_no_log() {
 
 #[tokio::test]
 async fn a_refused_key_is_repeated_by_nobody() {
+    let _turn = TURN.lock().await;
     let provider = MockServer::start().await;
     let said = format!(r#"{{"error": {{"message": "Incorrect API key provided: {KEY}"}}}}"#);
     Mock::given(method("POST"))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{request, weather};
+use crate::tests::api_keys::{self, bearing, every_scope};
 use crate::tests::orchestrator::Seen;
 use crate::tests::streams::{PATIENCE, start, within};
 use crate::tests::support::{Gateway, Reply};
@@ -386,22 +387,23 @@ async fn what_is_not_in_the_background_is_told_once_and_not_cancelled() {
 
 #[tokio::test]
 async fn one_of_another_key_is_not_there_before_and_after_its_end() {
-    let Some((server, gateway, seen)) = start(PATIENCE).await else {
+    let Some((_server, gateway, seen)) = start(PATIENCE).await else {
         return;
     };
     let (told, id) = begun(&gateway, &seen, 0, "uno").await;
+    let key = json!({ "name": "another", "scopes": every_scope() });
+    let key = api_keys::key(&gateway, "ana", &[], &key).await;
+    let again = format!("/v1/responses/{id}?stream=true");
+    let cancel = format!("/v1/responses/{id}/cancel");
     let hidden = async || {
-        let again = gateway.send(again(&gateway, "ana", &id, None)).await;
-        let cancelled = cancel(&gateway, "ana", &id).await;
-        for reply in [again, cancelled] {
+        for (method, path) in [(Method::GET, &again), (Method::POST, &cancel)] {
+            let reply = within(gateway.send(bearing(method, path, &key))).await;
             assert_eq!(
                 (reply.status.as_u16(), reply.code().as_str()),
                 (404, "response_not_found")
             );
         }
     };
-    let keyed = "update answer_streams set api_key = 'another'";
-    sqlx::query(keyed).execute(&server.pool()).await.unwrap();
     hidden().await;
     seen.tell(0, None);
     told.all().await;
