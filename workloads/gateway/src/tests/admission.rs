@@ -75,14 +75,9 @@ async fn who_hangs_up_on_a_request_with_a_key_holds_its_place_until_it_ends() {
     headers.insert("idempotency-key", "k".parse().unwrap());
     *request.body_mut() = Body::from(question("told", &json!({})));
     let mut answer = Box::pin(gateway.send(request));
-    let asked = async {
-        while seen.told.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
         reply = &mut answer => panic!("{reply:?}"),
-        asked = tokio::time::timeout(PATIENCE, asked) => asked.expect("it is asked"),
+        () = seen.asked(1) => {}
     }
     drop(answer);
     let reply = gateway.get("/api/me", "ana").await;
@@ -123,14 +118,7 @@ async fn responses_in_the_background_are_as_many_as_requests() {
     );
     // The control: what is no answer finds room, and so does the next one when the first has ended.
     assert_eq!(gateway.get("/api/me", "ana").await.status, StatusCode::OK);
-    let asked = async {
-        while seen.told.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .expect("it is asked");
+    seen.asked(1).await;
     seen.tell(0, None);
     gateway.settle_run().await;
     assert_eq!(ask().await.status, StatusCode::OK);
@@ -164,14 +152,7 @@ async fn responses_in_the_background_of_one_person_are_not_all() {
     );
     assert!(!more.header("retry-after").is_empty(), "{more:?}");
     assert_eq!(ask("bo").await.status, StatusCode::OK, "it is of a person");
-    let asked = async {
-        while seen.told.lock().unwrap().len() <= UNREAD_OF_ONE {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .expect("all are asked");
+    seen.asked(UNREAD_OF_ONE + 1).await;
     for answer in 0..=UNREAD_OF_ONE {
         seen.tell(answer, None);
     }

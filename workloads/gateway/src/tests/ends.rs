@@ -233,14 +233,9 @@ async fn a_whole_answer_outlasts_a_database_that_is_away_for_a_moment() {
         return;
     };
     let mut answer = Box::pin(gateway.send(ask(&gateway, "told", false)));
-    let asked = async {
-        while seen.told.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
         reply = &mut answer => panic!("{reply:?}"),
-        () = within(asked) => {}
+        () = seen.asked(1) => {}
     }
     server.server().freeze();
     seen.tell(0, Some("uno"));

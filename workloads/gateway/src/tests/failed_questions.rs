@@ -148,14 +148,9 @@ async fn what_was_said_meanwhile_stays() {
         return;
     };
     let mut answer = Box::pin(gateway.send(asking(&gateway, "told", None, &json!({}))));
-    let asked = async {
-        while seen.told.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
         reply = &mut answer => panic!("{reply:?}"),
-        asked = tokio::time::timeout(PATIENCE, asked) => asked.expect("it is asked"),
+        () = seen.asked(1) => {}
     }
     let ids = conversations(&gateway).await;
     sqlx::query(

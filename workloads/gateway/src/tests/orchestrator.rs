@@ -29,6 +29,9 @@ use self::approvals::{Approvals, GoesOn};
 
 type Events = Pin<Box<dyn Stream<Item = Result<AnswerEvent, Status>> + Send>>;
 
+/// How long a question may take to come here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What the fake has seen.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -56,6 +59,18 @@ impl Seen {
     /// How many questions there were.
     pub(crate) fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
+    }
+
+    /// Waits until so many answers of model `told` were asked for.
+    pub(crate) async fn asked(&self, answers: usize) {
+        let asked = async {
+            while self.told.lock().unwrap().len() < answers {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .expect("they are asked for in time");
     }
 
     /// Lets an answer of model `told` go on: with text, or to its end.

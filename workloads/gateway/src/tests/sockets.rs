@@ -228,12 +228,7 @@ async fn a_stop_cuts_no_stream_and_refuses_nobody() {
     let body = question("told", &json!({"stream": true}));
     let streams = (0..STREAMS).map(|_| ask(&gateway, address, &body));
     let streams = join_all(streams).await;
-    let begun = async {
-        while seen.told.lock().unwrap().len() < STREAMS {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(begun).await;
+    seen.asked(STREAMS).await;
     for answer in 0..STREAMS {
         seen.tell(answer, Some("before "));
     }

@@ -122,21 +122,11 @@ fn id_of(response: &Value) -> String {
     response["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits until so many answers of model `told` are being written.
-async fn asked(seen: &Seen, answers: usize) {
-    within(async {
-        while seen.told.lock().unwrap().len() < answers {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
 /// One that is being written, with this text so far, and its id.
 async fn begun(gateway: &Gateway, seen: &Seen, answer: usize, text: &str) -> (Told, String) {
     let request = background(gateway, "told", &json!({"stream": true}));
     let mut told = Told::of(gateway, request).await;
-    asked(seen, answer + 1).await;
+    seen.asked(answer + 1).await;
     seen.tell(answer, Some(text));
     told.until(text).await;
     let id = id_of(&told.events()[0]["response"]);
@@ -199,7 +189,7 @@ async fn it_goes_on_without_a_reader_and_is_looked_for() {
         (&json!("in_progress"), &json!(true), &json!([]))
     );
     let id = id_of(&given);
-    asked(&seen, 1).await;
+    seen.asked(1).await;
     seen.tell(0, Some("uno"));
     // For longer than a stream of chat completions does.
     let waits = tokio::time::timeout(Duration::from_secs(1), seen.cancelled.notified());
@@ -306,7 +296,7 @@ async fn functions_and_empty_answers_are_told_alike_each_time() {
 
     let request = background(&gateway, "told", &json!({"stream": true}));
     let silent = Told::of(&gateway, request).await;
-    asked(&seen, 1).await;
+    seen.asked(1).await;
     seen.tell(0, None);
     let silent = silent.all().await;
     assert_eq!(numbers(&silent), [0, 1, 2, 3, 4, 5, 6, 7]);

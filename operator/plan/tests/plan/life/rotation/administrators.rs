@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lotoai_api::Store;
 
 use super::super::secrets::administrators;
-use super::{World, access::everybody_is_let_in, ask, live};
+use super::{World, access::everybody_is_let_in, ask, live, through};
 
 #[test]
 fn administrators_get_a_new_password_and_their_servers_do_not_notice() {
@@ -63,13 +63,9 @@ fn administrators_of_clickhouse_take_turns_and_its_servers_follow() {
             let before = secret(&world, "password");
             ask(&mut world, "clickhouse-admin", request);
             let mut files = vec![administrators(&world.plan().1)];
-            for _ in 0..10 {
-                world.operator(usize::MAX);
-                world.rotate(usize::MAX);
-                world.kubelet();
-                everybody_is_let_in(&world);
-                files.push(administrators(&world.plan().1));
-            }
+            files.extend(through(&mut world, 10, |world| {
+                administrators(&world.plan().1)
+            }));
             files.dedup();
             // They change places without a change of the file.
             assert_eq!(named(&files, old), [true, true, false], "{fixture}");
@@ -110,12 +106,7 @@ fn every_server_of_clickhouse_is_asked_while_administrators_take_turns() {
         let mut world = World::up(fixture);
         let mut seen = vec![asked_one_by_one(&world)];
         ask(&mut world, "clickhouse-admin", "1");
-        for _ in 0..10 {
-            world.operator(usize::MAX);
-            world.rotate(usize::MAX);
-            world.kubelet();
-            seen.push(asked_one_by_one(&world));
-        }
+        seen.extend(through(&mut world, 10, asked_one_by_one));
         seen.dedup();
         assert_eq!(seen, expected, "{fixture}");
     }

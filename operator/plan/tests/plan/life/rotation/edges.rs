@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lotoai_api::Store;
 use lotoai_plan::rotation::{self, Step};
 
-use super::{World, access::everybody_is_let_in, ask, live, values};
+use super::{World, ask, live, through, values};
 
 #[test]
 fn every_credential_is_made_anew_and_nobody_is_turned_away() {
@@ -179,17 +179,11 @@ fn the_gateway_knows_both_secrets_of_its_client_while_keycloak_learns_the_new_on
     let secret = |world: &World, key| world.secret("demo-gateway-keycloak", key);
     let old = secret(&world, "password").unwrap();
     ask(&mut world, "gateway-keycloak", "1");
-    let mut seen = Vec::new();
-    for _ in 0..20 {
-        world.operator(usize::MAX);
-        world.rotate(usize::MAX);
-        world.kubelet();
-        everybody_is_let_in(&world);
+    let seen = through(&mut world, 20, |world| {
         let known = world.accounts[&Store::Keycloak]["lotoai-web"] == old;
         let (_, env) = &world.started["demo-gateway-0"];
-        seen.push((known, env.contains_key("OIDC_CLIENT_SECRET_STANDBY")));
-    }
-    seen.dedup();
+        (known, env.contains_key("OIDC_CLIENT_SECRET_STANDBY"))
+    });
     assert_eq!(
         seen,
         [(true, false), (true, true), (false, true), (false, false)]

@@ -21,6 +21,21 @@ fn ask(world: &mut World, name: &str, request: &str) {
     rotate.insert(name.to_owned(), request.to_owned());
 }
 
+/// Lets so many passes go by, each with the steps that are due and the restarts that follow, and looks
+/// after each: what was seen, without what was the same as before. Everybody is let in all along.
+fn through<T: PartialEq>(world: &mut World, passes: usize, look: impl Fn(&World) -> T) -> Vec<T> {
+    let pass = |_| {
+        world.operator(usize::MAX);
+        world.rotate(usize::MAX);
+        world.kubelet();
+        everybody_is_let_in(world);
+        look(world)
+    };
+    let mut seen: Vec<T> = (0..passes).map(pass).collect();
+    seen.dedup();
+    seen
+}
+
 /// The secret part of every credential that can be made anew, by Secret.
 fn values(world: &World) -> BTreeMap<String, String> {
     let platform = world.platform();

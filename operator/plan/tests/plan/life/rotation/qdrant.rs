@@ -2,8 +2,8 @@
 
 use rstest::rstest;
 
-use super::access::{everybody_is_let_in, takes};
-use super::{World, ask, live};
+use super::access::takes;
+use super::{World, ask, live, through};
 
 const SECRET: &str = "demo-rag-server-qdrant";
 
@@ -16,18 +16,12 @@ fn qdrant_takes_both_keys_before_and_until_rag_server_has_the_new_one() {
     let mut world = World::up("qdrant-cluster");
     let old = key(&world);
     ask(&mut world, "rag-server-qdrant", "1");
-    let mut seen = Vec::new();
-    for _ in 0..20 {
-        world.operator(usize::MAX);
-        world.rotate(usize::MAX);
-        world.kubelet();
-        everybody_is_let_in(&world);
+    let seen = through(&mut world, 20, |world| {
         let (_, server) = &world.started["demo-qdrant-0"];
         let (_, caller) = &world.started["demo-rag-server-0"];
         let both = server.contains_key("QDRANT__SERVICE__ALT_API_KEY");
-        seen.push((takes(server, &old), both, caller["QDRANT_API_KEY"] == old));
-    }
-    seen.dedup();
+        (takes(server, &old), both, caller["QDRANT_API_KEY"] == old)
+    });
     let expected = [
         (true, false, true),
         (true, true, true),
