@@ -153,6 +153,13 @@ pub enum Error {
         /// The module whose version is missing.
         module: &'static str,
     },
+    /// Sources of ours, of which a program is built, could not be read.
+    #[snafu(display("failed to read what a program is built from"))]
+    Sources {
+        /// The cause.
+        #[snafu(source(from(crate::images::Error, Box::new)))]
+        source: Box<crate::images::Error>,
+    },
     /// A program of the cluster has not been built.
     #[snafu(display("{} does not exist: build the third-party programs first", path.display()))]
     NotBuilt {

@@ -22,7 +22,7 @@ use snafu::{OptionExt, ResultExt};
 
 use self::buildah::Buildah;
 use self::catalogue::{BASES, Program, Recipe, UPSTREAM};
-use self::context::Key;
+pub(crate) use self::context::Key;
 use self::debian::Apt;
 pub use self::error::{Error, Result};
 use self::error::{FileSnafu, NoProgramSnafu, StepSnafu, UnknownImageSnafu};

@@ -1,7 +1,8 @@
 //! Programs that are built from Go modules, because no Debian package has them in our version.
 //!
 //! The versions are in `local/go/<list>/go.mod` and nowhere else. A built program is kept in
-//! `<cache>/third-party/<name>-<version>/` and never built again.
+//! `<cache>/third-party/<name>-<version>/` and never built again; where sources of ours stand around
+//! the module, their hash is part of the name.
 
 mod tool_paths;
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 use snafu::{OptionExt, ResultExt};
 
 pub use self::tool_paths::ToolPaths;
-use crate::error::{FileSnafu, NoVersionSnafu, Result};
+use crate::error::{FileSnafu, NoVersionSnafu, Result, SourcesSnafu};
 use crate::exec::{Run, which};
+use crate::images::Key;
 use crate::progress::Progress;
 use crate::text::messages;
 use crate::{lock, paths};
@@ -172,7 +174,14 @@ impl Tool {
     /// Where its programs are or will be.
     fn dir(self) -> Result<PathBuf> {
         let recipe = self.recipe();
-        let key = format!("{}-{}", recipe.name, key_of(&self.version()?));
+        let mut key = format!("{}-{}", recipe.name, key_of(&self.version()?));
+        let packages = recipe.programs.iter().map(|(_, package)| package);
+        for ours in packages.filter_map(|package| package.strip_prefix("./")) {
+            let mut sources = Key::new(ours);
+            let directory = module_dir(recipe.list).join(ours);
+            sources.tree(&directory).context(SourcesSnafu)?;
+            key = format!("{key}-{}", sources.finish());
+        }
         Ok(paths::cache_dir().join("third-party").join(key))
     }
 
@@ -327,6 +336,25 @@ mod tests {
         dirs.sort();
         dirs.dedup();
         assert_eq!(dirs.len(), all().count());
+    }
+
+    #[test]
+    fn a_tool_with_sources_of_ours_is_built_anew_when_they_change() {
+        let name = |tool: Tool| {
+            let dir = tool.dir().unwrap();
+            dir.file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        let plain = |tool: Tool| {
+            let recipe = tool.recipe();
+            format!("{}-{}", recipe.name, key_of(&tool.version().unwrap()))
+        };
+        for tool in [Tool::Coredns, Tool::NetworkPolicies] {
+            let (name, plain) = (name(tool), plain(tool));
+            let hash = name.strip_prefix(&format!("{plain}-"));
+            assert_eq!(hash.map(str::len), Some(12), "{name}");
+        }
+        // The control: of others the version says all.
+        assert_eq!(name(Tool::Etcd), plain(Tool::Etcd));
     }
 
     #[test]

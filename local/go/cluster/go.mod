@@ -7,6 +7,7 @@ require k8s.io/kubernetes v1.36.3 // indirect
 require (
 	github.com/cloudnativelabs/kube-router/v2 v2.10.0
 	github.com/coredns/coredns v1.14.7
+	k8s.io/api v0.36.3
 	k8s.io/client-go v0.36.3
 )
 
@@ -224,7 +225,6 @@ require (
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	helm.sh/helm/v4 v4.2.4 // indirect
-	k8s.io/api v0.36.3 // indirect
 	k8s.io/apiextensions-apiserver v0.36.1 // indirect
 	k8s.io/apimachinery v0.36.3 // indirect
 	k8s.io/apiserver v0.36.3 // indirect

@@ -72,7 +72,7 @@ func run(ctx context.Context, kubeconfig, node, services string) error {
 	}
 	var lock sync.Mutex
 	controller, err := netpol.NewNetworkPolicyController(
-		client, config, pods, policies, namespaces, &lock, nil, tables, sets, ranges)
+		client, config, pods, halves{policies}, namespaces, &lock, nil, tables, sets, ranges)
 	if err != nil {
 		return err
 	}

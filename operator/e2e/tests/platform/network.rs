@@ -188,21 +188,21 @@ pub(crate) async fn assert_apart(first: &Platform, name: &str, opened: &[Compone
     let (ours, theirs) = (places_of(first, NAME).await, places_of(first, name).await);
     let strangers = strangers(first).await;
     let all: Vec<&Place> = ours.iter().chain(&theirs).chain(&strangers).collect();
+    let callers: Vec<&Place> = theirs.iter().collect();
     // Its pods are new, and who enforces policies learns of many of them one after the other.
     wait_for(
         "its pods to be under their policies",
         MANY_LIMIT,
         async || {
-            let wrong = wrong(&all, &listening(&theirs), opened).await;
-            wrong
+            let mut wrong_of_all = wrong(&all, &listening(&theirs), opened).await;
+            wrong_of_all.extend(wrong(&callers, &listening(&ours), opened).await);
+            wrong_of_all
                 .is_empty()
                 .then_some(())
-                .ok_or_else(|| wrong.join("\n"))
+                .ok_or_else(|| wrong_of_all.join("\n"))
         },
     )
     .await;
-    let callers: Vec<&Place> = theirs.iter().collect();
-    assert_wired(&callers, &listening(&ours), opened).await;
 }
 
 /// The nodes of Jobs that prepare a store.
