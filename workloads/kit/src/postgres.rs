@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use snafu::{ResultExt, Snafu};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgPool, PgTransaction};
 use url::Url;
 
 use crate::readiness::Gate;
@@ -160,6 +160,19 @@ fn watch(service: &Service, pool: PgPool, gate: Gate) {
             }
         }
     });
+}
+
+/// Begins a transaction, and may be cancelled. The library's own way may not: dropped while its `BEGIN` is
+/// under way, it gives the connection back with a transaction that nobody ends, and what is written
+/// there next is told to be stored and never is (<https://github.com/transact-rs/sqlx/issues/4393>).
+///
+/// # Errors
+/// No connection is to be had, or the database refuses.
+pub async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
+    let pool = pool.clone();
+    #[expect(clippy::disallowed_methods, reason = "its task is never cancelled")]
+    let begun = tokio::spawn(async move { pool.begin().await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Brings the schema up to date. Replicas that start together take turns. A schema that is newer

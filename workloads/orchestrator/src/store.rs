@@ -175,7 +175,7 @@ async fn write_end(
     outcome: &Outcome,
     steps: &[Step],
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = lotoai_kit::postgres::begin(pool).await?;
     let done = sqlx::query(
         "INSERT INTO runs (run_id, conversation_id, subject, requested_model, ended_at, outcome, \
          model, provider, input_tokens, output_tokens) \

@@ -258,7 +258,10 @@ impl Store {
     /// When the database is away.
     pub async fn begin(&self) -> Result<Change, StoreError> {
         // Boxed: it has room for making a connection, and is part of nearly every other future here.
-        let begun = Box::pin(within("begin a transaction", self.pool.begin()));
+        let begun = Box::pin(within(
+            "begin a transaction",
+            lotoai_kit::postgres::begin(&self.pool),
+        ));
         Ok(Change {
             tx: self.unless_away(begun).await?,
         })

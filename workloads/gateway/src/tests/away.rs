@@ -230,7 +230,7 @@ async fn a_database_that_is_only_busy_is_waited_for() {
         return;
     };
     let pool = server.pool();
-    let mut busy = pool.begin().await.unwrap();
+    let mut busy = lotoai_kit::postgres::begin(&pool).await.unwrap();
     sqlx::query("lock table budget_windows in exclusive mode")
         .execute(&mut *busy)
         .await

@@ -40,7 +40,7 @@ pub(super) async fn lock(
     server: &postgres::Database,
     statement: &'static str,
 ) -> Transaction<'static, Postgres> {
-    let mut held = server.pool().begin().await.unwrap();
+    let mut held = lotoai_kit::postgres::begin(&server.pool()).await.unwrap();
     sqlx::query(statement).execute(&mut *held).await.unwrap();
     held
 }

@@ -118,7 +118,7 @@ async fn the_last_migration_runs_beside_a_reader_and_the_writers_before_it() {
             .fetch_all(&pool)
             .await
             .unwrap();
-    let mut reader = pool.begin().await.unwrap();
+    let mut reader = lotoai_kit::postgres::begin(&pool).await.unwrap();
     for table in tables.iter().filter(|name| *name != "_sqlx_migrations") {
         let read = format!("select count(*) from {table}");
         let read = sqlx::query(sqlx::AssertSqlSafe(read)).execute(&mut *reader);

@@ -52,6 +52,7 @@ mod streams;
 mod support;
 mod surface;
 mod tokens;
+mod transactions;
 mod uploads;
 mod usage_totals;
 mod wire;

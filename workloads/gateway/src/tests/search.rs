@@ -240,7 +240,7 @@ async fn replicas_share_the_work_and_pass_over_what_is_gone() {
         .unwrap();
     assert_eq!(gathered, 4);
     // A rare word is looked up, and not every text read.
-    let mut change = pool.begin().await.unwrap();
+    let mut change = lotoai_kit::postgres::begin(&pool).await.unwrap();
     sqlx::query("set local enable_seqscan = off")
         .execute(&mut *change)
         .await

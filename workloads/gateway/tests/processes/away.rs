@@ -159,8 +159,11 @@ async fn a_database_that_hangs_or_dies_is_a_503_soon_and_loses_nothing() {
         assert_eq!(written.odd, Vec::<String>::new(), "{fault:?}");
         for (conversation, text) in &written.acknowledged {
             let messages = ana.messages(conversation).await;
-            assert_eq!(messages[0]["content"], *text, "{fault:?}");
-            assert_eq!(messages[1]["outcome"], "ok", "{fault:?}");
+            let [asked, answer] = &*messages else {
+                panic!("{fault:?}: {text:?} has left {messages:?}");
+            };
+            assert_eq!(asked["content"], *text, "{fault:?}");
+            assert_eq!(answer["outcome"], "ok", "{fault:?}");
         }
     }
 }

@@ -181,7 +181,7 @@ fn page_of(mut rows: Vec<(Uuid, String)>) -> Page {
 }
 
 async fn erase(pool: &PgPool, subject: &str) -> Result<Erased, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = lotoai_kit::postgres::begin(pool).await?;
     let approvals = APPROVALS.erase(&mut transaction, subject).await?;
     let decisions = DECISIONS.erase(&mut transaction, subject).await?;
     let runs = RUNS.erase(&mut transaction, subject).await?;

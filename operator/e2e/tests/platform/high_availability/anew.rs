@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use kube::api::{Patch, PatchParams};
 use lotoai_e2e::{Platform, PublicClient, corpus};
 use serde_json::json;
@@ -17,16 +16,18 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// From one sign-in of everybody to the next.
 const SIGN_IN_PACE: Duration = Duration::from_millis(500);
 
-/// Both servers of Keycloak restart, one after the other, while people sign in.
+/// Both servers of Keycloak restart, one after the other, while people sign in. All of them are one
+/// person, who signs in once at a time: Keycloak refuses whoever tries twice at the same moment.
 pub(super) async fn signs_everybody_in(platform: &Platform, clients: &[PublicClient]) {
     let mut pace = tokio::time::interval(SIGN_IN_PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failures = Vec::new();
     let times = repeated_during(made_anew(platform, "keycloak-postgres"), async || {
         pace.tick().await;
-        let tokens = clients.iter().map(|client| client.token_of("lotoai-cli"));
-        let failed = join_all(tokens).await.into_iter().filter_map(Result::err);
-        failures.extend(failed.map(|error| error.to_string()));
+        for client in clients {
+            let signed_in = client.token_of("lotoai-cli").await;
+            failures.extend(signed_in.err().map(|error| error.to_string()));
+        }
     })
     .await;
     println!("{} sign-ins {times} times", clients.len());
