@@ -40,11 +40,12 @@ async fn converged(world: &World, limit: Duration) {
     .await;
 }
 
-/// Lets a fault be met this often while there is work, ends it, and expects the work done.
+/// Lets a fault be met this often while there is work, ends it, and expects the work done within a minute.
 async fn survives(namespace: &str, fault: Fault, times: usize) {
     survives_within(namespace, fault, times, DEADLINE).await;
 }
 
+/// The same where both take longer.
 async fn survives_within(namespace: &str, fault: Fault, times: usize, limit: Duration) {
     let Some((world, proxy, _)) = proxied(namespace).await else {
         return;
@@ -53,10 +54,7 @@ async fn survives_within(namespace: &str, fault: Fault, times: usize, limit: Dur
         .operating(async {
             proxy.set(Some(fault));
             disturb(&world).await;
-            wait_for("the fault is met", DEADLINE, async || {
-                proxy.failed() >= times
-            })
-            .await;
+            wait_for("the fault is met", limit, async || proxy.failed() >= times).await;
             proxy.set(None);
             converged(&world, limit).await;
         })
