@@ -3,29 +3,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::Secret;
-use lotoai_api::LotoAI;
-use lotoai_api::spec::PullPolicy;
-use lotoai_plan::{OperatorEnv, validate};
-use serde_json::json;
 
 use super::*;
 
-fn platform() -> Platform {
-    let loto: LotoAI = serde_json::from_value(json!({
-        "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
-        "metadata": { "name": "demo", "namespace": "default", "uid": "uid-of-demo" },
-        "spec": { "url": "https://lotoai.localhost" },
-    }))
-    .unwrap();
-    let env = OperatorEnv {
-        namespace: "lotoai-system".to_owned(),
-        version: "1.0.0".to_owned(),
-        images: BTreeMap::new(),
-        pull_policy: PullPolicy::IfNotPresent,
-        otlp_endpoint: None,
-    };
-    validate(&loto, &Observed::default(), &env).unwrap()
-}
+#[path = "../tests/mocked/demo.rs"]
+mod demo;
+
+use demo::platform;
 
 fn secret(values: &[(&str, &str)]) -> Secret {
     let values = values

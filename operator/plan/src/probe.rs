@@ -31,6 +31,10 @@ pub struct ProbeQuestion {
     pub self_signed: bool,
 }
 
+/// What the message of a failed question says of a Secret that holds nobody who has signed the
+/// certificate of the edge.
+pub const UNTRUSTED: &str = "vouches for the certificate that the edge shows";
+
 /// What came of the question.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ProbeOutcome {
@@ -76,7 +80,9 @@ pub fn next_command(platform: &Platform, message: &str) -> String {
         format!("kubectl -n {ns} logs {kind}/{name} --tail=50")
     };
     let was_answered = message.contains(": HTTP ") || message.contains("the answer");
-    if message.contains("from the identity provider") && has(Component::Keycloak) {
+    if message.contains(UNTRUSTED) {
+        format!("kubectl -n {ns} describe secret {}", platform.tls_secret())
+    } else if message.contains("from the identity provider") && has(Component::Keycloak) {
         logs(Component::Keycloak)
     } else if was_answered {
         logs(Component::Gateway)

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lotoai_plan::ProbeQuestion;
+use lotoai_plan::probe::UNTRUSTED;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use snafu::{OptionExt, ResultExt, Snafu, ensure};
+
+use super::trust;
 
 /// The whole question may take this long, token included.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,6 +112,18 @@ pub enum Error {
         /// What the network said.
         source: reqwest::Error,
     },
+    /// Nobody who is trusted has signed the certificate of the edge.
+    #[snafu(display("failed to {step}: nothing in Secret {secret:?} {UNTRUSTED}: {fix}"))]
+    Untrusted {
+        /// What was tried.
+        step: &'static str,
+        /// The Secret with the certificate of the edge.
+        secret: String,
+        /// Cause and fix.
+        fix: &'static str,
+        /// What the network said.
+        source: reqwest::Error,
+    },
     /// The answer is an error.
     #[snafu(display("failed to {step}: HTTP {status}: {excerpt}"))]
     Refused {
@@ -144,7 +159,30 @@ pub enum Error {
     TimedOut,
 }
 
+/// Of a Secret that holds a certificate and nothing of who signed it.
+const ALONE: &str = "its tls.crt holds only a certificate that another one signed; add the \
+    authority that signed it as ca.crt, or the rest of its chain to tls.crt";
+/// Of any other Secret.
+const ANOTHER: &str = "the edge shows another certificate than its tls.crt, or its ca.crt is not \
+    the authority that signed that; let both be of the same authority";
+
 impl Error {
+    /// The same, with the Secret to mend where nobody vouches for the certificate of the edge.
+    fn told_of(self, target: &Target) -> Self {
+        match self {
+            Self::Send { step, source } if trust::nobody_vouches(&source) => Self::Untrusted {
+                step,
+                secret: target.question.tls_secret.clone(),
+                fix: match trust::is_alone(&target.roots) {
+                    true => ALONE,
+                    false => ANOTHER,
+                },
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// Whether the client is not known by the secret that was sent: 401, for which RFC 6749 §5.2
     /// allows 400 as well.
     fn is_unknown_client(&self) -> bool {
@@ -178,6 +216,7 @@ impl Ask for Https {
             tokio::time::timeout(TIMEOUT, ask(target))
                 .await
                 .unwrap_or(Err(Error::TimedOut))
+                .map_err(|error| error.told_of(target))
         })
     }
 }

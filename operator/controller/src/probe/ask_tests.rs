@@ -1,5 +1,13 @@
+use std::sync::Arc;
+
+use lotoai_testing::{Authority, Issued};
 use rstest::rstest;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use wiremock::matchers::{body_partial_json, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -199,4 +207,72 @@ async fn an_edge_that_is_away_is_a_failure() {
     drop(listener);
     let error = chain(&Https.ask(&gone).await.unwrap_err());
     assert!(error.contains("get a token"), "{error}");
+}
+
+/// An edge that shows this certificate, with nobody behind it.
+async fn showing(issued: &Issued) -> SocketAddr {
+    let certificate = CertificateDer::from(issued.der.clone());
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(issued.key_der.clone()));
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(acceptor.accept(stream).await);
+        }
+    });
+    address
+}
+
+/// As the Secret of the edge holds it: `ca.crt`, then `tls.crt`.
+fn held(authority: Option<&Authority>, issued: &Issued) -> String {
+    let authority = authority.map(Authority::pem).unwrap_or_default();
+    format!("{authority}\n{}", issued.pem)
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_names_the_secret_and_what_to_put_there() {
+    let (authority, other) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let issued = authority.issue(&["ai.example"]).unwrap();
+    let edge = showing(&issued).await;
+    let mut target = target(&MockServer::start().await);
+    target.proof = Proof::Token("t0ken".to_owned());
+    target.question = ProbeQuestion {
+        url: "https://ai.example".to_owned(),
+        edge_host: edge.ip().to_string(),
+        edge_port: edge.port(),
+        self_signed: false,
+        ..target.question
+    };
+    let ask = async |roots: String| {
+        let target = Target {
+            roots,
+            ..target.clone()
+        };
+        chain(&Https.ask(&target).await.unwrap_err())
+    };
+    let alone = ask(held(None, &issued)).await;
+    assert!(
+        alone.contains("nothing in Secret \"demo-tls\" vouches") && alone.contains("as ca.crt"),
+        "{alone}"
+    );
+    // An authority of the same name with another key.
+    let another = ask(held(Some(&other), &issued)).await;
+    assert!(
+        another.contains("nothing in Secret \"demo-tls\" vouches")
+            && another.contains("its ca.crt is not the authority"),
+        "{another}"
+    );
+    // The control: who is vouched for is believed, and says nothing here.
+    let believed = ask(held(Some(&authority), &issued)).await;
+    assert!(
+        believed.contains("failed to get an answer") && !believed.contains("vouches"),
+        "{believed}"
+    );
 }

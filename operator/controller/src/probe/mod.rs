@@ -5,6 +5,7 @@
 //! ([`Probes::keep`] or [`Probes::stop`]) and reads the last outcome.
 
 mod ask;
+mod trust;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,8 @@
 //! Apply, prune and status against a mocked API server: order, safety, and what is sent.
 
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod reads;

@@ -16,9 +16,10 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::demo::env;
 use crate::reads::empty_list;
 use crate::server::{Call, Log, response};
-use crate::turns::{Unasked, env, platform_in};
+use crate::turns::{Unasked, platform_in};
 
 /// A pass that panics is over at once.
 const DEADLINE: Duration = Duration::from_secs(10);

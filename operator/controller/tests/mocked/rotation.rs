@@ -2,33 +2,15 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use lotoai_api::LotoAI;
-use lotoai_api::spec::PullPolicy;
 use lotoai_operator::credentials::rotate;
 use lotoai_plan::rotation::{Change, Step};
-use lotoai_plan::{Observed, OperatorEnv, Platform, labels, validate};
+use lotoai_plan::{Observed, labels};
 use serde_json::{Value, json};
 
+use crate::demo::platform;
 use crate::server::{Call, refusal, serve};
 
 const NAME: &str = "demo-gateway-postgres";
-
-fn platform() -> Platform {
-    let loto: LotoAI = serde_json::from_value(json!({
-        "apiVersion": "lotoai.dev/v1alpha1", "kind": "LotoAI",
-        "metadata": { "name": "demo", "namespace": "default", "uid": "uid-of-demo" },
-        "spec": { "url": "https://lotoai.localhost" },
-    }))
-    .unwrap();
-    let env = OperatorEnv {
-        namespace: "lotoai-system".to_owned(),
-        version: "1.0.0".to_owned(),
-        images: [].into(),
-        pull_policy: PullPolicy::IfNotPresent,
-        otlp_endpoint: None,
-    };
-    validate(&loto, &Observed::default(), &env).unwrap()
-}
 
 /// The Secret of an edge with these values.
 fn observed(data: &[(&str, &str)], ours: bool) -> Observed {

@@ -1,6 +1,6 @@
 //! Passes of several controllers, one for each namespace that is watched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +10,15 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::DeserializeGuard;
 use lotoai_api::LotoAI;
-use lotoai_api::spec::PullPolicy;
 use lotoai_operator::context::{CONCURRENCY, Context};
 use lotoai_operator::probe::{Ask, Error as ProbeError, Probes, Target};
 use lotoai_operator::reconcile::reconcile;
-use lotoai_plan::OperatorEnv;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower_test::mock;
 
+use crate::demo::env;
 use crate::server::{refusal, response};
 
 const NAMESPACES: usize = 11;
@@ -31,16 +30,6 @@ pub(crate) struct Unasked;
 impl Ask for Unasked {
     fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), ProbeError>> {
         Box::pin(async { Ok(()) })
-    }
-}
-
-pub(crate) fn env() -> OperatorEnv {
-    OperatorEnv {
-        namespace: "lotoai-system".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        images: BTreeMap::new(),
-        pull_policy: PullPolicy::IfNotPresent,
-        otlp_endpoint: None,
     }
 }
 

@@ -9,6 +9,8 @@ use lotoai_e2e::Platform;
 use lotoai_plan::labels;
 use serde_json::{Value, json};
 
+use crate::database::Database;
+use crate::inside::Inside;
 use crate::support::{NAME, NAMESPACE, condition, wait_for};
 
 const GONE_LIMIT: Duration = Duration::from_secs(180);
@@ -155,8 +157,8 @@ pub(crate) async fn wait_ready(platform: &Platform, name: &str, limit: Duration)
     .await
 }
 
-/// Removes the platform of this name and its invitation, also those of a run that was cut off, and
-/// waits until no pod of it takes anything of the machine.
+/// Removes the platform of this name and its invitation, also those of a run that was cut off, waits
+/// until no pod of it takes anything of the machine, and drops what it had in the first one's databases.
 pub(crate) async fn remove(platform: &Platform, name: &str) {
     let policies: Api<NetworkPolicy> = Api::namespaced(platform.kube.clone(), NAMESPACE);
     let resources = platform.resources();
@@ -186,4 +188,54 @@ pub(crate) async fn remove(platform: &Platform, name: &str) {
         }
     })
     .await;
+    drop_what_it_left(platform, name).await;
+}
+
+/// Drops the databases and the accounts of the platform of this name in the first one's PostgreSQL and
+/// ClickHouse, where those are within reach. No platform does so in a store that is not its own, and the
+/// next one of this name would find a Keycloak there that knows other passwords.
+async fn drop_what_it_left(platform: &Platform, name: &str) {
+    let Some(postgres) = Database::of_administrator(platform).await else {
+        return;
+    };
+    for (kind, list, how) in [
+        (
+            "DATABASE",
+            "SELECT datname FROM pg_database",
+            " WITH (FORCE)",
+        ),
+        ("ROLE", "SELECT rolname FROM pg_roles", ""),
+    ] {
+        let all = postgres.run(list);
+        for left in beginning_with(&format!("{name}-"), &all) {
+            postgres.run(&format!("DROP {kind} \"{left}\"{how}"));
+        }
+    }
+    let Some(inside) = Inside::of(platform, "clickhouse").await else {
+        return;
+    };
+    let ask = async |statement: String| {
+        let told = crate::clickhouse::ask(platform, &inside, "clickhouse-admin", statement).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        told.text
+    };
+    for (kind, how) in [("DATABASE", " SYNC"), ("USER", "")] {
+        let all = ask(format!("SHOW {kind}S")).await;
+        for left in beginning_with(&format!("{}_", name.replace('-', "_")), &all) {
+            ask(format!("DROP {kind} {left}{how}")).await;
+        }
+    }
+}
+
+/// Those of some names, one on a line, that begin with this.
+fn beginning_with(beginning: &str, names: &str) -> Vec<String> {
+    let names = names.lines().map(str::trim);
+    let ours = names.filter(|name| name.starts_with(beginning));
+    ours.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_belongs_to_others_is_not_dropped() {
+    let all = "postgres\ngateway\nha-gateway\n ha-keycloak \nhat-gateway\nha\n";
+    assert_eq!(beginning_with("ha-", all), ["ha-gateway", "ha-keycloak"]);
 }

@@ -7,11 +7,11 @@ use lotoai_e2e::Platform;
 use crate::credentials::{self, Account};
 use crate::inside::Inside;
 
-/// PostgreSQL, as a component reaches it.
+/// PostgreSQL, as a component or its administrator reaches it.
 pub(crate) struct Database {
     inside: Inside,
     account: Account,
-    /// The component's own database.
+    /// The database that statements are for unless they name another.
     name: &'static str,
 }
 
@@ -24,8 +24,17 @@ impl Database {
 
     /// The database of this component, which has its name.
     pub(crate) async fn of_component(platform: &Platform, name: &'static str) -> Option<Self> {
+        Self::open(platform, &format!("{name}-postgres"), name).await
+    }
+
+    /// The server, in the name of its administrator.
+    pub(crate) async fn of_administrator(platform: &Platform) -> Option<Self> {
+        Self::open(platform, "postgres-admin", "postgres").await
+    }
+
+    async fn open(platform: &Platform, account: &str, name: &'static str) -> Option<Self> {
         let inside = Inside::of(platform, "postgres").await?;
-        let account = credentials::account(platform, &format!("{name}-postgres")).await;
+        let account = credentials::account(platform, account).await;
         Some(Self {
             inside,
             account,

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::budgets::question;
@@ -116,6 +117,35 @@ async fn what_failed_in_a_stream_stays(#[case] more: Value) {
         assert_eq!(after.len(), before + 2);
         assert_eq!(after.last().unwrap()["outcome"], outcome);
     }
+}
+
+/// A failure is all that its stream says: without the header its client would begin another conversation.
+#[rstest::rstest]
+#[case(streamed())]
+#[case(resumable())]
+#[tokio::test]
+async fn what_failed_before_its_first_event_is_found_by_its_response(#[case] more: Value) {
+    let Some((_server, gateway, _)) = Gateway::answering().await else {
+        return;
+    };
+    let begun = gateway
+        .router
+        .clone()
+        .oneshot(asking(&gateway, "silent", None, &more));
+    let begun = tokio::time::timeout(PATIENCE, begun).await;
+    let begun = begun.expect("it begins").unwrap();
+    assert_eq!(begun.status(), StatusCode::OK, "{begun:?}");
+    let conversation = begun.headers()["x-lotoai-conversation-id"].clone();
+    gateway.state.ending.cancel();
+    let told = tokio::time::timeout(PATIENCE, to_bytes(begun.into_body(), usize::MAX)).await;
+    let told = String::from_utf8(told.expect("it ends").unwrap().to_vec()).unwrap();
+    assert!(told.contains("shutting_down"), "{told}");
+    assert!(!told.contains("conversation_id"), "{told}");
+    gateway.settle_run().await;
+    assert_eq!(
+        conversations(&gateway).await,
+        [conversation.to_str().unwrap()]
+    );
 }
 
 #[tokio::test]

@@ -157,6 +157,38 @@ describe("ask", () => {
     ]);
   });
 
+  it("says in which conversation a question is stored of which nothing but a failure comes", async () => {
+    const conversation = "019aab4e-0000-7000-8000-00000000000c";
+    const failed = () => answer(event({ error: { code: "shutting_down", message: "m" } }));
+    const named = failed();
+    named.headers.set("x-lotoai-run-id", RUN);
+    named.headers.set("x-lotoai-conversation-id", conversation);
+    const known = Response.json(
+      {
+        error: {
+          code: "idempotency_in_progress",
+          message: "m",
+          answer: { run_id: RUN, conversation_id: conversation },
+        },
+      },
+      { status: 409 },
+    );
+    // A replica that does not name it in a header.
+    const older = failed();
+    older.headers.set("x-lotoai-run-id", RUN);
+    for (const [answers, expected] of [
+      [[named], conversation],
+      [[known, failed()], conversation],
+      [[older], null],
+    ] as const) {
+      told([...answers]);
+      const begun: (string | null)[][] = [];
+      const listener = { ...deaf, onBegun: (...all: [string, string | null]) => void begun.push(all) };
+      await expect(ask(question(), listener)).rejects.toMatchObject({ code: "shutting_down" });
+      expect(begun).toEqual([[RUN, expected]]);
+    }
+  });
+
   it("says once that an answer was begun, whatever tells it first", async () => {
     const named = answer(FIRST + LAST);
     named.headers.set("x-lotoai-run-id", RUN);

@@ -2,7 +2,7 @@ import { approvals } from "./approvals";
 import { parseWarnings, WARNING_HEADER } from "./warnings";
 import { ApiError, request, toApiError, write } from "./http";
 import { sseEvents } from "./sse";
-import type { Extra, Verdict } from "./types";
+import type { AnswerPlace, Extra, Verdict } from "./types";
 import type { Warning } from "./usageTypes";
 
 export interface Question {
@@ -21,8 +21,11 @@ export interface Decision {
 
 /** What the caller hears while an answer is written. */
 export interface Listener {
-  /** The answer was begun, as this run: its question is stored. Once, before anything of it. */
-  onBegun(run: string): void;
+  /**
+   * The answer was begun, as this run: its question is stored, in this conversation where that is
+   * told. Once, before anything of it.
+   */
+  onBegun(run: string, conversation: string | null): void;
   onText(text: string): void;
   onExtra(extra: Extra): void;
   /** Budgets that are nearly used up, once, before the first word; most often none. */
@@ -44,7 +47,7 @@ interface Place {
 /** What a question or a decision led to. */
 interface Begun {
   /** Where what was lost on the way is known to be written. */
-  run: string | null;
+  answer: AnswerPlace | null;
   /** Null where it is still to be read. */
   response: Response | null;
 }
@@ -55,8 +58,9 @@ const PAUSES = [0, 250, 500, 1000, 2000, 4000];
 const ASKING_AGAIN = [250, 1000, 2000];
 /** What is said while the question, which did arrive, is being taken. */
 const IN_PROGRESS = "idempotency_in_progress";
-/** Names the run of an answer before its first event. */
+/** Name the run of an answer and its conversation before its first event, which may be a failure. */
 const RUN_HEADER = "x-lotoai-run-id";
+const CONVERSATION_HEADER = "x-lotoai-conversation-id";
 /** Milliseconds before it is looked whether a decision arrived. */
 const LOST_PAUSE = 500;
 /** Statuses that another attempt may not meet: nothing answered, or a replica that goes. */
@@ -79,11 +83,11 @@ export function decide(decision: Decision, listener: Listener): Promise<void> {
   const init = write("POST", { ...verdict, stream: true });
   const begin = async () => {
     try {
-      return { run: null, response: await request(path, { ...init, signal }) };
+      return { answer: null, response: await request(path, { ...init, signal }) };
     } catch (cause) {
       const run = await answerTo(approval, cause, signal);
       if (run === null) throw cause;
-      return { run, response: null };
+      return { answer: { run_id: run, conversation_id: null }, response: null };
     }
   };
   return hear(begin, signal, listener);
@@ -112,7 +116,8 @@ async function hear(
     const begun = await begin();
     let { response } = begun;
     listener.onWarnings(parseWarnings(response?.headers.get(WARNING_HEADER) ?? null));
-    learn(place, begun.run ?? response?.headers.get(RUN_HEADER) ?? null, listener);
+    const answer = begun.answer ?? namedBy(response);
+    if (answer) learn(place, answer, listener);
     for (let lost = 0; ; ) {
       const before = place.id;
       if (response && (await read(response, place, listener))) return;
@@ -131,10 +136,17 @@ async function hear(
 }
 
 /** Keeps the run of an answer as soon as that is known: by it one reads on, and stops. */
-function learn(place: Place, run: string | null, listener: Listener): void {
-  if (place.run !== null || run === null) return;
-  place.run = run;
-  listener.onBegun(run);
+function learn(place: Place, answer: AnswerPlace, listener: Listener): void {
+  if (place.run !== null) return;
+  place.run = answer.run_id;
+  listener.onBegun(answer.run_id, answer.conversation_id);
+}
+
+/** Where the answer is stored, as its response says; null where it does not. */
+function namedBy(response: Response | null): AnswerPlace | null {
+  const run = response?.headers.get(RUN_HEADER) ?? null;
+  if (run === null) return null;
+  return { run_id: run, conversation_id: response?.headers.get(CONVERSATION_HEADER) ?? null };
 }
 
 /** Asks: once more where nothing came back, under the same key, so that it is never answered twice. */
@@ -143,11 +155,11 @@ async function begin(question: Question): Promise<Begun> {
   const key = crypto.randomUUID();
   for (let lost = 0; ; lost++) {
     try {
-      return { run: null, response: await send(question, key) };
+      return { answer: null, response: await send(question, key) };
     } catch (cause) {
       if (!(cause instanceof ApiError)) throw cause;
       // The question had arrived, and its answer is found where it says.
-      if (cause.run !== null) return { run: cause.run, response: null };
+      if (cause.answer !== null) return { answer: cause.answer, response: null };
       const mayArrive = cause.status === 0 || (lost > 0 && cause.code === IN_PROGRESS);
       const pause = ASKING_AGAIN[lost];
       if (!mayArrive || pause === undefined) throw cause;
@@ -195,7 +207,7 @@ async function read(response: Response, place: Place, listener: Listener): Promi
       const chunk = JSON.parse(data) as Chunk;
       if (chunk.error) throw ending(data);
       if (chunk.lotoai) {
-        learn(place, chunk.lotoai.run_id, listener);
+        learn(place, chunk.lotoai, listener);
         listener.onExtra(chunk.lotoai);
       }
       const text = chunk.choices?.[0]?.delta?.content;

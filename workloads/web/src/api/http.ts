@@ -1,4 +1,5 @@
 import type {
+  AnswerPlace,
   ConversationSummary,
   Document,
   Found,
@@ -17,8 +18,8 @@ export class ApiError extends Error {
     message: string,
     /** The budget that refused it, if one did. */
     readonly budget: Refusal | null = null,
-    /** The run of the answer that it says was begun before, if it says so. */
-    readonly run: string | null = null,
+    /** Where the answer is stored that it says was begun before, if it says so. */
+    readonly answer: AnswerPlace | null = null,
   ) {
     super(message);
   }
@@ -33,7 +34,7 @@ export function isGone(error: unknown): boolean {
 export function toApiError(status: number, body: string): ApiError {
   try {
     const json = JSON.parse(body) as {
-      error?: { code?: string; message?: string; budget?: Refusal; answer?: { run_id?: string } };
+      error?: { code?: string; message?: string; budget?: Refusal; answer?: AnswerPlace };
       code?: string;
       title?: string;
       detail?: string;
@@ -42,8 +43,8 @@ export function toApiError(status: number, body: string): ApiError {
     const code = json.error?.code ?? json.code;
     const message = json.error?.message ?? json.detail ?? json.title;
     const budget = json.error?.budget ?? json.budget ?? null;
-    const run = json.error?.answer?.run_id ?? null;
-    if (code && message) return new ApiError(status, code, message, budget, run);
+    const answer = json.error?.answer ?? null;
+    if (code && message) return new ApiError(status, code, message, budget, answer);
   } catch {
     // A proxy's page: nothing in it is worth showing.
   }

@@ -106,6 +106,13 @@ export interface Verdict {
   reason?: string;
 }
 
+/** Where an answer is stored. */
+export interface AnswerPlace {
+  run_id: string;
+  /** Null where it is not told. */
+  conversation_id: string | null;
+}
+
 /** The `lotoai` object of a chat response. */
 export interface Extra {
   run_id: string;

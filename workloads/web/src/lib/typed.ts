@@ -6,9 +6,9 @@ export function noticing(listener: Listener): { listener: Listener; hasBegun(): 
   return {
     listener: {
       ...listener,
-      onBegun: (run) => {
+      onBegun: (run, conversation) => {
         begun = true;
-        listener.onBegun(run);
+        listener.onBegun(run, conversation);
       },
     },
     hasBegun: () => begun,

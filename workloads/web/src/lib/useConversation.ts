@@ -185,13 +185,22 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       const change = (part: (turn: Turn) => Partial<Turn>) =>
         setTurns((all) => all.map((turn) => (turn.key === key ? { ...turn, ...part(turn) } : turn)));
       const controller = new AbortController();
+      /** What is said next goes on here: also where nothing but a failure comes of this. */
+      const goOnIn = (conversation: string | null) => {
+        if (!conversation || controller.signal.aborted) return;
+        if (!overlayIn(location.pathname)) history.replaceState(null, "", pathOf(conversation));
+        setId(conversation);
+      };
       running.current = controller;
       setBusy(true);
       setTurns((all) => [...all, ...added]);
       try {
         await begin(controller.signal, {
           onWarnings: setWarnings,
-          onBegun: (runId) => change(() => ({ runId })),
+          onBegun: (runId, conversation) => {
+            change(() => ({ runId }));
+            goOnIn(conversation);
+          },
           onText: (more) => change((turn) => ({ text: turn.text + more })),
           onExtra: (extra) => {
             change(() => ({
@@ -200,12 +209,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
               toolCalls: extra.tool_calls,
               approvals: extra.approvals,
             }));
-            if (extra.conversation_id && !controller.signal.aborted) {
-              if (!overlayIn(location.pathname)) {
-                history.replaceState(null, "", pathOf(extra.conversation_id));
-              }
-              setId(extra.conversation_id);
-            }
+            goOnIn(extra.conversation_id);
           },
         });
         change(() => ({ state: "done" }));

@@ -402,6 +402,12 @@ fn the_events_of_claims_are_read_once_they_are_not_young_any_more() {
     "failed to get an answer through the public URL: HTTP 500: x",
     "logs deployment/demo-gateway"
 )]
+#[case::nobody_vouches(
+    "minimal",
+    "failed to get a token from the identity provider through the edge: nothing in Secret \
+     \"demo-tls\" vouches for the certificate that the edge shows: x",
+    "describe secret demo-tls"
+)]
 #[case::a_controller_of_the_cluster(
     "ingress",
     "failed to look up the edge",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::chunks::{self, ChunkWriter, Chunks};
 use super::resume::{ChunkTeller, telling};
-use super::{RUN_ID, sse, warn};
+use super::{CONVERSATION_ID, RUN_ID, sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
 use crate::domain::run::Run;
 use crate::domain::transcript::Step;
@@ -139,14 +139,20 @@ pub(in crate::routes) async fn answer(
     Ok(response)
 }
 
-/// What both APIs say beside an answer: warnings of budgets, and where it is stored, of which its run
-/// is told before the first event. One that is not stored must not be kept elsewhere either.
+/// What both APIs say beside an answer: warnings of budgets, and where it is stored, which is told
+/// before the first event: there may be none but a failure. One that is not stored must not be kept
+/// elsewhere either.
 pub(super) fn mark(response: &mut Response, warnings: &[String], place: Option<AnswerPlace>) {
     warn(response, warnings);
     match place {
         Some(place) => {
-            if let Ok(run_id) = HeaderValue::from_str(&place.run_id.to_string()) {
-                response.headers_mut().insert(RUN_ID, run_id);
+            for (name, id) in [
+                (RUN_ID, place.run_id),
+                (CONVERSATION_ID, place.conversation_id),
+            ] {
+                if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+                    response.headers_mut().insert(name, id);
+                }
             }
             response.extensions_mut().insert(place);
         }

@@ -17,6 +17,8 @@ const BUDGET_WARNING: HeaderName = HeaderName::from_static("x-lotoai-budget-warn
 
 /// The run of an answer that is stored: its stream, and the answer in its conversation, are found by it.
 const RUN_ID: HeaderName = HeaderName::from_static("x-lotoai-run-id");
+/// The conversation that an answer is stored in: who began it without one goes on with this.
+const CONVERSATION_ID: HeaderName = HeaderName::from_static("x-lotoai-conversation-id");
 
 /// Puts what the caller should know about its budgets on an answer.
 fn warn(response: &mut Response, warnings: &[String]) {
