@@ -7,6 +7,8 @@
 
 pub mod elsewhere;
 
+use std::sync::Arc;
+
 use lotoai_contracts::events::PersonErased;
 use lotoai_policy::documents::uploaded_by;
 use serde::Serialize;
@@ -68,11 +70,17 @@ pub fn shared_budgets(table: &Table) -> Vec<String> {
         .collect()
 }
 
-/// Erases a person.
+/// Erases a person. That goes on though whoever asked leaves meanwhile.
 ///
 /// # Errors
 /// 503 when the database or the orchestrator is away: ask again, to go on.
-pub async fn erase(state: &AppState, subject: &str, wish: Wish) -> Result<Erased, Failure> {
+pub async fn erase(state: &Arc<AppState>, subject: &str, wish: Wish) -> Result<Erased, Failure> {
+    let (own, subject) = (Arc::clone(state), subject.to_owned());
+    let erasing = Box::pin(async move { everything(&own, &subject, wish).await });
+    state.see_through(erasing).await
+}
+
+async fn everything(state: &AppState, subject: &str, wish: Wish) -> Result<Erased, Failure> {
     let store = &state.store;
     // Programs first: they would go on adding.
     let keys = state.key_ring.delete_all(subject).await?;

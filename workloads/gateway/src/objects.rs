@@ -11,6 +11,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -53,6 +54,8 @@ pub struct Upload {
     key: String,
     objects: Objects,
     written: bool,
+    /// While the object is being completed.
+    completing: Option<JoinHandle<Result<(), Failure>>>,
     kept: bool,
 }
 
@@ -75,6 +78,7 @@ impl Objects {
             key,
             objects: self.clone(),
             written: false,
+            completing: None,
             kept: false,
         }
     }
@@ -216,8 +220,11 @@ impl Upload {
         // From here on the object may exist, even if the answer that says so is lost. A writer
         // that was shut down must not be aborted; it cleans up its own parts.
         self.written = true;
-        self.objects
-            .bounded(async {
+        let objects = self.objects.clone();
+        // In a task of its own: a client that leaves now would break it off, and the parts that are there
+        // would stay, which belong to no object and which nothing deletes.
+        let completing = self.objects.tasks.spawn(async move {
+            let completed = async {
                 writer
                     .shutdown()
                     .await
@@ -225,8 +232,12 @@ impl Upload {
                         store: "documents",
                         source: Box::new(error),
                     })
-            })
-            .await
+            };
+            objects.bounded(completed).await
+        });
+        let completed = self.completing.insert(completing).await;
+        self.completing = None;
+        completed.unwrap_or_else(|_| Err(Failure::internal()))
     }
 
     /// A row points to the object now.
@@ -242,7 +253,12 @@ impl Drop for Upload {
             return;
         }
         let (objects, key) = (self.objects.clone(), std::mem::take(&mut self.key));
+        let completing = self.completing.take();
         self.objects.tasks.spawn(async move {
+            if let Some(completing) = completing {
+                // What is not there yet cannot be deleted.
+                drop(completing.await);
+            }
             let outcome = match writer {
                 Some(mut writer) => writer.abort().await,
                 None => objects.delete(&key).await,
@@ -292,6 +308,9 @@ pub(crate) async fn sweep_batch(store: &Store, objects: &Objects) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use object_store::throttle::{ThrottleConfig, ThrottledStore};
+
     use super::*;
 
     /// Those of a server at this address.
@@ -355,6 +374,31 @@ mod tests {
             "the object is deleted, in case it exists after all"
         );
         objects.tasks.wait().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_completed_though_its_client_leaves_and_is_taken_back_then() {
+        const CALL: Duration = Duration::from_secs(1);
+        let slow = ThrottleConfig {
+            wait_put_per_call: CALL,
+            wait_delete_per_call: CALL,
+            ..ThrottleConfig::default()
+        };
+        let store = ThrottledStore::new(object_store::memory::InMemory::new(), slow);
+        let objects = Objects::new(
+            Arc::new(store),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        );
+        let mut upload = objects.begin();
+        upload.write(Bytes::from_static(b"text")).await.unwrap();
+        assert!(upload.finish().now_or_never().is_none());
+        drop(upload);
+        tokio::time::sleep(CALL + CALL / 2).await;
+        assert_eq!(objects.count().await, 1, "it is being deleted");
+        objects.tasks.close();
+        objects.tasks.wait().await;
+        assert_eq!(objects.count().await, 0);
     }
 
     #[tokio::test]

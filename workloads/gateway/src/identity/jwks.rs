@@ -90,6 +90,14 @@ struct LastFetch {
     ok: bool,
 }
 
+#[derive(Default)]
+struct Fetches {
+    /// When the provider was asked last, be it that whoever waited has left before it answered.
+    began: Option<Instant>,
+    /// What it answered last.
+    last: Option<LastFetch>,
+}
+
 /// The cache of signing keys.
 pub struct Jwks {
     discovery: Arc<Discovery>,
@@ -97,7 +105,7 @@ pub struct Jwks {
     reachable: AtomicBool,
     keys: RwLock<Keys>,
     unknown: Cache<String, ()>,
-    last: Mutex<Option<LastFetch>>,
+    fetches: Mutex<Fetches>,
 }
 
 impl Jwks {
@@ -112,7 +120,7 @@ impl Jwks {
                 .max_capacity(UNKNOWN_KEYS)
                 .time_to_live(UNKNOWN_FOR)
                 .build(),
-            last: Mutex::new(None),
+            fetches: Mutex::default(),
         }
     }
 
@@ -170,8 +178,8 @@ impl Jwks {
     pub async fn keep_fresh(&self, mut changed: impl FnMut(Result<(), String>)) {
         loop {
             let outcome = {
-                let mut last = self.last.lock().await;
-                self.refresh(&mut last).await
+                let mut fetches = self.fetches.lock().await;
+                self.refresh(&mut fetches).await
             };
             let wait = if outcome.is_ok() {
                 REFRESH_EVERY
@@ -196,20 +204,22 @@ impl Jwks {
     /// may be asked again, unless an earlier answer brought what was wanted; says whether it
     /// answered.
     async fn refresh_since(&self, since: Instant, is_there: impl Fn() -> bool) -> bool {
-        let mut last = self.last.lock().await;
+        let mut fetches = self.fetches.lock().await;
         if is_there() {
             return true;
         }
-        if let Some(fetch) = last.as_ref() {
+        if let Some(fetch) = &fetches.last {
             if fetch.began >= since {
                 return fetch.ok;
             }
             if !fetch.ok && fetch.ended.elapsed() < RETRY_AFTER {
                 return false;
             }
-            tokio::time::sleep_until(fetch.began + REFRESH_AT_MOST_EVERY).await;
         }
-        match self.refresh(&mut last).await {
+        if let Some(began) = fetches.began {
+            tokio::time::sleep_until(began + REFRESH_AT_MOST_EVERY).await;
+        }
+        match self.refresh(&mut fetches).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(error = crate::error::chain(&error), "no fresh signing keys");
@@ -218,10 +228,11 @@ impl Jwks {
         }
     }
 
-    async fn refresh(&self, last: &mut Option<LastFetch>) -> Result<(), JwksError> {
+    async fn refresh(&self, fetches: &mut Fetches) -> Result<(), JwksError> {
         let began = Instant::now();
+        fetches.began = Some(began);
         let fetched = self.fetch().await;
-        *last = Some(LastFetch {
+        fetches.last = Some(LastFetch {
             began,
             ended: Instant::now(),
             ok: fetched.is_ok(),

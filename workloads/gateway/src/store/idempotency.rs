@@ -1,5 +1,6 @@
 //! Rows of requests with an `Idempotency-Key`.
 
+use std::mem::take;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -103,8 +104,30 @@ impl Store {
         }
     }
 
-    /// Whether the key is this request's now.
+    /// Whether the key is this request's now. It may be taken though nobody waits for that any more: the
+    /// client has left, or the database was silent for too long and goes on later. Nobody would ever
+    /// answer under it then, and it is given back.
     async fn take_key(&self, owner: &str, key: &str, lease: Duration) -> Result<bool, StoreError> {
+        let (owner, key) = (owner.to_owned(), key.to_owned());
+        let taking = tokio::spawn(self.clone().insert_key(owner, key, lease));
+        let taken = async { taking.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) };
+        let taken = self.unless_away(within("claim an idempotency key", taken));
+        match taken.await? {
+            Some(taken) => {
+                taken.keep();
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Never cancelled: a statement that is left on its way is carried out, and nobody hears of it.
+    async fn insert_key(
+        self,
+        owner: String,
+        key: String,
+        lease: Duration,
+    ) -> Result<Option<Taken>, sqlx::Error> {
         let claim = sqlx::query(
             "insert into idempotency_keys (owner, key, state, lease_until, expires_at)
              select $1, $2, 'running', now() + make_interval(secs => $3), now() + $4::interval
@@ -117,14 +140,21 @@ impl Store {
              where idempotency_keys.expires_at <= now()
              returning 1",
         )
-        .bind(owner)
-        .bind(key)
+        .bind(&owner)
+        .bind(&key)
         .bind(lease.as_secs_f64())
         .bind(KEEP)
         .bind(MAX_KEYS)
         .fetch_optional(&self.pool);
-        let claimed = within("claim an idempotency key", claim);
-        Ok(self.unless_away(claimed).await?.is_some())
+        if claim.await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Taken {
+            store: self,
+            owner,
+            key,
+            is_kept: false,
+        }))
     }
 
     /// What is known of a key that somebody has.
@@ -252,6 +282,40 @@ impl Store {
         within("sweep idempotency keys", statement)
             .await
             .map(|done| done.rows_affected())
+    }
+}
+
+/// A key that was taken. Dropped before anybody has heard of that, it is given back.
+struct Taken {
+    store: Store,
+    owner: String,
+    key: String,
+    is_kept: bool,
+}
+
+impl Taken {
+    /// Somebody answers for it from now on.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        let (store, owner, key) = (
+            self.store.clone(),
+            take(&mut self.owner),
+            take(&mut self.key),
+        );
+        tokio::spawn(async move {
+            if let Err(error) = store.release_key(&owner, &key).await {
+                let error = crate::error::chain(&error);
+                tracing::warn!(error, "a key that nobody waited for stays taken");
+            }
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::browser::{Person, sign_in_as, with_cookies};
 use super::conversations::send;
+use super::ends::{lock, somebody_waits};
 use super::orchestrator::Seen;
 use super::orchestrator::approvals::ARGUMENTS;
 use super::postgres::tables_with;
@@ -89,6 +90,29 @@ async fn nobody_is_told_to_be_erased_whom_the_orchestrator_still_holds() {
     let again = erase(&gateway, LEAVER).await;
     assert_eq!(again.status, StatusCode::OK, "{again:?}");
     assert_eq!(again.json()["approvals"], 0);
+}
+
+#[tokio::test]
+async fn an_erasure_goes_on_though_who_asked_for_it_leaves() {
+    let Some((server, gateway, seen)) = Gateway::answering().await else {
+        return;
+    };
+    live(&gateway, &seen, LEAVER).await;
+    // It comes as far as here, which is before the orchestrator's part.
+    let held = lock(
+        &server,
+        "lock table pending_erasures in access exclusive mode",
+    )
+    .await;
+    tokio::select! {
+        reply = erase(&gateway, LEAVER) => panic!("{reply:?}"),
+        () = somebody_waits(&server) => {}
+    }
+    held.rollback().await.unwrap();
+    gateway.settle().await;
+    assert_eq!(seen.approvals.count(LEAVER), 0);
+    let left = tables_with(&server.pool(), LEAVER).await;
+    assert_eq!(left, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -10,17 +10,20 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, poll};
 use serde_json::{Value, json};
 use sqlx::Row as _;
+use sqlx::postgres::PgPoolOptions;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::budgets::question;
+use super::postgres;
 use super::support::{Gateway, Reply};
 use crate::failure::Failure;
 use crate::idempotency::idempotency;
 use crate::identity::{Credential, Identity, SignedIn};
-use crate::store::Claim;
+use crate::store::{Claim, Store};
 
 fn chat(gateway: &Gateway, subject: &str, key: &str, model: &str, more: &Value) -> Request<Body> {
     let mut request = gateway.request(Method::POST, "/v1/chat/completions", subject);
@@ -359,6 +362,42 @@ async fn a_key_that_is_given_back_at_that_moment_is_taken() {
     .unwrap();
     assert_eq!(claim().await.unwrap(), Claim::Claimed);
     assert_eq!(claim().await.unwrap(), Claim::Running(None));
+}
+
+/// The client leaves, or the database is silent for too long: the claim is on its way all the same.
+#[tokio::test]
+async fn a_key_that_is_taken_when_nobody_waits_for_it_any_more_is_given_back() {
+    let Some(mut server) = postgres::start_alone() else {
+        return;
+    };
+    // The next to come has the connection of before, which knows the statement.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .connect_lazy_with((*server.pool().connect_options()).clone());
+    let store = Store::new(pool.clone());
+    let claim = || store.claim_key("ana", "k", Duration::from_secs(60));
+    assert_eq!(claim().await.unwrap(), Claim::Claimed);
+    // The control: nobody gives back what somebody answers for.
+    assert_eq!(claim().await.unwrap(), Claim::Running(None));
+    store.release_key("ana", "k").await.unwrap();
+    while pool.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.server().freeze();
+    {
+        let mut left = Box::pin(claim());
+        for _ in 0..3 {
+            assert!(poll!(&mut left).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    server.server().thaw();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while claim().await.unwrap() != Claim::Claimed {
+        assert!(Instant::now() < deadline, "it stays taken");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

@@ -8,9 +8,12 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use futures::future::join_all;
 use tokio::sync::Notify;
+use tokio::time::Instant;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, ResponseTemplate};
 
 use super::api_keys::bearing;
-use super::keys::{Signer, publish};
+use super::keys::{CERTS, Signer, publish};
 use super::support::{Gateway, Parts, Reply};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -198,4 +201,30 @@ async fn an_issuer_that_is_back_has_its_new_keys_known() {
     // What it has withdrawn meanwhile is good no more.
     let withdrawn = gateway.signer.token("ana", &[]);
     assert_eq!(get(&gateway, &withdrawn).await.code(), "token_invalid");
+}
+
+/// The issuer takes its time, and whoever names an unknown key leaves before it answers.
+#[tokio::test]
+async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
+    const LEAVERS: usize = 20;
+    let gateway = Gateway::start(Parts::default()).await;
+    fetch(&gateway).await.unwrap();
+    gateway.realm.reset().await;
+    let silent = ResponseTemplate::new(200).set_delay(PATIENCE);
+    Mock::given(method("GET"))
+        .and(path(CERTS))
+        .respond_with(silent)
+        .mount(&gateway.realm)
+        .await;
+    let began = Instant::now();
+    for leaver in 0..LEAVERS {
+        let id = format!("unknown-{leaver}");
+        let looking = gateway.state.verifier.jwks().find(&id);
+        let found = tokio::time::timeout(Duration::from_millis(150), looking).await;
+        assert!(found.is_err(), "nobody has answered");
+    }
+    let asked = gateway.realm.received_requests().await.unwrap().len();
+    // Once a second: at both ends of the time one more.
+    let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    assert!(asked <= most, "{asked} times, and not {most}");
 }

@@ -67,6 +67,39 @@ async fn a_person_ends_all_other_sessions_and_stays_signed_in() {
 }
 
 #[tokio::test]
+async fn the_provider_is_told_though_who_ends_a_session_leaves() {
+    let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
+        return;
+    };
+    let elsewhere = Person {
+        provider_session: "kc-ana-2",
+        ..ANA
+    };
+    let here = sign_in(&gateway, 300).await;
+    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    told(&gateway, 2).await;
+    for (method, path) in [
+        (Method::DELETE, "/api/sessions"),
+        (Method::POST, "/auth/logout"),
+    ] {
+        // Both wait where they delete the session.
+        let held = lock(&server, "update sessions set last_used_at = now()").await;
+        tokio::select! {
+            reply = with_cookies(&gateway, method, path, &here, Some(PUBLIC_URL)) => {
+                panic!("{reply:?}")
+            }
+            () = somebody_waits(&server) => {}
+        }
+        held.rollback().await.unwrap();
+        gateway.settle().await;
+    }
+    for gone in [&phone, &here] {
+        assert_eq!(me(&gateway, gone).await.code(), "session_expired");
+    }
+    gateway.realm.verify().await;
+}
+
+#[tokio::test]
 async fn a_session_that_is_being_renewed_is_waited_for_and_ends() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;

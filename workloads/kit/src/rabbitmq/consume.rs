@@ -11,6 +11,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use snafu::Snafu;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -88,6 +89,10 @@ impl Rabbitmq {
         snafu::ensure!(prefetch > 0, PrefetchSnafu { queue });
         let handler = Arc::new(handler);
         let work = TaskTracker::new();
+        // The broker's own limit knows nothing of work that outlives its subscription. Its message comes
+        // again at once, and without a place of its own would be handled, as would those behind it, before
+        // that work is done.
+        let places = Arc::new(Semaphore::new(usize::from(prefetch)));
         while !self.shutdown.is_cancelled() {
             let live = tokio::select! {
                 live = self.live() => live,
@@ -95,7 +100,7 @@ impl Rabbitmq {
             };
             let Some(live) = live else { break };
             match self
-                .subscribe(&live, queue, prefetch, &handler, &work)
+                .subscribe(&live, queue, prefetch, &handler, &work, &places)
                 .await
             {
                 Ok(()) => tracing::info!(queue, "the subscription ended"),
@@ -118,6 +123,7 @@ impl Rabbitmq {
         prefetch: u16,
         handler: &Arc<F>,
         work: &TaskTracker,
+        places: &Arc<Semaphore>,
     ) -> Result<(), String>
     where
         F: Fn(Delivery) -> Fut + Send + Sync + 'static,
@@ -140,7 +146,8 @@ impl Rabbitmq {
             };
             let Some(delivery) = next else { return Ok(()) };
             let delivery = delivery.map_err(|error| runtime::chain(&error))?;
-            let task = handle(delivery, Arc::clone(handler), queue, self.shutdown.clone());
+            let (handler, places) = (Arc::clone(handler), Arc::clone(places));
+            let task = handle(delivery, handler, queue, places, self.shutdown.clone());
             // The channel closes with its last handle, and nothing can be acknowledged after that:
             // work that outlives this subscription keeps it open.
             let channel = channel.clone();
@@ -166,6 +173,7 @@ async fn handle<F, Fut>(
     mut raw: lapin::message::Delivery,
     handler: Arc<F>,
     queue: &'static str,
+    places: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) where
     F: Fn(Delivery) -> Fut,
@@ -198,7 +206,11 @@ async fn handle<F, Fut>(
                 "the message is larger than {MAX_MESSAGE_BYTES} bytes"
             ))
         } else {
-            let handling = AssertUnwindSafe(async { handler(delivery).await });
+            let handling = AssertUnwindSafe(async {
+                // They are never closed.
+                let _place = places.acquire().await;
+                handler(delivery).await
+            });
             handling.catch_unwind().await.unwrap_or(Outcome::Retry)
         };
         settle(&raw, outcome, queue, count, &shutdown).await;
@@ -292,9 +304,43 @@ fn text_headers(table: &FieldTable) -> HeaderMap {
 
 #[cfg(test)]
 mod tests {
+    use futures::poll;
     use rstest::rstest;
+    use tokio::sync::{Notify, mpsc};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_outlives_its_subscription_still_has_a_place() {
+        let (began, mut begun) = mpsc::unbounded_channel();
+        let go_on = Arc::new(Notify::new());
+        let goes_on = Arc::clone(&go_on);
+        let handler = Arc::new(move |delivery: Delivery| {
+            let (began, goes_on) = (began.clone(), Arc::clone(&goes_on));
+            async move {
+                began.send(delivery.routing_key).unwrap();
+                goes_on.notified().await;
+                Outcome::Done
+            }
+        });
+        let places = Arc::new(Semaphore::new(1));
+        let handled = |key: &'static str| {
+            let raw = lapin::message::Delivery::mock(1, "".into(), key.into(), false, Vec::new());
+            let (handler, places) = (Arc::clone(&handler), Arc::clone(&places));
+            Box::pin(handle(raw, handler, "q", places, CancellationToken::new()))
+        };
+        let (mut before, mut after) = (handled("before"), handled("after"));
+        assert!(poll!(&mut before).is_pending());
+        assert!(poll!(&mut after).is_pending());
+        assert_eq!(begun.try_recv().unwrap(), "before");
+        assert!(begun.try_recv().is_err(), "only one at a time");
+        go_on.notify_one();
+        before.await;
+        assert!(poll!(&mut after).is_pending());
+        assert_eq!(begun.try_recv().unwrap(), "after");
+        go_on.notify_one();
+        after.await;
+    }
 
     #[rstest]
     #[case(0, 5)]

@@ -16,10 +16,11 @@ use qdrant_edge::{
     WithPayloadInterface, WithVector,
 };
 use snafu::ResultExt;
+use tokio::sync::oneshot;
 
 use super::error::{
-    ClosedSnafu, CountSnafu, CrashedSnafu, IndexFieldSnafu, OpenShardSnafu, OptimiseSnafu,
-    RemoveSnafu, SearchSnafu, StoreError, UseDirectorySnafu, WriteSnafu,
+    AbandonedSnafu, ClosedSnafu, CountSnafu, CrashedSnafu, IndexFieldSnafu, OpenShardSnafu,
+    OptimiseSnafu, RemoveSnafu, SearchSnafu, StoreError, UseDirectorySnafu, WriteSnafu,
 };
 use super::filter::Filter;
 use super::payload::{self, CHUNK_INDEX, TEXTS};
@@ -133,15 +134,22 @@ impl Edge {
     }
 
     /// Runs `work` where it may block, alone among changes, and flushes what it did: only then may
-    /// it be acknowledged, since the library does not replay its log.
+    /// it be acknowledged, since the library does not replay its log. Whoever leaves before its turn
+    /// changes nothing: turns come in no order, and what they ask for next, as to delete what this
+    /// would write, may be done by then.
     async fn change<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&EdgeShard, &AtomicUsize) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
+        // Closed when this future is dropped.
+        let (waits, _waiting) = oneshot::channel::<()>();
         let change = move || {
             let _changing = inner.changing();
+            if waits.is_closed() {
+                return AbandonedSnafu.fail();
+            }
             let shard = inner.shard();
             let shard = shard.as_ref().ok_or(StoreError::Closed)?;
             let value = work(shard, &inner.changed_points)?;

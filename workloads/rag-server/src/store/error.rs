@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The store was closed for upkeep and could not be opened again; the process ends.
     #[snafu(display("the store is closed"))]
     Closed,
+    /// Whoever wanted a change left before its turn came.
+    #[snafu(display("nobody waits for the change any more"))]
+    Abandoned,
     /// A field could not be indexed.
     #[snafu(display("failed to index the field {field}"))]
     IndexField {

@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
 use super::*;
 use crate::store::conformance::{document, found, query};
 
@@ -101,4 +105,27 @@ async fn optimising_changes_no_answer() {
         "near passage 1"
     );
     assert!(!store.optimize().await.unwrap(), "nothing much has changed");
+}
+
+#[tokio::test]
+async fn a_change_whose_turn_comes_after_its_caller_left_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    {
+        // Somebody else changes the store for longer than the caller waits.
+        let _turn = store.inner.changing();
+        let replacing = store.replace(document("left", &[0.1]));
+        assert!(replacing.now_or_never().is_none());
+    }
+    // Whatever became of it, it has become now.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Arc::strong_count(&store.inner) > 1 {
+        assert!(Instant::now() < deadline, "the change does not end");
+        tokio::task::yield_now().await;
+    }
+    store.replace(document("stayed", &[0.2])).await.unwrap();
+    assert_eq!(
+        found(&store, query("alice", &[])).await,
+        ["stayed passage 0"]
+    );
 }
