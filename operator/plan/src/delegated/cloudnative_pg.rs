@@ -121,7 +121,8 @@ fn wait(delegated: &Delegated, status: &ClusterStatus) -> Option<Wait> {
     let mut conditions = status.conditions.iter();
     let ready = conditions.any(|found| found.type_ == "Ready" && found.status == "True");
     if !ready {
-        let message = match status.phase_reason.as_str() {
+        // Some are sentences; what follows here goes on.
+        let message = match status.phase_reason.trim_end_matches(['.', ' ']) {
             "" => status.phase.clone(),
             reason => format!("{}: {reason}", status.phase),
         };

@@ -140,6 +140,15 @@ fn nobody_who_needs_the_store_starts_before_its_operator_says_that_it_is_ready()
         "waits for postgres (CloudNativePG: Setting up primary: Creating primary instance \
          demo-postgres-1)"
     );
+    let waiting = json!({
+        "phase": "Waiting for the instances to become active",
+        "phaseReason": "Some instances are not yet active. Please wait.",
+    });
+    assert_eq!(
+        waits(&world_of(waiting)),
+        "waits for postgres (CloudNativePG: Waiting for the instances to become active: Some \
+         instances are not yet active. Please wait)"
+    );
     assert_eq!(waits(&world_of(healthy(1))), "");
     // The object itself waits for nothing.
     let fresh = World::of(FIXTURE);
