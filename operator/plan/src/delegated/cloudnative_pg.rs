@@ -30,10 +30,14 @@ pub(super) const RESOURCE: &str = "clusters.postgresql.cnpg.io";
 const CLUSTER_LABEL: &str = "cnpg.io/cluster";
 const NODE: Node = Node::Component(Component::Postgres);
 
-/// Phases that a person must end (`api/v1/cluster_types.go`).
-const STUCK: [&str; 4] = [
+/// Phases that a person must end (`api/v1/cluster_types.go`; the full disk is a phase of
+/// `internal/controller/cluster_controller.go` alone).
+const STUCK: [&str; 7] = [
+    "Cluster cannot execute instance online upgrade due to missing architecture binary",
+    "Cluster has incomplete or invalid image catalog",
     "Cluster is unrecoverable and needs manual intervention",
     "Invalid cluster definition",
+    "Not enough disk space",
     "Unable to create required cluster objects",
     "Waiting for user action",
 ];
@@ -117,7 +121,8 @@ fn wait(delegated: &Delegated, status: &ClusterStatus) -> Option<Wait> {
     let mut conditions = status.conditions.iter();
     let ready = conditions.any(|found| found.type_ == "Ready" && found.status == "True");
     if !ready {
-        let message = match status.phase_reason.as_str() {
+        // Some are sentences; what follows here goes on.
+        let message = match status.phase_reason.trim_end_matches(['.', ' ']) {
             "" => status.phase.clone(),
             reason => format!("{}: {reason}", status.phase),
         };
@@ -180,7 +185,11 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
         "postgresql": { "parameters": parameters(platform) },
     });
     let spread = several.then(|| vec![over_zones(delegated)]);
+    // Its budget of one server would nail that server to its node, unless a maintenance window is
+    // declared (`internal/controller/cluster_create.go`).
+    let budget = (!several).then_some(false);
     for (path, value) in [
+        ("/enablePDB", json!(budget)),
         (
             "/storage/storageClass",
             json!(delegated.storage.storage_class_name),

@@ -75,9 +75,12 @@ fn the_object_says_what_the_resource_asks_for() {
         "imagePullSecrets",
     ];
     assert!(absent.iter().all(|key| demo.get(key).is_none()), "{demo}");
+    // Or nobody could empty the node of the only server.
+    assert_eq!(demo["enablePDB"], false);
 
     let large = spec("delegated-postgres-ha");
     assert_eq!(large["instances"], 3);
+    assert!(large.get("enablePDB").is_none(), "{large}");
     assert_eq!(
         large["imageName"],
         "registry.corp:5000/mirror/cloudnative-pg/postgresql:18.6-system-trixie"
@@ -136,6 +139,15 @@ fn nobody_who_needs_the_store_starts_before_its_operator_says_that_it_is_ready()
         waits(&world_of(setting_up())),
         "waits for postgres (CloudNativePG: Setting up primary: Creating primary instance \
          demo-postgres-1)"
+    );
+    let waiting = json!({
+        "phase": "Waiting for the instances to become active",
+        "phaseReason": "Some instances are not yet active. Please wait.",
+    });
+    assert_eq!(
+        waits(&world_of(waiting)),
+        "waits for postgres (CloudNativePG: Waiting for the instances to become active: Some \
+         instances are not yet active. Please wait)"
     );
     assert_eq!(waits(&world_of(healthy(1))), "");
     // The object itself waits for nothing.
@@ -202,15 +214,24 @@ fn the_status_tells_its_operators_own_words() {
     assert_eq!(status.components_ready.as_deref(), Some("0/14"));
 }
 
-#[test]
-fn what_a_person_must_end_stalls() {
+#[rstest]
+#[case("Cluster is unrecoverable and needs manual intervention", true)]
+#[case("Not enough disk space", true)]
+#[case("Cluster has incomplete or invalid image catalog", true)]
+#[case(
+    "Cluster cannot execute instance online upgrade due to missing architecture binary",
+    true
+)]
+#[case("Waiting for the instances to become active", false)]
+#[case("Failing over", false)]
+fn what_a_person_must_end_stalls(#[case] phase: &str, #[case] needs_a_person: bool) {
     let stuck = json!({
-        "phase": "Cluster is unrecoverable and needs manual intervention",
+        "phase": phase,
         "conditions": [{ "type": "Ready", "status": "False" }],
     });
     let status = status(&world(&stuck));
-    let stalled = status.condition("Stalled").unwrap();
-    assert_eq!(stalled.reason, reasons::STORE_NOT_READY);
+    let stalled = status.condition("Stalled").map(|c| c.reason.as_str());
+    assert_eq!(stalled, needs_a_person.then_some(reasons::STORE_NOT_READY));
 }
 
 #[test]
