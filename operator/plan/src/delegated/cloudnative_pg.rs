@@ -188,7 +188,12 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
     // Its budget of one server would nail that server to its node, unless a maintenance window is
     // declared (`internal/controller/cluster_create.go`).
     let budget = (!several).then_some(false);
+    // What was told to be stored is on another server too, or a failover would lose it. While there is
+    // none, the primary goes on by itself.
+    let synchronous =
+        several.then(|| json!({ "method": "any", "number": 1, "dataDurability": "preferred" }));
     for (path, value) in [
+        ("/postgresql/synchronous", json!(synchronous)),
         ("/enablePDB", json!(budget)),
         (
             "/storage/storageClass",

@@ -77,10 +77,15 @@ fn the_object_says_what_the_resource_asks_for() {
     assert!(absent.iter().all(|key| demo.get(key).is_none()), "{demo}");
     // Or nobody could empty the node of the only server.
     assert_eq!(demo["enablePDB"], false);
+    assert!(demo["postgresql"].get("synchronous").is_none(), "{demo}");
 
     let large = spec("delegated-postgres-ha");
     assert_eq!(large["instances"], 3);
     assert!(large.get("enablePDB").is_none(), "{large}");
+    assert_eq!(
+        large["postgresql"]["synchronous"],
+        json!({ "method": "any", "number": 1, "dataDurability": "preferred" })
+    );
     assert_eq!(
         large["imageName"],
         "registry.corp:5000/mirror/cloudnative-pg/postgresql:18.6-system-trixie"
