@@ -1,6 +1,7 @@
 //! Functions of the caller, at each kind of provider.
 
 use super::*;
+use crate::breaker::FAILURES_TO_OPEN;
 use crate::functions::{Call, CallPiece, Choice, Function, Functions};
 
 const OPENAI_CALLS: &str = include_str!("../../../tests/golden/openai-tools.sse");
