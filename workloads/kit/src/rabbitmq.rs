@@ -27,6 +27,9 @@ pub const EXCHANGE: &str = "lotoai.events";
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Seconds between heartbeats; a connection is dead after two missed ones.
 const HEARTBEAT_SECONDS: u16 = 10;
+/// Longest frame, in bytes; a longer message takes several. The client holds 64 of them from the start,
+/// which of the 128 KiB that brokers offer would be 8 MiB in every workload.
+const FRAME_BYTES: u32 = 16 * 1024;
 
 /// Where the broker is and who we are there.
 #[derive(Debug, Clone, Args)]
@@ -98,6 +101,7 @@ impl RabbitmqArgs {
             .expose_secret()
             .clone_into(&mut uri.authority.userinfo.password);
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+        uri.query.frame_max = Some(FRAME_BYTES);
         uri.query.connection_timeout = Some(connection::CONNECT_MILLISECONDS);
         Ok(uri)
     }
@@ -126,6 +130,7 @@ mod tests {
         );
         assert_eq!(uri.vhost, "lotoai");
         assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
+        assert_eq!(uri.query.frame_max, Some(FRAME_BYTES));
     }
 
     #[test]

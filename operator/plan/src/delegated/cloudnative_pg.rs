@@ -165,9 +165,11 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
     let inherited = template.metadata.unwrap_or_default();
     let images = &platform.spec.images;
     let several = delegated.instances > 1;
+    // As of several servers also where there is one: another template would restart it, alone, when it
+    // gets company.
     let spreading = match platform.spec.pods.spreading {
-        Spreading::Required if several => "required",
-        Spreading::Required | Spreading::Preferred => "preferred",
+        Spreading::Required => "required",
+        Spreading::Preferred => "preferred",
     };
     let mut spec = json!({
         "imageName": platform.image(NODE),
@@ -175,6 +177,11 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
         "instances": delegated.instances,
         // The provision Job makes roles and databases with it.
         "enableSuperuserAccess": true,
+        // It would wait so long for clients to leave by themselves, and let none in meanwhile. Ours hold
+        // connections for as long as they live.
+        "smartShutdownTimeout": 0,
+        // A standby server that only runs would be waited for at every commit.
+        "probes": { "readiness": { "type": "streaming" } },
         "storage": { "size": delegated.storage.size },
         "resources": requirements(platform, NODE),
         "affinity": {
@@ -182,9 +189,9 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
             "podAntiAffinityType": spreading,
             "topologyKey": HOST,
         },
+        "topologySpreadConstraints": [over_zones(delegated)],
         "postgresql": { "parameters": parameters(platform) },
     });
-    let spread = several.then(|| vec![over_zones(delegated)]);
     // Its budget of one server would nail that server to its node, unless a maintenance window is
     // declared (`internal/controller/cluster_create.go`).
     let budget = (!several).then_some(false);
@@ -201,7 +208,6 @@ pub(super) fn build(platform: &Platform, delegated: &Delegated) -> Cluster {
         ),
         ("/affinity/nodeSelector", json!(pod.node_selector)),
         ("/affinity/tolerations", json!(pod.tolerations)),
-        ("/topologySpreadConstraints", json!(spread)),
         ("/priorityClassName", json!(pod.priority_class_name)),
         ("/inheritedMetadata/labels", json!(inherited.labels)),
         (

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster as World;
 use crate::common::{credentials, objects, operator, provided, resource};
-use lotoai_api::{LotoAIStatus, Mode, reasons};
+use lotoai_api::{LotoAI, LotoAIStatus, Mode, reasons};
 use lotoai_plan::kinds::Cluster;
 use lotoai_plan::validate::referenced_secrets;
 use lotoai_plan::{Gate, Node, ObjectId, ProbeOutcome, build, gates, labels, validate};
@@ -69,15 +69,13 @@ fn the_object_says_what_the_resource_asks_for() {
         "ghcr.io/cloudnative-pg/postgresql:18.6-system-trixie"
     );
     assert_eq!(demo["storage"], json!({ "size": "5Gi" }));
-    let absent = [
-        "topologySpreadConstraints",
-        "inheritedMetadata",
-        "imagePullSecrets",
-    ];
+    let absent = ["inheritedMetadata", "imagePullSecrets"];
     assert!(absent.iter().all(|key| demo.get(key).is_none()), "{demo}");
     // Or nobody could empty the node of the only server.
     assert_eq!(demo["enablePDB"], false);
     assert!(demo["postgresql"].get("synchronous").is_none(), "{demo}");
+    // Clients that hold connections do not leave by themselves.
+    assert_eq!(demo["smartShutdownTimeout"], 0);
 
     let large = spec("delegated-postgres-ha");
     assert_eq!(large["instances"], 3);
@@ -86,6 +84,8 @@ fn the_object_says_what_the_resource_asks_for() {
         large["postgresql"]["synchronous"],
         json!({ "method": "any", "number": 1, "dataDurability": "preferred" })
     );
+    // What is not ready is not waited for.
+    assert_eq!(large["probes"]["readiness"]["type"], "streaming");
     assert_eq!(
         large["imageName"],
         "registry.corp:5000/mirror/cloudnative-pg/postgresql:18.6-system-trixie"
@@ -104,6 +104,30 @@ fn the_object_says_what_the_resource_asks_for() {
     assert_eq!(parameters["shared_buffers"], "512MB");
     // As many as all pods of its clients may hold.
     assert_eq!(parameters["max_connections"], "170");
+}
+
+#[test]
+fn a_server_that_gets_company_is_not_restarted() {
+    let pods = |instances: i32| {
+        let mut object = serde_json::to_value(resource(FIXTURE)).unwrap();
+        object["spec"]["data"]["postgres"]["delegated"]["instances"] = json!(instances);
+        let resource: LotoAI = serde_json::from_value(object).unwrap();
+        let platform = validate(&resource, &provided(), &operator(FIXTURE)).unwrap();
+        let set = build(&platform, &credentials(&platform));
+        let mut spec = set.clusters[0].spec.clone();
+        assert_eq!(spec["instances"], instances);
+        // Servers take these as they run.
+        for (of, field) in [
+            ("", "instances"),
+            ("", "enablePDB"),
+            ("/postgresql", "synchronous"),
+        ] {
+            let place = spec.pointer_mut(of).and_then(Value::as_object_mut);
+            place.unwrap().remove(field);
+        }
+        spec
+    };
+    assert_eq!(pods(1), pods(3));
 }
 
 #[test]
