@@ -10,16 +10,16 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use futures::{StreamExt as _, poll};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use sqlx::Row as _;
-use sqlx::postgres::PgPoolOptions;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::budgets::question;
 use super::postgres;
 use super::support::{Gateway, Reply};
+use super::transactions::{left_under_way, lone};
 use crate::failure::Failure;
 use crate::idempotency::idempotency;
 use crate::identity::{Credential, Identity, SignedIn};
@@ -370,33 +370,18 @@ async fn a_key_that_is_taken_when_nobody_waits_for_it_any_more_is_given_back() {
     let Some(mut server) = postgres::start_alone() else {
         return;
     };
-    // The next to come has the connection of before, which knows the statement.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .test_before_acquire(false)
-        .connect_lazy_with((*server.pool().connect_options()).clone());
+    // Its connection knows the statement by then.
+    let pool = lone(&server);
     let store = Store::new(pool.clone());
     let claim = || store.claim_key("ana", "k", Duration::from_secs(60));
     assert_eq!(claim().await.unwrap(), Claim::Claimed);
     // The control: nobody gives back what somebody answers for.
     assert_eq!(claim().await.unwrap(), Claim::Running(None));
     store.release_key("ana", "k").await.unwrap();
-    while pool.num_idle() == 0 {
-        tokio::task::yield_now().await;
-    }
-    server.server().freeze();
-    {
-        let mut left = Box::pin(claim());
-        for _ in 0..3 {
-            assert!(poll!(&mut left).is_pending());
-            tokio::task::yield_now().await;
-        }
-    }
-    server.server().thaw();
+    left_under_way(&mut server, &pool, claim()).await;
     let deadline = Instant::now() + Duration::from_secs(10);
     while claim().await.unwrap() != Claim::Claimed {
         assert!(Instant::now() < deadline, "it stays taken");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

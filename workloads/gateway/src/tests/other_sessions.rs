@@ -10,6 +10,12 @@ use super::ends::{lock, somebody_waits};
 use super::sessions::EVE;
 use super::support::{Gateway, PUBLIC_URL, Parts};
 
+/// The same person in another browser, where she has a stay of its own at the provider.
+const ELSEWHERE: Person = Person {
+    provider_session: "kc-ana-2",
+    ..ANA
+};
+
 /// As many calls as the provider must be told of sessions that ended.
 async fn told(gateway: &Gateway, times: u64) {
     Mock::given(method("POST"))
@@ -39,13 +45,9 @@ async fn a_person_ends_all_other_sessions_and_stays_signed_in() {
     let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let elsewhere = Person {
-        provider_session: "kc-ana-2",
-        ..ANA
-    };
     let here = sign_in(&gateway, 300).await;
-    let phone = sign_in_as(&gateway, elsewhere, 300).await;
-    let laptop = sign_in_as(&gateway, elsewhere, 300).await;
+    let phone = sign_in_as(&gateway, ELSEWHERE, 300).await;
+    let laptop = sign_in_as(&gateway, ELSEWHERE, 300).await;
     let eves = sign_in_as(&gateway, EVE, 300).await;
     told(&gateway, 2).await;
     assert_eq!(end_others(&gateway, &here).await, json!({ "sessions": 2 }));
@@ -60,7 +62,7 @@ async fn a_person_ends_all_other_sessions_and_stays_signed_in() {
     // From another site it is refused, and nothing ends.
     let evil = Some("https://evil.example.org");
     let path = "/api/sessions";
-    let other = sign_in_as(&gateway, elsewhere, 300).await;
+    let other = sign_in_as(&gateway, ELSEWHERE, 300).await;
     let reply = with_cookies(&gateway, Method::DELETE, path, &here, evil).await;
     assert_eq!(reply.code(), "cross_site_request");
     assert_eq!(me(&gateway, &other).await.status, StatusCode::OK);
@@ -71,12 +73,8 @@ async fn the_provider_is_told_though_who_ends_a_session_leaves() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let elsewhere = Person {
-        provider_session: "kc-ana-2",
-        ..ANA
-    };
     let here = sign_in(&gateway, 300).await;
-    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    let phone = sign_in_as(&gateway, ELSEWHERE, 300).await;
     told(&gateway, 2).await;
     for (method, path) in [
         (Method::DELETE, "/api/sessions"),
@@ -104,12 +102,8 @@ async fn a_session_that_is_being_renewed_is_waited_for_and_ends() {
     let Some((server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let elsewhere = Person {
-        provider_session: "kc-ana-2",
-        ..ANA
-    };
     let here = sign_in(&gateway, 300).await;
-    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    let phone = sign_in_as(&gateway, ELSEWHERE, 300).await;
     told(&gateway, 1).await;
     // As a renewal does.
     let renewing = lock(&server, "update sessions set last_used_at = now()").await;
@@ -176,14 +170,10 @@ async fn a_stay_ends_at_the_provider_with_the_last_session_that_rests_on_it() {
     let Some((_server, gateway)) = Gateway::stored(Parts::default()).await else {
         return;
     };
-    let elsewhere = Person {
-        provider_session: "kc-ana-2",
-        ..ANA
-    };
     let here = sign_in(&gateway, 300).await;
     // A browser that lost our cookie and kept the provider's.
-    let lost = sign_in_as(&gateway, elsewhere, 300).await;
-    let phone = sign_in_as(&gateway, elsewhere, 300).await;
+    let lost = sign_in_as(&gateway, ELSEWHERE, 300).await;
+    let phone = sign_in_as(&gateway, ELSEWHERE, 300).await;
     let eves = sign_in_as(
         &gateway,
         Person {
@@ -239,11 +229,7 @@ async fn what_has_ended_or_asks_itself_keeps_no_stay_alive() {
         .unwrap();
     assert_eq!(me(&gateway, &other).await.code(), "session_expired");
     let phone = sign_in(&gateway, 300).await;
-    let elsewhere = Person {
-        provider_session: "kc-ana-2",
-        ..ANA
-    };
-    let here = sign_in_as(&gateway, elsewhere, 300).await;
+    let here = sign_in_as(&gateway, ELSEWHERE, 300).await;
     let ids = listed(&gateway, &here).await;
     end_one(&gateway, &here, &ids[1]).await;
     assert_eq!(me(&gateway, &phone).await.code(), "session_expired");

@@ -6,32 +6,44 @@ use sqlx::postgres::PgPoolOptions;
 
 use super::postgres;
 
-/// Leaves `begin` while the database is silent, and writes once it is not. Gives whether others see that.
-async fn is_seen_after(begin: impl AsyncFn(&PgPool), server: &mut postgres::Database) -> bool {
-    let others = server.pool();
-    // The next to come has the connection of before.
-    let pool = PgPoolOptions::new()
+/// One connection to a database: the next to come has that of before.
+pub(super) fn lone(server: &postgres::Database) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(1)
         .test_before_acquire(false)
-        .connect_lazy_with((*others.connect_options()).clone());
-    let made = sqlx::raw_sql("drop table if exists marks; create table marks ()");
-    made.execute(&pool).await.unwrap();
+        .connect_lazy_with((*server.pool().connect_options()).clone())
+}
+
+/// Begins `work` on the connection of such a pool while the database is silent, and leaves it.
+pub(super) async fn left_under_way(
+    server: &mut postgres::Database,
+    pool: &PgPool,
+    work: impl Future,
+) {
     while pool.num_idle() == 0 {
         tokio::task::yield_now().await;
     }
     server.server().freeze();
     {
-        let mut begun = Box::pin(begin(&pool));
+        let mut work = Box::pin(work);
         for _ in 0..3 {
-            assert!(poll!(&mut begun).is_pending());
+            assert!(poll!(&mut work).is_pending());
             tokio::task::yield_now().await;
         }
     }
     server.server().thaw();
+}
+
+/// Leaves `begin` on its way, and writes. Gives whether others see that.
+async fn is_seen_after(begin: impl AsyncFn(&PgPool), server: &mut postgres::Database) -> bool {
+    let pool = lone(server);
+    let made = sqlx::raw_sql("drop table if exists marks; create table marks ()");
+    made.execute(&pool).await.unwrap();
+    left_under_way(server, &pool, begin(&pool)).await;
     let written = sqlx::raw_sql("insert into marks default values");
     written.execute(&pool).await.unwrap();
     let seen = sqlx::query_scalar("select exists (select from marks)");
-    seen.fetch_one(&others).await.unwrap()
+    seen.fetch_one(&server.pool()).await.unwrap()
 }
 
 #[tokio::test]
