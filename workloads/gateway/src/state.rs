@@ -78,18 +78,29 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Does work to its end, though who waits for it may leave; what it gives is dropped then.
+    /// Does work to its end among the [tasks](Self::tasks).
     ///
     /// # Errors
-    /// Those of the work, and 500 when it panics.
+    /// Those of [`see_through`].
     pub async fn see_through<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let (give, given) = oneshot::channel();
-        // What nobody takes is dropped within the task, so that a stop waits for what comes of that.
-        let work = async move { drop(give.send(work.await)) };
-        self.tasks.spawn(work.in_current_span());
-        given.await.unwrap_or_else(|_| Err(Failure::internal()))
+        see_through(&self.tasks, work).await
     }
+}
+
+/// Does work to its end, though who waits for it may leave; what it gives is dropped then.
+///
+/// # Errors
+/// Those of the work, and 500 when it panics.
+pub async fn see_through<T: Send + 'static>(
+    tasks: &tokio_util::task::TaskTracker,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let (give, given) = oneshot::channel();
+    // What nobody takes is dropped within the task, so that a stop waits for what comes of that.
+    let work = async move { drop(give.send(work.await)) };
+    tasks.spawn(work.in_current_span());
+    given.await.unwrap_or_else(|_| Err(Failure::internal()))
 }

@@ -139,12 +139,7 @@ pub async fn logout(
 ) -> Result<Response, Failure> {
     csrf::check(&Method::POST, &headers, &state.public_url)?;
     let url = match cookie(&headers, SESSION_COOKIE) {
-        Some(session) => {
-            let (sessions, session) = (state.sessions.clone(), session.to_owned());
-            // Though the browser leaves: once the session is gone, nobody can tell the provider.
-            let closing = async move { sessions.close(&session).await };
-            state.see_through(Box::pin(closing)).await?
-        }
+        Some(session) => state.sessions.close(session).await?,
         None => None,
     };
     let gone = AppendHeaders([(SET_COOKIE, set_cookie(SESSION_COOKIE, "", 0)?)]);

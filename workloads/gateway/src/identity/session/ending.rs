@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::identity::back_channel::{self, Logout};
 use crate::identity::watch::Ground;
 use crate::identity::{Identity, SessionHash};
+use crate::state::see_through;
 use crate::store::TakenSession;
 
 /// How often ended sessions are deleted. They are refused from the moment on.
@@ -25,11 +26,22 @@ impl Sessions {
     /// # Errors
     /// 503 when the session cannot be deleted here.
     pub async fn close(&self, cookie: &str) -> Result<Option<Url>, Failure> {
-        let hash = hash(cookie);
-        match self.0.store.take_session(&hash).await? {
-            Some(sealed) => Ok(self.0.part(&hash, &sealed).await),
-            None => Ok(None),
-        }
+        let (inner, hash) = (Arc::clone(&self.0), hash(cookie));
+        self.see_through(async move {
+            match inner.store.take_session(&hash).await? {
+                Some(sealed) => Ok(inner.part(&hash, &sealed).await),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    /// Though who asks leaves: once a session is gone, nobody can tell the provider any more.
+    async fn see_through<T: Send + 'static>(
+        &self,
+        ending: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        see_through(&self.0.tasks, Box::pin(ending)).await
     }
 
     /// Ends a session that gives way to a new one of the same browser. That the database is away is
@@ -66,16 +78,21 @@ impl Sessions {
         subject: Option<&str>,
         id: Uuid,
     ) -> Result<(), Failure> {
-        let idle = self.0.limits.idle_seconds;
-        let taken = self.0.store.take_session_of(subject, id, idle).await?;
-        let taken = taken.ok_or_else(|| Failure::not_found("session"))?;
-        if taken.shares_stay && identity.session() != Some(&taken.hash) {
-            self.0.watch.end(&Ground::Session(taken.hash));
-        } else {
-            // That browser is not here, so it cannot be sent anywhere.
-            self.0.part(&taken.hash, &taken.sealed).await;
-        }
-        Ok(())
+        let (inner, subject) = (Arc::clone(&self.0), subject.map(str::to_owned));
+        let own = identity.session().copied();
+        self.see_through(async move {
+            let idle = inner.limits.idle_seconds;
+            let taken = inner.store.take_session_of(subject.as_deref(), id, idle);
+            let taken = taken.await?.ok_or_else(|| Failure::not_found("session"))?;
+            if taken.shares_stay && own != Some(taken.hash) {
+                inner.watch.end(&Ground::Session(taken.hash));
+            } else {
+                // That browser is not here, so it cannot be sent anywhere.
+                inner.part(&taken.hash, &taken.sealed).await;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends all sessions of a person; says how many. The provider is told afterwards.
@@ -83,8 +100,7 @@ impl Sessions {
     /// # Errors
     /// 503 when the database is away.
     pub async fn end_all(&self, subject: &str) -> Result<usize, Failure> {
-        let taken = self.0.store.take_sessions(subject, None).await?;
-        Ok(self.end_taken(taken))
+        self.end_but(subject, None).await
     }
 
     /// Ends all sessions of the caller but the one that asks, if it is one; says how many. The
@@ -93,9 +109,16 @@ impl Sessions {
     /// # Errors
     /// 503 when the database is away.
     pub async fn end_others(&self, identity: &Identity) -> Result<usize, Failure> {
-        let (subject, own) = (&identity.subject, identity.session());
-        let taken = self.0.store.take_sessions(subject, own).await?;
-        Ok(self.end_taken(taken))
+        self.end_but(&identity.subject, identity.session()).await
+    }
+
+    async fn end_but(&self, subject: &str, own: Option<&SessionHash>) -> Result<usize, Failure> {
+        let (sessions, subject, own) = (self.clone(), subject.to_owned(), own.copied());
+        self.see_through(async move {
+            let taken = sessions.0.store.take_sessions(&subject, own.as_ref());
+            Ok(sessions.end_taken(taken.await?))
+        })
+        .await
     }
 
     fn end_taken(&self, taken: Vec<TakenSession>) -> usize {
