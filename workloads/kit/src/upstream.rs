@@ -1,6 +1,9 @@
 //! Clients of our own services: address and token from the environment, deadlines for connecting,
 //! the trace context on every call.
 
+#[cfg(feature = "grpc")]
+mod ending;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -153,8 +156,10 @@ pub fn traced(mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
 
 /// A gRPC channel that carries our token; give it to a generated client's `new`.
 #[cfg(feature = "grpc")]
-pub type GrpcChannel =
-    tonic::service::interceptor::InterceptedService<tonic::transport::Channel, Bearer>;
+pub type GrpcChannel = tonic::service::interceptor::InterceptedService<
+    ending::Ending<tonic::transport::Channel>,
+    Bearer,
+>;
 
 /// Adds the token and the trace context to every gRPC call.
 #[cfg(feature = "grpc")]
@@ -230,7 +235,8 @@ pub fn grpc_channel(
     let mut value = tonic::metadata::AsciiMetadataValue::try_from(header.as_bytes())
         .map_err(|_| UpstreamError::Token { url: url.clone() })?;
     value.set_sensitive(true);
-    Ok(GrpcChannel::new(endpoint.connect_lazy(), Bearer { value }))
+    let channel = ending::Ending(endpoint.connect_lazy());
+    Ok(GrpcChannel::new(channel, Bearer { value }))
 }
 
 /// One struct per service of ours: its address and the token of this workload for it.

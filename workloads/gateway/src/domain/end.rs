@@ -68,8 +68,7 @@ impl End {
     /// Begins to store an end, in a task of its own: a client that leaves now does not undo it.
     pub(super) fn begin(how: Result<(), Failure>, record: Record, state: &Arc<AppState>) -> Self {
         let is_awaited = how.is_ok() && record.end.answer.is_some();
-        let end = &record.end;
-        let leaves_nothing = end.answer.is_none() && !end.is_reserved && end.stream.is_none();
+        let leaves_nothing = record.end.leaves_nothing();
         let is_passing = how.is_ok() && leaves_nothing && !state.store.is_crowded();
         let patience = if is_awaited { state.storing } else { PATIENCE };
         let (told, stage) = watch::channel(Stage::First);

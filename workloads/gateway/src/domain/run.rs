@@ -292,7 +292,12 @@ impl Run {
                 .record(first_token.as_secs_f64());
         }
         let model = &self.requested_model;
-        tracing::info!(run_id = %self.id, model, outcome, route, "a run ends");
+        if failure.is_some() || self.question.streams {
+            tracing::info!(run_id = %self.id, model, outcome, route, "a run ends");
+        } else {
+            // The line of its request tells the same at the same time.
+            tracing::debug!(run_id = %self.id, model, outcome, route, "a run ends");
+        }
         let spending = self.charge.close(
             &self.state,
             Progress {

@@ -1,11 +1,12 @@
 //! Writes of several requests in one transaction.
 //!
 //! A commit waits for the disk. Whoever comes while one is under way is written with all others that
-//! came meanwhile, by the next: nobody waits for company, and a busy database has fewer and larger
-//! transactions.
+//! came meanwhile, by the next: nobody who is awaited waits for company, and a busy database has fewer
+//! and larger transactions.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -15,43 +16,59 @@ use super::{Store, StoreError};
 const MOST: usize = 128;
 
 /// What can be written together with others of its kind.
+///
+/// Its statements take lists, which they join with tables only as `(select … limit $length)`. The
+/// server keeps a plan that it made when the table was nearly empty; of a plain list it expects ten
+/// rows, for which it reads all of such a table, and goes on to do so when that has grown. Of a
+/// limited one it expects one row, and looks each key up by its index.
 pub(super) trait Together: Send + Sync + Sized + 'static {
     /// What becomes of one.
     type Outcome: Send + 'static;
 
+    /// What a write begins with, before it is known which items it writes: who comes meanwhile is one
+    /// of them.
+    type Begun: Send;
+
     /// What they are, for metrics.
     const OF: &'static str;
+
+    /// Begins a write.
+    fn begin(store: &Store) -> impl Future<Output = Result<Self::Begun, StoreError>> + Send;
 
     /// Writes all of them or none, in one transaction. Gives their outcomes in their order.
     fn write(
         store: &Store,
+        begun: Self::Begun,
         items: &[Arc<Self>],
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, StoreError>> + Send;
+}
+
+/// The length of a list, to limit it.
+pub(super) fn length<T>(list: &[T]) -> i64 {
+    i64::try_from(list.len()).unwrap_or(i64::MAX)
 }
 
 type Waiter<T> = (Arc<T>, Told<T>);
 type Told<T> = oneshot::Sender<Result<<T as Together>::Outcome, StoreError>>;
 
 /// Those that wait to be written. Cheap to clone; all clones are the same.
-pub(super) struct Group<T: Together>(Arc<Mutex<Waiting<T>>>);
+pub(super) struct Group<T: Together> {
+    waiting: Arc<Mutex<Waiting<T>>>,
+    /// How long the first to come waits for company.
+    gather: Duration,
+}
 
 struct Waiting<T: Together> {
     items: Vec<Waiter<T>>,
     is_writing: bool,
 }
 
-impl<T: Together> Default for Group<T> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Waiting {
-            items: Vec::new(),
-            is_writing: false,
-        })))
-    }
-}
-
 impl<T: Together> Clone for Group<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            waiting: Arc::clone(&self.waiting),
+            gather: self.gather,
+        }
     }
 }
 
@@ -62,6 +79,18 @@ impl<T: Together> std::fmt::Debug for Group<T> {
 }
 
 impl<T: Together> Group<T> {
+    /// A group in which the first to come waits so long for company: not at all where somebody waits
+    /// for it.
+    pub(super) fn new(gather: Duration) -> Self {
+        Self {
+            waiting: Arc::new(Mutex::new(Waiting {
+                items: Vec::new(),
+                is_writing: false,
+            })),
+            gather,
+        }
+    }
+
     /// Writes an item with those that wait as well. It is written though the caller may leave.
     ///
     /// # Errors
@@ -92,12 +121,18 @@ impl<T: Together> Group<T> {
     /// Writes until nobody waits.
     async fn write_all(self, store: Store) {
         let turn = Turn(&self);
-        while let Some(waiters) = turn.next() {
-            let (items, told): (Vec<_>, Vec<_>) = waiters.into_iter().unzip();
+        while turn.goes_on() {
+            self.gather().await;
+            let begun = T::begin(&store).await;
+            let (items, told): (Vec<_>, Vec<_>) = turn.take().into_iter().unzip();
             metrics::counter!("lotoai_gateway_transactions_total", "of" => T::OF).increment(1);
             metrics::counter!("lotoai_gateway_written_total", "of" => T::OF)
                 .increment(items.len() as u64);
-            match T::write(&store, &items).await {
+            let written = match begun {
+                Ok(begun) => T::write(&store, begun, &items).await,
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(outcomes) => tell(told, outcomes.into_iter().map(Ok)),
                 // All of them would wait for it again, one after the other.
                 Err(error) if error.is_away() || items.len() == 1 => {
@@ -112,23 +147,33 @@ impl<T: Together> Group<T> {
                 // It may be the fault of one.
                 Err(_) => {
                     for (item, told) in items.iter().zip(told) {
-                        let outcome = T::write(&store, std::slice::from_ref(item)).await;
-                        tell(
-                            [told],
-                            outcome.map_or_else(
-                                |error| vec![Err(error)],
-                                |outcomes| outcomes.into_iter().map(Ok).collect(),
-                            ),
-                        );
+                        let outcome = alone(&store, item).await;
+                        tell([told], [outcome]);
                     }
                 }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets others come.
+    async fn gather(&self) {
+        if self.gather.is_zero() {
+            // Those who are there already: what was read of other connections is looked at first.
+            tokio::task::yield_now().await;
+        } else if self.waiting() < MOST {
+            tokio::time::sleep(self.gather).await;
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn alone<T: Together>(store: &Store, item: &Arc<T>) -> Result<T::Outcome, StoreError> {
+    let begun = T::begin(store).await?;
+    let outcomes = T::write(store, begun, std::slice::from_ref(item)).await?;
+    outcomes.into_iter().next().ok_or(StoreError::Abandoned)
 }
 
 fn tell<T>(
@@ -145,15 +190,18 @@ fn tell<T>(
 struct Turn<'a, T: Together>(&'a Group<T>);
 
 impl<T: Together> Turn<'_, T> {
-    /// The next to be written; without any, the turn is over.
-    fn next(&self) -> Option<Vec<Waiter<T>>> {
+    /// Whether anybody waits; else the turn is over.
+    fn goes_on(&self) -> bool {
         let mut waiting = self.0.lock();
-        if waiting.items.is_empty() {
-            waiting.is_writing = false;
-            return None;
-        }
+        waiting.is_writing = !waiting.items.is_empty();
+        waiting.is_writing
+    }
+
+    /// The next to be written.
+    fn take(&self) -> Vec<Waiter<T>> {
+        let mut waiting = self.0.lock();
         let most = waiting.items.len().min(MOST);
-        Some(waiting.items.drain(..most).collect())
+        waiting.items.drain(..most).collect()
     }
 }
 
@@ -167,5 +215,7 @@ impl<T: Together> Drop for Turn<'_, T> {
     }
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

@@ -203,6 +203,9 @@ async fn within_limit<T>(
     }
 }
 
+/// How long usage that nobody waits for is held to be written together: a crash loses as much of it.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -210,6 +213,8 @@ pub struct Store {
     pulse: Pulse,
     questions: Group<NewQuestion>,
     ends: Group<RunEnd>,
+    /// Those that leave nothing but their usage.
+    passing_ends: Group<RunEnd>,
 }
 
 /// Changes that become visible together, with [`Change::commit`], or not at all.
@@ -224,8 +229,9 @@ impl Store {
         Self {
             pool,
             pulse: Pulse::new(),
-            questions: Group::default(),
-            ends: Group::default(),
+            questions: Group::new(Duration::ZERO),
+            ends: Group::new(Duration::ZERO),
+            passing_ends: Group::new(GATHER),
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use self::columns::{Conversations, Keys, Messages};
 use super::budgets::amounts;
-use super::group::Together;
+use super::group::{Together, length};
 use super::streams::ALIVE;
 use super::{Change, NewMessage, NewStream, Store, StoreError, within};
 use crate::budget::counters::{Claim, CounterKey, Counters, Reservation, Reserved};
@@ -62,12 +62,20 @@ impl Store {
 }
 
 impl Together for NewQuestion {
+    type Begun = Change;
     type Outcome = Asked;
 
     const OF: &'static str = "questions";
 
-    async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<Asked>, StoreError> {
-        let mut change = store.begin().await?;
+    async fn begin(store: &Store) -> Result<Change, StoreError> {
+        store.begin().await
+    }
+
+    async fn write(
+        _: &Store,
+        mut change: Change,
+        items: &[Arc<Self>],
+    ) -> Result<Vec<Asked>, StoreError> {
         let questions: Vec<&Self> = items.iter().map(|it| &**it).collect();
         let asked = change.ask(&questions).await?;
         change.commit().await?;
@@ -134,15 +142,12 @@ impl Change {
         if ids.is_empty() {
             return Ok(HashSet::new());
         }
-        let statement = sqlx::query(
-            "select c.id, c.owner from conversations c
-             where c.deleted_at is null and (c.id, c.owner) in
-                   (select id, owner from unnest($1::uuid[], $2::text[]) as a(id, owner))
-             order by c.id for no key update",
-        )
-        .bind(ids)
-        .bind(owners)
-        .fetch_all(&mut *self.tx);
+        let known = length(&ids);
+        let statement = sqlx::query(KNOWN)
+            .bind(ids)
+            .bind(owners)
+            .bind(known)
+            .fetch_all(&mut *self.tx);
         let rows = within("look for conversations", statement).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
@@ -184,19 +189,12 @@ impl Change {
         claims: &BTreeSet<(&CounterKey, i64)>,
     ) -> Result<Counters, StoreError> {
         let keys = Keys::of(claims.iter().map(|(key, _)| *key));
-        let statement = sqlx::query(
-            "select w.budget, w.subject, extract(epoch from w.starts_at)::bigint,
-                    w.requests, w.tokens, w.micros, w.unpriced
-             from budget_windows w
-             join unnest($1::text[], $2::text[], $3::bigint[]) as a(b, s, t)
-               on w.budget = a.b and w.subject = a.s and w.starts_at = to_timestamp(a.t)
-             order by w.budget, w.subject, w.starts_at
-             for update of w",
-        )
-        .bind(keys.budgets)
-        .bind(keys.subjects)
-        .bind(keys.starts)
-        .fetch_all(&mut *self.tx);
+        let statement = sqlx::query(COUNTERS)
+            .bind(keys.budgets)
+            .bind(keys.subjects)
+            .bind(keys.starts)
+            .bind(i64::try_from(claims.len()).unwrap_or(i64::MAX))
+            .fetch_all(&mut *self.tx);
         let rows = within("look at budgets", statement).await?;
         let counter = |row: &PgRow| ((row.get(0), row.get(1), row.get(2)), amounts(row, 3));
         Ok(Counters::new(rows.iter().map(counter)))
@@ -240,6 +238,7 @@ impl Change {
         };
         let stream_texts =
             |of: fn(&NewStream) -> &str| -> Vec<&str> { streams.iter().map(|it| of(it)).collect() };
+        let (gone_on, counted) = (length(&conversations.known_ids), length(&keys.budgets));
         let statement = sqlx::query(INSERT)
             .bind(conversations.new_ids)
             .bind(conversations.new_owners)
@@ -298,20 +297,40 @@ impl Change {
                     .map(|it| it.repeated.as_deref())
                     .collect::<Vec<_>>(),
             )
+            .bind(gone_on)
+            .bind(counted)
             .execute(&mut *self.tx);
         within("store questions", statement).await.map(|_| ())
     }
 }
 
+/// Those of these conversations that their owners have, locked.
+pub(super) const KNOWN: &str = "
+select c.id, c.owner from conversations c
+where c.deleted_at is null
+  and (c.id, c.owner) in (select * from unnest($1::uuid[], $2::text[]) limit $3)
+order by c.id for no key update";
+
+/// Counters, locked.
+pub(super) const COUNTERS: &str = "
+select w.budget, w.subject, extract(epoch from w.starts_at)::bigint,
+       w.requests, w.tokens, w.micros, w.unpriced
+from budget_windows w
+join (select * from unnest($1::text[], $2::text[], $3::bigint[]) limit $4) as a(b, s, t)
+  on w.budget = a.b and w.subject = a.s and w.starts_at = to_timestamp(a.t)
+order by w.budget, w.subject, w.starts_at
+for update of w";
+
 /// Everything that these questions leave behind, in one statement. What refers to a conversation is
 /// checked at the end of it. The claims of a reservation stand together in lists of all of them: they
-/// end at its `last`, and begin after that of the one before.
-const INSERT: &str = "
+/// end at its `last`, and begin after that of the one before. Lists are limited as [`Together`] says.
+pub(super) const INSERT: &str = "
 with begun as (
     insert into conversations (id, owner, title)
     select * from unnest($1::uuid[], $2::text[], $3::text[])
 ), gone_on as (
-    update conversations set updated_at = now() where id = any($4)
+    update conversations c set updated_at = now()
+    from (select unnest($4::uuid[]) limit $38) as a(id) where c.id = a.id
 ), said as (
     insert into messages (id, conversation_id, role, content, function_calls, function_call_id)
     select id, conversation, role, content, calls, call
@@ -330,8 +349,11 @@ with begun as (
     update budget_windows w
     set requests = w.requests + a.requests, tokens = w.tokens + a.tokens,
         micros = w.micros + a.micros
-    from unnest($18::text[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[])
-         as a(b, s, t, requests, tokens, micros)
+    from (
+        select * from unnest($18::text[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[],
+                             $23::bigint[])
+        limit $39
+    ) as a(b, s, t, requests, tokens, micros)
     where w.budget = a.b and w.subject = a.s and w.starts_at = to_timestamp(a.t)
 ), claimed as materialized (
     select array_agg(b order by n) as budgets, array_agg(s order by n) as subjects,

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::conversations::calls_column;
-use super::group::Together;
+use super::group::{Together, length};
 use super::outbox::encoded;
 use super::{
     Answer, Change, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
@@ -53,10 +53,17 @@ pub struct Undone {
     pub began: bool,
 }
 
+impl RunEnd {
+    /// Whether it leaves nothing but its usage, so that nobody looks for it.
+    pub fn leaves_nothing(&self) -> bool {
+        self.answer.is_none() && !self.is_reserved && self.stream.is_none()
+    }
+}
+
 impl Store {
     /// Whether so many ends wait to be stored that whoever comes should wait as well.
     pub fn is_crowded(&self) -> bool {
-        self.ends.waiting() >= CROWD
+        self.passing_ends.waiting() >= CROWD
     }
 
     /// Stores the end of a run for the first time.
@@ -76,7 +83,12 @@ impl Store {
         if asks || is_rare {
             return self.end_run_again(&end).await;
         }
-        self.ends.write(self, end).await
+        let group = if end.leaves_nothing() {
+            &self.passing_ends
+        } else {
+            &self.ends
+        };
+        group.write(self, end).await
     }
 
     /// The same where an earlier attempt may have been stored though nobody heard of it: then nothing
@@ -135,14 +147,19 @@ impl Change {
 }
 
 impl Together for RunEnd {
+    type Begun = ();
     type Outcome = ();
 
     const OF: &'static str = "ends";
 
-    async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
+    /// Nothing: one statement is a transaction by itself.
+    async fn begin(_: &Store) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn write(store: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
         let ends: Vec<&Self> = items.iter().map(|it| &**it).collect();
         let answers: Vec<&Answer> = items.iter().filter_map(|it| it.answer.as_ref()).collect();
-        // One statement is a transaction by itself.
         let inserting = insert(&store.pool, &ends, &answers);
         store.unless_away(inserting).await?;
         Ok(vec![(); items.len()])
@@ -152,6 +169,7 @@ impl Together for RunEnd {
 /// Adds usage and charges of ends, and the answers given beside them, in one statement. An answer
 /// whose conversation is gone meanwhile is dropped. One whose lease has ended is charged already. No
 /// counter is locked: they are folded later.
+/// Lists are limited as [`Together`] says.
 async fn insert(
     executor: impl PgExecutor<'_>,
     ends: &[&RunEnd],
@@ -171,6 +189,7 @@ async fn insert(
     };
     let numbers =
         |of: fn(&Spending) -> i64| -> Vec<i64> { spendings.iter().map(|(it, _)| of(it)).collect() };
+    let answered = length(&answers.ids);
     let statement = sqlx::query(INSERT)
         .bind(answers.ids)
         .bind(answers.conversation_ids)
@@ -229,21 +248,25 @@ async fn insert(
         }))
         .bind(texts(|it| &it.currency))
         .bind(texts(|it| &it.price_version))
+        .bind(length(&spendings))
+        .bind(answered)
         .execute(executor);
     within("store the ends of runs", statement)
         .await
         .map(|_| ())
 }
 
-const INSERT: &str = "
+pub(super) const INSERT: &str = "
 with answered as (
     insert into messages (id, conversation_id, role, content, run_id, outcome, model, decision,
                           citations, tool_calls, function_calls)
     select a.id, c.id, 'assistant', a.content, a.run, a.outcome, a.model, a.decision, a.citations,
            a.tools, a.calls
-    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::jsonb[],
-                $8::jsonb[], $9::jsonb[], $10::jsonb[])
-         as a(id, conversation, content, run, outcome, model, decision, citations, tools, calls)
+    from (
+        select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[],
+                             $7::jsonb[], $8::jsonb[], $9::jsonb[], $10::jsonb[])
+        limit $27
+    ) as a(id, conversation, content, run, outcome, model, decision, citations, tools, calls)
     join conversations c on c.id = a.conversation
     on conflict (run_id) do nothing
 ), told as (
@@ -259,7 +282,8 @@ with answered as (
     update spendings s
     set settled = true, provider = a.provider, model = a.model, input_tokens = a.input,
         output_tokens = a.output, micros = a.micros, estimated = a.estimated
-    from spent a where a.reserved and s.run_id = a.run and not s.settled
+    from (select * from spent where reserved limit $26) as a
+    where s.run_id = a.run and not s.settled
 )
 insert into spendings (run_id, provider, model, input_tokens, output_tokens, micros, estimated,
                        subject, api_key, currency, price_version, budgets, subjects, starts,

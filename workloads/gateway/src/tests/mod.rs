@@ -36,7 +36,7 @@ mod openapi;
 mod orchestrator;
 mod other_sessions;
 mod personal;
-mod postgres;
+pub(crate) mod postgres;
 mod renewals;
 mod responses;
 mod rights_lost;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use lotoai_policy::probe;
 use serde_json::{Value, json};
 
-use super::chunks::{self, ChunkWriter, Chunks};
+use super::chunks::{self, ChunkWriter, Chunks, Id};
 use super::resume::{ChunkTeller, telling};
 use super::{CONVERSATION_ID, RUN_ID, sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
@@ -201,7 +201,7 @@ async fn whole_of_tape(tape: &Arc<Tape>, chunks: &Chunks) -> Result<Json<Value>,
 /// A whole answer.
 fn completion(chunks: &Chunks, message: &Value, last: &Last) -> Value {
     json!({
-        "id": format!("chatcmpl-{}", chunks.run_id),
+        "id": Id(chunks.run_id),
         "object": "chat.completion",
         "created": chunks.created,
         "model": chunks.model,

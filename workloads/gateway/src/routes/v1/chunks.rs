@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use axum::response::sse::Event;
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -50,31 +51,82 @@ pub(super) struct Chunks {
     pub(super) tells_approvals: bool,
 }
 
+/// One chunk.
+#[derive(Serialize)]
+struct Chunk<'a, D> {
+    id: Id,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [Choice<'a, D>],
+    /// `null` in all but the usage chunk, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lotoai: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a, D> {
+    index: u8,
+    delta: D,
+    finish_reason: Option<&'a str>,
+    logprobs: (),
+}
+
+/// What more there is of a text.
+#[derive(Serialize)]
+struct Text<'a> {
+    content: &'a str,
+}
+
+impl<D: Serialize> Chunk<'_, D> {
+    fn data(&self) -> String {
+        // Its keys are texts, so that it always has a form in JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The identity of an answer, as clients see it.
+pub(super) struct Id(pub(super) Uuid);
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "chatcmpl-{}", self.0)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl Chunks {
     /// The first chunk, with a `lotoai` object.
     pub(super) fn first(&self, lotoai: Value) -> String {
-        let mut chunk = self.chunk(&json!({ "role": "assistant", "content": "" }), None);
-        chunk["lotoai"] = lotoai;
-        chunk.to_string()
+        let choices = [delta(json!({ "role": "assistant", "content": "" }))];
+        let mut chunk = self.chunk(&choices);
+        chunk.lotoai = Some(lotoai);
+        chunk.data()
     }
 
     /// A chunk with text.
     pub(super) fn text(&self, text: &str) -> String {
-        self.chunk(&json!({ "content": text }), None).to_string()
+        self.chunk(&[delta(Text { content: text })]).data()
     }
 
     /// A chunk with more of a call.
     fn piece(&self, transcript: &Transcript, piece: &CallPiece) -> String {
-        let delta = json!({ "tool_calls": [call(transcript, piece)] });
-        self.chunk(&delta, None).to_string()
+        let more = json!({ "tool_calls": [call(transcript, piece)] });
+        self.chunk(&[delta(more)]).data()
     }
 
     /// A chunk with a whole call, the one of this number.
     pub(super) fn call(&self, index: usize, call: &StoredCall) -> String {
         let mut call = whole_call(call);
         call["index"] = index.into();
-        let delta = json!({ "tool_calls": [call] });
-        self.chunk(&delta, None).to_string()
+        self.chunk(&[delta(json!({ "tool_calls": [call] }))]).data()
     }
 
     /// What the answer asks consent for, as events of that name, where they are told.
@@ -91,33 +143,42 @@ impl Chunks {
 
     /// What an answer ends with: the last chunk, the usage where it is wanted, and [`DONE`].
     pub(super) fn last(&self, lotoai: Value, reason: &str, usage: Value) -> Vec<String> {
-        let mut last = self.chunk(&json!({}), Some(reason));
-        last["lotoai"] = lotoai;
-        let mut events = vec![last.to_string()];
+        let choices = [Choice {
+            finish_reason: Some(reason),
+            ..delta(json!({}))
+        }];
+        let mut last = self.chunk(&choices);
+        last.lotoai = Some(lotoai);
+        let mut events = vec![last.data()];
         if self.include_usage {
-            let mut chunk = self.chunk(&json!({}), None);
-            chunk["choices"] = json!([]);
-            chunk["usage"] = usage;
-            events.push(chunk.to_string());
+            let mut chunk = self.chunk::<Value>(&[]);
+            chunk.usage = Some(usage);
+            events.push(chunk.data());
         }
         events.push(DONE.to_owned());
         events
     }
 
-    fn chunk(&self, delta: &Value, finish_reason: Option<&str>) -> Value {
-        let mut chunk = json!({
-            "id": format!("chatcmpl-{}", self.run_id),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.model,
-            "choices": [{
-                "index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": null,
-            }],
-        });
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
+    fn chunk<'a, D>(&'a self, choices: &'a [Choice<'a, D>]) -> Chunk<'a, D> {
+        Chunk {
+            id: Id(self.run_id),
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: &self.model,
+            choices,
+            usage: self.include_usage.then_some(Value::Null),
+            lotoai: None,
         }
-        chunk
+    }
+}
+
+/// The only choice of a chunk, with more to come.
+const fn delta<'a, D>(delta: D) -> Choice<'a, D> {
+    Choice {
+        index: 0,
+        delta,
+        finish_reason: None,
+        logprobs: (),
     }
 }
 

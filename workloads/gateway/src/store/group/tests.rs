@@ -21,11 +21,16 @@ struct Log {
 struct Item(Arc<Log>, Kind);
 
 impl Together for Item {
+    type Begun = ();
     type Outcome = Kind;
 
     const OF: &'static str = "tests";
 
-    async fn write(_: &Store, items: &[Arc<Self>]) -> Result<Vec<Kind>, StoreError> {
+    async fn begin(_: &Store) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn write(_: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<Kind>, StoreError> {
         let log = &items[0].0;
         log.may_go_on.acquire().await.unwrap().forget();
         log.sizes.lock().unwrap().push(items.len());
@@ -55,7 +60,7 @@ impl Writers {
     fn new() -> Self {
         let pool = PgPoolOptions::new().connect_lazy("postgres://nobody:x@127.0.0.1:1/none");
         Self {
-            group: Group::default(),
+            group: Group::new(Duration::ZERO),
             store: Store::new(pool.unwrap()),
             log: Arc::new(Log {
                 sizes: Mutex::default(),
@@ -124,4 +129,54 @@ async fn nobody_waits_for_who_has_panicked() {
     let told = writers.write(Kind::Panics, &[Kind::Good]).await;
     assert!(matches!(told[0], Err(StoreError::Abandoned)), "{told:?}");
     assert!(writers.write(Kind::Good, &[]).await[0].is_ok());
+}
+
+/// Something whose write takes a second to begin.
+struct Slow(Arc<Mutex<Vec<usize>>>);
+
+impl Together for Slow {
+    type Begun = ();
+    type Outcome = ();
+
+    const OF: &'static str = "tests";
+
+    async fn begin(_: &Store) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    async fn write(_: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
+        items[0].0.lock().unwrap().push(items.len());
+        Ok(vec![(); items.len()])
+    }
+}
+
+/// The sizes of the writes when one comes at each of these milliseconds.
+async fn sizes_of(gather: Duration, come: &[u64]) -> Vec<usize> {
+    let (group, sizes) = (Group::new(gather), Arc::default());
+    let store = Writers::new().store;
+    let writes = come.iter().map(|after| {
+        let item = Arc::new(Slow(Arc::clone(&sizes)));
+        let (group, store) = (&group, &store);
+        async move {
+            tokio::time::sleep(Duration::from_millis(*after)).await;
+            group.write(store, item).await.unwrap();
+        }
+    });
+    futures::future::join_all(writes).await;
+    sizes.lock().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_come_while_a_write_begins_are_written_by_it() {
+    assert_eq!(
+        sizes_of(Duration::ZERO, &[0, 500, 999, 1_500]).await,
+        [3, 1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_not_awaited_waits_for_company() {
+    let gather = Duration::from_secs(1);
+    assert_eq!(sizes_of(gather, &[0, 1_500, 1_999, 2_500]).await, [3, 1]);
 }
