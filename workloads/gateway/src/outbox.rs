@@ -111,7 +111,11 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
                 relayed,
                 failed: None,
             }) if relayed == BATCH as usize => continue,
-            Ok(Progress { failed: None, .. }) => LOOK_EVERY,
+            Ok(Progress { failed: None, .. }) => {
+                // Nothing waits, and counting that would read what was deleted lately.
+                tell_backlog(0);
+                LOOK_EVERY
+            }
             Ok(Progress {
                 failed: Some(error),
                 ..
@@ -124,11 +128,12 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
                 PAUSE
             }
         };
-        if counted.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
+        if pause == PAUSE
+            && counted.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
             && let Ok(backlog) = store.outbox_backlog().await
         {
             counted = Some(Instant::now());
-            metrics::gauge!("lotoai_gateway_outbox_backlog").set(backlog as f64);
+            tell_backlog(backlog);
         }
         tokio::select! {
             () = wake.wait() => {}
@@ -140,6 +145,10 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
             () = stop.cancelled() => {}
         }
     }
+}
+
+fn tell_backlog(events: i64) {
+    metrics::gauge!("lotoai_gateway_outbox_backlog").set(events as f64);
 }
 
 /// What one pass did.

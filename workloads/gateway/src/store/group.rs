@@ -157,11 +157,17 @@ impl<T: Together> Group<T> {
 
     /// Lets others come.
     async fn gather(&self) {
-        if self.gather.is_zero() {
-            // Those who are there already: what was read of other connections is looked at first.
+        if !self.gather.is_zero() {
+            if self.waiting() < MOST {
+                tokio::time::sleep(self.gather).await;
+            }
+            return;
+        }
+        // Those who are on their way: what came on other connections is looked at first.
+        let mut waiting = 0;
+        while (waiting + 1..MOST).contains(&self.waiting()) {
+            waiting = self.waiting();
             tokio::task::yield_now().await;
-        } else if self.waiting() < MOST {
-            tokio::time::sleep(self.gather).await;
         }
     }
 
