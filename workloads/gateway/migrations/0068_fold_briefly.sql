@@ -1,5 +1,6 @@
 -- Folds as before, and holds the counters for as short as it can: questions that reserve wait for
--- them. All that is added is known before they are locked, and nothing but the commit follows.
+-- them. All that is added is known before they are locked, and the commit follows at once. Lists are
+-- limited so that the plan looks each counter up, however many there were when it was made.
 create or replace function fold_spendings(p_most integer) returns bigint
 language plpgsql as $$
 declare
@@ -57,7 +58,10 @@ begin
     delete from spendings where run_id = any(runs);
 
     perform 1 from budget_windows w
-    join unnest(added_budgets, added_subjects, added_starts) as a(b, s, t)
+    join (
+        select * from unnest(added_budgets, added_subjects, added_starts)
+        limit cardinality(added_budgets)
+    ) as a(b, s, t)
         on w.budget = a.b and w.subject = a.s and w.starts_at = a.t
     order by w.budget, w.subject, w.starts_at
     for update of w;
@@ -65,8 +69,11 @@ begin
     update budget_windows w
     set tokens = w.tokens + a.tokens, micros = w.micros + a.micros,
         unpriced = w.unpriced + a.unpriced
-    from unnest(added_budgets, added_subjects, added_starts, added_tokens, added_micros,
-                added_unpriced) as a(b, s, t, tokens, micros, unpriced)
+    from (
+        select * from unnest(added_budgets, added_subjects, added_starts, added_tokens,
+                             added_micros, added_unpriced)
+        limit cardinality(added_budgets)
+    ) as a(b, s, t, tokens, micros, unpriced)
     where w.budget = a.b and w.subject = a.s and w.starts_at = a.t;
     return cardinality(runs);
 end

@@ -110,9 +110,9 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
             Ok(Progress {
                 relayed,
                 failed: None,
-            }) if relayed == BATCH as usize => continue,
+            }) if relayed == BATCH as usize => Duration::ZERO,
             Ok(Progress { failed: None, .. }) => {
-                // Nothing waits, and counting that would read what was deleted lately.
+                // Nothing waits for this replica, and counting that would read what was deleted lately.
                 tell_backlog(0);
                 LOOK_EVERY
             }
@@ -128,12 +128,15 @@ pub async fn relay<P: Publish>(store: Store, broker: P, wake: Wake, stop: Cancel
                 PAUSE
             }
         };
-        if pause == PAUSE
+        if pause < LOOK_EVERY
             && counted.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
             && let Ok(backlog) = store.outbox_backlog().await
         {
             counted = Some(Instant::now());
             tell_backlog(backlog);
+        }
+        if pause.is_zero() {
+            continue;
         }
         tokio::select! {
             () = wake.wait() => {}

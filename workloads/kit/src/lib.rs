@@ -33,6 +33,7 @@ pub mod upstream;
 
 pub use common::{CommonArgs, HasCommon};
 pub use readiness::{Gate, Readiness};
+pub use request::AnsweredBy;
 pub use runtime::{chain, job, main};
 pub use server::Limits;
 #[cfg(feature = "grpc")]

@@ -23,6 +23,15 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// An id from outside that is longer than this is replaced: it goes into every log line.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
+/// Among the extensions of an answer: the run that gave it, for the line of its request.
+#[derive(Debug, Clone)]
+pub struct AnsweredBy {
+    /// Its identity.
+    pub run_id: String,
+    /// The model, as the caller named it.
+    pub model: String,
+}
+
 tokio::task_local! {
     static CURRENT_ID: String;
 }
@@ -116,7 +125,14 @@ async fn answer(request: Request, next: Next, route: String) -> Response {
         "method" => method.to_string(), "route" => route, "status" => status.to_string(),
     )
     .record(seconds);
-    tracing::info!(status, seconds, "answered");
+    let by = response.extensions().get::<AnsweredBy>();
+    tracing::info!(
+        status,
+        seconds,
+        run_id = by.map(|by| by.run_id.as_str()),
+        model = by.map(|by| by.model.as_str()),
+        "answered"
+    );
     response
 }
 

@@ -295,7 +295,7 @@ impl Run {
         if failure.is_some() || self.question.streams {
             tracing::info!(run_id = %self.id, model, outcome, route, "a run ends");
         } else {
-            // The line of its request tells the same at the same time.
+            // The line of its request tells of it at the same time.
             tracing::debug!(run_id = %self.id, model, outcome, route, "a run ends");
         }
         let spending = self.charge.close(

@@ -163,12 +163,10 @@ impl<T: Together> Group<T> {
             }
             return;
         }
-        // Those who are on their way: what came on other connections is looked at first.
-        let mut waiting = 0;
-        while (waiting + 1..MOST).contains(&self.waiting()) {
-            waiting = self.waiting();
-            tokio::task::yield_now().await;
-        }
+        // Those who are there already: what came on other connections is looked at first, and what
+        // came during that once more.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {

@@ -213,7 +213,7 @@ pub struct Store {
     pulse: Pulse,
     questions: Group<NewQuestion>,
     ends: Group<RunEnd>,
-    /// Those that leave nothing but their usage.
+    /// Those that nobody waits for.
     passing_ends: Group<RunEnd>,
 }
 

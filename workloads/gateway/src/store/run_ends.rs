@@ -54,23 +54,24 @@ pub struct Undone {
 }
 
 impl RunEnd {
-    /// Whether it leaves nothing but its usage, so that nobody looks for it.
+    /// Whether it leaves nothing but its usage.
     pub fn leaves_nothing(&self) -> bool {
         self.answer.is_none() && !self.is_reserved && self.stream.is_none()
     }
 }
 
 impl Store {
-    /// Whether so many ends wait to be stored that whoever comes should wait as well.
+    /// Whether so many passing ends wait to be stored that whoever comes should wait as well.
     pub fn is_crowded(&self) -> bool {
         self.passing_ends.waiting() >= CROWD
     }
 
-    /// Stores the end of a run for the first time.
+    /// Stores the end of a run for the first time. A `passing` one, for which nobody waits, waits for
+    /// others.
     ///
     /// # Errors
     /// When the database fails. Then it may be stored nevertheless; [`Self::end_run_again`] finds out.
-    pub async fn end_run(&self, end: Arc<RunEnd>) -> Result<(), StoreError> {
+    pub async fn end_run(&self, end: Arc<RunEnd>, passing: bool) -> Result<(), StoreError> {
         // What most ends have not is written for one end at a time.
         let asks = end
             .answer
@@ -83,7 +84,7 @@ impl Store {
         if asks || is_rare {
             return self.end_run_again(&end).await;
         }
-        let group = if end.leaves_nothing() {
+        let group = if passing {
             &self.passing_ends
         } else {
             &self.ends

@@ -1,3 +1,4 @@
+use axum::Extension;
 use axum::body::Body;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -15,6 +16,7 @@ async fn send(request: http::Request<Body>) -> (Response, String) {
             "/problem",
             get(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is none") }),
         )
+        .route("/run", get(|| async { (Extension(by_run()), "answer") }))
         .route("/v1/panic", get(panics))
         .route("/panic", get(panics));
     let response = instrument(router).oneshot(request).await.unwrap();
@@ -22,6 +24,13 @@ async fn send(request: http::Request<Body>) -> (Response, String) {
     let body = axum::body::to_bytes(body, 65_536).await.unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();
     (Response::from_parts(parts, Body::empty()), text)
+}
+
+fn by_run() -> AnsweredBy {
+    AnsweredBy {
+        run_id: "r-1".to_owned(),
+        model: "lotoai".to_owned(),
+    }
 }
 
 async fn panics() -> &'static str {
@@ -102,4 +111,41 @@ fn requests_are_measured_by_route_not_by_path() {
     assert!(text.contains(r#"route="/ok/{name}""#), "{text}");
     assert!(text.contains(r#"route="unmatched""#), "{text}");
     assert!(!text.contains("some-id"), "{text}");
+}
+
+/// The last line that is logged while a request is answered.
+fn line_of(path: &str) -> serde_json::Value {
+    let file = tempfile::tempfile().unwrap();
+    let writer = std::sync::Arc::new(file.try_clone().unwrap());
+    let logging = tracing_subscriber::fmt()
+        .json()
+        .with_writer(writer)
+        .finish();
+    // Of a single listener only the thread that comes first is asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    tracing::subscriber::with_default(logging, || {
+        runtime.block_on(send(request(path).body(Body::empty()).unwrap()));
+    });
+    let (mut file, mut text) = (file, String::new());
+    std::io::Seek::rewind(&mut file).unwrap();
+    std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn the_line_of_a_request_names_the_run_that_answered_it() {
+    let fields = |path| line_of(path)["fields"].clone();
+    let run = fields("/run");
+    assert_eq!(
+        (run["run_id"].as_str(), run["model"].as_str()),
+        (Some("r-1"), Some("lotoai")),
+        "{run}"
+    );
+    // The control: what no run answered names none.
+    let other = fields("/ok/x");
+    assert_eq!(other["status"], 200);
+    assert!(other.get("run_id").is_none(), "{other}");
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_kit::AnsweredBy;
 use lotoai_policy::probe;
 use serde_json::{Value, json};
 
@@ -114,6 +115,10 @@ pub(in crate::routes) async fn answer(
 ) -> Result<Response, Failure> {
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
+    let by = AnsweredBy {
+        run_id: run.id.to_string(),
+        model: manner.model.clone(),
+    };
     let chunks = Chunks {
         run_id: run.id,
         model: manner.model,
@@ -135,15 +140,21 @@ pub(in crate::routes) async fn answer(
         }
         (false, false) => whole(run, &chunks).await?.into_response(),
     };
-    mark(&mut response, &warnings, place);
+    mark(&mut response, by, &warnings, place);
     Ok(response)
 }
 
-/// What both APIs say beside an answer: warnings of budgets, and where it is stored, which is told
-/// before the first event: there may be none but a failure. One that is not stored must not be kept
-/// elsewhere either.
-pub(super) fn mark(response: &mut Response, warnings: &[String], place: Option<AnswerPlace>) {
+/// What both APIs say beside an answer: which run gave it, warnings of budgets, and where it is stored,
+/// which is told before the first event: there may be none but a failure. One that is not stored must
+/// not be kept elsewhere either.
+pub(super) fn mark(
+    response: &mut Response,
+    by: AnsweredBy,
+    warnings: &[String],
+    place: Option<AnswerPlace>,
+) {
     warn(response, warnings);
+    response.extensions_mut().insert(by);
     match place {
         Some(place) => {
             for (name, id) in [

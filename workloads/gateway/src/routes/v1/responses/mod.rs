@@ -12,6 +12,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use lotoai_kit::AnsweredBy;
 use lotoai_policy::probe;
 use serde_json::Value;
 use uuid::Uuid;
@@ -79,6 +80,10 @@ pub async fn create(
         .map_err(|failure| renamed(failure, goes_on))?;
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
+    let by = AnsweredBy {
+        run_id: run.id.to_string(),
+        model: question.model.clone(),
+    };
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if run.is_resumable() {
         background::begin(&state, &identity, run, room, object, question.stream).await
@@ -88,7 +93,7 @@ pub async fn create(
         whole(run, object).await.map(Json::into_response)
     };
     let mut response = response.map_err(|failure| renamed(failure, goes_on))?;
-    chat::mark(&mut response, &warnings, place);
+    chat::mark(&mut response, by, &warnings, place);
     Ok(response)
 }
 
