@@ -68,13 +68,12 @@ impl End {
     /// Begins to store an end, in a task of its own: a client that leaves now does not undo it.
     pub(super) fn begin(how: Result<(), Failure>, record: Record, state: &Arc<AppState>) -> Self {
         let is_awaited = how.is_ok() && record.end.answer.is_some();
-        let may_pass = how.is_ok() && record.end.leaves_nothing();
-        let is_passing = may_pass && !state.store.is_crowded();
+        let is_passing = record.end.may_pass() && !state.store.is_crowded();
         let patience = if is_awaited { state.storing } else { PATIENCE };
         let (told, stage) = watch::channel(Stage::First);
         let state = Arc::clone(state);
         state.tasks.clone().spawn(async move {
-            told.send_replace(record.keep(&state, may_pass, &told).await);
+            told.send_replace(record.keep(&state, &told).await);
         });
         Self {
             how,
@@ -153,16 +152,16 @@ impl Record {
     /// there, its lease ends or the process stops; where its conversation went meanwhile, once more.
     /// What holds no answer, no question to take back and no reservation is tried once: such ends come without the
     /// database, too, and nothing would bound how many of them wait.
-    async fn keep(&self, state: &AppState, passing: bool, told: &watch::Sender<Stage>) -> Stage {
+    async fn keep(&self, state: &AppState, told: &watch::Sender<Stage>) -> Stage {
         let end = &self.end;
         let is_precious = end.answer.is_some() || end.undone.is_some() || end.is_reserved;
         let mut pause = SHORTEST_PAUSE;
-        let (mut first, mut has_dangled) = (Some(passing), false);
+        let (mut is_first, mut has_dangled) = (true, false);
         loop {
             // Looked at before the attempt: one more is made after the word that the process stops.
             let is_last =
                 !is_precious || state.ending.is_cancelled() || Instant::now() >= self.until;
-            let stored = self.store(state, first.take()).await;
+            let stored = self.store(state, std::mem::take(&mut is_first)).await;
             let error = match stored {
                 Ok(()) => return Stage::Stored,
                 Err(error) => error,
@@ -193,14 +192,14 @@ impl Record {
         }
     }
 
-    /// Stores it; `first` of a first attempt only: whether it is a passing one.
-    async fn store(&self, state: &AppState, first: Option<bool>) -> Result<(), StoreError> {
+    async fn store(&self, state: &AppState, is_first: bool) -> Result<(), StoreError> {
         if self.is_probe {
             return Ok(());
         }
-        match first {
-            Some(passing) => state.store.end_run(Arc::clone(&self.end), passing).await?,
-            None => state.store.end_run_again(&self.end).await?,
+        if is_first {
+            state.store.end_run(Arc::clone(&self.end)).await?;
+        } else {
+            state.store.end_run_again(&self.end).await?;
         }
         state.events.now();
         state.spendings.now();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use lotoai_contracts::events::UsageRecorded;
 use lotoai_contracts::v1::AnswerRequest;
+use lotoai_kit::AnsweredBy;
 use lotoai_policy::{models, probe};
 use serde_json::Value;
 use tokio::sync::watch::Sender;
@@ -28,6 +29,8 @@ use crate::state::AppState;
 use crate::store::{Answer, AnswerPlace, NewResponse, RunEnd, StreamEnd};
 use crate::streams;
 
+/// Outcome of a run that came to a good end.
+pub const OK: &str = "ok";
 /// Outcome of a run that was not let end.
 pub const CANCELLED: &str = "cancelled";
 
@@ -179,6 +182,14 @@ impl Run {
         })
     }
 
+    /// What the line of its request says of it.
+    pub fn answered_by(&self) -> AnsweredBy {
+        AnsweredBy {
+            run_id: self.id.to_string(),
+            model: self.requested_model.clone(),
+        }
+    }
+
     /// Where its tasks run.
     pub fn tasks(&self) -> TaskTracker {
         self.state.tasks.clone()
@@ -247,7 +258,7 @@ impl Run {
                 Ok(Step::Quiet) => {}
                 Ok(Step::Finished) => {
                     self.part();
-                    self.close("ok", Ok(()));
+                    self.close(OK, Ok(()));
                 }
                 Ok(step) => {
                     if !matches!(step, Step::Decided) && self.first_token.is_none() {

@@ -189,11 +189,12 @@ impl Change {
         claims: &BTreeSet<(&CounterKey, i64)>,
     ) -> Result<Counters, StoreError> {
         let keys = Keys::of(claims.iter().map(|(key, _)| *key));
+        let count = length(&keys.budgets);
         let statement = sqlx::query(COUNTERS)
             .bind(keys.budgets)
             .bind(keys.subjects)
             .bind(keys.starts)
-            .bind(i64::try_from(claims.len()).unwrap_or(i64::MAX))
+            .bind(count)
             .fetch_all(&mut *self.tx);
         let rows = within("look at budgets", statement).await?;
         let counter = |row: &PgRow| ((row.get(0), row.get(1), row.get(2)), amounts(row, 3));

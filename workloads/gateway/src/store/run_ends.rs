@@ -15,6 +15,7 @@ use super::{
     Answer, Change, NewResponse, Store, StoreError, StoredCall, StoredDecision, StreamEnd, within,
 };
 use crate::budget::plan::Spending;
+use crate::domain::run::OK;
 
 /// More ends than one transaction takes, and some megabytes of memory.
 const CROWD: usize = 1_024;
@@ -54,9 +55,10 @@ pub struct Undone {
 }
 
 impl RunEnd {
-    /// Whether it leaves nothing but its usage.
-    pub fn leaves_nothing(&self) -> bool {
-        self.answer.is_none() && !self.is_reserved && self.stream.is_none()
+    /// Whether it is a good one that leaves nothing but its usage, so that nobody waits for it.
+    pub fn may_pass(&self) -> bool {
+        let leaves_nothing = self.answer.is_none() && !self.is_reserved && self.stream.is_none();
+        leaves_nothing && self.event.outcome == OK
     }
 }
 
@@ -66,12 +68,11 @@ impl Store {
         self.passing_ends.waiting() >= CROWD
     }
 
-    /// Stores the end of a run for the first time. A `passing` one, for which nobody waits, waits for
-    /// others.
+    /// Stores the end of a run for the first time. One for which nobody waits, waits for others.
     ///
     /// # Errors
     /// When the database fails. Then it may be stored nevertheless; [`Self::end_run_again`] finds out.
-    pub async fn end_run(&self, end: Arc<RunEnd>, passing: bool) -> Result<(), StoreError> {
+    pub async fn end_run(&self, end: Arc<RunEnd>) -> Result<(), StoreError> {
         // What most ends have not is written for one end at a time.
         let asks = end
             .answer
@@ -84,7 +85,7 @@ impl Store {
         if asks || is_rare {
             return self.end_run_again(&end).await;
         }
-        let group = if passing {
+        let group = if end.may_pass() {
             &self.passing_ends
         } else {
             &self.ends
@@ -169,8 +170,7 @@ impl Together for RunEnd {
 
 /// Adds usage and charges of ends, and the answers given beside them, in one statement. An answer
 /// whose conversation is gone meanwhile is dropped. One whose lease has ended is charged already. No
-/// counter is locked: they are folded later.
-/// Lists are limited as [`Together`] says.
+/// counter is locked: they are folded later. Lists are limited as [`Together`] says.
 async fn insert(
     executor: impl PgExecutor<'_>,
     ends: &[&RunEnd],

@@ -213,7 +213,7 @@ async fn a_late_end_after_the_lease_is_not_charged_again() {
         spending: Some(spending),
         is_reserved: true,
     };
-    state.store.end_run(Arc::new(end), false).await.unwrap();
+    state.store.end_run(Arc::new(end)).await.unwrap();
     assert_eq!(fold(&state.store).await.unwrap(), 0);
     assert_eq!(used(&gateway, "ana").await["day"]["tokens"], 100);
 }

@@ -115,10 +115,7 @@ pub(in crate::routes) async fn answer(
 ) -> Result<Response, Failure> {
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
-    let by = AnsweredBy {
-        run_id: run.id.to_string(),
-        model: manner.model.clone(),
-    };
+    let by = run.answered_by();
     let chunks = Chunks {
         run_id: run.id,
         model: manner.model,

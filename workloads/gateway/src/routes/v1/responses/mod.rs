@@ -12,7 +12,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use lotoai_kit::AnsweredBy;
 use lotoai_policy::probe;
 use serde_json::Value;
 use uuid::Uuid;
@@ -80,10 +79,7 @@ pub async fn create(
         .map_err(|failure| renamed(failure, goes_on))?;
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
-    let by = AnsweredBy {
-        run_id: run.id.to_string(),
-        model: question.model.clone(),
-    };
+    let by = run.answered_by();
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if run.is_resumable() {
         background::begin(&state, &identity, run, room, object, question.stream).await
