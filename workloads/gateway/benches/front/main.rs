@@ -16,6 +16,7 @@ mod image;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../../src/tests/keys.rs"]
 mod keys;
+mod least;
 #[path = "../../src/tests/postgres/machine.rs"]
 mod machine;
 mod measure;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 // What `keys` calls `crate::identity`.
 use lotoai_gateway::identity;
 use serde_json::json;
@@ -42,9 +43,13 @@ use snafu::ResultExt as _;
 use crate::failure::Result;
 use crate::figures::Figures;
 use crate::keys::{Signer, realm};
+use crate::least::Least;
 use crate::mock::FarSides;
 use crate::question::{PROMPT, question};
 use crate::systems::{Gateway, Ground, Postgres, System, target};
+
+/// Systems that use the database.
+const STORED: [&str; 3] = [names::PLAIN, names::FULL, names::LEAST_STORED];
 
 /// Speed and memory of the gateway, beside the gateways of others.
 #[derive(Parser)]
@@ -70,10 +75,24 @@ struct Arguments {
     /// `cargo bench` says it to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What this program is beside the benchmark, in a process of its own.
+#[derive(Subcommand)]
+enum Part {
+    /// The least program on the same libraries.
+    Least(Least),
 }
 
 fn main() -> ExitCode {
-    match start(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.part {
+        Some(Part::Least(least)) => least::serve(least),
+        None => start(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {}", lotoai_gateway::error::chain(&error));
@@ -138,7 +157,7 @@ async fn run(arguments: &Arguments, far: FarSides, broker: String) -> Result<()>
             .direct
             .push(measure::direct(&direct, duration).await?);
         for system in &systems {
-            let database = [names::PLAIN, names::FULL]
+            let database = STORED
                 .contains(&system.name)
                 .then_some(&ground.postgres.process);
             let round = measure::round(system, database, duration).await?;
@@ -184,6 +203,9 @@ async fn all(
     figures.idle = plain.process.memory()? as f64;
     let (full, _) = systems::gateway(ground, Gateway::Full).await?;
     let mut all = vec![plain, full];
+    for stores in [false, true] {
+        all.push(systems::least(ground, stores).await?);
+    }
     if let Some(installed) = installed {
         all.push(peers::envoy(ground, installed, false).await?);
         all.push(peers::envoy(ground, installed, true).await?);

@@ -4,6 +4,10 @@
 pub(crate) const PLAIN: &str = "LotoAI, plain";
 /// Our gateway with both.
 pub(crate) const FULL: &str = "LotoAI, limits and storage";
+/// The least program on the same libraries.
+pub(crate) const LEAST: &str = "the least on axum and tonic";
+/// The same, with question and answer stored.
+pub(crate) const LEAST_STORED: &str = "the least, question and answer stored";
 pub(crate) const ENVOY: &str = "Envoy, plain";
 pub(crate) const ENVOY_FULL: &str = "Envoy, jwt_authn, local_ratelimit, access log";
 pub(crate) const TENSORZERO: &str = "TensorZero, plain";
@@ -13,4 +17,14 @@ pub(crate) const PORTKEY: &str = "Portkey";
 pub(crate) const DIRECT: &str = "nothing between";
 
 /// All systems, as they stand in the table.
-pub(crate) const ORDER: [&str; 7] = [PLAIN, FULL, ENVOY, ENVOY_FULL, TENSORZERO, PORTKEY, LITELLM];
+pub(crate) const ORDER: [&str; 9] = [
+    PLAIN,
+    FULL,
+    LEAST,
+    LEAST_STORED,
+    ENVOY,
+    ENVOY_FULL,
+    TENSORZERO,
+    PORTKEY,
+    LITELLM,
+];

@@ -69,21 +69,21 @@ pub(crate) fn tables(figures: &Figures) -> String {
             text.push_str(&line_of_overload(figures, name));
         }
     }
-    text.push_str("\n| figure | measured | goal | met |\n|---|--:|--:|---|\n");
+    text.push_str("\n| figure | measured | the least | goal | met |\n|---|--:|--:|--:|---|\n");
     for goal in goals(figures) {
         let (sign, met) = (if goal.is_least { "≥" } else { "≤" }, goal.met());
         let met = met.map_or("not measured", |met| if met { "yes" } else { "**no**" });
-        let shown = if goal.figure.is_nan() {
-            String::new()
-        } else {
-            format!("{}{}", number(goal.figure), goal.unit)
+        let shown = |figure: f64| match figure {
+            _ if figure.is_nan() => String::new(),
+            _ => format!("{}{}", number(figure), goal.unit),
         };
         let _ = writeln!(
             text,
-            "| {} | {shown} | {sign} {}{} | {met} |",
+            "| {} | {} | {} | {sign} {} | {met} |",
             goal.what,
-            number(goal.most),
-            goal.unit
+            shown(goal.figure),
+            shown(goal.least),
+            shown(goal.most),
         );
     }
     text

@@ -18,7 +18,7 @@ use crate::environment::{self, Sides};
 use crate::keys::{Signer, claims};
 use crate::machine::{programs, unprivileged};
 use crate::mock::FarSides;
-use crate::names::{FULL, PLAIN};
+use crate::names::{FULL, LEAST, LEAST_STORED, PLAIN};
 use crate::process::{Place, Process};
 use crate::question::{PROMPT, question};
 
@@ -31,6 +31,9 @@ const BUDGETS: &str = "budgets:
   - {name: user, scope: User, per: Day, requests: 1000000000, tokens: 1000000000000}
   - {name: platform, scope: Platform, per: Month, requests: 1000000000, tokens: 1000000000000}
 ";
+
+/// The database of [`least`].
+const LEAST_DATABASE: &str = "least";
 
 /// A system that is measured.
 pub(crate) struct System {
@@ -179,6 +182,28 @@ pub(crate) async fn gateway(ground: &Ground, kind: Gateway) -> Result<(System, D
     Ok((system, took))
 }
 
+/// Starts the least program on the same libraries.
+pub(crate) async fn least(ground: &Ground, stores: bool) -> Result<System> {
+    let address = free()?;
+    let program = std::env::current_exe().whatever_context("failed to find this program")?;
+    let mut command = Command::new(program);
+    command.args(["least", "--listen", &address.to_string()]);
+    command.args(["--orchestrator", &ground.far.orchestrator]);
+    if stores {
+        command.args(["--database", &ground.postgres.url(LEAST_DATABASE)]);
+    }
+    let name = if stores { LEAST_STORED } else { LEAST };
+    let log = ground.directory.join(format!("{name}.log"));
+    let mut process = Process::start(command, Place::Measured, &log)?;
+    process.up(START, async || listens(address).await).await?;
+    let body = question(PROMPT, &json!({}));
+    Ok(System {
+        name,
+        process,
+        target: target(address, "/v1/chat/completions", &[], body)?,
+    })
+}
+
 /// A PostgreSQL server with its defaults: what it has acknowledged is on the disk.
 pub(crate) struct Postgres {
     /// The server.
@@ -240,6 +265,7 @@ impl Postgres {
         for kind in [Gateway::Plain, Gateway::Full] {
             server.create(kind.database()).await?;
         }
+        server.create(LEAST_DATABASE).await?;
         drop(std::fs::remove_file(log));
         Ok(server)
     }
@@ -260,10 +286,7 @@ impl Postgres {
         let begun = Instant::now();
         loop {
             let pool = sqlx::PgPool::connect_lazy_with(options.clone());
-            let statement = match database {
-                "plain" => "create database plain",
-                _ => "create database \"full\"",
-            };
+            let statement = sqlx::AssertSqlSafe(format!("create database \"{database}\""));
             match sqlx::query(statement).execute(&pool).await {
                 Ok(_) => return Ok(()),
                 // It listens a moment before it takes anybody in.
