@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody as _;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -145,9 +144,13 @@ fn take(
 
 /// Middleware: refuses what is too much for now (429) and headers that are too large (431), and
 /// ends the wait for bodies that do not come (408) and for answers that are not taken.
-pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn admit<F: Future<Output = Response>>(
+    state: &AppState,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if !is_api(request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         let message = format!(
@@ -172,7 +175,7 @@ pub async fn admit(State(state): State<Arc<AppState>>, request: Request, next: N
     };
     request.extensions_mut().insert(Arc::clone(&place));
     let is_safe = request.method().is_safe();
-    let response = next.run(request).await;
+    let response = next(request).await;
     if late.is_raised() && !keeps_parts && !response.status().is_success() {
         // Whoever read the body knows only that it broke off.
         return too_late().into_response();

@@ -13,7 +13,6 @@ use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::EXPECT;
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -30,7 +29,10 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 pub struct BodySize(pub Option<u64>);
 
 /// Middleware: reads what the handler left of the request's body before the answer leaves.
-pub async fn drain(request: Request, next: Next) -> Response {
+pub async fn drain<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(BodySize(body.size_hint().exact()));
     // Such a client sends its body when it is asked to; reading is asking.
@@ -41,9 +43,7 @@ pub async fn drain(request: Request, next: Next) -> Response {
         is_begun: !waits_to_be_asked,
         sender: Some(sender),
     };
-    let response = next
-        .run(Request::from_parts(parts, Body::from_stream(lent)))
-        .await;
+    let response = next(Request::from_parts(parts, Body::from_stream(lent))).await;
     // A client that was too slow is not waited for again.
     if response.status() == StatusCode::REQUEST_TIMEOUT {
         return response;

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lotoai_policy::Refusal;
 use serde_json::{Value, json};
@@ -257,7 +256,10 @@ pub fn is_api(path: &str) -> bool {
 
 /// Middleware: writes the body of every failure in the shape of its API. It stands around those
 /// who keep answers and around those who may refuse before them; the inner one writes.
-pub async fn shape(request: Request, next: Next) -> Response {
+pub async fn shape<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let openai = request.uri().path().starts_with("/v1");
     let api = is_api(request.uri().path());
     let method = request.method().clone();
@@ -266,7 +268,7 @@ pub async fn shape(request: Request, next: Next) -> Response {
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if response.extensions().get::<Shaped>().is_some() {
         return response;
     }

@@ -1,5 +1,5 @@
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use futures::stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,7 +33,9 @@ async fn connect() -> TcpStream {
         .route("/half", post(refuse_half_way))
         .route("/take", post(take))
         .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(from_fn(drain));
+        .layer(from_fn(|request, next: Next| {
+            drain(request, |request| next.run(request))
+        }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

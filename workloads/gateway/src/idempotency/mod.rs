@@ -17,9 +17,8 @@ mod recording;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use tracing::Instrument as _;
@@ -64,21 +63,31 @@ struct KeyOf {
 }
 
 /// Middleware: answers a write that was answered before as it was then.
-pub async fn idempotency(
-    State(state): State<Arc<AppState>>,
+pub async fn idempotency<F: Future<Output = Response> + Send + 'static>(
+    state: &Arc<AppState>,
     request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F + Send + 'static,
 ) -> Response {
-    let key = match key_of(&request) {
-        Ok(Some(key)) => key,
-        Ok(None) => return next.run(request).await,
-        Err(failure) => return failure.into_response(),
-    };
+    match key_of(&request) {
+        // Boxed: it has room for much that most requests do without.
+        Ok(Some(key)) => Box::pin(once(state, key, request, next)).await,
+        Ok(None) => next(request).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Answers a request with its key: as it was answered before, or for the first time.
+async fn once<F: Future<Output = Response> + Send + 'static>(
+    state: &Arc<AppState>,
+    key: KeyOf,
+    request: Request,
+    next: impl FnOnce(Request) -> F + Send + 'static,
+) -> Response {
     let lease = state.limits.answer_lease();
     match state.store.claim_key(&key.owner, &key.key, lease).await {
         Err(error) => Failure::from(error).into_response(),
         Ok(Claim::Claimed) => {
-            let held = Held::new(Arc::clone(&state), key);
+            let held = Held::new(Arc::clone(state), key);
             // Who leaves does not make room for another: the work goes on.
             let place = request.extensions().get::<Arc<Place>>().cloned();
             let work = async move {
@@ -265,10 +274,14 @@ async fn lose(state: &AppState, key: &KeyOf) {
 }
 
 /// Handles a request that has its key for itself.
-async fn first(mut held: Held, request: Request, next: Next) -> Response {
+async fn first<F: Future<Output = Response>>(
+    mut held: Held,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let most = held.state.limits.body_max_bytes();
     let (reading, request) = Reading::new(request);
-    let response = next.run(request).await;
+    let response = next(request).await;
     held.place = response.extensions().get::<AnswerPlace>().copied();
     let is_unkept = response.extensions().get::<Unkept>().is_some();
     if !is_unkept && !response.status().is_success() {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use lotoai_policy::{Needs, Surface, admit};
 
@@ -16,10 +15,11 @@ use crate::state::AppState;
 pub const CHALLENGE: &str = r#"Bearer realm="lotoai""#;
 
 /// Middleware: establishes the caller and whether the route is for it, or answers 401, 403 or 503.
-pub async fn authenticate(
-    State((state, surface)): State<(Arc<AppState>, Arc<Surface>)>,
+pub async fn authenticate<F: Future<Output = Response>>(
+    state: &AppState,
+    surface: &Surface,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let route = request
         .extensions()
@@ -32,9 +32,9 @@ pub async fn authenticate(
         None => Needs::Nothing,
     };
     if needs == Needs::Nothing {
-        return next.run(request).await;
+        return next(request).await;
     }
-    let identified = identify(&state, request.method(), route, request.headers()).await;
+    let identified = identify(state, request.method(), route, request.headers()).await;
     let admitted = identified.and_then(|identity| {
         admit(needs, identity.who())?;
         Ok(identity)
@@ -42,7 +42,7 @@ pub async fn authenticate(
     match admitted {
         Ok(identity) => {
             request.extensions_mut().insert(SignedIn(identity));
-            next.run(request).await
+            next(request).await
         }
         Err(failure) => {
             metrics::counter!("lotoai_gateway_refused_callers_total",

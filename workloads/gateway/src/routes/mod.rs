@@ -21,13 +21,13 @@ pub mod web;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use lotoai_policy::{Needs, Scope, Surface};
-use tower::ServiceBuilder;
 
 use crate::admission::admit;
 use crate::drain::drain;
@@ -239,20 +239,23 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
         .fallback_service(web.service())
         .layer(DefaultBodyLimit::max(state.limits.body_max_bytes()))
         .with_state(Arc::clone(state))
-        // The outermost first. All in one, since a router puts every layer of its own into a box that
-        // is copied for each request.
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn(drain))
-                .layer(from_fn(web::security_headers))
-                .layer(from_fn(sign_in_page::tell))
-                .layer(from_fn(shape))
-                .layer(from_fn_with_state(Arc::clone(state), admit))
-                .layer(from_fn_with_state(
-                    (Arc::clone(state), surface),
-                    authenticate,
-                ))
-                .layer(from_fn_with_state(Arc::clone(state), idempotency))
-                .layer(from_fn(shape)),
-        )
+        .layer(from_fn_with_state((Arc::clone(state), surface), around))
+}
+
+/// What stands around every route, the outermost first. All in one layer: a router copies what is
+/// within each of them for every request, and puts what each does into a box.
+async fn around(
+    State((state, surface)): State<(Arc<AppState>, Arc<Surface>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (state, surface) = (&state, &*surface);
+    let route = |request| shape(request, |request| next.run(request));
+    let kept = |request| idempotency(state, request, route);
+    let known = |request| authenticate(state, surface, request, kept);
+    let admitted = |request| admit(state, request, known);
+    let shaped = |request| shape(request, admitted);
+    let told = |request| sign_in_page::tell(request, shaped);
+    let secured = |request| web::security_headers(request, told);
+    drain(request, secured).await
 }

@@ -5,7 +5,6 @@
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use url::form_urlencoded;
 
@@ -18,13 +17,16 @@ const PAGE: &str = "/sign-in";
 
 /// Middleware: sends a browser whose sign-in or sign-out failed to the page that says why. Programs
 /// get the problem as everywhere. It stands around those who write failures.
-pub async fn tell(request: Request, next: Next) -> Response {
+pub async fn tell<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let is_told = VISITED.contains(&request.uri().path()) && prefers_html(request.headers());
     if !is_told {
-        return next.run(request).await;
+        return next(request).await;
     }
     let request_id = request.headers().get("x-request-id").cloned();
-    let response = next.run(request).await;
+    let response = next(request).await;
     let Some(failure) = response.extensions().get::<Failure>() else {
         return response;
     };

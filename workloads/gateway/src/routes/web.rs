@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
@@ -88,10 +87,13 @@ async fn serve(files: ServeDir, index: ServeFile, request: Request) -> Response 
 }
 
 /// Middleware: headers that every response carries.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+pub async fn security_headers<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let api = is_api(request.uri().path());
     let resumable = uploads::is_resumable(&request);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if resumable {
         uploads::mark(&mut response);
     }

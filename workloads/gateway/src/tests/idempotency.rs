@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -284,7 +284,10 @@ async fn what_panicked_is_not_done_again() {
     let router = Router::new()
         .route("/api/panics", post(panics))
         .route("/api/refuses", post(refuses))
-        .layer(from_fn_with_state(state, idempotency));
+        .layer(from_fn(move |request, next: Next| {
+            let state = Arc::clone(&state);
+            async move { idempotency(&state, request, |request| next.run(request)).await }
+        }));
     let send = async |path: &str| {
         let request = Request::post(path).header("idempotency-key", path);
         let mut request = request.body(Body::empty()).unwrap();
