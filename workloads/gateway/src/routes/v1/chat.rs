@@ -9,9 +9,8 @@ use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
 use lotoai_kit::AnsweredBy;
 use lotoai_policy::probe;
-use serde_json::{Value, json};
 
-use super::chunks::{self, ChunkWriter, Chunks, Id};
+use super::chunks::{ChunkWriter, Chunks};
 use super::resume::{ChunkTeller, telling};
 use super::{CONVERSATION_ID, RUN_ID, sse, warn};
 use crate::domain::chat_request::{ChatRequest, MAX_BODY_BYTES};
@@ -133,9 +132,9 @@ pub(in crate::routes) async fn answer(
         (true, false) => sse::stream(run, ChunkWriter::new(chunks)).await?,
         (false, true) => {
             let tape = state.streams.write(run, manner.place);
-            whole_of_tape(&tape, &chunks).await?.into_response()
+            whole_of_tape(&tape, &chunks).await?
         }
-        (false, false) => whole(run, &chunks).await?.into_response(),
+        (false, false) => whole(run, &chunks).await?,
     };
     mark(&mut response, by, &warnings, place);
     Ok(response)
@@ -170,7 +169,7 @@ pub(super) fn mark(
     }
 }
 
-async fn whole(mut run: Run, chunks: &Chunks) -> Result<Json<Value>, Failure> {
+async fn whole(mut run: Run, chunks: &Chunks) -> Result<Response, Failure> {
     while run.next().await? != Step::Finished {}
     let transcript = &run.transcript;
     let last = Last {
@@ -179,13 +178,13 @@ async fn whole(mut run: Run, chunks: &Chunks) -> Result<Json<Value>, Failure> {
         reason: transcript.finish_reason().to_owned(),
         usage: transcript.usage(),
     };
-    let message = chunks::message(&transcript.text, &transcript.function_calls);
-    Ok(Json(completion(chunks, &message, &last)))
+    let whole = chunks.whole(&transcript.text, &transcript.function_calls, &last);
+    Ok(Json(whole).into_response())
 }
 
 /// Waits for the end of an answer that is written by itself. It goes on for a while when its reader
 /// leaves.
-async fn whole_of_tape(tape: &Arc<Tape>, chunks: &Chunks) -> Result<Json<Value>, Failure> {
+async fn whole_of_tape(tape: &Arc<Tape>, chunks: &Chunks) -> Result<Response, Failure> {
     let mut reader = tape.read(None).ok_or_else(Failure::internal)?;
     let mut text = String::new();
     loop {
@@ -196,30 +195,11 @@ async fn whole_of_tape(tape: &Arc<Tape>, chunks: &Chunks) -> Result<Json<Value>,
                 return match &*ending {
                     Ending::Failed(failure) => Err(failure.clone()),
                     Ending::Whole(last) => {
-                        let message = chunks::message(&text, &last.calls);
-                        Ok(Json(completion(chunks, &message, last)))
+                        Ok(Json(chunks.whole(&text, &last.calls, last)).into_response())
                     }
                 };
             }
             None => return Err(Failure::internal()),
         }
     }
-}
-
-/// A whole answer.
-fn completion(chunks: &Chunks, message: &Value, last: &Last) -> Value {
-    json!({
-        "id": Id(chunks.run_id),
-        "object": "chat.completion",
-        "created": chunks.created,
-        "model": chunks.model,
-        "choices": [{
-            "index": 0,
-            "message": message,
-            "finish_reason": last.reason,
-            "logprobs": null,
-        }],
-        "usage": last.usage,
-        "lotoai": last.lotoai,
-    })
 }

@@ -13,22 +13,41 @@ use crate::domain::run::Run;
 use crate::domain::transcript::{CallPiece, Step, Transcript};
 use crate::failure::Failure;
 use crate::store::StoredCall;
+use crate::streams::tape::Last;
 
 /// The name of an event that asks for consent.
 const APPROVAL_REQUEST: &str = "approval_request";
 /// The data of the event after which nothing follows.
 pub(super) const DONE: &str = "[DONE]";
 
-/// The message of a whole answer.
-pub(super) fn message(text: &str, calls: &[StoredCall]) -> Value {
-    let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
-    if !calls.is_empty() {
-        message["tool_calls"] = calls.iter().map(whole_call).collect();
-        if text.is_empty() {
-            message["content"] = Value::Null;
-        }
-    }
-    message
+/// A whole answer.
+#[derive(Serialize)]
+pub(super) struct Completion<'a> {
+    id: Id,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [WholeChoice<'a>; 1],
+    usage: &'a Value,
+    lotoai: &'a Value,
+}
+
+#[derive(Serialize)]
+struct WholeChoice<'a> {
+    index: u8,
+    message: Message<'a>,
+    finish_reason: &'a str,
+    logprobs: (),
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    /// `null` where the answer is nothing but calls.
+    content: Option<&'a str>,
+    refusal: (),
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
 }
 
 fn whole_call(call: &StoredCall) -> Value {
@@ -103,6 +122,34 @@ impl Serialize for Id {
 }
 
 impl Chunks {
+    /// A whole answer with this text and these calls.
+    pub(super) fn whole<'a>(
+        &'a self,
+        text: &'a str,
+        calls: &[StoredCall],
+        last: &'a Last,
+    ) -> Completion<'a> {
+        Completion {
+            id: Id(self.run_id),
+            object: "chat.completion",
+            created: self.created,
+            model: &self.model,
+            choices: [WholeChoice {
+                index: 0,
+                message: Message {
+                    role: "assistant",
+                    content: Some(text).filter(|text| !text.is_empty() || calls.is_empty()),
+                    refusal: (),
+                    tool_calls: calls.iter().map(whole_call).collect(),
+                },
+                finish_reason: &last.reason,
+                logprobs: (),
+            }],
+            usage: &last.usage,
+            lotoai: &last.lotoai,
+        }
+    }
+
     /// The first chunk, with a `lotoai` object.
     pub(super) fn first(&self, lotoai: Value) -> String {
         let choices = [delta(json!({ "role": "assistant", "content": "" }))];
