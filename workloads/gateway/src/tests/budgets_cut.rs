@@ -85,6 +85,34 @@ async fn who_leaves_while_budgets_are_reserved_is_charged_nothing() {
 }
 
 #[tokio::test]
+async fn what_waited_too_long_for_a_counter_is_not_stored_later() {
+    let Some((server, gateway, _)) = stored(&[DAY]).await else {
+        return;
+    };
+    let ask = || gateway.chat("ana", question("writer", &json!({"store": true})));
+    // The first question makes the counter.
+    let reply = ask().await;
+    assert_eq!(reply.status.as_u16(), 200);
+    gateway.settle().await;
+    let held = lock(&server, "select from budget_windows for update").await;
+    let reply = ask().await;
+    assert_eq!(
+        (reply.status.as_u16(), &*reply.code()),
+        (503, "storage_unavailable")
+    );
+    held.rollback().await.unwrap();
+    let nobody_works = "select not exists (
+        select from pg_stat_activity
+        where datname = current_database() and state = 'active' and pid <> pg_backend_pid()
+          and backend_type = 'client backend')";
+    until(&server, nobody_works).await;
+    let left = "select (select count(*) from conversations) = 1
+                       and not exists (select from spendings where not settled)";
+    let is_left = sqlx::query_scalar::<_, bool>(left);
+    assert!(is_left.fetch_one(&server.pool()).await.unwrap());
+}
+
+#[tokio::test]
 async fn what_failed_before_a_model_was_asked_costs_nothing() {
     let Some((_server, gateway, _)) = stored(&[DAY]).await else {
         return;
