@@ -3,7 +3,8 @@
 use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt as _, stream};
 
-use super::{Held, MAX_ANSWER_BYTES, Streamed};
+use super::held::Held;
+use super::{MAX_ANSWER_BYTES, Streamed};
 use crate::store::KeptAnswer;
 
 /// A request with a key whose answer is being taken. Dropped before its end, as when the client
