@@ -12,8 +12,8 @@ pub(crate) struct Goal {
     pub(crate) figure: f64,
     pub(crate) unit: &'static str,
     pub(crate) most: f64,
-    /// What it is of the least program on the same libraries; `NaN` where that has none.
-    pub(crate) least: f64,
+    /// The same figure of the least program; `NaN` where that has none.
+    pub(crate) bare: f64,
     /// Whether the goal is the least and not the most.
     pub(crate) is_least: bool,
 }
@@ -28,9 +28,9 @@ impl Goal {
         (!self.figure.is_nan()).then_some(met)
     }
 
-    /// The same figure of the least program.
-    const fn beside(mut self, least: f64) -> Self {
-        self.least = least;
+    /// With the figure of the least program beside it.
+    const fn beside(mut self, bare: f64) -> Self {
+        self.bare = bare;
         self
     }
 }
@@ -47,7 +47,7 @@ pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
         figure,
         unit,
         most,
-        least: f64::NAN,
+        bare: f64::NAN,
         is_least: false,
     };
     let least = |what, figure, least| Goal {
@@ -55,7 +55,7 @@ pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
         figure,
         unit: "×",
         most: least,
-        least: f64::NAN,
+        bare: f64::NAN,
         is_least: true,
     };
     vec![

@@ -1,7 +1,8 @@
-//! The least program on the same libraries that answers the same question over the same call:
-//! axum before it, tonic behind it, and sqlx where it stores. It knows nobody, limits nothing,
-//! counts nothing and logs nothing; what it takes is what those libraries and the kernel take, and
-//! what the gateway takes beyond that is the gateway's.
+//! The least program on the same libraries that answers the same question over the same channel to
+//! the orchestrator: axum before it, tonic behind it, and sqlx where it stores. It knows nobody, limits
+//! nothing, counts nothing and logs nothing: what it takes is what those libraries and the kernel
+//! take. Where it stores it is no such bound: it commits twice for each request, and the gateway
+//! writes what waits together.
 
 use std::net::SocketAddr;
 
@@ -15,18 +16,21 @@ use clap::Parser;
 use lotoai_contracts::v1::answer_event::Event;
 use lotoai_contracts::v1::orchestrator_client::OrchestratorClient;
 use lotoai_contracts::v1::{AnswerRequest, Message};
+use lotoai_gateway::error::chain;
+use lotoai_kit::tls::TlsArgs;
+use lotoai_kit::upstream::{GrpcChannel, grpc_channel};
 use serde::{Deserialize, Serialize};
 use snafu::ResultExt as _;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::net::TcpListener;
-use tonic::transport::{Channel, Endpoint};
+use url::Url;
 use uuid::Uuid;
 
 use crate::Result;
 
-/// Connections to the database: as many callers as there are.
-const CONNECTIONS: u32 = 16;
+/// Connections to the database, as the gateway has by default.
+const CONNECTIONS: u32 = 8;
 
 /// Where it serves, and whom it asks.
 #[derive(Debug, Parser)]
@@ -34,7 +38,7 @@ pub(crate) struct Least {
     #[arg(long)]
     listen: SocketAddr,
     #[arg(long)]
-    orchestrator: String,
+    orchestrator: Url,
     /// Where question and answer are stored, each before what follows it; without it neither is.
     #[arg(long)]
     database: Option<String>,
@@ -42,7 +46,7 @@ pub(crate) struct Least {
 
 #[derive(Clone)]
 struct Sides {
-    orchestrator: OrchestratorClient<Channel>,
+    orchestrator: OrchestratorClient<GrpcChannel>,
     database: Option<PgPool>,
 }
 
@@ -89,14 +93,14 @@ pub(crate) fn serve(least: &Least) -> Result<()> {
         .build()
         .whatever_context("failed to start a runtime")?;
     runtime.block_on(async {
-        let endpoint = Endpoint::from_shared(least.orchestrator.clone())
+        let channel = grpc_channel(&least.orchestrator, &"none".into(), &TlsArgs::default())
             .whatever_context("a bad orchestrator")?;
         let database = match &least.database {
             None => None,
             Some(url) => Some(open(url).await?),
         };
         let sides = Sides {
-            orchestrator: OrchestratorClient::new(endpoint.tcp_nodelay(true).connect_lazy()),
+            orchestrator: OrchestratorClient::new(channel),
             database,
         };
         let router = Router::new()
@@ -148,7 +152,7 @@ async fn complete(
 ) -> Response {
     match answer(sides, question).await {
         Ok(answer) => axum::Json(answer).into_response(),
-        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, chain(&error)).into_response(),
     }
 }
 

@@ -54,7 +54,7 @@ const STORED: [&str; 3] = [names::PLAIN, names::FULL, names::LEAST_STORED];
 /// Speed and memory of the gateway, beside the gateways of others.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the gateways of others are installed; without it only ours is measured.
+    /// Where the gateways of others are installed; without it only ours and the least program are.
     #[arg(long)]
     peers: Option<PathBuf>,
     /// How often everything is measured; the tables have the medians.

@@ -5,9 +5,9 @@ pub(crate) const PLAIN: &str = "LotoAI, plain";
 /// Our gateway with both.
 pub(crate) const FULL: &str = "LotoAI, limits and storage";
 /// The least program on the same libraries.
-pub(crate) const LEAST: &str = "the least on axum and tonic";
+pub(crate) const LEAST: &str = "the least program";
 /// The same, with question and answer stored.
-pub(crate) const LEAST_STORED: &str = "the least, question and answer stored";
+pub(crate) const LEAST_STORED: &str = "the least program, question and answer stored";
 pub(crate) const ENVOY: &str = "Envoy, plain";
 pub(crate) const ENVOY_FULL: &str = "Envoy, jwt_authn, local_ratelimit, access log";
 pub(crate) const TENSORZERO: &str = "TensorZero, plain";

@@ -69,7 +69,9 @@ pub(crate) fn tables(figures: &Figures) -> String {
             text.push_str(&line_of_overload(figures, name));
         }
     }
-    text.push_str("\n| figure | measured | the least | goal | met |\n|---|--:|--:|--:|---|\n");
+    text.push_str(
+        "\n| figure | measured | the least program | goal | met |\n|---|--:|--:|--:|---|\n",
+    );
     for goal in goals(figures) {
         let (sign, met) = (if goal.is_least { "≥" } else { "≤" }, goal.met());
         let met = met.map_or("not measured", |met| if met { "yes" } else { "**no**" });
@@ -82,7 +84,7 @@ pub(crate) fn tables(figures: &Figures) -> String {
             "| {} | {} | {} | {sign} {} | {met} |",
             goal.what,
             shown(goal.figure),
-            shown(goal.least),
+            shown(goal.bare),
             shown(goal.most),
         );
     }

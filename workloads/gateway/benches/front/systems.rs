@@ -1,5 +1,6 @@
 //! Our gateway, twice: as a plain proxy, and with limits and durable persistence on. Both check the
-//! caller's token in every request, since no route of ours goes without.
+//! caller's token in every request, since no route of ours goes without. And the least program on the
+//! same libraries, which checks nothing.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -214,7 +215,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one with the databases of the gateways.
+    /// Starts one with the databases of those that store.
     pub(crate) async fn start() -> Result<Self> {
         let directory = tempfile::tempdir().whatever_context("failed to make a directory")?;
         let programs = programs().whatever_context(

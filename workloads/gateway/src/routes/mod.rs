@@ -242,8 +242,8 @@ pub fn router(state: &Arc<AppState>, web: &web::WebClient) -> Router {
         .layer(from_fn_with_state((Arc::clone(state), surface), around))
 }
 
-/// What stands around every route, the outermost first. All in one layer: a router copies what is
-/// within each of them for every request, and puts what each does into a box.
+/// What stands around every route, the outermost first. All in one layer: `from_fn` copies what is
+/// within it for every request, and puts what it does into a box.
 async fn around(
     State((state, surface)): State<(Arc<AppState>, Arc<Surface>)>,
     request: Request,

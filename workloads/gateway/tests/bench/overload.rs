@@ -89,9 +89,9 @@ fn overload_stands_in_a_table_and_beside_its_goals() {
     for line in [
         "| LotoAI, limits and storage | 3000 | 850 | 30.0 ms | 68.0 % | 4000 µs | 10.0 ms | 50 MiB |",
         "| Envoy, plain | 3000 | 2990 | 30.0 ms | 0.0 % | — | 10.0 ms | 50 MiB |",
-        "| overload: answers within 1 s to the rate of 16 callers | 0.85× | ≥ 0.80× | yes |",
-        "| overload: p99 of answers to that when quiet | 3× | ≤ 2× | **no** |",
-        "| overload: p99 of refusals | 4 ms | ≤ 50 ms | yes |",
+        "| overload: answers within 1 s to the rate of 16 callers | 0.85× |  | ≥ 0.80× | yes |",
+        "| overload: p99 of answers to that when quiet | 3× |  | ≤ 2× | **no** |",
+        "| overload: p99 of refusals | 4 ms |  | ≤ 50 ms | yes |",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }

@@ -107,7 +107,7 @@ impl<D: Serialize> Chunk<'_, D> {
 }
 
 /// The identity of an answer, as clients see it.
-pub(super) struct Id(pub(super) Uuid);
+struct Id(Uuid);
 
 impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
