@@ -1,7 +1,7 @@
 //! Questions weighed against the counters of their budgets, one after the other. Whoever weighs holds
 //! the locks of the counters, so that any number of replicas admits no more than the budgets allow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -56,65 +56,6 @@ pub struct Reserved {
     pub admitted: bool,
     /// What is used in each window, in the order of the claims; with the question if it is admitted.
     pub used: Vec<Amounts>,
-}
-
-/// What several questions together demand of a counter.
-#[derive(Debug, Clone, Copy)]
-pub struct Demand {
-    /// What they add.
-    pub added: Amounts,
-    /// How far the counter may go, by the tightest of their limits.
-    limit: Amounts,
-}
-
-/// Further than any counter goes.
-const NO_LIMIT: Amounts = Amounts {
-    requests: i64::MAX,
-    tokens: i64::MAX,
-    micros: i64::MAX,
-    unpriced: i64::MAX,
-};
-
-impl Demand {
-    /// Of questions that were weighed already.
-    pub const fn weighed(added: Amounts) -> Self {
-        let limit = NO_LIMIT;
-        Self { added, limit }
-    }
-
-    /// How far the counter may be before, so that all of them fit.
-    pub const fn most(&self) -> Amounts {
-        let Self { added, limit } = self;
-        Amounts {
-            requests: limit.requests.saturating_sub(added.requests),
-            tokens: limit.tokens.saturating_sub(added.tokens),
-            micros: limit.micros.saturating_sub(added.micros),
-            unpriced: limit.unpriced,
-        }
-    }
-}
-
-/// What these reservations together demand of each counter. Where there is room for that, every one of
-/// them fits, in whatever order they are weighed.
-pub fn demands<'a>(
-    reservations: impl IntoIterator<Item = &'a Reservation>,
-) -> BTreeMap<&'a CounterKey, Demand> {
-    let mut demands = BTreeMap::new();
-    for reservation in reservations {
-        for Claim { key, limits, .. } in &reservation.claims {
-            let demand = demands
-                .entry(key)
-                .or_insert_with(|| Demand::weighed(Amounts::default()));
-            demand.added = sum(&demand.added, &reservation.needed);
-            let tighter = |limit: &mut i64, other: Option<i64>| {
-                *limit = other.map_or(*limit, |other| other.min(*limit));
-            };
-            tighter(&mut demand.limit.requests, limits.requests);
-            tighter(&mut demand.limit.tokens, limits.tokens);
-            tighter(&mut demand.limit.micros, limits.micros);
-        }
-    }
-    demands
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -244,28 +185,6 @@ mod tests {
             .collect();
         added.sort_unstable();
         assert_eq!(added, [("a", 2, 14), ("b", 2, 14)]);
-    }
-
-    #[test]
-    fn what_is_demanded_together_fits_one_by_one_and_no_more_does() {
-        let questions = [asking(&[("a", 4), ("b", 9)]), asking(&[("a", 3)])];
-        let demands = demands(&questions);
-        let (a, b) = (&demands[&key("a")], &demands[&key("b")]);
-        assert_eq!((a.added.requests, a.added.tokens), (2, 14));
-        assert_eq!((b.added.requests, b.added.tokens), (1, 7));
-        // The tightest limit of those that ask, less what they add.
-        assert_eq!((a.most().requests, b.most().requests), (1, 8));
-        assert_eq!(a.most().tokens, i64::MAX - 14);
-        let admits = |requests: i64| {
-            let used = Amounts {
-                requests,
-                ..Amounts::default()
-            };
-            let mut counters = Counters::new([(key("a"), used), (key("b"), used)]);
-            let mut all = questions.iter().map(|it| counters.reserve(it).admitted);
-            all.all(|admitted| admitted)
-        };
-        assert!(admits(a.most().requests) && !admits(a.most().requests + 1));
     }
 
     #[test]

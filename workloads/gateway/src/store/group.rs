@@ -25,12 +25,20 @@ pub(super) trait Together: Send + Sync + Sized + 'static {
     /// What becomes of one.
     type Outcome: Send + 'static;
 
+    /// What a write begins with, before it is known which items it writes: who comes meanwhile is one
+    /// of them.
+    type Begun: Send;
+
     /// What they are, for metrics.
     const OF: &'static str;
+
+    /// Begins a write.
+    fn begin(store: &Store) -> impl Future<Output = Result<Self::Begun, StoreError>> + Send;
 
     /// Writes all of them or none, in one transaction. Gives their outcomes in their order.
     fn write(
         store: &Store,
+        begun: Self::Begun,
         items: &[Arc<Self>],
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, StoreError>> + Send;
 }
@@ -115,11 +123,16 @@ impl<T: Together> Group<T> {
         let turn = Turn(&self);
         while turn.goes_on() {
             self.gather().await;
+            let begun = T::begin(&store).await;
             let (items, told): (Vec<_>, Vec<_>) = turn.take().into_iter().unzip();
             metrics::counter!("lotoai_gateway_transactions_total", "of" => T::OF).increment(1);
             metrics::counter!("lotoai_gateway_written_total", "of" => T::OF)
                 .increment(items.len() as u64);
-            match T::write(&store, &items).await {
+            let written = match begun {
+                Ok(begun) => T::write(&store, begun, &items).await,
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(outcomes) => tell(told, outcomes.into_iter().map(Ok)),
                 // All of them would wait for it again, one after the other.
                 Err(error) if error.is_away() || items.len() == 1 => {
@@ -162,7 +175,8 @@ impl<T: Together> Group<T> {
 }
 
 async fn alone<T: Together>(store: &Store, item: &Arc<T>) -> Result<T::Outcome, StoreError> {
-    let outcomes = T::write(store, std::slice::from_ref(item)).await?;
+    let begun = T::begin(store).await?;
+    let outcomes = T::write(store, begun, std::slice::from_ref(item)).await?;
     outcomes.into_iter().next().ok_or(StoreError::Abandoned)
 }
 

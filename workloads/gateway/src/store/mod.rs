@@ -134,11 +134,6 @@ impl StoreError {
         self.code().is_some_and(|code| code == "23503")
     }
 
-    /// Whether somebody else held a lock for longer than the statement was to wait.
-    fn is_locked(&self) -> bool {
-        self.code().is_some_and(|code| code == "55P03")
-    }
-
     /// What the database calls it.
     fn code(&self) -> Option<Cow<'_, str>> {
         match self {

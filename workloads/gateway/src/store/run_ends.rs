@@ -149,14 +149,19 @@ impl Change {
 }
 
 impl Together for RunEnd {
+    type Begun = ();
     type Outcome = ();
 
     const OF: &'static str = "ends";
 
-    async fn write(store: &Store, items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
+    /// Nothing: one statement is a transaction by itself.
+    async fn begin(_: &Store) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn write(store: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
         let ends: Vec<&Self> = items.iter().map(|it| &**it).collect();
         let answers: Vec<&Answer> = items.iter().filter_map(|it| it.answer.as_ref()).collect();
-        // One statement is a transaction by itself.
         let inserting = insert(&store.pool, &ends, &answers);
         store.unless_away(inserting).await?;
         Ok(vec![(); items.len()])

@@ -38,7 +38,7 @@ fn unlimited(statement: &str) -> String {
 
 #[rstest]
 #[case::ends(run_ends::INSERT, &["conversations", "spendings"])]
-#[case::questions(questions::insert::INSERT, &["conversations", "budget_windows"])]
+#[case::questions(questions::INSERT, &["conversations", "budget_windows"])]
 #[case::conversations(questions::KNOWN, &["conversations"])]
 #[case::counters(questions::COUNTERS, &["budget_windows"])]
 #[tokio::test]

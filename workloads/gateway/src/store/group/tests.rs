@@ -21,11 +21,16 @@ struct Log {
 struct Item(Arc<Log>, Kind);
 
 impl Together for Item {
+    type Begun = ();
     type Outcome = Kind;
 
     const OF: &'static str = "tests";
 
-    async fn write(_: &Store, items: &[Arc<Self>]) -> Result<Vec<Kind>, StoreError> {
+    async fn begin(_: &Store) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn write(_: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<Kind>, StoreError> {
         let log = &items[0].0;
         log.may_go_on.acquire().await.unwrap().forget();
         log.sizes.lock().unwrap().push(items.len());
@@ -126,17 +131,22 @@ async fn nobody_waits_for_who_has_panicked() {
     assert!(writers.write(Kind::Good, &[]).await[0].is_ok());
 }
 
-/// Something whose write takes a second.
+/// Something whose write takes a second to begin.
 struct Slow(Arc<Mutex<Vec<usize>>>);
 
 impl Together for Slow {
+    type Begun = ();
     type Outcome = ();
 
     const OF: &'static str = "tests";
 
-    async fn write(_: &Store, items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
-        items[0].0.lock().unwrap().push(items.len());
+    async fn begin(_: &Store) -> Result<(), StoreError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    async fn write(_: &Store, (): (), items: &[Arc<Self>]) -> Result<Vec<()>, StoreError> {
+        items[0].0.lock().unwrap().push(items.len());
         Ok(vec![(); items.len()])
     }
 }
@@ -158,7 +168,15 @@ async fn sizes_of(gather: Duration, come: &[u64]) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_come_while_a_write_begins_are_written_by_it() {
+    assert_eq!(
+        sizes_of(Duration::ZERO, &[0, 500, 999, 1_500]).await,
+        [3, 1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_not_awaited_waits_for_company() {
     let gather = Duration::from_secs(1);
-    assert_eq!(sizes_of(gather, &[0, 500, 999, 1_500]).await, [3, 1]);
+    assert_eq!(sizes_of(gather, &[0, 1_500, 1_999, 2_500]).await, [3, 1]);
 }

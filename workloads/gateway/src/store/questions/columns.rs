@@ -1,13 +1,10 @@
 //! Lists of columns: what a statement for several questions is given.
 
-use std::collections::BTreeSet;
-
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::NewTalk;
-use crate::budget::counters::{CounterKey, Demand};
-use crate::budget::rules::Amounts;
+use crate::budget::counters::CounterKey;
 use crate::store::StoredCall;
 use crate::store::conversations::calls_column;
 
@@ -22,69 +19,27 @@ pub(super) struct Keys<'a> {
 impl<'a> Keys<'a> {
     pub(super) fn of(keys: impl Iterator<Item = &'a CounterKey>) -> Self {
         let mut columns = Self::default();
-        for key in keys {
-            columns.push(key);
-        }
-        columns
-    }
-
-    fn push(&mut self, (budget, subject, start): &'a CounterKey) {
-        self.budgets.push(budget);
-        self.subjects.push(subject);
-        self.starts.push(*start);
-    }
-}
-
-/// Amounts, column by column.
-#[derive(Default)]
-pub(super) struct Numbers {
-    pub(super) requests: Vec<i64>,
-    pub(super) tokens: Vec<i64>,
-    pub(super) micros: Vec<i64>,
-}
-
-impl Numbers {
-    fn push(&mut self, amounts: &Amounts) {
-        self.requests.push(amounts.requests);
-        self.tokens.push(amounts.tokens);
-        self.micros.push(amounts.micros);
-    }
-}
-
-/// What is demanded of counters, column by column.
-#[derive(Default)]
-pub(super) struct Demanded<'a> {
-    pub(super) keys: Keys<'a>,
-    pub(super) added: Numbers,
-    pub(super) most: Numbers,
-}
-
-impl<'a> Demanded<'a> {
-    pub(super) fn of(demands: impl Iterator<Item = (&'a CounterKey, Demand)>) -> Self {
-        let mut columns = Self::default();
-        for (key, demand) in demands {
-            columns.keys.push(key);
-            columns.added.push(&demand.added);
-            columns.most.push(&demand.most());
+        for (budget, subject, start) in keys {
+            columns.budgets.push(budget);
+            columns.subjects.push(subject);
+            columns.starts.push(*start);
         }
         columns
     }
 }
 
-/// Conversations, column by column. Those that go on stand in it once, whatever is asked in them.
+/// Conversations, column by column.
 #[derive(Default)]
 pub(super) struct Conversations<'a> {
     pub(super) new_ids: Vec<Uuid>,
     pub(super) new_owners: Vec<&'a str>,
     pub(super) new_titles: Vec<&'a str>,
     pub(super) known_ids: Vec<Uuid>,
-    pub(super) known_owners: Vec<&'a str>,
 }
 
 impl<'a> Conversations<'a> {
     pub(super) fn of(talks: &[&'a NewTalk]) -> Self {
         let mut columns = Self::default();
-        let mut known = BTreeSet::new();
         for talk in talks {
             match &talk.title {
                 Some(title) => {
@@ -92,10 +47,9 @@ impl<'a> Conversations<'a> {
                     columns.new_owners.push(&talk.owner);
                     columns.new_titles.push(title);
                 }
-                None => drop(known.insert((talk.conversation_id, talk.owner.as_str()))),
+                None => columns.known_ids.push(talk.conversation_id),
             }
         }
-        (columns.known_ids, columns.known_owners) = known.into_iter().unzip();
         columns
     }
 }

@@ -7,7 +7,7 @@ use super::{question, stored};
 use crate::tests::statements::Statements;
 
 #[tokio::test]
-async fn any_number_of_budgets_takes_one_statement_before_and_one_after() {
+async fn any_number_of_budgets_takes_two_statements_before_and_one_after() {
     let many: Vec<String> = (0..12)
         .map(|index| format!("name: b{index}, scope: User, per: Day, requests: 1000"))
         .collect();
@@ -33,10 +33,10 @@ async fn any_number_of_budgets_takes_one_statement_before_and_one_after() {
         let count = |word: &str| sent.iter().filter(|it| it.contains(word)).count();
         let counts_now = (
             count("w.budget"),
-            count("with patience"),
+            count("with begun"),
             count("with answered"),
         );
-        assert_eq!(counts_now, (0, 1, 1), "{sent:?}");
+        assert_eq!(counts_now, (1, 1, 1), "{sent:?}");
         counts.push(sent.len());
     }
     // Beside them, something of the time may have been sent in one of the two.
