@@ -3,6 +3,7 @@
 mod cells;
 mod keys;
 mod statements;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

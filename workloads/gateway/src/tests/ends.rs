@@ -38,7 +38,7 @@ pub(super) async fn hold_back(server: &postgres::Database) -> Transaction<'stati
 /// Holds what the statement locks, until it is rolled back.
 pub(super) async fn lock(
     server: &postgres::Database,
-    statement: &'static str,
+    statement: impl sqlx::SqlSafeStr,
 ) -> Transaction<'static, Postgres> {
     let mut held = lotoai_kit::postgres::begin(&server.pool()).await.unwrap();
     sqlx::query(statement).execute(&mut *held).await.unwrap();
