@@ -125,7 +125,9 @@ async fn open(url: &str) -> Result<PgPool> {
         .connect_with(options.username("gateway"))
         .await
         .whatever_context(failed)?;
-    sqlx::query("create table if not exists said (run uuid, role text, content text, primary key (run, role))")
+    let table = "create table if not exists said (
+        run uuid, role text, content text, primary key (run, role))";
+    sqlx::query(table)
         .execute(&pool)
         .await
         .whatever_context(failed)?;

@@ -1,6 +1,6 @@
 //! The far sides: an orchestrator over gRPC for the gateway and the least program, a provider of
-//! OpenAI's API for the others. Both give the same answer at once, or, where `paced` is asked for, 64 deltas 20 ms apart
-//! that say when they were sent.
+//! OpenAI's API for the others. Both give the same answer at once, or, where `paced` is asked for, 64
+//! deltas 20 ms apart that say when they were sent.
 
 use std::pin::Pin;
 use std::sync::OnceLock;

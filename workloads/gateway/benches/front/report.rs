@@ -75,9 +75,12 @@ pub(crate) fn tables(figures: &Figures) -> String {
     for goal in goals(figures) {
         let (sign, met) = (if goal.is_least { "≥" } else { "≤" }, goal.met());
         let met = met.map_or("not measured", |met| if met { "yes" } else { "**no**" });
-        let shown = |figure: f64| match figure {
-            _ if figure.is_nan() => String::new(),
-            _ => format!("{}{}", number(figure), goal.unit),
+        let shown = |figure: f64| {
+            if figure.is_nan() {
+                String::new()
+            } else {
+                format!("{}{}", number(figure), goal.unit)
+            }
         };
         let _ = writeln!(
             text,

@@ -263,10 +263,10 @@ impl Postgres {
             port: address.port(),
             _directory: directory,
         };
-        for kind in [Gateway::Plain, Gateway::Full] {
-            server.create(kind.database()).await?;
+        let ours = [Gateway::Plain, Gateway::Full].map(Gateway::database);
+        for database in ours.into_iter().chain([LEAST_DATABASE]) {
+            server.create(database).await?;
         }
-        server.create(LEAST_DATABASE).await?;
         drop(std::fs::remove_file(log));
         Ok(server)
     }

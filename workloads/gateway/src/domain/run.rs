@@ -1,6 +1,8 @@
 //! One question and its answer: stored before the call, told step by step, stored at the end
 //! together with its usage record, however it ends.
 
+mod record;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,6 @@ use crate::orchestrator::Events;
 use crate::state::AppState;
 use crate::store::AnswerPlace;
 use crate::streams;
-
-mod record;
 
 /// Outcome of a run that came to a good end.
 pub const OK: &str = "ok";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::KeyOf;
 use crate::domain::end::Whole;
 use crate::state::AppState;
-use crate::store::{AnswerPlace, KeptAnswer, Outcome};
+use crate::store::{AnswerPlace, KeptAnswer, Outcome, StoreError};
 
 /// A key that was claimed. Dropped before its end is stored, it is given back, or by a panic is lost.
 pub(super) struct Held {
@@ -49,10 +49,8 @@ impl Held {
             return;
         };
         let KeyOf { owner, key } = &self.key;
-        if let Err(error) = self.state.store.place_key(owner, key, place).await {
-            let error = crate::error::chain(&error);
-            tracing::warn!(error, "the place of an answer was not stored with its key");
-        }
+        let placed = self.state.store.place_key(owner, key, place).await;
+        warn_of(placed, "the place of an answer was not stored with its key");
     }
 
     /// Ends a request whose client has not read its answer to the end: one that becomes whole took
@@ -97,21 +95,22 @@ impl Drop for Held {
 }
 
 async fn release(state: &AppState, key: &KeyOf) {
-    if let Err(error) = state.store.release_key(&key.owner, &key.key).await {
-        let error = crate::error::chain(&error);
-        tracing::warn!(
-            error,
-            "a key was not given back; it stays taken until it expires"
-        );
-    }
+    warn_of(
+        state.store.release_key(&key.owner, &key.key).await,
+        "a key was not given back; it stays taken until it expires",
+    );
 }
 
 async fn lose(state: &AppState, key: &KeyOf) {
-    if let Err(error) = state.store.lose_key(&key.owner, &key.key).await {
-        let error = crate::error::chain(&error);
-        tracing::warn!(
-            error,
-            "a key was not lost; it looks as if it were being answered until its lease ends"
-        );
+    warn_of(
+        state.store.lose_key(&key.owner, &key.key).await,
+        "a key was not lost; it looks as if it were being answered until its lease ends",
+    );
+}
+
+/// Logs what did not become of a key, where nothing else can be done.
+fn warn_of(outcome: Result<(), StoreError>, what: &'static str) {
+    if let Err(error) = outcome {
+        tracing::warn!(error = crate::error::chain(&error), "{what}");
     }
 }
