@@ -39,11 +39,23 @@ pub struct Failure {
     /// Whether the same request would fail again for so long that a client should not send it by
     /// itself.
     pub is_final: bool,
-    /// Whether the request took effect all the same.
-    pub took_effect: bool,
+    /// What the request has done all the same.
+    pub effect: Effect,
     /// A member of the body beside the others, with its name. Boxed, because it is rare and would
     /// make every `Result` of the gateway half as large again.
     pub details: Option<Box<(&'static str, Value)>>,
+}
+
+/// What a request that failed has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All that it asked for.
+    Everything,
+    /// Everything or nothing; nobody knows.
+    Unknown,
 }
 
 /// Says that the body of a response is written already, by an inner [`shape`].
@@ -65,7 +77,7 @@ impl Failure {
             challenge: None,
             retry_after: None,
             is_final: false,
-            took_effect: false,
+            effect: Effect::Nothing,
             details: None,
         }
     }
@@ -152,10 +164,10 @@ impl Failure {
         )
     }
 
-    /// The same, of a request that took effect.
+    /// The same, of a request that did this.
     #[must_use]
-    pub fn with_effect(mut self) -> Self {
-        self.took_effect = true;
+    pub const fn with_effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
         self
     }
 
@@ -316,7 +328,7 @@ pub async fn shape<F: Future<Output = Response>>(
             .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     shaped.extensions_mut().insert(Shaped);
-    if failure.took_effect {
+    if failure.effect == Effect::Everything {
         shaped.extensions_mut().insert(Unkept);
     }
     // For who tells it in yet another way.

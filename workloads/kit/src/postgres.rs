@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one statement may take; the server ends it.
 const STATEMENT_TIMEOUT: &str = "30s";
+/// How long a statement may wait for a lock; the server ends it then, so that who has given up waiting
+/// holds no lock himself that others wait for. Longer than anybody waits for one.
+const LOCK_TIMEOUT: &str = "10s";
 /// How long a transaction may stand still; the server ends it then, so that a process that hangs or
 /// is cut off holds no lock that others wait for.
 const IDLE_TRANSACTION_TIMEOUT: &str = "30s";
@@ -93,6 +96,7 @@ impl PostgresArgs {
             .application_name(application)
             .options([
                 ("statement_timeout", STATEMENT_TIMEOUT),
+                ("lock_timeout", LOCK_TIMEOUT),
                 (
                     "idle_in_transaction_session_timeout",
                     IDLE_TRANSACTION_TIMEOUT,
@@ -184,7 +188,18 @@ pub async fn begin(pool: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error>
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), PostgresError> {
     let mut tolerant = Migrator::with_migrations(migrator.iter().cloned().collect());
     tolerant.set_ignore_missing(true);
-    tolerant.run(pool).await.context(MigrateSnafu)
+    // A replica waits for its turn by a lock, and each migration says itself how long it waits for others.
+    let options = (*pool.connect_options())
+        .clone()
+        .options([("lock_timeout", "0")]);
+    // Of its own, since a migration that fails leaves its connection with the lock of all of them.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options);
+    let applied = tolerant.run(&pool).await;
+    pool.close().await;
+    applied.context(MigrateSnafu)
 }
 
 #[cfg(test)]
@@ -209,6 +224,19 @@ mod tests {
         assert_eq!(options.get_username(), "gate\"way");
         assert_eq!((options.get_host(), options.get_port()), ("db", 5433));
         assert_eq!(options.get_database(), Some("gateway"));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let options = args("postgres://db/gateway").connect_options("test");
+        let options = options.unwrap().get_options().unwrap().to_owned();
+        for bound in [
+            "statement_timeout=30s",
+            "lock_timeout=10s",
+            "idle_in_transaction_session_timeout=30s",
+        ] {
+            assert!(options.contains(bound), "{options}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::transcript::Step;
 use crate::error::chain;
-use crate::failure::Failure;
+use crate::failure::{Effect, Failure};
 use crate::state::AppState;
 use crate::store::{RunEnd, StoreError};
 
@@ -119,7 +119,7 @@ impl End {
         };
         match stage {
             Stage::Stored => Ok(Step::Finished),
-            Stage::Refused => Err(Failure::internal().with_effect()),
+            Stage::Refused => Err(Failure::internal().with_effect(Effect::Everything)),
             Stage::First | Stage::Again | Stage::Lost => Err(not_stored()),
         }
     }
@@ -134,7 +134,7 @@ fn not_stored() -> Failure {
     );
     // A client that asks again by itself would have two answers.
     failure.is_final = true;
-    failure.with_effect()
+    failure.with_effect(Effect::Everything)
 }
 
 /// The end of a run on its way to the database.

@@ -69,7 +69,7 @@ impl Held {
         release(&self.state, &self.key).await;
     }
 
-    /// Leaves the key to nobody: its request took effect, and its hash is not known.
+    /// Leaves the key to nobody: its request may have taken effect, and cannot be answered again.
     pub(super) async fn lose(mut self) {
         self.ended = true;
         lose(&self.state, &self.key).await;

@@ -6,9 +6,10 @@
 //! one that a client may come back to.
 //!
 //! What was refused or failed had no effect and gives its key back. An answer that is whole took
-//! effect, whatever its client has read of it. What nobody knows the end of, because the process died
-//! or a handler panicked, is never tried again: two effects are worse than none. Nor is what took
-//! effect before the whole request was there: what the next one would be held against is not known.
+//! effect, whatever its client has read of it. What nobody knows the end of, because the process died,
+//! a handler panicked or the database was lost at the commit, is never tried again: two effects are
+//! worse than none. Nor is what took effect before the whole request was there: what the next one
+//! would be held against is not known.
 
 pub mod hash;
 mod held;
@@ -30,7 +31,7 @@ use self::reading::Reading;
 use self::recording::{Taking, record};
 use crate::admission::Place;
 use crate::domain::end::Whole;
-use crate::failure::{Failure, Shaped, is_api};
+use crate::failure::{Effect, Failure, Shaped, is_api};
 use crate::flag::Flag;
 use crate::identity::SignedIn;
 use crate::state::AppState;
@@ -178,7 +179,12 @@ async fn first<F: Future<Output = Response>>(
     held.place = response.extensions().get::<AnswerPlace>().copied();
     let is_unkept = response.extensions().get::<Unkept>().is_some();
     if !is_unkept && !response.status().is_success() {
-        held.release().await;
+        let failure = response.extensions().get::<Failure>();
+        if failure.is_some_and(|it| it.effect == Effect::Unknown) {
+            held.lose().await;
+        } else {
+            held.release().await;
+        }
         return response;
     }
     let Some(hash) = reading.hash(most).await else {

@@ -67,7 +67,7 @@ pub use used::Used;
 
 use self::group::Group;
 use self::pulse::Pulse;
-use crate::failure::Failure;
+use crate::failure::{Effect, Failure};
 
 /// The schema's history.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -101,6 +101,12 @@ pub enum StoreError {
         /// Cause.
         source: Arc<StoreError>,
     },
+    /// Whether it was committed is not known.
+    #[snafu(display("failed to hear of a commit"))]
+    Unsure {
+        /// Cause.
+        source: Box<StoreError>,
+    },
     /// Who wrote for several requests broke off.
     #[snafu(display("failed to hear of a write for several requests"))]
     Abandoned,
@@ -110,10 +116,19 @@ impl StoreError {
     /// Whether the database is away, so that the same statement will work when it is back.
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Slow { .. } | Self::Away => true,
+            Self::Slow { .. } | Self::Away | Self::Unsure { .. } => true,
             Self::Statement { source, .. } => is_away(source),
             Self::Shared { source } => source.is_away(),
             Self::Abandoned => false,
+        }
+    }
+
+    /// Whether what failed may be stored all the same.
+    fn is_unsure(&self) -> bool {
+        match self {
+            Self::Unsure { .. } => true,
+            Self::Shared { source } => source.is_unsure(),
+            _ => false,
         }
     }
 
@@ -153,7 +168,15 @@ impl From<StoreError> for Failure {
             error = crate::error::chain(&error),
             "the database failed a request"
         );
-        if error.is_away() {
+        if error.is_unsure() {
+            let mut failure = Self::unavailable(
+                "storage_outcome_unknown",
+                "the database did not answer in time, and this may have been done all the same; \
+                 look whether it was before you send it again",
+            );
+            failure.is_final = true;
+            failure.with_effect(Effect::Unknown)
+        } else if error.is_away() {
             Self::unavailable(
                 "storage_unavailable",
                 "the database cannot be reached; nothing was changed, try again soon",
@@ -278,9 +301,14 @@ impl Change {
     /// Makes the changes visible.
     ///
     /// # Errors
-    /// When the database is away; then nothing was changed, or it is not known.
+    /// When the database fails; when it is away, [`StoreError::Unsure`]: it may have heard of it.
     pub async fn commit(self) -> Result<(), StoreError> {
-        within("commit", self.tx.commit()).await
+        match within("commit", self.tx.commit()).await {
+            Err(error) if error.is_away() => Err(StoreError::Unsure {
+                source: Box::new(error),
+            }),
+            outcome => outcome,
+        }
     }
 }
 

@@ -6,8 +6,9 @@ mod rules;
 use std::time::Duration;
 
 use lotoai_kit::postgres::{PostgresError, migrate};
-use sqlx::PgPool;
-use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, SqlSafeStr};
 use uuid::Uuid;
 
 use super::postgres;
@@ -124,22 +125,17 @@ async fn the_last_migration_runs_beside_a_reader_and_the_writers_before_it() {
         let read = sqlx::query(sqlx::AssertSqlSafe(read)).execute(&mut *reader);
         read.await.unwrap();
     }
-    let migrating = database.pool();
     let (migrated, ()) = tokio::join!(
-        within(migrate(&migrating, &MIGRATIONS)),
+        within(migrate(&pool, &MIGRATIONS)),
         within(write(&pool))
     );
-    // One that failed leaves its connection with the lock of all migrations.
-    migrating.close().await;
     match migrated {
         Ok(()) => reader.commit().await.unwrap(),
         Err(error) => {
             assert!(is_given_up(&error), "{error:?}");
             reader.commit().await.unwrap();
             // The process is started again.
-            within(migrate(&database.pool(), &MIGRATIONS))
-                .await
-                .unwrap();
+            within(migrate(&pool, &MIGRATIONS)).await.unwrap();
         }
     }
     write(&pool).await;
@@ -149,6 +145,27 @@ async fn the_last_migration_runs_beside_a_reader_and_the_writers_before_it() {
         .await
         .unwrap();
     assert_eq!(applied, last, "the control");
+}
+
+/// Replicas wait for their turn by a lock, however long others wait for one.
+#[tokio::test]
+async fn a_migration_waits_for_as_long_as_it_says_itself() {
+    let Some(database) = postgres::start_empty() else {
+        return;
+    };
+    let options = (*database.pool().connect_options()).clone();
+    let pool = PgPoolOptions::new().connect_lazy_with(options.options([("lock_timeout", "9s")]));
+    let sql = "create table seen as select current_setting('lock_timeout') as timeout";
+    let kind = MigrationType::Simple;
+    let seeing = Migration::new(1, "see".into(), kind, SqlSafeStr::into_sql_str(sql), false);
+    let migrator = Migrator::with_migrations(vec![seeing]);
+    within(migrate(&pool, &migrator)).await.unwrap();
+    let timeouts: (String, String) =
+        sqlx::query_as("select timeout, current_setting('lock_timeout') from seen")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(timeouts, ("0".to_owned(), "9s".to_owned()));
 }
 
 #[tokio::test]

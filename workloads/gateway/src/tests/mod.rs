@@ -13,6 +13,7 @@ mod budgets_cut;
 mod bypass;
 mod chat;
 mod clients;
+mod commits;
 mod conversations;
 mod deadlines;
 mod discovery;

@@ -319,6 +319,7 @@ export const en = {
   "docs.open": "Documentation of the API (new tab)",
   "error.network": "The server cannot be reached. Check the connection and try again.",
   "error.storage_unavailable": "The database is not available right now. Try again soon.",
+  "error.storage_outcome_unknown": "The database did not answer in time, and this may have been done all the same. Look before you try again.",
   "error.object_storage_unavailable": "Files cannot be stored right now. Try again soon.",
   "error.orchestrator_unavailable": "Questions cannot be answered right now. Try again soon.",
   "error.identity_unavailable": "Sign-in is not available right now. Try again soon.",

@@ -321,6 +321,7 @@ export const es: Texts = {
   "docs.open": "Documentación de la API (pestaña nueva)",
   "error.network": "No se puede contactar con el servidor. Revisa la conexión y reintenta.",
   "error.storage_unavailable": "La base de datos no está disponible. Reintenta en breve.",
+  "error.storage_outcome_unknown": "La base de datos no respondió a tiempo, y es posible que se haya hecho de todos modos. Compruébalo antes de reintentar.",
   "error.object_storage_unavailable": "Ahora no se pueden guardar archivos. Reintenta en breve.",
   "error.orchestrator_unavailable": "Ahora no se puede responder. Reintenta en breve.",
   "error.identity_unavailable": "El inicio de sesión no está disponible. Reintenta en breve.",
