@@ -178,8 +178,11 @@ async fn soon<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(SHORT_TIMEOUT, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(of_status(&status)),
-        Err(_) => Err(too_slow()),
+        Ok(Err(status)) if status.code() != Code::DeadlineExceeded => Err(of_status(&status)),
+        Ok(Err(_)) | Err(_) => {
+            tracing::error!("the orchestrator did not answer in time");
+            Err(away())
+        }
     }
 }
 
@@ -237,7 +240,6 @@ fn of_status(status: &Status) -> Failure {
         Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => {
             Failure::new(StatusCode::BAD_REQUEST, "invalid_value", message())
         }
-        Code::PermissionDenied => Failure::new(StatusCode::FORBIDDEN, "forbidden", message()),
         Code::ResourceExhausted => {
             Failure::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message())
         }
@@ -249,12 +251,16 @@ fn of_status(status: &Status) -> Failure {
                 reason = status.message(),
                 "the orchestrator failed a call"
             );
-            Failure::unavailable(
-                "orchestrator_unavailable",
-                "the orchestrator cannot be reached or failed; try again soon",
-            )
+            away()
         }
     }
+}
+
+fn away() -> Failure {
+    Failure::unavailable(
+        "orchestrator_unavailable",
+        "the orchestrator cannot be reached or failed; try again soon",
+    )
 }
 
 #[cfg(test)]
@@ -315,6 +321,24 @@ mod tests {
         assert_eq!(other.code, "model_not_found");
         let away = of_decision(&Status::unavailable("10.0.0.7"));
         assert_eq!(away.code, "orchestrator_unavailable");
+    }
+
+    #[rstest::rstest]
+    #[case(Some(Code::DeadlineExceeded))]
+    #[case(None)]
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_a_model_that_is_slow_finds_nobody(#[case] code: Option<Code>) {
+        let call = async {
+            match code {
+                Some(code) => Err(Status::new(code, "too late")),
+                None => std::future::pending().await,
+            }
+        };
+        let failure = soon::<()>(call).await.unwrap_err();
+        assert_eq!(failure.code, "orchestrator_unavailable");
+        // The control: no call is refused for less.
+        let refused = soon::<()>(async { Err(Status::not_found("none")) }).await;
+        assert_eq!(refused.unwrap_err().code, "model_not_found");
     }
 
     #[rstest::rstest]

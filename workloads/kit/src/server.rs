@@ -30,9 +30,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may keep a connection without being served or taking what it asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From a connection, or from the first byte of a request, to the end of the request's head.
+    /// From the first byte of a request to the end of its head.
     pub head: Duration,
-    /// Between two requests on an HTTP/1 connection. Longer than the 90 s for which the clients and
+    /// Before the first request on a connection, and between two on an HTTP/1 one. Longer than the 90 s for which the clients and
     /// proxies that we know keep an idle connection: the side that gives up first must be theirs, or
     /// a request could meet a connection that is being closed.
     pub idle: Duration,

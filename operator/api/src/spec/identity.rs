@@ -81,7 +81,8 @@ pub struct ExternalIdentity {
     #[serde(default = "ExternalIdentity::default_groups_claim")]
     #[schemars(length(min = 1, max = 256))]
     pub groups_claim: String,
-    /// Group whose members administer all documents; nobody does when it is not set.
+    /// Group whose members are administrators: of everybody's documents, usage, budgets, keys and
+    /// sessions, and of erasing people. Nobody is when it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub admin_group: Option<String>,

@@ -249,8 +249,7 @@ impl Drop for Follow {
 /// What an answer ends with that may not go on.
 fn failure(why: Why) -> Failure {
     match why {
-        Why::SignedOut => Failure::new(
-            StatusCode::UNAUTHORIZED,
+        Why::SignedOut => refused(
             "signed_out",
             "the session or API key of this request was ended while it was answered; sign in again",
         ),

@@ -21,7 +21,7 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
             Failure::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_body",
-                "the request body broke off",
+                "the request body broke off; send it again as a whole",
             )
         }
     })

@@ -268,9 +268,12 @@ async fn unread(tape: &Tape, grace: Option<Duration>) {
 
 /// What a stream ends with that was stopped.
 pub fn stopped() -> Failure {
-    Failure::new(
+    let mut failure = Failure::new(
         StatusCode::CONFLICT,
         "answer_stopped",
         "the answer was stopped before its end, as its reader asked or because nobody read it",
-    )
+    );
+    // Nobody asks again by himself for what somebody has stopped.
+    failure.is_final = true;
+    failure
 }

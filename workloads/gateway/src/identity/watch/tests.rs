@@ -46,7 +46,9 @@ async fn all_answers_on_one_ground_end_and_no_others() {
         watch.follow(&identity(Credential::Token)),
     );
     watch.end(&Ground::Session(HASH));
-    assert_eq!(one.over().await.code, "signed_out");
+    let over = one.over().await;
+    assert_eq!(over.code, "signed_out");
+    assert!(over.challenge.is_some(), "{over:?}");
     assert_eq!(also.over().await.code, "signed_out");
     for kept in [&other, &key, &token] {
         assert!(goes_on(kept));
