@@ -15,18 +15,25 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use snafu::{ResultExt, Snafu};
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 use url::Url;
 
 use crate::common::CommonArgs;
 
-/// Targets that are silenced whatever `LOG` says: lapin logs whole returned messages, rmcp the
-/// arguments and results of tools, and no words of people may be in logs.
-const ALWAYS_OFF: [&str; 2] = ["lapin::returned_messages=off", "rmcp=error"];
+/// Targets that say no more than this whatever `LOG` says, and all within them: lapin logs whole
+/// returned messages, rmcp the arguments and results of tools, html5ever the text of documents, and no
+/// words of people may be in logs.
+const QUIET: [(&str, LevelFilter); 3] = [
+    ("lapin::returned_messages", LevelFilter::OFF),
+    ("rmcp", LevelFilter::ERROR),
+    ("html5ever", LevelFilter::WARN),
+];
 /// Targets whose spans and events the exporter itself causes: exporting them would never end.
 const EXPORTER_OFF: [&str; 4] = ["h2=off", "hyper=off", "tonic=off", "tower=off"];
 /// From a cache hit to a long model answer.
@@ -87,12 +94,20 @@ pub fn parse_filter(text: &str) -> Result<String, ParseError> {
     EnvFilter::try_new(text).map(|_| text.to_owned())
 }
 
-fn filter(text: &str, extra: &[&str]) -> Result<EnvFilter, TelemetryError> {
-    let parts: Vec<_> = std::iter::once(text)
-        .chain(ALWAYS_OFF)
-        .chain(extra.iter().copied())
-        .collect();
-    EnvFilter::try_new(parts.join(",")).context(FilterSnafu { filter: text })
+/// What `text` and `extra` let through, but for [`QUIET`]. Those are no directives: a longer one, of a
+/// module within, would outrank them.
+fn filter(text: &str, extra: &[&str]) -> Result<impl Filter<Registry> + use<>, TelemetryError> {
+    let parts: Vec<_> = std::iter::once(text).chain(extra.iter().copied()).collect();
+    let wanted = EnvFilter::try_new(parts.join(",")).context(FilterSnafu { filter: text })?;
+    Ok(wanted.and(filter_fn(may_be_said)))
+}
+
+fn may_be_said(event: &Metadata<'_>) -> bool {
+    QUIET.iter().all(|(target, most)| {
+        let within = event.target().strip_prefix(target);
+        let is_meant = within.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        !is_meant || event.level() <= most
+    })
 }
 
 /// Installs logs and, with an endpoint, OTLP export. Needs a running tokio runtime.
@@ -249,6 +264,8 @@ pub fn continue_trace(span: &tracing::Span, headers: &HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -257,15 +274,45 @@ mod tests {
         assert!(parse_filter("info,=,=").is_err());
     }
 
-    #[test]
-    fn message_bodies_are_never_logged_whatever_the_filter() {
-        for text in ["trace", "info,rmcp=trace,lapin::returned_messages=trace"] {
-            let filter = filter(text, &[]).unwrap().to_string();
-            for off in ALWAYS_OFF {
-                assert!(filter.contains(off), "{filter}");
-            }
-            assert!(!filter.contains("rmcp=trace"), "{filter}");
+    /// Lines of a subscriber with this filter.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
         }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[rstest::rstest]
+    #[case("trace")]
+    #[case(
+        "trace,rmcp=trace,rmcp::service=trace,lapin::returned_messages=trace,html5ever::x=trace"
+    )]
+    fn words_of_people_are_never_logged_whatever_the_filter(#[case] text: &str) {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_filter(filter(text, &[]).unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::warn!(target: "rmcp", "secret");
+            tracing::info!(target: "rmcp::service", "secret");
+            tracing::error!(target: "lapin::returned_messages", "secret");
+            tracing::debug!(target: "html5ever::tree_builder", "secret");
+            // The controls.
+            tracing::error!(target: "rmcp::service", "told one");
+            tracing::warn!(target: "html5ever", "told two");
+            tracing::trace!(target: "rmcp_of_others", "told three");
+            tracing::trace!(target: "lapin", "told four");
+        });
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(lines.matches("told").count(), 4, "{lines}");
+        assert!(!lines.contains("secret"), "{lines}");
     }
 
     #[test]

@@ -16,8 +16,10 @@ const MAX_CHUNK_TEXT: usize = 16 * 1024;
 const MAX_ID: usize = 256;
 /// Bytes of a name or a heading.
 const MAX_NAME: usize = 1024;
-/// Groups of a document or a caller.
+/// Groups of a document.
 const MAX_GROUPS: usize = 256;
+/// Groups of a caller: more than a token has room for.
+const MAX_CALLER_GROUPS: usize = 10_000;
 /// Chunks of a document.
 const MAX_CHUNKS: usize = 10_000;
 
@@ -44,9 +46,13 @@ pub(crate) fn search(request: v1::SearchRequest) -> Result<Search, Status> {
     {
         return invalid("min_score", format!("is {score}; send -1 to 1"));
     }
-    let caller = request.caller.unwrap_or_default();
+    let mut caller = request.caller.unwrap_or_default();
     text("caller.subject", &caller.subject, MAX_ID)?;
-    groups("caller.groups", &caller.groups)?;
+    number("caller.groups", &caller.groups, MAX_CALLER_GROUPS)?;
+    // A company calls its groups what it likes. No document is open to one that none can have.
+    caller
+        .groups
+        .retain(|group| text("group", group, MAX_ID).is_ok());
     let knowledge_base = Some(request.knowledge_base).filter(|name| !name.is_empty());
     if let Some(name) = &knowledge_base {
         text("knowledge_base", name, MAX_ID)?;
@@ -148,13 +154,15 @@ pub(crate) fn fault_of_vector(vector: &[f32]) -> Option<String> {
     }
 }
 
-fn groups(field: &str, groups: &[String]) -> Result<(), Status> {
-    if groups.len() > MAX_GROUPS {
-        return invalid(
-            field,
-            format!("has {}; send at most {MAX_GROUPS}", groups.len()),
-        );
+fn number(field: &str, groups: &[String], most: usize) -> Result<(), Status> {
+    if groups.len() > most {
+        return invalid(field, format!("has {}; send at most {most}", groups.len()));
     }
+    Ok(())
+}
+
+fn groups(field: &str, groups: &[String]) -> Result<(), Status> {
+    number(field, groups, MAX_GROUPS)?;
     groups
         .iter()
         .enumerate()

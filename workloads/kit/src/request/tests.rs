@@ -113,6 +113,29 @@ fn requests_are_measured_by_route_not_by_path() {
     assert!(!text.contains("some-id"), "{text}");
 }
 
+#[test]
+fn methods_that_anybody_thinks_of_are_one_series() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for method in ["PATCH", "AAA1", "AAA2", "get"] {
+            let asked = request("/nowhere").method(method);
+            runtime.block_on(send(asked.body(Body::empty()).unwrap()));
+        }
+    });
+    let text = recorder.handle().render();
+    let counts: Vec<&str> = text.lines().filter(|it| it.contains("_count{")).collect();
+    let other = counts.iter().find(|it| it.contains(r#"method="_OTHER""#));
+    assert!(other.is_some_and(|it| it.ends_with(" 3")), "{text}");
+    assert!(
+        counts.iter().any(|it| it.contains(r#"method="PATCH""#)),
+        "{text}"
+    );
+    assert_eq!(counts.len(), 2, "{text}");
+}
+
 /// The last line that is logged while a request is answered.
 fn line_of(path: &str) -> serde_json::Value {
     let file = tempfile::tempfile().unwrap();

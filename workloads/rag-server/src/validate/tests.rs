@@ -68,13 +68,27 @@ fn a_good_search_is_taken() {
 #[case::score("min_score", |r: &mut v1::SearchRequest| r.min_score = Some(1.5))]
 #[case::nan_score("min_score", |r: &mut v1::SearchRequest| r.min_score = Some(f32::NAN))]
 #[case::no_caller("caller.subject", |r: &mut v1::SearchRequest| r.caller = None)]
-#[case::empty_group("caller.groups[0]", |r: &mut v1::SearchRequest| {
-    r.caller.get_or_insert_default().groups = vec![String::new()];
+#[case::groups("caller.groups", |r: &mut v1::SearchRequest| {
+    r.caller.get_or_insert_default().groups = vec!["g".to_owned(); MAX_CALLER_GROUPS + 1];
 })]
 fn a_bad_search_is_refused(#[case] field: &str, #[case] spoil: fn(&mut v1::SearchRequest)) {
     let mut request = good_search();
     spoil(&mut request);
     assert_names(search(request), field);
+}
+
+#[test]
+fn a_caller_may_have_many_groups_and_odd_ones() {
+    let mut request = good_search();
+    let caller = request.caller.get_or_insert_default();
+    caller.groups = (0..500).map(|group| format!("g{group}")).collect();
+    let odd = [String::new(), " ".to_owned(), "x".repeat(MAX_ID + 1)];
+    caller.groups.extend(odd);
+    caller.groups.push("staff".to_owned());
+    let groups = search(request).unwrap().readable.groups;
+    // And everybody's.
+    assert_eq!(groups.len(), 502);
+    assert!(groups.contains(&"staff".to_owned()));
 }
 
 #[test]
