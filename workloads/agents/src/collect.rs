@@ -4,10 +4,11 @@
 //! Providers are told of stop sequences, too, so that they write no further. Here they are kept to
 //! whatever a provider makes of them: some know none, some pass over those that they do not like.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use futures::StreamExt;
 use lotoai_kit::stops::Stops;
+use tokio::time::timeout;
 
 use crate::{
     complete::Piece,
@@ -37,11 +38,14 @@ impl Collected {
     }
 
     /// The next piece; `None` at the proper end. A stream that closes without having said
-    /// why the model stopped was cut.
+    /// why the model stopped was cut. One that is silent for longer than `silence` fails as `late`
+    /// says; each event begins that time anew, also one that says nothing.
     pub(crate) async fn next_piece(
         &mut self,
         provider: &str,
         events: &mut Events,
+        silence: Duration,
+        late: fn(&str) -> Failure,
     ) -> Result<Option<Piece>, Failure> {
         loop {
             if let Some(piece) = self.waiting.pop_front() {
@@ -50,10 +54,11 @@ impl Collected {
             if self.is_over {
                 return Ok(None);
             }
-            match events.next().await {
-                Some(event) => self.take(event?),
-                None if self.finish_reason.is_some() => self.end(),
-                None => return Err(Failure::cut(provider)),
+            match timeout(silence, events.next()).await {
+                Ok(Some(event)) => self.take(event?),
+                Ok(None) if self.finish_reason.is_some() => self.end(),
+                Ok(None) => return Err(Failure::cut(provider)),
+                Err(_) => return Err(late(provider)),
             }
         }
     }
@@ -79,6 +84,7 @@ impl Collected {
                 self.usage.output = usage.output.or(self.usage.output);
             }
             Event::Finish(reason) => self.finish_reason = Some(reason),
+            Event::Alive => {}
             Event::End => self.end(),
         }
     }
@@ -104,6 +110,8 @@ mod tests {
     use super::*;
     use crate::functions::CallPiece;
 
+    const SILENCE: Duration = Duration::from_secs(1);
+
     fn text(text: &str) -> Event {
         Event::Text(text.to_owned())
     }
@@ -118,7 +126,11 @@ mod tests {
         let mut collected = Collected::new(&stop);
         let mut events: Events = stream::iter(events.into_iter().map(Ok)).boxed();
         let mut pieces = Vec::new();
-        while let Some(piece) = collected.next_piece("p", &mut events).await.unwrap() {
+        while let Some(piece) = collected
+            .next_piece("p", &mut events, SILENCE, Failure::stopped)
+            .await
+            .unwrap()
+        {
             pieces.push(piece);
         }
         (pieces, collected)
@@ -190,11 +202,16 @@ mod tests {
         let mut events: Events = stream::iter([Ok(text("one"))]).boxed();
         assert!(
             collected
-                .next_piece("p", &mut events)
+                .next_piece("p", &mut events, SILENCE, Failure::stopped)
                 .await
                 .unwrap()
                 .is_some()
         );
-        assert!(collected.next_piece("p", &mut events).await.is_err());
+        assert!(
+            collected
+                .next_piece("p", &mut events, SILENCE, Failure::stopped)
+                .await
+                .is_err()
+        );
     }
 }

@@ -230,22 +230,29 @@ impl Completer {
         out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
         let started = Instant::now();
+        let Timeouts {
+            head,
+            first_token,
+            local_first_token,
+            between_tokens,
+            ..
+        } = self.timeouts;
+        let (head, first_token) = if provider.is_local() {
+            (local_first_token, local_first_token)
+        } else {
+            (head, first_token)
+        };
+        let name = provider.name();
         let begin = async {
-            let mut events = provider.start(request).await?;
+            let mut events = timeout(head, provider.start(request))
+                .await
+                .unwrap_or_else(|_| Err(Failure::silent(name)))?;
             let mut state = Collected::new(&request.sampling.stop);
-            let piece = state.next_piece(provider.name(), &mut events).await?;
+            let thinking = state.next_piece(name, &mut events, first_token, Failure::thinking);
+            let piece = thinking.await?;
             Ok::<_, Failure>((events, state, piece))
         };
-        let late = || Failure::timeout(provider.name(), "sent no first token in time");
-        let limit = if provider.is_local() {
-            self.timeouts.local_first_token
-        } else {
-            self.timeouts.first_token
-        };
-        let (mut events, mut state, mut next) = timeout(limit, begin)
-            .await
-            .unwrap_or_else(|_| Err(late()))
-            .map_err(Attempt::BeforeFirst)?;
+        let (mut events, mut state, mut next) = begin.await.map_err(Attempt::BeforeFirst)?;
         metrics::histogram!(
             "lotoai_agents_first_token_seconds",
             "provider" => model.provider.clone(), "model" => model.model.clone()
@@ -256,15 +263,9 @@ impl Completer {
                 // The caller is gone; the service drops this future as well.
                 break;
             }
-            let following = state.next_piece(provider.name(), &mut events);
-            next = timeout(self.timeouts.between_tokens, following)
+            next = state
+                .next_piece(name, &mut events, between_tokens, Failure::stopped)
                 .await
-                .unwrap_or_else(|_| {
-                    Err(Failure::timeout(
-                        provider.name(),
-                        "stopped in the middle of its answer",
-                    ))
-                })
                 .map_err(Attempt::AfterFirst)?;
         }
         count_tokens(model, state.usage);

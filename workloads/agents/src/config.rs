@@ -22,18 +22,23 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub connect_timeout_ms: u64,
 
-    /// Milliseconds from the request to the first piece of the answer.
-    #[arg(long, env = "FIRST_TOKEN_TIMEOUT_MS", default_value_t = 30_000,
+    /// Milliseconds from the request until a provider begins to answer.
+    #[arg(long, env = "HEAD_TIMEOUT_MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub head_timeout_ms: u64,
+
+    /// Milliseconds of silence from then to the first piece of the answer, while a model thinks.
+    #[arg(long, env = "FIRST_TOKEN_TIMEOUT_MS", default_value_t = 90_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub first_token_timeout_ms: u64,
 
-    /// Milliseconds from the request to the first piece of the answer of a local model, which
-    /// answers one conversation after the other: the wait for its turn is a part of it.
+    /// Milliseconds for each of the two of a local model, which answers one conversation after the
+    /// other: the wait for its turn is a part of it.
     #[arg(long, env = "LOCAL_FIRST_TOKEN_TIMEOUT_MS", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub local_first_token_timeout_ms: u64,
 
-    /// Milliseconds between two pieces of the answer.
+    /// Milliseconds of silence within the answer.
     #[arg(long, env = "BETWEEN_TOKENS_TIMEOUT_MS", default_value_t = 15_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub between_tokens_timeout_ms: u64,
@@ -56,6 +61,7 @@ impl Config {
     pub fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: Duration::from_millis(self.connect_timeout_ms),
+            head: Duration::from_millis(self.head_timeout_ms),
             first_token: Duration::from_millis(self.first_token_timeout_ms),
             local_first_token: Duration::from_millis(self.local_first_token_timeout_ms),
             between_tokens: Duration::from_millis(self.between_tokens_timeout_ms),
@@ -69,11 +75,13 @@ impl Config {
 pub struct Timeouts {
     /// Until the connection stands.
     pub connect: Duration,
-    /// From the request to the first piece of the answer.
+    /// From the request until the provider begins to answer.
+    pub head: Duration,
+    /// Of silence from then to the first piece of the answer.
     pub first_token: Duration,
-    /// From the request to the first piece of the answer of a local model.
+    /// Each of the two, of a local model.
     pub local_first_token: Duration,
-    /// Between two pieces of the answer.
+    /// Of silence within the answer.
     pub between_tokens: Duration,
     /// For the whole call, fail-over included.
     pub total: Duration,

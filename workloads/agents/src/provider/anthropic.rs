@@ -239,10 +239,11 @@ fn decode(provider: &str, data: &str, calls: &mut Calls) -> Vec<Result<Event, Fa
                 };
                 calls.take(provider, piece)
             });
-            text.map(|text| Ok(Event::Text(text)))
-                .into_iter()
-                .chain(piece)
-                .collect()
+            let text = text.map(|text| Ok(Event::Text(text)));
+            if text.is_none() && piece.is_none() {
+                return vec![Ok(Event::Alive)];
+            }
+            text.into_iter().chain(piece).collect()
         }
         Some("content_block_stop") => calls.end(place).map(Ok).into_iter().collect(),
         Some("message_delta") => {
@@ -264,7 +265,7 @@ fn decode(provider: &str, data: &str, calls: &mut Calls) -> Vec<Result<Event, Fa
             vec![Err(failure)]
         }
         // `ping`, and whatever comes to exist later.
-        _ => Vec::new(),
+        _ => vec![Ok(Event::Alive)],
     }
 }
 

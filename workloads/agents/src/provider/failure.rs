@@ -163,6 +163,32 @@ impl Failure {
         }
     }
 
+    /// The provider did not begin to answer.
+    #[must_use]
+    pub fn silent(provider: &str) -> Self {
+        Self::timeout(provider, "did not begin to answer in time")
+    }
+
+    /// The provider took the call, and its model wrote nothing in time. That says how long the model
+    /// thinks and nothing about the provider's health.
+    #[must_use]
+    pub fn thinking(provider: &str) -> Self {
+        Self {
+            unhealthy: false,
+            message: format!(
+                "provider `{provider}` sent no text in time: ask with a lower `reasoning_effort`, \
+                 try again, or use a quicker model"
+            ),
+            ..Self::timeout(provider, "")
+        }
+    }
+
+    /// The provider had begun, and then said nothing for too long.
+    #[must_use]
+    pub fn stopped(provider: &str) -> Self {
+        Self::timeout(provider, "stopped in the middle of its answer")
+    }
+
     /// Without the key, which some providers repeat in what they say of a request.
     pub(super) fn without(mut self, key: &SecretString) -> Self {
         let key = key.expose_secret().trim();

@@ -114,6 +114,8 @@ pub enum Event {
     Usage(Usage),
     /// Why the model stopped, in OpenAI's words where there is one, else the provider's own.
     Finish(String),
+    /// The provider is at work and has nothing to say yet: its model thinks.
+    Alive,
     /// The provider said that nothing follows.
     End,
 }

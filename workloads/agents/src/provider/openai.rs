@@ -259,5 +259,8 @@ fn decode(provider: &str, data: &str, calls: &mut Calls) -> Vec<Result<Event, Fa
             output: usage.completion_tokens,
         })));
     }
+    if events.is_empty() {
+        events.push(Ok(Event::Alive));
+    }
     events
 }

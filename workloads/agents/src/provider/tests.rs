@@ -37,6 +37,7 @@ const ANTHROPIC_STREAM: &str = include_str!("../../tests/golden/anthropic.sse");
 fn timeouts() -> Timeouts {
     Timeouts {
         connect: Duration::from_secs(2),
+        head: Duration::from_secs(5),
         first_token: Duration::from_secs(5),
         local_first_token: Duration::from_secs(10),
         between_tokens: Duration::from_millis(150),

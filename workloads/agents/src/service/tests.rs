@@ -22,6 +22,7 @@ use crate::{config::Timeouts, provider::Providers, table::Table};
 fn service(table: &str) -> AgentsService {
     let timeouts = Timeouts {
         connect: Duration::from_secs(2),
+        head: Duration::from_secs(60),
         first_token: Duration::from_secs(60),
         local_first_token: Duration::from_secs(60),
         between_tokens: Duration::from_secs(60),
