@@ -39,7 +39,8 @@ pub struct Config {
     #[arg(long, env = "MAX_DOCUMENT_BYTES", default_value_t = 32 * 1024 * 1024)]
     pub(crate) max_document_bytes: u64,
 
-    /// Seconds for which a document waits for a store or a service that is away
+    /// Seconds for which a document waits for a store or a service that is away; a deletion begins
+    /// to wait anew after it
     #[arg(long, env = "PATIENCE_SECONDS", default_value_t = 900,
           value_parser = clap::value_parser!(u64).range(1..=1500))]
     pub(crate) patience_seconds: u64,

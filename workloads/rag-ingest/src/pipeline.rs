@@ -7,7 +7,6 @@ use lotoai_contracts::events::{DocumentProgressed, DocumentUploaded, Event, Inge
 use lotoai_contracts::v1::rag_client::RagClient;
 use lotoai_contracts::v1::{self, DeleteDocumentRequest, ReplaceDocumentRequest};
 use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
-use lotoai_kit::rabbitmq::Rabbitmq;
 use lotoai_kit::upstream::GrpcChannel;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -18,6 +17,7 @@ use tonic::Code;
 use crate::domain::chunk::{Chunk, Chunker};
 use crate::domain::parse::{self, ParseError};
 use crate::embed::{BATCH, EmbedError, Embedder};
+use crate::events::Broker;
 
 /// How long the vector store may take for one document.
 const STORE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -112,6 +112,11 @@ impl Error {
         }
     }
 
+    /// Whether the vector store says that the request itself is wrong.
+    pub(crate) fn is_refused_by_store(&self) -> bool {
+        matches!(self, Self::Store { source } if source.code() == Code::InvalidArgument)
+    }
+
     /// A sentence for the uploader. What the store or the model says of a document that it refuses
     /// belongs in it: it names the field and the limit.
     #[must_use]
@@ -138,7 +143,7 @@ pub struct Pipeline {
     pub(crate) rag: RagClient<GrpcChannel>,
     pub(crate) chunker: Arc<Chunker>,
     pub(crate) max_bytes: u64,
-    pub(crate) events: Rabbitmq,
+    pub(crate) events: Arc<dyn Broker>,
 }
 
 impl Pipeline {
@@ -305,7 +310,7 @@ impl Pipeline {
             done,
             total,
         };
-        if let Err(error) = crate::publish(&self.events, &event).await {
+        if let Err(error) = crate::events::publish(&*self.events, &event).await {
             tracing::warn!(event = DocumentProgressed::NAME, error = %error, "progress was not published");
         }
     }

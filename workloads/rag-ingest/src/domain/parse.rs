@@ -48,6 +48,26 @@ pub enum ParseError {
         /// The limit.
         seconds: u64,
     },
+    /// The page asks for more elements than fit into memory.
+    #[snafu(display(
+        "the HTML has more than {limit} elements, attributes and texts, those counted that go on \
+         in each paragraph because they were never ended; \
+         save the page without its layout, or split it, and upload it again"
+    ))]
+    TooManyParts {
+        /// The limit.
+        limit: usize,
+    },
+    /// The text of the page does not fit into memory.
+    #[snafu(display(
+        "the HTML becomes more than {limit} bytes of text, because quotes, lists or links are \
+         within each other too often; \
+         save the page without its layout, or split it, and upload it again"
+    ))]
+    TooMuchText {
+        /// The limit.
+        limit: usize,
+    },
     /// Nothing is left to index.
     #[snafu(display("the document holds no text"))]
     Empty,
@@ -60,9 +80,11 @@ impl ParseError {
         match self {
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::NotUtf8 { .. } => "not_utf8",
-            Self::BadHtml { .. } | Self::NestedTooDeeply { .. } | Self::TooComplex { .. } => {
-                "bad_html"
-            }
+            Self::BadHtml { .. }
+            | Self::NestedTooDeeply { .. }
+            | Self::TooComplex { .. }
+            | Self::TooManyParts { .. }
+            | Self::TooMuchText { .. } => "bad_html",
             Self::Empty => "empty_document",
         }
     }

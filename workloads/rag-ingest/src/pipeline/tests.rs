@@ -1,44 +1,11 @@
-use std::time::Duration;
-
-use lotoai_contracts::events::DocumentDeleted;
-use lotoai_kit::Service;
-use lotoai_kit::rabbitmq::{Delivery, Outcome, RabbitmqArgs};
-use lotoai_kit::upstream::RagServerArgs;
-use object_store::memory::InMemory;
 use rstest::rstest;
 
 use super::*;
-
-/// A pipeline whose far sides are not there.
-async fn pipeline() -> Pipeline {
-    let nowhere = || "http://127.0.0.1:1".parse().unwrap();
-    let rag = RagServerArgs {
-        url: nowhere(),
-        token: "t".into(),
-    };
-    let rabbitmq = RabbitmqArgs {
-        rabbitmq_ca_file: None,
-        rabbitmq_url: "amqp://127.0.0.1:1/lotoai".parse().unwrap(),
-        rabbitmq_username: "u".to_owned(),
-        rabbitmq_password: "p".into(),
-    };
-    Pipeline {
-        objects: Arc::new(InMemory::new()),
-        embedder: Embedder::new(reqwest::Client::new(), &nowhere(), "m").unwrap(),
-        embedding_model: "m".to_owned(),
-        rag: RagClient::new(
-            rag.grpc_channel(&lotoai_kit::tls::TlsArgs::default())
-                .unwrap(),
-        ),
-        chunker: Arc::new(Chunker::new(100, 0).unwrap()),
-        max_bytes: 1024,
-        events: rabbitmq.connect(&Service::for_tests("test")).await.unwrap(),
-    }
-}
+use crate::fakes::Told;
 
 #[tokio::test]
 async fn a_document_of_too_many_chunks_is_refused_before_it_is_embedded() {
-    let pipeline = pipeline().await;
+    let pipeline = crate::fakes::pipeline(&Arc::new(Told::default()));
     let chunks = async |count: usize| {
         let text = format!("{}\n\n", "word ".repeat(19)).repeat(count);
         let mut step = IngestionStep::Parsing;
@@ -95,24 +62,4 @@ fn a_refusal_of_the_model_is_told_from_an_absence(
     };
     assert_eq!(error.permanent_code(), permanent);
     assert!(error.message().contains(says), "{}", error.message());
-}
-
-#[tokio::test]
-async fn a_stop_sends_the_message_back_at_once() {
-    let event = DocumentDeleted {
-        document_id: "d".to_owned(),
-    };
-    let delivery = Delivery {
-        routing_key: DocumentDeleted::NAME.to_owned(),
-        message_id: event.id(),
-        body: serde_json::to_vec(&event).unwrap(),
-        redelivered: false,
-        delivery_count: 0,
-    };
-    // The store is away, and the message may wait for it for an hour.
-    let patience = Duration::from_secs(3600);
-    let pipeline = pipeline().await;
-    let stopped = std::future::ready(());
-    let outcome = crate::handle_until(stopped, &pipeline, patience, delivery).await;
-    assert_eq!(outcome, Outcome::Retry);
 }

@@ -1,0 +1,172 @@
+//! What becomes of a message.
+//!
+//! The queue moves a message that came back too often to its dead letters, which nobody reads. So none
+//! may end there that others wait for: the outcome of an upload is told, and a deletion, whose row is
+//! gone already, is published again.
+
+use std::time::Duration;
+
+use lotoai_contracts::events::{
+    DocumentDeleted, DocumentFailed, DocumentIndexed, DocumentUploaded, Event, IngestionStep,
+};
+use lotoai_kit::rabbitmq::{Delivery, Outcome, PublishError};
+use lotoai_kit::retry;
+use snafu::Report;
+
+use crate::events::publish;
+use crate::pipeline::{Error, Pipeline};
+
+/// Work on a message that came back as often as this is not begun again. After five returns the queue
+/// gives it up (`x-delivery-limit`); the one before is left for telling that.
+const MAX_RETURNS: u32 = 4;
+
+/// Handles a message unless the process stops first: a document takes minutes and may wait for
+/// longer, which no stop waits for.
+pub(crate) async fn handle(
+    stop: impl Future<Output = ()>,
+    pipeline: &Pipeline,
+    patience: Duration,
+    delivery: Delivery,
+) -> Outcome {
+    let begins = delivery.delivery_count < MAX_RETURNS;
+    match delivery.routing_key.as_str() {
+        DocumentUploaded::NAME => match serde_json::from_slice(&delivery.body) {
+            Ok(document) if begins => tokio::select! {
+                biased;
+                outcome = index(pipeline, patience, &document) => outcome,
+                // It goes back to the place that it had, before the deletion of the document.
+                () = stop => Outcome::Retry,
+            },
+            Ok(document) => give_up(pipeline, &document, delivery.delivery_count).await,
+            Err(error) => Outcome::Reject(format!("not a {}: {error}", DocumentUploaded::NAME)),
+        },
+        DocumentDeleted::NAME => match serde_json::from_slice(&delivery.body) {
+            Ok(document) if begins => tokio::select! {
+                biased;
+                outcome = forget(pipeline, patience, &document) => outcome,
+                () = stop => put_back(pipeline, &document).await,
+            },
+            Ok(document) => put_back(pipeline, &document).await,
+            Err(error) => Outcome::Reject(format!("not a {}: {error}", DocumentDeleted::NAME)),
+        },
+        other => Outcome::Reject(format!("unknown event {other:?}")),
+    }
+}
+
+/// Indexes the document and tells how it ended. Waits for stores that are away: a message that
+/// went back to the queue too often would end as a dead letter nobody reads.
+async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploaded) -> Outcome {
+    let mut step = IngestionStep::Fetching;
+    let deadline = tokio::time::Instant::now() + patience;
+    let mut wait = Duration::from_secs(1);
+    let error = loop {
+        match pipeline.index(document, &mut step).await {
+            Ok(chunks) => {
+                metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "indexed")
+                    .increment(1);
+                let event = DocumentIndexed {
+                    document_id: document.document_id.clone(),
+                    content_hash: document.content_hash.clone(),
+                    chunks,
+                };
+                return published(publish(&*pipeline.events, &event).await);
+            }
+            Err(error) if error.permanent_code().is_some() => break error,
+            Err(error) if tokio::time::Instant::now() + wait > deadline => break error,
+            Err(error) => {
+                tracing::warn!(
+                    document_id = document.document_id,
+                    ?step,
+                    error = %Report::from_error(&error),
+                    "trying again"
+                );
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(30));
+            }
+        }
+    };
+    tracing::warn!(
+        document_id = document.document_id,
+        ?step,
+        error = %Report::from_error(&error),
+        "a document cannot be indexed"
+    );
+    let code = error.permanent_code().unwrap_or("temporarily_unavailable");
+    failed(pipeline, document, step, code, error.message()).await
+}
+
+/// Tells that the document was begun and broken off again and again, by stops, or because it takes
+/// the process with it.
+async fn give_up(pipeline: &Pipeline, document: &DocumentUploaded, returns: u32) -> Outcome {
+    tracing::warn!(
+        document_id = document.document_id,
+        returns,
+        "a document is given up: no attempt to index it came to an end"
+    );
+    let message = format!(
+        "indexing the document was broken off {returns} times; upload it again, and split it if \
+         that happens again"
+    );
+    let step = IngestionStep::Fetching;
+    failed(pipeline, document, step, "interrupted", message).await
+}
+
+async fn failed(
+    pipeline: &Pipeline,
+    document: &DocumentUploaded,
+    step: IngestionStep,
+    code: &str,
+    message: String,
+) -> Outcome {
+    metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "failed").increment(1);
+    let event = DocumentFailed {
+        document_id: document.document_id.clone(),
+        content_hash: document.content_hash.clone(),
+        step,
+        code: code.to_owned(),
+        message,
+    };
+    published(publish(&*pipeline.events, &event).await)
+}
+
+/// Has the vector store forget the document. While the store is away it waits here, and after that
+/// behind whatever else waits.
+async fn forget(pipeline: &Pipeline, patience: Duration, document: &DocumentDeleted) -> Outcome {
+    let passes = |error: &Error| {
+        let cause = || Report::from_error(error).to_string();
+        (!error.is_refused_by_store()).then(cause)
+    };
+    let forgotten = retry::while_passing("the vector store", patience, passes, || {
+        pipeline.forget(&document.document_id)
+    });
+    match forgotten.await {
+        Ok(()) => Outcome::Done,
+        Err(error) if error.is_refused_by_store() => Outcome::Reject(error.message()),
+        Err(_) => put_back(pipeline, document).await,
+    }
+}
+
+/// Publishes a deletion again and is done with this message: the other one has not come back yet.
+/// That it stands at the end of the queue harms nothing, for a document that was deleted is never
+/// uploaded again, only another one of its name.
+async fn put_back(pipeline: &Pipeline, document: &DocumentDeleted) -> Outcome {
+    tracing::warn!(
+        document_id = document.document_id,
+        "a deletion is not done yet: it is published again"
+    );
+    published(publish(&*pipeline.events, document).await)
+}
+
+/// The work is done again when its end could not be told: indexing twice changes nothing.
+fn published(result: Result<(), PublishError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            tracing::warn!(error = %Report::from_error(&error), "an event was not published");
+            Outcome::Retry
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
