@@ -25,6 +25,10 @@ pub struct Config {
     /// Milliseconds that an event waits for others before it is inserted
     #[arg(long, env = "BATCH_MILLISECONDS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60000))]
     pub(crate) batch_milliseconds: u64,
+
+    /// Days for which usage is kept, 1 to 36500
+    #[arg(long, env = "USAGE_RETENTION_DAYS", default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36_500))]
+    pub(crate) usage_retention_days: u16,
 }
 
 /// Where ClickHouse is and who we are there.

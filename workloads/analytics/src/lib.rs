@@ -1,12 +1,13 @@
 //! Usage events to ClickHouse, and figures from them.
 //!
-//! `batch` turns events into inserts, `usage` knows the table, `erased` deletes people from it,
-//! `clickhouse` speaks HTTP, `routes` answers questions.
+//! `batch` turns events into inserts, `usage` knows the table, `erased` deletes people from it and
+//! `retention` what is old, `clickhouse` speaks HTTP, `routes` answers questions.
 
 pub mod batch;
 pub mod clickhouse;
 pub mod config;
 pub mod erased;
+pub mod retention;
 pub mod routes;
 pub mod usage;
 
@@ -90,6 +91,9 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     service.keep_up("batches", work);
     let erasures = Erasures::new(clickhouse.clone());
     service.keep_up("erasures", erasures.clone().keep(service.shutdown.clone()));
+    let days = config.usage_retention_days;
+    let ends = retention::keep(clickhouse.clone(), days, service.shutdown.clone());
+    service.keep_up("retention", ends);
     let shutdown = service.shutdown.clone();
     service.spawn("events", async move {
         rabbitmq

@@ -8,6 +8,7 @@ use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicRejectOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use snafu::Snafu;
@@ -244,11 +245,18 @@ async fn settle(
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => {}
             }
-            rpc(acker.nack(BasicNackOptions {
-                requeue: true,
-                ..Default::default()
-            }))
-            .await
+            if shutdown.is_cancelled() {
+                // It is not the message's fault.
+                let back = BasicNackOptions {
+                    requeue: true,
+                    ..Default::default()
+                };
+                rpc(acker.nack(back)).await
+            } else {
+                // Since RabbitMQ 4.3 only a rejection counts as a delivery that failed: by it the
+                // delay grows, and the dead-letter queue is reached at last.
+                rpc(acker.reject(BasicRejectOptions { requeue: true })).await
+            }
         }
         Outcome::Reject(reason) => {
             tracing::error!(reason, "the message goes to the dead-letter queue");

@@ -115,7 +115,11 @@ impl Chat {
             events,
             queued: Instant::now(),
         }) {
-            Ok(()) => Ok(receiver),
+            Ok(()) => {
+                let waiting = self.jobs.max_capacity() - self.jobs.capacity();
+                metrics::queue_depth(MODEL, waiting);
+                Ok(receiver)
+            }
             Err(mpsc::error::TrySendError::Full(_)) => {
                 metrics::refused(MODEL);
                 QueueFullSnafu { model: MODEL }.fail()

@@ -65,10 +65,16 @@ async fn find_group(api: &Api<'_>, name: &str) -> Result<String, HttpError> {
         .ok_or(HttpError::Absent { what })
 }
 
-/// Creates the first user, able to sign in at once; an existing one keeps its password, name and
-/// e-mail address, and is only put back into `admins`.
+/// Sees to it that somebody administers. Where nobody does, the first user is made, able to sign in at
+/// once, and put into `admins`; an existing one keeps its password, name and e-mail address. Where
+/// somebody does, it is left alone: who was taken out or deleted by the company does not come back.
 pub(super) async fn put_first_user(api: &Api<'_>, wanted: &Wanted<'_>) -> Result<(), HttpError> {
     let name = wanted.plan.first_user.username.as_str();
+    let group = find_group(api, ADMINS).await?;
+    if has_members(api, &group).await? {
+        tracing::info!(user = name, "somebody administers");
+        return Ok(());
+    }
     let mut created = false;
     let id = match find_user(api, name).await? {
         Some(id) => id,
@@ -82,12 +88,20 @@ pub(super) async fn put_first_user(api: &Api<'_>, wanted: &Wanted<'_>) -> Result
                 .ok_or(HttpError::Absent { what })?
         }
     };
-    let group = find_group(api, ADMINS).await?;
     let what = format!("put user {name:?} into group {ADMINS:?}");
     api.replace(&what, &["users", &id, "groups", &group], &json!({}))
         .await?;
     tracing::info!(user = name, created, "first user is there");
     Ok(())
+}
+
+async fn has_members(api: &Api<'_>, group: &str) -> Result<bool, HttpError> {
+    let what = format!("look for members of group {ADMINS:?}");
+    let query = [("max", "1"), ("briefRepresentation", "true")];
+    let members: Vec<Thing> = api
+        .list(&what, &["groups", group, "members"], &query)
+        .await?;
+    Ok(!members.is_empty())
 }
 
 async fn find_user(api: &Api<'_>, name: &str) -> Result<Option<String>, HttpError> {

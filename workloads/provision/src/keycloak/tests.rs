@@ -97,8 +97,8 @@ async fn change(server: &MockServer, verb: &str, at: &str, status: u16, body: Va
         .await;
 }
 
-/// What a realm answers in both cases: roles, groups, mappers.
-async fn common(server: &MockServer, status: u16) {
+/// What a realm answers in all cases: roles, groups, mappers, and who administers.
+async fn common(server: &MockServer, status: u16, administrators: Value) {
     sign_in(server).await;
     for role in ["admin", "user"] {
         change(server, "POST", "/roles", status, json!({ "name": role })).await;
@@ -131,14 +131,12 @@ async fn common(server: &MockServer, status: u16) {
         role,
     )
     .await;
-    change(
-        server,
-        "PUT",
-        "/users/u/groups/group-admins",
-        204,
-        json!({}),
-    )
-    .await;
+    let is_first = administrators == json!([]);
+    get(server, "/groups/group-admins/members", 200, administrators).await;
+    if is_first {
+        let membership = "/users/u/groups/group-admins";
+        change(server, "PUT", membership, 204, json!({})).await;
+    }
 }
 
 fn web_client() -> Value {
@@ -158,7 +156,7 @@ fn web_client() -> Value {
 #[tokio::test]
 async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
     let server = MockServer::start().await;
-    common(&server, 201).await;
+    common(&server, 201, json!([])).await;
     get(&server, "", 404, json!({})).await;
     Mock::given(method("POST"))
         .and(path("/admin/realms"))
@@ -213,10 +211,10 @@ async fn an_empty_server_gets_realm_clients_and_a_usable_first_user() {
     run(&server).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched() {
+/// A realm that is there, in which these administer.
+async fn existing(administrators: Value) -> MockServer {
     let server = MockServer::start().await;
-    common(&server, 409).await;
+    common(&server, 409, administrators).await;
     get(&server, "", 200, json!({ "realm": "lotoai" })).await;
     change(
         &server,
@@ -254,6 +252,12 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
             .await;
         }
     }
+    server
+}
+
+#[tokio::test]
+async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched() {
+    let server = existing(json!([])).await;
     found(
         &server,
         "/users",
@@ -268,6 +272,21 @@ async fn what_is_there_is_corrected_and_the_first_users_password_is_not_touched(
         let body = String::from_utf8_lossy(&request.body).into_owned();
         assert!(
             !body.contains("first-secret"),
+            "{} {}",
+            request.method,
+            request.url
+        );
+    }
+}
+
+/// Whom a company took out of `admins`, or deleted, stays away.
+#[tokio::test]
+async fn where_somebody_administers_the_first_user_is_left_alone() {
+    let server = existing(json!([{ "id": "other", "username": "eve" }])).await;
+    run(&server).await.unwrap();
+    for request in server.received_requests().await.unwrap() {
+        assert!(
+            !request.url.path().starts_with(&format!("{REALM}/users")),
             "{} {}",
             request.method,
             request.url
