@@ -16,16 +16,24 @@ use lotoai_kit::callers::Callers;
 use lotoai_kit::{ServeError, Service};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use snafu::{ResultExt, Snafu};
 
 pub use config::Config;
 
 use crate::domain::tool::Tool;
+use crate::run::places::Scripts;
 use crate::server::Tools;
 
 /// Why the workload cannot start or go on.
 #[derive(Debug, Snafu)]
 pub enum Error {
+    /// The kernel does not keep the process to itself.
+    #[snafu(display("failed to hide the environment, which holds tokens, from the scripts"))]
+    Hide {
+        /// Cause.
+        source: rustix::io::Errno,
+    },
     /// The file cannot be read.
     #[snafu(display("failed to read the tools from {path:?}"))]
     Read {
@@ -59,13 +67,17 @@ pub enum Error {
 /// Serves until it is told to stop.
 ///
 /// # Errors
-/// The declarations cannot be used, or the listener fails.
+/// The process cannot be kept from scripts, the declarations cannot be used, or the listener fails.
 pub async fn run(config: Config, service: Service) -> Result<(), Error> {
+    // A script is a process of the same user, and could read the tokens in `/proc/<pid>/environ` or in
+    // the memory; those of a process that is not dumped are root's alone.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).context(HideSnafu)?;
     let tools = load(&config.mcp_config).await?;
     tracing::info!(tools = tools.len(), "tools declared");
     let tools = Tools::new(
         tools,
         run::http::client(&config.common.tls).context(ClientSnafu)?,
+        Scripts::of_this_container().await,
     );
     let router = router(tools, config.allowed_hosts(), &Callers::from_env());
     service.readiness.register("tools").ready();

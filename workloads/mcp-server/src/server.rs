@@ -14,7 +14,9 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 
+use crate::domain::declaration::Method;
 use crate::domain::tool::{Action, Tool};
+use crate::run::places::Scripts;
 use crate::run::{self, ToolResult};
 
 /// Serves the declared tools.
@@ -22,25 +24,33 @@ use crate::run::{self, ToolResult};
 pub struct Tools {
     tools: Arc<[Tool]>,
     http: reqwest::Client,
+    scripts: Scripts,
 }
 
 impl Tools {
     /// A server of these tools.
     #[must_use]
-    pub fn new(tools: Vec<Tool>, http: reqwest::Client) -> Self {
+    pub fn new(tools: Vec<Tool>, http: reqwest::Client, scripts: Scripts) -> Self {
         Self {
             tools: tools.into(),
             http,
+            scripts,
         }
     }
 
+    /// What a call gives; `None` when its caller has `left` and it was ended. A script is, because it
+    /// keeps its place and its memory, and a call over HTTP that changes nothing. Another one goes on:
+    /// it would be broken off where nobody knows what it has done.
     async fn run(
         &self,
         tool: &Tool,
         arguments: &serde_json::Map<String, serde_json::Value>,
-    ) -> ToolResult {
+        left: impl Future<Output = ()>,
+    ) -> Option<ToolResult> {
         match &tool.action {
-            Action::Script(script) => run::script::run(script, arguments).await,
+            Action::Script(script) => {
+                run::unless_left(left, self.scripts.run(script, arguments)).await
+            }
             Action::Http(http) => {
                 // Read at the call: the kubelet gives a rotated token to the next pod, not to us,
                 // but an empty variable must not be sent as a token.
@@ -49,7 +59,11 @@ impl Tools {
                     .as_ref()
                     .and_then(|name| std::env::var(name).ok());
                 let token = token.as_deref().filter(|token| !token.is_empty());
-                run::http::call(&self.http, http, token, arguments).await
+                let call = run::http::call(&self.http, http, token, arguments);
+                match http.method {
+                    Method::Get => run::unless_left(left, call).await,
+                    Method::Post | Method::Put | Method::Patch | Method::Delete => Some(call.await),
+                }
             }
         }
     }
@@ -105,21 +119,31 @@ impl ServerHandler for Tools {
         let approval = consent(tool, &context.meta)
             .map_err(|cause| ErrorData::invalid_request(cause, None))?;
         let begun = std::time::Instant::now();
-        let result = self.run(tool, &arguments).await;
-        let outcome = if result.is_error { "error" } else { "ok" };
+        // The library runs this in a task of its own, which nothing ends with the request: it only says
+        // that the request has ended.
+        let result = self.run(tool, &arguments, context.ct.cancelled()).await;
+        let outcome = match &result {
+            Some(result) if result.is_error => "error",
+            Some(_) => "ok",
+            None => "cancelled",
+        };
         metrics::counter!("lotoai_mcp_server_calls_total", "tool" => tool.name.clone(), "outcome" => outcome)
             .increment(1);
         metrics::histogram!("lotoai_mcp_server_call_seconds", "tool" => tool.name.clone())
             .record(begun.elapsed().as_secs_f64());
         tracing::info!(tool = tool.name, outcome, approval, "tool called");
-        let content = vec![ContentBlock::text(result.text)];
-        Ok(if result.is_error {
-            CallToolResult::error(content)
-        } else {
-            CallToolResult::success(content)
+        Ok(match result {
+            Some(result) if result.is_error => CallToolResult::error(content(result.text)),
+            Some(result) => CallToolResult::success(content(result.text)),
+            // Nobody hears it.
+            None => CallToolResult::error(content("the caller went away")),
         }
         .into())
     }
+}
+
+fn content(text: impl Into<String>) -> Vec<ContentBlock> {
+    vec![ContentBlock::text(text)]
 }
 
 /// What stands beside a tool in the list, for the service that calls it.
@@ -147,7 +171,8 @@ fn consent<'a>(tool: &Tool, meta: &'a RequestMetaObject) -> Result<Option<&'a st
     declared::consent(&tool.name, &tool.declaration, approval, consented_to).map(Some)
 }
 
-/// Only services with a token get this far, and they are trusted to say who asks.
+/// Only services with a token get this far, and they are trusted to say who asks. A group is what
+/// stands between commas, blanks included: ` admins` is not `admins`.
 fn groups(context: &RequestContext<RoleServer>) -> Vec<String> {
     let header = context
         .extensions
@@ -157,7 +182,6 @@ fn groups(context: &RequestContext<RoleServer>) -> Vec<String> {
         .unwrap_or_default();
     header
         .split(',')
-        .map(str::trim)
         .filter(|group| !group.is_empty())
         .map(str::to_owned)
         .collect()

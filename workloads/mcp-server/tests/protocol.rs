@@ -6,18 +6,14 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-use std::path::Path;
-use std::time::Duration;
+mod client;
+mod server;
 
-use lotoai_kit::Service;
-use lotoai_kit::callers::Callers;
-use lotoai_mcp_server::domain::tool;
-use lotoai_mcp_server::server::Tools;
-use lotoai_mcp_server::{router, run};
+use client::{TOKEN, message};
 use rstest::rstest;
 use serde_json::{Value, json};
+use server::{Server, appears};
 
-const TOKEN: &str = "orchestrator-token-0123456789";
 const TOOLS: &str = r#"
 tools:
   - name: shout
@@ -40,72 +36,6 @@ tools:
     script: {source: 'echo restarted'}
 "#;
 
-struct Server {
-    url: String,
-    service: Service,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let declarations = serde_yaml_ng::from_str(TOOLS).unwrap();
-        let tools = Tools::new(
-            tool::tools(declarations).0,
-            run::http::client(&lotoai_kit::tls::TlsArgs::default()).unwrap(),
-        );
-        let service = Service::for_tests("mcp-server");
-        let callers = Callers::new([("ORCHESTRATOR".to_owned(), TOKEN.into())]);
-        let app = router(tools, vec!["127.0.0.1".into()], &callers);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-        let serving = service.clone();
-        tokio::spawn(async move { serving.serve_http_on(listener, app).await });
-        Self { url, service }
-    }
-
-    fn request(&self, body: &Value) -> reqwest::RequestBuilder {
-        let method = body["method"].as_str().unwrap_or_default().to_owned();
-        let mut request = reqwest::Client::new()
-            .post(&self.url)
-            .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", "2026-07-28")
-            .header("mcp-method", method)
-            .bearer_auth(TOKEN)
-            .json(body);
-        if let Some(name) = body["params"]["name"].as_str() {
-            request = request.header("mcp-name", name);
-        }
-        request
-    }
-
-    async fn call(&self, method: &str, params: Value, groups: &str) -> Value {
-        let request = self
-            .request(&message(method, params))
-            .header("x-lotoai-groups", groups);
-        let response = request.send().await.unwrap();
-        let text = response.text().await.unwrap();
-        let json = text
-            .lines()
-            .find_map(|line| line.strip_prefix("data: "))
-            .unwrap_or(&text);
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.service.shutdown.cancel();
-    }
-}
-
-fn message(method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-}
-
 fn names(answer: &Value) -> Vec<&str> {
     let tools = answer["result"]["tools"]
         .as_array()
@@ -118,7 +48,7 @@ fn names(answer: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_caller_sees_the_tools_of_its_groups() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     assert_eq!(
         names(&server.call("tools/list", json!({}), "staff").await),
         ["shout"]
@@ -130,8 +60,24 @@ async fn a_caller_sees_the_tools_of_its_groups() {
 }
 
 #[tokio::test]
+async fn a_group_with_blanks_around_it_is_another_one() {
+    let server = Server::start(TOOLS).await;
+    for groups in [
+        "staff, finance",
+        "staff,finance ,staff",
+        "staff, finance ,staff",
+    ] {
+        let list = server.call("tools/list", json!({}), groups).await;
+        assert_eq!(names(&list), ["shout"], "{groups:?}");
+        let payroll = json!({"name": "payroll", "arguments": {}});
+        let answer = server.call("tools/call", payroll, groups).await;
+        assert_eq!(answer["error"]["code"], -32602, "{groups:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_runs_the_tool() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let answer = server
         .call(
             "tools/call",
@@ -143,19 +89,9 @@ async fn a_call_runs_the_tool() {
     assert_eq!(answer["result"]["isError"], false);
 }
 
-async fn appears(file: &Path) {
-    let appeared = async {
-        while !file.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let appeared = tokio::time::timeout(Duration::from_secs(20), appeared).await;
-    assert!(appeared.is_ok(), "{} does not appear", file.display());
-}
-
 #[tokio::test]
 async fn a_stop_lets_calls_finish_and_answers_who_still_comes() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let directory = tempfile::tempdir().unwrap();
     let arguments = json!({"name": "wait", "arguments": {"dir": directory.path()}});
     let begun = server.call("tools/call", arguments, "patient");
@@ -187,7 +123,7 @@ async fn a_wrong_call_is_refused(
     #[case] groups: &str,
     #[case] says: &str,
 ) {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let answer = server
         .call(
             "tools/call",
@@ -203,7 +139,7 @@ async fn a_wrong_call_is_refused(
 
 #[tokio::test]
 async fn the_hidden_tool_works_for_its_group() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let answer = server
         .call(
             "tools/call",
@@ -222,7 +158,7 @@ fn meta<'a>(answer: &'a Value, name: &str) -> &'a Value {
 
 #[tokio::test]
 async fn the_list_says_what_needs_consent_and_what_that_is_for() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let list = server.call("tools/list", json!({}), "operators").await;
     assert_eq!(meta(&list, "restart")["lotoai.dev/approval"], "required");
     assert_eq!(meta(&list, "shout")["lotoai.dev/approval"], Value::Null);
@@ -234,7 +170,7 @@ async fn the_list_says_what_needs_consent_and_what_that_is_for() {
 
 #[tokio::test]
 async fn without_the_consent_to_this_very_declaration_nothing_runs() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let list = server.call("tools/list", json!({}), "operators").await;
     let declaration = meta(&list, "restart")["lotoai.dev/declaration"].clone();
     let call = async |consent: Value| {
@@ -245,9 +181,7 @@ async fn without_the_consent_to_this_very_declaration_nothing_runs() {
         }
         let request = server.request(&message);
         let request = request.header("x-lotoai-groups", "operators");
-        let text = request.send().await.unwrap().text().await.unwrap();
-        let json = text.lines().find_map(|line| line.strip_prefix("data: "));
-        serde_json::from_str::<Value>(json.unwrap_or(&text)).unwrap()
+        client::answer(request).await
     };
     for consent in [
         json!({}),
@@ -269,7 +203,7 @@ async fn without_the_consent_to_this_very_declaration_nothing_runs() {
 
 #[tokio::test]
 async fn only_known_callers_and_hosts_are_let_in() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     let list = message("tools/list", json!({}));
     let status = |request: reqwest::RequestBuilder| async {
         request.send().await.unwrap().status().as_u16()
@@ -303,7 +237,7 @@ async fn only_known_callers_and_hosts_are_let_in() {
 
 #[tokio::test]
 async fn broken_messages_do_not_stop_the_server() {
-    let server = Server::start().await;
+    let server = Server::start(TOOLS).await;
     for body in ["", "{", "[]", "{\"jsonrpc\":\"2.0\"}", "\u{0}"] {
         let request = reqwest::Client::new()
             .post(&server.url)

@@ -45,8 +45,8 @@ pub struct AnswerArgs {
     #[arg(long, env = "EMBEDDING_MODEL", default_value = "all-minilm-l6-v2")]
     pub embedding_model: String,
 
-    /// Seconds that one request may take in all.
-    #[arg(long, env = "REQUEST_TIMEOUT_SECONDS", default_value_t = 120,
+    /// Seconds that one request may take in all; a tool may take 115 of them
+    #[arg(long, env = "REQUEST_TIMEOUT_SECONDS", default_value_t = 180,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub request_timeout_seconds: u64,
 
@@ -84,6 +84,23 @@ impl HasCommon for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        answer: AnswerArgs,
+    }
+
+    #[test]
+    fn a_request_has_time_for_the_slowest_tool_after_a_patient_search() {
+        let args = Only::parse_from(["test"]).answer;
+        let search = args.search_patience();
+        assert_eq!(search, rag::PATIENCE);
+        // Before it: vectors of question, tools and roles.
+        let before = search + Duration::from_secs(30);
+        assert!(args.request_timeout() >= before + mcp::CALL_TIMEOUT);
+    }
 
     #[test]
     fn help_explains_every_variable() {

@@ -46,7 +46,8 @@ pub async fn run(config: Config, service: Service) -> Result<(), Error> {
     let store = store::Store::Postgres(pool);
     forget(&service, store.clone());
     let hub = hub(&config, store)?;
-    let answers = service::OrchestratorService::new(hub, service.tasks.clone());
+    let stop = service::Stop::new(service.shutdown.clone(), config.common.answers());
+    let answers = service::OrchestratorService::new(hub, service.tasks.clone(), stop);
     let callers = Callers::from_env();
     let listen = config.common.grpc_listen();
     service

@@ -1,13 +1,12 @@
 //! The gRPC face.
 
-use std::time::Instant;
+mod run;
 
-use lotoai_contracts::failures;
 use lotoai_contracts::v1::{
     AnswerEvent, AnswerRequest, Approval as WireApproval, ApprovalState, Caller,
     DecideApprovalRequest, ErasePersonRequest, ErasePersonResponse, ExportPersonRequest,
-    ExportPersonResponse, Finished, ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest,
-    ListModelsResponse, Model, RecordKind, answer_event::Event, orchestrator_server::Orchestrator,
+    ExportPersonResponse, ListApprovalsRequest, ListApprovalsResponse, ListModelsRequest,
+    ListModelsResponse, Model, RecordKind, orchestrator_server::Orchestrator,
 };
 use lotoai_policy::declared::may_use;
 use tokio::sync::mpsc;
@@ -20,11 +19,10 @@ use uuid::Uuid;
 use crate::{
     failure::Failure,
     flows::{
-        self, AUTOMATIC, Done, Hub, PROBE, consent,
+        self, AUTOMATIC, Done, Hub, consent,
         session::{Out, Session},
     },
     store::{
-        Outcome,
         approvals::{Approval, State},
         personal::Kind,
     },
@@ -37,22 +35,26 @@ const PAGE: u32 = 50;
 /// The most approvals in one page.
 const MAX_PAGE: u32 = 100;
 
+pub use run::Stop;
+
 /// `lotoai.v1.Orchestrator`.
 pub struct OrchestratorService {
     hub: Hub,
     tasks: TaskTracker,
+    stop: Stop,
 }
 
 impl OrchestratorService {
-    /// A service; `tasks` lets the process wait for running answers when it drains.
+    /// A service; `tasks` lets the process wait for running answers when it drains, and `stop` says
+    /// how long it does.
     #[must_use]
-    pub fn new(hub: Hub, tasks: TaskTracker) -> Self {
-        Self { hub, tasks }
+    pub fn new(hub: Hub, tasks: TaskTracker, stop: Stop) -> Self {
+        Self { hub, tasks, stop }
     }
 
     fn begin(&self, work: Work, span: tracing::Span) -> Response<Events> {
         let (out, receiver) = mpsc::channel(BUFFERED_EVENTS);
-        let running = run(self.hub.clone(), work, out);
+        let running = run::run(self.hub.clone(), work, out, self.stop.clone());
         self.tasks.spawn(running.instrument(span));
         Response::new(ReceiverStream::new(receiver))
     }
@@ -263,100 +265,5 @@ impl Orchestrator for OrchestratorService {
             records_json: page.records,
             next_page_token: page.next.map(|last| last.to_string()).unwrap_or_default(),
         }))
-    }
-}
-
-/// Runs one answer to its one end.
-async fn run(hub: Hub, work: Work, out: Out) {
-    let started = Instant::now();
-    let (mut session, work) = match work.check(out.clone()) {
-        Ok(checked) => checked,
-        Err(failure) => {
-            count("none", &failure.code, started);
-            last(&out, Event::Failed(failure.wire(false))).await;
-            return;
-        }
-    };
-    let limit = hub.args.request_timeout();
-    let result = tokio::select! {
-        // A caller who is gone pays for nothing more: dropping the work ends every call below it.
-        () = out.closed() => Err(Failure::permanent(failures::CANCELLED, "the caller went away")),
-        result = tokio::time::timeout(limit, work.done(&hub, &mut session)) => {
-            result.unwrap_or_else(|_| Err(too_slow(limit.as_secs())))
-        }
-    };
-    let outcome = outcome(&result);
-    count(session.route, &outcome.outcome, started);
-    if session.run.model != PROBE
-        && !(session.may_go_on && result.is_err())
-        && let Err(failure) = hub
-            .store
-            .finish(&session.run, &outcome, &session.steps)
-            .await
-    {
-        tracing::error!(
-            reason = failure.message,
-            "the end of a run could not be stored"
-        );
-    }
-    let event = match result {
-        Ok(done) => Event::Finished(finished(done)),
-        Err(failure) => {
-            // The message may quote the prompt: the caller gets it, the log does not.
-            tracing::warn!(code = failure.code, "a request failed");
-            Event::Failed(failure.wire(session.model_asked))
-        }
-    };
-    last(&out, event).await;
-}
-
-fn too_slow(seconds: u64) -> Failure {
-    Failure::passing(
-        failures::TIMEOUT,
-        format!("the answer took longer than {seconds} s: ask for less, or try again"),
-    )
-}
-
-fn outcome(result: &Result<Done, Failure>) -> Outcome {
-    let tokens = |count: Option<u64>| count.and_then(|count| i64::try_from(count).ok());
-    match result {
-        Ok(done) => Outcome {
-            outcome: "ok".to_owned(),
-            model: done.model.clone(),
-            provider: done.provider.clone(),
-            input_tokens: tokens(done.usage.as_ref().and_then(|usage| usage.input_tokens)),
-            output_tokens: tokens(done.usage.as_ref().and_then(|usage| usage.output_tokens)),
-        },
-        Err(failure) => Outcome {
-            outcome: failure.code.clone(),
-            ..Outcome::default()
-        },
-    }
-}
-
-fn finished(done: Done) -> Finished {
-    Finished {
-        finish_reason: done.finish_reason,
-        usage: done.usage,
-        model: done.model,
-        provider: done.provider,
-    }
-}
-
-fn count(route: &'static str, outcome: &str, started: Instant) {
-    let outcome = outcome.to_owned();
-    metrics::counter!("lotoai_orchestrator_runs_total", "route" => route, "outcome" => outcome)
-        .increment(1);
-    metrics::histogram!("lotoai_orchestrator_run_duration_seconds", "route" => route)
-        .record(started.elapsed().as_secs_f64());
-}
-
-async fn last(out: &Out, event: Event) {
-    if out
-        .send(Ok(AnswerEvent { event: Some(event) }))
-        .await
-        .is_err()
-    {
-        tracing::debug!("the caller went away before the end");
     }
 }

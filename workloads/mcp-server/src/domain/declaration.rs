@@ -7,6 +7,11 @@ use lotoai_policy::declared::Approval;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// No call takes longer, in seconds, whatever its declaration says. The orchestrator waits 115 s for it,
+/// in which it may have to try again and a script may wait for its place; the gateway and the clients
+/// of our services take 120 s of silence for an end.
+const MAX_SECONDS: u32 = 100;
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,9 +58,17 @@ pub struct HttpTool {
     pub headers: BTreeMap<String, String>,
     /// Environment variable whose value is sent as bearer token.
     pub token_env: Option<String>,
-    /// Longest time that a call may take, in seconds.
+    /// Longest time that a call may take, in seconds; [`Self::seconds`] is what counts.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
+}
+
+impl HttpTool {
+    /// How long a call may take, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        self.timeout_seconds.min(MAX_SECONDS)
+    }
 }
 
 /// Method of a call over HTTP.
@@ -82,9 +95,17 @@ pub enum Method {
 pub struct ScriptTool {
     /// Text of the script.
     pub source: String,
-    /// Longest time that it may run, in seconds.
+    /// Longest time that it may run, in seconds; [`Self::seconds`] is what counts.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
+}
+
+impl ScriptTool {
+    /// How long it may run, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        self.timeout_seconds.min(MAX_SECONDS)
+    }
 }
 
 fn no_arguments() -> Map<String, Value> {
@@ -93,4 +114,29 @@ fn no_arguments() -> Map<String, Value> {
 
 const fn default_timeout() -> u32 {
     10
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(10, 10)]
+    #[case(100, 100)]
+    #[case(120, 100)]
+    #[case(u32::MAX, 100)]
+    fn nobody_is_kept_longer_than_they_wait(#[case] declared: u32, #[case] expected: u32) {
+        let yaml = format!(
+            "tools: [{{name: a, description: d, http: {{url: 'http://h/', timeoutSeconds: {declared}}}}}, \
+             {{name: b, description: d, script: {{source: x, timeoutSeconds: {declared}}}}}]"
+        );
+        let tools = serde_yaml_ng::from_str::<Declarations>(&yaml)
+            .unwrap()
+            .tools;
+        let http = tools[0].http.as_ref().unwrap();
+        let script = tools[1].script.as_ref().unwrap();
+        assert_eq!((http.seconds(), script.seconds()), (expected, expected));
+    }
 }

@@ -1,7 +1,8 @@
 //! What a tool does, and what came of it.
 
 pub mod http;
-pub mod script;
+pub mod places;
+mod script;
 
 /// A longer result is cut: it has to fit into a model's context.
 pub const MAX_RESULT_BYTES: usize = 16 * 1024;
@@ -28,6 +29,17 @@ impl ToolResult {
             text: cut(text.as_ref().trim()),
             is_error: true,
         }
+    }
+}
+
+/// What `work` gives; `None` when its caller has `left` before, and it was dropped.
+pub(crate) async fn unless_left(
+    left: impl Future<Output = ()>,
+    work: impl Future<Output = ToolResult>,
+) -> Option<ToolResult> {
+    tokio::select! {
+        result = work => Some(result),
+        () = left => None,
     }
 }
 

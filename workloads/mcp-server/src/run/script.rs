@@ -13,18 +13,41 @@ use crate::domain::declaration::ScriptTool;
 
 /// More output than this ends the script.
 const MAX_OUTPUT_BYTES: u64 = 256 * 1024;
-/// Set before the script: 256 MiB of memory, 8 MiB files, 64 open files. The time limit counts the
-/// wall clock and is kept outside; `ulimit -t` also ends what forked away.
-const LIMITS: &str = "ulimit -v 262144; ulimit -f 16384; ulimit -n 64; ulimit -c 0\n";
+/// Memory that each process of a script may take, in bytes.
+pub(super) const MEMORY_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Runs the script with its arguments as `ARG_<NAME>`.
-pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResult {
-    let limit = Duration::from_secs(u64::from(tool.timeout_seconds));
-    let source = format!(
-        "ulimit -t {}\n{LIMITS}{}",
-        tool.timeout_seconds + 1,
-        tool.source
-    );
+/// What is set before the script: memory, 8 MiB files, 64 open files. The time limit counts the wall
+/// clock and is kept outside; `ulimit -t` also ends what forked away.
+fn limits(seconds: u32) -> String {
+    let (time, memory) = (seconds + 1, MEMORY_BYTES / 1024);
+    format!("ulimit -t {time}; ulimit -v {memory}; ulimit -f 16384; ulimit -n 64; ulimit -c 0\n")
+}
+
+/// The processes of a script; ended when dropped, whatever the outcome.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// The group of a process that leads one.
+    fn of(leader: &Child) -> Self {
+        let id = leader.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It fails when all of them have ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Runs the script with its arguments as `ARG_<NAME>`. What it leaves behind is ended with it; dropping
+/// this ends all of it.
+pub(super) async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResult {
+    let seconds = tool.seconds();
+    let source = format!("{}{}", limits(seconds), tool.source);
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
@@ -51,21 +74,12 @@ pub async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResul
             return ToolResult::error(format!("the script could not be started: {error}"));
         }
     };
-    let group = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    let outcome = tokio::time::timeout(limit, finish(&mut child)).await;
-    // What the script left behind ends with it, whatever the outcome.
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    match outcome {
+    // Killing the child alone would leave what it began.
+    let _group = Group::of(&child);
+    let limit = Duration::from_secs(u64::from(seconds));
+    match tokio::time::timeout(limit, finish(&mut child)).await {
         Ok(result) => result,
-        Err(_) => ToolResult::error(format!(
-            "the script ran longer than {} s",
-            tool.timeout_seconds
-        )),
+        Err(_) => ToolResult::error(format!("the script ran longer than {seconds} s")),
     }
 }
 

@@ -34,6 +34,12 @@ impl Cleared {
         &self.arguments
     }
 
+    /// Whether a person consented to it, and not only the declaration of the tool.
+    #[must_use]
+    pub const fn is_approved(&self) -> bool {
+        self.consent.is_some()
+    }
+
     /// What the tool server is told about the consent; `None` when there is none.
     #[must_use]
     pub fn meta(&self) -> Option<Map<String, Value>> {

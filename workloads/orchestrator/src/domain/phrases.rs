@@ -115,14 +115,13 @@ pub fn refused(language: Language, tool: &str) -> String {
 pub fn broken_off(language: Language, tool: &str) -> String {
     match language {
         Language::English => format!(
-            "It is not known whether the tool `{tool}` did its work: the connection broke off \
-             while it was called. It is not called again by itself. See what it has changed \
-             before you ask for it again."
+            "It is not known whether the tool `{tool}` did its work: its answer did not come. It \
+             is not called again by itself. See what it has changed before you ask for it again."
         ),
         Language::Spanish => format!(
-            "No se sabe si la herramienta `{tool}` ha hecho su trabajo: la conexión se ha cortado \
-             mientras se ejecutaba. No se vuelve a ejecutar por sí sola. Comprueba qué ha cambiado \
-             antes de volver a pedirlo."
+            "No se sabe si la herramienta `{tool}` ha hecho su trabajo: su respuesta no ha \
+             llegado. No se vuelve a ejecutar por sí sola. Comprueba qué ha cambiado antes de \
+             volver a pedirlo."
         ),
     }
 }

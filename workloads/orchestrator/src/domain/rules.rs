@@ -62,6 +62,8 @@ static GREETING: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// A role is named within as many characters: what follows may be long, and is not read for it.
+const MAX_NAMING_CHARS: usize = 512;
 /// A greeting with more words than this asks for something as well.
 const GREETING_WORDS: usize = 6;
 
@@ -84,20 +86,20 @@ pub fn form(text: &str) -> Form {
     }
 }
 
-/// "Ask the writer: …" → the role and what is asked of it. Only names in `roles` count.
+/// "Ask the writer: …" → the role and what is asked of it, to its last word. Only names in `roles`
+/// count.
 #[must_use]
-pub fn asked_role<'a>(text: &str, roles: &[&'a str]) -> Option<(&'a str, String)> {
-    let folded = fold(text);
+pub fn asked_role<'a, 't>(text: &'t str, roles: &[&'a str]) -> Option<(&'a str, &'t str)> {
+    let text = text.trim();
+    let beginning: String = text.chars().take(MAX_NAMING_CHARS).collect();
+    let folded = fold(&beginning);
     let captures = ASK_ROLE.captures(&folded)?;
     let role = roles.iter().find(|role| **role == &captures[1])?;
     // Folding turns each letter into one letter, so positions agree by characters.
-    let skip = folded[..captures.get(0)?.end()].chars().count();
-    let rest: String = text.chars().skip(skip).collect();
-    let rest = rest.trim();
-    Some((
-        role,
-        if rest.is_empty() { text.trim() } else { rest }.to_owned(),
-    ))
+    let named = folded[..captures.get(0)?.end()].chars().count();
+    let rest = text.char_indices().nth(named);
+    let rest = rest.map_or("", |(at, _)| text[at..].trim_start());
+    Some((role, if rest.is_empty() { text } else { rest }))
 }
 
 /// A tool that the text calls by its name. Names of one plain word count only in backticks or
@@ -138,7 +140,16 @@ mod tests {
     #[case("Tell me about the writer", None)]
     fn a_role_that_is_asked(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
         let found = asked_role(text, &["assistant", "writer"]);
-        assert_eq!(found, expected.map(|(role, rest)| (role, rest.to_owned())));
+        assert_eq!(found, expected);
+    }
+
+    #[rstest]
+    #[case("@writer ")]
+    #[case("  Pídele a writer que\n")]
+    fn what_is_asked_of_a_role_is_not_cut(#[case] naming: &str) {
+        let asked = format!("{}the last word", "año ".repeat(MAX_NAMING_CHARS));
+        let text = format!("{naming}{asked}");
+        assert_eq!(asked_role(&text, &["writer"]), Some(("writer", &*asked)));
     }
 
     #[rstest]

@@ -277,7 +277,10 @@ async fn not_made(session: &Session, tool: &str) -> Result<Done, Failure> {
 }
 
 /// Says that nobody knows whether the tool did its work.
-async fn break_off(session: &Session, tool: &str) -> Result<Done, Failure> {
+///
+/// # Errors
+/// The caller is gone.
+pub async fn break_off(session: &Session, tool: &str) -> Result<Done, Failure> {
     count("broken_off", tool);
     session
         .say(phrases::broken_off(session.language, tool))

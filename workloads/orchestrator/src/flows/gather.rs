@@ -259,15 +259,15 @@ pub fn extraction(gathered: &Gathered, session: &Session, tool: &Tool) -> Extrac
     arguments::extract(&tool.input_schema, &text, session.language, today())
 }
 
-/// A role that the question asks for by name, and what is asked of it.
+/// A role that the user asks for by name, and what is asked of it.
 #[must_use]
-pub fn asked_role(gathered: &Gathered, session: &Session) -> Option<(String, String)> {
+pub fn asked_role<'s>(gathered: &Gathered, session: &'s Session) -> Option<(String, &'s str)> {
     let names: Vec<&str> = gathered
         .roles
         .iter()
         .map(|role| role.name.as_str())
         .collect();
-    rules::asked_role(&session.question, &names).map(|(role, rest)| (role.to_owned(), rest))
+    rules::asked_role(session.said(), &names).map(|(role, rest)| (role.to_owned(), rest))
 }
 
 /// Everything in the shape that the router takes.

@@ -138,7 +138,7 @@ async fn written(
 ) -> Result<Option<Done>, Failure> {
     let messages = [Message {
         role: "user".to_owned(),
-        content: prompt(&session.question, hits),
+        content: prompt(session.said(), hits),
         ..Message::default()
     }];
     let request: CompleteRequest = agent::request(hub, session, role, &messages, None);

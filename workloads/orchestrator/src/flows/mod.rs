@@ -133,8 +133,8 @@ async fn by_role(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
         .filter(|role| may_use(&role.groups, &session.caller.groups))
         .collect();
     let names: Vec<&str> = usable.iter().map(|role| role.name.as_str()).collect();
-    let asked = rules::asked_role(&session.question, &names);
-    let asked = asked.map(|(name, rest)| (name.to_owned(), rest));
+    let asked = rules::asked_role(session.said(), &names);
+    let asked = asked.map(|(name, rest)| (name, rest.to_owned()));
     let role = match &asked {
         Some((name, _)) => usable.iter().find(|role| role.name == *name),
         None => usable.iter().find(|role| role.capable).or(usable.first()),
@@ -197,7 +197,7 @@ async fn automatic(hub: &Hub, session: &mut Session) -> Result<Done, Failure> {
                         format!("role `{name}` is not in the list"),
                     )
                 })?;
-            let asked = gather::asked_role(&gathered, session).map(|(_, rest)| rest);
+            let asked = gather::asked_role(&gathered, session).map(|(_, rest)| rest.to_owned());
             agent::answer(hub, session, role, asked.as_deref()).await
         }
     }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{AUTOMATIC, Hub};
 use crate::{
     domain::{
+        approval::Cleared,
         language::{self, Language},
         router::{Decision, Route},
     },
@@ -30,6 +31,15 @@ const MAX_QUESTION_CHARS: usize = 8_000;
 /// Events go here.
 pub type Out = mpsc::Sender<Result<AnswerEvent, Status>>;
 
+/// A call of a tool that has begun.
+#[derive(Debug)]
+pub struct Calling {
+    /// What is called.
+    pub call: Cleared,
+    /// Since when.
+    pub since: Instant,
+}
+
 /// One request.
 pub struct Session {
     /// Identity of the run.
@@ -38,7 +48,7 @@ pub struct Session {
     pub caller: Caller,
     /// The conversation.
     pub messages: Vec<Message>,
-    /// The last thing that the user said.
+    /// As much of the last thing that the user said as is routed; [`Self::said`] gives all of it.
     pub question: String,
     /// The language of the question.
     pub language: Language,
@@ -61,6 +71,9 @@ pub struct Session {
     pub may_go_on: bool,
     /// Whether a model may have been asked to write, which its provider charges.
     pub model_asked: bool,
+    /// The call of a tool that may have done its work. A run that is ended before it has told what came
+    /// of it must not be repeated.
+    pub calling: Option<Calling>,
     out: Out,
 }
 
@@ -77,14 +90,7 @@ impl Session {
                 "messages has {count} entries: send at most {MAX_TURNS}"
             )));
         }
-        let last = request
-            .messages
-            .iter()
-            .rev()
-            .find(|message| message.role == "user");
-        let question = last
-            .map(|message| message.content.trim())
-            .filter(|q| !q.is_empty());
+        let question = Some(last_said(&request.messages)).filter(|said| !said.is_empty());
         let question =
             question.ok_or_else(|| invalid("messages holds no text of the user: send some"))?;
         let question: String = question.chars().take(MAX_QUESTION_CHARS).collect();
@@ -108,6 +114,7 @@ impl Session {
             route: "none",
             may_go_on: false,
             model_asked: false,
+            calling: None,
             out,
         })
     }
@@ -138,8 +145,15 @@ impl Session {
             route: "none",
             may_go_on: true,
             model_asked: false,
+            calling: None,
             out,
         })
+    }
+
+    /// The last thing that the user said, to its last word: what a model is to answer.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        last_said(&self.messages)
     }
 
     /// The field of the request that is about functions of the caller, if there is one.
@@ -263,6 +277,13 @@ impl Session {
 #[must_use]
 pub fn invalid(message: impl Into<String>) -> Failure {
     Failure::permanent(failures::INVALID_REQUEST, message)
+}
+
+/// The last thing that the user said; empty where that is nothing.
+fn last_said(messages: &[Message]) -> &str {
+    let mut newest = messages.iter().rev();
+    let last = newest.find(|message| message.role == "user");
+    last.map_or("", |message| message.content.trim())
 }
 
 /// The identity of the run, and on whose behalf it is.

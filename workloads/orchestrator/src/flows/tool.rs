@@ -4,7 +4,11 @@ use lotoai_contracts::v1::ToolCall;
 use rmcp::model::Tool;
 use serde_json::Value;
 
-use super::{Done, Hub, consent, gather, gather::Gathered, session::Session};
+use super::{
+    Done, Hub, consent, gather,
+    gather::Gathered,
+    session::{Calling, Session},
+};
 use crate::{
     domain::{
         approval::{self, Cleared, Verdict},
@@ -60,7 +64,7 @@ pub fn find<'a>(tools: &'a [Tool], name: &str) -> Option<&'a Tool> {
     tools.iter().find(|tool| tool.name == name)
 }
 
-/// Makes a call that may be made, and notes it.
+/// Makes a call that may be made, and notes it, before it begins and when it has ended.
 ///
 /// # Errors
 /// The tool server is away or refuses the call.
@@ -70,7 +74,14 @@ pub async fn call_tool(
     call: &Cleared,
 ) -> Result<ToolResult, Uncalled> {
     let started = session.now();
+    session.calling = Some(Calling {
+        call: call.clone(),
+        since: started,
+    });
     let result = hub.mcp.call(&session.caller, call).await;
+    if result.as_ref().is_err_and(|it| !it.is_unknown()) {
+        session.calling = None;
+    }
     let outcome = match &result {
         Ok(result) if result.is_error => "tool_error".to_owned(),
         Ok(_) => "ok".to_owned(),
@@ -92,6 +103,24 @@ pub async fn tell(session: &Session, call: &Cleared, result: ToolResult) -> Resu
         phrases::tool_result(session.language, name, &result.text)
     };
     report(session, call, result, text).await
+}
+
+/// Ends a run that was ended, which `code` says why, while a tool was called.
+///
+/// # Errors
+/// The caller is gone.
+pub async fn cut_short(
+    session: &mut Session,
+    calling: &Calling,
+    code: &str,
+) -> Result<Done, Failure> {
+    let call = &calling.call;
+    session.step("call_tool", call.tool(), code, calling.since);
+    if call.is_approved() {
+        consent::break_off(session, call.tool()).await
+    } else {
+        break_off(session, call).await
+    }
 }
 
 /// Says that nobody knows whether the tool did its work.

@@ -1,9 +1,10 @@
 //! Every route to its end.
 
 use lotoai_contracts::v1::{
-    Caller, ListModelsRequest, Message, answer_event::Event, decision::Route,
-    orchestrator_server::Orchestrator as _,
+    AnswerFormat, AnswerRequest, Caller, ListModelsRequest, Message, answer_event::Event,
+    decision::Route, orchestrator_server::Orchestrator as _,
 };
+use rstest::rstest;
 use tonic::Request;
 
 use super::fakes::{World, request, role, stage, text_of, user};
@@ -206,6 +207,57 @@ async fn a_role_that_is_asked_by_name_gets_the_rest_of_the_sentence() {
         (seen[0].role.as_str(), seen[0].messages[0].content.as_str()),
         ("writer", "a haiku")
     );
+}
+
+/// More than is routed of a question.
+fn long_text() -> String {
+    format!("{}the last word", "let x = 1;\n".repeat(3_000))
+}
+
+#[rstest]
+#[case::by_rule(AnswerRequest::default())]
+#[case::with_a_format(AnswerRequest { format: Some(AnswerFormat::default()), ..Default::default() })]
+#[tokio::test]
+async fn a_role_that_is_asked_by_name_gets_a_long_text_to_its_last_word(
+    #[case] besides: AnswerRequest,
+) {
+    let stage = stage(World {
+        roles: vec![role("coder", &[], true)],
+        ..world()
+    })
+    .await;
+    let text = format!("fix this: {}", long_text());
+    let turns = vec![
+        user("Hello"),
+        Message {
+            role: "assistant".to_owned(),
+            content: "Hello.".to_owned(),
+            ..Message::default()
+        },
+        user(&format!("@coder {text}\n")),
+    ];
+    let asked = AnswerRequest {
+        format: besides.format,
+        ..request("lotoai", turns.clone())
+    };
+    stage.ask(asked).await;
+    let seen = stage.completions.lock().unwrap()[0].messages.clone();
+    assert_eq!(seen[..2], turns[..2], "the rest of the conversation stays");
+    assert!(seen[2].content == text, "{} bytes", seen[2].content.len());
+}
+
+#[tokio::test]
+async fn a_long_question_is_answered_from_the_passages_as_a_whole() {
+    let stage = stage(World {
+        roles: vec![role("assistant", &[], true)],
+        ..world()
+    })
+    .await;
+    let question = format!("Where are credentials stored?\n{}", long_text());
+    stage.ask(request("lotoai", vec![user(&question)])).await;
+    let seen = stage.completions.lock().unwrap()[0].messages.clone();
+    assert!(seen[0].content.contains("<passage"), "the control");
+    assert!(seen[0].content.ends_with(&question));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use rmcp::{
     },
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 /// More than any request of a test.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -37,6 +38,10 @@ pub(super) struct FakeTool {
     pub(super) breaks: bool,
     /// The server, one of before, knows no session any more whenever a tool is called.
     pub(super) forgets: bool,
+    /// A call takes until its caller leaves.
+    pub(super) hangs: bool,
+    /// Tells that a call has begun, and that its caller has left.
+    pub(super) news: watch::Sender<Vec<&'static str>>,
     /// `_meta` of every call, without what the protocol itself puts there, and its arguments.
     pub(super) calls: Vec<(Value, Value)>,
 }
@@ -94,7 +99,16 @@ impl ServerHandler for FakeTools {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         let call = (Value::Object(said), arguments.clone());
-        self.0.lock().unwrap().calls.push(call);
+        let (hangs, news) = {
+            let mut tool = self.0.lock().unwrap();
+            tool.calls.push(call);
+            (tool.hangs, tool.news.clone())
+        };
+        if hangs {
+            news.send_modify(|news| news.push("begun"));
+            context.ct.cancelled().await;
+            news.send_modify(|news| news.push("left"));
+        }
         if arguments["end_date"] == "2026-11-20" {
             return Ok(CallToolResult::success(vec![ContentBlock::text("15")]).into());
         }

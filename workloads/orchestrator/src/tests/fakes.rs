@@ -28,14 +28,20 @@ use tokio_stream::{
     Stream, StreamExt,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Request, Response, Status};
 use url::Url;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate, matchers::path};
 
 use super::fake_tools::{self, FakeTool};
 use crate::{
-    config::AnswerArgs, domain::text, embeddings::Embeddings, flows::Hub, mcp::Mcp,
-    service::OrchestratorService, store::Store,
+    config::AnswerArgs,
+    domain::text,
+    embeddings::Embeddings,
+    flows::Hub,
+    mcp::Mcp,
+    service::{OrchestratorService, Stop},
+    store::Store,
 };
 
 /// What the far sides hold and how they behave.
@@ -60,6 +66,8 @@ pub(super) struct World {
     pub(super) models_down: bool,
     pub(super) mcp_down: bool,
     pub(super) agents_down: bool,
+    /// Seconds that a request may take; `None` = 30.
+    pub(super) seconds: Option<u64>,
     /// How the tool is declared; tests may change it meanwhile.
     pub(super) tool: Arc<Mutex<FakeTool>>,
 }
@@ -67,6 +75,8 @@ pub(super) struct World {
 /// Everything running, and what was seen.
 pub(super) struct Stage {
     pub(super) service: OrchestratorService,
+    /// Tells the service to stop, which then waits for nobody.
+    pub(super) stop: CancellationToken,
     pub(super) stored: Arc<Mutex<Vec<String>>>,
     pub(super) completions: Arc<Mutex<Vec<CompleteRequest>>>,
     _models: MockServer,
@@ -283,14 +293,17 @@ pub(super) async fn stage_on(world: World, store: Store) -> Stage {
         store,
         args: AnswerArgs {
             embedding_model: "e".to_owned(),
-            request_timeout_seconds: 30,
+            request_timeout_seconds: world.seconds.unwrap_or(30),
             local_context_tokens: 2_048,
             capable_context_tokens: 32_768,
         },
     };
-    let service = OrchestratorService::new(hub, tokio_util::task::TaskTracker::new());
+    let stop = CancellationToken::new();
+    let at_once = Stop::new(stop.clone(), Duration::ZERO);
+    let service = OrchestratorService::new(hub, TaskTracker::new(), at_once);
     Stage {
         service,
+        stop,
         stored: Arc::default(),
         completions,
         _models: models,

@@ -4,6 +4,7 @@
 mod answers;
 mod approvals;
 mod callers;
+mod cut_short;
 mod failures;
 mod fake_tools;
 mod fakes;

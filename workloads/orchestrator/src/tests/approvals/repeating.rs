@@ -60,6 +60,26 @@ async fn after_a_crash_between_decision_and_call_the_same_run_goes_on_once() {
 }
 
 #[tokio::test]
+async fn a_decision_that_is_ended_while_the_tool_works_ends_well() {
+    let Some(scene) = Scene::new() else { return };
+    let asked = scene.asked(QUESTION).await;
+    scene.tool(|tool| tool.hangs = true);
+    let replica = scene.replica().await;
+    let stopping = async {
+        let mut news = scene.tool(|tool| tool.news.subscribe());
+        news.wait_for(|news| *news == ["begun"]).await.unwrap();
+        replica.stop.cancel();
+    };
+    let (events, ()) = tokio::join!(replica.decide(approve(&asked.id)), stopping);
+    assert!(
+        text_of(&events).starts_with("It is not known"),
+        "{events:?}"
+    );
+    assert_eq!(reason_of_end(&events), "stop");
+    assert_eq!(scene.calls().len(), 1);
+}
+
+#[tokio::test]
 async fn the_same_run_with_other_arguments_is_another_decision() {
     let Some(scene) = Scene::new() else { return };
     let asked = scene.asked(QUESTION).await;
