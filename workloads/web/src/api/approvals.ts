@@ -8,5 +8,6 @@ export const approvals = {
       "/api/approvals?state=pending&limit=50" +
         (cursor ? "&cursor=" + encodeURIComponent(cursor) : ""),
     ),
-  one: (id: string) => json<Approval>("/api/approvals/" + encodeURIComponent(id)),
+  one: (id: string, signal?: AbortSignal) =>
+    json<Approval>("/api/approvals/" + encodeURIComponent(id), signal && { signal }),
 };

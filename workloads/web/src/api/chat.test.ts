@@ -1,8 +1,11 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
-import { ask, type Listener, type Question } from "./chat";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { awaited } from "../testing/awaited";
+import { FakeGateway, FakeStream, refusal } from "../testing/gateway";
+import { ask, decide, type Listener, type Question } from "./chat";
 import type { Warning } from "./usageTypes";
 
 const RUN = "019aab4e-0000-7000-8000-000000000000";
+const KEY = "019aab4e-0000-7000-8000-0000000000ff";
 
 function event(value: unknown, id?: number): string {
   return (id === undefined ? "" : `id: ${id}\n`) + `data: ${JSON.stringify(value)}\n\n`;
@@ -40,7 +43,7 @@ function told(answers: (Response | Error)[]) {
 }
 
 function question(signal = new AbortController().signal): Question {
-  return { model: "lotoai", text: "?", conversationId: null, signal };
+  return { model: "lotoai", text: "?", conversationId: null, key: KEY, signal };
 }
 
 /** Hears nothing. */
@@ -94,15 +97,11 @@ describe("ask", () => {
   });
 
   it("asks again under the same key where nothing came back, and finds its answer", async () => {
-    const refusal = (more: object) =>
-      Response.json(
-        { error: { code: "idempotency_in_progress", message: "m", ...more } },
-        { status: 409 },
-      );
+    const taken = (more: object) => refusal(409, "idempotency_in_progress", more);
     const calls = told([
       new TypeError("no network"),
-      refusal({}),
-      refusal({ answer: { run_id: RUN, conversation_id: RUN } }),
+      taken({}),
+      taken({ answer: { run_id: RUN, conversation_id: RUN } }),
       answer(FIRST + text("uno", 3) + LAST),
     ]);
     expect(await heard()).toBe("uno");
@@ -111,13 +110,11 @@ describe("ask", () => {
       `/v1/chat/completions/${RUN}/stream`,
     ]);
     const keys = calls.slice(0, 3).map(({ init }) => (init.headers as Record<string, string>)["idempotency-key"]);
-    expect(new Set(keys).size).toBe(1);
-    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
-    // The control: the next question has a key of its own, and a refusal of it is final.
-    const others = told([refusal({})]);
-    await expect(heard()).rejects.toMatchObject({ code: "idempotency_in_progress" });
+    expect(keys).toEqual(Array(3).fill(KEY));
+    // The control: any other refusal is final.
+    const others = told([refusal(429, "overloaded")]);
+    await expect(heard()).rejects.toMatchObject({ code: "overloaded" });
     expect(others).toHaveLength(1);
-    expect((others[0]!.init.headers as Record<string, string>)["idempotency-key"]).not.toBe(keys[0]);
   });
 
   const pickedUp = () =>
@@ -205,6 +202,17 @@ describe("ask", () => {
     }
   });
 
+  it("reads on also where the refusal of that broke off", async () => {
+    const broken = new ReadableStream({ pull: (controller) => controller.error(new TypeError()) });
+    const calls = told([
+      answer(FIRST + text("uno ", 4)),
+      new Response(broken, { status: 404 }),
+      answer(text("dos", 7) + LAST),
+    ]);
+    expect(await heard()).toBe("uno dos");
+    expect(calls).toHaveLength(3);
+  });
+
   it("tells why the gateway ended it", async () => {
     told([answer(FIRST + event({ error: { code: "shutting_down", message: "m" } }) + LAST)]);
     await expect(heard()).rejects.toMatchObject({ code: "shutting_down" });
@@ -245,5 +253,125 @@ describe("ask", () => {
       budget,
     });
     expect(warnings).toHaveLength(1);
+  });
+});
+
+const ASK = "POST /v1/chat/completions";
+const READ_ON = `GET /v1/chat/completions/${RUN}/stream`;
+const CANCEL = `POST /v1/chat/completions/${RUN}/cancel`;
+
+/** A response that does not come, as long as the connection is open and dead. */
+const never = () => new Promise<Response>(() => undefined);
+
+describe("a connection that is open and dead", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("is lost after 30 s, and the answer is read on", async () => {
+    const stream = new FakeStream(RUN, RUN);
+    const whole = new Response(FIRST + text("uno", 3) + LAST);
+    const readOn = [never(), whole];
+    const gateway = new FakeGateway().on(ASK, () => stream.response).on(READ_ON, () => readOn.shift()!);
+    const asked = heard();
+    await vi.advanceTimersByTimeAsync(29_000);
+    expect(gateway.of(READ_ON)).toHaveLength(0);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(gateway.of(READ_ON)).toHaveLength(1);
+    // The browser may have asked over the same connection.
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(await asked).toBe("uno");
+    expect(gateway.of(READ_ON)).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("is lost where a question does not come back, which is sent again under its key", async () => {
+    const answers = [never(), new Response(FIRST + text("uno", 3) + LAST)];
+    const gateway = new FakeGateway().on(ASK, () => answers.shift()!);
+    const asked = heard();
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(await asked).toBe("uno");
+    const keys = gateway.of(ASK).map(({ headers }) => headers["idempotency-key"]);
+    expect(keys).toEqual([KEY, KEY]);
+  });
+
+  it("is lost where a decision does not come back, and neither does what became of it", async () => {
+    const gateway = new FakeGateway().on("POST /api/approvals/a", never).on("GET /api/approvals/a", never);
+    const ended = vi.fn();
+    const { signal } = new AbortController();
+    decide({ approval: "a", verdict: { decision: "approve" }, signal }, deaf).then(ended, ended);
+    await vi.advanceTimersByTimeAsync(61_000);
+    expect(ended).toHaveBeenCalledWith(expect.objectContaining({ code: "network" }));
+    expect(gateway.calls).toHaveLength(2);
+  });
+});
+
+describe("a stop before the answer has begun", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  /** Asks where it is answered so, and stops at once. */
+  function stopped(answers: () => Response | Promise<Response>) {
+    const stopping = new AbortController();
+    const gateway = new FakeGateway().on(ASK, answers);
+    const begun = vi.fn();
+    const ended = vi.fn();
+    ask(question(stopping.signal), { ...deaf, onBegun: begun }).then(ended, ended);
+    stopping.abort();
+    return { gateway, begun, ended, reason: stopping.signal.reason as unknown };
+  }
+
+  it("waits for its run, which it then ends and which is told", async () => {
+    const coming = awaited<Response>();
+    const { gateway, begun, ended, reason } = stopped(() => coming.promise);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(ended).not.toHaveBeenCalled();
+    const stream = new FakeStream(RUN, "c");
+    coming.resolve(stream.response);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(begun).toHaveBeenCalledWith(RUN, "c");
+    expect(ended).toHaveBeenCalledWith(reason);
+    expect(gateway.calls.map(({ what }) => what)).toEqual([ASK, CANCEL]);
+    expect(stream.isLeft).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("is over after 10 s where nothing comes, and asks no second time", async () => {
+    const { gateway, begun, ended, reason } = stopped(never);
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect(ended).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ended).toHaveBeenCalledWith(reason);
+    expect(begun).not.toHaveBeenCalled();
+    expect(gateway.calls.map(({ what }) => what)).toEqual([ASK]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("asks no second time where the connection was lost", async () => {
+    const { gateway, ended, reason } = stopped(() => Promise.reject(new TypeError("no network")));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toHaveBeenCalledWith(reason);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(gateway.calls).toHaveLength(1);
+  });
+
+  it("tells of a refusal, which keeps nothing", async () => {
+    const { begun, ended } = stopped(() => refusal(429, "overloaded"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toHaveBeenCalledWith(expect.objectContaining({ code: "overloaded" }));
+    expect(begun).not.toHaveBeenCalled();
+  });
+
+  it("does the same for the rest of an answer after a decision", async () => {
+    const stopping = new AbortController();
+    const coming = awaited<Response>();
+    const gateway = new FakeGateway().on("POST /api/approvals/a", () => coming.promise);
+    const ended = vi.fn();
+    const verdict = { decision: "approve" } as const;
+    decide({ approval: "a", verdict, signal: stopping.signal }, deaf).then(ended, ended);
+    stopping.abort();
+    coming.resolve(new FakeStream(RUN, "c").response);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toHaveBeenCalledWith(stopping.signal.reason);
+    expect(gateway.of(CANCEL)).toHaveLength(1);
   });
 });

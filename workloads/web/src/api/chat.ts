@@ -1,14 +1,15 @@
 import { approvals } from "./approvals";
 import { parseWarnings, WARNING_HEADER } from "./warnings";
 import { ApiError, request, toApiError, write } from "./http";
-import { sseEvents } from "./sse";
+import { SILENCE, sseEvents } from "./sse";
 import type { AnswerPlace, Extra, Verdict } from "./types";
+import { mayHaveArrived, type Asked } from "./unheard";
 import type { Warning } from "./usageTypes";
 
-export interface Question {
-  model: string;
-  text: string;
-  conversationId: string | null;
+export interface Question extends Asked {
+  /** The `Idempotency-Key`: under the same one it is answered once, however often it is sent. */
+  key: string;
+  /** Aborted, it stops the answer: at once, or where that has not begun yet, as soon as it has. */
   signal: AbortSignal;
 }
 
@@ -56,8 +57,8 @@ interface Begun {
 const PAUSES = [0, 250, 500, 1000, 2000, 4000];
 /** Milliseconds before each further attempt to ask, where nothing came back. */
 const ASKING_AGAIN = [250, 1000, 2000];
-/** What is said while the question, which did arrive, is being taken. */
-const IN_PROGRESS = "idempotency_in_progress";
+/** Milliseconds that a stop waits for an answer to begin: before, there is no run that could be named. */
+const STOPPING = 10_000;
 /** Name the run of an answer and its conversation before its first event, which may be a failure. */
 const RUN_HEADER = "x-lotoai-run-id";
 const CONVERSATION_HEADER = "x-lotoai-conversation-id";
@@ -83,7 +84,10 @@ export function decide(decision: Decision, listener: Listener): Promise<void> {
   const init = write("POST", { ...verdict, stream: true });
   const begin = async () => {
     try {
-      return { answer: null, response: await request(path, { ...init, signal }) };
+      const response = await responded(signal, STOPPING, (leaving) =>
+        request(path, { ...init, signal: leaving }),
+      );
+      return { answer: null, response };
     } catch (cause) {
       const run = await answerTo(approval, cause, signal);
       if (run === null) throw cause;
@@ -101,7 +105,8 @@ async function answerTo(
 ): Promise<string | null> {
   if (!(cause instanceof ApiError) || cause.status !== 0) return null;
   await wait(LOST_PAUSE, signal);
-  const known = await approvals.one(approval).catch(() => null);
+  const looked = responded(signal, 0, (leaving) => approvals.one(approval, leaving));
+  const known = await looked.catch(() => null);
   return known && known.state !== "pending" ? known.answer_run_id : null;
 }
 
@@ -120,7 +125,7 @@ async function hear(
     if (answer) learn(place, answer, listener);
     for (let lost = 0; ; ) {
       const before = place.id;
-      if (response && (await read(response, place, listener))) return;
+      if (response && (await read(response, place, listener, signal))) return;
       signal.throwIfAborted();
       if (place.id !== before) lost = 0;
       const pause = PAUSES[lost++];
@@ -152,27 +157,26 @@ function namedBy(response: Response | null): AnswerPlace | null {
 /** Asks: once more where nothing came back, under the same key, so that it is never answered twice. */
 async function begin(question: Question): Promise<Begun> {
   const { signal } = question;
-  const key = crypto.randomUUID();
   for (let lost = 0; ; lost++) {
     try {
-      return { answer: null, response: await send(question, key) };
+      const response = await responded(signal, STOPPING, (leaving) => send(question, leaving));
+      return { answer: null, response };
     } catch (cause) {
       if (!(cause instanceof ApiError)) throw cause;
       // The question had arrived, and its answer is found where it says.
       if (cause.answer !== null) return { answer: cause.answer, response: null };
-      const mayArrive = cause.status === 0 || (lost > 0 && cause.code === IN_PROGRESS);
       const pause = ASKING_AGAIN[lost];
-      if (!mayArrive || pause === undefined) throw cause;
+      if (!mayHaveArrived(cause) || pause === undefined) throw cause;
       await wait(pause, signal);
     }
   }
 }
 
-function send(question: Question, key: string): Promise<Response> {
+function send(question: Question, signal: AbortSignal): Promise<Response> {
   return request("/v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": key },
-    signal: question.signal,
+    headers: { "content-type": "application/json", "idempotency-key": question.key },
+    signal,
     body: JSON.stringify({
       model: question.model,
       stream: true,
@@ -185,24 +189,60 @@ function send(question: Question, key: string): Promise<Response> {
   });
 }
 
-/** The rest of an answer; null when it cannot be had now. */
-async function readOn(place: Place, signal: AbortSignal): Promise<Response | null> {
+/**
+ * Waits for what a call gives: as long as a connection may be silent, and `patience` ms beyond a stop.
+ * The body of a response that is given is not bound to the signal any more.
+ */
+async function responded<T>(
+  stop: AbortSignal,
+  patience: number,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  stop.throwIfAborted();
+  const leaving = new AbortController();
+  const leave = (cause: unknown) => () => leaving.abort(cause);
+  const lost = setTimeout(leave(new ApiError(0, "network", "no answer")), SILENCE);
+  let left: ReturnType<typeof setTimeout> | undefined;
+  const stopped = () => {
+    left = setTimeout(leave(stop.reason), patience);
+  };
+  stop.addEventListener("abort", stopped);
   try {
-    return await request(`/v1/chat/completions/${place.run}/stream`, {
-      signal,
-      headers: place.id === null ? {} : { "last-event-id": place.id },
-    });
+    return await call(leaving.signal);
+  } catch (cause) {
+    throw leaving.signal.aborted ? leaving.signal.reason : cause;
+  } finally {
+    clearTimeout(lost);
+    clearTimeout(left);
+    stop.removeEventListener("abort", stopped);
+  }
+}
+
+/** The rest of an answer; null when it cannot be had now. */
+async function readOn(place: Place, stop: AbortSignal): Promise<Response | null> {
+  try {
+    return await responded(stop, 0, (signal) =>
+      request(`/v1/chat/completions/${place.run}/stream`, {
+        signal,
+        headers: place.id === null ? {} : { "last-event-id": place.id },
+      }),
+    );
   } catch (cause) {
     if (cause instanceof ApiError && PASSING.includes(cause.status)) return null;
     throw cause;
   }
 }
 
-/** Reads to the end; false when the connection was lost before that. */
-async function read(response: Response, place: Place, listener: Listener): Promise<boolean> {
+/** Reads to the end; false when the connection was lost or the answer stopped before that. */
+async function read(
+  response: Response,
+  place: Place,
+  listener: Listener,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (!response.body) return false;
   try {
-    for await (const { data, id } of sseEvents(response.body)) {
+    for await (const { data, id } of sseEvents(response.body, signal)) {
       if (data === "[DONE]") return true;
       const chunk = JSON.parse(data) as Chunk;
       if (chunk.error) throw ending(data);
@@ -235,10 +275,15 @@ function stop(place: Place): void {
 
 function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
+    const left = () => {
       clearTimeout(timer);
       reject(signal.reason as Error);
-    });
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", left);
+      resolve();
+    }, milliseconds);
+    signal.addEventListener("abort", left);
+    if (signal.aborted) left();
   });
 }

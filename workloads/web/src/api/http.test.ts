@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { api, ApiError, isGone } from "./http";
+import { api, ApiError, isGone, json, request } from "./http";
 
 function answer(body: unknown, status = 200) {
   const fetch = vi.fn<typeof globalThis.fetch>(async () => Response.json(body, { status }));
@@ -53,6 +53,35 @@ describe("conversations", () => {
       status: 404,
       code: "message_not_found",
     });
+  });
+});
+
+describe("a body that breaks off", () => {
+  const broken = (status: number, cause: unknown = new TypeError("network error")) =>
+    new Response(new ReadableStream({ pull: (controller) => controller.error(cause) }), { status });
+
+  it("is no answer, whether it is one or a refusal", async () => {
+    const network = { status: 0, code: "network" };
+    for (const status of [200, 503]) {
+      vi.stubGlobal("fetch", async () => broken(status));
+      await expect(api.me()).rejects.toMatchObject(network);
+      await expect(api.signOut()).rejects.toMatchObject(network);
+    }
+    vi.stubGlobal("fetch", async () => new Response("<title>Hotel</title>"));
+    await expect(api.me()).rejects.toMatchObject(network);
+    // The control.
+    vi.stubGlobal("fetch", async () => Response.json({ subject: "ana" }));
+    expect((await api.me()).subject).toBe("ana");
+  });
+
+  it("is none of the network's where it was left", async () => {
+    const left = new DOMException("left", "AbortError");
+    const signal = AbortSignal.abort(left);
+    for (const status of [200, 503]) {
+      vi.stubGlobal("fetch", async () => broken(status, left));
+      await expect(json("/api/me", { signal })).rejects.toBe(left);
+    }
+    await expect(request("/api/me", { signal })).rejects.toBe(left);
   });
 });
 

@@ -51,22 +51,28 @@ export function toApiError(status: number, body: string): ApiError {
   return new ApiError(status, "http_" + status, "HTTP " + status);
 }
 
-/** Calls the gateway. Rejects with {@link ApiError}; code `network` when nothing answered. */
-export async function request(path: string, init: RequestInit = {}): Promise<Response> {
-  let response: Response;
+/** Waits for what comes over the network. What breaks off, or is not what it should be, is no answer. */
+async function arrived<T>(coming: Promise<T>, signal?: AbortSignal | null): Promise<T> {
   try {
-    response = await fetch(path, { credentials: "same-origin", ...init });
+    return await coming;
   } catch (cause) {
-    if (init.signal?.aborted) throw cause;
+    if (signal?.aborted) throw cause;
     throw new ApiError(0, "network", "no answer");
   }
-  if (!response.ok) throw toApiError(response.status, await response.text());
+}
+
+/** Calls the gateway. Rejects with {@link ApiError}; code `network` when nothing answered. */
+export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  const { signal } = init;
+  const response = await arrived(fetch(path, { credentials: "same-origin", ...init }), signal);
+  if (!response.ok) throw toApiError(response.status, await arrived(response.text(), signal));
   return response;
 }
 
-/** Calls the gateway and reads the JSON of its answer. */
+/** Calls the gateway and reads the JSON of its answer; one that is not whole counts as none. */
 export async function json<T>(path: string, init?: RequestInit): Promise<T> {
-  return (await (await request(path, init)).json()) as T;
+  const response = await request(path, init);
+  return (await arrived(response.json(), init?.signal)) as T;
 }
 
 /** Reads a file that the gateway writes while it is read: what breaks off is none. */
@@ -101,10 +107,10 @@ export const api = {
   documents: (cursor?: string) =>
     json<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
   document: (id: string) => json<Document>("/api/documents/" + id),
-  upload: (file: File) => {
+  upload: (file: File, signal: AbortSignal) => {
     const form = new FormData();
     form.append("file", file, file.name);
-    return json<Document>("/api/documents", { method: "POST", body: form });
+    return json<Document>("/api/documents", { method: "POST", body: form, signal });
   },
   retry: (id: string) => json<Document>(`/api/documents/${id}/retry`, { method: "POST" }),
   removeDocument: (id: string) => request(`/api/documents/${id}`, { method: "DELETE" }),
@@ -142,6 +148,6 @@ export const api = {
   signOut: async (): Promise<string | null> => {
     const response = await request("/auth/logout", { method: "POST" });
     if (response.status !== 200) return null;
-    return ((await response.json()) as { sign_out_url: string }).sign_out_url;
+    return ((await arrived(response.json())) as { sign_out_url: string }).sign_out_url;
   },
 };

@@ -1,4 +1,4 @@
-import { createContext, useContext, useMemo, type ReactNode } from "react";
+import { createContext, memo, useContext, useMemo, type ReactNode } from "react";
 import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { ApiError } from "../api/http";
@@ -7,6 +7,7 @@ import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
 import { citationOf, remarkCitations } from "../lib/citations";
 import { failedText } from "../lib/failed";
+import { outcomeOf } from "../lib/outcome";
 import type { Turn } from "../lib/useConversation";
 import { ApprovalCard } from "./approvals/ApprovalCard";
 import { BudgetStop } from "./BudgetStop";
@@ -34,8 +35,8 @@ export function Answer({ turn, onCitation, onUsage, deciding, onBranch }: Props)
   return (
     <article className="turn assistant" aria-label={t("answer.label")} aria-busy={turn.state === "writing"}>
       {turn.decision && <DecisionLine turn={turn} />}
-      <div className="text" data-testid="answer" data-state={turn.state}>
-        <AnswerText turn={turn} onCitation={onCitation} />
+      <div className="text" data-testid="answer" data-state={outcomeOf(turn)}>
+        <AnswerText text={turn.text} citations={turn.citations} onCitation={onCitation} />
         {turn.state === "writing" && <span className="cursor" aria-hidden="true" />}
       </div>
       <Outcome turn={turn} onUsage={onUsage} />
@@ -93,8 +94,9 @@ function DecisionLine({ turn }: { turn: Turn }) {
 
 function Outcome({ turn, onUsage }: Pick<Props, "turn" | "onUsage">) {
   const { t, explain } = useI18n();
-  if (turn.state === "stopped") return <p className="hint">{t("answer.stopped")}</p>;
-  if (turn.state !== "failed") return null;
+  const outcome = outcomeOf(turn);
+  if (outcome === "stopped") return <p className="hint">{t("answer.stopped")}</p>;
+  if (outcome !== "failed") return null;
   if (turn.error instanceof ApiError && turn.error.budget) {
     return <BudgetStop refusal={turn.error.budget} onUsage={onUsage} />;
   }
@@ -106,8 +108,10 @@ function Outcome({ turn, onUsage }: Pick<Props, "turn" | "onUsage">) {
   );
 }
 
+type Cited = Pick<Props, "onCitation"> & Pick<Turn, "citations">;
+
 /** What the links of an answer may lead to. */
-const Sources = createContext<Pick<Props, "onCitation"> & { citations: Citation[] }>({
+const Sources = createContext<Cited>({
   citations: [],
   onCitation: () => {},
 });
@@ -118,8 +122,12 @@ const COMPONENTS: Components = { a: AnswerLink };
 // A remote image would tell its server who reads what.
 const DISALLOWED = ["img"];
 
-function AnswerText({ turn, onCitation }: Pick<Props, "turn" | "onCitation">) {
-  const { citations, text } = turn;
+// Kept as it is while another answer is written: with every word of that, all of them are rendered.
+const AnswerText = memo(function AnswerText({
+  text,
+  citations,
+  onCitation,
+}: Pick<Turn, "text"> & Cited) {
   const plugins = useMemo(() => {
     const numbers = new Set(citations.map((citation) => citation.number));
     return [remarkGfm, remarkCitations(numbers)];
@@ -132,7 +140,7 @@ function AnswerText({ turn, onCitation }: Pick<Props, "turn" | "onCitation">) {
       </Markdown>
     </Sources>
   );
-}
+});
 
 function AnswerLink({ href, children }: { href?: string | undefined; children?: ReactNode }) {
   const { citations, onCitation } = useContext(Sources);

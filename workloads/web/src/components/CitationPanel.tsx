@@ -1,3 +1,4 @@
+import { useRef } from "react";
 import type { Citation } from "../api/types";
 import { useI18n } from "../i18n/context";
 import { useFocusInside } from "../lib/useFocusInside";
@@ -5,10 +6,12 @@ import { useFocusInside } from "../lib/useFocusInside";
 /** The passage that an answer rests on, beside the answer. Closes with Escape. */
 export function CitationPanel({ citation, onClose }: { citation: Citation; onClose(): void }) {
   const { t } = useI18n();
-  const heading = useFocusInside<HTMLHeadingElement>(citation);
+  const panel = useRef<HTMLElement>(null);
+  const heading = useFocusInside<HTMLHeadingElement>(citation, panel);
   return (
     <aside
       className="panel"
+      ref={panel}
       data-testid="citation-panel"
       aria-labelledby="citation-title"
       onKeyDown={(event) => event.key === "Escape" && onClose()}

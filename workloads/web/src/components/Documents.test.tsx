@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../api/http";
 import type { Document } from "../api/types";
 import { I18nProvider } from "../i18n/context";
-import type { PendingFile } from "../lib/useDocuments";
+import type { PendingFile } from "../lib/useUploads";
 import { DocumentRow, PendingRow } from "./Documents";
 
 const nothing = () => {};
@@ -27,8 +27,11 @@ function row(fields: Partial<PendingFile>): string {
   );
 }
 
+let language = "en";
+
 beforeEach(() => {
-  vi.stubGlobal("localStorage", { getItem: () => "en" });
+  language = "en";
+  vi.stubGlobal("localStorage", { getItem: () => language });
   vi.stubGlobal("navigator", { languages: [] });
 });
 afterEach(() => vi.unstubAllGlobals());
@@ -55,8 +58,13 @@ describe("a file on its way", () => {
     expect(row({ sent: 2, state: "waiting" })).toContain("connection lost");
   });
 
-  it("has no buttons before its first byte, and says why it failed", () => {
-    expect(row({})).not.toContain("<button");
+  it("can be cancelled before its first byte, but not paused", () => {
+    const html = row({});
+    expect(html).toContain('aria-label="Cancel the upload of plan.txt"');
+    expect(html).not.toContain("upload-pause");
+  });
+
+  it("says why it failed", () => {
     const html = row({ sent: 2, error: new ApiError(413, "document_too_large", "why") });
     expect(html).toContain("The file is too large.");
     expect(html).toContain("Try again");
@@ -79,11 +87,18 @@ describe("a document", () => {
     error: null,
     created_at: "2026-11-27T00:00:00Z",
   };
-  const shown = (fields: Partial<Document>) =>
+  const shown = (fields: Partial<Document>, may: { isOthers?: boolean; mayRetry?: boolean } = {}) =>
     renderToStaticMarkup(
       <I18nProvider>
         <ul>
-          <DocumentRow document={{ ...document, ...fields }} retry={nothing} remove={nothing} />
+          <DocumentRow
+            document={{ ...document, ...fields }}
+            isOthers={false}
+            mayRetry={false}
+            retry={nothing}
+            remove={nothing}
+            {...may}
+          />
         </ul>
       </I18nProvider>,
     );
@@ -100,5 +115,32 @@ describe("a document", () => {
     const html = shown({});
     expect(html).toContain('href="/api/documents/d-1/content" download="plan.txt"');
     expect(html).toContain('aria-label="Download plan.txt"');
+  });
+
+  it("offers what may be done with it, and nothing of somebody else's", () => {
+    const remove = 'aria-label="Delete plan.txt"';
+    expect(shown({})).toContain(remove);
+    expect(shown({})).not.toContain("Try again");
+    expect(shown({}, { mayRetry: true })).toContain("Try again");
+    const html = shown({}, { mayRetry: true, isOthers: true });
+    expect(html).not.toContain("<button");
+    expect(html).toContain('download="plan.txt"');
+  });
+
+  it("says why it failed in the language of the page, and in the server's where that is new", () => {
+    const failed = (code: string) => shown({ status: "failed", error: { code, message: "in words" } });
+    expect(failed("not_utf8")).toContain("failed: It is not in UTF-8. Save it as UTF-8");
+    expect(failed("quite_new")).toContain("failed: in words");
+    language = "es";
+    expect(failed("not_utf8")).toContain("falló: No está en UTF-8. Guárdalo en UTF-8");
+  });
+
+  it("counts its passages as people do", () => {
+    const indexed = (chunks: number) => shown({ status: "indexed", chunks });
+    expect(indexed(1)).toContain("ready · 1 passage<");
+    expect(indexed(2)).toContain("ready · 2 passages<");
+    language = "es";
+    expect(indexed(1)).toContain("listo · 1 pasaje<");
+    expect(indexed(0)).toContain("listo · 0 pasajes<");
   });
 });

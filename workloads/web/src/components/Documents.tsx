@@ -3,7 +3,10 @@ import { contentOf } from "../api/http";
 import type { Document } from "../api/types";
 import { isKey } from "../i18n/dictionary";
 import { useI18n } from "../i18n/context";
-import { useDocuments, type PendingFile } from "../lib/useDocuments";
+import { formOf } from "../lib/amounts";
+import { mayRetry } from "../lib/documents";
+import { useDocuments } from "../lib/useDocuments";
+import type { PendingFile } from "../lib/useUploads";
 import { DocumentsState } from "./DocumentsState";
 import { Steps } from "./Steps";
 
@@ -19,9 +22,10 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
     keepFocus();
   };
   const remove = (id: string) => {
-    state.remove(id);
+    void state.remove(id);
     keepFocus();
   };
+  const now = Date.now();
   return (
     <section className="documents" aria-labelledby={id}>
       <h2 id={id} ref={heading} tabIndex={-1}>
@@ -48,7 +52,14 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
           <PendingRow key={entry.key} entry={entry} {...state} cancel={cancel} />
         ))}
         {state.documents?.map((document) => (
-          <DocumentRow key={document.id} document={document} {...state} remove={remove} />
+          <DocumentRow
+            key={document.id}
+            document={document}
+            isOthers={state.others.has(document.id)}
+            mayRetry={mayRetry(document, now)}
+            retry={state.retry}
+            remove={remove}
+          />
         ))}
       </ul>
       <DocumentsState
@@ -106,8 +117,8 @@ export function PendingRow({ entry, resend, pause, cancel }: PendingRowProps) {
           </Moving>
         )}
       </span>
-      {sent !== null && (
-        <span className="actions">
+      <span className="actions">
+        {sent !== null && (
           <button
             data-testid={isPaused ? "upload-resume" : "upload-pause"}
             aria-label={t(isPaused ? "documents.resumeNamed" : "documents.pauseNamed", name)}
@@ -115,17 +126,17 @@ export function PendingRow({ entry, resend, pause, cancel }: PendingRowProps) {
           >
             {t(isPaused ? "documents.resume" : "documents.pause")}
           </button>
-          <button
-            className="quiet"
-            data-testid="upload-cancel"
-            aria-label={t("documents.cancelNamed", name)}
-            title={t("documents.cancelNamed", name)}
-            onClick={() => cancel(entry)}
-          >
-            ×
-          </button>
-        </span>
-      )}
+        )}
+        <button
+          className="quiet"
+          data-testid="upload-cancel"
+          aria-label={t("documents.cancelNamed", name)}
+          title={t("documents.cancelNamed", name)}
+          onClick={() => cancel(entry)}
+        >
+          ×
+        </button>
+      </span>
     </li>
   );
 }
@@ -144,6 +155,10 @@ const SAID = {
 
 export function DocumentRow(props: {
   document: Document;
+  /** Whether it is known that one may read it and no more. */
+  isOthers: boolean;
+  /** Whether it may be indexed again. */
+  mayRetry: boolean;
   retry(id: string): void;
   remove(id: string): void;
 }) {
@@ -170,17 +185,19 @@ export function DocumentRow(props: {
         <Status document={document} />
       </span>
       <span className="actions">
-        {document.status === "failed" && (
+        {!props.isOthers && props.mayRetry && (
           <button onClick={() => props.retry(document.id)}>{t("retry")}</button>
         )}
-        <button
-          className="quiet"
-          aria-label={remove}
-          title={remove}
-          onClick={() => props.remove(document.id)}
-        >
-          ×
-        </button>
+        {!props.isOthers && (
+          <button
+            className="quiet"
+            aria-label={remove}
+            title={remove}
+            onClick={() => props.remove(document.id)}
+          >
+            ×
+          </button>
+        )}
       </span>
       <Steps steps={document.steps ?? []} />
     </li>
@@ -188,23 +205,27 @@ export function DocumentRow(props: {
 }
 
 function Status({ document }: { document: Document }) {
-  const { t } = useI18n();
+  const { t, language } = useI18n();
   const text = t(`documents.status.${document.status}`);
   switch (document.status) {
     case "uploaded":
       return text;
-    case "indexed":
+    case "indexed": {
+      const count = document.chunks ?? 0;
       return (
         <>
-          {text} · {t("documents.chunks", { count: document.chunks ?? 0 })}
+          {text} · {t(`documents.chunks.${formOf(language, count)}`, { count })}
         </>
       );
-    case "failed":
+    }
+    case "failed": {
+      const key = "documents.failed." + document.error?.code;
       return (
         <>
-          {text}: {document.error?.message}
+          {text}: {isKey(key) ? t(key) : document.error?.message}
         </>
       );
+    }
     case "indexing": {
       const key = "step." + document.step;
       return (

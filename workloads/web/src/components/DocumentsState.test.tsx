@@ -60,7 +60,7 @@ describe("the list of documents", () => {
 
   it("says why a document could not be changed, which reading it again does not mend", () => {
     const html = seen({ documents: [{} as Document], actionError: refused });
-    expect(html).toContain("it belongs to somebody else");
+    expect(html).toContain("Only the person who uploaded this document");
     expect(html).not.toContain("Try again");
   });
 });

@@ -1,8 +1,11 @@
+import { useId } from "react";
 import type { Erased } from "../api/types";
 import { useI18n } from "../i18n/context";
 import { departure } from "../lib/departure";
+import type { Draft } from "../lib/draft";
 import type { Ending } from "../lib/ending";
 import type { SignInFailure } from "../lib/signInFailure";
+import { useDraft } from "../lib/useDraft";
 import { LanguageSwitch } from "./LanguageSwitch";
 
 interface Props {
@@ -12,10 +15,12 @@ interface Props {
   ending?: Ending;
   /** Why a sign-in or sign-out failed right before; says more than an ending. */
   failure?: SignInFailure;
+  /** What they were writing when their session ended. */
+  draft?: Draft;
 }
 
 /** Where nobody is signed in. */
-export function SignIn({ erased, ending, failure }: Props) {
+export function SignIn({ erased, ending, failure, draft }: Props) {
   const { t } = useI18n();
   const returnTo = encodeURIComponent(location.pathname);
   return (
@@ -46,6 +51,7 @@ export function SignIn({ erased, ending, failure }: Props) {
           {t(`ending.${ending}`)}
         </p>
       )}
+      {draft && <Unsent draft={draft} />}
       {!failure && <p>{t("signIn.text")}</p>}
       <a
         className="button primary"
@@ -57,5 +63,27 @@ export function SignIn({ erased, ending, failure }: Props) {
       </a>
       <LanguageSwitch />
     </main>
+  );
+}
+
+/** What was written and not sent, or sent and kept nowhere: to sign in is to leave the page that has it. */
+function Unsent({ draft }: { draft: Draft }) {
+  const { t } = useI18n();
+  const text = useDraft(draft);
+  const id = useId();
+  if (text.trim() === "") return null;
+  return (
+    <>
+      <label htmlFor={id}>{t("signIn.draft")}</label>
+      <textarea
+        id={id}
+        data-testid="draft"
+        readOnly
+        rows={4}
+        cols={60}
+        value={text}
+        onFocus={(event) => event.target.select()}
+      />
+    </>
   );
 }

@@ -26,6 +26,7 @@ function seen(part: { turns?: Turn[]; hasOlder?: boolean }): string {
   const conversation = {
     id: "c",
     turns: [turn],
+    reading: "read" as const,
     hasOlder: false,
     busy: false,
     branch: done,

@@ -1,12 +1,16 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 import { api } from "../api/http";
-import type { Approval, Citation, Erased, Me, Model } from "../api/types";
+import type { Approval, Erased, Me } from "../api/types";
 import { useI18n } from "../i18n/context";
+import type { Draft } from "../lib/draft";
 import { isSignedOut, type Ending } from "../lib/ending";
 import { ACCOUNT, pathOf, USAGE, type Overlay } from "../lib/place";
+import { useCitation } from "../lib/useCitation";
 import { useConversation } from "../lib/useConversation";
+import { useModels } from "../lib/useModels";
 import { useOverlay } from "../lib/useOverlay";
 import type { Pages } from "../lib/usePages";
+import { useView, VIEWS } from "../lib/useView";
 import { useWaiting } from "../lib/useWaiting";
 import { Account } from "./account/Account";
 import { countText, Waiting } from "./approvals/Waiting";
@@ -21,21 +25,17 @@ import { LocalLink } from "./LocalLink";
 import { Turns } from "./Turns";
 import { Usage } from "./usage/Usage";
 
-type View = "chat" | "conversations" | "documents";
-const VIEWS: View[] = ["chat", "conversations", "documents"];
-
 interface Props {
   me: Me;
+  draft: Draft;
   onSignedOut(ending: Ending): void;
   onErased(erased: Erased): void;
 }
 
-export function Workspace({ me, onSignedOut, onErased }: Props) {
+export function Workspace({ me, draft, onSignedOut, onErased }: Props) {
   const { t, explain } = useI18n();
-  const [view, setView] = useState<View>("chat");
   const [version, setVersion] = useState(0);
   const [problem, setProblem] = useState<unknown>(null);
-  const [citation, setCitation] = useState<Citation | null>(null);
 
   const onError = useCallback(
     (error: unknown) => {
@@ -45,23 +45,26 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
   );
   const onStored = useCallback(() => setVersion((version) => version + 1), []);
   const conversation = useConversation(onStored, onError);
+  const [view, setView] = useView(conversation.id);
+  const { citation, show: showCitation, close: closeCitation } = useCitation(conversation.id);
   const waiting = useWaiting(version, onError);
-  const { models, model, setModel, error: modelsError } = useModels(onError);
+  const { models, model, choose, ...ofModels } = useModels(version, onError);
   const overlay = useOverlay();
   const show = (page: Overlay) => {
-    setCitation(null);
+    closeCitation();
     overlay.show(page);
   };
   const showUsage = () => show(USAGE);
   const leave = () => overlay.leave(pathOf(conversation.id));
 
   const open = (id: string | null) => {
-    setCitation(null);
+    closeCitation();
     setView("chat");
     conversation.open(id);
   };
-  const signOut = () =>
-    api.signOut().then(
+  const signOut = () => {
+    setProblem(null);
+    return api.signOut().then(
       (elsewhere) => {
         // First, so that the way back shows nothing.
         onSignedOut("self");
@@ -72,8 +75,15 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
         onError(error);
       },
     );
+  };
 
-  const shown = problem ?? modelsError ?? conversation.loadError;
+  const isUnread = conversation.reading === "unread";
+  const shown = [
+    { error: conversation.loadError, retry: isUnread ? conversation.reread : null },
+    // Signing out is tried again where it was tried.
+    { error: problem, retry: null },
+    { error: ofModels.error, retry: ofModels.reload },
+  ].find(({ error }) => error !== null);
   return (
     <div className={"workspace view-" + view}>
       <header className="bar">
@@ -83,7 +93,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           <select
             data-testid="model"
             value={model}
-            onChange={(event) => setModel(event.target.value)}
+            onChange={(event) => choose(event.target.value)}
           >
             {models.map((item) => (
               <option key={item.id} value={item.id} title={item.description}>
@@ -122,8 +132,13 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
         {VIEWS.map((item) => (
           <button
             key={item}
+            data-testid={"tab-" + item}
             aria-current={view === item ? "true" : undefined}
-            onClick={() => setView(item)}
+            onClick={() => {
+              // On a small screen it is over what the tabs choose.
+              closeCitation();
+              setView(item);
+            }}
           >
             {t(`nav.${item}`)}
             {item === "conversations" && <WaitingCount pages={waiting} />}
@@ -164,15 +179,20 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
           </Boundary>
         </div>
         <div className="chat">
-          {shown !== null && shown !== undefined && (
-            <p role="alert" className="banner bad">
-              {explain(shown)}
+          {shown && (
+            <p role="alert" className="banner bad" data-testid="problem">
+              {explain(shown.error)}{" "}
+              {shown.retry && (
+                <button data-testid="problem-retry" onClick={shown.retry}>
+                  {t("retry")}
+                </button>
+              )}
             </p>
           )}
           <Boundary>
             <Turns
               conversation={conversation}
-              onCitation={setCitation}
+              onCitation={showCitation}
               onUsage={showUsage}
               onError={onError}
             />
@@ -181,6 +201,8 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
             <BudgetNotice warnings={conversation.warnings} onUsage={showUsage} />
           </Boundary>
           <Composer
+            draft={draft}
+            isReady={conversation.reading === "read"}
             busy={conversation.busy}
             onStop={conversation.stop}
             onSend={(text) => conversation.send(model, text)}
@@ -189,7 +211,7 @@ export function Workspace({ me, onSignedOut, onErased }: Props) {
       </main>
       {citation && (
         <Boundary>
-          <CitationPanel citation={citation} onClose={() => setCitation(null)} />
+          <CitationPanel citation={citation} onClose={closeCitation} />
         </Boundary>
       )}
     </div>
@@ -208,25 +230,4 @@ function WaitingCount({ pages }: { pages: Pages<Approval> }) {
       <span className="visually-hidden">, {t("approvals.title", { count: text })}</span>
     </span>
   );
-}
-
-const AUTOMATIC = "lotoai";
-
-function useModels(onError: (error: unknown) => void) {
-  const [models, setModels] = useState<Model[]>([{ id: AUTOMATIC, description: "", type: "chat" }]);
-  const [model, setModel] = useState(AUTOMATIC);
-  const [error, setError] = useState<unknown>(null);
-  useEffect(() => {
-    api.models().then(
-      (all) => {
-        if (all.length > 0) setModels(all);
-        setError(null);
-      },
-      (cause: unknown) => {
-        setError(cause);
-        onError(cause);
-      },
-    );
-  }, [onError]);
-  return { models, model, setModel, error };
 }

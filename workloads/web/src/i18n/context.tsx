@@ -10,8 +10,9 @@ import {
 import { ApiError } from "../api/http";
 import type { Amount, Kind } from "../api/usageTypes";
 import { amountText, untilText } from "../lib/amounts";
+import { errorText } from "../lib/failed";
 import { refusalText } from "../lib/refusal";
-import { isKey, pickLanguage, translate, type Language, type Translate } from "./dictionary";
+import { pickLanguage, translate, type Language, type Translate } from "./dictionary";
 
 const STORED = "lotoai.language";
 
@@ -50,9 +51,8 @@ export function I18nProvider({ children }: { children: ReactNode }) {
     const amount = (kind: Kind, amount: Amount) => amountText(language, t, kind, amount);
     const explain = (error: unknown) => {
       if (!(error instanceof ApiError)) return String(error);
-      if (error.budget) return refusalText({ t, amount, moment, until }, error.budget);
-      const key = "error." + error.code;
-      return isKey(key) ? t(key) : error.message;
+      if (error.budget) return refusalText({ language, t, amount, moment, until }, error.budget);
+      return errorText(t, error);
     };
     return { language, setLanguage, t, explain, moment, until, amount };
   }, [language, setLanguage]);

@@ -22,6 +22,22 @@ describe("dictionary", () => {
     expect(isKey("error." + code)).toBe(true);
   });
 
+  it.each([
+    "empty_document",
+    "not_utf8",
+    "bad_html",
+    "unsupported_media_type",
+    "document_too_large",
+    "refused_by_model",
+    "refused_by_store",
+    "missing_object",
+    "parser_stopped",
+    "interrupted",
+    "temporarily_unavailable",
+  ])("has words for a document that failed with %s", (code) => {
+    expect(isKey("documents.failed." + code)).toBe(true);
+  });
+
   it("takes the first language that there is", () => {
     expect(pickLanguage([null, "fr-CA", "es-MX", "en"])).toBe("es");
     expect(pickLanguage(["de"])).toBe("en");

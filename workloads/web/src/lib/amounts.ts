@@ -23,6 +23,11 @@ export function moneyText(language: Language, micros: number, currency: string):
   return new Intl.NumberFormat(language, { style: "currency", currency, ...digits }).format(value);
 }
 
+/** The form of a text that tells so much: of one, or of any other amount. */
+export function formOf(language: Language, amount: Amount): "one" | "other" {
+  return new Intl.PluralRules(language).select(valueOf(amount)) === "one" ? "one" : "other";
+}
+
 /** An amount with what it counts: `1 request`, `2,000 tokens`, `€3.50`. */
 export function amountText(
   language: Language,
@@ -33,8 +38,7 @@ export function amountText(
   if (typeof amount !== "number") return moneyText(language, amount.micros, amount.currency);
   const count = new Intl.NumberFormat(language).format(amount);
   if (kind === "money") return count;
-  const form = new Intl.PluralRules(language).select(amount) === "one" ? "one" : "other";
-  return t(`amount.${kind}.${form}`, { count });
+  return t(`amount.${kind}.${formOf(language, amount)}`, { count });
 }
 
 /** An amount without what it counts, to stand before another of the same. */

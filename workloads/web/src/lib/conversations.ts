@@ -9,15 +9,11 @@ export interface Deleted {
   before: string | null;
 }
 
-/** The list without a conversation, and what brings it back. */
-export function without(items: Item[], id: string): { items: Item[]; deleted: Deleted | null } {
+/** What brings a conversation back that is taken out of this list; null where it is not in it. */
+export function deletedFrom(items: Item[], id: string): Deleted | null {
   const at = items.findIndex((item) => item.id === id);
   const item = items[at];
-  if (!item) return { items, deleted: null };
-  return {
-    items: items.filter((other) => other.id !== id),
-    deleted: { item, before: items[at + 1]?.id ?? null },
-  };
+  return item ? { item, before: items[at + 1]?.id ?? null } : null;
 }
 
 /** The list with a deleted conversation where it stood; first when that place is gone. */

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { translate, type Language } from "../i18n/dictionary";
-import { failedText } from "./failed";
+import { ApiError } from "../api/http";
+import { translate, type Language, type Translate } from "../i18n/dictionary";
+import { errorText, failedText } from "./failed";
 
-const said = (code: string, language: Language = "en") =>
-  failedText((key, values) => translate(language, key, values), code);
+const inLanguage = (language: Language): Translate => (key, values) =>
+  translate(language, key, values);
+const said = (code: string, language: Language = "en") => failedText(inLanguage(language), code);
 
 /** What answers are stored with that were not let end. */
 const STORED = [
@@ -48,5 +50,51 @@ describe("a stored answer that failed", () => {
 
   it("says the code that nobody has words for", () => {
     expect(said("quite_new")).toBe("This answer failed (quite_new).");
+  });
+});
+
+/** What the page can meet. */
+const MET = [
+  "answer_not_found",
+  "answer_stopped",
+  "document_not_found",
+  "idempotency_answer_not_kept",
+  "idempotency_in_progress",
+  "idempotency_key_reused",
+  "idempotency_outcome_unknown",
+  "internal_error",
+  "model_not_found",
+  "not_your_document",
+  "price_unknown",
+  "request_too_large",
+  "too_many_idempotency_keys",
+  // Those of which there are only words for looking back.
+  "provider_refused",
+  "tool_refused",
+  "unknown_role",
+];
+
+describe("what goes wrong just now", () => {
+  const told = (status: number, code: string, language: Language = "en") =>
+    errorText(inLanguage(language), new ApiError(status, code, "in the server's words"));
+
+  it.each(MET)("has a sentence for %s in both languages", (code) => {
+    const texts = (["en", "es"] as const).map((language) => told(400, code, language));
+    expect(new Set([...texts, "in the server's words"]).size).toBe(3);
+    for (const text of texts) expect(text).toMatch(/\.$/);
+  });
+
+  it("is told as it is now, where looking back there is another thing to say", () => {
+    expect(told(401, "signed_out")).toBe("This session was ended. Sign in again.");
+  });
+
+  it("has a sentence for what stands before the gateway", () => {
+    const text = "LotoAI did not answer, but something that stands before it (HTTP 502). Try again soon.";
+    expect(told(502, "http_502")).toBe(text);
+    expect(told(502, "http_502", "es")).toContain("(HTTP 502). Reintenta en breve.");
+  });
+
+  it("is told in the server's words where it is new", () => {
+    expect(told(400, "quite_new")).toBe("in the server's words");
   });
 });

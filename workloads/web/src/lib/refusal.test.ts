@@ -19,6 +19,7 @@ const refusal: Refusal = {
 function said(part: Partial<Refusal>, language: Language = "en"): string {
   const t: Words["t"] = (key, values) => translate(language, key, values);
   const words: Words = {
+    language,
     t,
     amount: (kind, amount) => amountText(language, t, kind, amount),
     moment: (text) => `<${text}>`,
@@ -41,6 +42,13 @@ describe("a refused question", () => {
     expect(text).toContain("600 tokens are left");
     expect(text).toContain("1,000 tokens a day");
     expect(text).not.toContain("used up");
+  });
+
+  it("is told of one that is left as people do", () => {
+    const one = { limit: 10, used: 9, needed: 2 };
+    expect(said(one)).toContain("1 request is left");
+    expect(said(one, "es")).toContain("queda 1 pregunta");
+    expect(said({ ...one, used: 8 }, "es")).toContain("quedan 2 preguntas");
   });
 
   it("counts money to the last millionth", () => {

@@ -1,8 +1,10 @@
 import type { Amount, BudgetScope, Kind, Period, Refusal } from "../api/usageTypes";
-import type { Translate } from "../i18n/dictionary";
+import type { Language, Translate } from "../i18n/dictionary";
+import { formOf } from "./amounts";
 
 /** How things are said here and now. */
 export interface Words {
+  language: Language;
   t: Translate;
   amount(kind: Kind, amount: Amount): string;
   /** When an RFC 3339 text is, and how long it is until then. */
@@ -30,14 +32,14 @@ export function limitText(
 
 /** Why a question was refused, how much is left, and when there is more. */
 export function refusalText(words: Words, refusal: Refusal): string {
-  const { t, amount, moment, until } = words;
+  const { language, t, amount, moment, until } = words;
   const { kind, limit, per, resets_at } = refusal;
   const budget = budgetTitle(words, refusal);
   const allowed = limitText(words, kind, limit, per);
   const left = minus(limit, refusal.used);
   const why = isNone(left)
     ? t("stop.empty", { budget, limit: allowed })
-    : t("stop.small", {
+    : t(`stop.small.${formOf(language, left)}`, {
         budget,
         limit: allowed,
         left: amount(kind, left),

@@ -16,7 +16,7 @@ async function asked(response: Response) {
   vi.stubGlobal("fetch", async () => response);
   const { listener, hasBegun } = noticing(quiet);
   const { signal } = new AbortController();
-  const question = { model: "m", text: "?", conversationId: null, signal };
+  const question = { model: "m", text: "?", conversationId: null, key: "k", signal };
   const failed = await ask(question, listener).then(
     () => false,
     () => true,

@@ -10,6 +10,7 @@ import type {
   ToolCall,
   Verdict,
 } from "../api/types";
+import { keyFor, mayHaveArrived, type Unheard } from "../api/unheard";
 import type { Warning } from "../api/usageTypes";
 import { conversationIn, overlayIn, pathOf } from "./place";
 import { noticing } from "./typed";
@@ -81,6 +82,11 @@ export async function storedId(
   }
 }
 
+/** Whether something ended because it was stopped. */
+function isStop(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
 let keys = 0;
 function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
   return {
@@ -96,10 +102,14 @@ function newTurn(role: Turn["role"], text: string, state: Turn["state"]): Turn {
   };
 }
 
+/** What is known of the messages of the open conversation. */
+export type Reading = "reading" | "read" | "unread";
+
 /** The open conversation. Its id is in the path, so that a reload shows it again. */
 export function useConversation(onStored: () => void, onError: (error: unknown) => void) {
   const [id, setId] = useState<string | null>(idInPath);
   const [turns, setTurns] = useState<Turn[]>([]);
+  const [reading, setReading] = useState<Reading>(() => (id === null ? "read" : "reading"));
   /** What gets the messages before these; null where there are none, or none are known of. */
   const [older, setOlder] = useState<string | null>(null);
   /** Which conversation was opened last: what is read of one before it is not shown. */
@@ -109,44 +119,58 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
   const [warnings, setWarnings] = useState<Warning[]>([]);
   const running = useRef<AbortController | null>(null);
   const [busy, setBusy] = useState(false);
+  /** The question before, where it may have arrived and nothing came back. */
+  const unheard = useRef<Unheard | null>(null);
 
   const stop = useCallback(() => running.current?.abort(), []);
 
+  /** Stops, and leaves to itself what comes of that: it belongs to what is not shown any more. */
+  const leave = useCallback(() => {
+    running.current?.abort();
+    running.current = null;
+    setBusy(false);
+    return ++opened.current;
+  }, []);
+
   const show = useCallback(
     (next: string | null) => {
-      stop();
+      const now = leave();
       setId(next);
       setTurns([]);
       setOlder(null);
       setLoadError(null);
-      const now = ++opened.current;
+      setReading(next === null ? "read" : "reading");
       if (!next) return;
       api.messages(next).then(
         (page) => {
           if (opened.current !== now) return;
           setTurns(turnsOf(page.items));
           setOlder(page.next_cursor);
+          setReading("read");
         },
         (error: unknown) => {
           if (opened.current !== now) return;
           setLoadError(error);
+          setReading("unread");
           onError(error);
         },
       );
     },
-    [stop, onError],
+    [leave, onError],
   );
+  /** Reads the messages again that could not be read. */
+  const reread = useCallback(() => show(id), [show, id]);
 
   /** Shows the messages before those that are shown. */
   const loadOlder = useCallback(async () => {
     if (!id || !older) return;
     const now = opened.current;
+    setLoadError(null);
     try {
       const page = await api.messages(id, older);
       if (opened.current !== now) return;
       setTurns((all) => withOlder(all, page.items));
       setOlder(page.next_cursor);
-      setLoadError(null);
     } catch (error) {
       if (opened.current !== now) return;
       setLoadError(error);
@@ -172,10 +196,13 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       show(idInPath());
     };
     window.addEventListener("popstate", sync);
-    return () => window.removeEventListener("popstate", sync);
-  }, [show]);
+    return () => {
+      window.removeEventListener("popstate", sync);
+      leave();
+    };
+  }, [show, leave]);
 
-  /** Shows these turns, and has the last one written; gives what it failed with, if it did. */
+  /** Shows these turns, and has the last one written; gives what it failed with, or was stopped by. */
   const listen = useCallback(
     async (
       added: Turn[],
@@ -185,14 +212,18 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       const change = (part: (turn: Turn) => Partial<Turn>) =>
         setTurns((all) => all.map((turn) => (turn.key === key ? { ...turn, ...part(turn) } : turn)));
       const controller = new AbortController();
-      /** What is said next goes on here: also where nothing but a failure comes of this. */
+      // It is seen at once. Until it is done the answer may still have to begin.
+      controller.signal.addEventListener("abort", () => change(() => ({ state: "stopped" })));
+      const now = opened.current;
+      /** What is said next goes on here: also where nothing but a failure comes of this, or it was stopped. */
       const goOnIn = (conversation: string | null) => {
-        if (!conversation || controller.signal.aborted) return;
+        if (!conversation || opened.current !== now) return;
         if (!overlayIn(location.pathname)) history.replaceState(null, "", pathOf(conversation));
         setId(conversation);
       };
       running.current = controller;
       setBusy(true);
+      setLoadError(null);
       setTurns((all) => [...all, ...added]);
       try {
         await begin(controller.signal, {
@@ -215,35 +246,41 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
         change(() => ({ state: "done" }));
         return null;
       } catch (error) {
-        if (controller.signal.aborted) {
-          change(() => ({ state: "stopped" }));
-          return null;
-        }
-        change(() => ({ state: "failed", error }));
+        if (!controller.signal.aborted) change(() => ({ state: "failed", error }));
         onError(error);
         return error;
       } finally {
-        if (running.current === controller) running.current = null;
-        setBusy(running.current !== null);
+        if (running.current === controller) {
+          running.current = null;
+          setBusy(false);
+        }
         onStored();
       }
     },
     [onStored, onError],
   );
 
-  /** Asks. Gives whether it failed and is kept nowhere: then it is for the person to send it again. */
+  /**
+   * Asks. Gives whether it is kept nowhere, as far as is known, because it failed or was stopped: then
+   * it is for the person to send it again.
+   */
   const send = useCallback(
     async (model: string, text: string): Promise<boolean> => {
+      const asked = { model, text, conversationId: id };
+      const key = keyFor(unheard.current, asked);
+      unheard.current = null;
       let isKept = () => false;
       const error = await listen(
         [newTurn("user", text, "done"), newTurn("assistant", "", "writing")],
         (signal, listener) => {
           const noticed = noticing(listener);
           isKept = noticed.hasBegun;
-          return ask({ model, text, conversationId: id, signal }, noticed.listener);
+          return ask({ ...asked, key, signal }, noticed.listener);
         },
       );
-      return error !== null && !isKept();
+      const isLost = error !== null && !isKept();
+      if (isLost && mayHaveArrived(error)) unheard.current = { ...asked, key };
+      return isLost;
     },
     [id, listen],
   );
@@ -258,6 +295,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
       const error = await listen([answer], (signal, listener) =>
         tellDecision({ approval, verdict, signal }, listener),
       );
+      if (isStop(error)) return null;
       if (error !== null) {
         // Of an answer that was begun there is something to see.
         setTurns((all) => all.filter((turn) => turn.key !== answer.key || turn.runId !== null));
@@ -271,6 +309,7 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
   const branch = useCallback(
     async (turn: Turn) => {
       if (!id) return;
+      setLoadError(null);
       try {
         const made = await api.branchConversation(id, (await storedId(id, turn)) ?? turn.key);
         open(made.id);
@@ -286,6 +325,8 @@ export function useConversation(onStored: () => void, onError: (error: unknown) 
   return {
     id,
     turns,
+    reading,
+    reread,
     hasOlder: older !== null,
     busy,
     loadError,

@@ -1,6 +1,6 @@
 import { useCallback, useState } from "react";
 import { api } from "../api/http";
-import { putBack, renamed, without, type Deleted, type Item } from "./conversations";
+import { deletedFrom, putBack, renamed, type Deleted, type Item } from "./conversations";
 import { save } from "./save";
 import { usePages } from "./usePages";
 
@@ -15,7 +15,8 @@ export function useConversations(version: number, onError: (error: unknown) => v
       words ? api.searchConversations(words, cursor) : api.conversations(cursor),
     [words],
   );
-  const { items, error, hasMore, more, attempt, change } = usePages<Item>(read, onError, version);
+  const pages = usePages<Item>(read, onError, version);
+  const { items, error, hasMore, more, attempt, change, remove: takeOut } = pages;
 
   const rename = useCallback(
     async (id: string, title: string) => {
@@ -28,13 +29,13 @@ export function useConversations(version: number, onError: (error: unknown) => v
 
   const remove = useCallback(
     async (id: string) => {
-      if (!(await attempt(api.removeConversation(id)))) return false;
-      const rest = without(items ?? [], id);
-      change(() => rest.items);
-      setDeleted(rest.deleted);
+      // As it stood when that was asked for: until it is done, another one may have gone.
+      const deleted = deletedFrom(items ?? [], id);
+      if (!(await takeOut(id, api.removeConversation(id)))) return false;
+      setDeleted(deleted);
       return true;
     },
-    [attempt, change, items],
+    [takeOut, items],
   );
 
   const undo = useCallback(async () => {

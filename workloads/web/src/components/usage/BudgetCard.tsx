@@ -1,6 +1,6 @@
 import { KINDS, type BudgetState, type Kind } from "../../api/usageTypes";
 import { useI18n } from "../../i18n/context";
-import { bareText } from "../../lib/amounts";
+import { bareText, formOf } from "../../lib/amounts";
 import { budgetTitle, limitText } from "../../lib/refusal";
 import { percentOf, standingOf, type Standing } from "../../lib/usage";
 import { Meter } from "./Meter";
@@ -67,7 +67,8 @@ function Limit(props: { budget: BudgetState; kind: Kind; standing: Standing }) {
     used: bareText(language, budget.used[kind] ?? 0),
     limit: limitText(i18n, kind, limit, budget.per),
   });
-  const left = t("budget.left", { left: amount(kind, budget.left[kind] ?? 0) });
+  const rest = budget.left[kind] ?? 0;
+  const left = t(`budget.left.${formOf(language, rest)}`, { left: amount(kind, rest) });
   return (
     <div className="limit">
       <p>

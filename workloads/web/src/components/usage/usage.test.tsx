@@ -61,6 +61,14 @@ describe("a budget", () => {
     expect(html).not.toContain("tokens");
   });
 
+  it("counts one that is left as people do", () => {
+    const one = { left: { requests: 1, money: money(2_000_000) } };
+    expect(card(one)).toContain("<strong>1 request left</strong>");
+    language = "es";
+    expect(card(one)).toContain("<strong>queda 1 pregunta</strong>");
+    expect(card()).toContain("<strong>quedan 60 preguntas</strong>");
+  });
+
   it("says that it is nearly used up, or used up, by more than a colour", () => {
     expect(card()).toContain('data-standing="ok"');
     const nearly = card({ percent: 85 });
