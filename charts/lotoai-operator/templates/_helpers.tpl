@@ -14,7 +14,7 @@ lotoai-operator
 
 {{- define "lotoai.selector" -}}
 app.kubernetes.io/name: lotoai-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "lotoai.labels" -}}

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::spec::DeletionPolicy;
+
 /// What the operator observed. Secrets are named here, their values never are.
 ///
 /// The default in the schema says `Ready=Unknown` before the operator's first look, so that
@@ -30,6 +32,10 @@ pub struct LotoAIStatus {
     /// Generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// What deleting the resource would do now, whatever its spec says: `Retain` once no volume and no
+    /// credential would go with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Public address of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

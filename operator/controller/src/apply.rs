@@ -23,10 +23,11 @@ use crate::metrics;
 use crate::object::{Desired, Existing, belongs, show};
 use foreign::refuse_foreign;
 use record::{is_as_applied, signed};
-use refusal::{is_refusal, is_silence, put_off, refusals};
+use refusal::{is_silence, put_off, refusals};
 
 pub(crate) use record::keep_ours;
 pub use refusal::Refusal;
+pub(crate) use refusal::is_refusal;
 
 /// Field manager of everything but status. It may never change: the objects of running platforms
 /// would keep the fields of the old one for ever.

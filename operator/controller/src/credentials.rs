@@ -1,10 +1,10 @@
 //! Credentials: makes the Secrets that a platform needs and reads those that are there.
 //!
 //! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
-//! never overwritten: stores know it already. What changes in an existing Secret is its owner
-//! (with the deletion policy), our labels, a value that is given (a user name), a certificate that
-//! ends or was altered, and a credential that somebody wants made anew. Secrets that others keep are
-//! read and never written.
+//! never overwritten: stores know it already. Nor is one made in the place of one that is gone and that
+//! a store's data still ask for. What changes in an existing Secret is its owner (with the deletion
+//! policy), our labels, a value that is given (a user name), a certificate that ends or was altered, and
+//! a credential that somebody wants made anew. Secrets that others keep are read and never written.
 
 mod certificate;
 mod error;
@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
+use lotoai_plan::credentials::{Lost, lost};
 use lotoai_plan::events::{NextAuthority, Renewed};
 use lotoai_plan::tls::PRIVATE_KEY;
 use lotoai_plan::{
@@ -33,7 +34,9 @@ use crate::apply::FIELD_MANAGER;
 use crate::object::owned_by;
 use crate::tls;
 use crate::tls::given::Given;
-use error::{DamagedSnafu, MissingSnafu, NotGivenSnafu, RandomSnafu, RequestSnafu, TakenUpSnafu};
+use error::{
+    DamagedSnafu, LostSnafu, MissingSnafu, NotGivenSnafu, RandomSnafu, RequestSnafu, TakenUpSnafu,
+};
 use ours::check_ours;
 
 pub use error::Error;
@@ -66,8 +69,9 @@ struct Store<'a> {
 /// cannot be made.
 ///
 /// # Errors
-/// At the first Secret that cannot be made or belongs to somebody else; at the end when one is there
-/// that planning did not know of. A plan that misses the account in use would have it retired.
+/// Before anything is made when a Secret is gone that a store's data go on asking for; at the first one
+/// that cannot be made or belongs to somebody else; at the end when one is there that planning did not
+/// know of. A plan that misses the account in use would have it retired.
 pub async fn credentials(
     client: &Client,
     platform: &Platform,
@@ -86,10 +90,12 @@ pub async fn credentials(
         taken_up: Vec::new(),
         now,
     };
+    let unlabelled = store.look_up(lost(platform, observed, required)).await?;
     let mut values = BTreeMap::new();
     let mut signers = None;
     for spec in authority_first(required) {
-        let existing = observed.secrets.get(spec.name());
+        let listed = observed.secrets.get(spec.name());
+        let existing = listed.or_else(|| unlabelled.get(spec.name()));
         let secret = match &spec.kind {
             SecretKind::Values(wanted) => store.values(spec, existing, wanted).await?,
             SecretKind::Authority => {
@@ -143,6 +149,27 @@ struct Change {
 }
 
 impl Store<'_> {
+    /// Reads the Secrets that must not be made. One that is there only lacks a label that a pass finds
+    /// its own by.
+    async fn look_up(&mut self, lost: Vec<Lost>) -> Result<BTreeMap<String, Secret>, Error> {
+        let mut found = BTreeMap::new();
+        let mut gone = Vec::new();
+        for one in lost {
+            let name = &one.secret;
+            let verb = "read";
+            let secret = self.api.get_opt(name).await;
+            match secret.context(RequestSnafu { verb, name })? {
+                Some(secret) => {
+                    self.taken_up.push(name.clone());
+                    found.insert(name.clone(), secret);
+                }
+                None => gone.push(one),
+            }
+        }
+        ensure!(gone.is_empty(), LostSnafu { lost: gone });
+        Ok(found)
+    }
+
     async fn values(
         &mut self,
         spec: &SecretSpec,

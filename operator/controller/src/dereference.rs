@@ -2,6 +2,8 @@
 //!
 //! Needs a client; writes nothing.
 
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
@@ -12,9 +14,10 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, PartialObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lotoai_api::LotoAI;
+use lotoai_plan::gate::job_complete;
 use lotoai_plan::kinds::{BackendTLSPolicy, Certificate, Cluster, HTTPRoute};
 use lotoai_plan::names::{authority_bundle, authority_secret};
 use lotoai_plan::tls::AUTHORITY;
@@ -26,6 +29,14 @@ use snafu::{ResultExt, Snafu};
 
 use crate::apply::{Cache, keep_ours};
 use crate::object::Existing;
+
+/// Pods that have not ended. Those that were evicted stay until somebody clears them away, up to
+/// 12,500 in a cluster, and say nothing of what runs.
+const NOT_ENDED: &str = "status.phase!=Failed,status.phase!=Succeeded";
+/// Pods that ended with a failure.
+const FAILED: &str = "status.phase=Failed";
+/// Label of the pods of Jobs.
+const JOB: &str = "batch.kubernetes.io/job-name";
 
 /// Why something could not be read.
 #[derive(Debug, Snafu)]
@@ -84,7 +95,8 @@ pub async fn dereference(
 ) -> Result<(Observed, Existing), Error> {
     let namespace = loto.namespace().unwrap_or_default();
     let uid = loto.uid().unwrap_or_default();
-    let params = ListParams::default().labels(&labels::owned_by_selector(&loto.name_any()));
+    let ours = labels::owned_by_selector(&loto.name_any());
+    let params = ListParams::default().labels(&ours);
     let reader = Reader {
         client,
         namespace: &namespace,
@@ -92,12 +104,13 @@ pub async fn dereference(
         params: &params,
         applied,
     };
+    let running = params.clone().fields(NOT_ENDED);
     let (
         mut secrets,
         mut deployments,
         mut stateful_sets,
         mut jobs,
-        pods,
+        mut pods,
         claims,
         others,
         certificates,
@@ -109,7 +122,7 @@ pub async fn dereference(
         reader.list::<Deployment>(),
         reader.list::<StatefulSet>(),
         reader.list::<Job>(),
-        reader.list::<Pod>(),
+        reader.list_of::<Pod>(&running),
         reader.list::<PersistentVolumeClaim>(),
         reader.metadata_of_others(),
         reader.list_optional::<Certificate>().boxed(),
@@ -117,6 +130,10 @@ pub async fn dereference(
         reader.list_optional::<BackendTLSPolicy>().boxed(),
         reader.list_optional::<Cluster>().boxed(),
     )?;
+    if !jobs.values().all(job_complete) {
+        let attempts = ListParams::default().labels(&format!("{ours},{JOB}"));
+        pods.extend(reader.ended(&attempts.fields(FAILED)).await?);
+    }
     let mut missing_kinds = BTreeSet::new();
     let mut certificates = or_missing(certificates, &mut missing_kinds);
     let mut routes = or_missing(routes, &mut missing_kinds);
@@ -173,8 +190,9 @@ pub async fn events_about(
         let api = &api;
         async move {
             let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
-            match api.list(&about).await {
-                Ok(list) => Ok(list.items),
+            let mut events = Vec::new();
+            match pages::each(api, &about, |event| events.push(event)).await {
+                Ok(()) => Ok(events),
                 Err(kube::Error::Api(refusal)) if refusal.is_forbidden() => Ok(Vec::new()),
                 Err(error) => Err(error).context(ListSnafu { kind: "Event" }),
             }
@@ -235,18 +253,48 @@ impl Reader<'_> {
             + Debug
             + DeserializeOwned,
     {
+        self.list_of(self.params).await
+    }
+
+    /// The same of those that other selectors pick.
+    async fn list_of<K>(&self, params: &ListParams) -> Result<BTreeMap<String, K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let mut objects = BTreeMap::new();
+        self.each(params, |mut object: K| {
+            self.reduce(object.meta_mut());
+            objects.insert(object.name_any(), object);
+        })
+        .await?;
+        Ok(objects)
+    }
+
+    /// Pods that ended. Nobody reads what they were made from, which is most of them.
+    async fn ended(&self, params: &ListParams) -> Result<BTreeMap<String, Pod>, Error> {
+        let mut pods = BTreeMap::new();
+        self.each(params, |mut pod: Pod| {
+            pod.spec = None;
+            pod.metadata.managed_fields = None;
+            pods.insert(pod.name_any(), pod);
+        })
+        .await?;
+        Ok(pods)
+    }
+
+    async fn each<K>(&self, params: &ListParams, keep: impl FnMut(K)) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-        let objects = api
-            .list(self.params)
-            .await
-            .context(ListSnafu { kind: K::kind(&()) })?;
-        Ok(objects
-            .into_iter()
-            .map(|mut object| {
-                self.reduce(object.meta_mut());
-                (object.name_any(), object)
-            })
-            .collect())
+        let listed = pages::each(&api, params, keep).await;
+        listed.context(ListSnafu { kind: K::kind(&()) })
     }
 
     /// The same for a kind that the cluster may be without; nothing when it is.
@@ -291,22 +339,20 @@ impl Reader<'_> {
             .map(|OwnedKind { resource, .. }| resource)
             .filter(|resource| !in_full.contains(resource));
         let lists = try_join_all(others.map(async |resource| {
-            let api: Api<DynamicObject> =
+            let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::namespaced_with(self.client.clone(), self.namespace, &resource);
             let kind = resource.kind;
-            let list = api
-                .list_metadata(self.params)
-                .await
-                .context(ListSnafu { kind: &kind })?;
-            Ok((kind, list))
+            let mut all = Vec::new();
+            let listed = pages::each(&api, self.params, |mut object| {
+                self.reduce(&mut object.metadata);
+                all.push(object.metadata);
+            });
+            listed.await.context(ListSnafu { kind: &kind })?;
+            Ok((kind, all))
         }))
         .await?;
         let mut existing = Existing::default();
-        for (kind, list) in lists {
-            let metadata = list.into_iter().map(|mut object| {
-                self.reduce(&mut object.metadata);
-                object.metadata
-            });
+        for (kind, metadata) in lists {
             existing.extend(&kind, metadata);
         }
         Ok(existing)

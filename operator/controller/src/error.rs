@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use rand::Rng;
 use snafu::Snafu;
 
-use crate::{apply, credentials, dereference, prune, report};
+use crate::{apply, credentials, dereference, prune, report, retain};
 
 /// Longest wait after repeated transient failures: whatever failed, a platform is as it should be
 /// within a minute after the cluster is well again.
@@ -42,6 +42,12 @@ pub enum Error {
     Dereference {
         /// Which read, and why.
         source: dereference::Error,
+    },
+    /// An object could not be kept from going with the resource.
+    #[snafu(display("failed to bring deletionPolicy Retain into force"))]
+    Retain {
+        /// Which one, and why.
+        source: retain::Error,
     },
     /// A Secret could not be made.
     #[snafu(display("failed to make credentials"))]
@@ -120,6 +126,7 @@ impl Error {
         match self {
             Self::ReadResource { .. } | Self::InvalidSpec { .. } | Self::Panicked => None,
             Self::Dereference { source } => source.kube(),
+            Self::Retain { source } => source.kube(),
             Self::Credentials { source } => source.kube(),
             Self::Apply { source } => source.kube(),
             Self::Prune { source } => source.kube(),
@@ -149,6 +156,7 @@ impl Error {
             Self::ReadResource { .. } => "Read",
             Self::InvalidSpec { .. } => "Validate",
             Self::Dereference { .. } => "Observe",
+            Self::Retain { .. } => "Retain",
             Self::Credentials { .. } => "Create",
             Self::Apply { .. } => "Apply",
             Self::Prune { .. } => "Prune",

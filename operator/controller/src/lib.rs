@@ -1,7 +1,7 @@
 //! The LotoAI operator: everything that reads from or writes to the cluster.
 //!
 //! One pass over a resource is a pipeline, each stage in its own file:
-//! guard → [`dereference`] → validate → [`credentials`] → build → gate → [`apply`] → [`prune`] →
+//! guard → [`dereference`] → [`retain`] → validate → [`credentials`] → build → gate → [`apply`] → [`prune`] →
 //! [`report`]. What is pure among it stands in `lotoai-plan`.
 
 pub mod apply;
@@ -27,11 +27,13 @@ pub mod question;
 pub mod rbac;
 pub mod reconcile;
 pub mod report;
+pub mod retain;
 pub mod run;
 pub mod serve;
 pub mod start;
 mod telemetry;
 pub mod tls;
+mod unread;
 pub mod watch;
 
 pub use error::Error;

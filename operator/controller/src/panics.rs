@@ -1,4 +1,15 @@
-//! What the log says of a panic.
+//! What becomes of a panic, and what the log says of it.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+
+/// What a part of the work comes to; nothing when it panics. A fault that one platform meets must not
+/// end the operator of all others. What the part leaves half-way is dropped with it or, in the cluster,
+/// met by the next pass like everything else.
+pub(crate) async fn caught<T>(part: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(part).catch_unwind().await.ok()
+}
 
 /// Logs where a panic happened, not its message: messages can quote the data that was at hand.
 pub(crate) fn install_hook() {

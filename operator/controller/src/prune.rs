@@ -3,8 +3,9 @@
 //! Needs a client. An object goes only when it carries the platform's labels (it would not be in
 //! `existing` otherwise), is owned by the platform's UID, is not desired, and has not changed since it
 //! was read: somebody may have given back a label that keeps it. Desired counts also when a gate still
-//! holds it. Volume claims are not among the kinds; credentials and what
-//! asks another operator for a store are passed over: all of them hold what cannot be made again.
+//! holds it. Volume claims are not among the kinds; credentials and the kinds by which another operator
+//! is asked for a store are passed over, whatever their labels: all of them hold what cannot be made
+//! again.
 
 use std::collections::HashSet;
 
@@ -56,7 +57,8 @@ pub async fn prune(
     cache: &Cache,
     pruned: &mut Vec<ObjectId>,
 ) -> Result<(), Error> {
-    let kinds = owned_kinds();
+    let mut kinds = owned_kinds();
+    kinds.retain(|kind| !kind.delegated);
     let mut refused = None;
     for (id, meta) in existing.iter() {
         let kind = kinds.iter().find(|kind| kind.resource.kind == id.kind);

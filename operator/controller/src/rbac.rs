@@ -27,19 +27,24 @@ pub fn rules() -> Vec<PolicyRule> {
         );
     };
     for kind in owned_kinds() {
-        let kind = kind.resource;
-        allow(&kind.group, &kind.plural, &READ);
+        let (group, plural) = (&kind.resource.group, &kind.resource.plural);
+        allow(group, plural, &READ);
         // Server-side apply creates through `patch`, which the API server checks as `create` too.
-        // Of Secrets only those with rendered configuration are deleted; the right knows no names.
-        allow(&kind.group, &kind.plural, &["create", "patch", "delete"]);
+        allow(group, plural, &["create", "patch"]);
+        // What asks another operator for a store stands for its data: it is never pruned, and goes with
+        // its owner. Of Secrets only those with rendered configuration are deleted; the right knows no
+        // names.
+        if !kind.delegated {
+            allow(group, plural, &["delete"]);
+        }
     }
     allow("lotoai.dev", "lotoais", &READ);
     allow("lotoai.dev", "lotoais/status", &["patch"]);
     // Clusters that enforce owner references ask for it before they accept ours.
     allow("lotoai.dev", "lotoais/finalizers", &["update"]);
     // Why a component is not ready.
-    allow("", "pods", &READ);
-    allow("", "persistentvolumeclaims", &READ);
+    allow("", "pods", &["list", "watch"]);
+    allow("", "persistentvolumeclaims", &["list"]);
     allow("", "events", &["list"]);
     allow("events.k8s.io", "events", &["create", "patch"]);
 
@@ -60,6 +65,8 @@ pub fn rules() -> Vec<PolicyRule> {
 
 #[cfg(test)]
 mod tests {
+    use lotoai_plan::OwnedKind;
+
     use super::*;
 
     #[test]
@@ -78,32 +85,45 @@ mod tests {
         }
     }
 
+    /// What may be done with a kind.
+    fn verbs(group: &str, plural: &str) -> Vec<String> {
+        let named = |names: &Option<Vec<String>>, name: &str| {
+            let mut names = names.iter().flatten();
+            names.any(|found| found == name)
+        };
+        let rules = rules().into_iter();
+        let rules =
+            rules.filter(|rule| named(&rule.api_groups, group) && named(&rule.resources, plural));
+        rules.flat_map(|rule| rule.verbs).collect()
+    }
+
     #[test]
-    fn every_owned_kind_can_be_written_and_pruned() {
-        let rules = rules();
-        for kind in owned_kinds() {
-            let kind = kind.resource;
-            let rule = rules
-                .iter()
-                .find(|rule| {
-                    rule.api_groups
-                        .iter()
-                        .flatten()
-                        .any(|group| *group == kind.group)
-                        && rule
-                            .resources
-                            .iter()
-                            .flatten()
-                            .any(|plural| *plural == kind.plural)
-                })
-                .unwrap_or_else(|| panic!("no rule for {}", kind.kind));
-            for verb in ["get", "list", "watch", "create", "patch", "delete"] {
-                assert!(
-                    rule.verbs.iter().any(|allowed| allowed == verb),
-                    "{} {verb}",
-                    kind.kind
-                );
+    fn every_owned_kind_can_be_written_and_pruned_unless_it_stands_for_data() {
+        let mut kept = Vec::new();
+        for OwnedKind {
+            resource,
+            delegated,
+            ..
+        } in owned_kinds()
+        {
+            let kind = resource.kind;
+            let verbs = verbs(&resource.group, &resource.plural);
+            for verb in ["get", "list", "watch", "create", "patch"] {
+                assert!(verbs.iter().any(|allowed| allowed == verb), "{kind} {verb}");
+            }
+            let deletes = verbs.iter().any(|allowed| allowed == "delete");
+            assert_eq!(deletes, !delegated, "{kind}");
+            if delegated {
+                kept.push(kind);
             }
         }
+        assert_eq!(kept, ["Cluster"]);
+    }
+
+    #[test]
+    fn what_only_explains_is_read_as_far_as_passes_and_watches_do() {
+        assert_eq!(verbs("", "pods"), ["list", "watch"]);
+        assert_eq!(verbs("", "persistentvolumeclaims"), ["list"]);
+        assert_eq!(verbs("", "events"), ["list"]);
     }
 }

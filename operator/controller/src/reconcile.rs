@@ -2,11 +2,9 @@
 //!
 //! Nothing is read or written here but through the stages.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -26,13 +24,14 @@ use crate::context::Context;
 use crate::credentials::Changes;
 use crate::error::{
     ApplySnafu, CredentialsSnafu, DereferenceSnafu, Error, ErrorClass, PruneSnafu, ReportSnafu,
-    chain,
+    RetainSnafu, chain,
 };
 use crate::metrics::{self, Step};
-use crate::object::Desired;
+use crate::object::{Desired, Existing};
 use crate::pace::Done;
+use crate::panics::caught;
 use crate::probe::Key;
-use crate::{credentials, dereference, prune, question, report, tls};
+use crate::{credentials, dereference, prune, question, report, retain, tls, unread};
 
 /// One pass.
 ///
@@ -109,19 +108,13 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
         },
         Err(invalid) => {
             let error = Error::ReadResource {
-                cause: invalid.error.clone(),
+                cause: unread::words(&invalid.error),
             };
             report::failed(&context.recorder, object, &error).await;
+            unread::report(&context.client, object.meta(), &error).await;
             Err(error)
         }
     }
-}
-
-/// What a part of a pass comes to; nothing when it panics. A fault that one platform meets must not
-/// end the operator of all others. What the part leaves half-way is dropped with it or, in the
-/// cluster, met by the next pass like everything else.
-async fn caught<T>(part: impl Future<Output = T>) -> Option<T> {
-    AssertUnwindSafe(part).catch_unwind().await.ok()
 }
 
 /// How far a pass came, for the status.
@@ -188,13 +181,21 @@ async fn tell(
     report::tell(&context.recorder, loto, events).await;
 }
 
+async fn look(loto: &LotoAI, context: &Context) -> Result<(Observed, Existing), Error> {
+    let looked = dereference::dereference(&context.client, loto, &context.applied).await;
+    let looked = Step::begin("dereference").end(looked);
+    looked.context(DereferenceSnafu)
+}
+
 /// Guarded resource in, everything written that may be written.
 async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Done, Error> {
     let client = &context.client;
-    let (observed, existing) = Step::begin("dereference")
-        .end(dereference::dereference(client, loto, &context.applied).await)
-        .context(DereferenceSnafu)?;
+    let (observed, mut existing) = look(loto, context).await?;
     seen.observed = observed;
+    let retained = Step::begin("retain").end(retain::retain(client, loto, &seen.observed).await);
+    if retained.context(RetainSnafu)? {
+        (seen.observed, existing) = look(loto, context).await?;
+    }
     context.lacks_only(&seen.observed.missing_kinds);
     let platform = Step::begin("validate")
         .end(lotoai_plan::validate(loto, &seen.observed, &context.env))
@@ -206,6 +207,9 @@ async fn stages(loto: &LotoAI, context: &Context, seen: &mut Seen) -> Result<Don
     let platform = seen.platform.insert(platform);
     if platform.spec.paused {
         return Ok(Done::Paused);
+    }
+    if !report::withdraw(client, loto).await.context(ReportSnafu)? {
+        return Ok(Done::Deleting);
     }
     let now = Timestamp::now();
     let given = tls::given::given(platform, &seen.observed, now).map_err(|fault| {

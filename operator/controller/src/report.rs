@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, ApiResource, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
+use lotoai_api::spec::DeletionPolicy;
 use lotoai_api::{LotoAI, LotoAIStatus};
 use lotoai_plan::events::{Event as Told, Tone};
 use lotoai_plan::{ObjectId, owned_kinds};
-use serde_json::json;
+use serde_json::{Value, json};
 use snafu::{ResultExt, Snafu};
 
 use crate::error::chain;
@@ -59,13 +60,48 @@ pub async fn write(client: &Client, loto: &LotoAI, status: &LotoAIStatus) -> Res
     {
         return Ok(false);
     }
+    // The UID keeps the status of a deleted resource from a new one of the same name.
+    let metadata = json!({ "name": loto.name_any(), "uid": loto.uid() });
+    patch(client, loto, metadata, status).await
+}
+
+/// Takes the word back that data would stay, before anything is written by which they would go. Returns
+/// whether the resource is still there.
+///
+/// # Errors
+/// When the API server refuses, or the resource is not the one that was read any more: somebody may have
+/// set the policy back, and trust that word.
+pub async fn withdraw(client: &Client, loto: &LotoAI) -> Result<bool, Error> {
+    let stays = |status: &&LotoAIStatus| status.deletion_policy == Some(DeletionPolicy::Retain);
+    let Some(said) = loto.status.as_ref().filter(stays) else {
+        return Ok(true);
+    };
+    if loto.spec.deletion_policy == DeletionPolicy::Retain {
+        return Ok(true);
+    }
+    let status = LotoAIStatus {
+        deletion_policy: Some(DeletionPolicy::Delete),
+        ..said.clone()
+    };
+    let metadata = json!({
+        "name": loto.name_any(), "uid": loto.uid(), "resourceVersion": loto.resource_version(),
+    });
+    patch(client, loto, metadata, &status).await
+}
+
+/// Writes `status` of the resource that `metadata` tells. Returns whether there is one.
+async fn patch(
+    client: &Client,
+    loto: &LotoAI,
+    metadata: Value,
+    status: &LotoAIStatus,
+) -> Result<bool, Error> {
     let name = loto.name_any();
     let api: Api<LotoAI> = Api::namespaced(client.clone(), &loto.namespace().unwrap_or_default());
-    // The UID keeps the status of a deleted resource from a new one of the same name.
     let body = json!({
         "apiVersion": LotoAI::api_version(&()),
         "kind": LotoAI::kind(&()),
-        "metadata": { "name": name, "uid": loto.uid() },
+        "metadata": metadata,
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();

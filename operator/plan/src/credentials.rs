@@ -1,6 +1,7 @@
 //! Credentials: which Secrets there must be and how each value is made, described without making
 //! any; and the values that the controller read or made.
 
+mod lost;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::platform::Platform;
 use crate::rotation::{self, Subject};
 use crate::tls;
 
+pub use lost::{Data, Lost, lost, told};
 pub use values::{Credentials, MissingCredential, digest};
 
 /// Key of a user name.
@@ -102,6 +104,8 @@ pub struct SecretSpec {
     pub purpose: String,
     /// What it holds.
     pub kind: SecretKind,
+    /// What holds its password as well, where no other password would do any more.
+    pub data: Option<Data>,
 }
 
 impl SecretSpec {
@@ -158,6 +162,7 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         if rotation::has_changing_administrator(store) {
             answer(platform, Subject::Administrator(store), &mut spec);
         }
+        spec.data = lost::data(platform, store, &spec.kind);
         spec
     }));
     if let Some(name) = platform.first_user_secret() {
@@ -229,6 +234,7 @@ fn server(platform: &Platform, component: Component) -> SecretSpec {
         metadata,
         purpose: format!("certificate of {component}"),
         kind,
+        data: None,
     }
 }
 
@@ -303,6 +309,7 @@ fn spec(platform: &Platform, name: String, purpose: String, kind: SecretKind) ->
         metadata,
         purpose,
         kind,
+        data: None,
     }
 }
 

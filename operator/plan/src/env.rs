@@ -101,6 +101,13 @@ pub fn upload_limit(platform: &Platform, name: &str) -> Option<EnvVar> {
     Some(var(name, (amount(size) / 1000).to_string()))
 }
 
+/// For how many days usage is kept; the workloads' own number when the resource says none.
+#[must_use]
+pub fn usage_retention(platform: &Platform) -> Option<EnvVar> {
+    let days = platform.spec.gateway.usage_retention_days?;
+    Some(var("USAGE_RETENTION_DAYS", days.to_string()))
+}
+
 /// What every one of our workloads gets.
 #[must_use]
 pub fn common(platform: &Platform) -> Vec<EnvVar> {

@@ -31,6 +31,7 @@ pub mod probe;
 pub mod profile;
 mod recreate;
 pub mod resources;
+pub mod retention;
 mod rollout;
 pub mod rotation;
 pub mod scale;

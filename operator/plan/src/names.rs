@@ -41,10 +41,7 @@ impl Platform {
     /// another operator for the store; none when the store is external.
     #[must_use]
     pub fn data_object(&self, store: Store) -> Option<String> {
-        let component = match store {
-            Store::Keycloak => Component::Postgres,
-            other => other.component(),
-        };
+        let component = data_component(store);
         if let Some(delegated) = self.topology.delegated(component) {
             return Some(delegated.object.clone());
         }
@@ -99,7 +96,7 @@ impl Platform {
     /// Secret with the certificate that a component shows inside the platform.
     #[must_use]
     pub fn certificate_secret(&self, component: Component) -> String {
-        format!("{}-tls", self.component_name(component))
+        certificate_secret(self.name.as_str(), component)
     }
 
     /// The way in through a controller of the cluster.
@@ -127,6 +124,14 @@ impl Platform {
     }
 }
 
+/// Component that keeps what the provision Job of a store makes.
+pub(crate) const fn data_component(store: Store) -> Component {
+    match store {
+        Store::Keycloak => Component::Postgres,
+        other => other.component(),
+    }
+}
+
 /// Secret in which the operator keeps the authorities of the platform of this name.
 #[must_use]
 pub fn authority_secret(platform: &str) -> String {
@@ -137,6 +142,11 @@ pub fn authority_secret(platform: &str) -> String {
 #[must_use]
 pub fn authority_bundle(platform: &str) -> String {
     format!("{platform}-ca")
+}
+
+/// Secret with the certificate that a component of the platform of this name shows inside it.
+pub(crate) fn certificate_secret(platform: &str, component: Component) -> String {
+    format!("{platform}-{component}-tls")
 }
 
 /// Secret that cert-manager fills for the platform of this name, and the Certificate behind it.

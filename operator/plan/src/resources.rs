@@ -123,7 +123,8 @@ macro_rules! resource_kinds {
         }
 
         /// The kinds in the order in which they are applied. Pruning goes through the same list;
-        /// the operator needs get, list, watch, create, patch and delete on each.
+        /// the operator needs get, list, watch, create and patch on each, and delete on those that are not
+        /// delegated.
         #[must_use]
         pub fn owned_kinds() -> Vec<OwnedKind> {
             vec![$(OwnedKind::marked(

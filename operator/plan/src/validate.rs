@@ -166,9 +166,8 @@ fn public_url(text: &str, faults: &mut Vec<Invalid>) -> Option<PublicUrl> {
         .as_ref()
         .and_then(|url| Some((url, url.host_str()?, url.port_or_known_default()?)));
     let Some((url, host, port)) = parts else {
-        let message = format!(
-            "{text:?} is not https:// and a host; write for example https://ai.example.com"
-        );
+        // No address here is repeated: it may hold a password or a key, and a status is read by many.
+        let message = "this is not https:// and a host; write for example https://ai.example.com";
         faults.push(Invalid::spec("spec.url", message));
         return None;
     };
@@ -197,7 +196,7 @@ fn check_agents(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
         if let Some(base_url) = &provider.base_url
             && Url::parse(base_url).is_err()
         {
-            let message = format!("{base_url:?} is no URL; write for example http://vllm:8000/v1");
+            let message = "this is no URL; write for example http://vllm:8000/v1";
             faults.push(Invalid::spec(format!("{field}.baseURL"), message));
         }
     }
@@ -249,14 +248,16 @@ fn check_mcp(spec: &LotoAISpec, faults: &mut Vec<Invalid>) {
 fn fault_of_tool_url(text: &str) -> Option<String> {
     let host = text.split(['/', '?', '#']).nth(2).unwrap_or_default();
     match Url::parse(text) {
-        // The address is not repeated: it holds a password, and a status is read by many.
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Some(
             "a URL may not hold a user or password; remove what stands before the @".to_owned(),
         ),
         Ok(_) if !host.contains('{') => None,
-        _ => Some(format!(
-            "{text:?} is no URL with a fixed host; {{name}} may stand in its path and query only"
-        )),
+        // A password with a slash makes it one that cannot be taken apart.
+        _ => Some(
+            "this is no URL with a fixed host and without a user or password; {name} may stand in its \
+             path and query only"
+                .to_owned(),
+        ),
     }
 }
 

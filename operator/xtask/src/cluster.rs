@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use lotoai_local::{Instance, Progress};
-use snafu::{OptionExt, ResultExt};
+use snafu::{OptionExt, ResultExt, ensure};
 
 use crate::error::{Error, FileSnafu, RefusedSnafu, Result};
 use crate::platform::Access;
@@ -41,14 +41,22 @@ impl Target {
     }
 
     /// The target that the last `make up` chose, unless `LOTOAI_CLUSTER` names another: a Docker
-    /// engine that appeared since must not lead later commands to another cluster.
+    /// engine that appeared since must not lead later commands to another cluster. Nor must a current
+    /// context that is another one since: it is refused.
     pub(crate) fn of_last_up() -> Result<Self> {
         let is_asked = std::env::var_os("LOTOAI_CLUSTER").is_some_and(|asked| !asked.is_empty());
         let remembered = std::fs::read_to_string(memory()).unwrap_or_default();
-        match Self::named(remembered.trim()) {
-            Some(target) if !is_asked => Ok(target),
-            _ => Self::choose(),
+        let (name, context) = remembered.split_once('\n').unwrap_or((&remembered, ""));
+        let target = match Self::named(name.trim()) {
+            Some(target) if !is_asked => target,
+            _ => Self::choose()?,
+        };
+        if target == Self::Current && !context.is_empty() {
+            let current = current_context()?;
+            let message = text::other_context(context, &current);
+            ensure!(current == context, RefusedSnafu { message });
         }
+        Ok(target)
     }
 
     /// Remembers the choice for later commands.
@@ -58,8 +66,12 @@ impl Target {
             action: "write",
             path: &path,
         };
+        let context = match self {
+            Self::Current => current_context()?,
+            Self::Kind | Self::Local => String::new(),
+        };
         std::fs::create_dir_all(paths::cache()).with_context(|_| failed())?;
-        std::fs::write(&path, self.name()).with_context(|_| failed())
+        std::fs::write(&path, format!("{}\n{context}", self.name())).with_context(|_| failed())
     }
 
     const fn name(self) -> &'static str {
@@ -96,8 +108,8 @@ impl Target {
             }),
             Self::Kind => Ok(Access {
                 kubeconfig: Some(kind_kubeconfig()?),
-                kubectl: "kubectl".into(),
-                helm: "helm".into(),
+                kubectl: newest(&tools, "kubernetes-", "kubectl"),
+                helm: newest(&tools, "helm-", "helm"),
             }),
             Self::Local => {
                 let instance = main_instance()?;
@@ -114,6 +126,12 @@ impl Target {
             }
         }
     }
+}
+
+/// What `kubectl` points at now.
+fn current_context() -> Result<String> {
+    let context = capture(&mut command("kubectl", ["config", "current-context"]))?;
+    Ok(context.trim().to_owned())
 }
 
 fn memory() -> PathBuf {

@@ -8,11 +8,11 @@ use crate::cluster::local;
 use crate::error::Result;
 use crate::programs::{self, Level};
 use crate::tally::Tally;
-use crate::{diagnose, paths, prepare, up};
+use crate::{diagnose, paths, prepare, test, up};
 
 /// `make e2e`.
 pub(crate) fn run() -> Result<()> {
-    let programs = programs::build(&Progress::new())?;
+    let programs = test::prepared()?;
     let mut tally = Tally::new();
     let platform = with_platform(|environment| {
         programs::run_level(&programs, Level::Platform, environment, &mut tally)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use lotoai_local::Progress;
 
+use crate::cluster::local;
 use crate::error::Result;
 use crate::shell::{capture, command, logged};
 use crate::{generate, paths, prepare, tidy};
@@ -14,6 +15,9 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Runs every check; the first that fails ends the task.
 pub(crate) fn run() -> Result<()> {
+    // The whole workspace is compiled, and some of it needs a C++ compiler.
+    lotoai_local::packages(&Progress::new(), lotoai_local::PACKAGES)
+        .map_err(|error| local("install packages", error))?;
     // The generated files are compared with what the operator prints.
     let operator = ["build", "--locked", "--quiet", "--bin", "lotoai-operator"];
     capture(&mut command("cargo", operator))?;

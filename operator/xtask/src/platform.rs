@@ -14,6 +14,10 @@ use crate::{diagnose, paths, text};
 
 /// Namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "lotoai-system";
+/// Chart of the CustomResourceDefinition, and its release.
+const DEFINITIONS: &str = "lotoai-crds";
+/// Chart of the operator, and its release.
+const OPERATOR: &str = "lotoai-operator";
 /// Namespace of the demonstration platform.
 pub(crate) const NAMESPACE: &str = "lotoai";
 /// Name of the demonstration platform.
@@ -91,9 +95,8 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
         path: &file,
     })?;
     let file = file.to_string_lossy().into_owned();
-    // A run that was interrupted leaves a release that Helm takes for one under way.
-    let pending = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)";
-    access.kubectl(&["delete", "secret", "-n", OPERATOR_NAMESPACE, "-l", pending])?;
+    let pending = pending();
+    access.kubectl(&["delete", "secret", "-n", OPERATOR_NAMESPACE, "-l", &pending])?;
     let install = |chart: &str, more: &[&str]| {
         let path = format!("charts/{chart}");
         let mut arguments = vec![
@@ -108,9 +111,18 @@ pub(crate) fn install_operator(access: &Access, images: &Images, scratch: &Path)
         arguments.extend(more);
         access.helm(&arguments)
     };
-    install("lotoai-crds", &[])?;
-    install("lotoai-operator", &["--values", &file])?;
+    install(DEFINITIONS, &[])?;
+    install(OPERATOR, &["--values", &file])?;
     Ok(())
+}
+
+/// Selector of what a run that was interrupted leaves: records of our releases that Helm takes for work
+/// under way. Those of other releases are for others.
+fn pending() -> String {
+    format!(
+        "owner=helm,name in ({DEFINITIONS},{OPERATOR}),\
+         status in (pending-install,pending-upgrade,pending-rollback)"
+    )
 }
 
 fn sample(name: &str) -> Result<Value> {
@@ -338,6 +350,15 @@ mod tests {
                 {"type": "Ready", "status": status, "observedGeneration": observed, "message": "m"}
             ]}
         })
+    }
+
+    #[test]
+    fn records_of_other_releases_are_left_alone() {
+        assert_eq!(
+            pending(),
+            "owner=helm,name in (lotoai-crds,lotoai-operator),\
+             status in (pending-install,pending-upgrade,pending-rollback)"
+        );
     }
 
     #[test]

@@ -24,6 +24,10 @@ lotoai_local::texts! {
         "there is no local cluster; run `make up` first"
         "no hay clúster local; ejecuta antes `make up`"
     }
+    other_context(up, now) {
+        "`make up` went to the context {up}, and kubectl's current one is {now}; run `kubectl config use-context {up}` first"
+        "`make up` fue al contexto {up}, y el actual de kubectl es {now}; ejecuta antes `kubectl config use-context {up}`"
+    }
     cannot_run() {
         "this machine cannot run the platform yet:"
         "esta máquina aún no puede ejecutar la plataforma:"

@@ -29,7 +29,7 @@ pub struct Gateway {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36_500))]
     pub conversation_retention_days: Option<i32>,
-    /// Days for which usage by day is kept. 400 without it.
+    /// Days for which usage is kept, by day in the gateway and each run's in ClickHouse. 400 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36_500))]
     pub usage_retention_days: Option<i32>,

@@ -105,7 +105,7 @@ pub struct HttpTool {
     pub headers: BTreeMap<String, String>,
     /// Longest time that a call may take, in seconds.
     #[serde(default = "default_timeout")]
-    #[schemars(range(min = 1, max = 120))]
+    #[schemars(range(min = 1, max = 100))]
     pub timeout_seconds: i32,
 }
 
@@ -136,7 +136,7 @@ pub struct ScriptTool {
     pub source: String,
     /// Longest time that it may run, in seconds.
     #[serde(default = "default_timeout")]
-    #[schemars(range(min = 1, max = 120))]
+    #[schemars(range(min = 1, max = 100))]
     pub timeout_seconds: i32,
 }
 

@@ -50,7 +50,7 @@ fn few(texts: impl ExactSizeIterator<Item = String>, separator: &str) -> String 
 /// Whether an object is refused for what it is: by a rule of its kind, a quota, a policy or a
 /// webhook. The next object would meet everything else as well: a token or a load that is refused,
 /// an API server that is away. A conflict is nobody's fault, and its pass is repeated at once.
-pub(super) fn is_refusal(error: &kube::Error) -> bool {
+pub(crate) fn is_refusal(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
         return false;
     };

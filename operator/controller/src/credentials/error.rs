@@ -1,6 +1,6 @@
 //! Why a credential cannot be made, read or used.
 
-use lotoai_plan::credentials::MissingCredential;
+use lotoai_plan::credentials::{Lost, MissingCredential, told};
 use snafu::Snafu;
 
 use crate::tls;
@@ -40,6 +40,12 @@ pub enum Error {
     Missing {
         /// Which one.
         source: MissingCredential,
+    },
+    /// Secrets are gone, and what they opened is there.
+    #[snafu(display("failed to make {}", told(lost)))]
+    Lost {
+        /// Which ones.
+        lost: Vec<Lost>,
     },
     /// The system gave no random numbers.
     #[snafu(display("failed to get random numbers for Secret/{name}"))]
@@ -97,6 +103,7 @@ impl Error {
             Self::Foreign { .. }
                 | Self::NotGiven { .. }
                 | Self::Missing { .. }
+                | Self::Lost { .. }
                 | Self::Damaged { .. }
         )
     }

@@ -23,6 +23,7 @@ pub use ask::{Ask, Error, Https, Proof, TIMEOUT, Target};
 
 use crate::error::chain;
 use crate::metrics;
+use crate::panics::caught;
 
 /// Pause between questions while they are answered.
 const STEADY: Duration = Duration::from_secs(30);
@@ -35,6 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// A probe that no pass asks for during this time ends by itself. Passes come at least every ten
 /// minutes.
 const FORGET: Duration = Duration::from_secs(25 * 60);
+
+/// What is said of a question that met a fault of the operator. What the fault said stands nowhere: it
+/// may hold any value.
+const PANICKED: &str = "the operator met a fault of its own while it asked; its log says where it \
+    panicked, please report that; it asks on";
 
 /// Changes that a slow listener may leave unread before it loses the oldest.
 const UNREAD_CHANGES: usize = 1024;
@@ -185,12 +191,16 @@ impl Task {
         let mut failing_since: Option<Instant> = None;
         while lock(&self.wanted).elapsed() < FORGET {
             let started = Instant::now();
-            let outcome = self.ask.ask(&self.target).await;
-            metrics::probed(outcome.is_ok(), started.elapsed());
+            // A task that ended by a panic would let its last word stand for ever.
+            let outcome = caught(async { self.ask.ask(&self.target).await }).await;
+            metrics::probed(matches!(outcome, Some(Ok(()))), started.elapsed());
             let last = match outcome {
-                Ok(()) => ProbeOutcome::Answered,
-                Err(error) => ProbeOutcome::Failed {
+                Some(Ok(())) => ProbeOutcome::Answered,
+                Some(Err(error)) => ProbeOutcome::Failed {
                     message: chain(&error),
+                },
+                None => ProbeOutcome::Failed {
+                    message: PANICKED.to_owned(),
                 },
             };
             let pause = if last == ProbeOutcome::Answered {

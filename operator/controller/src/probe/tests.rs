@@ -24,6 +24,22 @@ impl Ask for Warming {
     }
 }
 
+/// Answers, then panics while it makes or asks the second and the third question, then answers.
+struct Faulty {
+    asked: AtomicUsize,
+}
+
+impl Ask for Faulty {
+    fn ask<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<(), Error>> {
+        let count = self.asked.fetch_add(1, Ordering::SeqCst);
+        assert_ne!(count, 1, "hunter2");
+        Box::pin(async move {
+            assert_ne!(count, 2, "hunter2");
+            Ok(())
+        })
+    }
+}
+
 /// Probes whose platform fails so often before it answers, and how often it was asked.
 fn warming(failures: usize) -> (Probes, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -94,6 +110,31 @@ async fn wakes_on_change_and_slows_down_once_it_is_answered() {
 
     tokio::time::sleep(STEADY * 4 + Duration::from_secs(1)).await;
     assert_eq!(asked.load(Ordering::SeqCst), 8, "one question every 30 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_panics_has_failed_and_others_follow() {
+    let probes = Probes::new(Faulty {
+        asked: AtomicUsize::new(0),
+    });
+    let mut changes = Box::pin(probes.changes());
+    probes.keep(&key(), target("192.0.2.1"));
+    let started = Instant::now();
+    changes.next().await.unwrap();
+    assert_eq!(probes.last(&key()), ProbeOutcome::Answered);
+    changes.next().await.unwrap();
+    assert_eq!(started.elapsed(), STEADY);
+    let ProbeOutcome::Failed { message } = probes.last(&key()) else {
+        panic!("the last answer stands");
+    };
+    assert_eq!(message, PANICKED);
+    changes.next().await.unwrap();
+    assert_eq!(probes.last(&key()), ProbeOutcome::Answered);
+    assert_eq!(
+        started.elapsed(),
+        STEADY + EAGER * 2,
+        "both were asked again"
+    );
 }
 
 #[tokio::test(start_paused = true)]

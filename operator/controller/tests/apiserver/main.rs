@@ -33,6 +33,8 @@ mod killed;
 #[cfg(test)]
 mod leader;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod optional;
 #[cfg(test)]
 mod owned;
@@ -50,6 +52,8 @@ mod refused;
 mod restarted;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod retained;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
@@ -69,6 +73,8 @@ mod traces;
 mod traefik;
 #[cfg(test)]
 mod uncreated;
+#[cfg(test)]
+mod unread;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]

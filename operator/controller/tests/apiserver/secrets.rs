@@ -1,5 +1,6 @@
 //! Secrets: those that the operator makes, and those that a resource names.
 
+mod lost;
 mod relabelled;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,8 @@ mod reads;
 #[cfg(test)]
 mod restarted;
 #[cfg(test)]
+mod retained;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod server;

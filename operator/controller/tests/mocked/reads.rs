@@ -125,6 +125,93 @@ async fn what_gateways_say_of_a_policy_is_read() {
     assert!(existing.iter().any(|(id, _)| id.kind == "BackendTLSPolicy"));
 }
 
+/// Pages of ConfigMaps, one object each. The last one says that there is no more, or nothing.
+fn in_pages(call: &Call) -> (u16, Value) {
+    if !call.path.ends_with("/configmaps") {
+        return empty_list();
+    }
+    let (name, next) = match call.query.split("continue=").nth(1) {
+        None => ("a", json!("b")),
+        Some("b") => ("b", json!("c")),
+        Some(_) => ("c", json!("")),
+    };
+    let list = json!({
+        "kind": "ConfigMapList", "apiVersion": "v1", "metadata": { "continue": next },
+        "items": [{ "metadata": { "name": name, "uid": name } }],
+    });
+    (200, list)
+}
+
+#[tokio::test]
+async fn every_list_is_read_page_by_page() {
+    let (client, log) = serve(in_pages);
+    let (_, existing) = read(&client).await.unwrap();
+    for name in ["a", "b", "c"] {
+        let id = ObjectId::new("ConfigMap", name);
+        assert!(existing.get(&id).is_some(), "{name}");
+    }
+    let calls = log.calls();
+    let maps: Vec<_> = calls
+        .iter()
+        .filter(|call| call.path.ends_with("/configmaps"))
+        .map(|call| call.query.split("continue=").nth(1))
+        .collect();
+    assert_eq!(maps, [None, Some("b"), Some("c")]);
+    for call in calls {
+        assert!(call.query.contains("limit=100"), "{call:?}");
+        assert!(call.query.contains("labelSelector="), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_refused_is_a_failure() {
+    let (client, _) = serve(|call| match call.query.contains("continue=c") {
+        true => refusal(410, "Expired"),
+        false => in_pages(call),
+    });
+    let error = read(&client).await.unwrap_err().to_string();
+    assert!(
+        error.contains("failed to list objects of kind ConfigMap"),
+        "{error}"
+    );
+}
+
+/// What is asked of pods beside a Job that is complete, or is not.
+async fn asked_of_pods(complete: bool) -> Vec<String> {
+    let (client, log) = serve(move |call| {
+        if !call.path.ends_with("/jobs") {
+            return empty_list();
+        }
+        let job = json!({
+            "metadata": { "name": "demo-provision-s3-1", "uid": "j" },
+            "spec": { "template": { "spec": { "containers": [] } } },
+            "status": { "succeeded": i32::from(complete) },
+        });
+        let list = json!({
+            "kind": "JobList", "apiVersion": "batch/v1", "metadata": {}, "items": [job],
+        });
+        (200, list)
+    });
+    read(&client).await.unwrap();
+    let calls = log.calls().into_iter();
+    let pods = calls.filter(|call| call.path.ends_with("/pods"));
+    pods.map(|call| call.query).collect()
+}
+
+#[tokio::test]
+async fn pods_that_ended_are_read_of_jobs_that_are_not_complete_only() {
+    let asked = asked_of_pods(true).await;
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].contains("status.phase%21%3DFailed"), "{asked:?}");
+    let asked = asked_of_pods(false).await;
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[1].contains("status.phase%3DFailed"), "{asked:?}");
+    assert!(
+        asked[1].contains("batch.kubernetes.io%2Fjob-name"),
+        "{asked:?}"
+    );
+}
+
 /// A StatefulSet without its pod, made long ago.
 fn without_pods(call: &Call) -> (u16, Value) {
     if !call.path.ends_with("/statefulsets") {

@@ -6,16 +6,29 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use snafu::Snafu;
 
-use super::SecretSpec;
+use super::{Data, SecretSpec};
 
 /// A Secret or one of its keys is not there.
 #[derive(Debug, Snafu, PartialEq, Eq)]
-#[snafu(display("Secret {secret} has no key {key}: delete the Secret, and it is made anew"))]
+#[snafu(display("Secret {secret} has no key {key}: {}", remedy(data.as_ref())))]
 pub struct MissingCredential {
     /// The Secret.
     pub secret: String,
     /// The key.
     pub key: String,
+    /// What holds the value as well, where no other value would do any more.
+    pub data: Option<Data>,
+}
+
+fn remedy(data: Option<&Data>) -> String {
+    match data {
+        Some(data) => format!(
+            "its value is in the data of {data}, which no other opens; restore it from a backup, or \
+             delete the Secret, {} to begin anew without those data",
+            data.all()
+        ),
+        None => "delete the Secret, and it is made anew".to_owned(),
+    }
 }
 
 /// The values of all required Secrets, complete.
@@ -42,6 +55,7 @@ impl Credentials {
                     return MissingCredentialSnafu {
                         secret: spec.name(),
                         key,
+                        data: spec.data.clone(),
                     }
                     .fail();
                 }

@@ -4,12 +4,15 @@
 //! on. `Reconciling`, `Stalled` and `Degraded` are present only while they are true.
 
 mod cut_short;
+mod retention;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use lotoai_api::{CredentialStatus, LotoAI, LotoAIStatus, reasons};
+
+pub(super) use retention::tied;
 
 use super::{Child, Outcome, Pass};
 use crate::edge;

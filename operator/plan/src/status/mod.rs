@@ -22,6 +22,7 @@ use crate::observed::{Observed, OperatorEnv};
 use crate::platform::Platform;
 use crate::probe::ProbeOutcome;
 use crate::resources::{ObjectId, Prepared, ResourceSet};
+use crate::retention;
 use crate::rotation::{self, Progress};
 use crate::tls::life;
 use crate::validate::Invalid;
@@ -85,6 +86,11 @@ impl Outcome<'_> {
         }
     }
 
+    /// Whether the pass has looked at the cluster, as far as that can be told.
+    const fn has_looked(&self) -> bool {
+        !matches!(self, Self::Deleting | Self::Failed { platform: None, .. })
+    }
+
     /// What was planned, where the pass came that far.
     const fn planned(&self) -> Option<(&Gates, &ResourceSet<Prepared>)> {
         match self {
@@ -142,6 +148,12 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
         observed_generation: pass.lotoai.metadata.generation,
         ..before.clone()
     };
+    let mut tied = None;
+    if pass.outcome.has_looked() {
+        let (policy, told) = retention::in_force(pass.lotoai, pass.observed);
+        status.deletion_policy = Some(policy);
+        tied = told;
+    }
     let mut children = Vec::new();
     if let Some(platform) = pass.outcome.platform() {
         let planned = pass.outcome.planned();
@@ -156,6 +168,7 @@ pub fn judge(pass: &Pass<'_>, now: Timestamp) -> Judgement {
     let platform = pass.outcome.platform();
     let overdue = platform.and_then(|platform| life::overdue(platform, pass.observed, now));
     let verdict = conditions::verdict(pass, &before, &status, &children, overdue.as_deref());
+    let verdict = conditions::tied(verdict, tied);
     status.conditions = conditions::conditions(&verdict, &before, pass.lotoai, now);
     Judgement {
         status,

@@ -1,15 +1,16 @@
 //! Sizes, numbers and places: what the schema cannot say of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use lotoai_api::spec::{
     ComponentSettings, JOBS_REFUSAL, LotoAISpec, OWN_PREFIXES, embedded_refusal, refusal,
 };
 use lotoai_api::versions::PROVISION;
 use lotoai_api::{Component, PlatformName, Replication};
 
-use super::Invalid;
 use super::qualified_name::is_qualified_name;
+use super::{Invalid, external};
 use crate::components::shared::resources::amount;
 use crate::components::shared::workload::DATA;
 use crate::observed::Observed;
@@ -108,54 +109,133 @@ fn keys(field: &str, map: &BTreeMap<String, String>, reserved: bool, faults: &mu
     }
 }
 
-/// The data of a cluster of servers know how many they are: the number is that of the volumes.
+/// The data of a cluster of servers know how many they are.
 pub(super) fn check_members(
     spec: &LotoAISpec,
     name: &PlatformName,
     observed: &Observed,
     faults: &mut Vec<Invalid>,
 ) {
-    for component in Component::ALL {
+    // Its own faults are told by whoever builds with it.
+    let topology = external::topology(spec, name.as_str(), &mut Vec::new());
+    for component in topology.components() {
+        let Replication::Only { counts, .. } = component.replication() else {
+            continue;
+        };
         if !component.members_are_fixed() {
             continue;
         }
         let wanted = scale(spec, component).least();
-        let Some(there) = members_there(name, component, observed) else {
-            continue;
+        let object = format!("{name}-{component}");
+        let refusal = match observed.stateful_sets.get(&object) {
+            Some(set) => made_for(set, &object, counts)
+                .filter(|there| *there != wanted)
+                .map(|there| cannot_change(component, there, wanted)),
+            None => Volumes::left(&object, observed)
+                .and_then(|volumes| volumes.refusal(component, counts, wanted)),
         };
-        if there != wanted {
-            let message = format!(
-                "{component} runs on {there} volumes and cannot change to {wanted}; set it to \
-                 {there}, or make a new platform and move the data"
-            );
+        if let Some(message) = refusal {
             let field = format!("spec.components[{component}].replicas");
             faults.push(Invalid::spec(field, message));
         }
     }
 }
 
-/// How many servers have data. The Service of a StatefulSet says whether it was made for one or for
-/// several, and can never change, unlike the number, which anybody may have altered. Without a
-/// StatefulSet it is as many as there are volumes.
-fn members_there(name: &PlatformName, component: Component, observed: &Observed) -> Option<i32> {
-    let object = format!("{name}-{component}");
-    if let (Some(set), Replication::Only { counts, .. }) =
-        (observed.stateful_sets.get(&object), component.replication())
-    {
-        let is_single = set.spec.as_ref()?.service_name.as_ref() == Some(&object);
-        let count = if is_single {
-            counts.first()
-        } else {
-            counts.last()
-        };
-        return count.copied();
+fn cannot_change(component: Component, there: i32, wanted: i32) -> String {
+    format!(
+        "{component} runs on {there} volumes and cannot change to {wanted}; set it to {there}, or \
+         make a new platform and move the data"
+    )
+}
+
+/// How many servers a StatefulSet was made for. Its Service says whether it was one or several, and can
+/// never change, unlike the number, which anybody may have altered.
+fn made_for(set: &StatefulSet, object: &String, counts: &[i32]) -> Option<i32> {
+    let is_single = set.spec.as_ref()?.service_name.as_ref() == Some(object);
+    let count = if is_single {
+        counts.first()
+    } else {
+        counts.last()
+    };
+    count.copied()
+}
+
+/// The volumes of a component without a StatefulSet.
+struct Volumes<'a> {
+    object: &'a str,
+    /// Their numbers; at least one.
+    there: BTreeSet<i32>,
+    highest: i32,
+}
+
+impl<'a> Volumes<'a> {
+    fn left(object: &'a str, observed: &Observed) -> Option<Self> {
+        let prefix = format!("{DATA}-{object}-");
+        let numbers = observed.claims.keys().filter_map(|claim| {
+            let number = claim.strip_prefix(&prefix)?;
+            number.parse::<u16>().ok().map(i32::from)
+        });
+        let there: BTreeSet<i32> = numbers.collect();
+        let highest = there.last().copied()?;
+        Some(Self {
+            object,
+            there,
+            highest,
+        })
     }
-    let claim = format!("{DATA}-{object}-");
-    let claims = observed.claims.keys().filter(|found| {
-        let number = found.strip_prefix(&claim);
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
-    });
-    i32::try_from(claims.count())
-        .ok()
-        .filter(|count| *count > 0)
+
+    /// Why so many servers cannot take the volumes up. The highest number tells how many they were,
+    /// unless the last ones are missing: of one volume that is left nobody knows whether it was alone.
+    fn refusal(&self, component: Component, counts: &[i32], wanted: i32) -> Option<String> {
+        let mut fitting = counts.iter().filter(|count| **count > self.highest);
+        let were = *fitting.next().or(counts.last())?;
+        if were == wanted {
+            return (!self.make_whole(component, wanted)).then(|| {
+                format!(
+                    "the volumes of {component} that are left are not enough to make the others \
+                     anew: {}; bring those back, or delete those that are left too and begin without \
+                     data",
+                    self.missing(wanted)
+                )
+            });
+        }
+        if were == 1 {
+            return Some(format!(
+                "{component} has the volume of its first server and is to have {wanted}: if that \
+                 ran alone, set it to 1, or make a new platform and move the data; if it was one of \
+                 {wanted}, do not, because alone it may come up empty: {}; bring those back, or \
+                 delete this one too and begin without data",
+                self.missing(wanted)
+            ));
+        }
+        Some(cannot_change(component, were, wanted))
+    }
+
+    /// Whether the servers whose volumes are there make those of the others anew, and no empty ones take
+    /// their place.
+    fn make_whole(&self, component: Component, count: i32) -> bool {
+        let here = (0..count)
+            .filter(|number| self.there.contains(number))
+            .count();
+        let all = usize::try_from(count).unwrap_or_default();
+        let enough = if component == Component::Minio {
+            // Every object lies on all drives and can be read from half of them; an empty one is filled.
+            here >= all - all / 2
+        } else {
+            // Empty servers join those that have data, but a majority of them may agree without those.
+            here > all / 2
+        };
+        // Qdrant's first peer founds a cluster wherever its volume says nothing of one.
+        enough && (component != Component::Qdrant || self.there.contains(&0))
+    }
+
+    /// What is missing of so many, for people.
+    fn missing(&self, count: i32) -> String {
+        let numbers = (0..count).filter(|number| !self.there.contains(number));
+        let claims: Vec<String> = numbers
+            .map(|number| format!("{DATA}-{}-{number}", self.object))
+            .collect();
+        let is = if claims.len() == 1 { "is" } else { "are" };
+        format!("PersistentVolumeClaim {} {is} missing", claims.join(", "))
+    }
 }

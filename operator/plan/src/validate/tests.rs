@@ -241,13 +241,40 @@ fn the_public_url_is_an_origin(#[case] text: &str, #[case] origin: &str, #[case]
     assert_eq!(platform.url.port, port);
 }
 
-#[test]
-fn a_password_in_a_url_is_not_repeated() {
-    let lotoai = resource(json!({ "url": "https://a.b", "mcp": { "tools": [
-        { "name": "t", "description": "d", "http": { "url": "http://ana:secret@host/x" } },
-    ] } }));
-    let faults = validate(&lotoai, &Observed::default(), &env()).unwrap_err();
-    assert!(!faults[0].message.contains("secret"), "{}", faults[0]);
+fn tool(url: &str) -> Value {
+    json!({ "url": "https://a.b", "mcp": { "tools": [
+        { "name": "t", "description": "d", "http": { "url": url } },
+    ] } })
+}
+
+fn provider(url: &str) -> Value {
+    json!({ "url": "https://a.b", "agents": { "providers": [
+        { "name": "p", "kind": "OpenAI", "baseURL": url },
+    ] } })
+}
+
+#[rstest]
+#[case::a_password(tool("http://ana:hunter2@host/x"))]
+#[case::a_user(tool("http://hunter2@host/x"))]
+#[case::a_password_with_a_slash(tool("https://svc:pa/hunter2@host/x"))]
+#[case::a_key_after_a_host_that_varies(tool("https://{host}/x?api_key=hunter2"))]
+#[case::a_key_after_a_port_that_is_none(tool("https://host:port/x?api_key=hunter2"))]
+#[case::of_a_provider(provider("https://svc:pa/hunter2@host/v1"))]
+#[case::of_the_platform(json!({ "url": "https://ana:hunter2@a.b" }))]
+#[case::of_the_platform_with_a_slash(json!({ "url": "https://svc:pa/hunter2@a.b" }))]
+fn what_an_address_holds_is_not_repeated(#[case] spec: Value) {
+    let faults = validate(&resource(spec), &Observed::default(), &env()).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].reason, reasons::INVALID_SPEC);
+    assert!(!faults[0].message.contains("hunter2"), "{}", faults[0]);
+}
+
+#[rstest]
+#[case(tool("https://host/{id}?key={key}"))]
+#[case(provider("https://host/v1"))]
+fn an_address_of_others_that_is_one_is_taken(#[case] spec: Value) {
+    let platform = validate(&resource(spec), &Observed::default(), &env());
+    assert!(platform.is_ok(), "{platform:?}");
 }
 
 #[test]

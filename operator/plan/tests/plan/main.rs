@@ -27,7 +27,11 @@ mod leaves;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod members;
+#[cfg(test)]
 mod nasty;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]

@@ -61,9 +61,20 @@ fn the_monitor_finds_the_service() {
 fn alerts_and_dashboard_are_the_files() {
     let Some(helm) = Helm::find() else { return };
     let objects = helm.objects("monitored");
-    let rules: Value =
-        serde_yaml_ng::from_str(&file("charts/lotoai-operator/files/alerts.yaml")).unwrap();
+    // Of several releases each looks at its own operator only: by the labels that the operator of
+    // Prometheus gives to what a ServiceMonitor of that Service finds.
+    let service = the(&objects, "Service")["metadata"]["name"].as_str();
+    let namespace = the(&objects, "ServiceMonitor")["metadata"]["namespace"].as_str();
+    let (Some(service), Some(namespace)) = (service, namespace) else {
+        panic!("a Service and a ServiceMonitor")
+    };
+    let release = format!("{{job=\"{service}\",namespace=\"{namespace}\"");
+    let rules = file("charts/lotoai-operator/files/alerts.yaml");
+    let rules: Value = serde_yaml_ng::from_str(&rules.replace("{RELEASE", &release)).unwrap();
     assert_eq!(the(&objects, "PrometheusRule")["spec"], rules);
+    let rules = rules.to_string();
+    let metrics = rules.matches("lotoai_operator_").count();
+    assert_eq!(rules.matches("namespace=").count(), metrics, "{rules}");
     let [map] = dashboards(&objects)[..] else {
         panic!("one dashboard")
     };

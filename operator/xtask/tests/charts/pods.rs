@@ -162,7 +162,33 @@ fn several_that_write_are_refused() {
     let render = |values: &str| helm.template(OPERATOR, values, Prometheus::Absent);
     let refusal = render("{ replicas: 2, leaderElection: false }").unwrap_err();
     assert!(refusal.contains("set leaderElection to true"), "{refusal}");
-    assert!(render("{ replicas: 1, leaderElection: false }").is_ok());
+    // Nor do the one before and the next at an upgrade.
+    let strategy = |values: &str| {
+        let objects = render(values).unwrap();
+        the(&objects, "Deployment")["spec"]["strategy"]["type"].clone()
+    };
+    assert_eq!(strategy("{ leaderElection: false }"), "Recreate");
+    assert!(strategy("").is_null(), "the control");
+}
+
+/// YAML takes some names for numbers.
+#[test]
+fn a_release_and_namespaces_may_have_numbers_for_names() {
+    let Some(helm) = Helm::find() else { return };
+    let values = "{ watchNamespaces: ['123'], serviceAccount: { name: '7' } }";
+    let objects = helm
+        .template_as("2026", OPERATOR, values, Prometheus::Installed)
+        .unwrap();
+    assert!(!objects.is_empty());
+    for object in &objects {
+        let meta = &object["metadata"];
+        let instance = &meta["labels"]["app.kubernetes.io/instance"];
+        for text in [&meta["name"], &meta["namespace"], instance] {
+            assert!(text.is_string() || text.is_null(), "{object}");
+        }
+    }
+    let binding = &of(&objects, "RoleBinding")[0];
+    assert_eq!(binding["subjects"][0]["name"], "7");
 }
 
 #[test]

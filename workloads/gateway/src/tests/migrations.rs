@@ -125,10 +125,7 @@ async fn the_last_migration_runs_beside_a_reader_and_the_writers_before_it() {
         let read = sqlx::query(sqlx::AssertSqlSafe(read)).execute(&mut *reader);
         read.await.unwrap();
     }
-    let (migrated, ()) = tokio::join!(
-        within(migrate(&pool, &MIGRATIONS)),
-        within(write(&pool))
-    );
+    let (migrated, ()) = tokio::join!(within(migrate(&pool, &MIGRATIONS)), within(write(&pool)));
     match migrated {
         Ok(()) => reader.commit().await.unwrap(),
         Err(error) => {

@@ -154,9 +154,9 @@ pub(super) fn broken() -> Vec<Broken> {
             "timeoutSeconds",
         ),
         (
-            "more than two minutes",
-            tool(&json!({ "http": { "url": "https://a.example", "timeoutSeconds": 121 } })),
-            "less than or equal to 120",
+            "more than the tool server gives",
+            tool(&json!({ "http": { "url": "https://a.example", "timeoutSeconds": 101 } })),
+            "less than or equal to 100",
         ),
         (
             "an empty script",

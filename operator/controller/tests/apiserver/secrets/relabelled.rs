@@ -13,7 +13,7 @@ use super::{AtRest, gateway_hash, provision, settle_whole};
 use crate::world::{Answering, World};
 
 /// A pass that puts labels right and plans nothing, as it did not know all that there is.
-async fn pass_again(world: &World) {
+pub(super) async fn pass_again(world: &World) {
     let error = world.pass().await.unwrap_err();
     let told = lotoai_operator::error::chain(&error);
     assert_eq!(error.class(), ErrorClass::Conflict, "{told}");

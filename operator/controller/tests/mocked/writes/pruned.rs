@@ -40,6 +40,8 @@ async fn prune_deletes_only_orphans_that_the_platform_owns() {
     );
     // A kind outside of the list is never deleted, whatever its owner.
     existing.extend("PersistentVolumeClaim", [meta("data", UID)]);
+    // Nor is a store that another operator runs, although somebody took its labels.
+    existing.extend("Cluster", [meta("store", UID)]);
     // Neither are a credential and what stands for data, although their kind is in the list.
     let precious = [("credential", labels::CREDENTIAL), ("data", labels::DATA)];
     existing.extend(

@@ -5,9 +5,14 @@ use lotoai_api::Component;
 
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
+use crate::env::usage_retention;
 use crate::platform::Platform;
 
 pub(super) fn build(platform: &Platform) -> Deployment {
-    let template = pod(platform, Component::Analytics, Extra::default());
+    let extra = Extra {
+        env: usage_retention(platform).into_iter().collect(),
+        ..Extra::default()
+    };
+    let template = pod(platform, Component::Analytics, extra);
     workload::deployment(platform, Component::Analytics, template)
 }

@@ -17,7 +17,7 @@ pub(super) const SERVER_FILE: &str = "lotoai.xml";
 
 /// HTTPS is the only way in; the certificate is read again when its files change. Three quarters of
 /// the memory limit are for queries and merges. The server's diaries of itself cost a small node more
-/// than all that we ask of it.
+/// than all that we ask of it, and the one of queries, which tells who asked what, would fill the volume.
 fn server_xml(memory: u128, client: &str, cluster: &str) -> String {
     let (certificate, key) = (tls::certificate_file(), tls::key_file());
     format!(
@@ -55,6 +55,9 @@ fn server_xml(memory: u128, client: &str, cluster: &str) -> String {
   <trace_log remove=\"1\"/>
   <text_log remove=\"1\"/>
   <latency_log remove=\"1\"/>
+  <query_log>
+    <ttl>event_date + INTERVAL 14 DAY DELETE</ttl>
+  </query_log>
 {cluster}</clickhouse>
 "
     )

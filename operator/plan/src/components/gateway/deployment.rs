@@ -8,7 +8,7 @@ use crate::components::shared::config::{config_map_volume, mount_read_only};
 use crate::components::shared::ours::{Extra, pod};
 use crate::components::shared::workload;
 use crate::credentials::{KEY, TOKEN};
-use crate::env::{STANDBY, is_made_anew, secret_var, upload_limit, var};
+use crate::env::{STANDBY, is_made_anew, secret_var, upload_limit, usage_retention, var};
 use crate::graph::Node;
 use crate::platform::Platform;
 use crate::rotation::{STANDBY_KEY, STANDBY_TOKEN};
@@ -34,8 +34,7 @@ pub(super) fn build(platform: &Platform) -> Deployment {
     env.extend(upload_limit(platform, "UPLOAD_MAX_BYTES"));
     let days = platform.spec.gateway.conversation_retention_days;
     env.extend(days.map(|days| var("CONVERSATION_RETENTION_DAYS", days.to_string())));
-    let days = platform.spec.gateway.usage_retention_days;
-    env.extend(days.map(|days| var("USAGE_RETENTION_DAYS", days.to_string())));
+    env.extend(usage_retention(platform));
     let limits = platform.spec.gateway.sessions;
     env.extend(limits.into_iter().flat_map(|limits| {
         [

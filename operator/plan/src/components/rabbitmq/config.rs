@@ -10,7 +10,9 @@ use crate::graph::Node;
 use crate::platform::Platform;
 use crate::tls;
 
-/// An absolute watermark: the server would take a share of the node's memory, not of its limit.
+/// An absolute watermark: the server would take a share of the node's memory, not of its limit. A
+/// consumer may keep a message for a day, as it does while its store is away: after half an hour, which is
+/// the default, the message would come back beside itself, and after some rounds go to the dead-letter queue.
 fn rabbitmq_conf(platform: &Platform) -> String {
     let watermark = memory_limit_mib(platform, Component::Rabbitmq) * 5 / 8;
     let cluster = cluster_conf(platform);
@@ -32,6 +34,7 @@ management.ssl.versions.1 = tlsv1.3
 management.ssl.versions.2 = tlsv1.2
 vm_memory_high_watermark.absolute = {watermark}MiB
 disk_free_limit.absolute = 200MB
+consumer_timeout = 86400000
 log.console = true
 log.console.level = warning
 log.file = false
