@@ -97,7 +97,11 @@ fn told(before: &Value, generation: Option<i64>, message: &str, now: Timestamp) 
         let mut conditions = conditions.into_iter().flatten();
         conditions.find(|condition| condition["type"] == type_)
     };
-    let was_down = find(reasons::READY).is_some_and(|ready| ready["status"] == "False");
+    // One that nobody has looked at is none that was ready, nor is one that was paused before.
+    let was_down = find(reasons::READY).is_none_or(|ready| {
+        let others = [reasons::PENDING, reasons::PAUSED];
+        ready["status"] == "False" || others.iter().any(|reason| ready["reason"] == *reason)
+    });
     let message: String = message.chars().take(MAX_MESSAGE).collect();
     let say = |type_: &str, status: &str| {
         let same = find(type_).filter(|condition| condition["status"] == status);
@@ -216,9 +220,12 @@ mod tests {
         let after = told(&before, Some(2), "why", Timestamp::now());
         let expected = [("Ready", "False", true), ("Stalled", "True", false)];
         assert_eq!(statuses(&after), expected);
-        // Nobody has looked at this one.
-        let after = told(&Value::Null, Some(2), "why", Timestamp::now());
-        let expected = [("Ready", "Unknown", false), ("Stalled", "True", false)];
-        assert_eq!(statuses(&after), expected);
+        // Nobody has looked at these.
+        let pending = json!({ "conditions": [condition("Ready", "Unknown", "Pending")] });
+        for before in [Value::Null, pending] {
+            let after = told(&before, Some(2), "why", Timestamp::now());
+            let expected = [("Ready", "False", false), ("Stalled", "True", false)];
+            assert_eq!(statuses(&after), expected);
+        }
     }
 }

@@ -67,7 +67,8 @@ impl Target {
             path: &path,
         };
         let context = match self {
-            Self::Current => current_context()?,
+            // Within a pod there is none, and then it cannot become another one.
+            Self::Current => current_context().unwrap_or_default(),
             Self::Kind | Self::Local => String::new(),
         };
         std::fs::create_dir_all(paths::cache()).with_context(|_| failed())?;

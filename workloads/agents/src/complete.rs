@@ -164,8 +164,9 @@ impl Completer {
         out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Failure> {
         let mut failures = Vec::new();
-        for model in &role.models {
-            match self.attempt(role, model, ask, out).await {
+        for (place, model) in role.models.iter().enumerate() {
+            let is_last = place + 1 == role.models.len();
+            match self.attempt(role, model, is_last, ask, out).await {
                 Ok(finished) => return Ok(finished),
                 Err(Attempt::AfterFirst(failure)) => return Err(failure),
                 Err(Attempt::BeforeFirst(failure)) => {
@@ -189,6 +190,7 @@ impl Completer {
         &self,
         role: &Role,
         model: &ModelRef,
+        is_last: bool,
         ask: &Ask,
         out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
@@ -206,7 +208,7 @@ impl Completer {
             return Err(Attempt::BeforeFirst(Failure::breaker_open(&model.provider)));
         }
         let result = self
-            .stream(provider, model, &request(role, model, ask), out)
+            .stream(provider, model, is_last, &request(role, model, ask), out)
             .await;
         let failure = match &result {
             Ok(_) => None,
@@ -216,6 +218,8 @@ impl Completer {
         if let Some(breaker) = breaker {
             match failure {
                 Some(failure) if counts(provider, failure) => breaker.failed(),
+                // It says nothing about the provider: neither that it is well.
+                Some(failure) if failure.kind == FailureKind::Timeout => {}
                 _ => breaker.succeeded(),
             }
         }
@@ -226,6 +230,7 @@ impl Completer {
         &self,
         provider: &Provider,
         model: &ModelRef,
+        is_last: bool,
         request: &Request,
         out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
@@ -239,8 +244,11 @@ impl Completer {
         } = self.timeouts;
         let (head, first_token) = if provider.is_local() {
             (local_first_token, local_first_token)
-        } else {
+        } else if is_last {
             (head, first_token)
+        } else {
+            // Time is left for the next.
+            (head, first_token / 2)
         };
         let name = provider.name();
         let begin = async {

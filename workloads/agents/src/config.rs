@@ -27,7 +27,8 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub head_timeout_ms: u64,
 
-    /// Milliseconds of silence from then to the first piece of the answer, while a model thinks.
+    /// Milliseconds of silence from then to the first piece of the answer, while a model thinks; half
+    /// of it where another model may follow.
     #[arg(long, env = "FIRST_TOKEN_TIMEOUT_MS", default_value_t = 90_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub first_token_timeout_ms: u64,
@@ -44,7 +45,7 @@ pub struct Config {
     pub between_tokens_timeout_ms: u64,
 
     /// Milliseconds for the whole call, fail-over included.
-    #[arg(long, env = "TOTAL_TIMEOUT_MS", default_value_t = 120_000,
+    #[arg(long, env = "TOTAL_TIMEOUT_MS", default_value_t = 105_000,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub total_timeout_ms: u64,
 }
@@ -77,7 +78,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request until the provider begins to answer.
     pub head: Duration,
-    /// Of silence from then to the first piece of the answer.
+    /// Of silence from then to the first piece of the answer; half of it where another model may follow.
     pub first_token: Duration,
     /// Each of the two, of a local model.
     pub local_first_token: Duration,

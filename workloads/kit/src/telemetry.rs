@@ -99,7 +99,10 @@ pub fn parse_filter(text: &str) -> Result<String, ParseError> {
 fn filter(text: &str, extra: &[&str]) -> Result<impl Filter<Registry> + use<>, TelemetryError> {
     let parts: Vec<_> = std::iter::once(text).chain(extra.iter().copied()).collect();
     let wanted = EnvFilter::try_new(parts.join(",")).context(FilterSnafu { filter: text })?;
-    Ok(wanted.and(filter_fn(may_be_said)))
+    // Without a hint of its own this half would hide that of the other, and nothing would be cheap to
+    // leave out any more.
+    let quiet = filter_fn(may_be_said).with_max_level_hint(LevelFilter::TRACE);
+    Ok(wanted.and(quiet))
 }
 
 fn may_be_said(event: &Metadata<'_>) -> bool {

@@ -16,8 +16,8 @@ use crate::failure::Failure;
 
 const SERVICE: &str = "agents";
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The agents service has its own limits (30 s to the first token, 100 s for a local model, 15 s
-/// between two); these only notice when it is gone itself, after trying several models.
+/// The agents service has its own limits (105 s for the whole call, of which a model may think for 90);
+/// these only notice when it is gone itself, before the gateway does.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(110);
 /// Roles change with a new configuration only, which restarts the agents service.
 const ROLES_FRESH_FOR: Duration = Duration::from_secs(10);

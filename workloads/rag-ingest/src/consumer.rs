@@ -37,16 +37,24 @@ pub(crate) async fn handle(
                 // It goes back to the place that it had, before the deletion of the document.
                 () = stop => Outcome::Retry,
             },
-            Ok(document) => give_up(pipeline, &document, delivery.delivery_count).await,
+            Ok(document) => tokio::select! {
+                biased;
+                outcome = give_up(pipeline, patience, &document, delivery.delivery_count) => outcome,
+                () = stop => Outcome::Retry,
+            },
             Err(error) => Outcome::Reject(format!("not a {}: {error}", DocumentUploaded::NAME)),
         },
         DocumentDeleted::NAME => match serde_json::from_slice(&delivery.body) {
             Ok(document) if begins => tokio::select! {
                 biased;
                 outcome = forget(pipeline, patience, &document) => outcome,
-                () = stop => put_back(pipeline, &document).await,
+                () = stop => put_back(pipeline, Duration::ZERO, &document).await,
             },
-            Ok(document) => put_back(pipeline, &document).await,
+            Ok(document) => tokio::select! {
+                biased;
+                outcome = put_back(pipeline, patience, &document) => outcome,
+                () = stop => Outcome::Retry,
+            },
             Err(error) => Outcome::Reject(format!("not a {}: {error}", DocumentDeleted::NAME)),
         },
         other => Outcome::Reject(format!("unknown event {other:?}")),
@@ -69,7 +77,7 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
                     content_hash: document.content_hash.clone(),
                     chunks,
                 };
-                return published(publish(&*pipeline.events, &event).await);
+                return published(pipeline, patience, &event).await;
             }
             Err(error) if error.permanent_code().is_some() => break error,
             Err(error) if tokio::time::Instant::now() + wait > deadline => break error,
@@ -92,12 +100,17 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
         "a document cannot be indexed"
     );
     let code = error.permanent_code().unwrap_or("temporarily_unavailable");
-    failed(pipeline, document, step, code, error.message()).await
+    failed(pipeline, patience, document, step, code, error.message()).await
 }
 
 /// Tells that the document was begun and broken off again and again, by stops, or because it takes
 /// the process with it.
-async fn give_up(pipeline: &Pipeline, document: &DocumentUploaded, returns: u32) -> Outcome {
+async fn give_up(
+    pipeline: &Pipeline,
+    patience: Duration,
+    document: &DocumentUploaded,
+    returns: u32,
+) -> Outcome {
     tracing::warn!(
         document_id = document.document_id,
         returns,
@@ -108,11 +121,12 @@ async fn give_up(pipeline: &Pipeline, document: &DocumentUploaded, returns: u32)
          that happens again"
     );
     let step = IngestionStep::Fetching;
-    failed(pipeline, document, step, "interrupted", message).await
+    failed(pipeline, patience, document, step, "interrupted", message).await
 }
 
 async fn failed(
     pipeline: &Pipeline,
+    patience: Duration,
     document: &DocumentUploaded,
     step: IngestionStep,
     code: &str,
@@ -126,7 +140,7 @@ async fn failed(
         code: code.to_owned(),
         message,
     };
-    published(publish(&*pipeline.events, &event).await)
+    published(pipeline, patience, &event).await
 }
 
 /// Has the vector store forget the document. While the store is away it waits here, and after that
@@ -142,24 +156,30 @@ async fn forget(pipeline: &Pipeline, patience: Duration, document: &DocumentDele
     match forgotten.await {
         Ok(()) => Outcome::Done,
         Err(error) if error.is_refused_by_store() => Outcome::Reject(error.message()),
-        Err(_) => put_back(pipeline, document).await,
+        Err(_) => put_back(pipeline, patience, document).await,
     }
 }
 
 /// Publishes a deletion again and is done with this message: the other one has not come back yet.
 /// That it stands at the end of the queue harms nothing, for a document that was deleted is never
 /// uploaded again, only another one of its name.
-async fn put_back(pipeline: &Pipeline, document: &DocumentDeleted) -> Outcome {
+async fn put_back(pipeline: &Pipeline, patience: Duration, document: &DocumentDeleted) -> Outcome {
     tracing::warn!(
         document_id = document.document_id,
         "a deletion is not done yet: it is published again"
     );
-    published(publish(&*pipeline.events, document).await)
+    published(pipeline, patience, document).await
 }
 
-/// The work is done again when its end could not be told: indexing twice changes nothing.
-fn published(result: Result<(), PublishError>) -> Outcome {
-    match result {
+/// Tells an event. While the broker or the queue of who is to hear it is away it waits here, so that the
+/// message does not come back too often. The work is done again when it could not be told after that:
+/// indexing twice changes nothing.
+async fn published<E: Event>(pipeline: &Pipeline, patience: Duration, event: &E) -> Outcome {
+    let passes = |error: &PublishError| Some(Report::from_error(error).to_string());
+    let told = retry::while_passing("the broker", patience, passes, || {
+        publish(&*pipeline.events, event)
+    });
+    match told.await {
         Ok(()) => Outcome::Done,
         Err(error) => {
             tracing::warn!(error = %Report::from_error(&error), "an event was not published");

@@ -1,5 +1,6 @@
 //! Far sides of tests.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
@@ -54,15 +55,21 @@ fn rag(url: Url) -> RagClient<lotoai_kit::upstream::GrpcChannel> {
 /// What was told, or nothing where the broker takes nothing.
 #[derive(Default)]
 pub(crate) struct Told {
-    refuses: bool,
+    /// How many messages more it does not take.
+    refuses: AtomicUsize,
     messages: Mutex<Vec<(String, String, Vec<u8>)>>,
 }
 
 impl Told {
     /// A broker that takes nothing.
     pub(crate) fn refusing() -> Arc<Self> {
+        Self::away_for(usize::MAX)
+    }
+
+    /// A broker that takes nothing so many times.
+    pub(crate) fn away_for(times: usize) -> Arc<Self> {
         Arc::new(Self {
-            refuses: true,
+            refuses: times.into(),
             ..Self::default()
         })
     }
@@ -87,7 +94,9 @@ impl Broker for Told {
         id: &'a str,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<(), PublishError>> {
-        let outcome = if self.refuses {
+        let less = |times: usize| times.checked_sub(1);
+        let is_away = self.refuses.fetch_update(Relaxed, Relaxed, less).is_ok();
+        let outcome = if is_away {
             Err(PublishError::Refused)
         } else {
             let mut messages = self.messages.lock().unwrap();

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use lotoai_api::{Component, Store};
 
 use super::{PASSWORD, SecretKind, SecretSpec, Value};
@@ -33,14 +34,26 @@ impl Data {
         }
     }
 
-    /// The same without what is on its way out.
-    fn without_leaving(&self, observed: &Observed) -> Option<Self> {
+    /// The same without what is on its way out: what is being deleted, and what goes with a StatefulSet
+    /// that is gone or is not this platform's, whose resource was deleted a moment ago.
+    fn without_leaving(&self, platform: &Platform, observed: &Observed) -> Option<Self> {
+        let set = self.stateful_set.as_ref();
+        let set = set.and_then(|name| observed.stateful_sets.get(name));
+        let set = set.map(|set| &set.metadata).filter(|set| {
+            set.deletion_timestamp.is_none() && owners(set).any(|it| it.uid == platform.uid)
+        });
+        let goes = |owner: &OwnerReference| {
+            owner.kind == "StatefulSet"
+                && set.is_none_or(|set| set.uid.as_deref() != Some(owner.uid.as_str()))
+        };
         let stays = |name: &&String| {
             let metadata = match self.stateful_set {
                 Some(_) => observed.claims.get(*name).map(|claim| &claim.metadata),
                 None => observed.clusters.get(*name).map(|store| &store.metadata),
             };
-            metadata.is_none_or(|metadata| metadata.deletion_timestamp.is_none())
+            metadata.is_none_or(|metadata| {
+                metadata.deletion_timestamp.is_none() && !owners(metadata).any(goes)
+            })
         };
         let names: Vec<String> = self.names.iter().filter(stays).cloned().collect();
         (!names.is_empty()).then(|| Self {
@@ -48,6 +61,10 @@ impl Data {
             ..self.clone()
         })
     }
+}
+
+fn owners(metadata: &ObjectMeta) -> impl Iterator<Item = &OwnerReference> {
+    metadata.owner_references.iter().flatten()
 }
 
 impl fmt::Display for Data {
@@ -142,7 +159,7 @@ pub fn lost(platform: &Platform, observed: &Observed, required: &[SecretSpec]) -
         .filter_map(|spec| {
             Some(Lost {
                 secret: spec.name().to_owned(),
-                data: spec.data.as_ref()?.without_leaving(observed)?,
+                data: spec.data.as_ref()?.without_leaving(platform, observed)?,
             })
         })
         .collect()

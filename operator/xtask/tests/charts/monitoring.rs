@@ -75,6 +75,16 @@ fn alerts_and_dashboard_are_the_files() {
     let rules = rules.to_string();
     let metrics = rules.matches("lotoai_operator_").count();
     assert_eq!(rules.matches("namespace=").count(), metrics, "{rules}");
+    // Who is found in another way may have other labels.
+    let values = "{ metrics: { prometheusRule: { enabled: true } } }";
+    let others = helm.template(OPERATOR, values, Prometheus::Installed);
+    let rules = the(&others.unwrap(), "PrometheusRule").to_string();
+    assert!(
+        !rules.contains("RELEASE") && !rules.contains("namespace="),
+        "{rules}"
+    );
+    assert!(rules.contains("lotoai_operator_leader{} == 1"), "{rules}");
+    assert!(!rules.contains("{,"), "{rules}");
     let [map] = dashboards(&objects)[..] else {
         panic!("one dashboard")
     };

@@ -123,6 +123,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the server said so itself, and not that it goes away.
+    fn is_refusal(&self) -> bool {
+        self.code()
+            .is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"))
+    }
+
     /// Whether what failed may be stored all the same.
     fn is_unsure(&self) -> bool {
         match self {
@@ -304,7 +310,7 @@ impl Change {
     /// When the database fails; when it is away, [`StoreError::Unsure`]: it may have heard of it.
     pub async fn commit(self) -> Result<(), StoreError> {
         match within("commit", self.tx.commit()).await {
-            Err(error) if error.is_away() => Err(StoreError::Unsure {
+            Err(error) if error.is_away() && !error.is_refusal() => Err(StoreError::Unsure {
                 source: Box::new(error),
             }),
             outcome => outcome,

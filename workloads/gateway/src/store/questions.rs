@@ -14,7 +14,7 @@ use self::columns::{Conversations, Keys, Messages};
 use super::budgets::amounts;
 use super::group::{Together, length};
 use super::streams::ALIVE;
-use super::{Change, NewMessage, NewStream, Store, StoreError, within};
+use super::{AwaySnafu, Change, NewMessage, NewStream, Store, StoreError, within};
 use crate::budget::counters::{Claim, CounterKey, Counters, Reservation, Reserved};
 use crate::budget::rules::Amounts;
 
@@ -57,7 +57,12 @@ impl Store {
     /// # Errors
     /// When the database fails; then nothing is stored, or the lease ends what was reserved.
     pub async fn ask(&self, question: NewQuestion) -> Result<Asked, StoreError> {
-        self.questions.write(self, Arc::new(question)).await
+        let leaves_nothing = question.talk.is_none();
+        match self.questions.write(self, Arc::new(question)).await {
+            // What may be reserved ends with its lease, and nothing was done with it.
+            Err(error) if leaves_nothing && error.is_unsure() => AwaySnafu.fail(),
+            outcome => outcome,
+        }
     }
 }
 

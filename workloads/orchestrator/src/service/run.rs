@@ -20,21 +20,27 @@ use crate::{
 /// The end of the process, as a run sees it.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    begun: CancellationToken,
-    answers: Duration,
+    ended: CancellationToken,
 }
 
 impl Stop {
-    /// `begun` is cancelled when the process is told to stop; runs may take `answers` then.
+    /// `begun` is cancelled when the process is told to stop; runs may take `answers` from then on,
+    /// also those that begin later. Needs a running tokio runtime.
     #[must_use]
     pub fn new(begun: CancellationToken, answers: Duration) -> Self {
-        Self { begun, answers }
+        let ended = CancellationToken::new();
+        let ends = ended.clone();
+        tokio::spawn(async move {
+            begun.cancelled().await;
+            tokio::time::sleep(answers).await;
+            ends.cancel();
+        });
+        Self { ended }
     }
 
     /// Waits until a run must end, so that its end can be told and stored.
     async fn ended(&self) {
-        self.begun.cancelled().await;
-        tokio::time::sleep(self.answers).await;
+        self.ended.cancelled().await;
     }
 }
 

@@ -100,7 +100,7 @@ async fn a_stop_publishes_a_deletion_again_at_once() {
     assert_eq!(told.events::<DocumentDeleted>(), [deleted()]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_is_not_acknowledged_before_the_broker_has_the_other_one() {
     let pipeline = pipeline(&Told::refusing());
     for (patience, returns) in [(Duration::ZERO, 0), (HOUR, MAX_RETURNS)] {
@@ -180,13 +180,37 @@ async fn an_upload_that_came_back_too_often_fails_and_is_not_begun_again(
     assert!(failed.message.contains("upload it again"), "{failed:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upload_whose_end_cannot_be_told_comes_again() {
     let pipeline = pipeline(&Told::refusing());
     for returns in [0, MAX_RETURNS] {
         let delivery = delivery(&uploaded(), returns);
         let outcome = handle(pending(), &pipeline, HOUR, delivery).await;
         assert_eq!(outcome, Outcome::Retry, "{returns}");
+    }
+}
+
+/// A message that came back each time would be given up within minutes.
+#[tokio::test(start_paused = true)]
+async fn an_end_is_told_when_the_broker_takes_it_again() {
+    let told = Told::away_for(20);
+    let pipeline = pipeline(&told);
+    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(told.events::<DocumentFailed>().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_stop_waits_for_the_broker() {
+    let pipeline = pipeline(&Told::refusing());
+    for returns in [0, MAX_RETURNS] {
+        for delivery in [
+            delivery(&uploaded(), returns),
+            delivery(&deleted(), returns),
+        ] {
+            let outcome = handle(stopped(), &pipeline, HOUR, delivery).await;
+            assert_eq!(outcome, Outcome::Retry, "{returns}");
+        }
     }
 }
 

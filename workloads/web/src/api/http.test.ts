@@ -94,3 +94,26 @@ describe("isGone", () => {
     expect(isGone(new TypeError("404"))).toBe(false);
   });
 });
+
+describe("a list that is read again and again", () => {
+  it("is given up like one that nobody answers", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout");
+    const given = new AbortController();
+    timeout.mockReturnValue(given.signal);
+    const dead = (_: unknown, init?: RequestInit) =>
+      new Promise<Response>((_, reject) => {
+        init?.signal?.addEventListener("abort", () => reject(init.signal?.reason as Error));
+      });
+    vi.stubGlobal("fetch", vi.fn<typeof globalThis.fetch>(dead));
+    const reading = api.documents();
+    given.abort(new DOMException("too late", "TimeoutError"));
+    await expect(reading).rejects.toMatchObject({ status: 0, code: "network" });
+    expect(timeout).toHaveBeenCalledWith(30_000);
+    timeout.mockRestore();
+    // The control: who stops it himself hears of no network.
+    const stopped = new AbortController();
+    const asking = json("/api/me", { signal: stopped.signal });
+    stopped.abort();
+    await expect(asking).rejects.toMatchObject({ name: "AbortError" });
+  });
+});

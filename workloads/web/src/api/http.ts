@@ -56,7 +56,8 @@ async function arrived<T>(coming: Promise<T>, signal?: AbortSignal | null): Prom
   try {
     return await coming;
   } catch (cause) {
-    if (signal?.aborted) throw cause;
+    const isGivenUp = (signal?.reason as DOMException | undefined)?.name === "TimeoutError";
+    if (signal?.aborted && !isGivenUp) throw cause;
     throw new ApiError(0, "network", "no answer");
   }
 }
@@ -74,6 +75,9 @@ export async function json<T>(path: string, init?: RequestInit): Promise<T> {
   const response = await request(path, init);
   return (await arrived(response.json(), init?.signal)) as T;
 }
+
+/** Reads what is asked for again and again: a connection that died must not hold up the next try. */
+const soon = <T>(path: string) => json<T>(path, { signal: AbortSignal.timeout(30_000) });
 
 /** Reads a file that the gateway writes while it is read: what breaks off is none. */
 export async function file(path: string): Promise<Blob> {
@@ -105,8 +109,8 @@ export const api = {
     return data.filter((model) => model.type !== "embedding");
   },
   documents: (cursor?: string) =>
-    json<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
-  document: (id: string) => json<Document>("/api/documents/" + id),
+    soon<Page<Document>>("/api/documents?limit=50" + (cursor ? "&cursor=" + cursor : "")),
+  document: (id: string) => soon<Document>("/api/documents/" + id),
   upload: (file: File, signal: AbortSignal) => {
     const form = new FormData();
     form.append("file", file, file.name);

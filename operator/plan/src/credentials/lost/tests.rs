@@ -114,6 +114,35 @@ fn data_on_their_way_out_lock_nobody_out() {
     assert_eq!(names(&lost), ["demo-rabbitmq-admin"]);
 }
 
+/// A resource is deleted with its data and made anew at once: its claims wait for their StatefulSet.
+#[rstest]
+#[case::gone(None, &["demo-rabbitmq-admin"])]
+#[case::of_the_resource_before(Some(("uid-of-set", "before")), &["demo-rabbitmq-admin"])]
+#[case::of_a_set_before(Some(("another", "u")), &["demo-rabbitmq-admin"])]
+// The control: this one goes with the platform as it is.
+#[case::of_the_platform(Some(("uid-of-set", "u")), &ADMINISTRATORS)]
+fn data_that_go_with_what_is_gone_lock_nobody_out(
+    #[case] set: Option<(&str, &str)>,
+    #[case] expected: &[&str],
+) {
+    let owner = |kind: &str, uid: &str| OwnerReference {
+        kind: kind.to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    };
+    let mut observed = observed(&[POSTGRES, RABBITMQ], &[]);
+    let claim = observed.claims.get_mut(POSTGRES).unwrap();
+    claim.metadata.owner_references = Some(vec![owner("StatefulSet", "uid-of-set")]);
+    if let Some((uid, platform)) = set {
+        let mut set = StatefulSet::default();
+        set.metadata.uid = Some(uid.to_owned());
+        set.metadata.owner_references = Some(vec![owner("LotoAI", platform)]);
+        let name = "demo-postgres".to_owned();
+        observed.stateful_sets.insert(name, set);
+    }
+    assert_eq!(names(&all_lost(smallest(), &observed)), expected);
+}
+
 #[test]
 fn a_cluster_has_its_data_as_long_as_one_server_has() {
     let mut observed = observed(

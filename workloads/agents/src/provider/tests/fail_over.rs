@@ -77,6 +77,23 @@ async fn who_thinks_for_too_long_is_not_ill() {
     }
 }
 
+#[tokio::test]
+async fn who_thinks_leaves_time_for_the_next() {
+    let healthy = serve(sse(OPENAI_STREAM)).await;
+    let table = two(&stalling(": queued\n\n").await, &healthy.uri());
+    // Not enough for the first to think for as long as one does that is the last.
+    let times = Timeouts {
+        first_token: Duration::from_secs(4),
+        total: Duration::from_secs(3),
+        ..timeouts()
+    };
+    let key = |_: &str| Some("k".to_owned());
+    let providers = Providers::open(&table, &times, &TlsArgs::default(), key).unwrap();
+    let (text, result) = run(&Completer::new(table, providers, times)).await;
+    assert_eq!(text, "Hello, world.");
+    assert_eq!(result.unwrap().model, "m2");
+}
+
 #[rstest]
 #[case::openai(
     "OpenAI",

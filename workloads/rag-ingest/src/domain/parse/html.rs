@@ -35,7 +35,7 @@ struct Limits {
 /// A tree of as many parts takes less than 400 MB of the gigabyte that a pod may take. No page that can
 /// be indexed passes a limit: 5,000 chunks are about 2.5 MB of text, and in 32 MiB of HTML there is a
 /// part for every 17 bytes only where it is mostly numbers in cells, which are too many chunks long
-/// before. Parsing and converting take well under a second each for a page that is not made to be slow.
+/// before, or source text of which each sign is coloured for itself, of more than about 14 MB. Parsing and converting take well under a second each for a page that is not made to be slow.
 const LIMITS: Limits = Limits {
     depth: MAX_DEPTH,
     parts: 2_000_000,
