@@ -32,8 +32,10 @@ impl Identity {
     /// Of a process that runs now.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, started) = parse_stat(&stat)?;
-        (state != 'Z' && state != 'X').then(|| Self {
+        let (state, threads, started) = parse_stat(&stat)?;
+        // The first thread of a program may be a zombie while others still hold its ports.
+        let has_ended = matches!(state, 'Z' | 'X') && threads <= 1;
+        (!has_ended).then(|| Self {
             pid,
             started,
             boot: boot_id(),
@@ -65,14 +67,15 @@ fn boot_id() -> String {
         .to_owned()
 }
 
-/// State and start time. The second field is the program's name in brackets and may itself hold
-/// blanks and brackets, so counting begins after the last closing one.
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
+/// State, number of threads and start time. The second field is the program's name in brackets and may
+/// itself hold blanks and brackets, so counting begins after the last closing one.
+fn parse_stat(stat: &str) -> Option<(char, u32, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    let started = fields.nth(18)?.parse().ok()?;
-    Some((state, started))
+    let threads = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    Some((state, threads, started))
 }
 
 /// What is known of a started process, kept in `<dir>/<name>.json`.
@@ -303,9 +306,37 @@ mod tests {
 
     #[test]
     fn a_name_with_blanks_and_brackets_is_read() {
-        let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9";
-        assert_eq!(parse_stat(stat), Some(('S', 777)));
+        let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 777 9 9";
+        assert_eq!(parse_stat(stat), Some(('S', 3, 777)));
         assert_eq!(parse_stat("42 (short) S 1"), None);
+    }
+
+    /// A program of several threads that ends is a zombie first, and gives its ports back with the last.
+    #[test]
+    fn a_process_runs_until_its_last_thread_has_ended() {
+        let leaves = "import ctypes, threading, time\n\
+                      threading.Thread(target=time.sleep, args=(60,)).start()\n\
+                      ctypes.CDLL(None).pthread_exit(None)";
+        let mut child = Command::new("python3")
+            .args(["-c", leaves])
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let identity = Identity::of(pid).unwrap();
+        let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let begun = Instant::now();
+        while !matches!(parse_stat(&stat()), Some(('Z', _, _))) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", stat());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(identity.is_alive(), "{}", stat());
+        child.kill().unwrap();
+        assert!(
+            gone_within(&identity, Duration::from_secs(20)),
+            "{}",
+            stat()
+        );
+        child.wait().unwrap();
     }
 
     #[test]
