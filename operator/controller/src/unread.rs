@@ -9,13 +9,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource};
 use lotoai_api::{LotoAI, reasons};
+use lotoai_plan::status::MAX_MESSAGE;
 use serde_json::{Map, Value, json};
 
 use crate::error::chain;
 use crate::report::FIELD_MANAGER;
 
-/// Messages are cut to this many characters, like those of all conditions.
-const MAX_MESSAGE: usize = 1024;
 /// How a parser quotes a text that it did not expect. Whatever stands in the spec stands there.
 const QUOTED: &str = "string \"";
 

@@ -235,21 +235,7 @@ impl Completer {
         out: &mpsc::Sender<Piece>,
     ) -> Result<Finished, Attempt> {
         let started = Instant::now();
-        let Timeouts {
-            head,
-            first_token,
-            local_first_token,
-            between_tokens,
-            ..
-        } = self.timeouts;
-        let (head, first_token) = if provider.is_local() {
-            (local_first_token, local_first_token)
-        } else if is_last {
-            (head, first_token)
-        } else {
-            // Time is left for the next.
-            (head, first_token / 2)
-        };
+        let (head, first_token) = self.timeouts.before_text(provider.is_local(), is_last);
         let name = provider.name();
         let begin = async {
             let mut events = timeout(head, provider.start(request))
@@ -272,7 +258,12 @@ impl Completer {
                 break;
             }
             next = state
-                .next_piece(name, &mut events, between_tokens, Failure::stopped)
+                .next_piece(
+                    name,
+                    &mut events,
+                    self.timeouts.between_tokens,
+                    Failure::stopped,
+                )
                 .await
                 .map_err(Attempt::AfterFirst)?;
         }

@@ -88,6 +88,20 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+impl Timeouts {
+    /// How long a model may take until its provider begins to answer, and then be silent before it
+    /// writes. Where it is not the last, time is left for the next.
+    pub(crate) fn before_text(&self, is_local: bool, is_last: bool) -> (Duration, Duration) {
+        if is_local {
+            (self.local_first_token, self.local_first_token)
+        } else if is_last {
+            (self.head, self.first_token)
+        } else {
+            (self.head, self.first_token / 2)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,10 +47,9 @@ pub struct Failure {
 }
 
 /// What a request that failed has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
-    #[default]
     Nothing,
     /// All that it asked for.
     Everything,

@@ -31,6 +31,16 @@ async function open(path = "/", language = "en"): Promise<void> {
   await page.mount(<App />);
 }
 
+/** Opens the page and asks; the answer comes when the test lets it. */
+async function askInVain(question: string) {
+  const late = awaited<Response>();
+  gateway.on(ASK, () => late.promise);
+  await open();
+  await page.write("question", question);
+  await page.click("send");
+  return late;
+}
+
 beforeEach(() => {
   gateway = new FakeGateway().on(ME, is("ana"));
 });
@@ -70,11 +80,7 @@ describe("a tab that is looked at again", () => {
   });
 
   it("signs nobody out for what was refused to whoever was there before", async () => {
-    const late = awaited<Response>();
-    gateway.on(ASK, () => late.promise);
-    await open();
-    await page.write("question", "How many?");
-    await page.click("send");
+    const late = await askInVain("How many?");
     gateway.on(ME, is("eve"));
     await page.lookAgain();
     await page.after(() => late.resolve(over()));
@@ -85,11 +91,7 @@ describe("a tab that is looked at again", () => {
 
 describe("an answer that begins once somebody else is there", () => {
   it("is ended, and leads nobody to its conversation", async () => {
-    const late = awaited<Response>();
-    gateway.on(ASK, () => late.promise);
-    await open();
-    await page.write("question", "How many?");
-    await page.click("send");
+    const late = await askInVain("How many?");
     gateway.on(ME, is("eve"));
     await page.lookAgain();
     await page.after(() => late.resolve(new FakeStream(RUN, CONVERSATION).response));
@@ -126,11 +128,7 @@ describe("the end of a session", () => {
   });
 
   it("leaves the question that was on its way when something else found out", async () => {
-    const late = awaited<Response>();
-    gateway.on(ASK, () => late.promise);
-    await open();
-    await page.write("question", "A long question");
-    await page.click("send");
+    const late = await askInVain("A long question");
     gateway.on(ME, over);
     await page.lookAgain();
     expect(page.find("draft")).toBeNull();

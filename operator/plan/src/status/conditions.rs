@@ -20,7 +20,7 @@ use crate::probe::{self, ProbeOutcome};
 use crate::resources::ObjectId;
 
 /// Messages are cut to this many characters; the schema of conditions allows 32,768.
-const MAX_MESSAGE: usize = 1024;
+pub const MAX_MESSAGE: usize = 1024;
 
 /// Reason and message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]

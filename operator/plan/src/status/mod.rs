@@ -30,6 +30,7 @@ use crate::warnings::warnings;
 
 pub use children::Child;
 pub use claims::without_volume;
+pub use conditions::MAX_MESSAGE;
 pub use uncreated::short_of_pods;
 
 /// What came of a pass.

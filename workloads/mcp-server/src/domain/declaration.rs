@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lotoai_policy::declared::Approval;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// No call takes longer, in seconds, whatever its declaration says. The orchestrator waits 115 s for it,
@@ -58,17 +58,9 @@ pub struct HttpTool {
     pub headers: BTreeMap<String, String>,
     /// Environment variable whose value is sent as bearer token.
     pub token_env: Option<String>,
-    /// Longest time that a call may take, in seconds; [`Self::seconds`] is what counts.
-    #[serde(default = "default_timeout")]
+    /// Longest time that a call may take, in seconds.
+    #[serde(default = "default_timeout", deserialize_with = "seconds")]
     pub timeout_seconds: u32,
-}
-
-impl HttpTool {
-    /// How long a call may take, in seconds.
-    #[must_use]
-    pub fn seconds(&self) -> u32 {
-        self.timeout_seconds.min(MAX_SECONDS)
-    }
 }
 
 /// Method of a call over HTTP.
@@ -95,17 +87,14 @@ pub enum Method {
 pub struct ScriptTool {
     /// Text of the script.
     pub source: String,
-    /// Longest time that it may run, in seconds; [`Self::seconds`] is what counts.
-    #[serde(default = "default_timeout")]
+    /// Longest time that it may run, in seconds.
+    #[serde(default = "default_timeout", deserialize_with = "seconds")]
     pub timeout_seconds: u32,
 }
 
-impl ScriptTool {
-    /// How long it may run, in seconds.
-    #[must_use]
-    pub fn seconds(&self) -> u32 {
-        self.timeout_seconds.min(MAX_SECONDS)
-    }
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let declared = u32::deserialize(deserializer)?;
+    Ok(declared.min(MAX_SECONDS))
 }
 
 fn no_arguments() -> Map<String, Value> {
@@ -137,6 +126,9 @@ mod tests {
             .tools;
         let http = tools[0].http.as_ref().unwrap();
         let script = tools[1].script.as_ref().unwrap();
-        assert_eq!((http.seconds(), script.seconds()), (expected, expected));
+        assert_eq!(
+            (http.timeout_seconds, script.timeout_seconds),
+            (expected, expected)
+        );
     }
 }

@@ -67,7 +67,7 @@ pub async fn call(
         Method::Patch => reqwest::Method::PATCH,
         Method::Delete => reqwest::Method::DELETE,
     };
-    let timeout = Duration::from_secs(u64::from(tool.seconds()));
+    let timeout = Duration::from_secs(u64::from(tool.timeout_seconds));
     let mut request = traced(client.request(method, built.url).timeout(timeout));
     for (name, value) in &tool.headers {
         request = request.header(name, value);
@@ -80,7 +80,7 @@ pub async fn call(
     }
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return ToolResult::error(describe(&error, tool.seconds())),
+        Err(error) => return ToolResult::error(describe(&error, tool.timeout_seconds)),
     };
     let status = response.status();
     let body = match read_body_capped(response, MAX_ANSWER_BYTES).await {

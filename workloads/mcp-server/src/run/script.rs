@@ -46,7 +46,7 @@ impl Drop for Group {
 /// Runs the script with its arguments as `ARG_<NAME>`. What it leaves behind is ended with it; dropping
 /// this ends all of it.
 pub(super) async fn run(tool: &ScriptTool, arguments: &Map<String, Value>) -> ToolResult {
-    let seconds = tool.seconds();
+    let seconds = tool.timeout_seconds;
     let source = format!("{}{}", limits(seconds), tool.source);
     let mut command = Command::new("/bin/sh");
     command

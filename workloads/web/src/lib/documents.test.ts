@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Document } from "../api/types";
+import { document } from "../testing/document";
 import {
   NOTHING,
   apart,
@@ -15,22 +16,6 @@ import {
 const BEGAN = Date.parse("2026-11-27T00:00:00Z");
 const MINUTE = 60_000;
 
-const document = (id: string, fields: Partial<Document> = {}): Document => ({
-  id,
-  name: id + ".txt",
-  media_type: "text/plain",
-  size: 8,
-  knowledge_base: "default",
-  status: "indexed",
-  step: null,
-  done: 0,
-  total: 0,
-  steps: [],
-  chunks: 1,
-  error: null,
-  created_at: "2026-11-27T00:00:00Z",
-  ...fields,
-});
 /** A page of the list with these ids, and whether another one is below it. */
 const told = (ids: string, hasMore = false, isOld = (_: string) => false) => ({
   page: {

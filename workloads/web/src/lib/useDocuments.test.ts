@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Document } from "../api/types";
 import { awaited } from "../testing/awaited";
+import { document as indexed } from "../testing/document";
 import { hookOn } from "../testing/hook";
 import { FakePage } from "../testing/page";
 import { useDocuments } from "./useDocuments";
@@ -10,24 +11,9 @@ const PAGE = 50;
 /** Ids rise with time; the newest is listed first. */
 const idOf = (number: number) => "d-" + String(number).padStart(3, "0");
 
-function document(id: string, fields: Partial<Document> = {}): Document {
-  return {
-    id,
-    name: id + ".txt",
-    media_type: "text/plain",
-    size: 8,
-    knowledge_base: "default",
-    status: "indexed",
-    step: null,
-    done: 0,
-    total: 0,
-    steps: [],
-    chunks: 1,
-    error: null,
-    created_at: new Date().toISOString(),
-    ...fields,
-  };
-}
+/** One that was made just now. */
+const document = (id: string, fields: Partial<Document> = {}) =>
+  indexed(id, { created_at: new Date().toISOString(), ...fields });
 
 /** Sixty documents as the gateway has them. */
 class Server {

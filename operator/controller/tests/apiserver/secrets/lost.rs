@@ -1,9 +1,12 @@
 //! Administrators that are gone while the data that know their passwords are there.
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use lotoai_operator::error::{ErrorClass, chain};
 use lotoai_plan::labels;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::relabelled::pass_again;
@@ -39,8 +42,11 @@ async fn refused(world: &World) -> String {
     told
 }
 
-async fn delete(secrets: &Api<Secret>, name: &str) {
-    secrets
+async fn delete<K>(objects: &Api<K>, name: &str)
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    objects
         .delete(name, &DeleteParams::default())
         .await
         .unwrap();
@@ -83,11 +89,7 @@ async fn an_administrator_is_not_made_anew_over_the_data_that_know_it() {
     // Whoever gives the data up may have another.
     delete(&secrets, ADMINISTRATOR).await;
     refused(&world).await;
-    let claims = world.api::<PersistentVolumeClaim>();
-    claims
-        .delete(CLAIM, &DeleteParams::default())
-        .await
-        .unwrap();
+    delete(&world.api::<PersistentVolumeClaim>(), CLAIM).await;
     world.settle().await;
     let anew = secrets.get(ADMINISTRATOR).await.unwrap();
     assert_ne!(anew.data, before.data);
@@ -134,11 +136,7 @@ async fn nobody_is_told_to_delete_an_administrator_that_lacks_its_password() {
     refused(&world).await;
 
     // The same of one that no data know.
-    let claims = world.api::<PersistentVolumeClaim>();
-    claims
-        .delete(CLAIM, &DeleteParams::default())
-        .await
-        .unwrap();
+    delete(&world.api::<PersistentVolumeClaim>(), CLAIM).await;
     world.settle().await;
     remove("demo-rabbitmq-admin").await;
     let told = chain(&world.pass().await.unwrap_err());
