@@ -9,8 +9,11 @@ use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
-/// Passes by outcome: `applied`, `waiting`, `paused`, `deleting`, `failed` or `panicked`.
+use crate::probe::Key;
+
+/// Passes by platform and outcome: `applied`, `waiting`, `paused`, `deleting`, `failed` or `panicked`.
 pub const RECONCILIATIONS: &str = "lotoai_operator_reconciliations_total";
 /// Steps of passes by step and outcome: `ok`, `failed` or `abandoned`.
 pub const STEPS: &str = "lotoai_operator_steps_total";
@@ -20,7 +23,7 @@ pub const RECONCILE_SECONDS: &str = "lotoai_operator_reconcile_duration_seconds"
 pub const OBJECTS: &str = "lotoai_operator_objects_total";
 /// Objects deleted by kind because the resource no longer asks for them.
 pub const PRUNED: &str = "lotoai_operator_objects_pruned_total";
-/// Probe questions by outcome: `answered` or `failed`.
+/// Probe questions by platform and outcome: `answered` or `failed`.
 pub const PROBES: &str = "lotoai_operator_probes_total";
 /// Seconds that one probe question took, from the token to the last byte of the answer.
 pub const PROBE_SECONDS: &str = "lotoai_operator_probe_duration_seconds";
@@ -39,6 +42,12 @@ pub const ALL: [&str; 8] = [
     LEADER,
 ];
 
+/// Labels of what is counted for each platform. Prometheus gives `namespace` to the operator's own.
+const NAMESPACE: &str = "platform_namespace";
+const PLATFORM: &str = "platform";
+/// A counter that nothing has counted on for so long is dropped: its platform may be gone.
+const FORGET: Duration = Duration::from_hours(24);
+
 /// A pass is some tens of milliseconds when nothing changed and a few seconds when everything is
 /// created; the last bucket is the time limit of one API request.
 const RECONCILE_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
@@ -56,8 +65,12 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
             &RECONCILE_BUCKETS,
         )?
         .set_buckets_for_metric(Matcher::Full(PROBE_SECONDS.to_owned()), &PROBE_BUCKETS)?
+        .idle_timeout(MetricKindMask::COUNTER, Some(FORGET))
         .install_recorder()?;
-    describe_counter!(RECONCILIATIONS, "Passes over a LotoAI resource by outcome");
+    describe_counter!(
+        RECONCILIATIONS,
+        "Passes over a LotoAI resource by platform and outcome"
+    );
     describe_counter!(STEPS, "Steps of passes by step and outcome");
     describe_histogram!(RECONCILE_SECONDS, Unit::Seconds, "Duration of one pass");
     describe_counter!(OBJECTS, "Objects handled by kind and outcome");
@@ -65,7 +78,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         PRUNED,
         "Objects deleted because no resource asks for them any more"
     );
-    describe_counter!(PROBES, "Probe questions by outcome");
+    describe_counter!(PROBES, "Probe questions by platform and outcome");
     describe_histogram!(
         PROBE_SECONDS,
         Unit::Seconds,
@@ -76,9 +89,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Records that a pass ended with `outcome` after `elapsed`.
-pub fn reconciled(outcome: &'static str, elapsed: Duration) {
-    counter!(RECONCILIATIONS, "outcome" => outcome).increment(1);
+/// Records that a pass over the platform `of` ended with `outcome` after `elapsed`.
+pub fn reconciled(of: &Key, outcome: &'static str, elapsed: Duration) {
+    counted(RECONCILIATIONS, of, outcome);
     histogram!(RECONCILE_SECONDS).record(elapsed.as_secs_f64());
 }
 
@@ -92,11 +105,15 @@ pub fn pruned(kind: &str) {
     counter!(PRUNED, "kind" => kind.to_owned()).increment(1);
 }
 
-/// Records one probe question.
-pub fn probed(answered: bool, elapsed: Duration) {
-    let outcome = if answered { "answered" } else { "failed" };
-    counter!(PROBES, "outcome" => outcome).increment(1);
+/// Records one probe question to the platform `of`.
+pub fn probed(of: &Key, answered: bool, elapsed: Duration) {
+    counted(PROBES, of, if answered { "answered" } else { "failed" });
     histogram!(PROBE_SECONDS).record(elapsed.as_secs_f64());
+}
+
+fn counted(metric: &'static str, of: &Key, outcome: &'static str) {
+    let (namespace, name) = (of.namespace.clone(), of.name.clone());
+    counter!(metric, NAMESPACE => namespace, PLATFORM => name, "outcome" => outcome).increment(1);
 }
 
 /// Says whether this process leads.
@@ -167,6 +184,31 @@ mod tests {
         let text = handle.render();
         for outcome in ["ok", "failed", "abandoned"] {
             let line = format!("{STEPS}{{step=\"apply\",outcome=\"{outcome}\"}} 1");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_names_its_platform() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let of = |namespace: &str| Key {
+            namespace: namespace.to_owned(),
+            name: "demo".to_owned(),
+        };
+        metrics::with_local_recorder(&recorder, || {
+            probed(&of("a"), false, Duration::ZERO);
+            probed(&of("b"), true, Duration::ZERO);
+            reconciled(&of("b"), "applied", Duration::ZERO);
+        });
+        let text = handle.render();
+        for line in [
+            format!(r#"{PROBES}{{platform_namespace="a",platform="demo",outcome="failed"}} 1"#),
+            format!(r#"{PROBES}{{platform_namespace="b",platform="demo",outcome="answered"}} 1"#),
+            format!(
+                r#"{RECONCILIATIONS}{{platform_namespace="b",platform="demo",outcome="applied"}} 1"#
+            ),
+        ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
     }

@@ -58,7 +58,7 @@ pub async fn reconcile(
     let outcome = result
         .as_ref()
         .map_or_else(Error::outcome, |done| done.name());
-    metrics::reconciled(outcome, started.elapsed());
+    metrics::reconciled(&Key::of(meta), outcome, started.elapsed());
     span.record("outcome", outcome);
     span.in_scope(|| log(&result, started.elapsed()));
     let done = result?;
@@ -317,10 +317,7 @@ fn take_over(sent: Vec<Sent>, platform: &Platform, observed: &mut Observed, fact
 
 /// Keeps the probe of a platform that can be asked, ends that of one that cannot or may not.
 fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> ProbeOutcome {
-    let key = Key {
-        namespace: loto.namespace().unwrap_or_default(),
-        name: loto.name_any(),
-    };
+    let key = Key::of(&loto.metadata);
     if deleting || loto.spec.paused || loto.spec.suspend {
         context.probes.stop(&key);
         return ProbeOutcome::Pending;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lotoai_plan::ProbeOutcome;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -68,6 +69,16 @@ pub struct Key {
     pub namespace: String,
     /// Name of the resource.
     pub name: String,
+}
+
+impl Key {
+    /// Of a resource.
+    pub fn of(resource: &ObjectMeta) -> Self {
+        Self {
+            namespace: resource.namespace.clone().unwrap_or_default(),
+            name: resource.name.clone().unwrap_or_default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Probes {
@@ -193,7 +204,11 @@ impl Task {
             let started = Instant::now();
             // A task that ended by a panic would let its last word stand for ever.
             let outcome = caught(async { self.ask.ask(&self.target).await }).await;
-            metrics::probed(matches!(outcome, Some(Ok(()))), started.elapsed());
+            metrics::probed(
+                &self.key,
+                matches!(outcome, Some(Ok(()))),
+                started.elapsed(),
+            );
             let last = match outcome {
                 Some(Ok(())) => ProbeOutcome::Answered,
                 Some(Err(error)) => ProbeOutcome::Failed {

@@ -8,6 +8,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use lotoai_policy::documents::{DEFAULT_KNOWLEDGE_BASE, may_add, may_change, visible_to};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::page::{Page, PageQuery};
@@ -27,6 +29,25 @@ const FORM_FIELDS: [&str; 2] = ["file", "knowledge_base"];
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 256;
 
+/// A document as a caller is told of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ToldDocument {
+    #[serde(flatten)]
+    document: Document,
+    /// Whether the caller may delete it, or have it indexed again; a key needs `documents:write` for that, too.
+    may_change: bool,
+}
+
+impl ToldDocument {
+    fn to(identity: &Identity, document: Document) -> Self {
+        let may_change = may_change(identity.who(), &document.owner).is_ok();
+        Self {
+            document,
+            may_change,
+        }
+    }
+}
+
 /// Takes a document: 202 when it will be indexed, 200 when the same content is there already.
 ///
 /// # Errors
@@ -39,8 +60,8 @@ const MAX_FIELD_BYTES: usize = 256;
     tag = "documents",
     request_body(content = DocumentForm, content_type = "multipart/form-data"),
     responses(
-        (status = 202, description = "It will be indexed", body = Document),
-        (status = 200, description = "The same content is there already", body = Document),
+        (status = 202, description = "It will be indexed", body = ToldDocument),
+        (status = 200, description = "The same content is there already", body = ToldDocument),
         (status = 413, description = "The file is too large"),
         (status = 415, description = "The file is none that can be read"),
     ),
@@ -60,8 +81,9 @@ pub async fn upload(
     let (received, description) = Box::pin(receive(&state, &identity, form)).await?;
     let (new, object) = received.into_document(&identity.subject, description);
     let mut change = state.store.begin().await?;
+    let told = |document| Json(ToldDocument::to(&identity, document));
     let document = match intake::take(&mut change, &new).await? {
-        Taken::Same(document) => return Ok((StatusCode::OK, Json(document)).into_response()),
+        Taken::Same(document) => return Ok((StatusCode::OK, told(document)).into_response()),
         Taken::Stored(document) => document,
     };
     // Whether a commit that fails took place is not known: the object stays either way, for an
@@ -69,7 +91,7 @@ pub async fn upload(
     object.keep();
     change.commit().await?;
     intake::announce(&state);
-    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+    Ok((StatusCode::ACCEPTED, told(document)).into_response())
 }
 
 /// Reads the form; the file goes to the object store as it arrives.
@@ -168,13 +190,13 @@ fn broken(error: &MultipartError, max: u64) -> Failure {
         PageQuery,
         ("knowledge_base" = Option<String>, Query, description = "Only those of this one"),
     ),
-    responses((status = 200, description = "A page", body = Page<Document>)),
+    responses((status = 200, description = "A page", body = Page<ToldDocument>)),
 )]
 pub async fn list(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
     RawQuery(query): RawQuery,
-) -> Result<Json<Page<Document>>, Failure> {
+) -> Result<Json<Page<ToldDocument>>, Failure> {
     let mut query = Parameters::parse(query.as_deref(), &["knowledge_base", "limit", "cursor"])?;
     let knowledge_base = query.take("knowledge_base");
     let page = PageQuery::of(&mut query);
@@ -192,7 +214,10 @@ pub async fn list(
             limit as i64 + 1,
         )
         .await?;
-    Ok(Json(Page::of(items, limit, |document| document.id)))
+    let told = items.into_iter();
+    let told = told.map(|document| ToldDocument::to(&identity, document));
+    let id = |told: &ToldDocument| told.document.id;
+    Ok(Json(Page::of(told.collect(), limit, id)))
 }
 
 /// One document.
@@ -206,7 +231,7 @@ pub async fn list(
     tag = "documents",
     params(("id" = String, Path, description = "Identity of the document")),
     responses(
-        (status = 200, description = "The document", body = Document),
+        (status = 200, description = "The document", body = ToldDocument),
         (status = 404, description = "There is no such document for the caller"),
     ),
 )]
@@ -214,8 +239,9 @@ pub async fn one(
     State(state): State<Arc<AppState>>,
     SignedIn(identity): SignedIn,
     Path(id): Path<String>,
-) -> Result<Json<Document>, Failure> {
-    Ok(Json(visible(&state, &identity, &id).await?))
+) -> Result<Json<ToldDocument>, Failure> {
+    let document = visible(&state, &identity, &id).await?;
+    Ok(Json(ToldDocument::to(&identity, document)))
 }
 
 /// The file of a document, as it was uploaded.
@@ -289,8 +315,8 @@ pub async fn remove(
     tag = "documents",
     params(("id" = String, Path, description = "Identity of the document")),
     responses(
-        (status = 202, description = "It will be indexed again", body = Document),
-        (status = 200, description = "It stays as it is", body = Document),
+        (status = 202, description = "It will be indexed again", body = ToldDocument),
+        (status = 200, description = "It stays as it is", body = ToldDocument),
         (status = 404, description = "There is no such document for the caller"),
     ),
 )]
@@ -300,15 +326,16 @@ pub async fn retry(
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     let document = own(&state, &identity, &id).await?;
+    let told = |document| Json(ToldDocument::to(&identity, document));
     let mut change = state.store.begin().await?;
     match change.retry_document(document.id).await? {
         Some(document) => {
             change.emit(&intake::uploaded(&document)).await?;
             change.commit().await?;
             state.events.now();
-            Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+            Ok((StatusCode::ACCEPTED, told(document)).into_response())
         }
-        None => Ok((StatusCode::OK, Json(document)).into_response()),
+        None => Ok((StatusCode::OK, told(document)).into_response()),
     }
 }
 

@@ -35,6 +35,11 @@ export interface Document {
   chunks: number | null;
   error: { code: string; message: string } | null;
   created_at: string;
+  /**
+   * Whether one may delete it, or have it indexed again. A replica from before an upgrade does not
+   * tell.
+   */
+  may_change?: boolean;
 }
 
 /** A step of ingestion: what was done in it, and when. */

@@ -1,4 +1,4 @@
-import { useId, useState } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import { useI18n } from "../i18n/context";
 import type { Item } from "../lib/conversations";
 import { pathOf } from "../lib/place";
@@ -18,8 +18,14 @@ export function Conversations({ current, version, onOpen, onError }: Props) {
   const id = useId();
   const list = useConversations(version, onError);
 
+  /** The one that is open by now: another may have been opened while one was being deleted. */
+  const open = useRef(current);
+  useEffect(() => {
+    open.current = current;
+  }, [current]);
+
   const remove = async (gone: string) => {
-    if ((await list.remove(gone)) && gone === current) onOpen(null);
+    if ((await list.remove(gone)) && gone === open.current) onOpen(null);
   };
 
   return (
@@ -160,7 +166,13 @@ function Row({ item, isCurrent, onOpen, onRename, onKeep, onRemove }: RowProps) 
         >
           ↓
         </button>
-        <button className="quiet" aria-label={remove} title={remove} onClick={onRemove}>
+        <button
+          className="quiet"
+          data-testid="delete"
+          aria-label={remove}
+          title={remove}
+          onClick={onRemove}
+        >
           ×
         </button>
       </span>

@@ -87,17 +87,15 @@ describe("a document", () => {
     error: null,
     created_at: "2026-11-27T00:00:00Z",
   };
-  const shown = (fields: Partial<Document>, may: { isOthers?: boolean; mayRetry?: boolean } = {}) =>
+  const shown = (fields: Partial<Document>, mayRetry = false) =>
     renderToStaticMarkup(
       <I18nProvider>
         <ul>
           <DocumentRow
             document={{ ...document, ...fields }}
-            isOthers={false}
-            mayRetry={false}
+            mayRetry={mayRetry}
             retry={nothing}
             remove={nothing}
-            {...may}
           />
         </ul>
       </I18nProvider>,
@@ -121,8 +119,9 @@ describe("a document", () => {
     const remove = 'aria-label="Delete plan.txt"';
     expect(shown({})).toContain(remove);
     expect(shown({})).not.toContain("Try again");
-    expect(shown({}, { mayRetry: true })).toContain("Try again");
-    const html = shown({}, { mayRetry: true, isOthers: true });
+    expect(shown({}, true)).toContain("Try again");
+    expect(shown({ may_change: true }, true)).toContain(remove);
+    const html = shown({ may_change: false }, true);
     expect(html).not.toContain("<button");
     expect(html).toContain('download="plan.txt"');
   });

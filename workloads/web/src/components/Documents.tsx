@@ -55,7 +55,6 @@ export function Documents({ onError }: { onError(error: unknown): void }) {
           <DocumentRow
             key={document.id}
             document={document}
-            isOthers={state.others.has(document.id)}
             mayRetry={mayRetry(document, now)}
             retry={state.retry}
             remove={remove}
@@ -155,8 +154,6 @@ const SAID = {
 
 export function DocumentRow(props: {
   document: Document;
-  /** Whether it is known that one may read it and no more. */
-  isOthers: boolean;
   /** Whether it may be indexed again. */
   mayRetry: boolean;
   retry(id: string): void;
@@ -164,6 +161,7 @@ export function DocumentRow(props: {
 }) {
   const { t } = useI18n();
   const { document } = props;
+  const mayChange = document.may_change !== false;
   const remove = t("delete.named", { name: document.name });
   return (
     <li className="row">
@@ -185,10 +183,10 @@ export function DocumentRow(props: {
         <Status document={document} />
       </span>
       <span className="actions">
-        {!props.isOthers && props.mayRetry && (
+        {mayChange && props.mayRetry && (
           <button onClick={() => props.retry(document.id)}>{t("retry")}</button>
         )}
-        {!props.isOthers && (
+        {mayChange && (
           <button
             className="quiet"
             aria-label={remove}

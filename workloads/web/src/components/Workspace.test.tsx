@@ -106,6 +106,35 @@ describe("a conversation whose messages are on their way", () => {
   });
 });
 
+describe("a conversation that is deleted slowly", () => {
+  const DELETE = `DELETE /api/conversations/${CONVERSATION}`;
+  const listed = {
+    id: CONVERSATION,
+    title: "Prices",
+    branched_from: null,
+    created_at: "2026-11-27T00:00:00Z",
+    updated_at: "2026-11-27T00:00:00Z",
+  };
+
+  it("is left when it is gone, and one that was opened meanwhile is not", async () => {
+    for (const [meanwhile, after] of [
+      [CONVERSATION, "/"],
+      [OTHER, "/c/" + OTHER],
+    ] as const) {
+      const deleted = awaited<Response>();
+      gateway
+        .on("GET /api/conversations", () => Response.json({ items: [listed], next_cursor: null }))
+        .on(DELETE, () => deleted.promise);
+      await open("/c/" + CONVERSATION);
+      await page.click("delete");
+      await goTo("/c/" + meanwhile);
+      await page.after(() => deleted.resolve(new Response(null, { status: 204 })));
+      expect(page.window.location.pathname).toBe(after);
+      await page.unmount();
+    }
+  });
+});
+
 describe("a failure that passes", () => {
   const MODELS = "GET /v1/models";
   const models = () => Response.json({ data: [{ id: "lotoai", type: "chat", description: "" }] });

@@ -1,10 +1,7 @@
 import { useCallback, useMemo, useState } from "react";
-import { ApiError, api, isGone } from "../api/http";
+import { api, isGone } from "../api/http";
 import { useDocumentList } from "./useDocumentList";
 import { useUploads } from "./useUploads";
-
-/** What is refused to whoever has not uploaded the document and is no administrator. */
-const NOT_YOURS = "not_your_document";
 
 /** The documents, the files that are to become some, and what a person does with them. */
 export function useDocuments(onError: (error: unknown) => void) {
@@ -13,8 +10,6 @@ export function useDocuments(onError: (error: unknown) => void) {
   const [actionError, setActionError] = useState<unknown>(null);
   /** Those that are being deleted: not shown, unless that fails. */
   const [leaving, setLeaving] = useState<ReadonlySet<string>>(new Set());
-  /** Those that turned out to be somebody else's. */
-  const [others, setOthers] = useState<ReadonlySet<string>>(new Set());
 
   const onBrokenOff = useCallback(() => void reload(), [reload]);
   const uploads = useUploads({ onSent: sent, onBrokenOff, onError });
@@ -27,9 +22,6 @@ export function useDocuments(onError: (error: unknown) => void) {
         await action;
         return true;
       } catch (error) {
-        if (error instanceof ApiError && error.code === NOT_YOURS) {
-          setOthers((ids) => new Set(ids).add(id));
-        }
         setActionError(error);
         onError(error);
         // It may have been done all the same, or be gone.
@@ -69,7 +61,6 @@ export function useDocuments(onError: (error: unknown) => void) {
   return {
     ...uploads,
     documents,
-    others,
     listError: list.error,
     actionError,
     hasMore: list.hasMore,

@@ -15,5 +15,6 @@ export const document = (id: string, fields: Partial<Document> = {}): Document =
   chunks: 1,
   error: null,
   created_at: "2026-11-27T00:00:00Z",
+  may_change: true,
   ...fields,
 });

@@ -32,6 +32,21 @@ async fn a_group_has_its_own_knowledge_base() {
         gateway.send(get("bo", &["admins"])).await.status,
         StatusCode::OK
     );
+    for (subject, group, may_change) in [
+        ("ana", "hr", true),
+        ("bo", "hr", false),
+        ("bo", "admins", true),
+    ] {
+        let told = gateway.send(get(subject, &[group])).await.json();
+        assert_eq!(told["may_change"], may_change, "{subject} of {group}");
+        let list = gateway.request_in(Method::GET, "/api/documents", subject, &[group]);
+        let list = gateway.send(list).await.json();
+        assert_eq!(list["items"][0], told);
+        let retry = gateway.request_in(Method::POST, &format!("{path}/retry"), subject, &[group]);
+        let is_refused = gateway.send(retry).await.status == StatusCode::FORBIDDEN;
+        assert_eq!(is_refused, !may_change, "{subject} of {group}");
+    }
+    assert_eq!(document["may_change"], true);
     let foreign = gateway.send(get("bo", &["sales"])).await;
     let unknown = gateway
         .get("/api/documents/00000000-0000-0000-0000-000000000000", "bo")
