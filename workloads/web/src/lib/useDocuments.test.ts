@@ -215,7 +215,7 @@ describe("a document that is deleted", () => {
   });
 
   it("is read again when it is not known whether it was deleted", async () => {
-    const { state, known, after } = await shown();
+    const { known, after } = await shown();
     await after((now) => now.more());
     server.instead.set(call, () => refused(503, "storage_unavailable"));
     await after((now) => now.remove(idOf(7)));
