@@ -2,8 +2,9 @@
 //! wrote.
 
 use lotoai_contracts::v1;
-use serde_json::{Map, Value};
 use tonic::Status;
+
+use crate::schema::SchemaText;
 
 /// What an answer is written as.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Schema {
     /// What it is for; empty = not said.
     pub description: String,
     /// JSON schema. The order of its properties is that in which a model writes them.
-    pub schema: Map<String, Value>,
+    pub schema: SchemaText,
     /// Must the answer follow it? `None` = as the provider has it.
     pub strict: Option<bool>,
 }
@@ -35,8 +36,7 @@ pub fn of_wire(wire: v1::AnswerFormat) -> Result<Format, Status> {
     if wire.name.is_empty() {
         return Ok(Format::Object);
     }
-    let schema = serde_json::from_str(&wire.schema_json);
-    let schema = schema.map_err(|_| {
+    let schema = SchemaText::of(wire.schema_json).ok_or_else(|| {
         Status::invalid_argument(format!(
             "format.schema_json of {:?} is not a JSON object",
             wire.name

@@ -1,8 +1,9 @@
 //! Functions that a caller declares: a model may ask for them, the caller runs them.
 
 use lotoai_contracts::v1::{self, function_choice::Mode};
-use serde_json::{Map, Value};
 use tonic::Status;
+
+use crate::schema::SchemaText;
 
 /// The most functions that one request may declare; vendors take 128.
 const MAX_FUNCTIONS: usize = 128;
@@ -26,7 +27,7 @@ pub struct Function {
     /// What it is for; empty = not said.
     pub description: String,
     /// JSON schema of its arguments; `None` = it takes none.
-    pub parameters: Option<Map<String, Value>>,
+    pub parameters: Option<SchemaText>,
     /// Must the arguments follow the schema? `None` = as the provider has it.
     pub strict: Option<bool>,
 }
@@ -117,8 +118,8 @@ fn function(wire: v1::Function) -> Result<Function, Status> {
     let parameters = if wire.parameters_json.is_empty() {
         None
     } else {
-        let schema = serde_json::from_str(&wire.parameters_json);
-        Some(schema.map_err(|_| {
+        let schema = SchemaText::of(wire.parameters_json);
+        Some(schema.ok_or_else(|| {
             Status::invalid_argument(format!(
                 "functions.declared.parameters_json of {:?} is not a JSON object",
                 wire.name

@@ -12,6 +12,7 @@ pub mod error;
 pub mod format;
 pub mod functions;
 pub mod provider;
+pub mod schema;
 pub mod service;
 pub mod table;
 

@@ -1,5 +1,6 @@
 //! Protobuf services, events and HTTP types: all that two workloads share.
 
+pub mod arguments;
 pub mod events;
 pub mod failures;
 mod format;

@@ -14,6 +14,9 @@ pub const CONSENT_REQUIRED: &str = "required";
 /// In the list: a digest of everything that the tool was declared with, its address or script
 /// included. In a call that somebody consented to: the digest of what they consented to.
 pub const DECLARATION: &str = "lotoai.dev/declaration";
+/// In the list: `true` when the tool is a script, which sees its arguments as environment variables;
+/// absent = it is none.
+pub const SCRIPT: &str = "lotoai.dev/script";
 
 /// The value as text with the fields of every object in the order of their names, so that two
 /// values that say the same in another order are the same text.

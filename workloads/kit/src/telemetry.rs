@@ -27,10 +27,12 @@ use url::Url;
 use crate::common::CommonArgs;
 
 /// Targets that say no more than this whatever `LOG` says, and all within them: lapin logs whole
-/// returned messages, rmcp the arguments and results of tools, html5ever the text of documents, and no
-/// words of people may be in logs.
-const QUIET: [(&str, LevelFilter); 3] = [
+/// messages, what it connects through the address with the password, rmcp the arguments and results of
+/// tools, html5ever the text of documents, and no secret and no words of people may be in logs.
+const QUIET: [(&str, LevelFilter); 5] = [
     ("lapin::returned_messages", LevelFilter::OFF),
+    ("lapin", LevelFilter::DEBUG),
+    ("amq_protocol_tcp", LevelFilter::DEBUG),
     ("rmcp", LevelFilter::ERROR),
     ("html5ever", LevelFilter::WARN),
 ];
@@ -294,9 +296,9 @@ mod tests {
     #[rstest::rstest]
     #[case("trace")]
     #[case(
-        "trace,rmcp=trace,rmcp::service=trace,lapin::returned_messages=trace,html5ever::x=trace"
+        "trace,rmcp=trace,rmcp::service=trace,lapin::channels=trace,html5ever::x=trace,amq_protocol_tcp=trace"
     )]
-    fn words_of_people_are_never_logged_whatever_the_filter(#[case] text: &str) {
+    fn secrets_and_words_of_people_are_never_logged_whatever_the_filter(#[case] text: &str) {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer()
@@ -307,11 +309,13 @@ mod tests {
             tracing::info!(target: "rmcp::service", "secret");
             tracing::error!(target: "lapin::returned_messages", "secret");
             tracing::debug!(target: "html5ever::tree_builder", "secret");
+            tracing::trace!(target: "lapin::channels", "secret");
+            tracing::trace!(target: "amq_protocol_tcp", "secret");
             // The controls.
             tracing::error!(target: "rmcp::service", "told one");
             tracing::warn!(target: "html5ever", "told two");
             tracing::trace!(target: "rmcp_of_others", "told three");
-            tracing::trace!(target: "lapin", "told four");
+            tracing::debug!(target: "lapin::channels", "told four");
         });
         let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(lines.matches("told").count(), 4, "{lines}");

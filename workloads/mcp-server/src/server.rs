@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use lotoai_contracts::tools::{APPROVAL, CONSENT_REQUIRED, DECLARATION, GROUPS_HEADER};
+use lotoai_contracts::tools::{APPROVAL, CONSENT_REQUIRED, DECLARATION, GROUPS_HEADER, SCRIPT};
 use lotoai_policy::declared::{self, may_use};
 use rmcp::ErrorData;
 use rmcp::handler::server::ServerHandler;
@@ -152,6 +152,9 @@ fn described(tool: &Tool) -> MetaObject {
     meta.insert(DECLARATION.to_owned(), tool.declaration.clone().into());
     if tool.needs_consent {
         meta.insert(APPROVAL.to_owned(), CONSENT_REQUIRED.into());
+    }
+    if tool.is_script() {
+        meta.insert(SCRIPT.to_owned(), true.into());
     }
     meta
 }

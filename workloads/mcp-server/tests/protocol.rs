@@ -29,6 +29,16 @@ tools:
     description: Pays people
     groups: [finance]
     script: {source: 'echo paid'}
+  - name: ping
+    description: Pings a host
+    groups: [network]
+    inputSchema: {type: object, properties: {target_host: {enum: [a, b]}}}
+    script: {source: 'printf "%s" "$ARG_TARGET_HOST"'}
+  - name: lookup
+    description: Looks up a host
+    groups: [network]
+    inputSchema: {type: object, properties: {target_host: {enum: [a, b]}}}
+    http: {url: 'http://127.0.0.1:9/{target_host}'}
   - name: restart
     description: Starts a machine again
     approval: OnWrite
@@ -116,6 +126,9 @@ async fn a_stop_lets_calls_finish_and_answers_who_still_comes() {
 #[case("shout", json!({}), "", "word")]
 #[case("shout", json!({"word": 7}), "", "/word")]
 #[case("shout", json!({"word": "x".repeat(21)}), "", "/word")]
+#[case("ping", json!({"target_host": "c"}), "network", "/target_host")]
+#[case("ping", json!({"target_host": "a", "target~host": "c"}), "network", r#"no argument "target~host"; there are: "target_host""#)]
+#[case("lookup", json!({"target_host": "a", "role": "admin"}), "network", r#"no argument "role"; there are: "target_host""#)]
 #[tokio::test]
 async fn a_wrong_call_is_refused(
     #[case] name: &str,
@@ -150,6 +163,14 @@ async fn the_hidden_tool_works_for_its_group() {
     assert_eq!(answer["result"]["content"][0]["text"], "paid", "{answer}");
 }
 
+#[tokio::test]
+async fn a_script_sees_the_argument_that_was_checked() {
+    let server = Server::start(TOOLS).await;
+    let ping = json!({"name": "ping", "arguments": {"target_host": "a"}});
+    let answer = server.call("tools/call", ping, "network").await;
+    assert_eq!(answer["result"]["content"][0]["text"], "a", "{answer}");
+}
+
 fn meta<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let tools = answer["result"]["tools"].as_array().unwrap();
     let tool = tools.iter().find(|tool| tool["name"] == name);
@@ -166,6 +187,14 @@ async fn the_list_says_what_needs_consent_and_what_that_is_for() {
         let digest = meta(&list, name)["lotoai.dev/declaration"].as_str();
         assert_eq!(digest.map(str::len), Some(64), "{list}");
     }
+}
+
+#[tokio::test]
+async fn the_list_says_which_tools_are_scripts() {
+    let server = Server::start(TOOLS).await;
+    let list = server.call("tools/list", json!({}), "network").await;
+    assert_eq!(meta(&list, "ping")["lotoai.dev/script"], true);
+    assert_eq!(meta(&list, "lookup")["lotoai.dev/script"], Value::Null);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::{
     calls::{Calls, Piece},
 };
 use crate::functions::{Call, Choice, Functions};
+use crate::schema::SchemaText;
 
 /// The version of the API that this adapter speaks.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -160,9 +161,9 @@ fn tool_use(call: &Call) -> Value {
 
 fn declare(body: &mut Value, functions: &Functions) {
     let tools = functions.declared.iter().map(|function| {
-        let schema = function.parameters.clone().map_or_else(
+        let schema = function.parameters.as_ref().map_or_else(
             || json!({"type": "object", "properties": {}}),
-            Value::Object,
+            SchemaText::value,
         );
         let mut tool = json!({"name": function.name, "input_schema": schema});
         if !function.description.is_empty() {

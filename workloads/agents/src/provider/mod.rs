@@ -336,14 +336,15 @@ impl Provider {
     }
 
     async fn send(&self, request: &Request) -> Result<Events, Failure> {
-        let body = match self.kind {
-            Kind::Anthropic => anthropic::body(request),
-            kind => openai::body(kind, request),
+        // Only its text is there while the provider is waited for.
+        let post = {
+            let body = match self.kind {
+                Kind::Anthropic => anthropic::body(request),
+                kind => openai::body(kind, request),
+            };
+            self.client.post(self.url.clone()).json(&body)
         };
-        let response = self
-            .client
-            .post(self.url.clone())
-            .json(&body)
+        let response = post
             .send()
             .await
             .map_err(|error| Failure::from_transport(&self.name, &error))?;

@@ -182,7 +182,7 @@ fn response_format(format: &Format) -> Value {
     let Format::Schema(schema) = format else {
         return json!({"type": "json_object"});
     };
-    let mut described = json!({"name": schema.name, "schema": schema.schema});
+    let mut described = json!({"name": schema.name, "schema": schema.schema.value()});
     if !schema.description.is_empty() {
         described["description"] = schema.description.as_str().into();
     }
@@ -198,7 +198,7 @@ fn tool(function: &Function) -> Value {
         described["description"] = function.description.as_str().into();
     }
     if let Some(parameters) = &function.parameters {
-        described["parameters"] = Value::Object(parameters.clone());
+        described["parameters"] = parameters.value();
     }
     if let Some(strict) = function.strict {
         described["strict"] = strict.into();

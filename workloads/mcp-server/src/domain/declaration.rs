@@ -28,7 +28,8 @@ pub struct Declaration {
     pub name: String,
     /// What it does and when to use it.
     pub description: String,
-    /// JSON Schema of its arguments.
+    /// JSON Schema of its arguments. It takes those of `properties`, and others only where
+    /// `additionalProperties` says so.
     #[serde(default = "no_arguments")]
     pub input_schema: Map<String, Value>,
     /// A call over HTTP.
@@ -81,7 +82,7 @@ pub enum Method {
 }
 
 /// A POSIX shell script. Its arguments are environment variables: `start_date` is
-/// `ARG_START_DATE`.
+/// `ARG_START_DATE`. No two of them may be one variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScriptTool {

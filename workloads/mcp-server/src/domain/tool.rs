@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jsonschema::Validator;
+use lotoai_contracts::arguments;
 use lotoai_policy::declared::needs_consent;
 use serde_json::{Map, Value};
 use snafu::Snafu;
@@ -43,6 +44,20 @@ pub enum ToolError {
         name: String,
         /// What is wrong.
         cause: String,
+    },
+    /// A script would see two arguments as one variable.
+    #[snafu(display(
+        "tool {name:?}: inputSchema has {one:?} and {other:?}, which its script would both see as {}; \
+         rename one of them",
+        arguments::variable(one)
+    ))]
+    Variable {
+        /// The tool.
+        name: String,
+        /// An argument.
+        one: String,
+        /// Another one.
+        other: String,
     },
     /// The address cannot be used.
     #[snafu(display("tool {name:?}: http.url {url:?} {cause}"))]
@@ -115,7 +130,10 @@ impl Tool {
                 check_url(&name, &http.url)?;
                 Action::Http(http)
             }
-            (None, Some(script)) => Action::Script(script),
+            (None, Some(script)) => {
+                check_variables(&name, &declaration.input_schema)?;
+                Action::Script(script)
+            }
             _ => return KindSnafu { name }.fail(),
         };
         Ok(Self {
@@ -139,18 +157,23 @@ impl Tool {
                 "the arguments are larger than {MAX_ARGUMENT_BYTES} bytes"
             )];
         }
-        let errors = self.validator.iter_errors(&instance);
-        errors
-            .take(10)
-            .map(|error| {
-                let path = error.instance_path().to_string();
-                if path.is_empty() {
-                    error.to_string()
-                } else {
-                    format!("{path}: {error}")
-                }
-            })
-            .collect()
+        let by_name = arguments::fault(&self.input_schema, arguments, self.is_script());
+        let errors = self.validator.iter_errors(&instance).take(10);
+        let by_schema = errors.map(|error| {
+            let path = error.instance_path().to_string();
+            if path.is_empty() {
+                error.to_string()
+            } else {
+                format!("{path}: {error}")
+            }
+        });
+        by_name.into_iter().chain(by_schema).collect()
+    }
+
+    /// Whether its arguments become environment variables.
+    #[must_use]
+    pub const fn is_script(&self) -> bool {
+        matches!(self.action, Action::Script(_))
     }
 }
 
@@ -176,6 +199,14 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// What is checked as one argument must not be seen in the place of another.
+fn check_variables(name: &str, input_schema: &Map<String, Value>) -> Result<(), ToolError> {
+    match arguments::clash(arguments::declared(input_schema)) {
+        Some((one, other)) => VariableSnafu { name, one, other }.fail(),
+        None => Ok(()),
+    }
 }
 
 /// Scheme and authority must be literal, so that no argument can choose where a call goes.
@@ -254,6 +285,10 @@ mod tests {
         "inputSchema"
     )]
     #[case(
+        "tools: [{name: a, description: d, inputSchema: {type: object, properties: {a_b: {}, a-B: {}}}, script: {source: x}}]",
+        "both see as ARG_A_B"
+    )]
+    #[case(
         "tools: [{name: a, description: d, colour: blue, script: {source: x}}]",
         "colour"
     )]
@@ -295,5 +330,61 @@ mod tests {
         assert!(faults.contains("day") && faults.contains("/n"), "{faults}");
         let huge = Map::from_iter([("day".to_owned(), "x".repeat(MAX_ARGUMENT_BYTES).into())]);
         assert!(tool.faults(&huge)[0].contains("larger"));
+    }
+
+    /// A tool that checks its arguments; what else its schema says, and what it does.
+    fn guarded(schema: &str, action: &str) -> Tool {
+        let properties = "properties: {target_host: {enum: [a, b]}, port: {type: integer}}";
+        let yaml = format!(
+            "tools: [{{name: a, description: d, inputSchema: {{type: object, {properties}{schema}}}, {action}}}]"
+        );
+        parse(&yaml).unwrap().remove(0)
+    }
+
+    const ECHO: &str = "script: {source: x}";
+    const GET: &str = "http: {url: 'http://h/{target_host}'}";
+    const POST: &str = "http: {url: 'http://h/', method: POST}";
+
+    #[rstest]
+    #[case(ECHO, "target~host")]
+    #[case(ECHO, "TARGET_HOST")]
+    #[case(ECHO, "invented")]
+    #[case(GET, "role")]
+    #[case(POST, "role")]
+    fn an_argument_that_is_not_declared_is_told_with_those_that_are(
+        #[case] action: &str,
+        #[case] name: &str,
+        #[values("", ", additionalProperties: false")] schema: &str,
+    ) {
+        let tool = guarded(schema, action);
+        let mut arguments = Map::from_iter([("target_host".to_owned(), "a".into())]);
+        assert_eq!(tool.faults(&arguments), Vec::<String>::new(), "the control");
+        arguments.insert(name.to_owned(), "anything".into());
+        arguments.insert("port".to_owned(), "x".into());
+        let faults = tool.faults(&arguments);
+        let says = format!(r#"there is no argument {name:?}; there are: "port", "target_host""#);
+        assert_eq!(faults[0], says);
+        assert!(faults.join("; ").contains("/port"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_schema_that_takes_others_is_obeyed_but_for_the_variables_of_a_script() {
+        let open = ", additionalProperties: {type: string}";
+        let one = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
+        for action in [ECHO, GET, POST] {
+            let tool = guarded(open, action);
+            assert!(tool.faults(&one("other", "x".into())).is_empty());
+            assert!(tool.faults(&one("other", 7.into()))[0].contains("/other"));
+            let faults = tool.faults(&one("target-host", "c".into()));
+            assert_eq!(faults.is_empty(), !tool.is_script(), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_be_one_variable_are_two_to_an_api() {
+        let schema = "{type: object, properties: {a_b: {}, a-B: {}}}";
+        let yaml = format!("tools: [{{name: a, description: d, inputSchema: {schema}, {POST}}}]");
+        let both = Map::from_iter(["a_b", "a-B"].map(|name| (name.to_owned(), 1.into())));
+        assert!(parse(&yaml).unwrap()[0].faults(&both).is_empty());
     }
 }

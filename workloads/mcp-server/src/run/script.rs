@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use lotoai_contracts::arguments::variable;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -104,17 +105,6 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> Option<String> {
     let mut limited = stream?.take(MAX_OUTPUT_BYTES + 1);
     limited.read_to_end(&mut bytes).await.ok()?;
     (bytes.len() as u64 <= MAX_OUTPUT_BYTES).then(|| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn variable(name: &str) -> String {
-    let safe = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
-    };
-    format!("ARG_{}", name.chars().map(safe).collect::<String>())
 }
 
 /// A value as the script sees it. A NUL cannot stand in an environment.

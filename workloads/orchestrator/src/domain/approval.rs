@@ -1,6 +1,9 @@
 //! Which calls of tools need the consent of the person who asked, and what exactly they consent to.
 
-use lotoai_contracts::tools::{APPROVAL, DECLARATION, canonical, digest};
+use lotoai_contracts::{
+    arguments,
+    tools::{APPROVAL, DECLARATION, SCRIPT, canonical, digest},
+};
 use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
 
@@ -230,13 +233,14 @@ fn faults(tool: &Tool, arguments: &Map<String, Value>) -> Vec<String> {
     let Ok(validator) = jsonschema::validator_for(&schema) else {
         return vec!["the tool declares a schema that is none".to_owned()];
     };
+    let is_script = stated(tool, SCRIPT).is_some();
+    let by_name = arguments::fault(&tool.input_schema, arguments, is_script);
     let errors = validator.iter_errors(&instance).take(MAX_FAULTS);
-    errors
-        .map(|error| match error.instance_path().to_string() {
-            path if path.is_empty() => error.to_string(),
-            path => format!("{path}: {error}"),
-        })
-        .collect()
+    let by_schema = errors.map(|error| match error.instance_path().to_string() {
+        path if path.is_empty() => error.to_string(),
+        path => format!("{path}: {error}"),
+    });
+    by_name.into_iter().chain(by_schema).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::{
     language::Language,
+    markers,
     sentences::{self, Sentence},
     text,
 };
@@ -195,7 +196,7 @@ fn write(candidates: &[Candidate], chosen: Vec<usize>) -> Extract {
         if listed && chosen.len() > 1 {
             text.push_str("- ");
         }
-        text.push_str(&candidate.sentence.text);
+        text.push_str(&markers::quoted(&candidate.sentence.text));
         // One marker after the last of several sentences from one passage.
         let next_same = chosen
             .get(at + 1)
@@ -249,6 +250,17 @@ mod tests {
         assert_eq!(
             extract.text,
             "Credentials are stored in Secrets. [1] Every edge has credentials of its own, stored apart. [2]"
+        );
+    }
+
+    #[test]
+    fn a_footnote_of_the_document_is_no_citation() {
+        let candidates =
+            candidates(&["Credentials are stored in Secrets [2], `env[1]` first [3]."]);
+        let extract = choose(&[QUESTION], &candidates, &[near(0.7)], Language::English).unwrap();
+        assert_eq!(
+            extract.text,
+            "Credentials are stored in Secrets (2), `env[1]` first (3). [1]"
         );
     }
 

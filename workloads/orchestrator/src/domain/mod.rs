@@ -7,6 +7,7 @@ pub mod extract;
 pub mod gloss;
 pub mod history;
 pub mod language;
+pub mod markdown;
 pub mod markers;
 pub mod phrases;
 pub mod router;

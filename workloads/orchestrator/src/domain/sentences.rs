@@ -1,5 +1,7 @@
 //! Sentences of a passage, with the Markdown around them taken off.
 
+use super::markdown::{self, Fence};
+
 /// Shorter pieces say nothing that could be an answer, in characters.
 const SHORTEST: usize = 12;
 /// Longer ones are cut at a word, in characters: a table or a log line is no sentence.
@@ -39,25 +41,33 @@ pub fn split(passage: &str) -> Vec<Sentence> {
     let mut heading = String::new();
     let mut finished = 0;
     let mut block = Block::default();
-    let mut in_code = begins_in_code(passage);
-    for line in passage.lines() {
+    let mut fence: Option<Fence> = None;
+    for line in without_cut_code(passage).lines() {
+        if let Some(open) = &fence {
+            if open.closed_by(line) {
+                fence = None;
+            }
+            continue;
+        }
+        fence = Fence::open(line);
+        if fence.is_some() {
+            flush(&mut block, &mut sentences);
+            continue;
+        }
         let line = line.trim();
-        if line.starts_with('#') && !in_code {
+        if line.starts_with('#') {
             flush(&mut block, &mut sentences);
             set_heading(&mut sentences, finished, &heading);
             finished = sentences.len();
             heading = line.trim_start_matches('#').trim().to_owned();
             continue;
         }
-        if line.starts_with("```") {
-            in_code = !in_code;
+        if line.is_empty() || is_rule(line) {
             flush(&mut block, &mut sentences);
-        } else if in_code || line.is_empty() || is_rule(line) {
-            flush(&mut block, &mut sentences);
-        } else if let Some(item) = list_item(line) {
+        } else if let Some(item) = markdown::list_item(line) {
             flush(&mut block, &mut sentences);
             block = Block {
-                text: item,
+                text: item.to_owned(),
                 is_item: true,
             };
         } else if line.starts_with('|') {
@@ -67,7 +77,7 @@ pub fn split(passage: &str) -> Vec<Sentence> {
                 .map(str::trim)
                 .filter(|cell| !cell.is_empty())
                 .collect();
-            add(&cells.join(": "), false, &mut sentences);
+            add(&plain(&cells.join(": ")), false, &mut sentences);
         } else {
             if !block.text.is_empty() {
                 block.text.push(' ');
@@ -80,16 +90,35 @@ pub fn split(passage: &str) -> Vec<Sentence> {
     sentences
 }
 
-/// Does the passage begin within a code fence? A passage is cut out of a document, and a fence may
-/// have been cut in two. A fence that closes never names a language, so an odd number of fence
-/// lines of which the first names none means that the first one closes.
-fn begins_in_code(passage: &str) -> bool {
-    let fences: Vec<&str> = passage
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("```"))
-        .collect();
-    fences.len() % 2 == 1 && fences.first() == Some(&"```")
+/// A passage without the code that it begins with. A passage is cut out of a document, and a fence
+/// may have been cut in two: if the passage makes more sense when the first fence in it closes
+/// instead of opens, that one and what stands before it is code.
+fn without_cut_code(passage: &str) -> &str {
+    let mut read = 0;
+    for line in passage.split_inclusive('\n') {
+        read += line.len();
+        if let Some(fence) = Fence::open(line) {
+            let rest = passage.get(read..).unwrap_or_default();
+            let closes = fence.is_bare() && oddities(rest) < oddities(passage);
+            return if closes { rest } else { passage };
+        }
+    }
+    passage
+}
+
+/// What would be odd in a text that begins outside code: a fence that never closes, and one that
+/// looks as if it opened within another of its kind.
+fn oddities(text: &str) -> usize {
+    let mut odd = 0;
+    let mut fence: Option<Fence> = None;
+    for line in text.lines() {
+        match &fence {
+            None => fence = Fence::open(line),
+            Some(open) if open.closed_by(line) => fence = None,
+            Some(open) => odd += usize::from(Fence::open(line).is_some_and(|f| open.resembles(&f))),
+        }
+    }
+    odd + usize::from(fence.is_some())
 }
 
 fn set_heading(sentences: &mut [Sentence], from: usize, heading: &str) {
@@ -106,20 +135,10 @@ fn is_rule(line: &str) -> bool {
             .all(|c| matches!(c, '-' | '=' | '|' | ':' | '*' | '_' | ' '))
 }
 
-fn list_item(line: &str) -> Option<String> {
-    let bullet = ["- ", "* ", "+ ", "• "]
-        .iter()
-        .find_map(|b| line.strip_prefix(b));
-    let numbered = || {
-        let digits = line.chars().take_while(char::is_ascii_digit).count();
-        let rest = line.get(digits..)?;
-        (digits > 0).then(|| rest.strip_prefix(". ").or(rest.strip_prefix(") ")))?
-    };
-    bullet.or_else(numbered).map(str::to_owned)
-}
-
 fn flush(block: &mut Block, sentences: &mut Vec<Sentence>) {
     let Block { text, is_item } = std::mem::take(block);
+    // First of all, as emphasis may go over several sentences.
+    let text = plain(&text);
     if is_item {
         return add(&text, true, sentences);
     }
@@ -159,21 +178,21 @@ fn ends_sentence(before: &str, after: &str) -> bool {
 }
 
 fn add(text: &str, list_item: bool, sentences: &mut Vec<Sentence>) {
-    let plain = plain(text);
-    if plain.chars().count() < SHORTEST {
+    let text = text.trim();
+    if text.chars().count() < SHORTEST {
         return;
     }
-    let opens_list = plain.ends_with(':');
+    let opens_list = text.ends_with(':');
     sentences.push(Sentence {
-        text: cut(plain),
+        text: cut(text),
         opens_list,
         list_item,
         heading: String::new(),
     });
 }
 
-/// Takes emphasis and link targets off and makes one line of it. Underscores stay: they are part
-/// of names such as `start_date`.
+/// Takes emphasis and link targets off and makes one line of it. Single underscores stay: they are
+/// part of names such as `start_date`.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -190,13 +209,13 @@ fn plain(text: &str) -> String {
         rest = &after[close + 1..];
     }
     out.push_str(rest);
-    let out = out.replace("**", "").replace("__", "");
+    let out = markdown::without_emphasis(&out);
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn cut(text: String) -> String {
+fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
-        None => text,
+        None => text.to_owned(),
         Some((at, _)) => {
             let head = &text[..at];
             format!("{} …", head.rfind(' ').map_or(head, |space| &head[..space]))
@@ -228,6 +247,15 @@ mod tests {
     #[case("¿Qué es esto aquí? Es una prueba corta.", &["¿Qué es esto aquí?", "Es una prueba corta."])]
     #[case("1. An entry that is\n   wrapped. It goes on.\n2. Another entry.\n\nThe text after it.", &["An entry that is wrapped. It goes on.", "Another entry.", "The text after it."])]
     #[case("Short. No", &[])]
+    #[case("The text before it.\n~~~\n# a comment of it\n```\n~~~~\nThe text after it.", &["The text before it.", "The text after it."])]
+    #[case("````md\n```\nsome code here\n```\n# a comment\n````\nThe text after it.", &["The text after it."])]
+    #[case("```\nsome code here\n    ```\n# a comment\n```\nThe text after it.", &["The text after it."])]
+    #[case("rm --force everything\n~~~\nThe text after it.", &["The text after it."])]
+    #[case("rm --force everything\n```\nThe text after it.\n```sh\nmore of the code", &["The text after it."])]
+    #[case("- ```sh\n  rm --force everything\n  ```\n- The entry after it", &["The entry after it"])]
+    #[case("**Nothing is lost here. All of it stays.** So it is.", &["Nothing is lost here.", "All of it stays."])]
+    #[case("- Set QDRANT__SERVICE__ALT_API_KEY in `src/**/*.rs` or **in __init__**", &["Set QDRANT__SERVICE__ALT_API_KEY in `src/**/*.rs` or in __init__"])]
+    #[case("| the **name** of it | `a__b__c` |", &["the name of it: `a__b__c`"])]
     fn splits(#[case] passage: &str, #[case] expected: &[&str]) {
         assert_eq!(texts(passage), expected);
     }

@@ -3,6 +3,7 @@
 use super::functions::sent;
 use super::*;
 use crate::format::{Format, Schema};
+use crate::schema::SchemaText;
 
 /// Its properties are not in the order of the alphabet.
 fn schema() -> Value {
@@ -13,7 +14,7 @@ fn day() -> Format {
     Format::Schema(Schema {
         name: "day".to_owned(),
         description: "A day".to_owned(),
-        schema: schema().as_object().cloned().unwrap(),
+        schema: SchemaText::of(schema().to_string()).unwrap(),
         strict: Some(true),
     })
 }

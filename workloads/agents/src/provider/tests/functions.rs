@@ -3,6 +3,7 @@
 use super::*;
 use crate::breaker::FAILURES_TO_OPEN;
 use crate::functions::{Call, CallPiece, Choice, Function, Functions};
+use crate::schema::SchemaText;
 
 const OPENAI_CALLS: &str = include_str!("../../../tests/golden/openai-tools.sse");
 const ANTHROPIC_CALLS: &str = include_str!("../../../tests/golden/anthropic-tools.sse");
@@ -17,7 +18,7 @@ fn weather() -> Functions {
             Function {
                 name: "weather".to_owned(),
                 description: "The weather of a city".to_owned(),
-                parameters: schema().as_object().cloned(),
+                parameters: SchemaText::of(schema().to_string()),
                 strict: Some(true),
             },
             Function {

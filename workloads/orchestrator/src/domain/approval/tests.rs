@@ -15,7 +15,11 @@ fn tool(meta: Value) -> Tool {
     let schema = json!({
         "type": "object",
         "required": ["days"],
-        "properties": {"days": {"type": "integer", "maximum": 30}, "note": {"type": "string"}},
+        "properties": {
+            "days": {"type": "integer", "maximum": 30},
+            "note": {"type": "string"},
+            "rate": {"type": "number"},
+        },
     });
     Tool::new("holiday", "Books a holiday.", Arc::new(object(schema)))
         .with_meta(MetaObject(object(meta)))
@@ -119,6 +123,42 @@ fn edited_arguments_are_checked_by_the_schema(#[case] edited: &str) {
     let chosen = choose(&asked, edited).unwrap();
     let refused = clear(&guarded(), "a1", &asked.declaration, &chosen).unwrap_err();
     assert!(matches!(refused, Refused::Arguments(_)), "{refused:?}");
+}
+
+#[rstest]
+#[case::invented(json!({}), json!({}), "room", Some(r#"no argument "room"; there are: "days", "note", "rate""#))]
+#[case::of_a_script(json!({}), json!({SCRIPT: true}), "DAYS", Some(r#"no argument "DAYS""#))]
+#[case::taken(json!({"additionalProperties": true}), json!({SCRIPT: true}), "DAYS", Some("would be ARG_DAYS"))]
+#[case::open(json!({"additionalProperties": true}), json!({SCRIPT: true}), "room", None)]
+#[case::no_script(json!({"additionalProperties": true}), json!({}), "DAYS", None)]
+fn edited_arguments_have_names_that_the_tool_takes(
+    #[case] more: Value,
+    #[case] stated: Value,
+    #[case] name: &str,
+    #[case] says: Option<&str>,
+) {
+    let mut meta = json!({APPROVAL: "required", DECLARATION: "d1"});
+    meta.as_object_mut().unwrap().extend(object(stated));
+    let mut tool = tool(meta);
+    let mut schema = Map::clone(&tool.input_schema);
+    schema.extend(object(more));
+    tool.input_schema = Arc::new(schema);
+    let Verdict::Ask(asked) = judge(&tool, object(json!({"days": 3}))) else {
+        panic!("the control: it is asked for what the tool takes")
+    };
+    let mut edited = object(json!({"days": 3}));
+    edited.insert(name.to_owned(), 31.into());
+    let chosen = choose(&asked, &Value::Object(edited.clone()).to_string()).unwrap();
+    let cleared = clear(&tool, "a1", &asked.declaration, &chosen);
+    let verdict = judge(&tool, edited);
+    match (says, cleared, verdict) {
+        (Some(says), Err(Refused::Arguments(edited)), Verdict::Faulty(asked)) => {
+            assert_eq!(edited, asked);
+            assert!(edited[0].contains(says), "{edited:?}");
+        }
+        (None, Ok(_), Verdict::Ask(_)) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -142,7 +142,12 @@ async fn edited_arguments_are_checked_called_and_named_in_the_record() {
     let Some(scene) = Scene::new() else { return };
     let asked = scene.asked(QUESTION).await;
     let replica = scene.replica().await;
-    for wrong in [r#"{"end_date":"2026-11-20"}"#, r#"{"end_date":7}"#, "[]"] {
+    for wrong in [
+        r#"{"end_date":"2026-11-20"}"#,
+        r#"{"end_date":7}"#,
+        r#"{"start_date":"2026-11-03","end_date":"2026-11-20","start~date":"x"}"#,
+        "[]",
+    ] {
         let wrong = DecideApprovalRequest {
             arguments_json: wrong.to_owned(),
             run_id: Uuid::new_v4().to_string(),
