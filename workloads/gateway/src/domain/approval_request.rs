@@ -3,8 +3,8 @@
 use lotoai_contracts::v1::{ApprovalDecision, ApprovalState};
 use sha2::{Digest as _, Sha256};
 
-use super::chat_request::json;
 use super::fields::Fields;
+use super::json_body;
 use super::parameters::Parameters;
 use crate::failure::Failure;
 
@@ -39,7 +39,7 @@ impl DecisionRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&["arguments", "decision", "reason", "stream"])?;
         fields.required("decision")?;

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::chat_request::json;
 use super::fields::Fields;
+use super::json_body;
 use crate::budget::money::Micros;
 use crate::budget::rules::Limits;
 use crate::budget::table::{Budget, DEFAULT_WARNING, Scope, UnknownPrice};
@@ -47,7 +47,7 @@ impl Allowance {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&ALLOWANCE)?;
         Self::of(&fields)
@@ -102,7 +102,7 @@ impl Allowance {
 /// # Errors
 /// 400 that names the field, or says where the JSON breaks.
 pub fn parse(body: &[u8], has_prices: bool) -> Result<Budget, Failure> {
-    let value = json(body)?;
+    let value = json_body::read(body)?;
     let fields = Fields::of(&value, "")?;
     let known: Vec<&str> = NATURE.into_iter().chain(ALLOWANCE).collect();
     fields.only(&known)?;

@@ -1,6 +1,5 @@
 //! The request of `POST /v1/chat/completions`, checked.
 
-use axum::http::StatusCode;
 use lotoai_contracts::v1::{AnswerFormat, Functions, Message, Sampling};
 use lotoai_policy::probe;
 use serde_json::Value;
@@ -10,7 +9,7 @@ use super::content;
 use super::fields::Fields;
 use super::format;
 use super::functions::{self, Dialect};
-use super::{refused, sampling};
+use super::{json_body, refused, sampling};
 use crate::failure::Failure;
 
 /// Largest request body, in bytes.
@@ -109,7 +108,7 @@ impl ChatRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
@@ -160,30 +159,6 @@ impl ChatRequest {
             .find(|message| message.role == "user")
             .map_or("", |message| message.content.as_str())
     }
-}
-
-/// Reads a request body as JSON.
-///
-/// # Errors
-/// 400 that says where it breaks.
-pub fn json(body: &[u8]) -> Result<Value, Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        bad_json(format!(
-            "the request body is not UTF-8 at byte {}",
-            error.valid_up_to()
-        ))
-    })?;
-    serde_json::from_str(text).map_err(|error| {
-        bad_json(format!(
-            "the request body is not JSON at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
-fn bad_json(message: String) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "invalid_json", message)
 }
 
 /// The model that a request names.

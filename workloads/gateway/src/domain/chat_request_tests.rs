@@ -1,3 +1,5 @@
+use axum::http::StatusCode;
+
 use super::*;
 use serde_json::json;
 
@@ -218,9 +220,9 @@ fn json_that_is_no_object_is_refused(#[case] body: &[u8]) {
 
 #[test]
 fn deep_nesting_is_refused_and_does_not_overflow() {
-    let body = "[".repeat(500_000);
-    assert_eq!(
-        ChatRequest::parse(body.as_bytes()).unwrap_err().code,
-        "invalid_json"
-    );
+    for (depth, code) in [(8_000, "invalid_json"), (500_000, "request_too_large")] {
+        let body = "[".repeat(depth);
+        let failure = ChatRequest::parse(body.as_bytes()).unwrap_err();
+        assert_eq!(failure.code, code);
+    }
 }

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::chat_request::json;
 use super::fields::Fields;
+use super::json_body;
 use super::parameters::Parameters;
 use crate::failure::Failure;
 
@@ -17,7 +17,7 @@ const MAX_QUERY_CHARS: usize = 200;
 /// # Errors
 /// 400 that names the field, or says where the JSON breaks.
 pub fn rename(body: &[u8]) -> Result<String, Failure> {
-    let value = json(body)?;
+    let value = json_body::read(body)?;
     let fields = Fields::of(&value, "")?;
     fields.only(&["title"])?;
     fields.required("title")?;
@@ -39,7 +39,7 @@ impl BranchRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&["message_id", "title"])?;
         fields.required("message_id")?;

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::chat_request::{json, model};
+use super::chat_request::model;
 use super::fields::Fields;
+use super::json_body;
 use crate::failure::Failure;
 
 /// Largest request body, in bytes: all inputs, with room for JSON's escapes.
@@ -104,7 +105,7 @@ impl EmbeddingRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read_long(body, MAX_TOKENS + MAX_INPUTS)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
         let model = model(&fields)?;

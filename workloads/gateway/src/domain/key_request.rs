@@ -2,8 +2,8 @@
 
 use lotoai_policy::Scope;
 
-use super::chat_request::json;
 use super::fields::Fields;
+use super::json_body;
 use crate::failure::Failure;
 
 /// Largest request body, in bytes.
@@ -40,7 +40,7 @@ impl KeyRequest {
     /// # Errors
     /// 400 that names the field, or says where the JSON breaks.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
         fields.required("name")?;

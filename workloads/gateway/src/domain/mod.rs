@@ -15,6 +15,7 @@ pub mod fields;
 pub mod format;
 pub mod functions;
 pub mod going_on;
+pub mod json_body;
 pub mod key_request;
 pub mod page;
 pub mod parameters;

@@ -10,7 +10,7 @@ use super::content;
 use super::fields::Fields;
 use super::format;
 use super::functions::{self, Dialect};
-use super::{refused, sampling};
+use super::{json_body, refused, sampling};
 use crate::failure::Failure;
 
 /// The parameters of OpenAI's API and no others; a name that OpenAI does not have is a mistake.
@@ -112,8 +112,6 @@ pub struct ResponsesRequest {
     pub question: ChatRequest,
     /// The run whose answer it follows.
     pub previous: Option<Uuid>,
-    /// What the response repeats of it.
-    pub repeated: Map<String, Value>,
 }
 
 impl ResponsesRequest {
@@ -123,7 +121,7 @@ impl ResponsesRequest {
     /// 400 that names the field, or says where the JSON breaks; `unsupported_parameter` for what
     /// OpenAI's API has and this one has not.
     pub fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let value = chat_request::json(body)?;
+        let value = json_body::read(body)?;
         let fields = Fields::of(&value, "")?;
         fields.only(&PARAMETERS)?;
         refused::check(&fields, refused::RESPONSES)?;
@@ -156,13 +154,8 @@ impl ResponsesRequest {
             conversation_id,
             model,
         };
-        let repeated = repeated(&fields, &question);
-        question.repeated = serde_json::to_string(&repeated).ok();
-        Ok(Self {
-            repeated,
-            question,
-            previous,
-        })
+        question.repeated = Some(repeated(&fields, &question).to_string());
+        Ok(Self { question, previous })
     }
 }
 
@@ -352,7 +345,7 @@ fn message(fields: &Fields<'_>) -> Result<Message, Failure> {
     })
 }
 
-fn repeated(fields: &Fields<'_>, question: &ChatRequest) -> Map<String, Value> {
+fn repeated(fields: &Fields<'_>, question: &ChatRequest) -> Value {
     let mut repeated = Map::new();
     let as_it_is = [
         ("background", json!(question.resumable)),
@@ -376,7 +369,7 @@ fn repeated(fields: &Fields<'_>, question: &ChatRequest) -> Map<String, Value> {
             None => repeated.insert(name.to_owned(), Value::Null),
         };
     }
-    repeated
+    Value::Object(repeated)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// PostgreSQL keeps no NUL in text or JSON; what models and documents bring loses theirs here.
 pub fn without_nul(text: &str) -> String {
     if text.contains('\0') {
@@ -28,12 +30,13 @@ pub fn title(question: &str) -> String {
 }
 
 /// The name of an uploaded file: its last path segment without control characters, at most 200
-/// characters. `None` when nothing is left.
+/// characters. Composed (NFC), since systems write the same name in either way. `None` when nothing is
+/// left.
 pub fn file_name(name: &str) -> Option<String> {
     const MAX: usize = 200;
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last
-        .chars()
+        .nfc()
         .filter(|c| !c.is_control() && !is_invisible(*c))
         .collect();
     // Dots and spaces together: of `. .` a dot would be left, which is a directory.
@@ -87,6 +90,7 @@ mod tests {
     #[case(". .", None)]
     #[case(". .. a.md", Some("a.md"))]
     #[case("dir/", None)]
+    #[case("Poli\u{301}tica.md", Some("Política.md"))]
     fn file_names(#[case] given: &str, #[case] expected: Option<&str>) {
         assert_eq!(file_name(given).as_deref(), expected);
     }

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use super::pipe::HELD;
 use super::{File, Pipe, Stop};
 use crate::failure::Failure;
+use crate::identity::Identity;
 use crate::objects::Objects;
 use crate::state::AppState;
 use crate::store::Document;
@@ -19,13 +20,14 @@ use crate::store::Document;
 /// Read from the object store at a time, in bytes: no connection to it waits for a slow reader.
 const PART: u64 = 256 * 1024;
 
-/// Answers with the file of the document that `row` reads, once the beginning of it is read.
+/// Answers the caller with the file of the document that `row` reads, once the beginning of it is read.
 ///
 /// # Errors
 /// Those of `row`, 429 when there is no room for what is in memory of it, 500 when its bytes are lost,
 /// 503 when the object store is away.
 pub async fn download<F>(
     state: &Arc<AppState>,
+    identity: &Identity,
     row: impl Fn() -> F + Send,
 ) -> Result<Response, Failure>
 where
@@ -33,7 +35,7 @@ where
 {
     let mut document = row().await?;
     loop {
-        if let Some(response) = file_of(state, &document).await? {
+        if let Some(response) = file_of(state, identity, &document).await? {
             return Ok(response);
         }
         // It may have been deleted, or uploaded again, since its row was read.
@@ -47,7 +49,11 @@ where
 }
 
 /// `None` when the bytes are not there.
-async fn file_of(state: &Arc<AppState>, document: &Document) -> Result<Option<Response>, Failure> {
+async fn file_of(
+    state: &Arc<AppState>,
+    identity: &Identity,
+    document: &Document,
+) -> Result<Option<Response>, Failure> {
     let size = u64::try_from(document.size).unwrap_or_default();
     let (objects, key) = (state.objects.clone(), document.object_key.clone());
     // Held by whoever writes it and by whoever reads it: either may be the last that has some of it.
@@ -64,7 +70,7 @@ async fn file_of(state: &Arc<AppState>, document: &Document) -> Result<Option<Re
         let _room = writers;
         write(pipe, objects, key, size, first).await
     };
-    let response = super::download(state, file, writes)?;
+    let response = super::download(state, identity, file, writes)?;
     let mut response = response.map(|body| {
         let pieces = body.into_data_stream();
         Body::from_stream(pieces.inspect(move |_| {
@@ -108,6 +114,8 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use axum::body::to_bytes;
     use object_store::memory::InMemory;
     use object_store::path::Path;
@@ -130,7 +138,7 @@ mod tests {
         );
         let first = objects.read_part("k", 0..size.min(PART)).await;
         let first = first.unwrap().unwrap();
-        let (pipe, body) = pipe::open(CancellationToken::new());
+        let (pipe, body) = pipe::open(CancellationToken::new(), pending());
         tokio::spawn(write(pipe, objects, "k".to_owned(), size, first));
         to_bytes(body, usize::MAX).await
     }

@@ -3,7 +3,8 @@
 //!
 //! A reader is given a piece at a time, and the next is read when there is room for it. So memory
 //! stays flat and no connection to a store waits for a slow reader. What cannot be written to
-//! its end breaks off as a transfer, and never looks like a whole.
+//! its end breaks off as a transfer, and never looks like a whole. So does what is still being
+//! taken when its caller is signed out or loses a group: nothing more of it is read or given.
 
 mod attachment;
 pub mod conversation;
@@ -19,6 +20,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::failure::Failure;
+use crate::identity::Identity;
 use crate::state::AppState;
 
 pub use pipe::{Pipe, Stop};
@@ -32,11 +34,16 @@ pub struct File<'f> {
     pub name: &'f str,
 }
 
-/// Answers with a file that `write` writes.
+/// Answers with a file that `write` writes, as long as the caller may have it.
 ///
 /// # Errors
 /// 500 when the media type cannot stand in a header.
-pub fn download<W, F>(state: &Arc<AppState>, file: File<'_>, write: W) -> Result<Response, Failure>
+pub fn download<W, F>(
+    state: &Arc<AppState>,
+    identity: &Identity,
+    file: File<'_>,
+    write: W,
+) -> Result<Response, Failure>
 where
     W: FnOnce(Pipe) -> F,
     F: Future<Output = Result<(), Stop>> + Send + 'static,
@@ -49,10 +56,20 @@ where
             value(&attachment::attachment(file.name))?,
         ),
     ];
-    let (pipe, body) = pipe::open(state.ending.clone());
+    let follow = Arc::new(state.watch.follow(identity));
+    let followed = Arc::clone(&follow);
+    let (pipe, body) = pipe::open(state.ending.clone(), async move {
+        followed.over().await;
+    });
     let writing = write(pipe);
     state.tasks.spawn(async move {
-        match writing.await {
+        let written = tokio::select! {
+            biased;
+            // Whatever the writer waits for then: a slow reader, or the next part of a store.
+            failure = follow.over() => Err(Stop::Over { code: failure.code }),
+            written = writing => written,
+        };
+        match written {
             Ok(()) | Err(Stop::Left) => {}
             Err(stop) => tracing::warn!(error = crate::error::chain(&stop), "a download broke off"),
         }

@@ -33,6 +33,12 @@ pub enum Stop {
     /// The process stops.
     #[snafu(display("the gateway stops"))]
     Ending,
+    /// What let it begin is over: a session, an API key, a token, a group.
+    #[snafu(display("its caller may not have the rest ({code})"))]
+    Over {
+        /// What an answer would end with.
+        code: Cow<'static, str>,
+    },
     /// The database failed.
     #[snafu(display("the rest cannot be read"))]
     Store {
@@ -84,18 +90,28 @@ pub struct Pipe {
     ending: CancellationToken,
 }
 
-/// A pipe and the body that comes out of it; `ending` ends it.
-pub(super) fn open(ending: CancellationToken) -> (Pipe, Body) {
+/// A pipe and the body that comes out of it; `ending` ends what is written, and `over` what is read.
+pub(super) fn open(
+    ending: CancellationToken,
+    over: impl Future<Output = ()> + Send + 'static,
+) -> (Pipe, Body) {
     let (sender, receiver) = mpsc::channel(PIECES);
     let pipe = Pipe {
         sender,
         buffer: Vec::new(),
         ending,
     };
-    let pieces = stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),
+    let reader = (receiver, Box::pin(over));
+    let pieces = stream::unfold(Some(reader), |reader| async move {
+        let (mut receiver, mut over) = reader?;
+        let piece = tokio::select! {
+            biased;
+            // Before the pieces: those that wait for the reader are not given any more.
+            () = &mut over => None,
+            piece = receiver.recv() => piece,
+        };
+        match piece {
+            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some((receiver, over)))),
             Some(Piece::End) => None,
             None => Some((Err(std::io::Error::other("the download broke off")), None)),
         }
@@ -183,13 +199,15 @@ impl Pipe {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use axum::body::to_bytes;
     use futures::StreamExt as _;
 
     use super::*;
 
     fn whole() -> (Pipe, Body) {
-        open(CancellationToken::new())
+        open(CancellationToken::new(), pending())
     }
 
     #[tokio::test]
@@ -240,13 +258,35 @@ mod tests {
     #[tokio::test]
     async fn a_stop_breaks_it_off() {
         let ending = CancellationToken::new();
-        let (mut pipe, _body) = open(ending.clone());
+        let (mut pipe, _body) = open(ending.clone(), pending());
         for _ in 0..PIECES {
             pipe.text(&"x".repeat(PIECE)).await.unwrap();
         }
         ending.cancel();
         let stop = pipe.text(&"x".repeat(PIECE)).await.unwrap_err();
         assert!(matches!(stop, Stop::Ending));
+    }
+
+    /// Whether the writer still writes or has written all of it.
+    #[rstest::rstest]
+    #[case::half(false)]
+    #[case::all(true)]
+    #[tokio::test]
+    async fn what_is_over_is_not_given_though_it_is_written(#[case] is_whole: bool) {
+        let over = CancellationToken::new();
+        let (mut pipe, body) = open(CancellationToken::new(), over.clone().cancelled_owned());
+        let mut pieces = body.into_data_stream();
+        pipe.text(&"x".repeat(PIECE)).await.unwrap();
+        if is_whole {
+            pipe.end().await.unwrap();
+        } else {
+            pipe.text(&"x".repeat(PIECE)).await.unwrap();
+            // The control: until then it is given.
+            assert_eq!(pieces.next().await.unwrap().unwrap().len(), PIECE);
+        }
+        over.cancel();
+        assert!(pieces.next().await.unwrap().is_err());
+        assert!(pieces.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use openidconnect::core::CoreJsonWebKeySet;
 use serde::Deserialize;
 use snafu::{ResultExt as _, Snafu};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::discovery::{Discovery, DiscoveryError};
@@ -27,6 +27,9 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 const UNKNOWN_KEYS: u64 = 1_000;
 /// A provider that failed is left alone for this long, and who needs it is told so at once.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Most requests that wait for a key at a time. Anybody can name one that there is not, and who waits
+/// has one of the places for requests: the others are for those whose key is known.
+const MAX_WAITING: usize = 256;
 /// Longest id of a key that is looked for.
 const MAX_ID_BYTES: usize = 256;
 /// Keys that the provider withdrew stop working after this long.
@@ -66,6 +69,8 @@ pub enum Lookup {
     Unknown,
     /// The provider could not be asked, so nobody knows.
     Unavailable,
+    /// As many wait for a key as may.
+    Crowded,
 }
 
 /// One key and the algorithm that it may be used with.
@@ -106,6 +111,7 @@ pub struct Jwks {
     keys: RwLock<Keys>,
     unknown: Cache<String, ()>,
     fetches: Mutex<Fetches>,
+    waiting: Semaphore,
 }
 
 impl Jwks {
@@ -121,6 +127,7 @@ impl Jwks {
                 .time_to_live(UNKNOWN_FOR)
                 .build(),
             fetches: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
@@ -132,6 +139,9 @@ impl Jwks {
         if id.len() > MAX_ID_BYTES || self.unknown.get(id).is_some() {
             return Lookup::Unknown;
         }
+        let Ok(_waits) = self.waiting.try_acquire() else {
+            return Lookup::Crowded;
+        };
         let ok = self
             .refresh_since(Instant::now(), || self.cached(id).is_some())
             .await;

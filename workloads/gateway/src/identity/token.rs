@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Identity;
 use super::claims::{ClaimRules, Claims};
 use super::jwks::{Jwks, Lookup};
+use crate::admission::overloaded;
 use crate::config::OidcArgs;
 use crate::failure::Failure;
 
@@ -91,7 +92,8 @@ impl TokenVerifier {
     /// Says who the bearer of `token` is.
     ///
     /// # Errors
-    /// 401 with the reason, or 503 when the key is unknown and the provider cannot be asked.
+    /// 401 with the reason, 503 when the key is unknown and the provider cannot be asked, 429 when too
+    /// many wait for such keys.
     pub async fn verify(&self, token: &str) -> Result<Arc<Identity>, Failure> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let generation = self.jwks.generation();
@@ -139,6 +141,7 @@ impl TokenVerifier {
                 ));
             }
             Lookup::Unavailable => return Err(provider_unavailable()),
+            Lookup::Crowded => return Err(overloaded("unknown_keys")),
         };
         // The algorithm comes from the key, never from the token.
         let mut validation = Validation::new(key.algorithm);

@@ -313,7 +313,7 @@ pub async fn export(
         name: &name,
     };
     let store = state.store.clone();
-    export::download(&state, file, |pipe| {
+    export::download(&state, &identity, file, |pipe| {
         export::conversation::write(pipe, store, conversation, format)
     })
 }

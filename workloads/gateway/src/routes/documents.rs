@@ -51,8 +51,9 @@ impl ToldDocument {
 /// Takes a document: 202 when it will be indexed, 200 when the same content is there already.
 ///
 /// # Errors
-/// 400, 413 and 415 for what cannot be taken, 403 for somebody else's knowledge base, 503 when
-/// the object store or the database is away.
+/// 400, 413 and 415 for what cannot be taken, 403 for somebody else's knowledge base, 401 and 403 when
+/// the caller is signed out or loses a group while it comes, 503 when the object store or the database
+/// is away.
 #[utoipa::path(
     post,
     path = "/api/documents",
@@ -78,7 +79,13 @@ pub async fn upload(
             "send multipart/form-data with a field named file",
         )
     })?;
-    let (received, description) = Box::pin(receive(&state, &identity, form)).await?;
+    let follow = state.watch.follow(&identity);
+    let (received, description) = tokio::select! {
+        biased;
+        // Its bytes may take long: what the caller had when they began may be over before they end.
+        failure = follow.over() => return Err(failure),
+        received = Box::pin(receive(&state, &identity, form)) => received?,
+    };
     let (new, object) = received.into_document(&identity.subject, description);
     let mut change = state.store.begin().await?;
     let told = |document| Json(ToldDocument::to(&identity, document));
@@ -269,7 +276,8 @@ pub async fn content(
     SignedIn(identity): SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    export::document::download(&state, || visible(&state, &identity, &id)).await
+    let row = || visible(&state, &identity, &id);
+    export::document::download(&state, &identity, row).await
 }
 
 /// Deletes a document, its bytes and its chunks.

@@ -48,9 +48,9 @@ pub async fn export(
         media_type: "application/json",
         name: "lotoai-export.json",
     };
-    let all = Arc::clone(&state);
-    export::download(&state, file, |pipe| {
-        export::person::write(pipe, all, identity, key_owner)
+    let (all, caller) = (Arc::clone(&state), Arc::clone(&identity));
+    export::download(&state, &identity, file, |pipe| {
+        export::person::write(pipe, all, caller, key_owner)
     })
 }
 

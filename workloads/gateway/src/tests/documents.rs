@@ -14,9 +14,9 @@ use super::support::{Gateway, Parts, Reply};
 use crate::outbox::{Publish, relay_batch};
 use crate::store::OutboxRow;
 
-const BOUNDARY: &str = "a-boundary-that-no-file-holds";
+pub(super) const BOUNDARY: &str = "a-boundary-that-no-file-holds";
 
-fn form(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
+pub(super) fn form(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, file_name, content) in fields {
         let file_name = file_name

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -15,6 +16,7 @@ use wiremock::{Mock, ResponseTemplate};
 use super::api_keys::bearing;
 use super::keys::{CERTS, Signer, publish};
 use super::support::{Gateway, Parts, Reply};
+use crate::identity::jwks::Lookup;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const WORKERS: usize = 8;
@@ -227,4 +229,46 @@ async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
     // Once a second: at both ends of the time one more.
     let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
     assert!(asked <= most, "{asked} times, and not {most}");
+}
+
+/// Strangers name keys that there are not, while the issuer takes its time.
+#[tokio::test]
+async fn who_waits_for_a_key_leaves_places_to_those_whose_key_is_known() {
+    const ALL: usize = 1_024;
+    let gateway = Gateway::start(Parts::default()).await;
+    fetch(&gateway).await.unwrap();
+    gateway.realm.reset().await;
+    let silent = ResponseTemplate::new(200).set_delay(PATIENCE);
+    Mock::given(method("GET"))
+        .and(path(CERTS))
+        .respond_with(silent)
+        .mount(&gateway.realm)
+        .await;
+    let jwks = gateway.state.verifier.jwks();
+    let ids: Vec<String> = (0..ALL).map(|number| format!("unknown-{number}")).collect();
+    let mut waiting = Vec::new();
+    for id in &ids {
+        let mut looking = Box::pin(jwks.find(id));
+        match futures::poll!(&mut looking) {
+            Poll::Pending => waiting.push(looking),
+            Poll::Ready(found) => assert!(matches!(found, Lookup::Crowded)),
+        }
+    }
+    assert!(
+        waiting.len() > WORKERS && waiting.len() <= ALL / 4,
+        "{}",
+        waiting.len()
+    );
+    let stranger = Signer::ec("unknown").token("eve", &[]);
+    let refused = get(&gateway, &stranger).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (429, "overloaded")
+    );
+    // The control: whose key is known is served, and who waits is let in again when others have left.
+    let known = gateway.signer.token("ana", &[]);
+    assert_eq!(get(&gateway, &known).await.status, StatusCode::OK);
+    drop(waiting);
+    let mut looking = Box::pin(jwks.find("unknown"));
+    assert!(futures::poll!(&mut looking).is_pending());
 }

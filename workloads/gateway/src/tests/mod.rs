@@ -18,6 +18,7 @@ mod conversations;
 mod deadlines;
 mod discovery;
 mod documents;
+mod downloads_cut;
 mod embeddings;
 mod embeddings_cut;
 mod ends;

@@ -14,9 +14,9 @@ use super::support::{Answer, Gateway, PUBLIC_URL};
 use crate::identity::token::{SKEW_SECONDS, now};
 
 /// A group that Ana and Eve have.
-const STAFF: [&str; 1] = ["staff"];
+pub(super) const STAFF: [&str; 1] = ["staff"];
 
-const EVE: Person<'static> = Person {
+pub(super) const EVE: Person<'static> = Person {
     subject: "eve",
     groups: &STAFF,
     provider_session: "kc-eve-1",
@@ -36,7 +36,7 @@ fn with_token(token: &str) -> Request<Body> {
 }
 
 /// A token of Ana, with these groups, that was issued so many seconds from now.
-fn token(gateway: &Gateway, groups: &[&str], issued_in: u64) -> String {
+pub(super) fn token(gateway: &Gateway, groups: &[&str], issued_in: u64) -> String {
     let mut claims = claims("ana");
     claims["groups"] = json!(groups);
     claims["iat"] = json!(now() + issued_in);
@@ -44,7 +44,7 @@ fn token(gateway: &Gateway, groups: &[&str], issued_in: u64) -> String {
 }
 
 /// The next renewals of a session give tokens of `person` for so many seconds, one after the other.
-async fn renewals(gateway: &Gateway, answers: &[(Person<'_>, u64)]) {
+pub(super) async fn renewals(gateway: &Gateway, answers: &[(Person<'_>, u64)]) {
     for (person, expires_in) in answers {
         renewal(gateway, &tokens(gateway, *person, *expires_in, None)).await;
     }

@@ -143,8 +143,8 @@ fn too_many() -> Failure {
 ///
 /// # Errors
 /// 423 when another request writes, 413 for more bytes than were announced, 429 when too many write
-/// or the person writes to too many, 503 when the object store or the database is away; and all that
-/// [`complete`] refuses.
+/// or the person writes to too many, 401 and 403 when the caller is signed out or loses a group while
+/// they come, 503 when the object store or the database is away; and all that [`complete`] refuses.
 pub async fn append(
     state: &Arc<AppState>,
     identity: &Arc<Identity>,
@@ -152,12 +152,18 @@ pub async fn append(
     body: Body,
 ) -> Result<StoredUpload, Failure> {
     let (here, identity) = (Arc::clone(state), Arc::clone(identity));
+    let follow = state.watch.follow(&identity);
     on_its_own(state, async move {
         let state = here;
         let _place = place(&state.uploads.writers).await?;
         let lease = Lease::take(&state, &upload).await?;
         let outcome = async {
-            let upload = Box::pin(writing::write(&state, upload, lease, body)).await?;
+            let upload = tokio::select! {
+                biased;
+                // What is stored of it by then stays, for whom it belongs to.
+                failure = follow.over() => return Err(failure),
+                upload = Box::pin(writing::write(&state, upload, lease, body)) => upload?,
+            };
             if upload.received < upload.size {
                 return Ok(upload);
             }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::upload;
 use crate::export::document::download;
 use crate::failure::Failure;
+use crate::identity::{Credential, Identity};
 use crate::store::Document;
 use crate::tests::support::{Gateway, Parts};
 
@@ -145,6 +146,14 @@ async fn a_file_that_changes_while_it_is_asked_for_is_what_it_is_then() {
     let newer = Path::from("newer");
     let put = gateway.objects.put(&newer, bytes.into());
     put.await.unwrap();
+    let ana = Identity {
+        subject: "ana".to_owned(),
+        name: "Ana".to_owned(),
+        groups: Vec::new(),
+        expires_at: 0,
+        issued_at: 0,
+        credential: Credential::Token,
+    };
     let given = async |keys: &[&str]| {
         let keys = Mutex::new(keys.iter());
         let next = || {
@@ -152,7 +161,7 @@ async fn a_file_that_changes_while_it_is_asked_for_is_what_it_is_then() {
             let row = key.map(|key| row(key));
             ready(row.ok_or_else(|| Failure::not_found("document")))
         };
-        download(&gateway.state, next).await
+        download(&gateway.state, &ana, next).await
     };
     let deleted = given(&["older"]).await.unwrap_err();
     assert_eq!(deleted.code, "document_not_found");

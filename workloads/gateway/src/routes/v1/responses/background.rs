@@ -211,8 +211,7 @@ async fn stop(state: &AppState, run_id: Uuid) -> Result<(), Failure> {
 }
 
 fn object_of(run_id: Uuid, stream: &StoredStream) -> Object {
-    let repeated = stream.repeated.as_deref().unwrap_or_default();
-    let repeated = serde_json::from_str(repeated).unwrap_or_default();
+    let repeated = stream.repeated.clone().unwrap_or_default();
     Object::new(run_id, stream.model.clone(), repeated)
 }
 

@@ -61,7 +61,6 @@ pub async fn create(
     let ResponsesRequest {
         mut question,
         previous,
-        repeated,
     } = request;
     probe::may_ask(identity.who(), &question.model)?;
     let room = chat::make_room(&state, &question, Some(&identity.subject))?;
@@ -80,6 +79,7 @@ pub async fn create(
     let warnings = run.budget_warnings().to_vec();
     let place = run.place();
     let by = run.answered_by();
+    let repeated = question.repeated.clone().unwrap_or_default();
     let object = Object::new(run.id, question.model.clone(), repeated);
     let response = if run.is_resumable() {
         background::begin(&state, &identity, run, room, object, question.stream).await

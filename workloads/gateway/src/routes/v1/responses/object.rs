@@ -69,13 +69,15 @@ pub(super) struct Object {
     /// Unix seconds; `None` while it is written.
     ended_at: Option<u64>,
     model: String,
-    repeated: Map<String, Value>,
+    /// What is repeated of the request, as JSON: values take many times the memory of their text, and this
+    /// is held for as long as the answer takes.
+    repeated: String,
     /// In the order in which they began, which is their place in the output.
     items: Vec<Item>,
 }
 
 impl Object {
-    pub(super) fn new(run_id: Uuid, model: String, repeated: Map<String, Value>) -> Self {
+    pub(super) fn new(run_id: Uuid, model: String, repeated: String) -> Self {
         Self {
             run_id,
             ended_at: None,
@@ -98,7 +100,7 @@ impl Object {
             run_id,
             ended_at: u64::try_from(stored.ended_at).ok(),
             model: stored.model.clone(),
-            repeated: serde_json::from_str(&stored.repeated).unwrap_or_default(),
+            repeated: stored.repeated.clone(),
             items: text.into_iter().chain(calls.map(Item::Call)).collect(),
         }
     }
@@ -181,7 +183,8 @@ impl Object {
                     .collect()
             }
         };
-        let mut response = Value::Object(self.repeated.clone());
+        let repeated: Map<String, Value> = serde_json::from_str(&self.repeated).unwrap_or_default();
+        let mut response = Value::Object(repeated);
         response["id"] = id_of(self.run_id).into();
         response["object"] = "response".into();
         response["created_at"] = created_at(self.run_id).into();
