@@ -47,7 +47,7 @@ pub(crate) async fn handle(
         DocumentDeleted::NAME => match serde_json::from_slice(&delivery.body) {
             Ok(document) if begins => tokio::select! {
                 biased;
-                outcome = forget(pipeline, patience, &document) => outcome,
+                outcome = delete(pipeline, patience, &document) => outcome,
                 () = stop => put_back(pipeline, Duration::ZERO, &document).await,
             },
             Ok(document) => tokio::select! {
@@ -61,37 +61,21 @@ pub(crate) async fn handle(
     }
 }
 
-/// Indexes the document and tells how it ended. Waits for stores that are away: a message that
-/// went back to the queue too often would end as a dead letter nobody reads.
+/// Indexes the document and tells how it ended.
 async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploaded) -> Outcome {
     let mut step = IngestionStep::Fetching;
-    let deadline = tokio::time::Instant::now() + patience;
-    let mut wait = Duration::from_secs(1);
-    let error = loop {
-        match pipeline.index(document, &mut step).await {
-            Ok(chunks) => {
-                metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "indexed")
-                    .increment(1);
-                let event = DocumentIndexed {
-                    document_id: document.document_id.clone(),
-                    content_hash: document.content_hash.clone(),
-                    chunks,
-                };
-                return published(pipeline, patience, &event).await;
-            }
-            Err(error) if error.permanent_code().is_some() => break error,
-            Err(error) if tokio::time::Instant::now() + wait > deadline => break error,
-            Err(error) => {
-                tracing::warn!(
-                    document_id = document.document_id,
-                    ?step,
-                    error = %Report::from_error(&error),
-                    "trying again"
-                );
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_secs(30));
-            }
+    let error = match pipeline.index(patience, document, &mut step).await {
+        Ok(chunks) => {
+            metrics::counter!("lotoai_rag_ingest_documents_total", "outcome" => "indexed")
+                .increment(1);
+            let event = DocumentIndexed {
+                document_id: document.document_id.clone(),
+                content_hash: document.content_hash.clone(),
+                chunks,
+            };
+            return published(pipeline, patience, &event).await;
         }
+        Err(error) => error,
     };
     tracing::warn!(
         document_id = document.document_id,
@@ -99,12 +83,22 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
         error = %Report::from_error(&error),
         "a document cannot be indexed"
     );
+    // While the store is away nothing else in the queue can be done either, so the message keeps its
+    // place.
+    if let Err(error) = withdraw(pipeline, patience, document).await {
+        tracing::warn!(
+            document_id = document.document_id,
+            error = %Report::from_error(&error),
+            "a document's failure is not told yet: what was found of it cannot be forgotten"
+        );
+        return Outcome::Retry;
+    }
     let code = error.permanent_code().unwrap_or("temporarily_unavailable");
     failed(pipeline, patience, document, step, code, error.message()).await
 }
 
-/// Tells that the document was begun and broken off again and again, by stops, or because it takes
-/// the process with it.
+/// Tells that the document was begun and broken off again and again, by stops, by a store that is away,
+/// or because it takes the process with it.
 async fn give_up(
     pipeline: &Pipeline,
     patience: Duration,
@@ -116,12 +110,36 @@ async fn give_up(
         returns,
         "a document is given up: no attempt to index it came to an end"
     );
+    if let Err(error) = withdraw(pipeline, patience, document).await {
+        // The queue would not bring it again, and nobody would hear of it. The row is there: whoever
+        // uploads the document again, or deletes it, takes these away.
+        tracing::error!(
+            document_id = document.document_id,
+            error = %Report::from_error(&error),
+            "a document failed, and passages of what it was before can still be found"
+        );
+    }
     let message = format!(
         "indexing the document was broken off {returns} times; upload it again, and split it if \
          that happens again"
     );
     let step = IngestionStep::Fetching;
     failed(pipeline, patience, document, step, "interrupted", message).await
+}
+
+/// Has what was found of a document that failed forgotten, before the failure is told: it is of older
+/// content, whose file is gone. What was uploaded meanwhile is behind this message in the queue, and
+/// is stored after it.
+async fn withdraw(
+    pipeline: &Pipeline,
+    patience: Duration,
+    document: &DocumentUploaded,
+) -> Result<(), Error> {
+    match forget(pipeline, patience, &document.document_id).await {
+        // Nothing was ever stored under an id that the store refuses.
+        Err(error) if error.is_refused_by_store() => Ok(()),
+        outcome => outcome,
+    }
 }
 
 async fn failed(
@@ -143,21 +161,23 @@ async fn failed(
     published(pipeline, patience, &event).await
 }
 
-/// Has the vector store forget the document. While the store is away it waits here, and after that
-/// behind whatever else waits.
-async fn forget(pipeline: &Pipeline, patience: Duration, document: &DocumentDeleted) -> Outcome {
-    let passes = |error: &Error| {
-        let cause = || Report::from_error(error).to_string();
-        (!error.is_refused_by_store()).then(cause)
-    };
-    let forgotten = retry::while_passing("the vector store", patience, passes, || {
-        pipeline.forget(&document.document_id)
-    });
-    match forgotten.await {
+/// Does a deletion. While the store is away it waits here, and after that behind whatever else waits.
+async fn delete(pipeline: &Pipeline, patience: Duration, document: &DocumentDeleted) -> Outcome {
+    match forget(pipeline, patience, &document.document_id).await {
         Ok(()) => Outcome::Done,
         Err(error) if error.is_refused_by_store() => Outcome::Reject(error.message()),
         Err(_) => put_back(pipeline, patience, document).await,
     }
+}
+
+/// Has the vector store forget the document, and waits while it is away.
+async fn forget(pipeline: &Pipeline, patience: Duration, document_id: &str) -> Result<(), Error> {
+    let passes = |error: &Error| {
+        let cause = || Report::from_error(error).to_string();
+        (!error.is_refused_by_store()).then(cause)
+    };
+    let forget = || pipeline.forget(document_id);
+    retry::while_passing("the vector store", patience, passes, forget).await
 }
 
 /// Publishes a deletion again and is done with this message: the other one has not come back yet.

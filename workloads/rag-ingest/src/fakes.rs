@@ -1,7 +1,9 @@
 //! Far sides of tests.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -16,10 +18,13 @@ use lotoai_kit::rabbitmq::PublishError;
 use lotoai_kit::tls::TlsArgs;
 use lotoai_kit::upstream::RagServerArgs;
 use object_store::memory::InMemory;
+use serde_json::json;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use url::Url;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::domain::chunk::Chunker;
 use crate::embed::Embedder;
@@ -50,6 +55,35 @@ fn rag(url: Url) -> RagClient<lotoai_kit::upstream::GrpcChannel> {
         token: "t".into(),
     };
     RagClient::new(args.grpc_channel(&TlsArgs::default()).unwrap())
+}
+
+/// Starts an embedding model and lets the pipeline use it. Of its calls, counted from 0, it is away at
+/// these, and takes so long for the others.
+pub(crate) async fn model(
+    pipeline: &mut Pipeline,
+    away_at: &'static [usize],
+    takes: Duration,
+) -> MockServer {
+    let server = MockServer::start().await;
+    let calls = AtomicUsize::new(0);
+    let answer = move |request: &wiremock::Request| {
+        if away_at.contains(&calls.fetch_add(1, Relaxed)) {
+            return ResponseTemplate::new(503);
+        }
+        let body: serde_json::Value = request.body_json().unwrap();
+        let texts = body["input"].as_array().unwrap().len();
+        let vector = |index| json!({"index": index, "embedding": [0.5]});
+        let vectors: Vec<_> = (0..texts).map(vector).collect();
+        let answer = ResponseTemplate::new(200).set_body_json(json!({"data": vectors}));
+        answer.set_delay(takes)
+    };
+    Mock::given(method("POST"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    let url = server.uri().parse().unwrap();
+    pipeline.embedder = Embedder::new(reqwest::Client::new(), &url, "m").unwrap();
+    server
 }
 
 /// What was told, or nothing where the broker takes nothing.
@@ -112,6 +146,10 @@ impl Broker for Told {
 pub(crate) struct Store {
     answer: Result<(), Status>,
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    /// How many documents more it is away for.
+    pub(crate) away_for: Arc<AtomicUsize>,
+    /// The documents that can be found: what they are called.
+    pub(crate) held: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Store {
@@ -120,6 +158,8 @@ impl Store {
         let store = Self {
             answer,
             asked: Arc::default(),
+            away_for: Arc::default(),
+            held: Arc::default(),
         };
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
@@ -137,16 +177,25 @@ impl Rag for Store {
         request: Request<DeleteDocumentRequest>,
     ) -> Result<Response<DeleteDocumentResponse>, Status> {
         let id = request.into_inner().document_id;
-        self.asked.lock().unwrap().push(id);
+        self.asked.lock().unwrap().push(id.clone());
         self.answer.clone()?;
+        self.held.lock().unwrap().remove(&id);
         Ok(Response::new(DeleteDocumentResponse {}))
     }
 
     async fn replace_document(
         &self,
-        _: Request<ReplaceDocumentRequest>,
+        request: Request<ReplaceDocumentRequest>,
     ) -> Result<Response<ReplaceDocumentResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
+        let less = |times: usize| times.checked_sub(1);
+        if self.away_for.fetch_update(Relaxed, Relaxed, less).is_ok() {
+            return Err(Status::unavailable("away"));
+        }
+        let document = request.into_inner();
+        let chunks = u32::try_from(document.chunks.len()).unwrap();
+        let mut held = self.held.lock().unwrap();
+        held.insert(document.document_id, document.document_name);
+        Ok(Response::new(ReplaceDocumentResponse { chunks }))
     }
 
     async fn search(&self, _: Request<SearchRequest>) -> Result<Response<SearchResponse>, Status> {

@@ -1,17 +1,18 @@
 //! One document from the object store to the vector store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use lotoai_contracts::events::{DocumentProgressed, DocumentUploaded, Event, IngestionStep};
 use lotoai_contracts::v1::rag_client::RagClient;
 use lotoai_contracts::v1::{self, DeleteDocumentRequest, ReplaceDocumentRequest};
-use lotoai_kit::MAX_GRPC_MESSAGE_BYTES;
 use lotoai_kit::upstream::GrpcChannel;
+use lotoai_kit::{MAX_GRPC_MESSAGE_BYTES, retry};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use prost::Message as _;
-use snafu::{ResultExt, Snafu, ensure};
+use snafu::{OptionExt, Report, ResultExt, Snafu, ensure};
 use tonic::Code;
 
 use crate::domain::chunk::{Chunk, Chunker};
@@ -20,7 +21,7 @@ use crate::embed::{BATCH, EmbedError, Embedder};
 use crate::events::Broker;
 
 /// How long the vector store may take for one document.
-const STORE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Chunks of one document: about 2.5 MB of text, a thousand pages. Embedding them takes minutes.
 const MAX_CHUNKS: usize = 5_000;
 /// A document goes to the store in one message; the margin is for the frame around it.
@@ -46,12 +47,10 @@ pub enum Error {
     },
     /// More chunks than allowed.
     #[snafu(display(
-        "the document makes {chunks} chunks, and at most {limit} can be indexed; \
+        "the document makes more than {limit} chunks, and no more can be indexed; \
          split it and upload the parts"
     ))]
     TooManyChunks {
-        /// Chunks of the document.
-        chunks: usize,
         /// The limit.
         limit: usize,
     },
@@ -147,18 +146,22 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Indexes a document and returns its number of chunks. `step` says how far it came.
+    /// Indexes a document and returns its number of chunks. `step` says how far it came. Each call
+    /// of a store or service that is away is made again for as long as `patience`, and what was done
+    /// before it is kept.
     ///
     /// # Errors
     /// The document cannot be indexed, now or ever.
     pub async fn index(
         &self,
+        patience: Duration,
         document: &DocumentUploaded,
         step: &mut IngestionStep,
     ) -> Result<u32, Error> {
         *step = IngestionStep::Fetching;
         self.tell(document, *step, 0, 0).await;
-        let bytes = self.fetch(document).await?;
+        let fetch = || self.fetch(document);
+        let bytes = retry::while_passing("the object store", patience, passes, fetch).await?;
 
         *step = IngestionStep::Parsing;
         self.tell(document, *step, 0, 0).await;
@@ -167,11 +170,11 @@ impl Pipeline {
             .await?;
 
         *step = IngestionStep::Embedding;
-        let vectors = self.embed(document, &chunks).await?;
+        let vectors = self.embed(patience, document, &chunks).await?;
 
         *step = IngestionStep::Storing;
         self.tell(document, *step, 0, 0).await;
-        self.store(document, chunks, vectors).await
+        self.store(patience, document, chunks, vectors).await
     }
 
     /// Forgets a document's chunks.
@@ -221,33 +224,28 @@ impl Pipeline {
         let chunker = Arc::clone(&self.chunker);
         let work = move || {
             let text = parse::parse(&media_type, &bytes)?;
-            Ok(chunker.chunk(&text))
+            Ok(chunker.chunk(&text, MAX_CHUNKS))
         };
         // A parser that panics on a hostile document must not take the consumer with it.
-        let chunks: Result<Vec<Chunk>, ParseError> = tokio::task::spawn_blocking(work)
+        let chunks: Result<Option<Vec<Chunk>>, ParseError> = tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| Error::Stopped)?;
         let chunks = chunks.context(ParseSnafu)?;
         *step = IngestionStep::Chunking;
+        // Known before anything is embedded, which is what takes long.
+        let chunks = chunks.context(TooManyChunksSnafu { limit: MAX_CHUNKS })?;
         if chunks.is_empty() {
             return Err(Error::Parse {
                 source: ParseError::Empty,
             });
         }
-        // Known before anything is embedded, which is what takes long.
-        ensure!(
-            chunks.len() <= MAX_CHUNKS,
-            TooManyChunksSnafu {
-                chunks: chunks.len(),
-                limit: MAX_CHUNKS
-            }
-        );
         ensure_storable(chunks.iter().map(|chunk| chunk.text.len()).sum())?;
         Ok(chunks)
     }
 
     async fn embed(
         &self,
+        patience: Duration,
         document: &DocumentUploaded,
         chunks: &[Chunk],
     ) -> Result<Vec<Vec<f32>>, Error> {
@@ -258,7 +256,9 @@ impl Pipeline {
             self.tell(document, IngestionStep::Embedding, done, total)
                 .await;
             let texts: Vec<String> = batch.iter().map(Chunk::embedding_text).collect();
-            vectors.extend(self.embedder.embed(&texts).await.context(EmbedSnafu)?);
+            let embed = async || self.embedder.embed(&texts).await.context(EmbedSnafu);
+            let what = "the embedding model";
+            vectors.extend(retry::while_passing(what, patience, passes, embed).await?);
         }
         metrics::counter!("lotoai_rag_ingest_chunks_total").increment(u64::from(total));
         Ok(vectors)
@@ -266,6 +266,7 @@ impl Pipeline {
 
     async fn store(
         &self,
+        patience: Duration,
         document: &DocumentUploaded,
         chunks: Vec<Chunk>,
         vectors: Vec<Vec<f32>>,
@@ -290,15 +291,13 @@ impl Pipeline {
             embedding_model: self.embedding_model.clone(),
         };
         ensure_storable(replacement.encoded_len())?;
-        let mut request = tonic::Request::new(replacement);
-        request.set_timeout(STORE_TIMEOUT);
-        let answer = self
-            .rag
-            .clone()
-            .replace_document(request)
-            .await
-            .context(StoreSnafu)?;
-        Ok(answer.into_inner().chunks)
+        let store = async || {
+            let mut request = tonic::Request::new(replacement.clone());
+            request.set_timeout(STORE_TIMEOUT);
+            let answer = self.rag.clone().replace_document(request).await;
+            Ok(answer.context(StoreSnafu)?.into_inner().chunks)
+        };
+        retry::while_passing("the vector store", patience, passes, store).await
     }
 
     /// Progress is for people who watch; losing one line of it must not stop the work.
@@ -314,6 +313,12 @@ impl Pipeline {
             tracing::warn!(event = DocumentProgressed::NAME, error = %error, "progress was not published");
         }
     }
+}
+
+/// Why a call may be made again after this, if it may.
+fn passes(error: &Error) -> Option<String> {
+    let cause = || Report::from_error(error).to_string();
+    error.permanent_code().is_none().then(cause)
 }
 
 /// Refuses what one message to the store cannot hold.

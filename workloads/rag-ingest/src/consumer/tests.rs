@@ -1,13 +1,15 @@
 use std::future::{Ready, pending, ready};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
+use lotoai_contracts::events::DocumentProgressed;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use rstest::rstest;
 use tonic::Status;
 
 use super::*;
-use crate::fakes::{Store, Told, pipeline};
+use crate::fakes::{Store, Told, model, pipeline};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -168,7 +170,8 @@ async fn an_upload_that_came_back_too_often_fails_and_is_not_begun_again(
     #[case] code: &str,
 ) {
     let told = Arc::new(Told::default());
-    let pipeline = pipeline(&told);
+    let mut pipeline = pipeline(&told);
+    Store::start(&mut pipeline, Ok(()));
     let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), returns)).await;
     assert_eq!(outcome, Outcome::Done);
     let [failed] = told.events::<DocumentFailed>().try_into().unwrap();
@@ -180,14 +183,162 @@ async fn an_upload_that_came_back_too_often_fails_and_is_not_begun_again(
     assert!(failed.message.contains("upload it again"), "{failed:?}");
 }
 
+/// A pipeline with this text to be indexed, which holds 3 batches of chunks.
+async fn with_text(told: &Arc<Told>) -> Pipeline {
+    let pipeline = Pipeline {
+        max_bytes: 1 << 20,
+        ..pipeline(told)
+    };
+    let key = Path::from(uploaded().object_key);
+    let text = format!("{}\n\n", "word ".repeat(19)).repeat(40);
+    pipeline.objects.put(&key, text.into()).await.unwrap();
+    pipeline
+}
+
+/// What a document is called that can be found from before.
+fn holds_older(store: &Store) {
+    let mut held = store.held.lock().unwrap();
+    held.insert("d".to_owned(), "older".to_owned());
+}
+
+#[rstest]
+#[case::at_once("application/pdf", 0, "unsupported_media_type")]
+#[case::for_good("text/plain", 0, "temporarily_unavailable")]
+#[case::given_up("text/plain", MAX_RETURNS, "interrupted")]
+#[tokio::test]
+async fn what_was_found_before_is_forgotten_when_its_replacement_fails(
+    #[case] media_type: &str,
+    #[case] returns: u32,
+    #[case] code: &str,
+) {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    let store = Store::start(&mut pipeline, Ok(()));
+    holds_older(&store);
+    let document = DocumentUploaded {
+        media_type: media_type.to_owned(),
+        ..uploaded()
+    };
+    // The model is away.
+    let patience = Duration::from_millis(100);
+    let outcome = handle(pending(), &pipeline, patience, delivery(&document, returns)).await;
+    assert_eq!(outcome, Outcome::Done);
+    let [failed] = told.events::<DocumentFailed>().try_into().unwrap();
+    assert_eq!(failed.code, code);
+    assert!(store.held.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_found_before_is_replaced_when_its_replacement_succeeds() {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    let store = Store::start(&mut pipeline, Ok(()));
+    let _model = model(&mut pipeline, &[], Duration::ZERO).await;
+    holds_older(&store);
+    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(told.events::<DocumentIndexed>().len(), 1);
+    assert_eq!(store.held.lock().unwrap()["d"], "n");
+    assert!(store.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_of_older_content_takes_nothing_from_the_newer_one() {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    let store = Store::start(&mut pipeline, Ok(()));
+    let _model = model(&mut pipeline, &[], Duration::ZERO).await;
+    let superseded = DocumentUploaded {
+        object_key: "gone".to_owned(),
+        ..uploaded()
+    };
+    for document in [superseded, uploaded()] {
+        let outcome = handle(pending(), &pipeline, HOUR, delivery(&document, 0)).await;
+        assert_eq!(outcome, Outcome::Done);
+    }
+    assert_eq!(told.events::<DocumentFailed>()[0].code, "missing_object");
+    assert_eq!(store.held.lock().unwrap()["d"], "n");
+}
+
 #[tokio::test(start_paused = true)]
+async fn a_failure_is_not_told_before_the_store_has_forgotten_unless_it_is_the_last_chance() {
+    for (returns, outcome, failures) in [
+        (0, Outcome::Retry, 0),
+        (MAX_RETURNS - 1, Outcome::Retry, 0),
+        (MAX_RETURNS, Outcome::Done, 1),
+    ] {
+        let told = Arc::new(Told::default());
+        let pipeline = pipeline(&told);
+        let delivery = delivery(&uploaded(), returns);
+        let is = handle(pending(), &pipeline, HOUR, delivery).await;
+        let told = told.events::<DocumentFailed>().len();
+        assert_eq!((is, told), (outcome, failures), "{returns}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_the_store_refuses_holds_up_no_failure() {
+    let told = Arc::new(Told::default());
+    let mut pipeline = pipeline(&told);
+    let refusal = Status::invalid_argument("document_id is too long");
+    Store::start(&mut pipeline, Err(refusal));
+    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(told.events::<DocumentFailed>().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_done_of_a_document_is_kept_while_others_are_away() {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    let store = Store::start(&mut pipeline, Ok(()));
+    store.away_for.store(2, Relaxed);
+    let model = model(&mut pipeline, &[0, 3], Duration::ZERO).await;
+    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(told.events::<DocumentIndexed>()[0].chunks, 40);
+    // Three batches, and two calls that were in vain.
+    assert_eq!(model.received_requests().await.unwrap().len(), 5);
+    let progress = told.events::<DocumentProgressed>();
+    let fetched = progress
+        .iter()
+        .filter(|event| event.step == IngestionStep::Fetching);
+    assert_eq!(fetched.count(), 1);
+}
+
+#[rstest]
+// The batches before it take longer than a document waits.
+#[case::work_is_no_absence(&[2], 1)]
+#[case::absence(&[2, 3, 4, 5, 6, 7, 8, 9], 0)]
+#[tokio::test]
+async fn a_document_waits_from_the_failure_on(
+    #[case] away_at: &'static [usize],
+    #[case] is: usize,
+) {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    Store::start(&mut pipeline, Ok(()));
+    let _model = model(&mut pipeline, away_at, Duration::from_millis(600)).await;
+    let patience = Duration::from_secs(1);
+    let outcome = handle(pending(), &pipeline, patience, delivery(&uploaded(), 0)).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(told.events::<DocumentIndexed>().len(), is);
+    let failed = told.events::<DocumentFailed>();
+    let codes: Vec<&str> = failed.iter().map(|event| event.code.as_str()).collect();
+    assert_eq!(codes, vec!["temporarily_unavailable"; 1 - is]);
+}
+
+#[tokio::test]
 async fn an_upload_whose_end_cannot_be_told_comes_again() {
-    let pipeline = pipeline(&Told::refusing());
+    let mut pipeline = pipeline(&Told::refusing());
+    let store = Store::start(&mut pipeline, Ok(()));
     for returns in [0, MAX_RETURNS] {
         let delivery = delivery(&uploaded(), returns);
-        let outcome = handle(pending(), &pipeline, HOUR, delivery).await;
+        let patience = Duration::from_millis(500);
+        let outcome = handle(pending(), &pipeline, patience, delivery).await;
         assert_eq!(outcome, Outcome::Retry, "{returns}");
     }
+    assert_eq!(store.asked.lock().unwrap().len(), 2);
 }
 
 /// A message that came back each time would be given up within minutes.
@@ -195,7 +346,8 @@ async fn an_upload_whose_end_cannot_be_told_comes_again() {
 async fn an_end_is_told_when_the_broker_takes_it_again() {
     let told = Told::away_for(20);
     let pipeline = pipeline(&told);
-    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    let delivery = delivery(&uploaded(), MAX_RETURNS);
+    let outcome = handle(pending(), &pipeline, HOUR, delivery).await;
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(told.events::<DocumentFailed>().len(), 1);
 }

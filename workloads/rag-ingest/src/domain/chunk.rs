@@ -3,10 +3,16 @@
 use snafu::Snafu;
 use text_splitter::{ChunkConfig, MarkdownSplitter};
 
+use super::headings::headings;
+
 /// Characters of a heading that are kept: one line says what a piece is about.
 const MAX_HEADING: usize = 200;
 /// Bytes of one text that the embedding model takes. It reads about 1 KiB of them.
 const MAX_EMBEDDED_BYTES: usize = 8 * 1024;
+
+/// Bytes of text that are split at once. The splitter looks at all that is left of it for each chunk,
+/// so that it takes 40 times as long for 6 times as much: minutes for what makes 5000 chunks.
+const MAX_SECTION_BYTES: usize = 128 * 1024;
 
 /// A piece of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +54,7 @@ pub struct SizeError {
 /// Splits text into chunks.
 #[derive(Debug)]
 pub struct Chunker {
+    max: usize,
     splitter: MarkdownSplitter<text_splitter::Characters>,
 }
 
@@ -64,44 +71,70 @@ impl Chunker {
             .with_overlap(overlap)
             .map_err(|_| SizeError { max, overlap })?;
         Ok(Self {
+            max,
             splitter: MarkdownSplitter::new(config),
         })
     }
 
-    /// The chunks of a text, in order.
+    /// The chunks of a text, in order; `None` when there are more than `limit`.
     #[must_use]
-    pub fn chunk(&self, text: &str) -> Vec<Chunk> {
+    pub fn chunk(&self, text: &str, limit: usize) -> Option<Vec<Chunk>> {
+        // A chunk holds no more than that, so most texts that make too many need not be split.
+        let characters = text.chars().filter(|c| !c.is_whitespace()).count();
+        if characters > limit.saturating_mul(self.max) {
+            return None;
+        }
         let headings = headings(text);
-        let pieces = self.splitter.chunk_indices(text);
-        pieces
-            .zip(0_u32..)
-            .map(|((offset, piece), index)| Chunk {
-                index,
-                heading: heading_at(&headings, offset),
-                text: piece.to_owned(),
-            })
-            .collect()
+        let mut chunks = Vec::new();
+        for (start, section) in sections(text, &headings, MAX_SECTION_BYTES) {
+            for (offset, piece) in self.splitter.chunk_indices(section) {
+                if chunks.len() == limit {
+                    return None;
+                }
+                chunks.push(Chunk {
+                    index: u32::try_from(chunks.len()).ok()?,
+                    heading: heading_at(&headings, start + offset),
+                    text: piece.to_owned(),
+                });
+            }
+        }
+        Some(chunks)
     }
 }
 
-/// Byte offset and text of every ATX heading that stands outside a code fence.
-fn headings(text: &str) -> Vec<(usize, &str)> {
-    let mut found = Vec::new();
-    let mut offset = 0;
-    let mut is_code = false;
-    for line in text.split_inclusive('\n') {
-        let trimmed = line.trim();
-        if trimmed.starts_with("```") || trimmed.starts_with("~~~") {
-            is_code = !is_code;
-        }
-        let title = trimmed.trim_start_matches('#');
-        let level = trimmed.len() - title.len();
-        if !is_code && (1..=6).contains(&level) && title.starts_with(' ') {
-            found.push((offset, title.trim()));
-        }
-        offset += line.len();
-    }
-    found
+/// Cuts a text into sections of at most `max` bytes, at least 4, with their offsets: each ends before
+/// the last heading in its second half, or else behind a paragraph, a line, a word, where there is one.
+fn sections<'a>(
+    text: &'a str,
+    headings: &[(usize, &str)],
+    max: usize,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let window = &rest[..rest.floor_char_boundary(max)];
+        let end = if window.len() == rest.len() {
+            rest.len()
+        } else {
+            let above = headings.partition_point(|(offset, _)| *offset <= start + window.len());
+            let heading = || {
+                headings[..above]
+                    .last()
+                    .map(|(offset, _)| offset.saturating_sub(start))
+            };
+            let behind = |what: &str| window.rfind(what).map(|at| at + what.len());
+            let half = |end: &usize| *end > window.len() / 2;
+            heading()
+                .filter(half)
+                .or_else(|| behind("\n\n").filter(half))
+                .or_else(|| behind("\n").filter(half))
+                .or_else(|| behind(" ").filter(half))
+                .unwrap_or(window.len())
+        };
+        let section = (start, &rest[..end]);
+        start += end;
+        Some(section)
+    })
 }
 
 fn heading_at(headings: &[(usize, &str)], offset: usize) -> String {
@@ -125,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_chunk_knows_its_heading() {
-        let chunks = Chunker::new(40, 0).unwrap().chunk(GUIDE);
+        let chunks = Chunker::new(40, 0).unwrap().chunk(GUIDE, 100).unwrap();
         let of = |needle: &str| {
             chunks
                 .iter()
@@ -158,7 +191,7 @@ mod tests {
     #[test]
     fn a_long_heading_is_cut() {
         let text = format!("# {}\n\nwords", "ñ".repeat(5_000));
-        let chunks = Chunker::new(100, 0).unwrap().chunk(&text);
+        let chunks = Chunker::new(100, 0).unwrap().chunk(&text, 1_000).unwrap();
         assert_eq!(chunks.last().unwrap().heading, "ñ".repeat(MAX_HEADING));
     }
 
@@ -174,6 +207,56 @@ mod tests {
         assert!(text.starts_with("año\n日本日本") && text.ends_with(['日', '本']));
     }
 
+    #[test]
+    fn a_text_of_many_sections_is_split_as_one() {
+        let paragraph = format!("{}end.\n\n", "word ".repeat(17));
+        let part = format!("# Part\n\n{}", paragraph.repeat(30));
+        let text = format!("{}# Last\n\nDone.", part.repeat(60));
+        assert!(text.len() > MAX_SECTION_BYTES);
+        let chunks = Chunker::new(100, 0).unwrap().chunk(&text, 5_000).unwrap();
+        let paragraphs = chunks.iter().filter(|chunk| chunk.text.ends_with("end."));
+        assert_eq!(paragraphs.count(), 60 * 30);
+        assert!(chunks.iter().zip(0..).all(|(chunk, i)| chunk.index == i));
+        let last = chunks.last().unwrap();
+        assert_eq!(
+            (last.heading.as_str(), last.text.as_str()),
+            ("Last", "# Last\n\nDone.")
+        );
+    }
+
+    #[rstest]
+    #[case::heading("one\n\ntwo\n# two\nthree\n\nfour\n", &["one\n\ntwo\n", "# two\nthree\n\n", "four\n"])]
+    #[case::paragraph("one\n\ntwo\n\nthree\nfour\n", &["one\n\ntwo\n\n", "three\nfour\n"])]
+    #[case::line("one\ntwo three\nfour\n", &["one\ntwo three\n", "four\n"])]
+    #[case::word("one two three four\n", &["one two three ", "four\n"])]
+    #[case::character("ñññññññññ", &["ñññññññ", "ññ"])]
+    #[case::short("one\n# two\n", &["one\n# two\n"])]
+    fn a_section_ends_where_the_text_does(#[case] text: &str, #[case] expected: &[&str]) {
+        let found: Vec<_> = sections(text, &headings(text), 15).collect();
+        let texts: Vec<&str> = found.iter().map(|(_, section)| *section).collect();
+        assert_eq!(texts, expected);
+        assert!(
+            found
+                .iter()
+                .all(|(start, section)| text[*start..].starts_with(section))
+        );
+    }
+
+    #[test]
+    fn what_makes_too_many_chunks_is_not_split_to_the_end() {
+        let chunker = Chunker::new(100, 0).unwrap();
+        // Quadratic in all of it, this would take hours.
+        let log = "{\"level\":\"info\",\"status\":200}\n".repeat(1_000_000);
+        assert_eq!(chunker.chunk(&log, 10), None);
+        // So few characters could make fewer chunks.
+        let words = format!("{}\n\n", "w".repeat(60)).repeat(11);
+        assert_eq!(chunker.chunk(&words, 10), None);
+        assert_eq!(
+            chunker.chunk(&words, 11).map(|chunks| chunks.len()),
+            Some(11)
+        );
+    }
+
     #[rstest]
     #[case(100, 51)]
     #[case(100, 100)]
@@ -185,7 +268,7 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_are_bounded_and_lose_nothing(text in "[a-zñé😀 #\n.]{0,800}") {
-            let chunks = Chunker::new(60, 0).unwrap().chunk(&text);
+            let chunks = Chunker::new(60, 0).unwrap().chunk(&text, 1_000).unwrap();
             let squeeze = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             let joined: String = chunks.iter().map(|chunk| squeeze(&chunk.text)).collect();
             prop_assert_eq!(joined, squeeze(&text));

@@ -1,4 +1,5 @@
 //! Pure steps of ingestion: bytes to text, text to chunks.
 
 pub mod chunk;
+mod headings;
 pub mod parse;

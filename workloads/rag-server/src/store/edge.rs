@@ -76,7 +76,8 @@ impl Edge {
                     path,
                     shard: RwLock::new(Some(shard)),
                     changing: Mutex::new(()),
-                    changed_points: AtomicUsize::new(0),
+                    // How much had changed before nobody knows.
+                    changed_points: AtomicUsize::new(OPTIMISE_AFTER),
                 }),
             })
         };
@@ -85,8 +86,8 @@ impl Edge {
             .context(CrashedSnafu)?
     }
 
-    /// Merges, indexes and clears the store when much has changed; true when it did something.
-    /// Changes wait meanwhile, searches do not.
+    /// Merges, indexes and clears the store when much has changed or it was opened just now; true when
+    /// it did something. Changes wait meanwhile, searches do not.
     ///
     /// # Errors
     ///
@@ -96,9 +97,9 @@ impl Edge {
             return Ok(false);
         }
         self.change(|shard, changed| {
-            changed.store(0, Ordering::Relaxed);
             let started = Instant::now();
             let done = shard.optimize().context(OptimiseSnafu)?;
+            changed.store(0, Ordering::Relaxed);
             tracing::info!(
                 done,
                 seconds = started.elapsed().as_secs_f64(),

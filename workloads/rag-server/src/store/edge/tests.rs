@@ -107,6 +107,51 @@ async fn optimising_changes_no_answer() {
     assert!(!store.optimize().await.unwrap(), "nothing much has changed");
 }
 
+fn changed(store: &Edge) -> usize {
+    store.inner.changed_points.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn what_changed_before_a_start_is_optimised_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    store.optimize().await.unwrap();
+    assert_eq!(changed(&store), 0);
+    store.replace(document("d", &[0.1])).await.unwrap();
+    assert_eq!(changed(&store), 1);
+    drop(store);
+    let store = open(&directory).await;
+    assert!(changed(&store) >= OPTIMISE_AFTER);
+    store.optimize().await.unwrap();
+    assert_eq!(changed(&store), 0);
+}
+
+#[tokio::test]
+async fn what_could_not_be_optimised_is_at_the_next_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    for part in 0..6 {
+        let angles: Vec<f32> = (0..1000_u16).map(|i| 0.2 + f32::from(i) * 1e-3).collect();
+        let part = document(&format!("d{part}"), &angles);
+        store.replace(part).await.unwrap();
+    }
+    for part in 0..4 {
+        store.delete(format!("d{part}")).await.unwrap();
+    }
+    // Where it merges, it finds a file in the place of the directory that it makes.
+    let merging = store.inner.path.join("temp_segments");
+    std::fs::write(&merging, "no directory").unwrap();
+    let failed = store.optimize().await;
+    assert!(
+        matches!(failed, Err(StoreError::Optimise { .. })),
+        "{failed:?}"
+    );
+    assert!(changed(&store) >= OPTIMISE_AFTER);
+    std::fs::remove_file(&merging).unwrap();
+    store.optimize().await.unwrap();
+    assert_eq!(changed(&store), 0);
+}
+
 #[tokio::test]
 async fn a_change_whose_turn_comes_after_its_caller_left_is_not_made() {
     let directory = tempfile::tempdir().unwrap();
