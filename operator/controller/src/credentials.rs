@@ -3,7 +3,7 @@
 //! Needs a client. The only place beside [`crate::tls`] with random numbers. A generated value is
 //! never overwritten: stores know it already. Nor is one made in the place of one that is gone and that
 //! a store's data still ask for. What changes in an existing Secret is its owner (with the deletion
-//! policy), our labels, a value that is given (a user name), a certificate that ends or was altered, and
+//! policy), our labels, the name of an account that the plan gives, a certificate that ends or was altered, and
 //! a credential that somebody wants made anew. Secrets that others keep are read and never written.
 
 mod certificate;
@@ -197,6 +197,15 @@ impl Store<'_> {
                     return None;
                 }
                 Value::Account { first, .. } => first,
+                Value::First(_)
+                    if secret
+                        .data
+                        .as_ref()
+                        .is_some_and(|held| held.contains_key(key)) =>
+                {
+                    return None;
+                }
+                Value::First(text) => text,
                 // What is given anew comes into use as a rotation.
                 Value::Random { .. } | Value::Given { .. } => return None,
             };
@@ -249,17 +258,24 @@ impl Store<'_> {
         }
     }
 
-    /// Checks that an existing Secret is ours, and brings its owner, our labels and what `change`
-    /// names to what they should be. Other values stay.
+    /// Checks that an existing Secret is ours, and brings its owner, our labels, what has others keep it
+    /// and what `change` names to what they should be. Other values stay.
     async fn keep(
         &mut self,
         wanted: &ObjectMeta,
         secret: Secret,
         change: Change,
     ) -> Result<Secret, Error> {
-        let Change { data, annotations } = change;
+        let Change {
+            data,
+            mut annotations,
+        } = change;
         let name = secret.name_any();
         check_ours(self.platform, &secret)?;
+        if wanted.owner_references.is_none() {
+            let kept = labels::KEPT_BY_ARGO_CD;
+            annotations.extend(kept.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))));
+        }
         let owned = owned_by(&secret.metadata, &self.platform.uid);
         let same_owner = owned == wanted.owner_references.is_some();
         let mut wanted_labels = wanted.labels.iter().flatten();
@@ -316,7 +332,9 @@ fn make(observed: &Observed, name: &str, value: &Value) -> Result<ByteString, Er
             let given = given.context(NotGivenSnafu { name: secret, key })?;
             return Ok(ByteString(given.to_vec()));
         }
-        Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
+        Value::Fixed(text) | Value::First(text) | Value::Account { first: text, .. } => {
+            text.clone()
+        }
         Value::Random { bytes, encoding } => {
             let mut random = vec![0; *bytes];
             aws_lc_rs::rand::fill(&mut random)

@@ -1,8 +1,11 @@
 //! Metrics of the operator: what each pass and each of its steps came to.
 //!
 //! No client needed. Everything is recorded through the `metrics` facade; [`install`] connects it
-//! to the Prometheus text that [`crate::serve`] hands out.
+//! to the Prometheus text that [`crate::serve`] hands out. What must end with its platform is kept here
+//! and put into that text, because a recorder takes no gauge back.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::{
@@ -27,11 +30,14 @@ pub const PRUNED: &str = "lotoai_operator_objects_pruned_total";
 pub const PROBES: &str = "lotoai_operator_probes_total";
 /// Seconds that one probe question took, from the token to the last byte of the answer.
 pub const PROBE_SECONDS: &str = "lotoai_operator_probe_duration_seconds";
+/// 1 while the condition `Ready` of a platform is true and 0 while it is not, by platform. There is none
+/// for a platform that is paused, suspended, being deleted or gone.
+pub const READY: &str = "lotoai_operator_platform_ready";
 /// 1 while this process holds the leader lease.
 pub const LEADER: &str = "lotoai_operator_leader";
 
 /// Names of all metrics. Dashboard, alerts and documentation may name no others.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 9] = [
     RECONCILIATIONS,
     STEPS,
     RECONCILE_SECONDS,
@@ -39,6 +45,7 @@ pub const ALL: [&str; 8] = [
     PRUNED,
     PROBES,
     PROBE_SECONDS,
+    READY,
     LEADER,
 ];
 
@@ -53,6 +60,9 @@ const FORGET: Duration = Duration::from_hours(24);
 const RECONCILE_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 /// A probe is cut off after ten seconds.
 const PROBE_BUCKETS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Whether each platform is ready that is to be.
+static PLATFORMS: Mutex<BTreeMap<Key, bool>> = Mutex::new(BTreeMap::new());
 
 /// Installs the process-wide recorder and describes every metric.
 ///
@@ -87,6 +97,35 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(LEADER, "1 while this process holds the leader lease");
     gauge!(LEADER).set(0.0);
     Ok(handle)
+}
+
+/// Everything as Prometheus reads it.
+#[must_use]
+pub fn render(recorded: &PrometheusHandle) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        describe_gauge!(READY, "1 while the condition Ready of a platform is true");
+        for (of, ready) in platforms().iter() {
+            let (namespace, name) = (of.namespace.clone(), of.name.clone());
+            gauge!(READY, NAMESPACE => namespace, PLATFORM => name).set(f64::from(*ready));
+        }
+    });
+    recorded.render() + &recorder.handle().render()
+}
+
+/// Says whether the platform `of` is ready.
+pub fn ready(of: &Key, is_ready: bool) {
+    platforms().insert(of.clone(), is_ready);
+}
+
+/// Says that the platform `of` need not be ready.
+pub fn at_rest(of: &Key) {
+    platforms().remove(of);
+}
+
+/// A poisoned lock only means that another task panicked while it held plain data.
+fn platforms() -> MutexGuard<'static, BTreeMap<Key, bool>> {
+    PLATFORMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Records that a pass over the platform `of` ended with `outcome` after `elapsed`.
@@ -211,6 +250,44 @@ mod tests {
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_platform_is_ready_or_not_until_it_need_not_be() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let of = |name: &str| Key {
+            namespace: "metrics".to_owned(),
+            name: name.to_owned(),
+        };
+        let said = |name: &str| {
+            let line = format!(r#"{READY}{{platform_namespace="metrics",platform="{name}"}} "#);
+            let text = render(&recorder.handle());
+            let value = text.lines().find_map(|said| said.strip_prefix(&line));
+            value.map(str::to_owned)
+        };
+        ready(&of("one"), true);
+        ready(&of("other"), false);
+        assert_eq!(said("one").as_deref(), Some("1"));
+        assert_eq!(said("other").as_deref(), Some("0"));
+        ready(&of("one"), false);
+        assert_eq!(said("one").as_deref(), Some("0"));
+        at_rest(&of("one"));
+        assert_eq!(said("one"), None);
+        assert_eq!(said("other").as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn of_a_platform_that_nobody_can_ask_an_alert_tells() {
+        let alerts: Value =
+            serde_yaml_ng::from_str(&file("charts/lotoai-operator/files/alerts.yaml")).unwrap();
+        let rules = alerts["groups"][0]["rules"].as_array().unwrap();
+        let name = "LotoAIPlatformNotReady";
+        let rule = rules.iter().find(|rule| rule["alert"] == name).unwrap();
+        let all = "max by (platform_namespace, platform)";
+        assert_eq!(rule["expr"], format!("{all} ({READY}{{RELEASE}}) == 0"));
+        // A platform that is made or brought to another version has its time.
+        assert_eq!(rule["for"], "15m");
+        assert_eq!(rule["labels"]["severity"], "critical");
     }
 
     fn file(path: &str) -> String {

@@ -112,6 +112,8 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
             };
             report::failed(&context.recorder, object, &error).await;
             unread::report(&context.client, object.meta(), &error).await;
+            // What it asks for is not known, and nobody looks after it.
+            metrics::ready(&Key::of(object.meta()), false);
             Err(error)
         }
     }
@@ -136,8 +138,12 @@ async fn pass(loto: &LotoAI, context: &Context) -> Result<Done, Error> {
         let stages = caught(Box::pin(stages(loto, context, &mut seen))).await;
         stages.unwrap_or(Err(Error::Panicked))
     };
-    let probe = probe(loto, context, &seen, deleting);
+    let is_at_rest = deleting || loto.spec.paused || loto.spec.suspend;
+    let probe = probe(loto, context, &seen, is_at_rest);
     let judgement = judge(loto, context, &seen, &probe, &result);
+    if !is_at_rest {
+        metrics::ready(&Key::of(&loto.metadata), is_ready(&judgement));
+    }
     let wrote = Step::begin("report")
         .end(report::write(&context.client, loto, &judgement.status).await)
         .context(ReportSnafu);
@@ -315,10 +321,15 @@ fn take_over(sent: Vec<Sent>, platform: &Platform, observed: &mut Observed, fact
     }
 }
 
+fn is_ready(judgement: &Judgement) -> bool {
+    let ready = judgement.status.condition(reasons::READY);
+    ready.is_some_and(|ready| ready.status == "True")
+}
+
 /// Keeps the probe of a platform that can be asked, ends that of one that cannot or may not.
-fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> ProbeOutcome {
+fn probe(loto: &LotoAI, context: &Context, seen: &Seen, is_at_rest: bool) -> ProbeOutcome {
     let key = Key::of(&loto.metadata);
-    if deleting || loto.spec.paused || loto.spec.suspend {
+    if is_at_rest {
         context.probes.stop(&key);
         return ProbeOutcome::Pending;
     }
@@ -329,7 +340,7 @@ fn probe(loto: &LotoAI, context: &Context, seen: &Seen, deleting: bool) -> Probe
     match question::target(platform, &seen.observed) {
         Some(target) => context.probes.keep(&key, target),
         None => {
-            context.probes.stop(&key);
+            context.probes.interrupt(&key);
             ProbeOutcome::Pending
         }
     }

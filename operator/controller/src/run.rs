@@ -2,10 +2,12 @@
 //!
 //! Needs a client. What happens in a pass stands in [`crate::reconcile`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
@@ -34,6 +36,8 @@ const DEBOUNCE: Duration = Duration::from_millis(25);
 const PAGE: u32 = 50;
 /// Pause between two looks for the CustomResourceDefinition.
 const CRD_POLL: Duration = Duration::from_secs(2);
+/// Pause between two looks at a namespace that cannot be watched.
+const NAMESPACE_POLL: Duration = Duration::from_secs(10);
 
 type Guarded = DeserializeGuard<LotoAI>;
 
@@ -59,7 +63,8 @@ fn scopes(namespaces: &[String]) -> Vec<Option<&str>> {
         .collect()
 }
 
-/// Waits until the cluster answers, knows the LotoAI type and lets us list it in every namespace.
+/// Waits until the cluster answers, knows the LotoAI type and lets us list it in one namespace at
+/// least: one of several that is gone must not keep the others waiting.
 /// Returns whether it came to that before `shutdown`.
 pub async fn wait_for_type(
     client: &Client,
@@ -67,47 +72,109 @@ pub async fn wait_for_type(
     shutdown: &CancellationToken,
 ) -> bool {
     let scopes = scopes(namespaces);
-    let established = future::join_all(scopes.into_iter().map(|scope| wait_for_crd(client, scope)));
+    let mut said = BTreeMap::new();
+    let waiting = async {
+        while let Err(problems) = any_is_listed(client, &scopes).await {
+            for (namespace, problem) in &problems {
+                if said.get(namespace) != Some(problem) {
+                    tracing::warn!(namespace, problem, "waiting for the LotoAI type");
+                }
+            }
+            said = problems;
+            tokio::time::sleep(CRD_POLL).await;
+        }
+    };
     tokio::select! {
-        _ = established => true,
+        () = waiting => true,
         () = shutdown.cancelled() => false,
     }
 }
 
 /// Runs until `shutdown`, then finishes the passes that are under way.
-/// `namespaces` is empty for all.
+/// `namespaces` is empty for all. One that cannot be watched yet is left alone until it can.
 pub async fn run(context: Arc<Context>, namespaces: &[String], shutdown: &CancellationToken) {
     tracing::info!(?namespaces, "watching LotoAI resources");
-    let controllers = scopes(namespaces)
-        .into_iter()
-        .map(|namespace| controller(&context, namespace, shutdown.clone()));
+    let context = &context;
+    let controllers = scopes(namespaces).into_iter().map(async |namespace| {
+        if wait_for_namespace(&context.client, namespace, shutdown).await {
+            controller(context, namespace, shutdown.clone()).await;
+        }
+    });
     future::join_all(controllers).await;
     context.probes.shutdown().await;
 }
 
-/// Waits until LotoAI resources can be listed. It asks for them instead of for the definition, so
-/// that the operator needs no right on cluster-wide objects and missing rights show here.
-async fn wait_for_crd(client: &Client, namespace: Option<&str>) {
-    let api = api::<LotoAI>(client, namespace);
-    let mut said = String::new();
-    loop {
-        let problem = match api.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => return,
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                "the CustomResourceDefinition lotoais.lotoai.dev is not established: install the \
-                 chart lotoai-crds"
-                    .to_owned()
-            }
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                format!("not allowed to list LotoAI resources: {}", status.message)
-            }
-            Err(error) => format!("failed to list LotoAI resources: {}", chain(&error)),
+/// Whether LotoAI resources can be listed somewhere.
+///
+/// # Errors
+/// What keeps them from being listed, by namespace.
+async fn any_is_listed<'a>(
+    client: &Client,
+    scopes: &[Option<&'a str>],
+) -> Result<(), BTreeMap<Option<&'a str>, String>> {
+    let asked = scopes
+        .iter()
+        .map(async |scope| (*scope, is_listed(client, *scope).await));
+    let mut asked: FuturesUnordered<_> = asked.collect();
+    let mut problems = BTreeMap::new();
+    while let Some((scope, listed)) = asked.next().await {
+        match listed {
+            Ok(()) => return Ok(()),
+            Err(problem) => problems.insert(scope, problem),
         };
-        if problem != said {
-            tracing::warn!(namespace, problem, "waiting for the LotoAI type");
-            said = problem;
+    }
+    Err(problems)
+}
+
+/// Waits until LotoAI resources of a namespace can be listed, and says once why they cannot.
+/// Returns whether it came to that before `shutdown`.
+async fn wait_for_namespace(
+    client: &Client,
+    namespace: Option<&str>,
+    shutdown: &CancellationToken,
+) -> bool {
+    let waiting = async {
+        let mut said = String::new();
+        while let Err(problem) = is_listed(client, namespace).await {
+            if problem != said {
+                tracing::warn!(
+                    namespace,
+                    problem,
+                    "this namespace is left alone until it can be watched"
+                );
+                said = problem;
+            }
+            tokio::time::sleep(NAMESPACE_POLL).await;
         }
-        tokio::time::sleep(CRD_POLL).await;
+        if !said.is_empty() {
+            tracing::info!(namespace, "this namespace is watched now");
+        }
+    };
+    tokio::select! {
+        () = waiting => true,
+        () = shutdown.cancelled() => false,
+    }
+}
+
+/// Whether LotoAI resources can be listed. It asks for them instead of for the definition, so that
+/// the operator needs no right on cluster-wide objects and missing rights show here.
+///
+/// # Errors
+/// What keeps them from being listed, for people.
+async fn is_listed(client: &Client, namespace: Option<&str>) -> Result<(), String> {
+    let api = api::<LotoAI>(client, namespace);
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(
+            "the CustomResourceDefinition lotoais.lotoai.dev is not established: install the chart \
+             lotoai-crds"
+                .to_owned(),
+        ),
+        Err(kube::Error::Api(status)) if status.code == 403 => Err(format!(
+            "not allowed to list LotoAI resources: {}",
+            status.message
+        )),
+        Err(error) => Err(format!("failed to list LotoAI resources: {}", chain(&error))),
     }
 }
 

@@ -16,6 +16,8 @@ use snafu::{ResultExt, Snafu};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
+
 /// How often old samples are folded into the histograms, so that memory stays bounded when nobody
 /// scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -58,12 +60,12 @@ pub enum Error {
 }
 
 /// The routes, apart from the socket so that tests can call them.
-pub fn router(readiness: Readiness, metrics: PrometheusHandle) -> Router {
+pub fn router(readiness: Readiness, recorded: PrometheusHandle) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(readiness)
-        .route("/metrics", get(async move || metrics.render()))
+        .route("/metrics", get(async move || metrics::render(&recorded)))
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
@@ -84,23 +86,23 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str
 pub async fn serve(
     listen: SocketAddr,
     readiness: Readiness,
-    metrics: PrometheusHandle,
+    recorded: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let listener = TcpListener::bind(listen)
         .await
         .context(ListenSnafu { listen })?;
     let upkeep = {
-        let metrics = metrics.clone();
+        let recorded = recorded.clone();
         async move {
             let mut ticks = tokio::time::interval(UPKEEP);
             loop {
                 ticks.tick().await;
-                metrics.run_upkeep();
+                recorded.run_upkeep();
             }
         }
     };
-    let server = axum::serve(listener, router(readiness, metrics))
+    let server = axum::serve(listener, router(readiness, recorded))
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .into_future();
     tokio::select! {

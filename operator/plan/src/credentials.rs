@@ -55,6 +55,8 @@ pub enum Value {
     },
     /// Known; written as it is, and written again when it changed.
     Fixed(String),
+    /// Known when it is made; what is there stays.
+    First(String),
     /// Name of an account that takes turns with a second one; the first, unless it is the second.
     Account {
         /// The first name.
@@ -166,12 +168,13 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
         spec
     }));
     if let Some(name) = platform.first_user_secret() {
-        let username = platform.spec.identity.first_user().username;
+        let username = first_username(platform);
         specs.push(spec(
             platform,
             name,
             "sign-in of the first user".to_owned(),
-            account(username.as_str()),
+            // Keycloak knows the password by the name that it was made with.
+            password_of(Value::First(username)),
         ));
     }
     let mut sessions = spec(
@@ -216,6 +219,14 @@ pub fn required_secrets(platform: &Platform) -> Vec<SecretSpec> {
     }
     specs.sort_by(|a, b| a.name().cmp(b.name()));
     specs
+}
+
+/// Name of the first user: that in the Secret, once there is one.
+pub(crate) fn first_username(platform: &Platform) -> String {
+    let secret = platform.first_user_secret();
+    let held = secret.and_then(|secret| platform.held.get(&secret));
+    let held = held.and_then(|held| held.username.clone());
+    held.unwrap_or_else(|| platform.spec.identity.first_user().username.to_string())
 }
 
 /// The certificate that a component shows inside the platform. It goes with the resource whatever

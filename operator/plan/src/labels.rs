@@ -31,11 +31,24 @@ pub const DATA: &str = "lotoai.dev/data";
 /// Annotation on every object that is applied: a digest of all the rest of it, by which an operator
 /// that has just started knows what need not be sent again.
 pub const APPLIED: &str = "lotoai.dev/applied";
+/// Annotation on workload objects: the image that was planned when they were applied. That of the pods
+/// need not be: policies rewrite it, to a mirror or to the digest that they have verified.
+pub const IMAGE: &str = "lotoai.dev/image";
 /// Annotation on pod templates: pods restart when it changes.
 pub const CONFIG_HASH: &str = "lotoai.dev/config-hash";
 /// Annotation on pod templates of servers that know each other by their administrator: a digest of its
 /// account. Two that bear different ones never run together.
 pub const ADMINISTRATOR_HASH: &str = "lotoai.dev/administrator-hash";
+
+/// Annotations on what has no owner, because it outlives the resource. [`INSTANCE`] is also the label by
+/// which Argo CD may tell its own objects, and it would delete those of an Application of the same name.
+pub const KEPT_BY_ARGO_CD: [(&str, &str); 2] = [
+    (
+        "argocd.argoproj.io/sync-options",
+        "Prune=false,Delete=false",
+    ),
+    ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
+];
 
 /// Labels of everything that belongs to the platform as a whole; also how the controller finds
 /// what it owns.

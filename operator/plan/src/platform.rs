@@ -107,10 +107,16 @@ impl Platform {
         self.owned(name, labels::platform(self))
     }
 
-    /// Takes the owner from what is to outlive the resource by its deletion policy.
+    /// Takes the owner from what is to outlive the resource by its deletion policy, and has others keep
+    /// it as well.
     pub fn retain(&self, metadata: &mut ObjectMeta) {
         if self.spec.deletion_policy == DeletionPolicy::Retain {
             metadata.owner_references = None;
+            let kept = labels::KEPT_BY_ARGO_CD;
+            metadata
+                .annotations
+                .get_or_insert_default()
+                .extend(kept.map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
     }
 

@@ -5,6 +5,8 @@
 //! workload as a whole, and Kubernetes lets go of a volume claim only while its pod runs. So the objects
 //! are asked, never the spec alone (ADR 0017).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -112,6 +114,7 @@ fn let_volumes_stay() -> Value {
 fn disown(metadata: &ObjectMeta) -> Value {
     json!({ "metadata": {
         "resourceVersion": metadata.resource_version, "ownerReferences": null,
+        "annotations": BTreeMap::from(labels::KEPT_BY_ARGO_CD),
     } })
 }
 

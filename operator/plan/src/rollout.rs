@@ -22,8 +22,10 @@ pub(crate) struct Rollout<'a> {
     pub(crate) asked: i32,
     /// Pods that serve.
     pub(crate) ready: i32,
-    /// Image in the object's template.
+    /// Image that was planned when the object was applied.
     pub(crate) image: &'a str,
+    /// Image in the object's template: the same, unless a policy of the cluster rewrites images.
+    written: &'a str,
     updated: i32,
     /// Pods of any template.
     all: i32,
@@ -59,6 +61,7 @@ impl<'a> Rollout<'a> {
         let status = deployment.status.as_ref();
         let spec = deployment.spec.as_ref();
         let asked = spec.and_then(|spec| spec.replicas);
+        let written = image(component, spec.and_then(|spec| spec.template.spec.as_ref()));
         Self {
             wanted: match scale {
                 Scale::Fixed(replicas) => replicas,
@@ -66,7 +69,8 @@ impl<'a> Rollout<'a> {
             },
             asked: asked.unwrap_or(1),
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
-            image: image(component, spec.and_then(|spec| spec.template.spec.as_ref())),
+            image: planned_image(&deployment.metadata).unwrap_or(written),
+            written,
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             all: status.and_then(|s| s.replicas).unwrap_or(0),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -77,11 +81,13 @@ impl<'a> Rollout<'a> {
     fn of_stateful_set(scale: Scale, component: Component, set: &'a StatefulSet) -> Self {
         let status = set.status.as_ref();
         let spec = set.spec.as_ref();
+        let written = image(component, spec.and_then(|spec| spec.template.spec.as_ref()));
         Self {
             wanted: scale.least(),
             asked: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             ready: status.and_then(|s| s.ready_replicas).unwrap_or(0),
-            image: image(component, spec.and_then(|spec| spec.template.spec.as_ref())),
+            image: planned_image(&set.metadata).unwrap_or(written),
+            written,
             updated: status.and_then(|s| s.updated_replicas).unwrap_or(0),
             all: status.map_or(0, |s| s.replicas),
             current_generation: status.and_then(|s| s.observed_generation)
@@ -107,6 +113,12 @@ impl<'a> Rollout<'a> {
     pub(crate) const fn sleeps(&self) -> bool {
         self.asked == 0
     }
+}
+
+/// The image that an object says it was planned with. Objects of earlier versions say nothing, and a
+/// policy that rewrites images made those of them look as if they were another version's.
+fn planned_image(metadata: &ObjectMeta) -> Option<&str> {
+    annotation(metadata, labels::IMAGE)
 }
 
 /// Image of the container that bears the component's name; others may add theirs.
@@ -142,7 +154,7 @@ pub(crate) fn pods<'a>(
 }
 
 /// The image that a component still runs although the plan has another: that of a pod, else that
-/// of its object.
+/// of its object. A pod with what a policy made of an image counts as one with that image.
 pub(crate) fn other_image(
     platform: &Platform,
     observed: &Observed,
@@ -151,7 +163,14 @@ pub(crate) fn other_image(
     let node = Node::Component(component);
     let planned = platform.image(node);
     let rollout = Rollout::of(platform, observed, component)?;
+    if rollout.settled() && !is_behind(platform, &rollout, component) {
+        return None;
+    }
     let of_pods = pods(platform, observed, node).map(|pod| image(component, pod.spec.as_ref()));
+    let of_pods = of_pods.map(|image| match image == rollout.written {
+        true => rollout.image,
+        false => image,
+    });
     of_pods
         .chain([rollout.image])
         .find(|image| !image.is_empty() && *image != planned)
@@ -207,11 +226,15 @@ fn of_stateful_set(set: &StatefulSet) -> Option<&PodTemplateSpec> {
 }
 
 fn config_hash(metadata: Option<&ObjectMeta>) -> Option<&str> {
-    let annotations = metadata?.annotations.as_ref()?;
-    annotations.get(labels::CONFIG_HASH).map(String::as_str)
+    annotation(metadata?, labels::CONFIG_HASH)
 }
 
-/// Whether a component's object still has another image than planned.
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    let annotations = metadata.annotations.as_ref()?;
+    annotations.get(name).map(String::as_str)
+}
+
+/// Whether a component's object was applied with another image than is planned now.
 pub(crate) fn is_behind(platform: &Platform, rollout: &Rollout<'_>, component: Component) -> bool {
     !rollout.image.is_empty() && rollout.image != platform.image(Node::Component(component))
 }

@@ -119,7 +119,9 @@ fn bytes(spec: &SecretSpec) -> BTreeMap<String, Vec<u8>> {
             .iter()
             .map(|(key, value)| {
                 let text = match value {
-                    Text::Fixed(text) | Text::Account { first: text, .. } => text.clone(),
+                    Text::Fixed(text) | Text::First(text) | Text::Account { first: text, .. } => {
+                        text.clone()
+                    }
                     Text::Random { bytes, encoding } => "x".repeat(match encoding {
                         Encoding::Base64Url => (bytes * 4).div_ceil(3),
                         Encoding::Base64 => bytes.div_ceil(3) * 4,

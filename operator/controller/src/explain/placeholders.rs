@@ -24,7 +24,9 @@ pub(super) fn text(secret: &str, key: &str) -> String {
 pub(super) fn values(spec: &SecretSpec) -> BTreeMap<String, String> {
     let value = |key: &str| match &spec.kind {
         SecretKind::Values(values) => match values.get(key) {
-            Some(Value::Fixed(given) | Value::Account { first: given, .. }) => given.clone(),
+            Some(
+                Value::Fixed(given) | Value::First(given) | Value::Account { first: given, .. },
+            ) => given.clone(),
             Some(Value::Given { secret, key }) => text(secret, key),
             Some(Value::Random { .. }) | None => text(spec.name(), key),
         },

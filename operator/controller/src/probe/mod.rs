@@ -2,7 +2,7 @@
 //! the last outcome, and wakes the controller when it changes.
 //!
 //! No Kubernetes client needed. A pass never waits for a probe: it only says whether one is wanted
-//! ([`Probes::keep`] or [`Probes::stop`]) and reads the last outcome.
+//! ([`Probes::keep`], [`Probes::interrupt`] or [`Probes::stop`]) and reads the last outcome.
 
 mod ask;
 mod trust;
@@ -63,7 +63,7 @@ pub struct Probes {
 }
 
 /// Namespace and name of a platform.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Namespace of the resource.
     pub namespace: String,
@@ -161,9 +161,15 @@ impl Probes {
         last.unwrap_or(ProbeOutcome::Pending)
     }
 
-    /// Ends the probe of `key`, if any, and forgets its outcome.
-    pub fn stop(&self, key: &Key) {
+    /// Ends the probe of `key`, if any, and forgets its outcome, because nobody could be asked.
+    pub fn interrupt(&self, key: &Key) {
         lock(&self.running).remove(key);
+    }
+
+    /// The same of a platform that need not answer, or is gone.
+    pub fn stop(&self, key: &Key) {
+        self.interrupt(key);
+        metrics::at_rest(key);
     }
 
     /// Ends all probes and waits for their tasks.

@@ -55,6 +55,8 @@ mod restarts;
 #[cfg(test)]
 mod retained;
 #[cfg(test)]
+mod rewritten;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod schema;

@@ -3,9 +3,15 @@
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
+mod namespaces;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod ready;
 #[cfg(test)]
 mod restarted;
 #[cfg(test)]

@@ -79,7 +79,8 @@ async fn a_pass_that_panics_is_an_error_that_status_event_and_metric_tell() {
     assert!(message.contains(&told), "{message}");
     let mut events = calls.iter().filter(|call| call.method == "POST");
     assert!(events.any(|call| call.path.ends_with("/events") && call.body["reason"] == "Panicked"));
-    let line = format!("{RECONCILIATIONS}{{outcome=\"panicked\"}} 1");
+    let of = r#"platform_namespace="default",platform="demo""#;
+    let line = format!(r#"{RECONCILIATIONS}{{{of},outcome="panicked"}} 1"#);
     let text = recorder.handle().render();
     assert!(text.contains(&line), "{line} is not in\n{text}");
 }

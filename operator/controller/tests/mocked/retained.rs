@@ -69,7 +69,10 @@ async fn single_fields_are_written_and_only_of_a_resource_that_is_to_keep_its_da
     );
     let bodies: Vec<Value> = log.calls().into_iter().map(|call| call.body).collect();
     let policy = json!({ "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain" } });
-    let disowned = json!({ "resourceVersion": "5", "ownerReferences": null });
+    let disowned = json!({
+        "resourceVersion": "5", "ownerReferences": null,
+        "annotations": BTreeMap::from(labels::KEPT_BY_ARGO_CD),
+    });
     assert_eq!(
         bodies,
         [json!({ "spec": policy }), json!({ "metadata": disowned })]

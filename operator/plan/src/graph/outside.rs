@@ -21,9 +21,11 @@ pub struct Outside {
     pub title: String,
     /// Port there.
     pub port: u16,
-    /// The address by which a policy may tell where it is. A provider and a tool have none: their
-    /// address may be any, and the workloads refuse to be led elsewhere.
-    pub place: Option<Url>,
+    /// Its address; none where the workload knows it by itself.
+    pub address: Option<Url>,
+    /// Whether whoever listens behind that address does so at its port, so that a policy may hold the
+    /// edge to both. Of a provider and a tool nobody knows: a Service may lead from 80 to 8080.
+    pub same_port: bool,
 }
 
 /// All of them, for one platform.
@@ -62,7 +64,8 @@ fn provider(provider: &Provider) -> Option<Outside> {
             Some(url) => port_of(url)?,
             None => 443,
         },
-        place: None,
+        address: provider.base_url.as_deref().and_then(parse),
+        same_port: false,
     })
 }
 
@@ -73,16 +76,17 @@ fn tool(tool: &Tool, http: &HttpTool, port: u16) -> Outside {
         id: format!("tool-{}", tool.name),
         title: format!("tool {}: {}", tool.name, host(&http.url)),
         port,
-        place: None,
+        address: parse(&http.url),
+        same_port: false,
     }
 }
 
 fn collector(platform: &Platform) -> Vec<Outside> {
     let endpoint = platform.otlp_endpoint.as_deref();
-    let Some(place) = endpoint.and_then(|url| Url::parse(url).ok()) else {
+    let Some(address) = endpoint.and_then(parse) else {
         return Vec::new();
     };
-    let Some(port) = place.port_or_known_default() else {
+    let Some(port) = address.port_or_known_default() else {
         return Vec::new();
     };
     exporters()
@@ -91,16 +95,17 @@ fn collector(platform: &Platform) -> Vec<Outside> {
             from,
             protocol: "OTLP",
             id: "collector".to_owned(),
-            title: format!("collector: {}", host(place.as_str())),
+            title: format!("collector: {}", host(address.as_str())),
             port,
-            place: Some(place.clone()),
+            address: Some(address.clone()),
+            same_port: true,
         })
         .collect()
 }
 
 /// Whether an address is that of one of the platform's own Services, which the edges cover.
 fn is_ours(platform: &Platform, url: &str) -> bool {
-    let url = Url::parse(url).ok();
+    let url = parse(url);
     let host = url.as_ref().and_then(Url::host_str);
     Component::ALL
         .into_iter()
@@ -117,7 +122,7 @@ fn protocol(url: Option<&str>) -> &'static str {
 
 /// Host and port of an address; checked before, so the address as it stands is never seen.
 fn host(url: &str) -> String {
-    let parsed = Url::parse(url).ok();
+    let parsed = parse(url);
     let parts = parsed
         .as_ref()
         .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
@@ -125,5 +130,9 @@ fn host(url: &str) -> String {
 }
 
 fn port_of(url: &str) -> Option<u16> {
-    Url::parse(url).ok()?.port_or_known_default()
+    parse(url)?.port_or_known_default()
+}
+
+fn parse(url: &str) -> Option<Url> {
+    Url::parse(url).ok()
 }

@@ -126,22 +126,42 @@ pub(super) fn children(
     let mut children: Vec<_> = components.chain(delegated).chain(jobs).collect();
     if platform.spec.suspend {
         for child in &mut children {
-            rest(platform, observed, gates, child);
+            rest(platform, observed, gates, child, now);
         }
     }
     children
 }
 
-/// What a suspended platform shows of a part: how far it has stopped, and nothing of its troubles.
-fn rest(platform: &Platform, observed: &Observed, gates: Option<&Gates>, child: &mut Child) {
+/// What a suspended platform shows of a part: how far it has stopped, and of its troubles only a pod
+/// that does not go.
+fn rest(
+    platform: &Platform,
+    observed: &Observed,
+    gates: Option<&Gates>,
+    child: &mut Child,
+    now: Timestamp,
+) {
     child.settled = has_stopped(platform, observed, child.node);
     child.wanted = 0;
-    child.failure = None;
-    child.due = None;
-    child.message = match gates.map(|gates| gates.gate(child.node)) {
+    // The Job of a store is taken away with nobody left to tell of its pods, and they hold the store.
+    let jobs = Store::ALL.map(Node::Provision);
+    let of_jobs = jobs.into_iter().filter(|job| {
+        platform.topology.has(*job) && platform.topology.needs(*job).contains(&child.node)
+    });
+    let nodes: Vec<Node> = [child.node].into_iter().chain(of_jobs).collect();
+    let mut failures = nodes
+        .iter()
+        .filter_map(|node| pods::lingering(platform, observed, *node, now));
+    child.failure = failures.next();
+    let dues = nodes.iter().copied();
+    child.due = dues
+        .filter_map(|node| pods::lingering_due(platform, observed, node, now))
+        .min();
+    child.message = match (&child.failure, gates.map(|gates| gates.gate(child.node))) {
         _ if child.settled => "is suspended".to_owned(),
-        Some(Gate::Closed { message }) => message.clone(),
-        Some(Gate::Open) | None => "stops".to_owned(),
+        (Some(failure), _) => failure.message.clone(),
+        (None, Some(Gate::Closed { message })) => message.clone(),
+        (None, Some(Gate::Open) | None) => "stops".to_owned(),
     };
 }
 
@@ -163,8 +183,23 @@ fn component(
         .as_ref()
         .is_some_and(|rollout| rollout.settled() && !is_behind(platform, rollout, component));
     let upgrade = Upgrade::of(platform, observed, before, component, settled);
+    // A pod that is not counted any more still holds what waits for every pod to be gone.
+    let lingering = if settled {
+        pods::lingering(platform, observed, node, now)
+    } else {
+        None
+    };
+    let due = if settled {
+        pods::lingering_due(platform, observed, node, now)
+    } else {
+        due(platform, observed, node, &object, now)
+    };
+    let settled = settled && lingering.is_none();
     let (failure, message) = if settled {
         (None, String::new())
+    } else if let Some(failure) = lingering {
+        let message = failure.message.clone();
+        (Some(failure), message)
     } else {
         let failure = failure(platform, observed, node, &object, now);
         let failure = match &upgrade {
@@ -196,9 +231,7 @@ fn component(
         serves: rollout.is_some_and(|rollout| rollout.serves()),
         message,
         failure,
-        due: (!settled)
-            .then(|| due(platform, observed, node, &object, now))
-            .flatten(),
+        due,
         object,
         mode: Mode::Managed,
         version: upgrade.map_or_else(

@@ -138,7 +138,7 @@ fn rotating(credentials: &[CredentialStatus]) -> Option<Say> {
     Some(say(reasons::ROTATING, message))
 }
 
-/// Nobody has to act, and nothing is wrong: it was asked for.
+/// Nothing is wrong, since it was asked for, unless a pod does not go.
 fn suspended(children: &[Child]) -> Verdict {
     let running: Vec<String> = children
         .iter()
@@ -153,12 +153,21 @@ fn suspended(children: &[Child]) -> Verdict {
         let stops = say(reasons::SUSPENDING, running.join("; "));
         (stops.clone(), Some(stops))
     };
+    let stalled = stalled(children.iter().filter(|child| !child.settled));
     Verdict {
         ready: (FALSE, ready),
-        reconciling,
-        stalled: None,
+        reconciling: reconciling.filter(|_| stalled.is_none()),
+        stalled,
         degraded: None,
     }
+}
+
+/// The first part that does not mend itself.
+fn stalled<'a>(mut unsettled: impl Iterator<Item = &'a Child>) -> Option<Say> {
+    unsettled.find_map(|child| {
+        let failure = child.failure.as_ref().filter(|it| it.needs_a_person)?;
+        Some(say(failure.reason, named(child, &failure.message)).about(&failure.object))
+    })
 }
 
 fn with_overdue(message: &str, overdue: Option<&str>) -> String {
@@ -211,13 +220,7 @@ fn reconciled(
             ),
         ),
     };
-    let stalled = unsettled
-        .iter()
-        .filter_map(|child| Some((child, child.failure.as_ref()?)))
-        .find(|(_, failure)| failure.needs_a_person)
-        .map(|(child, failure)| {
-            say(failure.reason, named(child, &failure.message)).about(&failure.object)
-        });
+    let stalled = stalled(unsettled.iter().copied());
     let has_answered = was_ready(before) || was(before, reasons::DEGRADED);
     let degraded = down.first().filter(|_| has_answered).map(|first| {
         let texts: Vec<String> = down

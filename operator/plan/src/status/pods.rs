@@ -54,6 +54,45 @@ pub(super) fn failure(
         .min_by_key(|failure| !failure.needs_a_person)
 }
 
+/// A deleted pod with which patience has ended, of a node that wants nothing more of it.
+pub(super) fn lingering(
+    platform: &Platform,
+    observed: &Observed,
+    node: Node,
+    now: Timestamp,
+) -> Option<Failure> {
+    let mut leaving = leaving(platform, observed, node);
+    let pod = leaving.find(|pod| gone_by(pod).is_some_and(|end| end <= now))?;
+    Some(stuck::failure(platform, observed, pod, now))
+}
+
+/// When [`lingering`] says something else of the same pods, by nothing but time.
+pub(super) fn lingering_due(
+    platform: &Platform,
+    observed: &Observed,
+    node: Node,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    leaving(platform, observed, node)
+        .filter_map(gone_by)
+        .filter(|end| *end > now)
+        .min()
+}
+
+fn leaving<'a>(
+    platform: &Platform,
+    observed: &'a Observed,
+    node: Node,
+) -> impl Iterator<Item = &'a Pod> {
+    let pods = rollout::pods(platform, observed, node);
+    pods.filter(|pod| pod.metadata.deletion_timestamp.is_some())
+}
+
+/// When patience with a deleted pod ends, which needs nothing of others to go.
+fn gone_by(pod: &Pod) -> Option<Timestamp> {
+    stuck::overdue_at(pod, Some(Timestamp::MIN))
+}
+
 /// When [`failure`] says something else of the same pods, by nothing but time.
 pub(super) fn due(
     platform: &Platform,

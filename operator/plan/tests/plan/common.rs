@@ -145,7 +145,9 @@ pub(crate) fn credentials(platform: &Platform) -> Credentials {
         .map(|spec| {
             let value = |key: &str| match &spec.kind {
                 SecretKind::Values(values) => match &values[key] {
-                    Value::Fixed(text) | Value::Account { first: text, .. } => text.clone(),
+                    Value::Fixed(text)
+                    | Value::First(text)
+                    | Value::Account { first: text, .. } => text.clone(),
                     Value::Given { secret, key } => format!("given-{secret}-{key}"),
                     Value::Random { .. } => format!("random-{}-{key}", spec.name()),
                 },

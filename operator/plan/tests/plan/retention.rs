@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use lotoai_api::spec::DeletionPolicy;
 use lotoai_api::{Component, LotoAI, LotoAIStatus};
 use lotoai_plan::retention::ties;
-use lotoai_plan::{Node, ObjectId, Outcome, ProbeOutcome, gates, required_secrets, validate};
+use lotoai_plan::{
+    Node, ObjectId, Outcome, ProbeOutcome, gates, labels, required_secrets, validate,
+};
 use rstest::rstest;
 use serde_json::json;
 
@@ -173,9 +175,9 @@ fn a_workload_that_waits_for_its_upgrade_is_cut_loose_and_promises_nothing_befor
     let (name, waiting) = sets.find(|(name, _)| *name == "demo-rag-server").unwrap();
     let held = ObjectId::new("StatefulSet", name);
     keeps(waiting, "Delete");
-    let spec = waiting.spec.as_mut().unwrap().template.spec.as_mut();
-    let image = &mut spec.unwrap().containers[0].image;
-    *image = Some("localhost/lotoai/rag-server:older".to_owned());
+    let older = "localhost/lotoai/rag-server:older".to_owned();
+    let annotations = waiting.metadata.annotations.as_mut().unwrap();
+    annotations.insert(labels::IMAGE.to_owned(), older);
     let gates = gates(&cluster.platform, &cluster.set, &cluster.observed);
     assert!(gates.held(&held).is_some(), "it waits for model-server");
     let status = reconciled(&cluster, &lotoai);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::components::clickhouse::CLUSTER;
 use crate::components::shared::config::config_map;
-use crate::credentials::PASSWORD;
+use crate::credentials::{PASSWORD, first_username};
 use crate::env::{AUDIENCE, REALM, STANDBY, USAGE_DATABASE, address, is_made_anew, upper};
 use crate::graph::{CredentialKind, Node};
 use crate::platform::Platform;
@@ -214,7 +214,7 @@ fn keycloak(platform: &Platform) -> Value {
             "secret_env": login.password_env,
         })),
         "first_user": {
-            "username": user.username.as_str(),
+            "username": first_username(platform),
             "email": user.email,
             "password_env": FIRST_USER_PASSWORD,
         },

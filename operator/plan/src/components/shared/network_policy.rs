@@ -91,55 +91,7 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             ports: Some(vec![port("TCP", edge.port)]),
         })
         .collect();
-    let mut outside = BTreeSet::new();
-    for (edge, _, external) in topology.outside_from(node) {
-        if let Some(delegated) = &external.delegated {
-            egress.push(NetworkPolicyEgressRule {
-                to: Some(vec![pods(delegated.pods.clone())]),
-                ports: Some(vec![port("TCP", edge.port)]),
-            });
-            continue;
-        }
-        match elsewhere::of(external.address(edge)) {
-            Some(Elsewhere::Cluster(peer)) => egress.push(NetworkPolicyEgressRule {
-                to: Some(vec![peer]),
-                ports: None,
-            }),
-            Some(Elsewhere::Address(peer, number)) => egress.push(NetworkPolicyEgressRule {
-                to: Some(vec![peer]),
-                ports: Some(vec![port("TCP", number)]),
-            }),
-            Some(Elsewhere::Anywhere(number)) => outside.extend([number]),
-            None => {}
-        }
-    }
-    // A policy cannot name hosts, so most of these are ports of any address. The collector is held to its
-    // namespace as well where its address says which; its pods listen on the port of the address.
-    for edge in graph::outside(platform) {
-        if edge.from != node {
-            continue;
-        }
-        match edge.place.as_ref().and_then(elsewhere::of) {
-            Some(Elsewhere::Cluster(peer) | Elsewhere::Address(peer, _)) => {
-                egress.push(NetworkPolicyEgressRule {
-                    to: Some(vec![peer]),
-                    ports: Some(vec![port("TCP", edge.port)]),
-                });
-            }
-            Some(Elsewhere::Anywhere(_)) | None => outside.extend([edge.port]),
-        }
-    }
-    if !outside.is_empty() {
-        egress.push(NetworkPolicyEgressRule {
-            to: None,
-            ports: Some(
-                outside
-                    .into_iter()
-                    .map(|number| port("TCP", number))
-                    .collect(),
-            ),
-        });
-    }
+    egress.extend(outside(platform, node));
     NetworkPolicy {
         metadata: platform.metadata(platform.node_name(node), node),
         spec: Some(NetworkPolicySpec {
@@ -151,6 +103,59 @@ pub fn build(platform: &Platform, node: Node) -> NetworkPolicy {
             ingress: (!ingress.is_empty()).then_some(ingress),
             egress: (!egress.is_empty()).then_some(egress),
         }),
+    }
+}
+
+/// The ways of a node out of the platform. A policy cannot name hosts, so what is no Service of the
+/// cluster is a port of any address; a store and the collector are held to an IP address as well.
+fn outside(platform: &Platform, node: Node) -> Vec<NetworkPolicyEgressRule> {
+    let (mut rules, mut anywhere) = (Vec::new(), BTreeSet::new());
+    for (edge, _, external) in platform.topology.outside_from(node) {
+        if let Some(delegated) = &external.delegated {
+            rules.push(egress_to(pods(delegated.pods.clone()), Some(edge.port)));
+            continue;
+        }
+        match elsewhere::of(external.address(edge)) {
+            Some(Elsewhere::Cluster(peer)) => rules.push(egress_to(peer, None)),
+            Some(Elsewhere::Address(peer, number)) => rules.push(egress_to(peer, Some(number))),
+            Some(Elsewhere::Anywhere(number)) => anywhere.extend([number]),
+            None => {}
+        }
+    }
+    for edge in graph::outside(platform) {
+        if edge.from != node {
+            continue;
+        }
+        let rule = match edge.address.as_ref().and_then(elsewhere::of) {
+            Some(Elsewhere::Cluster(peer)) => egress_to(peer, edge.same_port.then_some(edge.port)),
+            Some(Elsewhere::Address(peer, number)) if edge.same_port => {
+                egress_to(peer, Some(number))
+            }
+            Some(Elsewhere::Address(..) | Elsewhere::Anywhere(_)) | None => {
+                anywhere.extend([edge.port]);
+                continue;
+            }
+        };
+        // Several providers may be in one namespace.
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    if !anywhere.is_empty() {
+        let ports = anywhere.into_iter().map(|number| port("TCP", number));
+        rules.push(NetworkPolicyEgressRule {
+            to: None,
+            ports: Some(ports.collect()),
+        });
+    }
+    rules
+}
+
+/// Lets out to a peer: at one port, or at any.
+fn egress_to(peer: NetworkPolicyPeer, number: Option<u16>) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: Some(vec![peer]),
+        ports: number.map(|number| vec![port("TCP", number)]),
     }
 }
 

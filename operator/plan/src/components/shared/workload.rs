@@ -29,7 +29,7 @@ pub fn deployment(
 ) -> Deployment {
     let node = Node::Component(component);
     Deployment {
-        metadata: platform.metadata(platform.component_name(component), node),
+        metadata: metadata(platform, component),
         spec: Some(DeploymentSpec {
             replicas: platform.written_replicas(component),
             revision_history_limit: Some(2),
@@ -76,7 +76,7 @@ pub fn stateful_set(
         DeletionPolicy::Delete => "Delete",
     };
     StatefulSet {
-        metadata: platform.metadata(name.clone(), node),
+        metadata: metadata(platform, component),
         spec: Some(StatefulSetSpec {
             replicas: platform
                 .written_replicas(component)
@@ -110,6 +110,16 @@ pub fn stateful_set(
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()
+    }
+}
+
+/// Metadata of a workload object. Not in its template: pods would restart.
+fn metadata(platform: &Platform, component: Component) -> ObjectMeta {
+    let node = Node::Component(component);
+    let image = (labels::IMAGE.to_owned(), platform.image(node).to_owned());
+    ObjectMeta {
+        annotations: Some([image].into()),
+        ..platform.metadata(platform.component_name(component), node)
     }
 }
 

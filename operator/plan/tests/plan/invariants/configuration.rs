@@ -88,6 +88,42 @@ fn a_changed_account_makes_a_new_job() {
 }
 
 #[test]
+fn the_first_user_is_made_by_the_name_in_its_secret() {
+    let (mut platform, before) = objects("minimal");
+    platform.spec.identity.first_user = Some(FirstUser {
+        username: "ana".parse().unwrap(),
+        ..FirstUser::default()
+    });
+    let file = |platform: &lotoai_plan::Platform| {
+        let set = lotoai_plan::build(platform, &credentials(platform));
+        let mut maps = set.config_maps.into_iter();
+        let name = Some("demo-provision-keycloak");
+        let map = maps.find(|map| map.metadata.name.as_deref() == name);
+        let file = map.unwrap().data.unwrap()["provision.yaml"].clone();
+        let file: serde_json::Value = serde_yaml_ng::from_str(&file).unwrap();
+        (
+            file["first_user"]["username"].clone(),
+            set.jobs
+                .iter()
+                .filter_map(|job| job.metadata.name.clone())
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(file(&platform).0, "ana", "there is none");
+    let held = lotoai_plan::rotation::Held {
+        username: Some("admin".to_owned()),
+        standby: None,
+        has_standby: false,
+    };
+    platform.held.insert("demo-first-user".to_owned(), held);
+    let (username, jobs) = file(&platform);
+    assert_eq!(username, "admin");
+    let name = Node::Provision(lotoai_api::Store::Keycloak).name();
+    let same = before.job_name(&name).unwrap();
+    assert!(jobs.iter().any(|job| job == same), "nothing is made anew");
+}
+
+#[test]
 fn a_new_volume_makes_a_new_job() {
     use lotoai_api::Store;
     let observed = |claim: &str, uid: &str| {

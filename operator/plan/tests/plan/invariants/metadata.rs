@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use lotoai_api::spec::DeletionPolicy;
-use lotoai_plan::{Node, labels, owned_kinds};
+use lotoai_plan::{Node, labels, owned_kinds, required_secrets};
+use serde_json::{Value, json};
 
 use super::{template, templates};
 use crate::common::{FIXTURES, credentials, objects, operator, provided, resource};
@@ -36,6 +37,32 @@ fn every_object_has_owner_namespace_labels_and_a_short_name() {
             assert_eq!(object.body["kind"], id.kind.as_str());
             assert!(object.body["apiVersion"].is_string());
         }
+    }
+}
+
+#[test]
+fn argo_cd_leaves_alone_what_has_no_owner() {
+    let is_told = |metadata: &Value| {
+        let said = |(key, value): (&str, &str)| metadata["annotations"][key] == value;
+        labels::KEPT_BY_ARGO_CD.into_iter().all(said)
+    };
+    let mut told = BTreeSet::new();
+    for fixture in FIXTURES {
+        let (platform, set) = objects(fixture);
+        let secrets = required_secrets(&platform);
+        let secrets = secrets.iter().map(|spec| json!(spec.metadata));
+        let others = set.objects().into_iter();
+        let others = others.map(|object| object.body["metadata"].clone());
+        for metadata in secrets.chain(others) {
+            let has_owner = metadata["ownerReferences"].is_array();
+            assert_eq!(is_told(&metadata), !has_owner, "{fixture}: {metadata}");
+            if !has_owner {
+                told.insert(metadata["name"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    for name in ["demo-ca", "demo-first-user", "demo-postgres"] {
+        assert!(told.contains(name), "{name} is not among {told:?}");
     }
 }
 

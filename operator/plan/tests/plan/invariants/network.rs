@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use lotoai_api::Component;
+use lotoai_api::{Component, LotoAI};
 use lotoai_plan::components::shared::elsewhere::{self, Elsewhere};
 use lotoai_plan::graph::{ADMIN_PORT, EDGES, TRAEFIK_ADMIN_PORT, is_ours};
-use lotoai_plan::{Node, labels};
+use lotoai_plan::{Node, Prepared, ResourceSet, labels};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -250,35 +249,83 @@ fn admin_ports_are_not_exposed() {
     }
 }
 
+/// Where the pods of a node may go out of the platform, beside the edges.
+fn outside_of(lotoai: &LotoAI, component: Component) -> Vec<Value> {
+    let platform = lotoai_plan::validate(lotoai, &provided(), &operator("minimal")).unwrap();
+    let rules = |set: &ResourceSet<Prepared>| {
+        let policy = policy(set, &platform.component_name(component));
+        let spec = serde_json::to_value(policy.spec.as_ref()).unwrap();
+        spec["egress"].as_array().cloned().unwrap_or_default()
+    };
+    let before = rules(&objects("minimal").1);
+    let mut found = rules(&lotoai_plan::build(&platform, &credentials(&platform)));
+    found.retain(|rule| !before.contains(rule));
+    found
+}
+
+/// What is let out to a port of any address, and to all pods of a namespace at any port.
+fn at_port(port: u16) -> Value {
+    json!({ "ports": [{ "port": port, "protocol": "TCP" }] })
+}
+
+fn in_namespace(name: &str) -> Value {
+    let named = json!({ "matchLabels": { "kubernetes.io/metadata.name": name } });
+    json!({ "to": [{ "namespaceSelector": named }] })
+}
+
+fn here() -> Value {
+    json!({ "to": [{ "podSelector": {} }] })
+}
+
+/// A policy sees the port of the pod, which only the Service knows.
 #[rstest]
-#[case("http://demo-analytics:8080/v1/usage/summary", None)]
-#[case("http://demo-analytics:8080/{path}?x={y}", None)]
-#[case("http://demo-tools.example.com:8081/", Some(8081))]
-#[case("http://demo-analytics.example.com/", Some(80))]
-#[case("https://demo-tools/", Some(443))]
-fn only_the_platforms_own_services_need_no_port_outside(
+#[case::own_service("http://demo-analytics:8080/v1/usage/summary", None)]
+#[case::own_service_with_parameters("http://demo-analytics:8080/{path}?x={y}", None)]
+#[case::service_here("https://demo-tools/", Some(here()))]
+#[case::service("http://orders.shop.svc/api", Some(in_namespace("shop")))]
+#[case::whole_name("http://orders.shop.svc.cluster.local/api", Some(in_namespace("shop")))]
+#[case::elsewhere("http://demo-tools.example.com:8081/", Some(at_port(8081)))]
+#[case::not_ours("http://demo-analytics.example.com/", Some(at_port(80)))]
+#[case::not_the_clusters("http://svc.example.com/", Some(at_port(80)))]
+#[case::address("https://192.0.2.7/", Some(at_port(443)))]
+fn a_tool_behind_a_service_is_reached_at_any_port_and_others_at_their_own(
     #[case] url: &str,
-    #[case] port: Option<i32>,
+    #[case] rule: Option<Value>,
 ) {
     let mut lotoai = resource("minimal");
-    let tool = serde_json::json!({ "name": "t", "description": "d", "http": { "url": url } });
+    let tool = json!({ "name": "t", "description": "d", "http": { "url": url } });
     lotoai.spec.mcp.tools = vec![serde_json::from_value(tool).unwrap()];
-    let platform = lotoai_plan::validate(&lotoai, &provided(), &operator("minimal")).unwrap();
-    let set = lotoai_plan::build(&platform, &credentials(&platform));
-    let egress = policy(&set, "demo-mcp-server").spec.as_ref().unwrap();
-    let outside: Vec<_> = egress
-        .egress
-        .iter()
-        .flatten()
-        .filter(|rule| rule.to.is_none())
-        .flat_map(|rule| rule.ports.iter().flatten())
-        .map(|rule| rule.port.clone())
-        .collect();
-    let expected: Vec<_> = port
-        .map(|port| Some(IntOrString::Int(port)))
-        .into_iter()
-        .collect();
-    assert_eq!(outside, expected);
+    let rules = outside_of(&lotoai, Component::McpServer);
+    assert_eq!(rules, Vec::from_iter(rule));
+    assert_eq!(outside_of(&lotoai, Component::Agents), [] as [Value; 0]);
+}
+
+#[rstest]
+#[case::service(&["http://llm-predictor.models.svc/v1"], &[in_namespace("models")])]
+#[case::one_namespace(
+    &["http://a.models.svc/v1", "http://b.models.svc:8000/v1"],
+    &[in_namespace("models")]
+)]
+#[case::two(
+    &["http://a.models.svc/v1", "https://api.example.com/v1"],
+    &[in_namespace("models"), at_port(443)]
+)]
+#[case::service_here(&["http://vllm:8000/v1"], &[here()])]
+#[case::elsewhere(&["https://api.example.com:8443/v1"], &[at_port(8443)])]
+#[case::address(&["https://192.0.2.7/v1"], &[at_port(443)])]
+fn a_provider_behind_a_service_is_reached_at_any_port_and_others_at_their_own(
+    #[case] urls: &[&str],
+    #[case] rules: &[Value],
+) {
+    let mut lotoai = resource("minimal");
+    let providers = urls.iter().enumerate().map(|(number, url)| {
+        let name = format!("p{number}");
+        json!({ "name": name, "kind": "OpenAICompatible", "baseURL": url })
+    });
+    let providers = providers.map(|provider| serde_json::from_value(provider).unwrap());
+    lotoai.spec.agents.providers = providers.collect();
+    assert_eq!(outside_of(&lotoai, Component::Agents), rules);
+    assert_eq!(outside_of(&lotoai, Component::McpServer), [] as [Value; 0]);
 }
 
 #[test]

@@ -219,7 +219,9 @@ fn data(spec: &SecretSpec, observed: &Observed) -> BTreeMap<String, ByteString> 
                 let given = observed.secret_value(secret, key).unwrap();
                 String::from_utf8(given.to_vec()).unwrap()
             }
-            Value::Fixed(given) | Value::Account { first: given, .. } => given.clone(),
+            Value::Fixed(given) | Value::First(given) | Value::Account { first: given, .. } => {
+                given.clone()
+            }
             Value::Random { .. } => format!("first-{}-{key}", spec.name()),
         },
         SecretKind::Authority | SecretKind::Certificate { .. } => format!("pem-{key}"),

@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) observed: Observed,
     /// Images that no node can pull.
     pub(super) broken: BTreeSet<String>,
+    /// Whether a policy of the cluster writes digests into the images of workload objects.
+    pub(super) rewrites: bool,
     /// Workload objects in the order in which they were written.
     pub(super) written: Vec<String>,
     /// Who may sign in to each store, with what password.
@@ -49,6 +51,7 @@ impl World {
             env: operator(fixture),
             observed: provided(),
             broken: BTreeSet::new(),
+            rewrites: false,
             written: Vec::new(),
             accounts: BTreeMap::new(),
             administrators: BTreeMap::new(),
@@ -116,18 +119,20 @@ impl World {
         for wanted in &set.stateful_sets {
             let name = wanted.metadata.name.clone().unwrap();
             let found = self.observed.stateful_sets.get(&name);
-            if may(
-                "StatefulSet",
-                &name,
-                found.is_some_and(|found| found.spec == wanted.spec),
-            ) {
+            let mut spec = wanted.spec.clone().unwrap();
+            admit(self.rewrites, &mut spec.template);
+            let same = found.is_some_and(|found| {
+                found.spec.as_ref() == Some(&spec)
+                    && found.metadata.annotations == wanted.metadata.annotations
+            });
+            if may("StatefulSet", &name, same) {
                 self.written.push(name.clone());
                 let status = found.and_then(|found| found.status.clone());
                 let metadata = next(&wanted.metadata, found.map(|found| &found.metadata));
                 let written = StatefulSet {
                     metadata,
+                    spec: Some(spec),
                     status,
-                    ..wanted.clone()
                 };
                 self.observed.stateful_sets.insert(name, written);
             }
@@ -142,7 +147,11 @@ impl World {
                 .replicas
                 .or(asked.filter(|asked| *asked > 0))
                 .or(Some(1));
-            let same = found.is_some_and(|found| found.spec.as_ref() == Some(&spec));
+            admit(self.rewrites, &mut spec.template);
+            let same = found.is_some_and(|found| {
+                found.spec.as_ref() == Some(&spec)
+                    && found.metadata.annotations == wanted.metadata.annotations
+            });
             if may("Deployment", &name, same) {
                 self.written.push(name.clone());
                 let status = found.and_then(|found| found.status.clone());
@@ -232,7 +241,8 @@ impl World {
                 continue;
             };
             let annotations = cluster.metadata.annotations.as_ref();
-            let rests = annotations.is_some_and(|all| all["cnpg.io/hibernation"] == "on");
+            let hibernation = annotations.and_then(|all| all.get("cnpg.io/hibernation"));
+            let rests = hibernation.is_some_and(|said| said == "on");
             cluster.status = serde_json::from_value(json!({
                 "readyInstances": if rests { 0 } else { delegated.instances },
                 "phase": "Cluster in healthy state",
@@ -272,6 +282,16 @@ impl World {
             .filter_map(|pod| pod.metadata.labels.as_ref()?.get("app.kubernetes.io/name"))
             .cloned()
             .collect()
+    }
+}
+
+/// What a policy makes of the images of a template.
+pub(super) fn admit(rewrites: bool, template: &mut PodTemplateSpec) {
+    for container in &mut template.spec.as_mut().unwrap().containers {
+        let image = container.image.as_mut().unwrap();
+        if rewrites {
+            *image = format!("mirror.corp/{image}@sha256:0123");
+        }
     }
 }
 
