@@ -112,8 +112,13 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
             };
             report::failed(&context.recorder, object, &error).await;
             unread::report(&context.client, object.meta(), &error).await;
-            // What it asks for is not known, and nobody looks after it.
-            metrics::ready(&Key::of(object.meta()), false);
+            let key = Key::of(object.meta());
+            if object.meta().deletion_timestamp.is_some() {
+                context.probes.stop(&key);
+            } else {
+                // What it asks for is not known, and nobody looks after it.
+                metrics::ready(&key, false);
+            }
             Err(error)
         }
     }

@@ -85,7 +85,13 @@ async fn index(pipeline: &Pipeline, patience: Duration, document: &DocumentUploa
     );
     // While the store is away nothing else in the queue can be done either, so the message keeps its
     // place.
-    if let Err(error) = withdraw(pipeline, patience, document).await {
+    if error.is_absence_of_store() {
+        return Outcome::Retry;
+    }
+    // Bytes that are gone are mostly those of content that was replaced: the newer one may be stored.
+    if !matches!(error, Error::Missing)
+        && let Err(error) = withdraw(pipeline, patience, document).await
+    {
         tracing::warn!(
             document_id = document.document_id,
             error = %Report::from_error(&error),
@@ -128,8 +134,8 @@ async fn give_up(
 }
 
 /// Has what was found of a document that failed forgotten, before the failure is told: it is of older
-/// content, whose file is gone. What was uploaded meanwhile is behind this message in the queue, and
-/// is stored after it.
+/// content, whose file is gone, or of this one, which was indexed before and is told to have failed. What
+/// was uploaded meanwhile is behind this message in the queue, and is stored after it.
 async fn withdraw(
     pipeline: &Pipeline,
     patience: Duration,

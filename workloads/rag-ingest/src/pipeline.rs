@@ -111,6 +111,11 @@ impl Error {
         }
     }
 
+    /// Whether the vector store is away, or fails by itself.
+    pub(crate) fn is_absence_of_store(&self) -> bool {
+        matches!(self, Self::Store { .. }) && self.permanent_code().is_none()
+    }
+
     /// Whether the vector store says that the request itself is wrong.
     pub(crate) fn is_refused_by_store(&self) -> bool {
         matches!(self, Self::Store { source } if source.code() == Code::InvalidArgument)

@@ -65,6 +65,7 @@ fn the_operators_pod_may_be_deleted() {
         for (metric, label) in [
             ("lotoai_operator_reconciliations_total", "applied"),
             ("lotoai_operator_probes_total", "answered"),
+            ("lotoai_operator_platform_ready", "platform"),
         ] {
             let wanted = format!("{metric} of the new operator");
             wait_for(&wanted, Duration::from_secs(120), async || {

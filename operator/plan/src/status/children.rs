@@ -183,23 +183,16 @@ fn component(
         .as_ref()
         .is_some_and(|rollout| rollout.settled() && !is_behind(platform, rollout, component));
     let upgrade = Upgrade::of(platform, observed, before, component, settled);
-    // A pod that is not counted any more still holds what waits for every pod to be gone.
-    let lingering = if settled {
-        pods::lingering(platform, observed, node, now)
-    } else {
-        None
-    };
     let due = if settled {
         pods::lingering_due(platform, observed, node, now)
     } else {
         due(platform, observed, node, &object, now)
     };
-    let settled = settled && lingering.is_none();
     let (failure, message) = if settled {
-        (None, String::new())
-    } else if let Some(failure) = lingering {
-        let message = failure.message.clone();
-        (Some(failure), message)
+        // A pod that is not counted any more still holds what waits for every pod to be gone.
+        let failure = pods::lingering(platform, observed, node, now);
+        let message = failure.as_ref().map(|failure| failure.message.clone());
+        (failure, message.unwrap_or_default())
     } else {
         let failure = failure(platform, observed, node, &object, now);
         let failure = match &upgrade {

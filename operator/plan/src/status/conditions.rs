@@ -163,8 +163,8 @@ fn suspended(children: &[Child]) -> Verdict {
 }
 
 /// The first part that does not mend itself.
-fn stalled<'a>(mut unsettled: impl Iterator<Item = &'a Child>) -> Option<Say> {
-    unsettled.find_map(|child| {
+fn stalled<'a>(mut children: impl Iterator<Item = &'a Child>) -> Option<Say> {
+    children.find_map(|child| {
         let failure = child.failure.as_ref().filter(|it| it.needs_a_person)?;
         Some(say(failure.reason, named(child, &failure.message)).about(&failure.object))
     })
@@ -220,7 +220,9 @@ fn reconciled(
             ),
         ),
     };
-    let stalled = stalled(unsettled.iter().copied());
+    // What is as it should be may have left a pod behind that does not go.
+    let settled = children.iter().filter(|child| child.settled);
+    let stalled = stalled(unsettled.iter().copied().chain(settled));
     let has_answered = was_ready(before) || was(before, reasons::DEGRADED);
     let degraded = down.first().filter(|_| has_answered).map(|first| {
         let texts: Vec<String> = down

@@ -241,6 +241,12 @@ fn a_pod_that_was_replaced_and_does_not_go_is_named() {
     let status = cluster.status(&lotoai, &ProbeOutcome::Answered, END);
     assert_eq!(stalled(&status), Some((reasons::POD_NOT_READY, STAYS)));
     assert_eq!(ready(&status), "True", "questions are answered");
+    // Nor is a platform that was never ready before held up by it: everything that is wanted is there.
+    lotoai.status = None;
+    let first = cluster.status(&lotoai, &ProbeOutcome::Answered, END);
+    assert_eq!(stalled(&first), Some((reasons::POD_NOT_READY, STAYS)));
+    assert_eq!(ready(&first), "True");
+    assert!(first.version.is_some());
     // One that has ended holds nothing.
     let mut ended = leaving();
     ended["status"] = json!({ "phase": "Succeeded" });

@@ -4,7 +4,7 @@
 //! A reader is given a piece at a time, and the next is read when there is room for it. So memory
 //! stays flat and no connection to a store waits for a slow reader. What cannot be written to
 //! its end breaks off as a transfer, and never looks like a whole. So does what is still being
-//! taken when its caller is signed out or loses a group: nothing more of it is read or given.
+//! taken when its caller is signed out, its token ends or it loses a group: nothing more of it is read or given.
 
 mod attachment;
 pub mod conversation;

@@ -52,7 +52,7 @@ impl ToldDocument {
 ///
 /// # Errors
 /// 400, 413 and 415 for what cannot be taken, 403 for somebody else's knowledge base, 401 and 403 when
-/// the caller is signed out or loses a group while it comes, 503 when the object store or the database
+/// the caller is signed out, its token ends or it loses a group while it comes, 503 when the object store or the database
 /// is away.
 #[utoipa::path(
     post,

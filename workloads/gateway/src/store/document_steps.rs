@@ -126,7 +126,8 @@ impl Store {
             .map(|done| done.rows_affected() > 0)
     }
 
-    /// Notes that a document cannot be indexed. One that is indexed already stays so.
+    /// Notes that a document cannot be indexed. So does one that was: an event may come twice, and what was
+    /// found of a document that fails is forgotten.
     ///
     /// # Errors
     /// When the database fails.
@@ -142,7 +143,7 @@ impl Store {
             "update documents set status = 'failed', step = $3, error_code = $4,
                     error_message = $5, updated_at = now(),
                     steps_ended_at = case status when 'failed' then steps_ended_at else now() end
-             where id = $1 and content_hash = $2 and status <> 'indexed'",
+             where id = $1 and content_hash = $2",
         )
         .bind(id)
         .bind(content_hash)

@@ -197,7 +197,7 @@ fn is_inner(inside: Option<char>) -> bool {
 }
 
 /// Where the code spans of a paragraph are, with their backticks.
-fn code_spans(text: &str) -> Vec<Range<usize>> {
+pub fn code_spans(text: &str) -> Vec<Range<usize>> {
     let runs = backtick_runs(text);
     let mut spans: Vec<Range<usize>> = Vec::new();
     for (place, run) in runs.iter().enumerate() {

@@ -13,7 +13,8 @@ const LONGEST_MARKER: usize = 64;
 /// is let through as it is and cites nothing, and so is an index (`argv[7]`, `m[0][1]`).
 #[derive(Debug)]
 pub struct MarkerFilter {
-    purpose: Purpose,
+    /// How many passages there are to cite.
+    passages: usize,
     /// The beginning of what may become a marker.
     held: String,
     cited: BTreeSet<usize>,
@@ -42,14 +43,6 @@ enum Behind {
     Bracket,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Purpose {
-    /// An answer that may cite 1 to this many passages.
-    Cite(usize),
-    /// Text of a document, whose own numbers cite nothing here.
-    Quote,
-}
-
 /// Backticks after which code follows if as many close it in the same paragraph.
 #[derive(Debug)]
 struct Span {
@@ -61,12 +54,8 @@ impl MarkerFilter {
     /// A filter for an answer that may cite 1 to `passages`.
     #[must_use]
     pub fn new(passages: usize) -> Self {
-        Self::with(Purpose::Cite(passages))
-    }
-
-    fn with(purpose: Purpose) -> Self {
         Self {
-            purpose,
+            passages,
             held: String::new(),
             cited: BTreeSet::new(),
             line: String::new(),
@@ -133,7 +122,7 @@ impl MarkerFilter {
         }
         self.escaped = c == '\\' && !escaped;
         match c {
-            '[' if !self.is_index() && !escaped => {
+            '[' if self.behind != Behind::Bracket && !escaped => {
                 self.release(out);
                 self.held.push(c);
                 self.held_behind = self.behind;
@@ -157,15 +146,6 @@ impl MarkerFilter {
         };
     }
 
-    /// Whether a bracket that opens now is an index.
-    fn is_index(&self) -> bool {
-        match self.behind {
-            Behind::Nothing => false,
-            Behind::Word => matches!(self.purpose, Purpose::Quote),
-            Behind::Bracket => true,
-        }
-    }
-
     /// The line so far opens a fence, whatever may follow.
     fn behind_tildes(&self) -> bool {
         Fence::open(&self.line).is_some_and(|fence| !fence.is_of_backticks())
@@ -185,10 +165,7 @@ impl MarkerFilter {
             .split(',')
             .map(|number| number.trim_start().parse().ok())
             .collect();
-        let text = numbers.and_then(|numbers| match self.purpose {
-            Purpose::Cite(passages) => self.cite(&numbers, passages),
-            Purpose::Quote => quote(&numbers),
-        });
+        let text = numbers.and_then(|numbers| self.cite(&numbers));
         self.behind = match text {
             Some(_) => Behind::Nothing,
             None => Behind::Bracket,
@@ -197,7 +174,8 @@ impl MarkerFilter {
     }
 
     /// The markers for those numbers that name a passage. `None` = they cite nothing.
-    fn cite(&mut self, numbers: &[usize], passages: usize) -> Option<String> {
+    fn cite(&mut self, numbers: &[usize]) -> Option<String> {
+        let passages = self.passages;
         let exists = |n: &usize| (1..=passages).contains(n);
         // With a zero it is an interval or an array, and with no passage's number anything.
         let is_list = numbers.len() > 1;
@@ -259,7 +237,7 @@ impl MarkerFilter {
     /// but its markers cite.
     fn end_paragraph(&mut self) {
         let Some(span) = self.span.take() else { return };
-        let mut text = Self::with(self.purpose);
+        let mut text = Self::new(self.passages);
         // What follows does not begin a line.
         text.line.push('.');
         text.push(&span.text);
@@ -269,21 +247,36 @@ impl MarkerFilter {
 }
 
 /// Text of a document for an answer: its own `[2]`, a footnote, becomes `(2)`, which nobody takes
-/// for a citation of the answer. Code stays as it is.
+/// for a citation of the answer. Code stays as it is, and so does an index (`argv[1]`).
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    let mut filter = MarkerFilter::with(Purpose::Quote);
-    let mut quoted = filter.push(text);
-    quoted.push_str(&filter.finish());
-    quoted
+    let code = markdown::code_spans(text);
+    let mut quoted = String::new();
+    // Where what is not quoted yet begins, and where the last footnote ended.
+    let (mut from, mut footnote) = (0, None);
+    for (open, _) in text.match_indices('[') {
+        let before = text[..open].chars().next_back();
+        let is_index = footnote != Some(open)
+            && before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ']' | '\\'));
+        if is_index || code.iter().any(|span| span.contains(&open)) {
+            continue;
+        }
+        let Some(number) = number(&text[open + 1..]) else {
+            continue;
+        };
+        quoted.push_str(&text[from..open]);
+        quoted.push_str(&format!("({number})"));
+        from = open + number.len() + 2;
+        footnote = Some(from);
+    }
+    quoted + &text[from..]
 }
 
-/// A single number in the brackets of a text; a list is not taken for a citation.
-fn quote(numbers: &[usize]) -> Option<String> {
-    match numbers {
-        [number] => Some(format!("({number})")),
-        _ => None,
-    }
+/// The number before the bracket that closes.
+fn number(text: &str) -> Option<&str> {
+    let (number, _) = text.split_once(']')?;
+    let is_number = (1..=LONGEST_NUMBER).contains(&number.len());
+    (is_number && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
 }
 
 /// Digits, with a comma and perhaps a space between numbers.
@@ -438,6 +431,8 @@ mod tests {
     #[rstest]
     #[case("As shown [2]. Press [1][0].", "As shown (2). Press (1)(0).")]
     #[case("`a [1]` argv[1] [x] [1, 2] [", "`a [1]` argv[1] [x] [1, 2] [")]
+    #[case("b` as said [2].", "b` as said (2).")]
+    #[case("\\[2] m[0][1] [1234] ñ [3]", "\\[2] m[0][1] [1234] ñ (3)")]
     fn a_document_cites_nothing(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(quoted(text), expected);
     }

@@ -195,6 +195,14 @@ async fn with_text(told: &Arc<Told>) -> Pipeline {
     pipeline
 }
 
+/// A document that fails at once.
+fn unreadable() -> DocumentUploaded {
+    DocumentUploaded {
+        media_type: "application/pdf".to_owned(),
+        ..uploaded()
+    }
+}
+
 /// What a document is called that can be found from before.
 fn holds_older(store: &Store) {
     let mut held = store.held.lock().unwrap();
@@ -244,6 +252,12 @@ async fn what_was_found_before_is_replaced_when_its_replacement_succeeds() {
 
 #[tokio::test]
 async fn a_failure_of_older_content_takes_nothing_from_the_newer_one() {
+    for is_late in [false, true] {
+        fails_beside_newer_content(is_late).await;
+    }
+}
+
+async fn fails_beside_newer_content(is_late: bool) {
     let told = Arc::new(Told::default());
     let mut pipeline = with_text(&told).await;
     let store = Store::start(&mut pipeline, Ok(()));
@@ -252,7 +266,11 @@ async fn a_failure_of_older_content_takes_nothing_from_the_newer_one() {
         object_key: "gone".to_owned(),
         ..uploaded()
     };
-    for document in [superseded, uploaded()] {
+    let mut documents = [superseded, uploaded()];
+    if is_late {
+        documents.reverse();
+    }
+    for document in documents {
         let outcome = handle(pending(), &pipeline, HOUR, delivery(&document, 0)).await;
         assert_eq!(outcome, Outcome::Done);
     }
@@ -268,21 +286,41 @@ async fn a_failure_is_not_told_before_the_store_has_forgotten_unless_it_is_the_l
         (MAX_RETURNS, Outcome::Done, 1),
     ] {
         let told = Arc::new(Told::default());
-        let pipeline = pipeline(&told);
-        let delivery = delivery(&uploaded(), returns);
+        let pipeline = with_text(&told).await;
+        let delivery = delivery(&unreadable(), returns);
         let is = handle(pending(), &pipeline, HOUR, delivery).await;
         let told = told.events::<DocumentFailed>().len();
         assert_eq!((is, told), (outcome, failures), "{returns}");
     }
 }
 
+/// It is back while the failure would be told: then the document can be stored after all.
+#[tokio::test]
+async fn a_store_that_is_away_fails_no_document() {
+    let told = Arc::new(Told::default());
+    let mut pipeline = with_text(&told).await;
+    let store = Store::start(&mut pipeline, Ok(()));
+    let _model = model(&mut pipeline, &[], Duration::ZERO).await;
+    store.away_for.store(1, Relaxed);
+    holds_older(&store);
+    let delivery = || delivery(&uploaded(), 0);
+    let first = handle(pending(), &pipeline, Duration::ZERO, delivery()).await;
+    assert_eq!(first, Outcome::Retry);
+    assert_eq!(store.held.lock().unwrap()["d"], "older");
+    assert_eq!(told.events::<DocumentFailed>().len(), 0);
+    // The control.
+    let second = handle(pending(), &pipeline, Duration::ZERO, delivery()).await;
+    assert_eq!(second, Outcome::Done);
+    assert_eq!(store.held.lock().unwrap()["d"], "n");
+}
+
 #[tokio::test]
 async fn an_id_that_the_store_refuses_holds_up_no_failure() {
     let told = Arc::new(Told::default());
-    let mut pipeline = pipeline(&told);
+    let mut pipeline = with_text(&told).await;
     let refusal = Status::invalid_argument("document_id is too long");
     Store::start(&mut pipeline, Err(refusal));
-    let outcome = handle(pending(), &pipeline, HOUR, delivery(&uploaded(), 0)).await;
+    let outcome = handle(pending(), &pipeline, HOUR, delivery(&unreadable(), 0)).await;
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(told.events::<DocumentFailed>().len(), 1);
 }
@@ -330,10 +368,10 @@ async fn a_document_waits_from_the_failure_on(
 
 #[tokio::test]
 async fn an_upload_whose_end_cannot_be_told_comes_again() {
-    let mut pipeline = pipeline(&Told::refusing());
+    let mut pipeline = with_text(&Told::refusing()).await;
     let store = Store::start(&mut pipeline, Ok(()));
     for returns in [0, MAX_RETURNS] {
-        let delivery = delivery(&uploaded(), returns);
+        let delivery = delivery(&unreadable(), returns);
         let patience = Duration::from_millis(500);
         let outcome = handle(pending(), &pipeline, patience, delivery).await;
         assert_eq!(outcome, Outcome::Retry, "{returns}");

@@ -40,6 +40,8 @@ struct Fence {
     length: usize,
     /// Where the text of the list item begins that it is in.
     column: usize,
+    /// Where it begins itself.
+    begins: usize,
 }
 
 impl Fence {
@@ -55,6 +57,7 @@ impl Fence {
             mark,
             length,
             column,
+            begins: column + spaces,
         })
     }
 
@@ -67,7 +70,7 @@ impl Fence {
     fn is_closed_by(self, line: &str) -> bool {
         let (spaces, fence) = indentation(line);
         let rest = fence.trim_start_matches(self.mark);
-        spaces < self.column + CODE_INDENTATION
+        spaces < self.begins + CODE_INDENTATION
             && fence.len() - rest.len() >= self.length
             && rest.trim().is_empty()
     }
@@ -117,6 +120,7 @@ mod tests {
     #[case::end_indented_by_four("```\n    ```\n# no\n```\n# b\n", &["b"])]
     #[case::in_a_list("- ```\n  # no\n  ```\n# b\n", &["b"])]
     #[case::in_a_numbered_list("10. ```\n    # no\n    ```\n# b\n", &["b"])]
+    #[case::end_deeper_than_its_item("1. x\n   ```sh\n   # no\n    ```\n# b\n", &["b"])]
     #[case::ended_by_the_end_of_the_item("- ```\n\n  # no\n\n# b\n", &["b"])]
     #[case::no_heading("#a\n####### b\n#\n", &[])]
     fn a_heading_stands_outside_of_code(#[case] text: &str, #[case] expected: &[&str]) {

@@ -44,6 +44,15 @@ fn service_namespace(host: &str) -> Option<Option<&str>> {
     }
 }
 
+/// Whether an address can be nothing but a Service of this cluster. A name of one word may be one that
+/// only nodes know, and what follows `svc` the domain of another cluster.
+#[must_use]
+pub fn is_surely_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let host = host.strip_suffix(".cluster.local").unwrap_or(host);
+    host.ends_with(".svc") && host.split('.').count() == 3
+}
+
 /// All pods of a namespace; of the policy's own when none is named.
 fn pods(namespace: Option<&str>) -> NetworkPolicyPeer {
     let Some(namespace) = namespace else {

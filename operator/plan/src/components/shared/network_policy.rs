@@ -127,7 +127,13 @@ fn outside(platform: &Platform, node: Node) -> Vec<NetworkPolicyEgressRule> {
             continue;
         }
         let rule = match edge.address.as_ref().and_then(elsewhere::of) {
-            Some(Elsewhere::Cluster(peer)) => egress_to(peer, edge.same_port.then_some(edge.port)),
+            Some(Elsewhere::Cluster(peer)) => {
+                let is_here = edge.address.as_ref().is_some_and(elsewhere::is_surely_here);
+                if !edge.same_port && !is_here {
+                    anywhere.extend([edge.port]);
+                }
+                egress_to(peer, edge.same_port.then_some(edge.port))
+            }
             Some(Elsewhere::Address(peer, number)) if edge.same_port => {
                 egress_to(peer, Some(number))
             }

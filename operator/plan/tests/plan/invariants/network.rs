@@ -279,24 +279,24 @@ fn here() -> Value {
 
 /// A policy sees the port of the pod, which only the Service knows.
 #[rstest]
-#[case::own_service("http://demo-analytics:8080/v1/usage/summary", None)]
-#[case::own_service_with_parameters("http://demo-analytics:8080/{path}?x={y}", None)]
-#[case::service_here("https://demo-tools/", Some(here()))]
-#[case::service("http://orders.shop.svc/api", Some(in_namespace("shop")))]
-#[case::whole_name("http://orders.shop.svc.cluster.local/api", Some(in_namespace("shop")))]
-#[case::elsewhere("http://demo-tools.example.com:8081/", Some(at_port(8081)))]
-#[case::not_ours("http://demo-analytics.example.com/", Some(at_port(80)))]
-#[case::not_the_clusters("http://svc.example.com/", Some(at_port(80)))]
-#[case::address("https://192.0.2.7/", Some(at_port(443)))]
+#[case::own_service("http://demo-analytics:8080/v1/usage/summary", &[])]
+#[case::own_service_with_parameters("http://demo-analytics:8080/{path}?x={y}", &[])]
+#[case::service_here_or_a_host("https://demo-tools/", &[here(), at_port(443)])]
+#[case::service("http://orders.shop.svc/api", &[in_namespace("shop")])]
+#[case::whole_name("http://orders.shop.svc.cluster.local/api", &[in_namespace("shop")])]
+#[case::elsewhere("http://demo-tools.example.com:8081/", &[at_port(8081)])]
+#[case::not_ours("http://demo-analytics.example.com/", &[at_port(80)])]
+#[case::not_the_clusters("http://svc.example.com/", &[at_port(80)])]
+#[case::address("https://192.0.2.7/", &[at_port(443)])]
 fn a_tool_behind_a_service_is_reached_at_any_port_and_others_at_their_own(
     #[case] url: &str,
-    #[case] rule: Option<Value>,
+    #[case] expected: &[Value],
 ) {
     let mut lotoai = resource("minimal");
     let tool = json!({ "name": "t", "description": "d", "http": { "url": url } });
     lotoai.spec.mcp.tools = vec![serde_json::from_value(tool).unwrap()];
     let rules = outside_of(&lotoai, Component::McpServer);
-    assert_eq!(rules, Vec::from_iter(rule));
+    assert_eq!(rules, expected);
     assert_eq!(outside_of(&lotoai, Component::Agents), [] as [Value; 0]);
 }
 
@@ -310,7 +310,12 @@ fn a_tool_behind_a_service_is_reached_at_any_port_and_others_at_their_own(
     &["http://a.models.svc/v1", "https://api.example.com/v1"],
     &[in_namespace("models"), at_port(443)]
 )]
-#[case::service_here(&["http://vllm:8000/v1"], &[here()])]
+#[case::whole_name(&["http://a.models.svc.cluster.local./v1"], &[in_namespace("models")])]
+#[case::other_cluster(
+    &["http://a.models.svc.clusterset.local/v1"],
+    &[in_namespace("models"), at_port(80)]
+)]
+#[case::service_here_or_a_host(&["http://vllm:8000/v1"], &[here(), at_port(8000)])]
 #[case::elsewhere(&["https://api.example.com:8443/v1"], &[at_port(8443)])]
 #[case::address(&["https://192.0.2.7/v1"], &[at_port(443)])]
 fn a_provider_behind_a_service_is_reached_at_any_port_and_others_at_their_own(

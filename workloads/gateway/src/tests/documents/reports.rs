@@ -115,8 +115,14 @@ pub(super) async fn report_all(gateway: &Gateway, path: &str, id: &str, hash: &s
         .await
         .unwrap();
     report(gateway, &indexed(hash)).await;
-    report(gateway, &indexed(hash)).await;
     report(gateway, &failed(hash)).await;
+    assert_eq!(
+        gateway.get(path, "ana").await.json()["status"],
+        "failed",
+        "its passages are forgotten"
+    );
+    report(gateway, &indexed(hash)).await;
+    report(gateway, &indexed(hash)).await;
     report(gateway, &progressed(Embedding, 9, hash)).await;
     let document = gateway.get(path, "ana").await.json();
     assert_eq!(
