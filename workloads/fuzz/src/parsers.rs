@@ -24,10 +24,7 @@ const INPUTS: [&str; 13] = [
 /// What is no reader of requests, or is one only behind another.
 const OTHERS: [(&str, &str); 28] = [
     ("domain/annotations.rs: of", "of an answer of ours"),
-    (
-        "domain/chat_request.rs: json",
-        "the first step of every body",
-    ),
+    ("domain/json_body.rs: read", "the first step of every body"),
     ("domain/page.rs: with_token", "a token of ours"),
     ("domain/snippet.rs: pieces", "what the database marked"),
     ("domain/text.rs: json_or_text", "the result of a tool"),
