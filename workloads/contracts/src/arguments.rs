@@ -94,7 +94,7 @@ fn unknown(input_schema: &Map<String, Value>, strange: &[&str]) -> String {
     let quoted = |name: &str| format!("{name:?}");
     let told = strange.iter().take(MAX_TOLD).map(|name| quoted(name));
     let told = told.collect::<Vec<_>>().join(" or ");
-    // By name: how a map of JSON is ordered depends on how the library was compiled.
+    // By name, and not as whoever wrote the schema had them.
     let mut known: Vec<String> = declared(input_schema).map(quoted).collect();
     if known.is_empty() {
         return format!("there is no argument {told}; the tool takes none");

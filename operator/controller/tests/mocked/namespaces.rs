@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -85,6 +85,19 @@ impl Cluster {
     }
 }
 
+/// What the whole process logs: of a subscriber of one thread, what others log at the same moment can take
+/// lines away. So each test has namespaces of its own.
+static LOG: LazyLock<Written> = LazyLock::new(|| {
+    let log = Written::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || written.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    log
+});
+
 /// What is logged.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -101,20 +114,12 @@ impl io::Write for Written {
 }
 
 impl Written {
-    /// Lines with these words.
-    fn lines(&self, words: &str) -> usize {
+    /// Lines of a namespace with these words.
+    fn lines(&self, namespace: &str, words: &str) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains(words)).count()
-    }
-
-    /// Takes the log of this thread.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
+        let namespace = format!("namespace=\"{namespace}\"");
+        let lines = text.lines().filter(|line| line.contains(words));
+        lines.filter(|line| line.contains(&namespace)).count()
     }
 }
 
@@ -144,16 +149,15 @@ async fn one_namespace_that_answers_is_enough_to_be_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_without_a_namespace_that_answers_waits_and_says_so_once() {
-    let log = Written::default();
-    let _listening = log.listen();
-    let cluster = Cluster::with_dead(&["dead", "gone"]);
+    let log = &*LOG;
+    let cluster = Cluster::with_dead(&["silent", "gone"]);
     let (client, shutdown) = (cluster.client(), CancellationToken::new());
-    let all = names(&["dead", "gone"]);
+    let all = names(&["silent", "gone"]);
     let waiting = wait_for_type(&client, &all, &shutdown);
     let end = async {
         until("it goes on asking", || cluster.refused() > 9).await;
-        assert_eq!(log.lines("no rights in dead"), 1);
-        assert_eq!(log.lines("no rights in gone"), 1);
+        assert_eq!(log.lines("silent", "no rights in silent"), 1);
+        assert_eq!(log.lines("gone", "no rights in gone"), 1);
         shutdown.cancel();
     };
     let (ready, ()) = tokio::join!(waiting, end);
@@ -167,12 +171,11 @@ async fn an_operator_without_a_namespace_that_answers_waits_and_says_so_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_namespace_keeps_none_from_being_watched_and_is_watched_when_it_lives() {
-    let log = Written::default();
-    let _listening = log.listen();
-    let cluster = Cluster::with_dead(&["dead"]);
+    let log = &*LOG;
+    let cluster = Cluster::with_dead(&["late"]);
     let probes = Probes::new(Unasked);
     let context = Arc::new(Context::new(cluster.client(), env(), probes, None));
-    let (all, shutdown) = (names(&["alive", "dead", "well"]), CancellationToken::new());
+    let (all, shutdown) = (names(&["alive", "late", "well"]), CancellationToken::new());
     let test = async {
         until("the others are watched", || {
             cluster.watched() == ["alive", "well"]
@@ -180,13 +183,13 @@ async fn a_dead_namespace_keeps_none_from_being_watched_and_is_watched_when_it_l
         .await;
         until("it goes on asking", || cluster.refused() > 3).await;
         assert_eq!(cluster.watched(), ["alive", "well"]);
-        assert_eq!(log.lines("no rights in dead"), 1);
+        assert_eq!(log.lines("late", "no rights in late"), 1);
         cluster.dead.lock().unwrap().clear();
         until("it is watched", || {
-            cluster.watched() == ["alive", "dead", "well"]
+            cluster.watched() == ["alive", "late", "well"]
         })
         .await;
-        assert_eq!(log.lines("this namespace is watched now"), 1);
+        assert_eq!(log.lines("late", "this namespace is watched now"), 1);
         shutdown.cancel();
     };
     let operator = timeout(10 * DEADLINE, run(context, &all, &shutdown));
