@@ -112,13 +112,7 @@ async fn guard(object: &DeserializeGuard<LotoAI>, context: &Context) -> Result<D
             };
             report::failed(&context.recorder, object, &error).await;
             unread::report(&context.client, object.meta(), &error).await;
-            let key = Key::of(object.meta());
-            if object.meta().deletion_timestamp.is_some() {
-                context.probes.stop(&key);
-            } else {
-                // What it asks for is not known, and nobody looks after it.
-                metrics::ready(&key, false);
-            }
+            unread::measure(&context.probes, object.meta());
             Err(error)
         }
     }

@@ -13,6 +13,8 @@ use lotoai_plan::status::MAX_MESSAGE;
 use serde_json::{Map, Value, json};
 
 use crate::error::chain;
+use crate::metrics;
+use crate::probe::{Key, Probes};
 use crate::report::FIELD_MANAGER;
 
 /// How a parser quotes a text that it did not expect. Whatever stands in the spec stands there.
@@ -121,6 +123,17 @@ fn told(before: &Value, generation: Option<i64>, message: &str, now: Timestamp) 
         json!([say(reasons::READY, ready), say(reasons::STALLED, "True")]),
     );
     Value::Object(after)
+}
+
+/// Says that a platform is not ready, unless it is going: what it asks for is not known, and nobody
+/// looks after it.
+pub(crate) fn measure(probes: &Probes, meta: &ObjectMeta) {
+    let key = Key::of(meta);
+    if meta.deletion_timestamp.is_some() {
+        probes.stop(&key);
+    } else {
+        metrics::ready(&key, false);
+    }
 }
 
 #[cfg(test)]
