@@ -25,6 +25,8 @@ mod invariants;
 #[cfg(test)]
 mod leaves;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod members;

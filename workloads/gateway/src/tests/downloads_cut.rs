@@ -147,6 +147,40 @@ async fn is_whole(download: Slow, path: &str) {
     assert!(given.contains(LATER), "{path}: what is read is read late");
 }
 
+/// Downloads of the same paths: on every replica by whom loses the right to them, and on the second by
+/// whom keeps it.
+struct Downloads {
+    cut: Vec<Slow>,
+    control: Vec<Slow>,
+}
+
+impl Downloads {
+    async fn begin(
+        [gateway, replica]: [&Gateway; 2],
+        paths: &[&str],
+        losing: impl Fn(&str) -> Request<Body>,
+        keeping: impl Fn(&str) -> Request<Body>,
+    ) -> Self {
+        let (mut cut, mut control) = (Vec::new(), Vec::new());
+        for path in paths {
+            cut.push(Slow::begin(gateway, losing(path)).await);
+            cut.push(Slow::begin(replica, losing(path)).await);
+            control.push(Slow::begin(replica, keeping(path)).await);
+        }
+        Self { cut, control }
+    }
+
+    /// Who lost the right is given nothing more, and who kept it all of it.
+    async fn end(self, paths: &[&str]) {
+        for download in self.cut {
+            download.breaks_off().await;
+        }
+        for (download, path) in self.control.into_iter().zip(paths) {
+            is_whole(download, path).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_ends_ends_its_downloads_on_every_replica() {
     let Some((server, gateway, _)) = Gateway::answering().await else {
@@ -158,15 +192,15 @@ async fn a_session_that_ends_ends_its_downloads_on_every_replica() {
     let elsewhere = sign_in_as(&gateway, ELSEWHERE, 300).await;
     let (id, export) = conversation(&gateway, &pool).await;
     let document = document(&gateway, "staff").await;
-    let paths = ["/api/me/export", &export, &document];
+    let paths = ["/api/me/export", &*export, &document];
     gateway.settle().await;
-    let (mut cut, mut control) = (Vec::new(), Vec::new());
-    for path in paths {
-        let asked = || with_session(&session, path);
-        cut.push(Slow::begin(&gateway, asked()).await);
-        cut.push(Slow::begin(&replica, asked()).await);
-        control.push(Slow::begin(&replica, with_session(&elsewhere, path)).await);
-    }
+    let downloads = Downloads::begin(
+        [&gateway, &replica],
+        &paths,
+        |path| with_session(&session, path),
+        |path| with_session(&elsewhere, path),
+    );
+    let downloads = downloads.await;
     written(&gateway, 3).await;
     written(&replica, 6).await;
     let reply = with_cookies(
@@ -181,12 +215,7 @@ async fn a_session_that_ends_ends_its_downloads_on_every_replica() {
     written(&gateway, 0).await;
     written(&replica, 3).await;
     say(&pool, &id, LATER, 1).await;
-    for download in cut {
-        download.breaks_off().await;
-    }
-    for (download, path) in control.into_iter().zip(paths) {
-        is_whole(download, path).await;
-    }
+    downloads.end(&paths).await;
 }
 
 #[tokio::test]
@@ -203,13 +232,13 @@ async fn a_key_that_is_deleted_ends_its_downloads_on_every_replica() {
     let document = document(&gateway, "*").await;
     let paths = [&*export, &document];
     gateway.settle().await;
-    let (mut cut, mut control) = (Vec::new(), Vec::new());
-    for path in paths {
-        let asked = || bearing(Method::GET, path, made["key"].as_str().unwrap());
-        cut.push(Slow::begin(&gateway, asked()).await);
-        cut.push(Slow::begin(&replica, asked()).await);
-        control.push(Slow::begin(&replica, bearing(Method::GET, path, &other)).await);
-    }
+    let downloads = Downloads::begin(
+        [&gateway, &replica],
+        &paths,
+        |path| bearing(Method::GET, path, made["key"].as_str().unwrap()),
+        |path| bearing(Method::GET, path, &other),
+    );
+    let downloads = downloads.await;
     written(&gateway, 2).await;
     written(&replica, 4).await;
     let path = format!("/api/keys/{}", made["id"].as_str().unwrap());
@@ -218,12 +247,7 @@ async fn a_key_that_is_deleted_ends_its_downloads_on_every_replica() {
     written(&gateway, 0).await;
     written(&replica, 2).await;
     say(&pool, &id, LATER, 1).await;
-    for download in cut {
-        download.breaks_off().await;
-    }
-    for (download, path) in control.into_iter().zip(paths) {
-        is_whole(download, path).await;
-    }
+    downloads.end(&paths).await;
 }
 
 /// The group by which a document is read, of a session and of a key.

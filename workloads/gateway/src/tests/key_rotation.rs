@@ -205,10 +205,8 @@ async fn an_issuer_that_is_back_has_its_new_keys_known() {
     assert_eq!(get(&gateway, &withdrawn).await.code(), "token_invalid");
 }
 
-/// The issuer takes its time, and whoever names an unknown key leaves before it answers.
-#[tokio::test]
-async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
-    const LEAVERS: usize = 20;
+/// A gateway that has the signing keys, and whose issuer takes its time from now on.
+async fn whose_issuer_falls_silent() -> Gateway {
     let gateway = Gateway::start(Parts::default()).await;
     fetch(&gateway).await.unwrap();
     gateway.realm.reset().await;
@@ -218,6 +216,14 @@ async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
         .respond_with(silent)
         .mount(&gateway.realm)
         .await;
+    gateway
+}
+
+/// The issuer takes its time, and whoever names an unknown key leaves before it answers.
+#[tokio::test]
+async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
+    const LEAVERS: usize = 20;
+    let gateway = whose_issuer_falls_silent().await;
     let began = Instant::now();
     for leaver in 0..LEAVERS {
         let id = format!("unknown-{leaver}");
@@ -235,15 +241,7 @@ async fn who_leaves_has_the_keys_fetched_no_more_often_than_who_waits() {
 #[tokio::test]
 async fn who_waits_for_a_key_leaves_places_to_those_whose_key_is_known() {
     const ALL: usize = 1_024;
-    let gateway = Gateway::start(Parts::default()).await;
-    fetch(&gateway).await.unwrap();
-    gateway.realm.reset().await;
-    let silent = ResponseTemplate::new(200).set_delay(PATIENCE);
-    Mock::given(method("GET"))
-        .and(path(CERTS))
-        .respond_with(silent)
-        .mount(&gateway.realm)
-        .await;
+    let gateway = whose_issuer_falls_silent().await;
     let jwks = gateway.state.verifier.jwks();
     let ids: Vec<String> = (0..ALL).map(|number| format!("unknown-{number}")).collect();
     let mut waiting = Vec::new();

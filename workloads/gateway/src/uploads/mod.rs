@@ -143,8 +143,9 @@ fn too_many() -> Failure {
 ///
 /// # Errors
 /// 423 when another request writes, 413 for more bytes than were announced, 429 when too many write
-/// or the person writes to too many, 401 and 403 when the caller is signed out, its token ends or it loses a group while
-/// they come, 503 when the object store or the database is away; and all that [`complete`] refuses.
+/// or the person writes to too many, 401 and 403 when the caller is signed out, its token ends or it
+/// loses a group while they come, 503 when the object store or the database is away; and all that
+/// [`complete`] refuses.
 pub async fn append(
     state: &Arc<AppState>,
     identity: &Arc<Identity>,

@@ -10,7 +10,13 @@ use url::{Host, Url};
 pub enum Elsewhere {
     /// In a namespace of this cluster, at any port: policies are about the ports of pods, and only
     /// the server's Service knows which one it leads to.
-    Cluster(NetworkPolicyPeer),
+    Cluster {
+        /// The pods that it may be.
+        peer: NetworkPolicyPeer,
+        /// Whether the name can be nothing but a Service of this cluster. One of a single word may be one
+        /// that only nodes know, and what follows `svc` the domain of another cluster.
+        is_certain: bool,
+    },
     /// At one address.
     Address(NetworkPolicyPeer, u16),
     /// Anywhere, because a policy cannot name hosts: at this port.
@@ -27,30 +33,27 @@ pub fn of(url: &Url) -> Option<Elsewhere> {
         Host::Ipv4(address) => Elsewhere::Address(block(format!("{address}/32")), port),
         Host::Ipv6(address) => Elsewhere::Address(block(format!("{address}/128")), port),
         Host::Domain(name) => match service_namespace(&name) {
-            Some(namespace) => Elsewhere::Cluster(pods(namespace)),
+            Some((namespace, is_certain)) => Elsewhere::Cluster {
+                peer: pods(namespace),
+                is_certain,
+            },
             None => Elsewhere::Anywhere(port),
         },
     })
 }
 
 /// Namespace of the Service that a name stands for: its own for a name of one word, another one
-/// for `<service>.<namespace>.svc`, with or without the cluster's domain.
-fn service_namespace(host: &str) -> Option<Option<&str>> {
+/// for `<service>.<namespace>.svc`, with or without the cluster's domain. And whether it surely is one.
+fn service_namespace(host: &str) -> Option<(Option<&str>, bool)> {
     let words: Vec<&str> = host.trim_end_matches('.').split('.').collect();
     match words.as_slice() {
-        [_] => Some(None),
-        [_, namespace, "svc", ..] => Some(Some(namespace)),
+        [_] => Some((None, false)),
+        [_, namespace, "svc", domain @ ..] => {
+            let is_certain = matches!(domain, [] | ["cluster", "local"]);
+            Some((Some(namespace), is_certain))
+        }
         _ => None,
     }
-}
-
-/// Whether an address can be nothing but a Service of this cluster. A name of one word may be one that
-/// only nodes know, and what follows `svc` the domain of another cluster.
-#[must_use]
-pub fn is_surely_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    let host = host.strip_suffix(".cluster.local").unwrap_or(host);
-    host.ends_with(".svc") && host.split('.').count() == 3
 }
 
 /// All pods of a namespace; of the policy's own when none is named.
@@ -86,13 +89,18 @@ mod tests {
 
     use super::*;
 
+    fn cluster(namespace: Option<&str>, is_certain: bool) -> Elsewhere {
+        Elsewhere::Cluster {
+            peer: pods(namespace),
+            is_certain,
+        }
+    }
+
     #[rstest]
-    #[case("postgres://pg", Elsewhere::Cluster(pods(None)))]
-    #[case("amqps://mq.data.svc:5671", Elsewhere::Cluster(pods(Some("data"))))]
-    #[case(
-        "http://ch.data.svc.cluster.local:8123",
-        Elsewhere::Cluster(pods(Some("data")))
-    )]
+    #[case("postgres://pg", cluster(None, false))]
+    #[case("amqps://mq.data.svc:5671", cluster(Some("data"), true))]
+    #[case("http://ch.data.svc.cluster.local:8123", cluster(Some("data"), true))]
+    #[case("http://ch.data.svc.clusterset.local", cluster(Some("data"), false))]
     #[case("https://10.0.0.7", Elsewhere::Address(block("10.0.0.7/32".to_owned()), 443))]
     #[case("postgres://10.0.0.7:5432", Elsewhere::Address(block("10.0.0.7/32".to_owned()), 5432))]
     #[case("https://s3.example.com", Elsewhere::Anywhere(443))]

@@ -116,7 +116,7 @@ fn outside(platform: &Platform, node: Node) -> Vec<NetworkPolicyEgressRule> {
             continue;
         }
         match elsewhere::of(external.address(edge)) {
-            Some(Elsewhere::Cluster(peer)) => rules.push(egress_to(peer, None)),
+            Some(Elsewhere::Cluster { peer, .. }) => rules.push(egress_to(peer, None)),
             Some(Elsewhere::Address(peer, number)) => rules.push(egress_to(peer, Some(number))),
             Some(Elsewhere::Anywhere(number)) => anywhere.extend([number]),
             None => {}
@@ -127,9 +127,8 @@ fn outside(platform: &Platform, node: Node) -> Vec<NetworkPolicyEgressRule> {
             continue;
         }
         let rule = match edge.address.as_ref().and_then(elsewhere::of) {
-            Some(Elsewhere::Cluster(peer)) => {
-                let is_here = edge.address.as_ref().is_some_and(elsewhere::is_surely_here);
-                if !edge.same_port && !is_here {
+            Some(Elsewhere::Cluster { peer, is_certain }) => {
+                if !edge.same_port && !is_certain {
                     anywhere.extend([edge.port]);
                 }
                 egress_to(peer, edge.same_port.then_some(edge.port))

@@ -2,6 +2,7 @@
 //! upgrades.
 
 mod recreate;
+mod rewritten;
 mod rotation;
 mod secrets;
 mod suspend;
